@@ -1,0 +1,340 @@
+//! Which statements a connection keeps, and for how long.
+//!
+//! A slot is a place for one statement: its SQL, and the statement while nobody uses it. Taking a statement out leaves
+//! the slot to its return; a second taker of the same SQL finds nothing and prepares another instance. What has to go
+//! when the cache is full is chosen by second chance: a hand goes round, spares what was used since its last visit
+//! once, and takes the first that was not.
+
+use std::fmt;
+use std::ops::Deref;
+
+use crate::raw::Parked;
+use crate::{Connection, Statement};
+
+/// A statement borrowed from the connection's cache. Dropping it puts it back, reset.
+///
+/// It can do what a [`Statement`] can.
+///
+/// # Example
+///
+/// ```
+/// use finalite::Connection;
+///
+/// let conn = Connection::open_in_memory()?;
+/// for n in 0..3 {
+///     assert_eq!(conn.prepare_cached("SELECT ?")?.query_one::<i64>((n,))?, n);
+/// }
+/// let stats = conn.statement_cache_stats();
+/// assert_eq!((stats.misses, stats.hits), (1, 2));
+/// # Ok::<(), finalite::Error>(())
+/// ```
+pub struct CachedStatement<'conn> {
+    /// `None` only within Drop and `discard`.
+    statement: Option<Statement<'conn>>,
+    conn: &'conn Connection,
+    destination: Destination,
+}
+
+/// Where a statement goes when its guard is dropped.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Destination {
+    /// To its slot.
+    Slot(Ticket),
+    /// To a new slot.
+    NewSlot,
+    /// Nowhere: it is finalized.
+    Nowhere,
+}
+
+/// The right to a slot, until the slot is given to another.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ticket {
+    slot: u32,
+    generation: u64,
+}
+
+impl<'conn> CachedStatement<'conn> {
+    pub(crate) fn new(statement: Statement<'conn>, conn: &'conn Connection, destination: Destination) -> Self {
+        Self { statement: Some(statement), conn, destination }
+    }
+
+    #[inline]
+    pub(crate) fn statement_mut(&mut self) -> &mut Statement<'conn> {
+        self.statement.as_mut().expect("present until Drop or discard, which end `self`")
+    }
+
+    /// Finalizes the statement instead of putting it back.
+    pub fn discard(mut self) {
+        drop(self.statement.take());
+    }
+}
+
+impl<'conn> Deref for CachedStatement<'conn> {
+    type Target = Statement<'conn>;
+
+    fn deref(&self) -> &Self::Target {
+        self.statement.as_ref().expect("present until Drop or discard, which end `self`")
+    }
+}
+
+impl Drop for CachedStatement<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(statement) = self.statement.take() {
+            self.conn.put_back(statement, self.destination);
+        }
+    }
+}
+
+impl fmt::Debug for CachedStatement<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CachedStatement").field("sql", &self.sql()).finish_non_exhaustive()
+    }
+}
+
+/// What the statement cache of a connection holds and did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StatementCacheStats {
+    /// Statements in the cache now; one that is out does not count.
+    pub statements: usize,
+    /// Bytes of memory that they hold, by SQLite's count when each was first put in.
+    pub bytes: usize,
+    /// Statements found.
+    pub hits: u64,
+    /// Statements that had to be prepared.
+    pub misses: u64,
+    /// Statements finalized to make room.
+    pub evictions: u64,
+}
+
+pub(crate) struct Cache {
+    slots: Vec<Slot>,
+    /// Slots without SQL.
+    vacant: Vec<u32>,
+    /// First slot of each hash bucket; a power of two of them.
+    buckets: Vec<Option<u32>>,
+    hand: usize,
+    /// Counts the fillings of slots, so that a ticket for an earlier one is told apart.
+    generation: u64,
+    statements_max: usize,
+    bytes_max: usize,
+    stats: StatementCacheStats,
+}
+
+struct Slot {
+    sql: Box<str>,
+    hash: u64,
+    next_in_bucket: Option<u32>,
+    statement: Option<Parked>,
+    bytes: usize,
+    generation: u64,
+    /// Used since the hand last came by.
+    used: bool,
+    vacant: bool,
+}
+
+impl Cache {
+    pub(crate) const STATEMENTS_MAX: usize = 128;
+    pub(crate) const BYTES_MAX: usize = 8 << 20;
+
+    pub(crate) fn new(statements_max: usize, bytes_max: usize) -> Self {
+        Self {
+            slots: Vec::new(),
+            vacant: Vec::new(),
+            buckets: Vec::new(),
+            hand: 0,
+            generation: 0,
+            statements_max,
+            bytes_max,
+            stats: StatementCacheStats::default(),
+        }
+    }
+
+    pub(crate) fn stats(&self) -> StatementCacheStats {
+        self.stats
+    }
+
+    /// Takes the statement for this SQL out, if it is in.
+    #[inline]
+    pub(crate) fn take(&mut self, sql: &str) -> Option<(Parked, Ticket)> {
+        let hash = hash(sql);
+        let mut next = self.bucket(hash).and_then(|bucket| self.buckets[bucket]);
+        while let Some(index) = next {
+            let slot = &mut self.slots[index as usize];
+            if slot.hash == hash && slot.statement.is_some() && *slot.sql == *sql {
+                let statement = slot.statement.take()?;
+                slot.used = true;
+                self.stats.hits += 1;
+                self.stats.statements -= 1;
+                self.stats.bytes -= slot.bytes;
+                return Some((statement, Ticket { slot: index, generation: slot.generation }));
+            }
+            next = slot.next_in_bucket;
+        }
+        self.stats.misses += 1;
+        None
+    }
+
+    /// Puts a statement back into the slot it came from; returns it if that is another's by now.
+    #[inline]
+    pub(crate) fn put_back(&mut self, statement: Parked, ticket: Ticket) -> Option<Parked> {
+        match self.slots.get_mut(ticket.slot as usize) {
+            Some(slot) if slot.generation == ticket.generation => {
+                self.stats.statements += 1;
+                self.stats.bytes += slot.bytes;
+                slot.statement = Some(statement);
+                None
+            }
+            _ => Some(statement),
+        }
+    }
+
+    /// Puts a new statement in. What has to go for it is added to `evicted`: the caller finalizes it, when the cache
+    /// is no longer borrowed.
+    pub(crate) fn insert(&mut self, sql: &str, statement: Parked, bytes: usize, evicted: &mut Vec<Parked>) {
+        if self.statements_max == 0 || bytes > self.bytes_max {
+            evicted.push(statement);
+            return;
+        }
+        self.make_room(self.statements_max - 1, self.bytes_max - bytes, evicted);
+        if self.buckets.is_empty() {
+            self.buckets = vec![None; (2 * self.statements_max).next_power_of_two()];
+        }
+        let index = self.vacant.pop().unwrap_or_else(|| {
+            self.slots.push(Slot {
+                sql: Box::default(),
+                hash: 0,
+                next_in_bucket: None,
+                statement: None,
+                bytes: 0,
+                generation: 0,
+                used: false,
+                vacant: true,
+            });
+            u32::try_from(self.slots.len() - 1).expect("fewer than 2^32 statements")
+        });
+        let hash = hash(sql);
+        let bucket = self.bucket(hash);
+        let slot = &mut self.slots[index as usize];
+        slot.sql = sql.into();
+        slot.hash = hash;
+        slot.statement = Some(statement);
+        slot.bytes = bytes;
+        slot.used = false;
+        slot.vacant = false;
+        self.generation += 1;
+        slot.generation = self.generation;
+        if let Some(bucket) = bucket {
+            slot.next_in_bucket = self.buckets[bucket].replace(index);
+        }
+        self.stats.statements += 1;
+        self.stats.bytes += bytes;
+    }
+
+    /// Changes the limits, and returns what is beyond them.
+    pub(crate) fn set_limits(&mut self, statements_max: usize, bytes_max: usize) -> Vec<Parked> {
+        let mut evicted = Vec::new();
+        self.make_room(statements_max, bytes_max, &mut evicted);
+        let kept = self.restart(statements_max, bytes_max);
+        for slot in kept {
+            if let Some(statement) = slot.statement {
+                self.insert(&slot.sql, statement, slot.bytes, &mut evicted);
+            }
+        }
+        evicted
+    }
+
+    /// Empties it.
+    pub(crate) fn take_all(&mut self) -> Vec<Parked> {
+        let slots = self.restart(self.statements_max, self.bytes_max);
+        slots.into_iter().filter_map(|slot| slot.statement).collect()
+    }
+
+    /// Begins anew, empty; what was counted stays counted.
+    fn restart(&mut self, statements_max: usize, bytes_max: usize) -> Vec<Slot> {
+        let fresh = Self {
+            generation: self.generation,
+            stats: StatementCacheStats { statements: 0, bytes: 0, ..self.stats },
+            ..Self::new(statements_max, bytes_max)
+        };
+        std::mem::replace(self, fresh).slots
+    }
+
+    fn make_room(&mut self, statements_max: usize, bytes_max: usize, evicted: &mut Vec<Parked>) {
+        while self.slots.len() - self.vacant.len() > statements_max || self.stats.bytes > bytes_max {
+            if self.hand >= self.slots.len() {
+                self.hand = 0;
+            }
+            let index = self.hand;
+            self.hand += 1;
+            let slot = &mut self.slots[index];
+            if slot.vacant {
+                continue;
+            }
+            if slot.used {
+                slot.used = false;
+                continue;
+            }
+            if let Some(statement) = self.vacate(index) {
+                evicted.push(statement);
+                self.stats.evictions += 1;
+            }
+        }
+    }
+
+    fn vacate(&mut self, index: usize) -> Option<Parked> {
+        self.unlink(index);
+        let slot = &mut self.slots[index];
+        slot.vacant = true;
+        slot.generation = 0;
+        slot.sql = Box::default();
+        let statement = slot.statement.take();
+        if statement.is_some() {
+            self.stats.statements -= 1;
+            self.stats.bytes -= slot.bytes;
+        }
+        self.vacant.push(u32::try_from(index).expect("fewer than 2^32 statements"));
+        statement
+    }
+
+    fn unlink(&mut self, index: usize) {
+        let Slot { hash, next_in_bucket: after, .. } = self.slots[index];
+        let Some(bucket) = self.bucket(hash) else {
+            return;
+        };
+        let is_it = |candidate: u32| candidate as usize == index;
+        let mut next = self.buckets[bucket];
+        if next.is_some_and(is_it) {
+            self.buckets[bucket] = after;
+            return;
+        }
+        while let Some(current) = next {
+            let current = &mut self.slots[current as usize];
+            if current.next_in_bucket.is_some_and(is_it) {
+                current.next_in_bucket = after;
+                return;
+            }
+            next = current.next_in_bucket;
+        }
+    }
+
+    #[inline]
+    fn bucket(&self, hash: u64) -> Option<usize> {
+        let last = self.buckets.len().checked_sub(1)?;
+        usize::try_from(hash >> 32).ok().map(|hash| hash & last)
+    }
+}
+
+/// Eight bytes at a time: a statement is looked up more often than most are run, and a bucket that somebody fills
+/// with collisions holds no more than the cache.
+#[inline]
+fn hash(sql: &str) -> u64 {
+    const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
+    let mix = |hash: u64, word: u64| (hash ^ word).wrapping_mul(MULTIPLIER).rotate_left(29);
+    let (words, rest) = sql.as_bytes().as_chunks::<8>();
+    let hash = words.iter().fold(MULTIPLIER, |hash, word| mix(hash, u64::from_le_bytes(*word)));
+    let mut last = [0; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    mix(hash, u64::from_le_bytes(last)).wrapping_mul(MULTIPLIER)
+}

@@ -1,0 +1,483 @@
+//! The connection: preparing, running in one call, closing.
+
+use std::cell::{Cell, RefCell};
+use std::ffi::CString;
+use std::fmt;
+use std::panic::Location;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::cache::{Cache, CachedStatement, Destination, StatementCacheStats};
+use crate::error::{Error, ErrorKind, Result};
+use crate::params::Params;
+use crate::raw::{Db, Fault, Forgotten, Kind, counts};
+use crate::rows::{FromRow, Row};
+use crate::sql;
+use crate::statement::Statement;
+use crate::transaction::Guards;
+
+/// An open database.
+///
+/// Everything made from it borrows it, and is gone before it is closed. Dropping it closes it, on the spot; what was
+/// forgotten (`mem::forget`) is found, finalized, counted and logged then.
+///
+/// A connection can be sent to another thread, and not be shared: open one per thread.
+///
+/// # Example
+///
+/// ```
+/// use finalite::Connection;
+///
+/// let conn = Connection::open_in_memory()?;
+/// conn.execute("CREATE TABLE people(name TEXT NOT NULL, born INTEGER)", ())?;
+/// conn.execute("INSERT INTO people VALUES (?, ?)", ("Ada", 1815))?;
+/// let (name, born): (String, i64) = conn.query_one("SELECT * FROM people", ())?;
+/// assert_eq!((&*name, born), ("Ada", 1815));
+/// conn.close()?;
+/// # Ok::<(), finalite::Error>(())
+/// ```
+///
+/// C: [sqlite3](https://sqlite.org/c3ref/sqlite3.html)
+pub struct Connection {
+    db: Db,
+    cache: RefCell<Cache>,
+    pub(crate) guards: Guards,
+    slow_threshold: Cell<Option<Duration>>,
+    pub(crate) optimize_on_close: Cell<bool>,
+}
+
+impl Connection {
+    pub(crate) fn adopt(db: Db) -> Self {
+        Self {
+            db,
+            cache: RefCell::new(Cache::new(Cache::STATEMENTS_MAX, Cache::BYTES_MAX)),
+            guards: Guards::default(),
+            slow_threshold: Cell::new(None),
+            optimize_on_close: Cell::new(false),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn db(&self) -> &Db {
+        &self.db
+    }
+
+    /// A fault as an error that names the database, where it is about the file.
+    #[cold]
+    pub(crate) fn error(&self, fault: Fault) -> Error {
+        Error::from(fault).in_database(|| self.db.path().to_string_lossy().into())
+    }
+
+    /// Prepares a statement.
+    ///
+    /// # Errors
+    ///
+    /// What SQLite finds wrong with the SQL; [`ErrorKind::EmptySql`], [`ErrorKind::TrailingSql`] if there is more than
+    /// one statement, [`ErrorKind::NulInSql`].
+    ///
+    /// C: [sqlite3_prepare_v3](https://sqlite.org/c3ref/prepare.html)
+    #[track_caller]
+    pub fn prepare(&self, sql: &str) -> Result<Statement<'_>> {
+        self.prepare_as(sql, Kind::Statement, Location::caller())
+    }
+
+    /// Takes a statement from the cache, or prepares it; dropping it puts it back.
+    ///
+    /// [`execute`](Self::execute) and the `query_…` calls do this by themselves. `PRAGMA` statements are not kept.
+    ///
+    /// # Errors
+    ///
+    /// As [`prepare`](Self::prepare).
+    #[inline]
+    #[track_caller]
+    pub fn prepare_cached(&self, sql: &str) -> Result<CachedStatement<'_>> {
+        let found = self.cache.borrow_mut().take(sql);
+        match found {
+            Some((parked, ticket)) => {
+                let statement = Statement::new(self.db.unpark(parked), self);
+                Ok(CachedStatement::new(statement, self, Destination::Slot(ticket)))
+            }
+            None => self.prepare_for_cache(sql, Location::caller()),
+        }
+    }
+
+    fn prepare_for_cache(&self, sql: &str, site: &'static Location<'static>) -> Result<CachedStatement<'_>> {
+        let (kind, destination) = if sql::starts_with_keyword(sql, "PRAGMA") {
+            (Kind::Statement, Destination::Nowhere)
+        } else {
+            (Kind::CachedStatement, Destination::NewSlot)
+        };
+        let statement = self.prepare_as(sql, kind, site)?;
+        tracing::trace!(target: "finalite::cache", sql, "miss");
+        Ok(CachedStatement::new(statement, self, destination))
+    }
+
+    fn prepare_as(&self, sql: &str, kind: Kind, site: &'static Location<'static>) -> Result<Statement<'_>> {
+        if sql.contains('\0') {
+            return Err(Error::new(ErrorKind::NulInSql).in_sql(sql));
+        }
+        let prepared = self.db.prepare(sql, kind, site);
+        let (statement, taken) = prepared.map_err(|fault| self.error(fault).in_sql(sql))?;
+        let Some(raw) = statement else {
+            return Err(Error::new(ErrorKind::EmptySql).in_sql(sql));
+        };
+        let rest = sql::skip_blank(&sql[taken..]);
+        if !rest.is_empty() {
+            return Err(Error::new(ErrorKind::TrailingSql { rest: rest.into() }).in_sql(sql));
+        }
+        tracing::debug!(target: "finalite::statement", sql, "prepared");
+        Ok(Statement::new(raw.with_sql(sql), self))
+    }
+
+    /// What Drop of a [`CachedStatement`] does.
+    #[inline]
+    pub(crate) fn put_back(&self, statement: Statement<'_>, destination: Destination) {
+        let ticket = match destination {
+            Destination::Slot(ticket) => Some(ticket),
+            Destination::NewSlot => None,
+            Destination::Nowhere => return,
+        };
+        // A repair that fails finalizes: the statement comes back in neither case.
+        let Ok(parked) = statement.into_raw().park() else {
+            return;
+        };
+        let homeless = match ticket {
+            Some(ticket) => self.cache.borrow_mut().put_back(parked, ticket),
+            None => Some(parked),
+        };
+        if let Some(parked) = homeless {
+            self.put_in_new_slot(parked);
+        }
+    }
+
+    fn put_in_new_slot(&self, parked: crate::raw::Parked) {
+        // Measured when it is put in for the first time, never on the way of a statement that has its slot.
+        let statement = self.db.unpark(parked);
+        let bytes = usize::try_from(statement.memory_bytes()).unwrap_or(0);
+        let sql: Box<str> = statement.sql().into();
+        let Ok(parked) = statement.park() else {
+            return;
+        };
+        let mut evicted = Vec::new();
+        self.cache.borrow_mut().insert(&sql, parked, bytes, &mut evicted);
+        self.finalize_evicted(evicted);
+    }
+
+    fn finalize_evicted(&self, evicted: Vec<crate::raw::Parked>) {
+        for parked in evicted {
+            let statement = self.db.unpark(parked);
+            tracing::trace!(target: "finalite::cache", sql = statement.sql(), "evicted");
+            drop(statement);
+        }
+    }
+
+    /// Runs one statement to its end and returns the number of rows it inserted, updated or deleted. Rows that it
+    /// returns are passed over, so that `PRAGMA journal_mode = wal` runs too.
+    ///
+    /// # Errors
+    ///
+    /// As [`prepare`](Self::prepare) and [`Statement::execute`].
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use finalite::Connection;
+    ///
+    /// let conn = Connection::open_in_memory()?;
+    /// assert_eq!(conn.execute("CREATE TABLE t(a)", ())?, 0);
+    /// assert_eq!(conn.execute("INSERT INTO t VALUES (?), (?)", (1, "two"))?, 2);
+    /// assert_eq!(conn.execute("DELETE FROM t WHERE a = ?", (3,))?, 0);
+    /// # Ok::<(), finalite::Error>(())
+    /// ```
+    #[inline]
+    #[track_caller]
+    pub fn execute<'p>(&self, sql: &str, params: impl Params<'p>) -> Result<usize> {
+        self.prepare_cached(sql)?.execute(params)
+    }
+
+    /// Runs a statement and returns the one row it yields.
+    ///
+    /// # Errors
+    ///
+    /// As [`prepare`](Self::prepare) and [`Statement::query_one`]; see there what becomes of changes.
+    #[inline]
+    #[track_caller]
+    pub fn query_one<'p, T: for<'row> FromRow<'row>>(&self, sql: &str, params: impl Params<'p>) -> Result<T> {
+        self.prepare_cached(sql)?.query_one(params)
+    }
+
+    /// Runs a statement and returns the row it yields, `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// As [`prepare`](Self::prepare) and [`Statement::query_optional`].
+    #[inline]
+    #[track_caller]
+    pub fn query_optional<'p, T: for<'row> FromRow<'row>>(
+        &self,
+        sql: &str,
+        params: impl Params<'p>,
+    ) -> Result<Option<T>> {
+        self.prepare_cached(sql)?.query_optional(params)
+    }
+
+    /// Runs a statement and returns all rows.
+    ///
+    /// # Errors
+    ///
+    /// As [`prepare`](Self::prepare) and [`Statement::query_all`].
+    #[inline]
+    #[track_caller]
+    pub fn query_all<'p, T: for<'row> FromRow<'row>>(&self, sql: &str, params: impl Params<'p>) -> Result<Vec<T>> {
+        self.prepare_cached(sql)?.query_all(params)
+    }
+
+    /// Runs a statement and returns what the closure makes of the one row it yields.
+    ///
+    /// # Errors
+    ///
+    /// As [`prepare`](Self::prepare) and [`Statement::query_row`], and the closure's.
+    #[inline]
+    #[track_caller]
+    pub fn query_row<'p, T>(
+        &self,
+        sql: &str,
+        params: impl Params<'p>,
+        read: impl FnOnce(Row<'_>) -> Result<T>,
+    ) -> Result<T> {
+        self.prepare_cached(sql)?.query_row(params, read)
+    }
+
+    /// The rowid of the last successful `INSERT` into a rowid table on this connection; 0 if there was none.
+    ///
+    /// C: [sqlite3_last_insert_rowid](https://sqlite.org/c3ref/last_insert_rowid.html)
+    #[must_use]
+    pub fn last_insert_rowid(&self) -> i64 {
+        self.db.last_insert_rowid()
+    }
+
+    /// The rows that the last `INSERT`, `UPDATE` or `DELETE` to complete has changed, without triggers and foreign key
+    /// actions. Any other statement leaves it as it is; [`execute`](Self::execute) returns 0 for those.
+    ///
+    /// C: [sqlite3_changes64](https://sqlite.org/c3ref/changes.html)
+    #[must_use]
+    pub fn changes(&self) -> u64 {
+        self.db.changes().cast_unsigned()
+    }
+
+    /// The rows changed since the connection was opened, triggers and foreign key actions included.
+    ///
+    /// C: [sqlite3_total_changes64](https://sqlite.org/c3ref/total_changes.html)
+    #[must_use]
+    pub fn total_changes(&self) -> u64 {
+        self.db.total_changes().cast_unsigned()
+    }
+
+    /// `changes`, or 0 if the statement changed nothing and left those of an earlier one.
+    #[inline]
+    pub(crate) fn changes_since(&self, total_before: i64) -> usize {
+        if self.db.total_changes() == total_before { 0 } else { usize::try_from(self.db.changes()).unwrap_or(0) }
+    }
+
+    /// Whether no transaction is open.
+    ///
+    /// C: [sqlite3_get_autocommit](https://sqlite.org/c3ref/get_autocommit.html)
+    #[must_use]
+    pub fn is_autocommit(&self) -> bool {
+        self.db.is_autocommit()
+    }
+
+    /// The absolute path of the database file; `None` for a database in memory or a temporary one.
+    ///
+    /// C: [sqlite3_db_filename](https://sqlite.org/c3ref/db_filename.html)
+    #[must_use]
+    pub fn path(&self) -> Option<PathBuf> {
+        let path = self.db.path();
+        if path.is_empty() {
+            return None;
+        }
+        #[cfg(unix)]
+        {
+            use std::ffi::OsStr;
+            use std::os::unix::ffi::OsStrExt;
+            Some(OsStr::from_bytes(path.to_bytes()).into())
+        }
+        #[cfg(not(unix))]
+        Some(path.to_string_lossy().into_owned().into())
+    }
+
+    /// Whether a database is read-only: `main`, `temp` or an attached one. `None` if there is none of that name.
+    ///
+    /// C: [sqlite3_db_readonly](https://sqlite.org/c3ref/db_readonly.html)
+    #[must_use]
+    pub fn is_readonly(&self, database: &str) -> Option<bool> {
+        self.db.is_read_only(&CString::new(database).ok()?)
+    }
+
+    /// How long to wait for another connection's lock before `SQLITE_BUSY` is returned; whole milliseconds. 5 seconds
+    /// unless set.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Forked`].
+    ///
+    /// C: [sqlite3_busy_timeout](https://sqlite.org/c3ref/busy_timeout.html)
+    pub fn set_busy_timeout(&self, timeout: Duration) -> Result<()> {
+        let milliseconds = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
+        Ok(self.db.set_busy_timeout(milliseconds)?)
+    }
+
+    /// From which duration on an execution is logged, as a warning with the target `finalite::slow`. `None`, the
+    /// default: never, and no clock is read.
+    ///
+    /// An execution lasts from its start until its rows are dropped: what the caller does between rows counts.
+    pub fn set_slow_threshold(&self, threshold: Option<Duration>) {
+        self.slow_threshold.set(threshold);
+    }
+
+    #[inline]
+    pub(crate) fn slow_threshold(&self) -> Option<Duration> {
+        self.slow_threshold.get()
+    }
+
+    /// What the statement cache holds and did.
+    #[must_use]
+    pub fn statement_cache_stats(&self) -> StatementCacheStats {
+        self.cache.borrow().stats()
+    }
+
+    /// How many statements the cache keeps (128 unless set; 0 keeps none), and how many bytes of memory those may
+    /// hold together (8 MiB unless set). What is beyond is finalized at once.
+    pub fn set_statement_cache_limits(&self, statements: usize, bytes: usize) {
+        let evicted = self.cache.borrow_mut().set_limits(statements, bytes);
+        self.finalize_evicted(evicted);
+    }
+
+    /// Finalizes every statement in the cache. Those that are out come back into it.
+    pub fn clear_statement_cache(&self) {
+        let all = self.cache.borrow_mut().take_all();
+        self.finalize_evicted(all);
+    }
+
+    /// Closes the connection and returns what Drop would only log.
+    ///
+    /// The borrow checker has seen to it that nothing made from it is alive. Closing can fail all the same if foreign
+    /// code made a statement, blob or backup on it through [`as_raw`](Self::as_raw); then what happens is what Drop
+    /// does: the handle stays behind, logged. [`close_or_return`](Self::close_or_return) gives the connection back.
+    ///
+    /// # Errors
+    ///
+    /// `SQLITE_BUSY` as said.
+    ///
+    /// C: [sqlite3_close](https://sqlite.org/c3ref/close.html)
+    pub fn close(self) -> Result<()> {
+        Ok(self.close_or_return()?)
+    }
+
+    /// Closes the connection, or gives it back.
+    ///
+    /// A connection that comes back is usable; SQLite has already disconnected its virtual tables.
+    ///
+    /// # Errors
+    ///
+    /// [`CloseError`], as [`close`](Self::close).
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use finalite::Connection;
+    ///
+    /// fn close(conn: Connection) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    ///     conn.close_or_return()?;
+    ///     Ok(())
+    /// }
+    /// close(Connection::open_in_memory()?).unwrap();
+    /// # Ok::<(), finalite::Error>(())
+    /// ```
+    pub fn close_or_return(mut self) -> Result<(), CloseError> {
+        if self.optimize_on_close.get()
+            && !self.db.is_inherited()
+            && let Err(error) = self.execute("PRAGMA optimize", ())
+        {
+            tracing::warn!(target: "finalite::open", %error, "PRAGMA optimize failed at close");
+        }
+        match self.close_in_place() {
+            Ok(()) => Ok(()),
+            Err(error) => Err(CloseError(Box::new((Mutex::new(self), error)))),
+        }
+    }
+
+    fn close_in_place(&mut self) -> Result<()> {
+        self.guards.forget_all();
+        let kept = self.cache.get_mut().take_all();
+        tracing::debug!(target: "finalite::open", connection = self.db.id(), "close");
+        let closing = self.db.close(kept);
+        for Forgotten { kind, site, sql } in closing.forgotten {
+            tracing::error!(
+                target: "finalite::leak",
+                ?kind,
+                opened_at = %site,
+                sql = sql.as_deref(),
+                "a handle was forgotten; it is finalized now that its connection closes",
+            );
+        }
+        if closing.forgotten_cursors > 0 {
+            tracing::error!(target: "finalite::leak", count = closing.forgotten_cursors, "rows were forgotten");
+        }
+        closing.result.map_err(Error::from)
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if let Err(error) = self.close_in_place() {
+            counts::forgotten(Kind::Connection);
+            tracing::error!(
+                target: "finalite::leak",
+                opened_at = %self.db.site(),
+                %error,
+                "the connection could not be closed; its handle stays behind",
+            );
+            self.db.abandon();
+        }
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").field("path", &self.path()).finish_non_exhaustive()
+    }
+}
+
+/// A connection that could not be closed, and why.
+#[derive(thiserror::Error)]
+#[error("{}", self.error())]
+pub struct CloseError(Box<(Mutex<Connection>, Error)>);
+
+impl CloseError {
+    /// Why.
+    #[must_use]
+    pub fn error(&self) -> &Error {
+        &self.0.1
+    }
+
+    /// The connection, still open.
+    #[must_use]
+    pub fn into_connection(self) -> Connection {
+        self.0.0.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for CloseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("CloseError").field(self.error()).finish()
+    }
+}
+
+impl From<CloseError> for Error {
+    /// Drops the connection, which tries to close it once more.
+    fn from(error: CloseError) -> Self {
+        error.0.1
+    }
+}

@@ -1,0 +1,200 @@
+//! Between Rust's types and SQLite's: exact, or an error.
+//!
+//! Nothing is wrapped, rounded or truncated on the way. A type that cannot hold a value refuses it, naming the column
+//! or parameter, the Rust type and SQLite's.
+//!
+//! # Reading: [`FromColumn`]
+//!
+//! | Rust | NULL | INTEGER | REAL | TEXT | BLOB |
+//! |---|---|---|---|---|---|
+//! | `i8` … `i64`, `isize`, `i128`, `u8` … `u64`, `usize`, `u128` | error | in range | error | error | error |
+//! | `f64` | error | if exact (up to 53 significant bits) | yes | error | error |
+//! | `f32` | error | if exact (up to 24 significant bits) | if exact | error | error |
+//! | `bool` | error | 0 or 1 | error | error | error |
+//! | `&str`, `String`, `Box<str>`, `Rc<str>`, `Arc<str>`, `Cow<str>` | error | error | error | if UTF-8 | error |
+//! | `&[u8]`, `Vec<u8>`, `Box<[u8]>`, `Rc<[u8]>`, `Arc<[u8]>`, `Cow<[u8]>` | error | error | error | its bytes | yes |
+//! | `[u8; N]` | error | error | error | if N bytes | if N bytes |
+//! | `Option<T>` | `None` | as `T` | as `T` | as `T` | as `T` |
+//! | [`Value`](crate::Value) | yes | yes | yes | if UTF-8 | yes |
+//! | [`ValueRef`] | yes | yes | yes | yes | yes |
+//!
+//! # Binding: [`IntoParam`](crate::IntoParam), by value, and [`ToSql`](crate::ToSql), behind a reference
+//!
+//! | Rust | becomes |
+//! |---|---|
+//! | `i8` … `i64`, `isize`, `u8` … `u32` | INTEGER |
+//! | `u64`, `usize`, `i128`, `u128` | INTEGER, error if it does not fit in 64 bits with sign |
+//! | `f32`, `f64` | REAL, infinite included; NaN is an error, as SQLite would store NULL |
+//! | `bool` | INTEGER, 0 or 1 |
+//! | `&str`, `&String`, a reference to any text above | TEXT, not copied |
+//! | `String`, `Box<str>`, `Rc<str>`, `Arc<str>`, `Cow<str>` | TEXT, copied (a borrowed `Cow` is not) |
+//! | `&[u8]`, `&Vec<u8>`, `&[u8; N]`, a reference to any bytes above | BLOB, not copied |
+//! | `Vec<u8>`, `Box<[u8]>`, `Rc<[u8]>`, `Arc<[u8]>`, `[u8; N]`, `Cow<[u8]>` | BLOB, copied (a borrowed `Cow` is not) |
+//! | [`ZeroBlob`](crate::ZeroBlob) | BLOB of that many zero bytes, to be written later |
+//! | `None` | NULL |
+//! | `Some(T)` | as `T` |
+//! | [`Value`](crate::Value), [`ValueRef`] | itself; TEXT that is not UTF-8 is an error |
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::str::Utf8Error;
+
+use crate::ValueRef;
+
+mod bytes;
+mod number;
+mod text;
+mod wrapper;
+
+/// A type that a column can be read as.
+///
+/// `'row` is the borrow of the row: a `&'row str` is SQLite's own memory, valid until the next row is fetched.
+///
+/// # Example
+///
+/// ```
+/// use finalite::{Connection, ConversionError, FromColumn, ValueRef};
+///
+/// #[derive(Debug, PartialEq)]
+/// enum Color { Red, Green }
+///
+/// impl FromColumn<'_> for Color {
+///     fn from_column(value: ValueRef<'_>) -> Result<Self, ConversionError> {
+///         match value.as_str()? {
+///             "red" => Ok(Self::Red),
+///             "green" => Ok(Self::Green),
+///             _ => Err(ConversionError::message("Color", "unknown color")),
+///         }
+///     }
+/// }
+///
+/// let conn = Connection::open_in_memory()?;
+/// assert_eq!(conn.query_one::<Color>("SELECT 'green'", ())?, Color::Green);
+/// let error = conn.query_one::<Color>("SELECT 'blue' AS paint", ()).unwrap_err();
+/// assert!(error.to_string().starts_with("column 0 (paint), TEXT: unknown color (Color)"));
+/// # Ok::<(), finalite::Error>(())
+/// ```
+pub trait FromColumn<'row>: Sized {
+    /// Reads the value.
+    ///
+    /// # Errors
+    ///
+    /// [`ConversionError`] if the value is of another type or does not fit. The caller adds column and SQL.
+    fn from_column(value: ValueRef<'row>) -> Result<Self, ConversionError>;
+}
+
+/// Why a value does not convert. Names types, never the value of a column.
+///
+/// The one value it shows is one that SQLite cannot store at all: an integer beyond 64 bits, at binding.
+pub struct ConversionError(Box<Inner>);
+
+struct Inner {
+    rust_type: &'static str,
+    problem: Problem,
+}
+
+enum Problem {
+    WrongType,
+    OutOfRange,
+    TooBigToBind { value: String },
+    NotExact,
+    NaN,
+    NotUtf8(Utf8Error),
+    Length { expected: usize, found: usize },
+    Message(Box<str>),
+    Other(Box<dyn StdError + Send + Sync>),
+}
+
+impl ConversionError {
+    #[cold]
+    fn new(rust_type: &'static str, problem: Problem) -> Self {
+        Self(Box::new(Inner { rust_type, problem }))
+    }
+
+    /// The column's type is none that `rust_type` reads.
+    #[must_use]
+    pub fn wrong_type(rust_type: &'static str) -> Self {
+        Self::new(rust_type, Problem::WrongType)
+    }
+
+    /// The value is of the right type, but does not fit in `rust_type`.
+    #[must_use]
+    pub fn out_of_range(rust_type: &'static str) -> Self {
+        Self::new(rust_type, Problem::OutOfRange)
+    }
+
+    /// Anything else, in words. They end up in logs: do not put the value in.
+    pub fn message(rust_type: &'static str, message: impl Into<Box<str>>) -> Self {
+        Self::new(rust_type, Problem::Message(message.into()))
+    }
+
+    /// Anything else, by an error of the caller's, which becomes the [`source`](StdError::source). It ends up in logs:
+    /// do not put the value in.
+    pub fn other(rust_type: &'static str, error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self::new(rust_type, Problem::Other(error.into()))
+    }
+
+    pub(crate) fn not_utf8(rust_type: &'static str, error: Utf8Error) -> Self {
+        Self::new(rust_type, Problem::NotUtf8(error))
+    }
+
+    fn not_exact(rust_type: &'static str) -> Self {
+        Self::new(rust_type, Problem::NotExact)
+    }
+
+    fn length(rust_type: &'static str, expected: usize, found: usize) -> Self {
+        Self::new(rust_type, Problem::Length { expected, found })
+    }
+
+    fn too_big_to_bind(rust_type: &'static str, value: impl fmt::Display) -> Self {
+        Self::new(rust_type, Problem::TooBigToBind { value: value.to_string() })
+    }
+
+    fn nan(rust_type: &'static str) -> Self {
+        Self::new(rust_type, Problem::NaN)
+    }
+
+    /// The Rust type that the value was to become, or came from.
+    #[must_use]
+    pub fn rust_type(&self) -> &'static str {
+        self.0.rust_type
+    }
+}
+
+impl fmt::Display for ConversionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rust_type = self.0.rust_type;
+        match &self.0.problem {
+            Problem::WrongType => write!(f, "not readable as {rust_type}"),
+            Problem::OutOfRange => write!(f, "out of range for {rust_type}"),
+            Problem::TooBigToBind { value } => {
+                write!(f, "{value} ({rust_type}) does not fit in an INTEGER, 64 bits with sign")
+            }
+            Problem::NotExact => write!(f, "not exactly representable as {rust_type}"),
+            Problem::NaN => write!(f, "SQLite cannot store NaN ({rust_type}): it would become NULL"),
+            Problem::NotUtf8(error) => write!(f, "{error} ({rust_type})"),
+            Problem::Length { expected, found } => write!(f, "{found} bytes, not {expected} ({rust_type})"),
+            Problem::Message(message) => write!(f, "{message} ({rust_type})"),
+            Problem::Other(error) => write!(f, "{error} ({rust_type})"),
+        }
+    }
+}
+
+impl fmt::Debug for ConversionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConversionError")
+            .field("rust_type", &self.0.rust_type)
+            .field("problem", &format_args!("{self}"))
+            .finish()
+    }
+}
+
+impl StdError for ConversionError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match &self.0.problem {
+            Problem::NotUtf8(error) => Some(error),
+            Problem::Other(error) => Some(&**error),
+            _ => None,
+        }
+    }
+}

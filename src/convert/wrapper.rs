@@ -1,0 +1,92 @@
+//! Types around other types: `Option`, `Value`, references.
+
+use super::{ConversionError, FromColumn};
+use crate::{IntoParam, Param, ToSql, Value, ValueRef};
+
+impl<'row, T: FromColumn<'row>> FromColumn<'row> for Option<T> {
+    #[inline]
+    fn from_column(value: ValueRef<'row>) -> Result<Self, ConversionError> {
+        match value {
+            ValueRef::Null => Ok(None),
+            value => T::from_column(value).map(Some),
+        }
+    }
+}
+
+impl<'p, T: IntoParam<'p>> IntoParam<'p> for Option<T> {
+    #[inline]
+    fn into_param(self) -> Param<'p> {
+        self.map_or_else(Param::null, T::into_param)
+    }
+}
+
+impl<T: ToSql> ToSql for Option<T> {
+    #[inline]
+    fn to_sql(&self) -> Param<'_> {
+        self.as_ref().map_or_else(Param::null, T::to_sql)
+    }
+}
+
+impl<'row> FromColumn<'row> for ValueRef<'row> {
+    #[inline]
+    fn from_column(value: Self) -> Result<Self, ConversionError> {
+        Ok(value)
+    }
+}
+
+impl FromColumn<'_> for Value {
+    #[inline]
+    fn from_column(value: ValueRef<'_>) -> Result<Self, ConversionError> {
+        value.to_value()
+    }
+}
+
+impl<'p> IntoParam<'p> for ValueRef<'p> {
+    #[inline]
+    fn into_param(self) -> Param<'p> {
+        match self {
+            Self::Null => Param::null(),
+            Self::Integer(value) => Param::integer(value),
+            Self::Real(value) => value.into_param(),
+            Self::Text(_) => self.as_str().map_or_else(Param::error, Param::text),
+            Self::Blob(bytes) => Param::blob(bytes),
+        }
+    }
+}
+
+impl ToSql for Value {
+    #[inline]
+    fn to_sql(&self) -> Param<'_> {
+        match self {
+            Self::Text(text) => Param::text(&**text),
+            other => other.as_value_ref().into_param(),
+        }
+    }
+}
+
+impl<'p> IntoParam<'p> for Value {
+    #[inline]
+    fn into_param(self) -> Param<'p> {
+        match self {
+            Self::Text(text) => text.into_param(),
+            Self::Blob(bytes) => bytes.into_param(),
+            Self::Null => Param::null(),
+            Self::Integer(value) => Param::integer(value),
+            Self::Real(value) => value.into_param(),
+        }
+    }
+}
+
+impl<T: ToSql + ?Sized> ToSql for &T {
+    #[inline]
+    fn to_sql(&self) -> Param<'_> {
+        (**self).to_sql()
+    }
+}
+
+impl<'p, T: ToSql + ?Sized> IntoParam<'p> for &'p T {
+    #[inline]
+    fn into_param(self) -> Param<'p> {
+        self.to_sql()
+    }
+}

@@ -1,0 +1,579 @@
+//! The error type: what went wrong, where in which SQL, in which column or parameter, and never with what value.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use crate::convert::ConversionError;
+use crate::raw::{Fault, FaultKind, library};
+use crate::sql;
+use crate::{ResultCode, Type};
+
+/// `Result` with finalite's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Anything that can go wrong here. One word wide.
+///
+/// [`kind`](Self::kind) is for matching; the methods answer what callers usually ask. The text shows SQL, names and
+/// types, and no value that is stored in or bound to the database.
+///
+/// # Example
+///
+/// ```
+/// use finalite::Connection;
+///
+/// let conn = Connection::open_in_memory()?;
+/// let error = conn.prepare("SELECT nam FROM people").unwrap_err();
+/// assert_eq!(error.code_name(), Some("SQLITE_ERROR"));
+/// assert_eq!(error.sql(), Some("SELECT nam FROM people"));
+/// assert!(error.to_string().starts_with("no such table: people"));
+/// # Ok::<(), finalite::Error>(())
+/// ```
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: ErrorKind,
+    sql: Option<Box<str>>,
+    /// Byte offset of the mistake in `sql`.
+    offset: Option<usize>,
+    /// Where `sql` begins in the script it is part of: 1-based line and column.
+    origin: (usize, usize),
+    database: Option<Box<str>>,
+}
+
+/// What went wrong.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// SQLite returned an error code that has no kind of its own here.
+    #[error("{message}")]
+    #[non_exhaustive]
+    Sqlite {
+        /// The extended result code.
+        code: ResultCode,
+        /// SQLite's message.
+        message: Box<str>,
+    },
+    /// Memory ran out, or a limit on it was reached. The connection stays usable.
+    #[error("out of memory")]
+    #[non_exhaustive]
+    NoMemory {
+        /// The extended result code: `SQLITE_NOMEM` or `SQLITE_IOERR_NOMEM`.
+        code: ResultCode,
+    },
+    /// [`InterruptHandle::interrupt`](crate::InterruptHandle::interrupt) stopped the statement.
+    #[error("interrupted")]
+    Interrupted,
+    /// A column does not hold what was asked for.
+    #[error("column {column} ({name}), {found}: {problem}")]
+    #[non_exhaustive]
+    Column {
+        /// 0-based.
+        column: usize,
+        /// The column's name in the result.
+        name: Box<str>,
+        /// What the column holds in this row.
+        found: Type,
+        /// Why that does not do; names the Rust type.
+        problem: ConversionError,
+    },
+    /// A value cannot be bound.
+    #[error("parameter {}: {problem}", display_parameter(*index, name.as_deref()))]
+    #[non_exhaustive]
+    Parameter {
+        /// 1-based, as in SQLite.
+        index: usize,
+        /// The parameter's name in the SQL, with its prefix.
+        name: Option<Box<str>>,
+        /// Why not; names the Rust type.
+        problem: ConversionError,
+    },
+    /// Values were given for more or fewer parameters than the SQL has.
+    #[error("the SQL has {expected} parameter{}, {given} {} given", plural(*expected), was(*given))]
+    #[non_exhaustive]
+    ParameterCount {
+        /// Parameters in the SQL.
+        expected: usize,
+        /// Values given; where an iterator gave too many, those looked at.
+        given: usize,
+    },
+    /// No value was given for a parameter.
+    #[error("parameter {} has no value", display_parameter(*index, name.as_deref()))]
+    #[non_exhaustive]
+    ParameterUnset {
+        /// 1-based, as in SQLite.
+        index: usize,
+        /// The parameter's name in the SQL, with its prefix.
+        name: Option<Box<str>>,
+    },
+    /// A name or index leads nowhere.
+    #[error("no such {what}: {name}{}", hint(known))]
+    #[non_exhaustive]
+    NoSuch {
+        /// What was looked for.
+        what: What,
+        /// What it was called.
+        name: Box<str>,
+        /// What there is instead.
+        known: Box<[Box<str>]>,
+    },
+    /// A row has another number of columns than the type reads.
+    #[error("the row has {found} column{}, the type reads {expected}", plural(*found))]
+    #[non_exhaustive]
+    ColumnCount {
+        /// Columns the type reads.
+        expected: usize,
+        /// Columns in the row.
+        found: usize,
+    },
+    /// Another number of rows than asked for.
+    #[error("expected one row, found {}", if *found == 0 { "none" } else { "more" })]
+    #[non_exhaustive]
+    Rows {
+        /// Rows seen before giving up: 0 or 2.
+        found: usize,
+    },
+    /// There is no statement in the SQL.
+    #[error("the SQL is empty: nothing but blanks and comments")]
+    EmptySql,
+    /// There is more SQL after the statement.
+    #[error("there is more after the first statement: {}", Excerpt(rest))]
+    #[non_exhaustive]
+    TrailingSql {
+        /// What follows.
+        rest: Box<str>,
+    },
+    /// There is a NUL character in the SQL, where SQLite would stop reading.
+    #[error("the SQL contains a NUL character")]
+    NulInSql,
+    /// The path cannot be given to SQLite.
+    #[error("the path cannot be used: {reason}")]
+    #[non_exhaustive]
+    Path {
+        /// Why not.
+        reason: &'static str,
+    },
+    /// A pragma did not take the value it was given.
+    #[error("PRAGMA {name} is {}, not {requested}", effective.as_deref().unwrap_or("not known to this SQLite"))]
+    #[non_exhaustive]
+    Pragma {
+        /// The pragma.
+        name: Box<str>,
+        /// What it was set to.
+        requested: Box<str>,
+        /// What it is, as SQLite reads it back; `None` if SQLite reads back nothing.
+        effective: Option<Box<str>>,
+    },
+    /// SQLite ended the transaction by itself, or a `COMMIT` or `ROLLBACK` did, while its guard is alive: running
+    /// more would store it at once.
+    #[error("the transaction has already ended: SQLite rolled it back after an earlier error, or SQL ended it")]
+    TransactionEnded,
+    /// The text or blob is longer than SQLite can take.
+    #[error("{what} of {bytes} bytes is too big for SQLite")]
+    #[non_exhaustive]
+    TooBig {
+        /// What it is.
+        what: &'static str,
+        /// Its size.
+        bytes: usize,
+    },
+    /// The call is not allowed now.
+    #[error("{reason}")]
+    #[non_exhaustive]
+    Misuse {
+        /// Why not.
+        reason: &'static str,
+    },
+    /// The connection was inherited through `fork`: only the parent process may use it.
+    #[error("the connection belongs to the process this one was forked from: open another here")]
+    Forked,
+    /// The SQLite that is linked cannot be used.
+    #[error("{reason}")]
+    #[non_exhaustive]
+    Unsupported {
+        /// Why not.
+        reason: Box<str>,
+    },
+    /// An error of the caller's own, from [`Error::external`].
+    #[error("{0}")]
+    External(Box<dyn StdError + Send + Sync>),
+}
+
+/// What a name stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum What {
+    /// A column of a result.
+    Column,
+    /// A parameter of a statement.
+    Parameter,
+}
+
+impl fmt::Display for What {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Column => "column",
+            Self::Parameter => "parameter",
+        })
+    }
+}
+
+/// A place in SQL text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Location {
+    /// 1-based.
+    pub line: usize,
+    /// 1-based, in characters.
+    pub column: usize,
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}, column {}", self.line, self.column)
+    }
+}
+
+impl Error {
+    #[cold]
+    pub(crate) fn new(kind: ErrorKind) -> Self {
+        Self(Box::new(Inner { kind, sql: None, offset: None, origin: (1, 1), database: None }))
+    }
+
+    /// Wraps an error of the caller's own, to hand it through a closure that returns [`Result`].
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use std::error::Error as _;
+    /// use finalite::{Error, ErrorKind};
+    ///
+    /// let error = Error::external(std::fmt::Error);
+    /// assert!(matches!(error.kind(), ErrorKind::External(_)));
+    /// assert!(error.source().unwrap().is::<std::fmt::Error>());
+    /// ```
+    pub fn external(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self::new(ErrorKind::External(error.into()))
+    }
+
+    /// Says which SQL it was, unless that is known.
+    #[cold]
+    pub(crate) fn in_sql(mut self, text: &str) -> Self {
+        if self.0.sql.is_none() {
+            self.0.sql = Some(text.into());
+        }
+        self
+    }
+
+    /// Says where in a script its SQL begins.
+    #[cold]
+    pub(crate) fn at(mut self, origin: (usize, usize)) -> Self {
+        self.0.origin = origin;
+        self
+    }
+
+    /// Says which database file it was, where the error is about the file.
+    #[cold]
+    pub(crate) fn in_database(mut self, path: impl FnOnce() -> Box<str>) -> Self {
+        const ABOUT_THE_FILE: [ResultCode; 6] = [
+            ResultCode::CANTOPEN,
+            ResultCode::NOTADB,
+            ResultCode::CORRUPT,
+            ResultCode::READONLY,
+            ResultCode::IOERR,
+            ResultCode::PERM,
+        ];
+        if self.0.database.is_none() && self.code().is_some_and(|code| ABOUT_THE_FILE.contains(&code)) {
+            self.0.database = Some(path()).filter(|path| !path.is_empty());
+        }
+        self
+    }
+
+    /// What went wrong, for matching.
+    #[must_use]
+    pub fn kind(&self) -> &ErrorKind {
+        &self.0.kind
+    }
+
+    /// The primary result code, where SQLite returned one.
+    #[must_use]
+    pub fn code(&self) -> Option<ResultCode> {
+        self.extended_code().map(ResultCode::primary)
+    }
+
+    /// The extended result code, where SQLite returned one.
+    ///
+    /// C: [sqlite3_extended_errcode](https://sqlite.org/c3ref/errcode.html)
+    #[must_use]
+    pub fn extended_code(&self) -> Option<ResultCode> {
+        match self.0.kind {
+            ErrorKind::Sqlite { code, .. } | ErrorKind::NoMemory { code } => Some(code),
+            ErrorKind::Interrupted => Some(ResultCode::INTERRUPT),
+            ErrorKind::TooBig { .. } => Some(ResultCode::TOOBIG),
+            _ => None,
+        }
+    }
+
+    /// The C name of the extended result code, such as `SQLITE_CONSTRAINT_UNIQUE`.
+    #[must_use]
+    pub fn code_name(&self) -> Option<&'static str> {
+        self.extended_code().map(ResultCode::name)
+    }
+
+    /// The statement, as it was written.
+    #[must_use]
+    pub fn sql(&self) -> Option<&str> {
+        self.0.sql.as_deref()
+    }
+
+    /// Where in the SQL the mistake is, or, for a later statement of a script, where that statement begins.
+    ///
+    /// Lines and columns count from 1, in the text that was handed to the call that failed.
+    ///
+    /// C: [sqlite3_error_offset](https://sqlite.org/c3ref/errcode.html)
+    #[must_use]
+    pub fn location(&self) -> Option<Location> {
+        let Inner { sql, offset, origin, .. } = &*self.0;
+        if offset.is_none() && *origin == (1, 1) {
+            return None;
+        }
+        let (line, column) = sql::line_and_column(sql.as_deref()?, offset.unwrap_or(0));
+        let column = if line == 1 { origin.1 + column - 1 } else { column };
+        Some(Location { line: origin.0 + line - 1, column })
+    }
+
+    /// The constraint that failed, where one did.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use finalite::{Connection, ConstraintKind};
+    ///
+    /// let conn = Connection::open_in_memory()?;
+    /// conn.execute_batch("CREATE TABLE users(email TEXT UNIQUE); INSERT INTO users VALUES ('a')")?;
+    /// let error = conn.execute("INSERT INTO users VALUES (?)", ("a",)).unwrap_err();
+    /// let constraint = error.constraint().unwrap();
+    /// assert_eq!(constraint.kind(), ConstraintKind::Unique);
+    /// assert_eq!(constraint.columns().collect::<Vec<_>>(), [("users", "email")]);
+    /// # Ok::<(), finalite::Error>(())
+    /// ```
+    #[must_use]
+    pub fn constraint(&self) -> Option<Constraint<'_>> {
+        let ErrorKind::Sqlite { code, message } = &self.0.kind else {
+            return None;
+        };
+        (code.primary() == ResultCode::CONSTRAINT).then_some(Constraint { code: *code, message })
+    }
+
+    /// Whether another connection held a lock: `SQLITE_BUSY`, its extended codes included.
+    ///
+    /// Trying the same again may help, except for [`is_busy_snapshot`](Self::is_busy_snapshot).
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        self.code() == Some(ResultCode::BUSY)
+    }
+
+    /// Whether a transaction that had read could not become a writer, because the database has changed since:
+    /// `SQLITE_BUSY_SNAPSHOT`. It must be rolled back and begun anew.
+    #[must_use]
+    pub fn is_busy_snapshot(&self) -> bool {
+        self.extended_code() == Some(ResultCode::BUSY_SNAPSHOT)
+    }
+
+    /// Whether a statement of the same connection, or one that shares its cache, was in the way: `SQLITE_LOCKED`.
+    #[must_use]
+    pub fn is_locked(&self) -> bool {
+        self.code() == Some(ResultCode::LOCKED)
+    }
+
+    /// Whether a constraint failed.
+    #[must_use]
+    pub fn is_constraint(&self) -> bool {
+        self.code() == Some(ResultCode::CONSTRAINT)
+    }
+
+    /// Whether the statement was interrupted.
+    #[must_use]
+    pub fn is_interrupted(&self) -> bool {
+        matches!(self.0.kind, ErrorKind::Interrupted)
+    }
+}
+
+impl From<ConversionError> for Error {
+    /// For closures that convert by hand; which column it was is not known here.
+    fn from(error: ConversionError) -> Self {
+        Self::external(error)
+    }
+}
+
+impl From<Fault> for Error {
+    #[cold]
+    fn from(fault: Fault) -> Self {
+        let mut at = None;
+        let kind = match fault.into_kind() {
+            FaultKind::Sqlite { code, message, offset, errno } => {
+                at = offset;
+                let code = ResultCode::new(code);
+                match code.primary() {
+                    ResultCode::NOMEM => ErrorKind::NoMemory { code },
+                    _ if code == ResultCode::IOERR_NOMEM => ErrorKind::NoMemory { code },
+                    ResultCode::INTERRUPT => ErrorKind::Interrupted,
+                    _ => {
+                        let message = match errno {
+                            Some(errno) => format!("{message}: {}", std::io::Error::from_raw_os_error(errno)).into(),
+                            None => message,
+                        };
+                        ErrorKind::Sqlite { code, message }
+                    }
+                }
+            }
+            FaultKind::Forked => ErrorKind::Forked,
+            FaultKind::Misuse(reason) => ErrorKind::Misuse { reason },
+            FaultKind::TooBig { what, bytes } => ErrorKind::TooBig { what, bytes },
+            FaultKind::Unsupported(reason) => ErrorKind::Unsupported { reason },
+        };
+        let mut error = Self::new(kind);
+        error.0.offset = at;
+        error
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0.kind)?;
+        if let ErrorKind::Sqlite { code, message } = &self.0.kind {
+            // Where SQLite only says the code's own words, the extended code is the news.
+            if **message == *library::code_message(code.primary().number()) || code.number() > 0xff {
+                write!(f, " [{code}]")?;
+            }
+        }
+        if let Some(database) = &self.0.database {
+            write!(f, ", database {database}")?;
+        }
+        if let Some(location) = self.location() {
+            write!(f, ", at {location}")?;
+        }
+        if let Some(sql) = &self.0.sql {
+            write!(f, ", in: {}", Excerpt(sql))?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error")
+            .field("kind", &self.0.kind)
+            .field("sql", &self.0.sql)
+            .field("location", &self.location())
+            .field("database", &self.0.database)
+            .finish()
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match &self.0.kind {
+            ErrorKind::External(error) => Some(&**error),
+            ErrorKind::Column { problem, .. } | ErrorKind::Parameter { problem, .. } => problem.source(),
+            _ => None,
+        }
+    }
+}
+
+/// Which kind of constraint failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConstraintKind {
+    /// UNIQUE, or a unique index.
+    Unique,
+    /// PRIMARY KEY, or the rowid.
+    PrimaryKey,
+    /// NOT NULL.
+    NotNull,
+    /// CHECK.
+    Check,
+    /// FOREIGN KEY.
+    ForeignKey,
+    /// The type of a column in a STRICT table.
+    DataType,
+    /// `RAISE` in a trigger.
+    Trigger,
+    /// Any other: a commit hook, a function, a virtual table.
+    Other,
+}
+
+/// A failed constraint, as far as SQLite's message tells.
+#[derive(Clone, Copy, Debug)]
+pub struct Constraint<'a> {
+    code: ResultCode,
+    message: &'a str,
+}
+
+impl<'a> Constraint<'a> {
+    /// Which kind.
+    #[must_use]
+    pub fn kind(self) -> ConstraintKind {
+        match self.code {
+            ResultCode::CONSTRAINT_UNIQUE => ConstraintKind::Unique,
+            ResultCode::CONSTRAINT_PRIMARYKEY | ResultCode::CONSTRAINT_ROWID => ConstraintKind::PrimaryKey,
+            ResultCode::CONSTRAINT_NOTNULL => ConstraintKind::NotNull,
+            ResultCode::CONSTRAINT_CHECK => ConstraintKind::Check,
+            ResultCode::CONSTRAINT_FOREIGNKEY => ConstraintKind::ForeignKey,
+            ResultCode::CONSTRAINT_DATATYPE => ConstraintKind::DataType,
+            ResultCode::CONSTRAINT_TRIGGER => ConstraintKind::Trigger,
+            _ => ConstraintKind::Other,
+        }
+    }
+
+    /// What SQLite names: the columns (`users.email`), the CHECK's name or expression, the index. `None` for a foreign
+    /// key, of which SQLite names nothing.
+    #[must_use]
+    pub fn target(self) -> Option<&'a str> {
+        self.message.split_once("constraint failed: ").map(|(_, target)| target)
+    }
+
+    /// Table and column of each column concerned; empty unless SQLite names columns.
+    pub fn columns(self) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let names_columns =
+            matches!(self.kind(), ConstraintKind::Unique | ConstraintKind::PrimaryKey | ConstraintKind::NotNull);
+        let target = self.target().filter(|_| names_columns).unwrap_or_default();
+        target.split(", ").filter_map(|column| column.split_once('.'))
+    }
+}
+
+fn plural(count: usize) -> &'static str {
+    if count == 1 { "" } else { "s" }
+}
+
+fn was(count: usize) -> &'static str {
+    if count == 1 { "was" } else { "were" }
+}
+
+fn display_parameter(index: usize, name: Option<&str>) -> String {
+    match name {
+        Some(name) => format!("{index} ({name})"),
+        None => index.to_string(),
+    }
+}
+
+fn hint(known: &[Box<str>]) -> String {
+    if known.is_empty() { String::new() } else { format!(" (there is {})", known.join(", ")) }
+}
+
+/// SQL on one line, cut where it grows long.
+struct Excerpt<'a>(&'a str);
+
+impl fmt::Display for Excerpt<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const LONGEST: usize = 200;
+        let mut length = 0;
+        for (n, word) in self.0.split_whitespace().enumerate() {
+            if length + word.len() > LONGEST {
+                let rest: String = word.chars().take(LONGEST.saturating_sub(length)).collect();
+                return write!(f, "{}{rest}…", if n > 0 && !rest.is_empty() { " " } else { "" });
+            }
+            write!(f, "{}{word}", if n > 0 { " " } else { "" })?;
+            length += word.len() + 1;
+        }
+        Ok(())
+    }
+}

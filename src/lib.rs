@@ -1,0 +1,101 @@
+//! A SQLite driver with an explicit lifecycle.
+//!
+//! A value's life is its scope: [`Connection`] closes, [`Statement`] finalizes, [`Rows`] resets, each in `Drop`, now, on
+//! this thread. There is no finalizer queue, no zombie connection and no deferred work. Everything alive is counted
+//! ([`handles`]); what a program forgets is found, finalized and reported when its connection closes.
+//!
+//! ```
+//! use finalite::Connection;
+//!
+//! let conn = Connection::open_in_memory()?;
+//! conn.execute_batch(
+//!     "CREATE TABLE people(id INTEGER PRIMARY KEY, name TEXT NOT NULL);
+//!      INSERT INTO people(name) VALUES ('Ada'), ('Grace');",
+//! )?;
+//!
+//! let mut statement = conn.prepare("SELECT id, name FROM people WHERE name > ?")?;
+//! let mut rows = statement.query(("B",))?;
+//! while let Some(row) = rows.next()? {
+//!     let name: &str = row.get("name")?; // SQLite's own memory, until the next row
+//!     assert_eq!(name, "Grace");
+//! }
+//! # Ok::<(), finalite::Error>(())
+//! ```
+//!
+//! # Where to find what
+//!
+//! - Opening: [`Connection::open`], [`OpenOptions`].
+//! - Running SQL in one call: [`Connection::execute`], [`query_one`](Connection::query_one),
+//!   [`query_all`](Connection::query_all), [`execute_batch`](Connection::execute_batch). Statements are cached.
+//! - Running it many times, reading row by row: [`Connection::prepare`], [`Statement`], [`Rows`], [`Row`].
+//! - Values: [`convert`] has the table of all conversions; [`Params`] is what can be bound, [`FromRow`] what can be read.
+//! - [`Connection::transaction`], [`Transaction`], [`Savepoint`].
+//! - Errors: [`Error`], [`ErrorKind`].
+//! - Pragmas: [`Connection::pragma`], [`Connection::set_pragma`].
+//!
+//! # Logging
+//!
+//! Events go to [`tracing`](https://docs.rs/tracing), with the targets `finalite::open`, `finalite::statement`,
+//! `finalite::cache`, `finalite::slow` and `finalite::leak`. SQL is shown, bound values never are.
+
+#![deny(missing_docs, unsafe_code, unsafe_op_in_unsafe_fn)]
+#![deny(clippy::undocumented_unsafe_blocks, clippy::multiple_unsafe_ops_per_block, clippy::missing_safety_doc)]
+#![deny(
+    clippy::cast_lossless,
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    clippy::ptr_as_ptr
+)]
+#![warn(clippy::incompatible_msrv, missing_debug_implementations, unreachable_pub)]
+#![warn(
+    clippy::doc_markdown,
+    clippy::explicit_iter_loop,
+    clippy::missing_errors_doc,
+    clippy::missing_panics_doc,
+    clippy::needless_pass_by_value,
+    clippy::redundant_closure_for_method_calls,
+    clippy::semicolon_if_nothing_returned
+)]
+
+#[cfg(target_family = "wasm")]
+compile_error!(
+    "finalite does not run on wasm: it relies on threads, on POSIX or Windows files and on a C library built for them"
+);
+
+mod cache;
+mod connection;
+pub mod convert;
+mod error;
+pub mod handles;
+mod interrupt;
+mod open;
+mod params;
+mod pragma;
+#[allow(unsafe_code)]
+mod raw;
+mod result_code;
+mod rows;
+mod script;
+mod sql;
+pub mod sqlite;
+mod statement;
+mod transaction;
+mod value;
+
+pub use cache::{CachedStatement, StatementCacheStats};
+pub use connection::{CloseError, Connection};
+pub use convert::{ConversionError, FromColumn};
+pub use error::{Constraint, ConstraintKind, Error, ErrorKind, Location, Result, What};
+pub use interrupt::InterruptHandle;
+pub use open::OpenOptions;
+pub use params::{Binder, IntoParam, Param, Params, ParamsFromIter, ToSql, ZeroBlob, params_from_iter};
+pub use pragma::PragmaValue;
+pub use raw::ffi;
+pub use result_code::ResultCode;
+pub use rows::{Column, ColumnIndex, FromRow, OwnedRows, QueryAs, Row, Rows};
+pub use script::Script;
+pub use statement::{ColumnMetadata, Statement, StatementCounters};
+pub use transaction::{Behavior, CommitError, DropBehavior, Savepoint, Transaction};
+pub use value::{Type, Value, ValueRef};

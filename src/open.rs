@@ -1,0 +1,346 @@
+//! Opening a database.
+
+use std::ffi::{CString, OsStr};
+use std::fmt;
+use std::panic::Location;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::Connection;
+use crate::error::{Error, ErrorKind, Result};
+use crate::pragma::PragmaValue;
+use crate::raw::{Db, OpenFlags, Switch};
+
+type Init = dyn Fn(&mut Connection) -> Result<()> + Send + Sync;
+
+/// How to open a database. Can be kept and used again.
+///
+/// # Example
+///
+/// ```
+/// use finalite::OpenOptions;
+///
+/// let dir = tempfile::tempdir()?;
+/// let conn = OpenOptions::recommended().pragma("cache_size", -8000).open(dir.path().join("app.db"))?;
+/// assert_eq!(conn.pragma::<String>("journal_mode")?, "wal");
+/// assert_eq!(conn.pragma::<i64>("cache_size")?, -8000);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// C: [sqlite3_open_v2](https://sqlite.org/c3ref/open.html)
+#[derive(Clone)]
+pub struct OpenOptions {
+    read_only: bool,
+    create: bool,
+    uri: bool,
+    vfs: Option<Box<str>>,
+    busy_timeout: Duration,
+    foreign_keys: bool,
+    double_quoted_strings: bool,
+    trusted_schema: bool,
+    /// WAL where the database is a file: an in-memory database has no such mode.
+    wal: bool,
+    optimize_on_close: bool,
+    pragmas: Vec<(Box<str>, PragmaValue)>,
+    slow_threshold: Option<Duration>,
+    statement_cache: Option<(usize, usize)>,
+    init: Option<Arc<Init>>,
+}
+
+impl Default for OpenOptions {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl OpenOptions {
+    /// Reading and writing, creating the file, 5 seconds of busy timeout, foreign keys enforced; all else as SQLite
+    /// has it. What [`Connection::open`] uses.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            read_only: false,
+            create: true,
+            uri: false,
+            vfs: None,
+            busy_timeout: Duration::from_secs(5),
+            foreign_keys: true,
+            double_quoted_strings: true,
+            trusted_schema: true,
+            wal: false,
+            optimize_on_close: false,
+            pragmas: Vec::new(),
+            slow_threshold: None,
+            statement_cache: None,
+            init: None,
+        }
+    }
+
+    /// What SQLite's authors advise for a new application: [`new`](Self::new), and
+    ///
+    /// - `journal_mode = wal` and `synchronous = normal`, if the database is a file: readers and the writer do not wait
+    ///   for each other;
+    /// - `"text"` is a name, never a string: a misspelt column is an error;
+    /// - the schema is not trusted: a view or trigger in the file cannot call functions that are not marked harmless;
+    /// - `PRAGMA optimize` when the connection is closed by [`Connection::close`].
+    #[must_use]
+    pub fn recommended() -> Self {
+        Self { wal: true, double_quoted_strings: false, trusted_schema: false, optimize_on_close: true, ..Self::new() }
+    }
+
+    /// Opens for reading only. The file must exist.
+    #[must_use]
+    pub fn read_only(mut self, read_only: bool) -> Self {
+        self.read_only = read_only;
+        self
+    }
+
+    /// Whether to create the file if there is none. On unless set, off where [`read_only`](Self::read_only).
+    #[must_use]
+    pub fn create(mut self, create: bool) -> Self {
+        self.create = create;
+        self
+    }
+
+    /// Whether a path that begins with `file:` is a [URI](https://sqlite.org/uri.html). Off unless set: then it is a
+    /// path like any other, whatever SQLite's compile-time setting says.
+    #[must_use]
+    pub fn uri(mut self, uri: bool) -> Self {
+        self.uri = uri;
+        self
+    }
+
+    /// The VFS to use, by name.
+    ///
+    /// C: [VFS](https://sqlite.org/vfs.html)
+    #[must_use]
+    pub fn vfs(mut self, name: &str) -> Self {
+        self.vfs = Some(name.into());
+        self
+    }
+
+    /// How long to wait for another connection's lock. See [`Connection::set_busy_timeout`].
+    #[must_use]
+    pub fn busy_timeout(mut self, timeout: Duration) -> Self {
+        self.busy_timeout = timeout;
+        self
+    }
+
+    /// Whether foreign keys are enforced. On unless set.
+    #[must_use]
+    pub fn foreign_keys(mut self, on: bool) -> Self {
+        self.foreign_keys = on;
+        self
+    }
+
+    /// Whether `"text"` in double quotes may be a string where it is no name, as SQLite has it for history's sake.
+    ///
+    /// C: [DQS](https://sqlite.org/quirks.html#dblquote)
+    #[must_use]
+    pub fn double_quoted_strings(mut self, on: bool) -> Self {
+        self.double_quoted_strings = on;
+        self
+    }
+
+    /// Whether views, triggers and the like in the file may call any function.
+    ///
+    /// C: [PRAGMA trusted_schema](https://sqlite.org/pragma.html#pragma_trusted_schema)
+    #[must_use]
+    pub fn trusted_schema(mut self, on: bool) -> Self {
+        self.trusted_schema = on;
+        self
+    }
+
+    /// Sets a pragma after opening, and reads it back: opening fails if it did not take. In the order given.
+    ///
+    /// See [`Connection::set_pragma`].
+    #[must_use]
+    pub fn pragma(mut self, name: &str, value: impl Into<PragmaValue>) -> Self {
+        self.pragmas.push((name.into(), value.into()));
+        self
+    }
+
+    /// Whether [`Connection::close`] runs `PRAGMA optimize`. Dropping the connection never does.
+    ///
+    /// C: [PRAGMA optimize](https://sqlite.org/pragma.html#pragma_optimize)
+    #[must_use]
+    pub fn optimize_on_close(mut self, on: bool) -> Self {
+        self.optimize_on_close = on;
+        self
+    }
+
+    /// See [`Connection::set_slow_threshold`].
+    #[must_use]
+    pub fn slow_threshold(mut self, threshold: Option<Duration>) -> Self {
+        self.slow_threshold = threshold;
+        self
+    }
+
+    /// See [`Connection::set_statement_cache_limits`].
+    #[must_use]
+    pub fn statement_cache_limits(mut self, statements: usize, bytes: usize) -> Self {
+        self.statement_cache = Some((statements, bytes));
+        self
+    }
+
+    /// Runs this on each connection as the last step of opening. If it fails or panics, the connection is closed.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use finalite::OpenOptions;
+    ///
+    /// let options = OpenOptions::new().init(|conn| conn.execute_batch("CREATE TEMP TABLE scratch(a)"));
+    /// let conn = options.open_in_memory()?;
+    /// assert_eq!(conn.execute("INSERT INTO scratch VALUES (1)", ())?, 1);
+    /// # Ok::<(), finalite::Error>(())
+    /// ```
+    #[must_use]
+    pub fn init(mut self, init: impl Fn(&mut Connection) -> Result<()> + Send + Sync + 'static) -> Self {
+        self.init = Some(Arc::new(init));
+        self
+    }
+
+    /// Opens the database at this path.
+    ///
+    /// As in SQLite, `:memory:` is a database in memory and an empty path a temporary one; see
+    /// [`open_in_memory`](Self::open_in_memory) and [`open_temporary`](Self::open_temporary).
+    ///
+    /// # Errors
+    ///
+    /// `SQLITE_CANTOPEN` for a file or directory that is missing or may not be opened, [`ErrorKind::Path`] for a path
+    /// that contains NUL, [`ErrorKind::Pragma`] for a pragma that did not take, [`ErrorKind::Unsupported`] for a
+    /// SQLite that cannot be used. A file that is not a database shows at the first statement, which is here if a
+    /// pragma reads it. Whatever fails, nothing stays open.
+    #[track_caller]
+    pub fn open(&self, path: impl AsRef<Path>) -> Result<Connection> {
+        let path = path.as_ref();
+        self.open_at(path.as_os_str(), Location::caller())
+            .map_err(|error| error.in_database(|| path.to_string_lossy().into()))
+    }
+
+    /// Opens a new database in memory, which is gone when the connection is.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    #[track_caller]
+    pub fn open_in_memory(&self) -> Result<Connection> {
+        self.open_at(OsStr::new(":memory:"), Location::caller())
+    }
+
+    /// Opens a new database in a temporary file, which is gone when the connection is.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    #[track_caller]
+    pub fn open_temporary(&self) -> Result<Connection> {
+        self.open_at(OsStr::new(""), Location::caller())
+    }
+
+    fn open_at(&self, path: &OsStr, site: &'static Location<'static>) -> Result<Connection> {
+        let c_path = c_path(path, self.uri)?;
+        let vfs = self.vfs.as_deref().map(|name| CString::new(name).map_err(|_| nul("the VFS name contains NUL")));
+        let vfs = vfs.transpose()?;
+        let flags = OpenFlags { read_only: self.read_only, create: self.create, uri: self.uri };
+        let db = Db::open(&c_path, flags, vfs.as_deref(), site)?;
+        let mut conn = Connection::adopt(db);
+        tracing::debug!(target: "finalite::open", connection = conn.db().id(), path = %path.display(), opened_at = %site, "open");
+        self.set_up(&mut conn)?;
+        Ok(conn)
+    }
+
+    /// Whatever fails or panics here, the connection is owned by the caller's frame and closed.
+    fn set_up(&self, conn: &mut Connection) -> Result<()> {
+        conn.set_busy_timeout(self.busy_timeout)?;
+        let db = conn.db();
+        db.switch(Switch::ForeignKeys, self.foreign_keys)?;
+        if !self.double_quoted_strings {
+            db.switch(Switch::DoubleQuotedStringsInDml, false)?;
+            db.switch(Switch::DoubleQuotedStringsInDdl, false)?;
+        }
+        if !self.trusted_schema {
+            db.switch(Switch::TrustedSchema, false)?;
+        }
+        if let Some((statements, bytes)) = self.statement_cache {
+            conn.set_statement_cache_limits(statements, bytes);
+        }
+        conn.set_slow_threshold(self.slow_threshold);
+        conn.optimize_on_close.set(self.optimize_on_close);
+        if self.wal && conn.path().is_some() && conn.is_readonly("main") == Some(false) {
+            conn.set_pragma("journal_mode", "wal")?;
+            conn.set_pragma("synchronous", "normal")?;
+        }
+        for (name, value) in &self.pragmas {
+            conn.set_pragma(name, value.clone())?;
+        }
+        match &self.init {
+            Some(init) => init(conn),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for OpenOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenOptions")
+            .field("read_only", &self.read_only)
+            .field("create", &self.create)
+            .field("uri", &self.uri)
+            .field("vfs", &self.vfs)
+            .field("pragmas", &self.pragmas)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Connection {
+    /// Opens the database at this path for reading and writing, and creates it if there is none.
+    ///
+    /// Waits 5 seconds for locks of others, enforces foreign keys. [`OpenOptions`] has the rest.
+    ///
+    /// # Errors
+    ///
+    /// As [`OpenOptions::open`].
+    #[track_caller]
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        OpenOptions::new().open(path)
+    }
+
+    /// Opens a new database in memory, which is gone when the connection is.
+    ///
+    /// # Errors
+    ///
+    /// As [`OpenOptions::open`].
+    #[track_caller]
+    pub fn open_in_memory() -> Result<Self> {
+        OpenOptions::new().open_in_memory()
+    }
+}
+
+fn nul(reason: &'static str) -> Error {
+    Error::new(ErrorKind::Path { reason })
+}
+
+/// A path as SQLite takes it: bytes on Unix, UTF-8 elsewhere.
+///
+/// A SQLite that is compiled with `SQLITE_USE_URI`, as the bundled one is, reads `file:` as a URI whatever the flags
+/// say; `./file:` is the same file and no URI.
+fn c_path(path: &OsStr, uri: bool) -> Result<CString> {
+    let bytes = path_bytes(path)?;
+    let prefix: &[u8] = if !uri && bytes.starts_with(b"file:") { b"./" } else { b"" };
+    CString::new([prefix, bytes].concat()).map_err(|_| nul("it contains NUL"))
+}
+
+#[cfg(unix)]
+#[expect(clippy::unnecessary_wraps, reason = "elsewhere a path may have no UTF-8 form")]
+fn path_bytes(path: &OsStr) -> Result<&[u8]> {
+    use std::os::unix::ffi::OsStrExt;
+    Ok(path.as_bytes())
+}
+
+#[cfg(not(unix))]
+fn path_bytes(path: &OsStr) -> Result<&[u8]> {
+    path.to_str().map(str::as_bytes).ok_or_else(|| nul("it is not Unicode"))
+}

@@ -1,0 +1,495 @@
+//! What can be bound to the parameters of a statement.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use crate::convert::ConversionError;
+use crate::error::{Error, ErrorKind, Result, What};
+use crate::raw::{Binding, RawCopy, RawParam};
+
+/// A value on its way into a parameter.
+///
+/// Text and bytes that are borrowed are bound without a copy and are read by SQLite where they are; the borrow `'p`
+/// lasts as long as the rows do. Owned text and bytes are copied by SQLite.
+#[derive(Debug)]
+pub struct Param<'p>(Repr<'p>);
+
+#[derive(Debug)]
+enum Repr<'p> {
+    Null,
+    Integer(i64),
+    Real(f64),
+    Text(Cow<'p, str>),
+    Blob(Cow<'p, [u8]>),
+    ZeroBlob(u64),
+    Error(ConversionError),
+}
+
+impl<'p> Param<'p> {
+    /// NULL.
+    #[inline]
+    #[must_use]
+    pub const fn null() -> Self {
+        Self(Repr::Null)
+    }
+
+    /// INTEGER.
+    #[inline]
+    #[must_use]
+    pub const fn integer(value: i64) -> Self {
+        Self(Repr::Integer(value))
+    }
+
+    /// REAL. SQLite stores NaN as NULL; the impls for `f32` and `f64` refuse it.
+    #[inline]
+    #[must_use]
+    pub const fn real(value: f64) -> Self {
+        Self(Repr::Real(value))
+    }
+
+    /// TEXT.
+    #[inline]
+    pub fn text(text: impl Into<Cow<'p, str>>) -> Self {
+        Self(Repr::Text(text.into()))
+    }
+
+    /// BLOB.
+    #[inline]
+    pub fn blob(bytes: impl Into<Cow<'p, [u8]>>) -> Self {
+        Self(Repr::Blob(bytes.into()))
+    }
+
+    /// BLOB of that many zero bytes.
+    ///
+    /// C: [sqlite3_bind_zeroblob64](https://sqlite.org/c3ref/bind_blob.html)
+    #[inline]
+    #[must_use]
+    pub const fn zeroblob(bytes: u64) -> Self {
+        Self(Repr::ZeroBlob(bytes))
+    }
+
+    /// A value that cannot be bound: the call that binds it returns this error, with parameter and SQL.
+    #[inline]
+    #[must_use]
+    pub const fn error(error: ConversionError) -> Self {
+        Self(Repr::Error(error))
+    }
+}
+
+/// A value that can be bound, given away.
+///
+/// Implemented for numbers, owned text and bytes, `Option`, and every reference to something [`ToSql`]. The conversion
+/// table is in [`convert`](crate::convert).
+///
+/// # Example
+///
+/// ```
+/// use finalite::{Connection, IntoParam, Param};
+///
+/// struct UserId(i64);
+///
+/// impl<'p> IntoParam<'p> for UserId {
+///     fn into_param(self) -> Param<'p> {
+///         Param::integer(self.0)
+///     }
+/// }
+///
+/// let conn = Connection::open_in_memory()?;
+/// assert_eq!(conn.query_one::<i64>("SELECT ?", (UserId(7),))?, 7);
+/// # Ok::<(), finalite::Error>(())
+/// ```
+pub trait IntoParam<'p> {
+    /// Makes the parameter.
+    fn into_param(self) -> Param<'p>;
+}
+
+/// A value that can be bound, behind a reference: `&'p T` is bound without copying what `T` holds.
+pub trait ToSql {
+    /// Makes the parameter, which borrows from `self`.
+    fn to_sql(&self) -> Param<'_>;
+}
+
+impl<'p> IntoParam<'p> for Param<'p> {
+    #[inline]
+    fn into_param(self) -> Self {
+        self
+    }
+}
+
+/// Binds as a BLOB of that many zero bytes, to be written later through incremental I/O.
+///
+/// # Example
+///
+/// ```
+/// use finalite::{Connection, ZeroBlob};
+///
+/// let conn = Connection::open_in_memory()?;
+/// assert_eq!(conn.query_one::<i64>("SELECT length(?)", (ZeroBlob(1000),))?, 1000);
+/// # Ok::<(), finalite::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ZeroBlob(pub u64);
+
+impl<'p> IntoParam<'p> for ZeroBlob {
+    #[inline]
+    fn into_param(self) -> Param<'p> {
+        Param::zeroblob(self.0)
+    }
+}
+
+impl ToSql for ZeroBlob {
+    #[inline]
+    fn to_sql(&self) -> Param<'_> {
+        Param::zeroblob(self.0)
+    }
+}
+
+/// The values for the parameters of one execution.
+///
+/// Positional: `()`, tuples of up to 16 values, arrays, slices, [`params!`](crate::params!) for more than 16 of
+/// different types, [`params_from_iter`] for any number. By name: [`named_params!`](crate::named_params!), or slices
+/// of `(&str, &dyn ToSql)`.
+///
+/// Whoever implements it for a type of their own hands the values to the [`Binder`]:
+///
+/// ```
+/// use finalite::{Binder, Connection, Params, Result};
+///
+/// struct User { id: i64, name: String }
+///
+/// impl<'p> Params<'p> for &'p User {
+///     fn bind(self, binder: &mut Binder<'_, 'p>) -> Result<()> {
+///         binder.set(":id", self.id)?;
+///         binder.set(":name", &self.name)
+///     }
+/// }
+///
+/// let conn = Connection::open_in_memory()?;
+/// conn.execute("CREATE TABLE users(id INTEGER PRIMARY KEY, name TEXT)", ())?;
+/// let ada = User { id: 1, name: "Ada".into() };
+/// assert_eq!(conn.execute("INSERT INTO users VALUES (:id, :name)", &ada)?, 1);
+/// # Ok::<(), finalite::Error>(())
+/// ```
+pub trait Params<'p> {
+    /// Hands every value over.
+    ///
+    /// # Errors
+    ///
+    /// The [`Binder`]'s.
+    fn bind(self, binder: &mut Binder<'_, 'p>) -> Result<()>;
+}
+
+/// Takes the values for one execution and checks that each parameter gets one.
+pub struct Binder<'s, 'p> {
+    raw: Binding<'s, 'p>,
+    /// Values given by position so far.
+    positional: usize,
+    named: Option<Named>,
+}
+
+/// Which parameters have a value, once one was given by name.
+#[derive(Debug)]
+struct Named {
+    first: u128,
+    beyond: Vec<bool>,
+}
+
+impl Named {
+    const INLINE: usize = 128;
+
+    fn new(parameters: usize, positional: usize) -> Self {
+        let mut named = Self { first: 0, beyond: vec![false; parameters.saturating_sub(Self::INLINE)] };
+        for index in 1..=positional {
+            named.mark(index);
+        }
+        named
+    }
+
+    fn mark(&mut self, index: usize) {
+        match (index - 1).checked_sub(Self::INLINE) {
+            None => self.first |= 1 << (index - 1),
+            Some(beyond) => self.beyond[beyond] = true,
+        }
+    }
+
+    fn is_marked(&self, index: usize) -> bool {
+        match (index - 1).checked_sub(Self::INLINE) {
+            None => self.first >> (index - 1) & 1 == 1,
+            Some(beyond) => self.beyond[beyond],
+        }
+    }
+}
+
+impl<'s, 'p> Binder<'s, 'p> {
+    pub(crate) fn new(raw: Binding<'s, 'p>) -> Self {
+        Self { raw, positional: 0, named: None }
+    }
+
+    /// The number of parameters in the SQL.
+    #[must_use]
+    pub fn parameter_count(&self) -> usize {
+        self.raw.parameter_count()
+    }
+
+    /// Binds the next parameter in order.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::ParameterCount`] if there is none left, [`ErrorKind::Parameter`] if the value does not convert,
+    /// [`ErrorKind::NoMemory`], and `SQLITE_TOOBIG` for text or bytes beyond SQLite's limit.
+    #[inline]
+    pub fn push(&mut self, value: impl IntoParam<'p>) -> Result<()> {
+        let index = self.positional + 1;
+        if index > self.raw.parameter_count() {
+            return Err(self.wrong_count(index));
+        }
+        self.bind(index, value.into_param())?;
+        self.positional = index;
+        if let Some(named) = &mut self.named {
+            named.mark(index);
+        }
+        Ok(())
+    }
+
+    /// Binds the parameter of this name, written as in the SQL with its prefix: `:name`, `@name`, `$name` or `?1`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NoSuch`] if there is no such parameter, and what [`push`](Self::push) returns.
+    pub fn set(&mut self, name: &str, value: impl IntoParam<'p>) -> Result<()> {
+        let names = self.raw.parameter_names();
+        let Some(place) = names.iter().position(|known| known.as_deref() == Some(name)) else {
+            return Err(self.no_such(name));
+        };
+        let index = place + 1;
+        self.bind(index, value.into_param())?;
+        let (count, positional) = (self.raw.parameter_count(), self.positional);
+        self.named.get_or_insert_with(|| Named::new(count, positional)).mark(index);
+        Ok(())
+    }
+
+    /// Checks a number of values that is known beforehand, so that the error can tell it.
+    #[inline]
+    fn expect(&self, given: usize) -> Result<()> {
+        if given == self.raw.parameter_count() { Ok(()) } else { Err(self.wrong_count(given)) }
+    }
+
+    #[inline]
+    fn bind(&mut self, index: usize, param: Param<'p>) -> Result<()> {
+        // Owned text and bytes live until the end of this call; SQLite copies them.
+        let result = match &param.0 {
+            Repr::Null => self.raw.bind(index, RawParam::Null),
+            Repr::Integer(value) => self.raw.bind(index, RawParam::Integer(*value)),
+            Repr::Real(value) => self.raw.bind(index, RawParam::Real(*value)),
+            Repr::ZeroBlob(bytes) => self.raw.bind(index, RawParam::ZeroBlob(*bytes)),
+            Repr::Text(Cow::Borrowed(text)) => self.raw.bind(index, RawParam::Text(text)),
+            Repr::Blob(Cow::Borrowed(bytes)) => self.raw.bind(index, RawParam::Blob(bytes)),
+            Repr::Text(Cow::Owned(text)) => self.raw.bind_copy(index, RawCopy::Text(text)),
+            Repr::Blob(Cow::Owned(bytes)) => self.raw.bind_copy(index, RawCopy::Blob(bytes)),
+            Repr::Error(_) => return Err(self.invalid(index, param)),
+        };
+        result.map_err(|fault| Error::from(fault).in_sql(self.raw.sql()))
+    }
+
+    #[cold]
+    fn invalid(&self, index: usize, param: Param<'p>) -> Error {
+        let Repr::Error(problem) = param.0 else {
+            unreachable!("called for an error only");
+        };
+        Error::new(ErrorKind::Parameter { index, name: self.name(index), problem }).in_sql(self.raw.sql())
+    }
+
+    #[cold]
+    fn wrong_count(&self, given: usize) -> Error {
+        let expected = self.raw.parameter_count();
+        Error::new(ErrorKind::ParameterCount { expected, given }).in_sql(self.raw.sql())
+    }
+
+    #[cold]
+    fn no_such(&self, name: &str) -> Error {
+        let known = self.raw.parameter_names().iter().flatten().cloned().collect();
+        Error::new(ErrorKind::NoSuch { what: What::Parameter, name: name.into(), known }).in_sql(self.raw.sql())
+    }
+
+    fn name(&self, index: usize) -> Option<Box<str>> {
+        self.raw.parameter_names().get(index - 1).cloned().flatten()
+    }
+
+    /// Checks that nothing is missing.
+    #[inline]
+    pub(crate) fn finish(self) -> Result<Binding<'s, 'p>> {
+        self.check()?;
+        Ok(self.raw)
+    }
+
+    #[inline]
+    fn check(&self) -> Result<()> {
+        let count = self.raw.parameter_count();
+        match &self.named {
+            None => self.expect(self.positional),
+            Some(named) => match (1..=count).find(|&index| !named.is_marked(index)) {
+                None => Ok(()),
+                Some(index) => {
+                    let name = self.name(index);
+                    Err(Error::new(ErrorKind::ParameterUnset { index, name }).in_sql(self.raw.sql()))
+                }
+            },
+        }
+    }
+}
+
+impl fmt::Debug for Binder<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Binder").field("sql", &self.raw.sql()).finish_non_exhaustive()
+    }
+}
+
+impl<'p> Params<'p> for () {
+    #[inline]
+    fn bind(self, _: &mut Binder<'_, 'p>) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl<'p, T: IntoParam<'p>, const N: usize> Params<'p> for [T; N] {
+    #[inline]
+    fn bind(self, binder: &mut Binder<'_, 'p>) -> Result<()> {
+        binder.expect(N)?;
+        self.into_iter().try_for_each(|value| binder.push(value))
+    }
+}
+
+impl<'p, T: ToSql> Params<'p> for &'p [T] {
+    #[inline]
+    fn bind(self, binder: &mut Binder<'_, 'p>) -> Result<()> {
+        binder.expect(self.len())?;
+        self.iter().try_for_each(|value| binder.push(value))
+    }
+}
+
+impl<'p, T: ToSql, const N: usize> Params<'p> for &'p [T; N] {
+    #[inline]
+    fn bind(self, binder: &mut Binder<'_, 'p>) -> Result<()> {
+        self.as_slice().bind(binder)
+    }
+}
+
+impl<'p, const N: usize> Params<'p> for [(&str, Param<'p>); N] {
+    #[inline]
+    fn bind(self, binder: &mut Binder<'_, 'p>) -> Result<()> {
+        self.into_iter().try_for_each(|(name, value)| binder.set(name, value))
+    }
+}
+
+impl<'p> Params<'p> for &'p [(&str, &dyn ToSql)] {
+    fn bind(self, binder: &mut Binder<'_, 'p>) -> Result<()> {
+        self.iter().try_for_each(|(name, value)| binder.set(name, value.to_sql()))
+    }
+}
+
+macro_rules! tuples {
+    ($(($count:literal $($type:ident $field:tt)+))+) => {
+        $(
+            impl<'p, $($type: IntoParam<'p>),+> Params<'p> for ($($type,)+) {
+                #[inline]
+                fn bind(self, binder: &mut Binder<'_, 'p>) -> Result<()> {
+                    binder.expect($count)?;
+                    $(binder.push(self.$field)?;)+
+                    Ok(())
+                }
+            }
+        )+
+    };
+}
+
+tuples! {
+    (1 A 0)
+    (2 A 0 B 1)
+    (3 A 0 B 1 C 2)
+    (4 A 0 B 1 C 2 D 3)
+    (5 A 0 B 1 C 2 D 3 E 4)
+    (6 A 0 B 1 C 2 D 3 E 4 F 5)
+    (7 A 0 B 1 C 2 D 3 E 4 F 5 G 6)
+    (8 A 0 B 1 C 2 D 3 E 4 F 5 G 6 H 7)
+    (9 A 0 B 1 C 2 D 3 E 4 F 5 G 6 H 7 I 8)
+    (10 A 0 B 1 C 2 D 3 E 4 F 5 G 6 H 7 I 8 J 9)
+    (11 A 0 B 1 C 2 D 3 E 4 F 5 G 6 H 7 I 8 J 9 K 10)
+    (12 A 0 B 1 C 2 D 3 E 4 F 5 G 6 H 7 I 8 J 9 K 10 L 11)
+    (13 A 0 B 1 C 2 D 3 E 4 F 5 G 6 H 7 I 8 J 9 K 10 L 11 M 12)
+    (14 A 0 B 1 C 2 D 3 E 4 F 5 G 6 H 7 I 8 J 9 K 10 L 11 M 12 N 13)
+    (15 A 0 B 1 C 2 D 3 E 4 F 5 G 6 H 7 I 8 J 9 K 10 L 11 M 12 N 13 O 14)
+    (16 A 0 B 1 C 2 D 3 E 4 F 5 G 6 H 7 I 8 J 9 K 10 L 11 M 12 N 13 O 14 P 15)
+}
+
+/// Values by position, from an iterator. See [`params_from_iter`].
+#[derive(Clone, Debug)]
+pub struct ParamsFromIter<I>(I);
+
+/// Binds what an iterator yields, by position.
+///
+/// # Example
+///
+/// ```
+/// use finalite::{Connection, params_from_iter};
+///
+/// let conn = Connection::open_in_memory()?;
+/// let ids = vec![3, 4, 5];
+/// let marks = vec!["?"; ids.len()].join(",");
+/// let sum: i64 = conn.query_one(
+///     &format!("SELECT sum(column1) FROM (VALUES (1),(3),(5)) WHERE column1 IN ({marks})"),
+///     params_from_iter(&ids),
+/// )?;
+/// assert_eq!(sum, 8);
+/// # Ok::<(), finalite::Error>(())
+/// ```
+pub fn params_from_iter<I: IntoIterator>(values: I) -> ParamsFromIter<I> {
+    ParamsFromIter(values)
+}
+
+impl<'p, I> Params<'p> for ParamsFromIter<I>
+where
+    I: IntoIterator,
+    I::Item: IntoParam<'p>,
+{
+    #[inline]
+    fn bind(self, binder: &mut Binder<'_, 'p>) -> Result<()> {
+        self.0.into_iter().try_for_each(|value| binder.push(value))
+    }
+}
+
+/// Values by position, of any number and different types: an array of [`Param`].
+///
+/// # Example
+///
+/// ```
+/// use finalite::{Connection, params};
+///
+/// let conn = Connection::open_in_memory()?;
+/// let name = String::from("Ada");
+/// let row: (i64, String) = conn.query_one("SELECT ?, ?", params![36, &name])?;
+/// assert_eq!(row, (36, name));
+/// # Ok::<(), finalite::Error>(())
+/// ```
+#[macro_export]
+macro_rules! params {
+    () => { () };
+    ($($value:expr),+ $(,)?) => { [$($crate::IntoParam::into_param($value)),+] };
+}
+
+/// Values by name. Names carry their prefix, as in the SQL.
+///
+/// # Example
+///
+/// ```
+/// use finalite::{Connection, named_params};
+///
+/// let conn = Connection::open_in_memory()?;
+/// let sum: i64 = conn.query_one("SELECT :a + @b", named_params! { ":a": 1, "@b": 2 })?;
+/// assert_eq!(sum, 3);
+/// # Ok::<(), finalite::Error>(())
+/// ```
+#[macro_export]
+macro_rules! named_params {
+    () => { () };
+    ($($name:literal : $value:expr),+ $(,)?) => { [$(($name, $crate::IntoParam::into_param($value))),+] };
+}

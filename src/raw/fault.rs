@@ -1,0 +1,45 @@
+//! What went wrong below, before the layers above add the SQL, the column or the parameter.
+
+use std::ffi::c_int;
+
+use super::ffi;
+
+/// One word, so that `Result<bool, Fault>` travels in registers.
+#[derive(Debug)]
+pub(crate) struct Fault(Box<FaultKind>);
+
+#[derive(Debug)]
+pub(crate) enum FaultKind {
+    /// A result code of SQLite's (extended), its message, the byte offset in the SQL and the system's `errno`, where
+    /// SQLite knows them.
+    Sqlite { code: c_int, message: Box<str>, offset: Option<usize>, errno: Option<i32> },
+    /// The connection belongs to the process this one was forked from.
+    Forked,
+    /// The call is not allowed now.
+    Misuse(&'static str),
+    /// A text, blob or SQL longer than SQLite's interface can take.
+    TooBig { what: &'static str, bytes: usize },
+    /// The SQLite that was linked cannot be used.
+    Unsupported(Box<str>),
+}
+
+impl Fault {
+    #[cold]
+    pub(super) fn new(kind: FaultKind) -> Self {
+        Self(Box::new(kind))
+    }
+
+    #[cold]
+    pub(super) fn no_memory() -> Self {
+        Self::new(FaultKind::Sqlite {
+            code: ffi::SQLITE_NOMEM,
+            message: "out of memory".into(),
+            offset: None,
+            errno: None,
+        })
+    }
+
+    pub(crate) fn into_kind(self) -> FaultKind {
+        *self.0
+    }
+}

@@ -1,0 +1,42 @@
+//! The doors to other code that speaks to SQLite, at the caller's risk.
+//!
+//! These are the only public `unsafe` functions, and the only place where `raw` knows the layers above.
+
+use std::panic::Location;
+
+use super::{Db, ffi};
+use crate::{Connection, Error, Result};
+
+impl Connection {
+    /// The connection's `sqlite3*`, for calls that finalite does not have. Outside semver.
+    ///
+    /// # Safety
+    ///
+    /// The pointer must not be closed, nor used after the connection is dropped or closed, nor from another thread
+    /// while the connection is used. What is made through it (statements, blobs, backups) is the caller's to release:
+    /// as long as it lives, [`close`](Connection::close) fails.
+    #[must_use]
+    pub unsafe fn as_raw(&self) -> *mut ffi::sqlite3 {
+        self.db().as_ptr()
+    }
+
+    /// Takes over a connection that somebody else opened. From here on it is closed in Drop. Outside semver.
+    ///
+    /// Nothing is set on it: no busy timeout, no foreign keys.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Misuse`](crate::ErrorKind::Misuse) if the handle is NULL,
+    /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) if this SQLite cannot be used.
+    ///
+    /// # Safety
+    ///
+    /// `handle` is NULL, or an open connection of the SQLite that finalite is linked to, which nothing else uses or
+    /// closes from here on.
+    #[track_caller]
+    pub unsafe fn from_raw(handle: *mut ffi::sqlite3) -> Result<Self> {
+        // SAFETY: the caller gives the handle away, see above.
+        let db = unsafe { Db::from_raw(handle, Location::caller()) };
+        Ok(Self::adopt(db.map_err(Error::from)?))
+    }
+}

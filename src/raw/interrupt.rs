@@ -1,0 +1,51 @@
+//! `sqlite3_interrupt` from another thread, safe also after the connection is gone.
+
+use std::ptr::NonNull;
+use std::sync::{Mutex, PoisonError};
+
+use super::{ffi, fork};
+
+/// Shared by a `Db` and its interrupt handles. The `Db` empties it before it closes.
+pub(crate) struct Interrupter {
+    target: Mutex<Option<Target>>,
+    fork_generation: u32,
+}
+
+struct Target(NonNull<ffi::sqlite3>);
+
+// SAFETY: the pointer is used for `sqlite3_interrupt` alone, which c3ref/interrupt.html allows "from a thread
+// different from the thread that is currently running the database operation"; the mutex around it keeps the
+// connection open meanwhile, as the page demands.
+unsafe impl Send for Target {}
+
+impl Interrupter {
+    pub(super) fn new(db: NonNull<ffi::sqlite3>) -> Self {
+        Self { target: Mutex::new(Some(Target(db))), fork_generation: fork::generation() }
+    }
+
+    /// Interrupts what the connection is running; `false` if it is closed or belongs to another process.
+    pub(crate) fn interrupt(&self) -> bool {
+        // A lock held by another thread at the moment of the fork stays locked in the child for ever.
+        if self.fork_generation != fork::generation() {
+            return false;
+        }
+        let target = self.target.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(Target(db)) = target.as_ref() else {
+            return false;
+        };
+        // SAFETY: `disarm` takes the pointer out, under this lock, before `sqlite3_close`; so the connection is open
+        // until the guard is released (c3ref/interrupt.html: it must not be closed "before or while" this runs).
+        unsafe { ffi::sqlite3_interrupt(db.as_ptr()) };
+        true
+    }
+
+    /// From here on interrupts do nothing.
+    pub(super) fn disarm(&self) {
+        *self.target.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Undoes `disarm`, for a connection that could not be closed.
+    pub(super) fn rearm(&self, db: NonNull<ffi::sqlite3>) {
+        *self.target.lock().unwrap_or_else(PoisonError::into_inner) = Some(Target(db));
+    }
+}

@@ -1,0 +1,76 @@
+//! The SQLite that is linked into this process.
+
+use std::ffi::{CStr, c_char, c_int};
+
+use super::ffi;
+use super::{Fault, FaultKind};
+
+/// The oldest system SQLite that the bindings of `libsqlite3-sys` 0.39 describe.
+const VERSION_MIN: c_int = 3_045_003;
+
+pub(crate) fn version() -> &'static str {
+    // SAFETY: takes no argument; c3ref/libversion.html: returns a pointer to the sqlite3_version[] string constant.
+    let text = unsafe { ffi::sqlite3_libversion() };
+    // SAFETY: a string constant of the library, see above.
+    unsafe { constant(text) }
+}
+
+pub(crate) fn version_number() -> i32 {
+    // SAFETY: takes no argument and returns a constant (c3ref/libversion.html).
+    unsafe { ffi::sqlite3_libversion_number() }
+}
+
+pub(crate) fn source_id() -> &'static str {
+    // SAFETY: takes no argument; c3ref/libversion.html: returns a pointer to a string constant.
+    let text = unsafe { ffi::sqlite3_sourceid() };
+    // SAFETY: a string constant of the library, see above.
+    unsafe { constant(text) }
+}
+
+/// The options SQLite was compiled with, without their `SQLITE_` prefix.
+pub(crate) fn compile_options() -> impl Iterator<Item = &'static str> {
+    (0..).map_while(|n| {
+        // SAFETY: c3ref/compileoption_get.html: any N is allowed, NULL when it is out of range.
+        let option = unsafe { ffi::sqlite3_compileoption_get(n) };
+        // SAFETY: not NULL here, and then a string constant of the library.
+        (!option.is_null()).then(|| unsafe { constant(option) })
+    })
+}
+
+/// SQLite's own words for a result code.
+pub(crate) fn code_message(code: c_int) -> &'static str {
+    // SAFETY: c3ref/errcode.html: returns a static string for any argument; it "must not be freed".
+    let text = unsafe { ffi::sqlite3_errstr(code) };
+    // SAFETY: a static string, see above.
+    unsafe { constant(text) }
+}
+
+/// Whether this SQLite can be used at all.
+pub(super) fn check() -> Result<(), Fault> {
+    // SAFETY: takes no argument and returns a compile-time constant (c3ref/threadsafe.html).
+    if unsafe { ffi::sqlite3_threadsafe() } == 0 {
+        return Err(Fault::new(FaultKind::Unsupported(
+            "this SQLite is compiled with SQLITE_THREADSAFE=0: connections of two threads would corrupt each other"
+                .into(),
+        )));
+    }
+    if !cfg!(feature = "bundled") && version_number() < VERSION_MIN {
+        return Err(Fault::new(FaultKind::Unsupported(
+            format!(
+                "the system's SQLite is {}, finalite needs 3.45.3 or newer: update it, or enable the feature `bundled`",
+                version()
+            )
+            .into(),
+        )));
+    }
+    Ok(())
+}
+
+/// # Safety
+///
+/// `text` points to a NUL-terminated constant of the SQLite library.
+unsafe fn constant(text: *const c_char) -> &'static str {
+    // SAFETY: the caller vouches for a NUL-terminated constant; the library is never unloaded (README, effects).
+    let text = unsafe { CStr::from_ptr(text) };
+    text.to_str().unwrap_or("(not UTF-8)")
+}

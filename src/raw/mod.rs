@@ -1,0 +1,35 @@
+//! The only module that may say `unsafe`. Everything it exports is safe to call.
+//!
+//! Rules, each relied on by the `SAFETY` comments below:
+//!
+//! 1. A handle is non-null and owned by exactly one value; that value's `Drop` (or `Db::close`) is the only place
+//!    that frees it.
+//! 2. A `Db` and everything made from it stay on one thread at a time: `Db` is `Send` and not `Sync`, its children
+//!    borrow it and are neither.
+//! 3. A `Row` exists only between `SQLITE_ROW` and the next step or reset; column indexes are checked here.
+//! 4. Every call that can reach the database goes through [`Db::enter`], which yields the pointer. It refuses a
+//!    connection inherited through `fork` and one that is being closed. What SQLite answers from memory alone
+//!    (counters, names, a cell of the current row) needs no entry.
+//! 5. What is bound without a copy is marked in the statement before SQLite sees it, and whoever next touches the
+//!    bindings clears them first (`StmtCore::repair`), so that forgetting a cursor leaves nothing dangling.
+//! 6. Memory that crosses the boundary is freed by the side that allocated it (`text.rs`).
+//!
+//! Nothing here depends on the layers above, except `interop.rs`, which declares the public `unsafe` doors.
+
+pub(crate) mod counts;
+pub(crate) mod db;
+pub(crate) mod fault;
+mod fork;
+mod interop;
+pub(crate) mod interrupt;
+pub(crate) mod library;
+pub(crate) mod stmt;
+mod text;
+pub(crate) mod value;
+
+pub use libsqlite3_sys as ffi;
+
+pub(crate) use counts::Kind;
+pub(crate) use db::{Db, Forgotten, OpenFlags, Switch};
+pub(crate) use fault::{Fault, FaultKind};
+pub(crate) use stmt::{Binding, CellError, Cursor, OwnedCursor, Parked, RawCopy, RawParam, Row, Stmt};

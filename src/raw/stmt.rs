@@ -1,0 +1,849 @@
+//! Prepared statements, one execution of them, and the row it stands on.
+//!
+//! `Stmt` owns a statement and finalizes it. `Binding` takes the parameters of one execution, `Cursor` is the
+//! execution, and ends it (reset, then the bindings that took memory) when it is dropped. `Row` is what a step found.
+
+use std::cell::{Cell, OnceCell};
+use std::ffi::{c_char, c_int, c_uint};
+use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
+use std::panic::Location;
+use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::db::{Child, Db, Entered};
+use super::text::{self, SqliteString};
+use super::value::{self, OutOfMemory, ValueRef};
+use super::{Fault, FaultKind, Kind, counts, ffi};
+
+/// A prepared statement. Drop finalizes it.
+pub(crate) struct Stmt<'db> {
+    core: ManuallyDrop<Box<StmtCore>>,
+    db: &'db Db,
+}
+
+/// A statement that is kept for later, without the borrow of its connection. It makes no call into SQLite; only
+/// [`Db::unpark`] makes it usable again, and dropping it leaves the statement to [`Db::close`].
+pub(crate) struct Parked {
+    core: Box<StmtCore>,
+    db: u64,
+}
+
+// SAFETY: a parked statement is inert: the pointer in it is used by the `Db` it belongs to alone (`unpark` compares
+// the ids), on whichever thread that is.
+unsafe impl Send for Parked {}
+
+/// What a statement is, on either side of a park. Boxed, so that handing it around moves one word.
+struct StmtCore {
+    ptr: NonNull<ffi::sqlite3_stmt>,
+    slot: u32,
+    kind: Kind,
+    phase: Phase,
+    /// What the parameters hold that a reset would leave there.
+    bound: Bound,
+    /// Columns of the current row; 0 when there is none.
+    columns: c_int,
+    parameter_count: c_int,
+    /// A cell could not be read for lack of memory: the rows end here.
+    out_of_memory: Cell<bool>,
+    sql: Box<str>,
+    parameters: OnceCell<Box<[Option<Box<str>>]>>,
+    names: OnceCell<Box<[Box<str>]>>,
+    /// `SQLITE_STMTSTATUS_REPREPARE` when `names` and `handles` were last looked at.
+    reprepares: c_int,
+    handles: Handles,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Idle,
+    /// Parameters are bound, nothing is stepped.
+    Started,
+    Row,
+    Done,
+    /// The last step failed, and its error was returned.
+    Failed,
+}
+
+/// What the bindings hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Bound {
+    /// Numbers and NULLs at most, which may stay.
+    Nothing,
+    /// Copies that SQLite owns, or memory of the caller's, which SQLite must not see once the caller has it back.
+    Memory,
+}
+
+/// Columns resolved by name, once: a handle's number is its place here. Refreshed when SQLite prepares anew.
+#[derive(Default)]
+struct Handles {
+    /// Distinguishes this statement from every other; 0 until a handle is asked for.
+    owner: u64,
+    columns: Vec<Handle>,
+}
+
+struct Handle {
+    name: Box<str>,
+    index: Option<usize>,
+}
+
+/// One parameter, ready for SQLite.
+#[derive(Clone, Copy)]
+pub(crate) enum RawParam<'p> {
+    Null,
+    Integer(i64),
+    Real(f64),
+    Text(&'p str),
+    Blob(&'p [u8]),
+    ZeroBlob(u64),
+}
+
+/// Text or bytes that SQLite copies within the call.
+#[derive(Clone, Copy)]
+pub(crate) enum RawCopy<'a> {
+    Text(&'a str),
+    Blob(&'a [u8]),
+}
+
+/// What SQLite counted for a statement since it was prepared, all executions together.
+///
+/// C: [Status parameters for prepared statements](https://sqlite.org/c3ref/c_stmtstatus_counter.html)
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Counters {
+    /// Steps forward in a full table scan: many of them ask for an index.
+    pub fullscan_steps: i32,
+    /// Sorts: an index would save them.
+    pub sorts: i32,
+    /// Rows put into automatic indexes.
+    pub autoindexes: i32,
+    /// Operations of the virtual machine.
+    pub vm_steps: i32,
+    /// Times it was prepared anew, after a schema change.
+    pub reprepares: i32,
+    /// Executions.
+    pub runs: i32,
+    /// Join steps that a Bloom filter saved.
+    pub filter_hits: i32,
+    /// Join steps that a Bloom filter did not save.
+    pub filter_misses: i32,
+    /// Bytes of memory that it holds now.
+    pub memory_bytes: i32,
+}
+
+/// Why a cell could not be read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum CellError {
+    NoSuchColumn,
+    OutOfMemory,
+}
+
+impl Db {
+    /// Prepares the first statement of `sql`. Returns it (`None` where there is nothing but blanks and comments) and
+    /// the bytes of `sql` it took.
+    pub(crate) fn prepare<'db>(
+        &'db self,
+        sql: &str,
+        kind: Kind,
+        site: &'static Location<'static>,
+    ) -> Result<(Option<Stmt<'db>>, usize), Fault> {
+        let entered = self.enter()?;
+        let Ok(len) = c_int::try_from(sql.len()) else {
+            return Err(Fault::new(FaultKind::TooBig { what: "SQL", bytes: sql.len() }));
+        };
+        // A kept statement should not sit on the lookaside slots that short-lived ones are fast with.
+        let flags: c_uint = if kind == Kind::CachedStatement { ffi::SQLITE_PREPARE_PERSISTENT } else { 0 };
+        let mut statement = ptr::null_mut();
+        let mut tail: *const c_char = ptr::null();
+        // SAFETY: the connection is open (entered); `sql` is `len` readable bytes. c3ref/prepare.html: with a
+        // positive nByte no terminator is needed, with 0 no statement is made.
+        let code = unsafe {
+            ffi::sqlite3_prepare_v3(entered.db(), sql.as_ptr().cast(), len, flags, &raw mut statement, &raw mut tail)
+        };
+        if code != ffi::SQLITE_OK {
+            return Err(self.fault(code));
+        }
+        let taken = if tail.is_null() { sql.len() } else { tail.addr() - sql.as_ptr().addr() };
+        let Some(ptr) = NonNull::new(statement) else {
+            return Ok((None, taken));
+        };
+        let slot = self.adopt(Child { statement: ptr, kind, site });
+        counts::opened(kind);
+        // SAFETY: the statement was just made.
+        let parameter_count = unsafe { ffi::sqlite3_bind_parameter_count(ptr.as_ptr()) };
+        let core = StmtCore {
+            ptr,
+            slot,
+            kind,
+            phase: Phase::Idle,
+            bound: Bound::Nothing,
+            columns: 0,
+            parameter_count,
+            out_of_memory: Cell::new(false),
+            sql: Box::default(),
+            parameters: OnceCell::new(),
+            names: OnceCell::new(),
+            reprepares: 0,
+            handles: Handles::default(),
+        };
+        Ok((Some(Stmt { core: ManuallyDrop::new(Box::new(core)), db: self }), taken))
+    }
+
+    /// Makes a parked statement usable again.
+    ///
+    /// # Panics
+    ///
+    /// If it was parked by another connection.
+    pub(crate) fn unpark(&self, parked: Parked) -> Stmt<'_> {
+        assert_eq!(parked.db, self.id(), "a statement goes back to the connection that prepared it");
+        Stmt { core: ManuallyDrop::new(parked.core), db: self }
+    }
+}
+
+impl<'db> Stmt<'db> {
+    /// Remembers the SQL, as the caller wrote it.
+    pub(crate) fn with_sql(mut self, sql: &str) -> Self {
+        self.core.sql = sql.into();
+        self
+    }
+
+    pub(crate) fn sql(&self) -> &str {
+        &self.core.sql
+    }
+
+    pub(crate) fn parameter_count(&self) -> usize {
+        self.core.parameter_count()
+    }
+
+    /// The names of the parameters, by index less one; `None` for those without.
+    pub(crate) fn parameter_names(&self) -> &[Option<Box<str>>] {
+        self.core.parameter_names()
+    }
+
+    /// Starts an execution: what a forgotten one left is cleared first.
+    pub(crate) fn begin<'s, 'p>(&'s mut self) -> Result<Binding<'s, 'p>, Fault> {
+        self.core.repair(self.db)?;
+        Ok(Binding { core: &mut self.core, db: self.db, parameters: PhantomData })
+    }
+
+    /// An execution that owns its statement. What `bind` borrows must outlive the connection's borrow.
+    pub(crate) fn into_cursor<E: From<Fault>>(
+        mut self,
+        bind: impl for<'s> FnOnce(Binding<'s, 'db>) -> Result<Binding<'s, 'db>, E>,
+    ) -> Result<OwnedCursor<'db>, E> {
+        let mut binding = bind(self.begin()?)?;
+        binding.start();
+        drop(binding);
+        Ok(OwnedCursor(self))
+    }
+
+    /// Gives up the borrow of the connection, and keeps the statement for later.
+    pub(crate) fn park(mut self) -> Result<Parked, Fault> {
+        self.core.repair(self.db)?;
+        let db = self.db.id();
+        let mut this = ManuallyDrop::new(self);
+        // SAFETY: `this` is not dropped and not used again, so the core is taken once.
+        let core = unsafe { ManuallyDrop::take(&mut this.core) };
+        Ok(Parked { core, db })
+    }
+
+    /// Finalizes, and returns the result code that Drop ignores.
+    pub(crate) fn finalize(mut self) -> Result<(), Fault> {
+        self.core.repair(self.db)?;
+        let db = self.db;
+        let code = self.release();
+        let mut this = ManuallyDrop::new(self);
+        // SAFETY: `this` is not dropped and not used again, so the core is dropped once.
+        unsafe { ManuallyDrop::drop(&mut this.core) };
+        db.check(code)
+    }
+
+    /// Finalizes the handle, which is not used after: called by `finalize` and Drop, which end `self`.
+    fn release(&mut self) -> c_int {
+        counts::closed(self.core.kind);
+        if self.db.is_inherited() {
+            return ffi::SQLITE_OK;
+        }
+        self.db.disown(self.core.slot);
+        // SAFETY: the statement is ours, and left the connection's list in the line above; no cursor or row is alive,
+        // they borrow `self`. c3ref/finalize.html: may be called at any point of its life.
+        unsafe { ffi::sqlite3_finalize(self.core.ptr.as_ptr()) }
+    }
+
+    pub(crate) fn column_count(&self) -> usize {
+        // SAFETY: the statement is alive; reads memory only.
+        let count = unsafe { ffi::sqlite3_column_count(self.core.ptr.as_ptr()) };
+        to_usize(count)
+    }
+
+    pub(crate) fn column_names(&self) -> Result<&[Box<str>], Fault> {
+        self.core.column_names()
+    }
+
+    /// The type a column was declared with, where it is a table's column.
+    pub(crate) fn column_declared_type(&self, column: usize) -> Option<Box<str>> {
+        let index = self.column_index(column)?;
+        // SAFETY: the statement is alive and the index in range (c3ref/column_decltype.html).
+        let text = unsafe { ffi::sqlite3_column_decltype(self.core.ptr.as_ptr(), index) };
+        // SAFETY: NULL or valid until the statement is finalized, prepared anew or asked again; copied at once.
+        unsafe { text::copy(text) }
+    }
+
+    /// Database, table and column that a column comes from, where it is a table's column.
+    #[cfg(feature = "bundled")]
+    pub(crate) fn column_origin(&self, column: usize) -> Option<(Box<str>, Box<str>, Box<str>)> {
+        let index = self.column_index(column)?;
+        let statement = self.core.ptr.as_ptr();
+        // SAFETY: the statement is alive and the index in range (c3ref/column_database_name.html).
+        let database = unsafe { ffi::sqlite3_column_database_name(statement, index) };
+        // SAFETY: NULL or valid until the statement is finalized, prepared anew or asked again; copied at once.
+        let database = unsafe { text::copy(database) }?;
+        // SAFETY: as for the database.
+        let table = unsafe { ffi::sqlite3_column_table_name(statement, index) };
+        // SAFETY: as for the database.
+        let table = unsafe { text::copy(table) }?;
+        // SAFETY: as for the database.
+        let column = unsafe { ffi::sqlite3_column_origin_name(statement, index) };
+        // SAFETY: as for the database.
+        let column = unsafe { text::copy(column) }?;
+        Some((database, table, column))
+    }
+
+    /// A system SQLite may be compiled without SQLITE_ENABLE_COLUMN_METADATA.
+    #[cfg(not(feature = "bundled"))]
+    pub(crate) fn column_origin(&self, _column: usize) -> Option<(Box<str>, Box<str>, Box<str>)> {
+        None
+    }
+
+    fn column_index(&self, column: usize) -> Option<c_int> {
+        (column < self.column_count()).then(|| c_int::try_from(column).ok())?
+    }
+
+    /// A handle for the column of this name: this statement's number, and the handle's. `None` if there is none.
+    pub(crate) fn column_handle(&mut self, name: &str) -> Result<Option<(u64, usize)>, Fault> {
+        static NEXT_OWNER: AtomicU64 = AtomicU64::new(1);
+        let Some(index) = find(self.core.column_names()?, name) else {
+            return Ok(None);
+        };
+        let handles = &mut self.core.handles;
+        if handles.owner == 0 {
+            handles.owner = NEXT_OWNER.fetch_add(1, Ordering::Relaxed);
+        }
+        let known = handles.columns.iter().position(|handle| &*handle.name == name);
+        let number = known.unwrap_or_else(|| {
+            handles.columns.push(Handle { name: name.into(), index: Some(index) });
+            handles.columns.len() - 1
+        });
+        Ok(Some((handles.owner, number)))
+    }
+
+    pub(crate) fn is_readonly(&self) -> bool {
+        // SAFETY: the statement is alive; reads memory only (c3ref/stmt_readonly.html).
+        unsafe { ffi::sqlite3_stmt_readonly(self.core.ptr.as_ptr()) != 0 }
+    }
+
+    /// 0 for a statement, 1 for EXPLAIN, 2 for EXPLAIN QUERY PLAN.
+    pub(crate) fn explain_mode(&self) -> i32 {
+        // SAFETY: the statement is alive; reads memory only (c3ref/stmt_isexplain.html).
+        unsafe { ffi::sqlite3_stmt_isexplain(self.core.ptr.as_ptr()) }
+    }
+
+    pub(crate) fn counters(&self) -> Counters {
+        Counters {
+            fullscan_steps: self.core.status(ffi::SQLITE_STMTSTATUS_FULLSCAN_STEP),
+            sorts: self.core.status(ffi::SQLITE_STMTSTATUS_SORT),
+            autoindexes: self.core.status(ffi::SQLITE_STMTSTATUS_AUTOINDEX),
+            vm_steps: self.core.status(ffi::SQLITE_STMTSTATUS_VM_STEP),
+            reprepares: self.core.status(ffi::SQLITE_STMTSTATUS_REPREPARE),
+            runs: self.core.status(ffi::SQLITE_STMTSTATUS_RUN),
+            filter_hits: self.core.status(ffi::SQLITE_STMTSTATUS_FILTER_HIT),
+            filter_misses: self.core.status(ffi::SQLITE_STMTSTATUS_FILTER_MISS),
+            memory_bytes: self.memory_bytes(),
+        }
+    }
+
+    /// Bytes of memory the statement holds.
+    pub(crate) fn memory_bytes(&self) -> i32 {
+        self.core.status(ffi::SQLITE_STMTSTATUS_MEMUSED)
+    }
+}
+
+impl Drop for Stmt<'_> {
+    fn drop(&mut self) {
+        // An error here is the forgotten execution's, which nobody waits for; the repair is complete all the same.
+        let _ = self.core.repair(self.db);
+        self.release();
+        // SAFETY: Drop runs once and nothing uses `self` after it.
+        unsafe { ManuallyDrop::drop(&mut self.core) };
+    }
+}
+
+impl StmtCore {
+    /// The statement's pointer, for a call that may reach the database.
+    #[inline(always)]
+    fn handle(&self, _entered: &Entered<'_>) -> *mut ffi::sqlite3_stmt {
+        self.ptr.as_ptr()
+    }
+
+    fn parameter_count(&self) -> usize {
+        to_usize(self.parameter_count)
+    }
+
+    fn parameter_names(&self) -> &[Option<Box<str>>] {
+        self.parameters.get_or_init(|| {
+            (1..=self.parameter_count)
+                .map(|index| {
+                    // SAFETY: the statement is alive; c3ref/bind_parameter_name.html: NULL for a nameless parameter.
+                    let name = unsafe { ffi::sqlite3_bind_parameter_name(self.ptr.as_ptr(), index) };
+                    // SAFETY: NULL or the statement's own; copied at once.
+                    unsafe { text::copy(name) }
+                })
+                .collect()
+        })
+    }
+
+    fn column_names(&self) -> Result<&[Box<str>], Fault> {
+        if let Some(names) = self.names.get() {
+            return Ok(names);
+        }
+        // SAFETY: the statement is alive; reads memory only.
+        let count = unsafe { ffi::sqlite3_column_count(self.ptr.as_ptr()) };
+        let names = (0..count)
+            .map(|index| {
+                // SAFETY: the statement is alive and the index in range (c3ref/column_name.html).
+                let name = unsafe { ffi::sqlite3_column_name(self.ptr.as_ptr(), index) };
+                // SAFETY: NULL ("If sqlite3_malloc() fails") or valid until the statement is prepared anew or asked
+                // again; copied at once.
+                unsafe { text::copy(name) }.ok_or_else(Fault::no_memory)
+            })
+            .collect::<Result<Box<[_]>, _>>()?;
+        Ok(self.names.get_or_init(|| names))
+    }
+
+    fn status(&self, operation: c_int) -> c_int {
+        // SAFETY: the statement is alive; c3ref/stmt_status.html: reads a counter, without resetting it.
+        unsafe { ffi::sqlite3_stmt_status(self.ptr.as_ptr(), operation, 0) }
+    }
+
+    #[inline]
+    fn is_idle(&self) -> bool {
+        self.phase == Phase::Idle && self.bound == Bound::Nothing
+    }
+
+    #[inline]
+    fn repair(&mut self, db: &Db) -> Result<(), Fault> {
+        if self.is_idle() { Ok(()) } else { self.repair_forgotten(db) }
+    }
+
+    /// An execution was left without its Drop (`mem::forget`), or a binding unfinished: end it. What it bound may be
+    /// gone, and a reset shows the bindings to a profile trace, so they are cleared first and nothing steps between.
+    #[cold]
+    fn repair_forgotten(&mut self, db: &Db) -> Result<(), Fault> {
+        if self.phase != Phase::Idle {
+            counts::closed(Kind::Rows);
+            counts::forgotten(Kind::Rows);
+            db.cursors.set(db.cursors.get().saturating_sub(1));
+            tracing::error!(target: "finalite::leak", sql = &*self.sql, "rows were forgotten; their statement is reset");
+        }
+        self.bound = Bound::Nothing;
+        self.columns = 0;
+        let was_failed = self.phase == Phase::Failed;
+        let was_running = self.phase != Phase::Idle;
+        self.phase = Phase::Idle;
+        if db.is_inherited() {
+            return Ok(());
+        }
+        // SAFETY: the statement is alive; c3ref/clear_bindings.html.
+        unsafe { ffi::sqlite3_clear_bindings(self.ptr.as_ptr()) };
+        if !was_running {
+            return Ok(());
+        }
+        // SAFETY: the statement is alive; c3ref/reset.html.
+        let code = unsafe { ffi::sqlite3_reset(self.ptr.as_ptr()) };
+        if was_failed { Ok(()) } else { db.check(code) }
+    }
+
+    /// `true`: on a row. `false`: there are no more.
+    #[inline]
+    fn step(&mut self, db: &Db) -> Result<bool, Fault> {
+        if !matches!(self.phase, Phase::Row | Phase::Started) || self.out_of_memory.get() {
+            return self.ended();
+        }
+        let entered = db.enter()?;
+        // SAFETY: the statement is alive and its bindings too (`Cursor` holds their borrow); no row of it is, since
+        // a step needs the cursor exclusively. c3ref/step.html.
+        let code = unsafe { ffi::sqlite3_step(self.handle(&entered)) };
+        if self.phase == Phase::Started {
+            self.first_step(code);
+        }
+        if code == ffi::SQLITE_ROW {
+            return Ok(true);
+        }
+        self.columns = 0;
+        if code == ffi::SQLITE_DONE {
+            self.phase = Phase::Done;
+            return Ok(false);
+        }
+        self.phase = Phase::Failed;
+        Err(db.fault(code))
+    }
+
+    /// SQLite would run the statement again (c3ref/step.html, since 3.6.23.1): nobody asked for that.
+    #[cold]
+    fn ended(&mut self) -> Result<bool, Fault> {
+        if self.out_of_memory.take() {
+            self.phase = Phase::Failed;
+            self.columns = 0;
+            return Err(Fault::no_memory());
+        }
+        Ok(false)
+    }
+
+    /// A schema change may have prepared the statement anew within the first step, and never later in an execution.
+    #[inline]
+    fn first_step(&mut self, code: c_int) {
+        if code == ffi::SQLITE_ROW {
+            self.phase = Phase::Row;
+            // SAFETY: the statement is alive; c3ref/data_count.html: the columns of the current row.
+            self.columns = unsafe { ffi::sqlite3_data_count(self.ptr.as_ptr()) };
+        }
+        if self.names.get().is_some() {
+            self.refresh_names();
+        }
+    }
+
+    fn refresh_names(&mut self) {
+        let reprepares = self.status(ffi::SQLITE_STMTSTATUS_REPREPARE);
+        if reprepares == self.reprepares {
+            return;
+        }
+        self.reprepares = reprepares;
+        self.names.take();
+        if self.handles.columns.is_empty() {
+            return;
+        }
+        let mut handles = std::mem::take(&mut self.handles.columns);
+        let names = self.column_names().ok();
+        for handle in &mut handles {
+            handle.index = names.and_then(|names| find(names, &handle.name));
+        }
+        if names.is_none() {
+            // Out of memory: the handles lead nowhere in this execution, and are looked at again in the next.
+            self.reprepares = -1;
+        }
+        self.handles.columns = handles;
+    }
+
+    /// Ends the execution. The error is the reset's, unless the last step returned it already.
+    #[inline]
+    fn finish(&mut self, db: &Db) -> Result<(), Fault> {
+        if self.phase == Phase::Idle {
+            return Ok(());
+        }
+        db.cursors.set(db.cursors.get().saturating_sub(1));
+        counts::closed(Kind::Rows);
+        self.columns = 0;
+        self.out_of_memory.set(false);
+        let was_failed = self.phase == Phase::Failed;
+        self.phase = Phase::Idle;
+        if db.is_inherited() {
+            self.bound = Bound::Nothing;
+            return Ok(());
+        }
+        // SAFETY: the statement is alive and what it borrowed too; c3ref/reset.html.
+        let code = unsafe { ffi::sqlite3_reset(self.ptr.as_ptr()) };
+        let result = if code == ffi::SQLITE_OK || was_failed { Ok(()) } else { Err(db.fault(code)) };
+        if self.bound != Bound::Nothing {
+            self.bound = Bound::Nothing;
+            // SAFETY: as above; "sqlite3_reset() does not reset the bindings" (c3ref/clear_bindings.html).
+            unsafe { ffi::sqlite3_clear_bindings(self.ptr.as_ptr()) };
+        }
+        result
+    }
+
+    fn expanded_sql(&self) -> Result<Box<str>, Fault> {
+        // SAFETY: the statement is alive, and what is bound too: the callers hold a `Binding` or a `Cursor`.
+        let text = unsafe { ffi::sqlite3_expanded_sql(self.ptr.as_ptr()) };
+        // SAFETY: c3ref/expanded_sql.html: "obtained from sqlite3_malloc and must be freed by the application", or
+        // NULL where there is not enough memory.
+        let text = unsafe { SqliteString::from_raw(text) };
+        Ok(text.ok_or_else(Fault::no_memory)?.to_text())
+    }
+}
+
+/// The parameters of one execution. What is bound without a copy must live for `'p`.
+///
+/// Dropped unfinished, it clears what was bound.
+pub(crate) struct Binding<'s, 'p> {
+    core: &'s mut StmtCore,
+    db: &'s Db,
+    parameters: PhantomData<&'p ()>,
+}
+
+impl<'s, 'p> Binding<'s, 'p> {
+    pub(crate) fn parameter_count(&self) -> usize {
+        self.core.parameter_count()
+    }
+
+    pub(crate) fn parameter_names(&self) -> &[Option<Box<str>>] {
+        self.core.parameter_names()
+    }
+
+    pub(crate) fn sql(&self) -> &str {
+        &self.core.sql
+    }
+
+    /// Binds one parameter, 1-based, without copying. An index out of range is SQLite's own error (`SQLITE_RANGE`).
+    #[inline]
+    pub(crate) fn bind(&mut self, index: usize, param: RawParam<'p>) -> Result<(), Fault> {
+        let entered = self.db.enter()?;
+        let statement = self.core.handle(&entered);
+        let index = to_index(index);
+        // The mark comes before the call, so that no path forgets it.
+        if matches!(param, RawParam::Text(_) | RawParam::Blob(_)) {
+            self.core.bound = Bound::Memory;
+        }
+        let code = match param {
+            RawParam::Null => {
+                // SAFETY: the statement is alive and not running: `begin` repaired it (c3ref/bind_blob.html).
+                unsafe { ffi::sqlite3_bind_null(statement, index) }
+            }
+            RawParam::Integer(value) => {
+                // SAFETY: as above.
+                unsafe { ffi::sqlite3_bind_int64(statement, index, value) }
+            }
+            RawParam::Real(value) => {
+                // SAFETY: as above.
+                unsafe { ffi::sqlite3_bind_double(statement, index, value) }
+            }
+            RawParam::ZeroBlob(bytes) => {
+                // SAFETY: as above; too long is SQLITE_TOOBIG.
+                unsafe { ffi::sqlite3_bind_zeroblob64(statement, index, bytes) }
+            }
+            RawParam::Text(text) => bind_text(statement, index, text, ffi::SQLITE_STATIC()),
+            RawParam::Blob(blob) => bind_blob(statement, index, blob, ffi::SQLITE_STATIC()),
+        };
+        self.db.check(code)
+    }
+
+    /// Binds a copy of text or bytes, 1-based.
+    #[inline]
+    pub(crate) fn bind_copy(&mut self, index: usize, value: RawCopy<'_>) -> Result<(), Fault> {
+        let entered = self.db.enter()?;
+        let statement = self.core.handle(&entered);
+        self.core.bound = Bound::Memory;
+        let code = match value {
+            RawCopy::Text(text) => bind_text(statement, to_index(index), text, ffi::SQLITE_TRANSIENT()),
+            RawCopy::Blob(blob) => bind_blob(statement, to_index(index), blob, ffi::SQLITE_TRANSIENT()),
+        };
+        self.db.check(code)
+    }
+
+    /// The SQL with the values bound so far written into it.
+    pub(crate) fn expanded_sql(&self) -> Result<Box<str>, Fault> {
+        self.core.expanded_sql()
+    }
+
+    /// Runs: from here on the execution is the cursor's.
+    pub(crate) fn run(mut self) -> Cursor<'s>
+    where
+        'p: 's,
+    {
+        self.start();
+        let this = ManuallyDrop::new(self);
+        // SAFETY: `this` is not dropped and not used again, so the exclusive borrow is read out once.
+        let core = unsafe { ptr::read(&raw const this.core) };
+        Cursor { core, db: this.db }
+    }
+
+    fn start(&mut self) {
+        counts::opened(Kind::Rows);
+        self.db.cursors.set(self.db.cursors.get() + 1);
+        self.core.phase = Phase::Started;
+    }
+}
+
+impl Drop for Binding<'_, '_> {
+    fn drop(&mut self) {
+        if self.core.phase == Phase::Idle {
+            let _ = self.core.repair(self.db);
+        }
+    }
+}
+
+type Destructor = Option<unsafe extern "C" fn(*mut std::ffi::c_void)>;
+
+// The two below are called by `Binding::bind` alone, which sets `StmtCore::bound` to match the destructor: a static
+// binding lives for `'p`, and is cleared before SQLite can look at it after that.
+
+#[inline]
+fn bind_text(statement: *mut ffi::sqlite3_stmt, index: c_int, text: &str, destructor: Destructor) -> c_int {
+    // SAFETY: the statement is alive and not running; `text` is its length in bytes of UTF-8, more than an int is
+    // SQLITE_TOOBIG. c3ref/bind_blob.html: SQLITE_STATIC: "a static buffer", which `'p` makes it; SQLITE_TRANSIENT:
+    // SQLite copies. A `str` pointer is never NULL, so empty text stays text.
+    unsafe { ffi::sqlite3_bind_text64(statement, index, text.as_ptr().cast(), text.len() as u64, destructor, UTF8) }
+}
+
+#[inline]
+fn bind_blob(statement: *mut ffi::sqlite3_stmt, index: c_int, blob: &[u8], destructor: Destructor) -> c_int {
+    // SAFETY: as in `bind_text`; a slice pointer is never NULL, so an empty blob stays a blob.
+    unsafe { ffi::sqlite3_bind_blob64(statement, index, blob.as_ptr().cast(), blob.len() as u64, destructor) }
+}
+
+/// `SQLITE_UTF8`, in the type that `sqlite3_bind_text64` takes.
+const UTF8: u8 = 1;
+const _: () = assert!(ffi::SQLITE_UTF8 == 1);
+
+/// One execution of a statement. Drop ends it.
+pub(crate) struct Cursor<'stmt> {
+    core: &'stmt mut StmtCore,
+    db: &'stmt Db,
+}
+
+/// One execution, together with its statement.
+pub(crate) struct OwnedCursor<'db>(Stmt<'db>);
+
+/// The row that the last step found: one word, and gone before the next step.
+#[derive(Clone, Copy)]
+pub(crate) struct Row<'row>(&'row StmtCore);
+
+impl Cursor<'_> {
+    /// The next row; `None` after the last.
+    #[inline]
+    pub(crate) fn step(&mut self) -> Result<Option<Row<'_>>, Fault> {
+        Ok(if self.core.step(self.db)? { Some(Row(self.core)) } else { None })
+    }
+
+    /// Resets, and returns the code that Drop only logs. No further step is made.
+    #[inline]
+    pub(crate) fn finish(&mut self) -> Result<(), Fault> {
+        self.core.finish(self.db)
+    }
+
+    pub(crate) fn expanded_sql(&self) -> Result<Box<str>, Fault> {
+        self.core.expanded_sql()
+    }
+
+    pub(crate) fn sql(&self) -> &str {
+        &self.core.sql
+    }
+}
+
+impl Drop for Cursor<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Err(fault) = self.core.finish(self.db) {
+            log_reset(fault, &self.core.sql);
+        }
+    }
+}
+
+impl OwnedCursor<'_> {
+    #[inline]
+    pub(crate) fn step(&mut self) -> Result<Option<Row<'_>>, Fault> {
+        let Stmt { core, db } = &mut self.0;
+        Ok(if core.step(db)? { Some(Row(core)) } else { None })
+    }
+
+    pub(crate) fn finish(&mut self) -> Result<(), Fault> {
+        let Stmt { core, db } = &mut self.0;
+        core.finish(db)
+    }
+
+    pub(crate) fn statement(&self) -> &Stmt<'_> {
+        &self.0
+    }
+}
+
+impl Drop for OwnedCursor<'_> {
+    fn drop(&mut self) {
+        if let Err(fault) = self.finish() {
+            log_reset(fault, &self.0.core.sql);
+        }
+    }
+}
+
+/// A commit that fails shows at the reset (a deferred foreign key after RETURNING); whoever dropped the rows cannot
+/// be told otherwise.
+#[cold]
+fn log_reset(fault: Fault, sql: &str) {
+    if let FaultKind::Sqlite { code, message, .. } = fault.into_kind() {
+        tracing::error!(target: "finalite::statement", sql, code, %message, "ended with an error that nobody waited for");
+    }
+}
+
+impl<'row> Row<'row> {
+    #[inline]
+    pub(crate) fn column_count(self) -> usize {
+        to_usize(self.0.columns)
+    }
+
+    /// The value of a column, 0-based.
+    #[inline]
+    pub(crate) fn value(self, column: usize) -> Result<ValueRef<'row>, CellError> {
+        let index = match c_int::try_from(column) {
+            Ok(index) if index < self.0.columns => index,
+            _ => return Err(CellError::NoSuchColumn),
+        };
+        // SAFETY: the statement is alive; `Row` exists only after SQLITE_ROW and `columns` is the row's own count,
+        // the two conditions of c3ref/column_blob.html.
+        let value = unsafe { ffi::sqlite3_column_value(self.0.ptr.as_ptr(), index) };
+        // SAFETY: the value is unprotected, which is allowed as the connection is used by this thread alone. It lives
+        // until the next step, reset or finalize; those need the cursor or the statement, which `'row` keeps borrowed.
+        // The cell is read as its own type only, here, so what was handed out stays.
+        match unsafe { value::read(value) } {
+            Ok(value) => Ok(value),
+            Err(OutOfMemory) => Err(self.out_of_memory(index)),
+        }
+    }
+
+    /// The failed conversion left a mark on the connection that would fail a stranger's next call; a `column`
+    /// function takes it off, a `value` function does not.
+    #[cold]
+    fn out_of_memory(self, index: c_int) -> CellError {
+        // SAFETY: as in `value`; reading the type converts nothing.
+        unsafe { ffi::sqlite3_column_type(self.0.ptr.as_ptr(), index) };
+        self.0.out_of_memory.set(true);
+        CellError::OutOfMemory
+    }
+
+    pub(crate) fn column_names(self) -> Result<&'row [Box<str>], Fault> {
+        self.0.column_names()
+    }
+
+    /// The 0-based index of the first column of this name, ASCII letters compared without case.
+    pub(crate) fn find_column(self, name: &str) -> Result<Option<usize>, Fault> {
+        Ok(find(self.0.column_names()?, name))
+    }
+
+    /// Where a handle points; `Err` with the name if that column is gone, `None` if it is another statement's handle.
+    #[inline]
+    pub(crate) fn resolve(self, owner: u64, number: usize) -> Option<Result<usize, &'row str>> {
+        let handles = &self.0.handles;
+        if handles.owner != owner {
+            return None;
+        }
+        let handle = handles.columns.get(number)?;
+        Some(handle.index.ok_or(&*handle.name))
+    }
+
+    pub(crate) fn sql(self) -> &'row str {
+        &self.0.sql
+    }
+}
+
+fn find(names: &[Box<str>], name: &str) -> Option<usize> {
+    names.iter().position(|candidate| candidate.eq_ignore_ascii_case(name))
+}
+
+/// A parameter's index; what no statement can have becomes 0, which SQLite refuses.
+#[inline(always)]
+fn to_index(index: usize) -> c_int {
+    c_int::try_from(index).unwrap_or(0)
+}
+
+/// A count from SQLite, which is never negative.
+#[inline(always)]
+fn to_usize(count: c_int) -> usize {
+    usize::try_from(count).unwrap_or(0)
+}

@@ -1,0 +1,49 @@
+//! C strings: who owns them, and how they become Rust text.
+
+use std::ffi::{CStr, c_char};
+use std::ptr::NonNull;
+
+use super::ffi;
+
+/// A string that SQLite allocated and we must give back.
+pub(super) struct SqliteString(NonNull<c_char>);
+
+impl SqliteString {
+    /// Takes ownership of what a `sqlite3_*` function returned; `None` if it returned NULL (out of memory).
+    ///
+    /// # Safety
+    ///
+    /// `ptr` is NULL, or a NUL-terminated string from SQLite's allocator that nobody else frees.
+    pub(super) unsafe fn from_raw(ptr: *mut c_char) -> Option<Self> {
+        NonNull::new(ptr).map(Self)
+    }
+
+    pub(super) fn to_text(&self) -> Box<str> {
+        // SAFETY: `from_raw` was promised a NUL-terminated string, owned by `self` until Drop.
+        let text = unsafe { CStr::from_ptr(self.0.as_ptr()) };
+        text.to_string_lossy().into()
+    }
+}
+
+impl Drop for SqliteString {
+    fn drop(&mut self) {
+        // SAFETY: c3ref/free.html: memory obtained from sqlite3_malloc() is released by sqlite3_free(). `from_raw`
+        // was promised exactly that, and `self` is the only owner.
+        unsafe { ffi::sqlite3_free(self.0.as_ptr().cast()) }
+    }
+}
+
+/// Copies a string that SQLite keeps; `None` for NULL. Invalid UTF-8 is replaced: names and messages are shown,
+/// never compared as data.
+///
+/// # Safety
+///
+/// `ptr` is NULL or a NUL-terminated string that stays valid during the call.
+pub(super) unsafe fn copy(ptr: *const c_char) -> Option<Box<str>> {
+    if ptr.is_null() {
+        return None;
+    }
+    // SAFETY: not NULL, and the caller vouches for the rest.
+    let text = unsafe { CStr::from_ptr(ptr) };
+    Some(text.to_string_lossy().into())
+}

@@ -1,0 +1,461 @@
+//! The rows of one execution, one at a time, and what a row can be read as.
+
+use std::fmt;
+use std::iter::FusedIterator;
+use std::marker::PhantomData;
+use std::time::{Duration, Instant};
+
+use crate::convert::{ConversionError, FromColumn};
+use crate::error::{Error, ErrorKind, Result, What};
+use crate::raw::{self, CellError, Cursor, OwnedCursor};
+use crate::{Connection, ValueRef};
+
+/// One execution of a statement: its rows, fetched one by one.
+///
+/// Dropping it resets the statement, on the spot: the read lock is gone, and the parameters are free again. A change
+/// (`INSERT … RETURNING`) that fails only then is logged; [`finish`](Self::finish) returns it.
+///
+/// # Example
+///
+/// ```
+/// use finalite::Connection;
+///
+/// let conn = Connection::open_in_memory()?;
+/// let mut statement = conn.prepare("VALUES (1, 'one'), (2, 'two')")?;
+/// let mut rows = statement.query(())?;
+/// let mut words = String::new();
+/// while let Some(row) = rows.next()? {
+///     words.push_str(row.get::<&str>(1)?);
+/// }
+/// assert_eq!(words, "onetwo");
+/// # Ok::<(), finalite::Error>(())
+/// ```
+///
+/// C: [sqlite3_step](https://sqlite.org/c3ref/step.html)
+#[must_use = "rows are fetched by `next`; a statement without rows is run by `execute`"]
+pub struct Rows<'stmt> {
+    cursor: Cursor<'stmt>,
+    conn: &'stmt Connection,
+    watch: Option<Watch>,
+}
+
+impl<'stmt> Rows<'stmt> {
+    pub(crate) fn new(cursor: Cursor<'stmt>, conn: &'stmt Connection) -> Self {
+        Self { cursor, conn, watch: Watch::start(conn) }
+    }
+
+    /// Fetches the next row; `None` after the last, and from then on.
+    ///
+    /// The row borrows `self`: it ends before the next one is fetched.
+    ///
+    /// # Errors
+    ///
+    /// What SQLite returns. The rows end with it.
+    #[expect(clippy::should_implement_trait, reason = "a row borrows the rows, which `Iterator` cannot say")]
+    #[inline]
+    pub fn next(&mut self) -> Result<Option<Row<'_>>> {
+        match self.cursor.step() {
+            Ok(row) => Ok(row.map(|raw| Row { raw })),
+            Err(fault) => Err(self.conn.error(fault)),
+        }
+    }
+
+    /// Ends the execution and returns what Drop would only log: the result of the reset. No further row is fetched.
+    ///
+    /// # Errors
+    ///
+    /// What the reset returns, unless [`next`](Self::next) returned it already: a change whose commit failed.
+    ///
+    /// C: [sqlite3_reset](https://sqlite.org/c3ref/reset.html)
+    #[inline]
+    pub fn finish(mut self) -> Result<()> {
+        self.end()
+    }
+
+    /// The same, in place: rows that are finished yield no more.
+    #[inline]
+    pub(crate) fn end(&mut self) -> Result<()> {
+        self.cursor.finish().map_err(|fault| self.conn.error(fault).in_sql(self.cursor.sql()))
+    }
+
+    /// The SQL with the values of the parameters written into it. For looking at: it contains the bound values.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NoMemory`].
+    ///
+    /// C: [sqlite3_expanded_sql](https://sqlite.org/c3ref/expanded_sql.html)
+    pub fn expanded_sql(&self) -> Result<Box<str>> {
+        Ok(self.cursor.expanded_sql()?)
+    }
+
+    #[inline]
+    pub(crate) fn next_as<T: for<'row> FromRow<'row>>(&mut self) -> Result<Option<T>> {
+        match self.next()? {
+            Some(row) => T::from_row(row).map(Some),
+            None => Ok(None),
+        }
+    }
+}
+
+impl Drop for Rows<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(watch) = self.watch.take() {
+            watch.stop(self.cursor.sql());
+        }
+    }
+}
+
+impl fmt::Debug for Rows<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rows").field("sql", &self.cursor.sql()).finish_non_exhaustive()
+    }
+}
+
+/// How long an execution takes, where somebody wants to know.
+#[derive(Debug)]
+struct Watch {
+    started: Instant,
+    threshold: Duration,
+}
+
+impl Watch {
+    #[inline]
+    fn start(conn: &Connection) -> Option<Self> {
+        conn.slow_threshold().map(|threshold| Self { started: Instant::now(), threshold })
+    }
+
+    #[cold]
+    fn stop(self, sql: &str) {
+        let elapsed = self.started.elapsed();
+        if elapsed >= self.threshold {
+            tracing::warn!(target: "finalite::slow", sql, ?elapsed, "slow statement");
+        }
+    }
+}
+
+/// Rows that own their statement, from [`Statement::into_rows`](crate::Statement::into_rows).
+///
+/// Dropping them resets and finalizes it.
+#[must_use = "rows are fetched by `next`"]
+pub struct OwnedRows<'conn> {
+    cursor: OwnedCursor<'conn>,
+    conn: &'conn Connection,
+    watch: Option<Watch>,
+}
+
+impl<'conn> OwnedRows<'conn> {
+    pub(crate) fn new(cursor: OwnedCursor<'conn>, conn: &'conn Connection) -> Self {
+        Self { cursor, conn, watch: Watch::start(conn) }
+    }
+
+    /// Fetches the next row, as [`Rows::next`] does.
+    ///
+    /// # Errors
+    ///
+    /// What SQLite returns. The rows end with it.
+    #[expect(clippy::should_implement_trait, reason = "a row borrows the rows, which `Iterator` cannot say")]
+    #[inline]
+    pub fn next(&mut self) -> Result<Option<Row<'_>>> {
+        match self.cursor.step() {
+            Ok(row) => Ok(row.map(|raw| Row { raw })),
+            Err(fault) => Err(self.conn.error(fault)),
+        }
+    }
+
+    /// Ends the execution and returns the result of the reset, as [`Rows::finish`] does.
+    ///
+    /// # Errors
+    ///
+    /// What the reset returns, unless [`next`](Self::next) returned it already.
+    pub fn finish(mut self) -> Result<()> {
+        let result = self.cursor.finish();
+        result.map_err(|fault| self.conn.error(fault).in_sql(self.cursor.statement().sql()))
+    }
+}
+
+impl Drop for OwnedRows<'_> {
+    fn drop(&mut self) {
+        if let Some(watch) = self.watch.take() {
+            watch.stop(self.cursor.statement().sql());
+        }
+    }
+}
+
+impl fmt::Debug for OwnedRows<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OwnedRows").field("sql", &self.cursor.statement().sql()).finish_non_exhaustive()
+    }
+}
+
+/// One row. It does not say where its cells come from.
+///
+/// What it hands out borrowed (`&'row str`, `&'row [u8]`) is SQLite's memory, and ends with the row.
+#[derive(Clone, Copy)]
+pub struct Row<'row> {
+    raw: raw::Row<'row>,
+}
+
+impl<'row> Row<'row> {
+    /// The number of columns.
+    ///
+    /// C: [sqlite3_data_count](https://sqlite.org/c3ref/data_count.html)
+    #[inline]
+    #[must_use]
+    pub fn column_count(&self) -> usize {
+        self.raw.column_count()
+    }
+
+    /// The name of a column, 0-based: the `AS` name where there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NoSuch`] if there is no such column, [`ErrorKind::NoMemory`].
+    ///
+    /// C: [sqlite3_column_name](https://sqlite.org/c3ref/column_name.html)
+    pub fn column_name(&self, column: usize) -> Result<&'row str> {
+        let names = self.raw.column_names()?;
+        names.get(column).map(|name| &**name).ok_or_else(|| self.no_such(&column.to_string()))
+    }
+
+    /// Reads a column as a Rust type.
+    ///
+    /// The column is an index (0-based), a name (ASCII letters compared without case; the first of that name), or a
+    /// [`Column`] that was looked up once.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Column`] if the value does not convert, [`ErrorKind::NoSuch`] if there is no such column,
+    /// [`ErrorKind::NoMemory`].
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use finalite::Connection;
+    ///
+    /// let conn = Connection::open_in_memory()?;
+    /// let length = conn.query_row("SELECT 7 AS id, 'seven' AS name", (), |row| {
+    ///     assert_eq!(row.get::<u8>(0)?, 7);
+    ///     Ok(row.get::<&str>("name")?.len())
+    /// })?;
+    /// assert_eq!(length, 5);
+    /// # Ok::<(), finalite::Error>(())
+    /// ```
+    #[inline]
+    pub fn get<T: FromColumn<'row>>(&self, column: impl ColumnIndex) -> Result<T> {
+        let column = column.find(self)?;
+        let value = self.value(column)?;
+        T::from_column(value).map_err(|problem| self.unreadable(column, value, problem))
+    }
+
+    /// The value of a column, 0-based, as SQLite holds it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NoSuch`] if there is no such column; [`ErrorKind::NoMemory`] if a conversion from UTF-16 or a
+    /// zeroblob found no memory, which also ends the rows.
+    ///
+    /// C: [sqlite3_column_value](https://sqlite.org/c3ref/column_blob.html)
+    #[inline]
+    pub fn value(&self, column: usize) -> Result<ValueRef<'row>> {
+        self.raw.value(column).map_err(|error| self.cell_error(error, column))
+    }
+
+    #[cold]
+    fn cell_error(&self, error: CellError, column: usize) -> Error {
+        match error {
+            CellError::NoSuchColumn => self.no_such(&column.to_string()),
+            CellError::OutOfMemory => {
+                Error::new(ErrorKind::NoMemory { code: crate::ResultCode::NOMEM }).in_sql(self.raw.sql())
+            }
+        }
+    }
+
+    #[cold]
+    fn unreadable(&self, column: usize, value: ValueRef<'_>, problem: ConversionError) -> Error {
+        let name = self.raw.column_names().ok().and_then(|names| names.get(column).cloned()).unwrap_or_default();
+        Error::new(ErrorKind::Column { column, name, found: value.data_type(), problem }).in_sql(self.raw.sql())
+    }
+
+    #[cold]
+    fn no_such(&self, name: &str) -> Error {
+        let known = self.raw.column_names().unwrap_or_default().into();
+        Error::new(ErrorKind::NoSuch { what: What::Column, name: name.into(), known }).in_sql(self.raw.sql())
+    }
+
+    #[inline]
+    fn expect_columns(&self, expected: usize) -> Result<()> {
+        if self.column_count() == expected { Ok(()) } else { Err(self.wrong_column_count(expected)) }
+    }
+
+    #[cold]
+    fn wrong_column_count(&self, expected: usize) -> Error {
+        Error::new(ErrorKind::ColumnCount { expected, found: self.column_count() }).in_sql(self.raw.sql())
+    }
+}
+
+impl fmt::Debug for Row<'_> {
+    /// Shows the columns' names; the values may be anybody's.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Row").field("columns", &self.raw.column_names().unwrap_or_default()).finish()
+    }
+}
+
+/// A column of a statement's result, looked up by name once, by
+/// [`Statement::column`](crate::Statement::column).
+///
+/// It stays right when the schema changes and SQLite prepares the statement anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Column {
+    pub(crate) owner: u64,
+    pub(crate) number: usize,
+}
+
+/// What names a column: an index (0-based), a name, a [`Column`].
+pub trait ColumnIndex: sealed::Sealed {
+    #[doc(hidden)]
+    fn find(self, row: &Row<'_>) -> Result<usize>;
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for usize {}
+    impl Sealed for &str {}
+    impl Sealed for super::Column {}
+}
+
+impl ColumnIndex for usize {
+    #[inline]
+    fn find(self, _: &Row<'_>) -> Result<usize> {
+        Ok(self)
+    }
+}
+
+impl ColumnIndex for &str {
+    #[inline]
+    fn find(self, row: &Row<'_>) -> Result<usize> {
+        row.raw.find_column(self)?.ok_or_else(|| row.no_such(self))
+    }
+}
+
+impl ColumnIndex for Column {
+    #[inline]
+    fn find(self, row: &Row<'_>) -> Result<usize> {
+        match row.raw.resolve(self.owner, self.number) {
+            Some(Ok(index)) => Ok(index),
+            Some(Err(name)) => Err(row.no_such(name)),
+            None => Err(Error::new(ErrorKind::Misuse { reason: "the column belongs to another statement" })),
+        }
+    }
+}
+
+/// A type that a whole row can be read as.
+///
+/// Implemented for everything that is [`FromColumn`] (one column) and for tuples of up to 16 columns. The row must
+/// have exactly as many columns as the type reads.
+///
+/// # Example
+///
+/// ```
+/// use finalite::{Connection, FromRow, Result, Row};
+///
+/// #[derive(Debug, PartialEq)]
+/// struct User { id: i64, name: String }
+///
+/// impl FromRow<'_> for User {
+///     fn from_row(row: Row<'_>) -> Result<Self> {
+///         Ok(Self { id: row.get("id")?, name: row.get("name")? })
+///     }
+/// }
+///
+/// let conn = Connection::open_in_memory()?;
+/// let user: User = conn.query_one("SELECT 'Ada' AS name, 1 AS id", ())?;
+/// assert_eq!(user, User { id: 1, name: "Ada".into() });
+/// # Ok::<(), finalite::Error>(())
+/// ```
+pub trait FromRow<'row>: Sized {
+    /// Reads the row.
+    ///
+    /// # Errors
+    ///
+    /// What reading its columns returns, or [`Error::external`].
+    fn from_row(row: Row<'row>) -> Result<Self>;
+}
+
+impl<'row, T: FromColumn<'row>> FromRow<'row> for T {
+    #[inline]
+    fn from_row(row: Row<'row>) -> Result<Self> {
+        row.expect_columns(1)?;
+        row.get(0)
+    }
+}
+
+macro_rules! tuples {
+    ($(($count:literal $($type:ident $column:literal)+))+) => {
+        $(
+            impl<'row, $($type: FromColumn<'row>),+> FromRow<'row> for ($($type,)+) {
+                #[inline]
+                fn from_row(row: Row<'row>) -> Result<Self> {
+                    row.expect_columns($count)?;
+                    Ok(($(row.get::<$type>($column)?,)+))
+                }
+            }
+        )+
+    };
+}
+
+tuples! {
+    (1 A 0)
+    (2 A 0 B 1)
+    (3 A 0 B 1 C 2)
+    (4 A 0 B 1 C 2 D 3)
+    (5 A 0 B 1 C 2 D 3 E 4)
+    (6 A 0 B 1 C 2 D 3 E 4 F 5)
+    (7 A 0 B 1 C 2 D 3 E 4 F 5 G 6)
+    (8 A 0 B 1 C 2 D 3 E 4 F 5 G 6 H 7)
+    (9 A 0 B 1 C 2 D 3 E 4 F 5 G 6 H 7 I 8)
+    (10 A 0 B 1 C 2 D 3 E 4 F 5 G 6 H 7 I 8 J 9)
+    (11 A 0 B 1 C 2 D 3 E 4 F 5 G 6 H 7 I 8 J 9 K 10)
+    (12 A 0 B 1 C 2 D 3 E 4 F 5 G 6 H 7 I 8 J 9 K 10 L 11)
+    (13 A 0 B 1 C 2 D 3 E 4 F 5 G 6 H 7 I 8 J 9 K 10 L 11 M 12)
+    (14 A 0 B 1 C 2 D 3 E 4 F 5 G 6 H 7 I 8 J 9 K 10 L 11 M 12 N 13)
+    (15 A 0 B 1 C 2 D 3 E 4 F 5 G 6 H 7 I 8 J 9 K 10 L 11 M 12 N 13 O 14)
+    (16 A 0 B 1 C 2 D 3 E 4 F 5 G 6 H 7 I 8 J 9 K 10 L 11 M 12 N 13 O 14 P 15)
+}
+
+/// An iterator over rows, each read as `T`. From [`Statement::query_as`](crate::Statement::query_as).
+///
+/// After an error of SQLite's it ends; after a row that does not convert it goes on with the next.
+#[derive(Debug)]
+#[must_use = "an iterator fetches nothing until it is asked"]
+pub struct QueryAs<'stmt, T> {
+    rows: Rows<'stmt>,
+    row_type: PhantomData<fn() -> T>,
+}
+
+impl<'stmt, T> QueryAs<'stmt, T> {
+    pub(crate) fn new(rows: Rows<'stmt>) -> Self {
+        Self { rows, row_type: PhantomData }
+    }
+
+    /// Ends the execution and returns the result of the reset, as [`Rows::finish`] does.
+    ///
+    /// # Errors
+    ///
+    /// What the reset returns, unless the last row returned it already.
+    pub fn finish(self) -> Result<()> {
+        self.rows.finish()
+    }
+}
+
+impl<T: for<'row> FromRow<'row>> Iterator for QueryAs<'_, T> {
+    type Item = Result<T>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        self.rows.next_as().transpose()
+    }
+}
+
+impl<T: for<'row> FromRow<'row>> FusedIterator for QueryAs<'_, T> {}

@@ -1,0 +1,161 @@
+//! SQL of many statements, prepared one by one.
+
+use std::fmt;
+use std::iter::FusedIterator;
+use std::panic::Location;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::raw::Kind;
+use crate::sql;
+use crate::{Connection, Statement};
+
+/// The statements of a script, each prepared when it is asked for: a later one may need what an earlier one made.
+///
+/// After an error it ends.
+///
+/// # Example
+///
+/// ```
+/// use finalite::Connection;
+///
+/// let conn = Connection::open_in_memory()?;
+/// let mut script = conn.script("CREATE TABLE t(a); INSERT INTO t VALUES (1); SELECT a FROM t; -- done");
+/// while let Some(statement) = script.next() {
+///     statement?.execute(())?;
+/// }
+/// assert_eq!(script.rest(), "");
+/// assert_eq!(conn.query_one::<i64>("SELECT a FROM t", ())?, 1);
+/// # Ok::<(), finalite::Error>(())
+/// ```
+pub struct Script<'conn> {
+    conn: &'conn Connection,
+    /// With a NUL at its end: SQLite would copy what is left of the script for each statement otherwise.
+    text: String,
+    /// Where the next statement is looked for.
+    offset: usize,
+    /// Where the last statement begins.
+    statement_offset: usize,
+    contains_nul: bool,
+}
+
+impl<'conn> Script<'conn> {
+    fn new(conn: &'conn Connection, script: &str) -> Self {
+        let mut text = String::with_capacity(script.len() + 1);
+        text.push_str(script);
+        text.push('\0');
+        Self { conn, text, offset: 0, statement_offset: 0, contains_nul: script.contains('\0') }
+    }
+
+    fn len(&self) -> usize {
+        self.text.len() - 1
+    }
+
+    /// What is left, from the next token on.
+    #[must_use]
+    pub fn rest(&self) -> &str {
+        sql::skip_blank(&self.text[self.offset..self.len()])
+    }
+
+    fn prepare_next(&mut self, site: &'static Location<'static>) -> Result<Option<Statement<'conn>>> {
+        let rest = self.rest();
+        if rest.is_empty() {
+            return Ok(None);
+        }
+        let start = self.len() - rest.len();
+        self.statement_offset = start;
+        if self.contains_nul {
+            return Err(Error::new(ErrorKind::NulInSql).in_sql(self.rest()));
+        }
+        let conn = self.conn;
+        let prepared = conn.db().prepare(&self.text[start..], Kind::Statement, site);
+        let (statement, taken) = prepared.map_err(|fault| conn.error(fault).in_sql(self.rest()))?;
+        self.offset = (start + taken).min(self.len());
+        let text = self.text[start..self.offset].trim_end();
+        Ok(statement.map(|raw| Statement::new(raw.with_sql(text), conn)))
+    }
+
+    /// Says where in the script an error is; the script ends there.
+    pub(crate) fn locate(&mut self, error: Error) -> Error {
+        let origin = sql::line_and_column(&self.text, self.statement_offset);
+        self.offset = self.len();
+        error.at(origin)
+    }
+
+    #[track_caller]
+    pub(crate) fn next_statement(&mut self) -> Result<Option<Statement<'conn>>> {
+        let site = Location::caller();
+        self.prepare_next(site).map_err(|error| self.locate(error))
+    }
+}
+
+impl<'conn> Iterator for Script<'conn> {
+    type Item = Result<Statement<'conn>>;
+
+    #[track_caller]
+    fn next(&mut self) -> Option<Self::Item> {
+        self.next_statement().transpose()
+    }
+}
+
+impl FusedIterator for Script<'_> {}
+
+impl fmt::Debug for Script<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Script").field("rest", &self.rest()).finish_non_exhaustive()
+    }
+}
+
+impl Connection {
+    /// The statements of a script, prepared lazily.
+    #[must_use]
+    pub fn script(&self, script: &str) -> Script<'_> {
+        Script::new(self, script)
+    }
+
+    /// Runs every statement of a script, to its end; rows are passed over.
+    ///
+    /// It opens no transaction: write `BEGIN` and `COMMIT` around the script to have all or nothing. If the script
+    /// opened a transaction and fails within, it is rolled back.
+    ///
+    /// # Errors
+    ///
+    /// What preparing or running a statement returns, with that statement as [`Error::sql`] and its place in the
+    /// script as [`Error::location`]. The statements before it have run.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use finalite::Connection;
+    ///
+    /// let conn = Connection::open_in_memory()?;
+    /// let error = conn.execute_batch("CREATE TABLE t(a);\nINSERT INTO t\n  VALUES (nowhere);").unwrap_err();
+    /// assert_eq!(error.location().unwrap().to_string(), "line 3, column 11");
+    /// # Ok::<(), finalite::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn execute_batch(&self, script: &str) -> Result<()> {
+        self.check_transaction()?;
+        let was_autocommit = self.is_autocommit();
+        let result = self.run_script(script);
+        if result.is_err()
+            && was_autocommit
+            && !self.is_autocommit()
+            && let Err(error) = self.execute("ROLLBACK", ())
+        {
+            tracing::error!(target: "finalite::statement", %error, "the failed script's transaction stays open");
+        }
+        result
+    }
+
+    #[track_caller]
+    fn run_script(&self, script: &str) -> Result<()> {
+        let mut script = self.script(script);
+        while let Some(mut statement) = script.next_statement()? {
+            if let Err(error) = statement.execute(()) {
+                drop(statement);
+                return Err(script.locate(error));
+            }
+        }
+        Ok(())
+    }
+}

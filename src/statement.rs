@@ -1,0 +1,540 @@
+//! Prepared statements: running them, and what is known about them.
+
+use std::fmt;
+
+use crate::error::{Error, ErrorKind, Result, What};
+use crate::params::{Binder, Params};
+use crate::raw::Stmt;
+use crate::rows::{Column, FromRow, OwnedRows, QueryAs, Row, Rows};
+use crate::{CachedStatement, Connection};
+
+/// A prepared statement. Dropping it finalizes it, on the spot.
+///
+/// Running it takes `&mut self`: there is one execution at a time, which the [`Rows`] borrow.
+///
+/// # Example
+///
+/// ```
+/// use finalite::Connection;
+///
+/// let conn = Connection::open_in_memory()?;
+/// conn.execute("CREATE TABLE t(a)", ())?;
+/// let mut insert = conn.prepare("INSERT INTO t VALUES (?)")?;
+/// assert_eq!(insert.execute_many((1..=3).map(|a| (a,)))?, 3);
+/// let mut select = conn.prepare("SELECT a FROM t WHERE a > ?")?;
+/// let all: Vec<i64> = select.query_as((1,))?.collect::<Result<_, _>>()?;
+/// assert_eq!(all, [2, 3]);
+/// # Ok::<(), finalite::Error>(())
+/// ```
+///
+/// C: [sqlite3_stmt](https://sqlite.org/c3ref/stmt.html)
+pub struct Statement<'conn> {
+    raw: Stmt<'conn>,
+    conn: &'conn Connection,
+}
+
+impl<'conn> Statement<'conn> {
+    pub(crate) fn new(raw: Stmt<'conn>, conn: &'conn Connection) -> Self {
+        Self { raw, conn }
+    }
+
+    pub(crate) fn into_raw(self) -> Stmt<'conn> {
+        self.raw
+    }
+
+    /// Runs it and lends its rows.
+    ///
+    /// What the parameters borrow stays borrowed as long as the rows live: SQLite reads it where it is.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::ParameterCount`], [`ErrorKind::ParameterUnset`], [`ErrorKind::NoSuch`] and
+    /// [`ErrorKind::Parameter`] for the parameters; [`ErrorKind::TransactionEnded`]. SQLite itself fails at the first
+    /// [`Rows::next`].
+    ///
+    /// C: [sqlite3_bind](https://sqlite.org/c3ref/bind_blob.html)
+    #[inline]
+    pub fn query<'s>(&'s mut self, params: impl Params<'s>) -> Result<Rows<'s>> {
+        self.start(params)
+    }
+
+    #[inline]
+    fn start<'s, 'p: 's>(&'s mut self, params: impl Params<'p>) -> Result<Rows<'s>> {
+        self.conn.check_transaction()?;
+        self.start_unchecked(params)
+    }
+
+    /// For the statements that end a transaction.
+    #[inline]
+    pub(crate) fn start_unchecked<'s, 'p: 's>(&'s mut self, params: impl Params<'p>) -> Result<Rows<'s>> {
+        tracing::trace!(target: "finalite::statement", sql = self.raw.sql(), "run");
+        let mut binder = Binder::new(self.raw.begin()?);
+        params.bind(&mut binder)?;
+        Ok(Rows::new(binder.finish()?.run(), self.conn))
+    }
+
+    /// Runs it and reads each row as `T`, lazily.
+    ///
+    /// # Errors
+    ///
+    /// As [`query`](Self::query). Each row has its own result.
+    #[inline]
+    pub fn query_as<'s, T: for<'row> FromRow<'row>>(&'s mut self, params: impl Params<'s>) -> Result<QueryAs<'s, T>> {
+        Ok(QueryAs::new(self.query(params)?))
+    }
+
+    /// Runs it to the end and returns the number of rows it inserted, updated or deleted; rows that it returns are
+    /// passed over.
+    ///
+    /// # Errors
+    ///
+    /// As [`query`](Self::query), and what SQLite returns.
+    ///
+    /// C: [sqlite3_changes64](https://sqlite.org/c3ref/changes.html)
+    #[inline]
+    pub fn execute<'p>(&mut self, params: impl Params<'p>) -> Result<usize> {
+        let conn = self.conn;
+        let before = conn.db().total_changes();
+        let mut rows = self.start(params)?;
+        while rows.next()?.is_some() {}
+        rows.end()?;
+        Ok(conn.changes_since(before))
+    }
+
+    /// Runs it once for each set of parameters and returns the sum of the rows changed.
+    ///
+    /// It opens no transaction: outside of one, every run is a transaction of its own, and those before an error
+    /// stay.
+    ///
+    /// # Errors
+    ///
+    /// As [`execute`](Self::execute), from the first run that fails.
+    pub fn execute_many<'p, I>(&mut self, sets: I) -> Result<usize>
+    where
+        I: IntoIterator,
+        I::Item: Params<'p>,
+    {
+        sets.into_iter().try_fold(0, |changed, params| Ok(changed + self.execute(params)?))
+    }
+
+    /// Runs it and returns the one row it yields.
+    ///
+    /// What it changed is complete when this returns: the result of the reset is part of it. If there is an error
+    /// because of a second row or a conversion, changes that the statement made (`INSERT … RETURNING`) stand.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Rows`] for none or more than one row, [`ErrorKind::ColumnCount`] and [`ErrorKind::Column`] if the
+    /// row is no `T`, and as [`execute`](Self::execute).
+    #[inline]
+    pub fn query_one<'p, T: for<'row> FromRow<'row>>(&mut self, params: impl Params<'p>) -> Result<T> {
+        self.query_row(params, |row| T::from_row(row))
+    }
+
+    /// Runs it and returns the row it yields, `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// As [`query_one`](Self::query_one), but no row is no error.
+    #[inline]
+    pub fn query_optional<'p, T: for<'row> FromRow<'row>>(&mut self, params: impl Params<'p>) -> Result<Option<T>> {
+        self.single(params, |row| T::from_row(row))
+    }
+
+    /// Runs it and returns what the closure makes of the one row it yields.
+    ///
+    /// # Errors
+    ///
+    /// As [`query_one`](Self::query_one), and the closure's.
+    #[inline]
+    pub fn query_row<'p, T>(&mut self, params: impl Params<'p>, read: impl FnOnce(Row<'_>) -> Result<T>) -> Result<T> {
+        match self.single(params, read)? {
+            Some(value) => Ok(value),
+            None => Err(Error::new(ErrorKind::Rows { found: 0 }).in_sql(self.sql())),
+        }
+    }
+
+    /// Runs it and returns all rows.
+    ///
+    /// # Errors
+    ///
+    /// As [`execute`](Self::execute); [`ErrorKind::ColumnCount`] and [`ErrorKind::Column`] for a row that is no `T`.
+    #[inline]
+    pub fn query_all<'p, T: for<'row> FromRow<'row>>(&mut self, params: impl Params<'p>) -> Result<Vec<T>> {
+        let mut rows = self.start(params)?;
+        let mut all = Vec::new();
+        while let Some(row) = rows.next_as()? {
+            all.push(row);
+        }
+        rows.end()?;
+        Ok(all)
+    }
+
+    /// At most two steps, then the reset, whose code tells what became of the changes.
+    #[inline]
+    fn single<'p, T>(&mut self, params: impl Params<'p>, read: impl FnOnce(Row<'_>) -> Result<T>) -> Result<Option<T>> {
+        let mut rows = self.start(params)?;
+        let Some(row) = rows.next()? else {
+            rows.end()?;
+            return Ok(None);
+        };
+        let value = read(row);
+        let surplus = value.is_ok() && rows.next()?.is_some();
+        rows.end()?;
+        drop(rows);
+        if surplus {
+            return Err(Error::new(ErrorKind::Rows { found: 2 }).in_sql(self.sql()));
+        }
+        value.map(Some)
+    }
+
+    /// Runs it and gives itself to the rows: they finalize it.
+    ///
+    /// What the parameters borrow must live as long as the borrow of the connection.
+    ///
+    /// # Errors
+    ///
+    /// As [`query`](Self::query).
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use finalite::{Connection, OwnedRows, Result};
+    ///
+    /// fn numbers(conn: &Connection) -> Result<OwnedRows<'_>> {
+    ///     conn.prepare("VALUES (1), (2)")?.into_rows(())
+    /// }
+    ///
+    /// let conn = Connection::open_in_memory()?;
+    /// let mut rows = numbers(&conn)?;
+    /// assert_eq!(rows.next()?.unwrap().get::<i64>(0)?, 1);
+    /// # Ok::<(), finalite::Error>(())
+    /// ```
+    pub fn into_rows(self, params: impl Params<'conn>) -> Result<OwnedRows<'conn>> {
+        let conn = self.conn;
+        conn.check_transaction()?;
+        let cursor = self.raw.into_cursor(|binding| {
+            let mut binder = Binder::new(binding);
+            params.bind(&mut binder)?;
+            binder.finish()
+        })?;
+        Ok(OwnedRows::new(cursor, conn))
+    }
+
+    /// Finalizes it, and returns the result, which Drop cannot.
+    ///
+    /// # Errors
+    ///
+    /// What SQLite returns. The statement is gone all the same.
+    ///
+    /// C: [sqlite3_finalize](https://sqlite.org/c3ref/finalize.html)
+    pub fn finalize(self) -> Result<()> {
+        Ok(self.raw.finalize()?)
+    }
+
+    /// The SQL it was prepared from.
+    #[must_use]
+    pub fn sql(&self) -> &str {
+        self.raw.sql()
+    }
+
+    /// The SQL with values written into it, for looking at. Nothing is run.
+    ///
+    /// # Errors
+    ///
+    /// As [`query`](Self::query) for the parameters; [`ErrorKind::NoMemory`].
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use finalite::Connection;
+    ///
+    /// let conn = Connection::open_in_memory()?;
+    /// let mut statement = conn.prepare("SELECT ?, :b")?;
+    /// assert_eq!(&*statement.expanded_sql((1, "it's"))?, "SELECT 1, 'it''s'");
+    /// # Ok::<(), finalite::Error>(())
+    /// ```
+    ///
+    /// C: [sqlite3_expanded_sql](https://sqlite.org/c3ref/expanded_sql.html)
+    pub fn expanded_sql<'p>(&mut self, params: impl Params<'p>) -> Result<Box<str>> {
+        let mut binder = Binder::new(self.raw.begin()?);
+        params.bind(&mut binder)?;
+        Ok(binder.finish()?.expanded_sql()?)
+    }
+
+    /// The number of parameters: the largest index.
+    ///
+    /// C: [sqlite3_bind_parameter_count](https://sqlite.org/c3ref/bind_parameter_count.html)
+    #[must_use]
+    pub fn parameter_count(&self) -> usize {
+        self.raw.parameter_count()
+    }
+
+    /// The name of a parameter, 1-based as in SQLite, with its prefix; `None` for `?` and for an index that there is
+    /// not.
+    ///
+    /// C: [sqlite3_bind_parameter_name](https://sqlite.org/c3ref/bind_parameter_name.html)
+    #[must_use]
+    pub fn parameter_name(&self, index: usize) -> Option<&str> {
+        self.raw.parameter_names().get(index.checked_sub(1)?)?.as_deref()
+    }
+
+    /// The number of columns in its result; 0 for a statement that returns none.
+    ///
+    /// C: [sqlite3_column_count](https://sqlite.org/c3ref/column_count.html)
+    #[must_use]
+    pub fn column_count(&self) -> usize {
+        self.raw.column_count()
+    }
+
+    /// The names of the columns, as prepared. A schema change shows after the first row of the next execution.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NoMemory`].
+    ///
+    /// C: [sqlite3_column_name](https://sqlite.org/c3ref/column_name.html)
+    pub fn column_names(&self) -> Result<impl ExactSizeIterator<Item = &str>> {
+        Ok(self.raw.column_names()?.iter().map(|name| &**name))
+    }
+
+    /// Names, declared types and origins of the columns.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NoMemory`].
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use finalite::Connection;
+    ///
+    /// let conn = Connection::open_in_memory()?;
+    /// conn.execute("CREATE TABLE users(id INTEGER PRIMARY KEY, name VARCHAR(20))", ())?;
+    /// let statement = conn.prepare("SELECT name AS n, 1 FROM users")?;
+    /// let columns = statement.columns()?;
+    /// assert_eq!((columns[0].name(), columns[0].declared_type()), ("n", Some("VARCHAR(20)")));
+    /// assert_eq!(columns[0].table(), Some("users"));
+    /// assert_eq!(columns[1].declared_type(), None);
+    /// # Ok::<(), finalite::Error>(())
+    /// ```
+    ///
+    /// C: [sqlite3_column_decltype](https://sqlite.org/c3ref/column_decltype.html),
+    /// [sqlite3_column_database_name](https://sqlite.org/c3ref/column_database_name.html)
+    pub fn columns(&self) -> Result<Vec<ColumnMetadata>> {
+        let names = self.raw.column_names()?.iter().enumerate();
+        Ok(names
+            .map(|(column, name)| ColumnMetadata {
+                name: name.clone(),
+                declared_type: self.raw.column_declared_type(column),
+                origin: self.raw.column_origin(column),
+            })
+            .collect())
+    }
+
+    /// Looks a column up by name, once; ASCII letters are compared without case.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NoSuch`] if there is none of that name, [`ErrorKind::NoMemory`].
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use finalite::Connection;
+    ///
+    /// let conn = Connection::open_in_memory()?;
+    /// let mut statement = conn.prepare("SELECT 1 AS id, 'x' AS name")?;
+    /// let name = statement.column("name")?;
+    /// let mut rows = statement.query(())?;
+    /// while let Some(row) = rows.next()? {
+    ///     assert_eq!(row.get::<&str>(name)?, "x");
+    /// }
+    /// # Ok::<(), finalite::Error>(())
+    /// ```
+    pub fn column(&mut self, name: &str) -> Result<Column> {
+        if let Some((owner, number)) = self.raw.column_handle(name)? {
+            return Ok(Column { owner, number });
+        }
+        let known = self.raw.column_names()?.into();
+        Err(Error::new(ErrorKind::NoSuch { what: What::Column, name: name.into(), known }).in_sql(self.sql()))
+    }
+
+    /// Whether it leaves the database file as it is. `BEGIN` and `COMMIT` count as reading.
+    ///
+    /// C: [sqlite3_stmt_readonly](https://sqlite.org/c3ref/stmt_readonly.html)
+    #[must_use]
+    pub fn is_readonly(&self) -> bool {
+        self.raw.is_readonly()
+    }
+
+    /// Whether it is an `EXPLAIN` or `EXPLAIN QUERY PLAN`.
+    ///
+    /// C: [sqlite3_stmt_isexplain](https://sqlite.org/c3ref/stmt_isexplain.html)
+    #[must_use]
+    pub fn is_explain(&self) -> bool {
+        self.raw.explain_mode() != 0
+    }
+
+    /// What SQLite counted over all executions so far.
+    ///
+    /// C: [sqlite3_stmt_status](https://sqlite.org/c3ref/stmt_status.html)
+    #[must_use]
+    pub fn counters(&self) -> StatementCounters {
+        self.raw.counters()
+    }
+}
+
+pub use crate::raw::stmt::Counters as StatementCounters;
+
+impl fmt::Debug for Statement<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Statement").field("sql", &self.sql()).finish_non_exhaustive()
+    }
+}
+
+/// What SQLite knows about a column of a result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ColumnMetadata {
+    name: Box<str>,
+    declared_type: Option<Box<str>>,
+    origin: Option<(Box<str>, Box<str>, Box<str>)>,
+}
+
+impl ColumnMetadata {
+    /// The name in the result.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The type in the `CREATE TABLE`, as written there; `None` for an expression and for a column without one.
+    #[must_use]
+    pub fn declared_type(&self) -> Option<&str> {
+        self.declared_type.as_deref()
+    }
+
+    /// The database of the table that the column comes from: `main`, `temp` or the attached name. `None` for an
+    /// expression, and always without the feature `bundled`.
+    #[must_use]
+    pub fn database(&self) -> Option<&str> {
+        self.origin.as_ref().map(|(database, _, _)| &**database)
+    }
+
+    /// The table that the column comes from, as [`database`](Self::database).
+    #[must_use]
+    pub fn table(&self) -> Option<&str> {
+        self.origin.as_ref().map(|(_, table, _)| &**table)
+    }
+
+    /// The name of the column in its table, as [`database`](Self::database).
+    #[must_use]
+    pub fn origin_column(&self) -> Option<&str> {
+        self.origin.as_ref().map(|(_, _, column)| &**column)
+    }
+}
+
+/// The calls that run a statement, for the guard of a cached one: it hands out no `&mut Statement`, which could be
+/// swapped with another.
+impl<'conn> CachedStatement<'conn> {
+    /// As [`Statement::query`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    #[inline]
+    pub fn query<'s>(&'s mut self, params: impl Params<'s>) -> Result<Rows<'s>> {
+        self.statement_mut().query(params)
+    }
+
+    /// As [`Statement::query_as`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    #[inline]
+    pub fn query_as<'s, T: for<'row> FromRow<'row>>(&'s mut self, params: impl Params<'s>) -> Result<QueryAs<'s, T>> {
+        self.statement_mut().query_as(params)
+    }
+
+    /// As [`Statement::execute`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    #[inline]
+    pub fn execute<'p>(&mut self, params: impl Params<'p>) -> Result<usize> {
+        self.statement_mut().execute(params)
+    }
+
+    /// As [`Statement::execute_many`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn execute_many<'p, I>(&mut self, sets: I) -> Result<usize>
+    where
+        I: IntoIterator,
+        I::Item: Params<'p>,
+    {
+        self.statement_mut().execute_many(sets)
+    }
+
+    /// As [`Statement::query_one`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    #[inline]
+    pub fn query_one<'p, T: for<'row> FromRow<'row>>(&mut self, params: impl Params<'p>) -> Result<T> {
+        self.statement_mut().query_one(params)
+    }
+
+    /// As [`Statement::query_optional`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    #[inline]
+    pub fn query_optional<'p, T: for<'row> FromRow<'row>>(&mut self, params: impl Params<'p>) -> Result<Option<T>> {
+        self.statement_mut().query_optional(params)
+    }
+
+    /// As [`Statement::query_row`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    #[inline]
+    pub fn query_row<'p, T>(&mut self, params: impl Params<'p>, read: impl FnOnce(Row<'_>) -> Result<T>) -> Result<T> {
+        self.statement_mut().query_row(params, read)
+    }
+
+    /// As [`Statement::query_all`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    #[inline]
+    pub fn query_all<'p, T: for<'row> FromRow<'row>>(&mut self, params: impl Params<'p>) -> Result<Vec<T>> {
+        self.statement_mut().query_all(params)
+    }
+
+    /// As [`Statement::expanded_sql`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn expanded_sql<'p>(&mut self, params: impl Params<'p>) -> Result<Box<str>> {
+        self.statement_mut().expanded_sql(params)
+    }
+
+    /// As [`Statement::column`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn column(&mut self, name: &str) -> Result<Column> {
+        self.statement_mut().column(name)
+    }
+}

@@ -1,0 +1,586 @@
+//! Transactions and savepoints: guards that roll back unless told otherwise.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::ops::Deref;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::raw::{Kind, counts};
+use crate::sql;
+use crate::{CachedStatement, Connection, Statement};
+
+/// When a transaction takes its lock.
+///
+/// C: [BEGIN TRANSACTION](https://sqlite.org/lang_transaction.html)
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Behavior {
+    /// At the first read or write. A reader that turns writer may get `SQLITE_BUSY` at once, whatever the timeout.
+    #[default]
+    Deferred,
+    /// The write lock at once; readers go on. What means to write is best begun like this.
+    Immediate,
+    /// As `Immediate`, and outside WAL mode no one may read meanwhile.
+    Exclusive,
+}
+
+/// What dropping a guard does that was neither committed nor rolled back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DropBehavior {
+    /// Rolls back.
+    #[default]
+    Rollback,
+    /// Commits; if that fails, rolls back and logs.
+    Commit,
+}
+
+/// The guards that a connection has out. They are strictly nested.
+#[derive(Debug, Default)]
+pub(crate) struct Guards {
+    transaction: Cell<bool>,
+    /// The quoted names of the savepoints, outermost first.
+    savepoints: RefCell<Vec<Box<str>>>,
+}
+
+impl Guards {
+    #[inline]
+    fn is_open(&self) -> bool {
+        self.transaction.get()
+    }
+
+    fn open(&self) {
+        self.transaction.set(true);
+        counts::opened(Kind::Transaction);
+    }
+
+    fn close(&self) {
+        self.forget_savepoints(0);
+        self.transaction.set(false);
+        counts::closed(Kind::Transaction);
+    }
+
+    /// Ends the books of savepoints beyond a depth: their guards were forgotten.
+    fn forget_savepoints(&self, depth: usize) {
+        let mut savepoints = self.savepoints.borrow_mut();
+        while savepoints.len() > depth {
+            savepoints.pop();
+            counts::closed(Kind::Savepoint);
+            counts::forgotten(Kind::Savepoint);
+            tracing::error!(target: "finalite::leak", "a savepoint was forgotten");
+        }
+    }
+
+    /// Ends the books altogether: nothing borrows the connection any more, so what is open was forgotten.
+    pub(crate) fn forget_all(&self) {
+        if self.is_open() {
+            self.close();
+            counts::forgotten(Kind::Transaction);
+            tracing::error!(target: "finalite::leak", "a transaction was forgotten; it is rolled back");
+        }
+    }
+}
+
+impl Connection {
+    /// Begins a transaction that takes its locks when it needs them.
+    ///
+    /// # Errors
+    ///
+    /// As [`transaction_with`](Self::transaction_with).
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use finalite::Connection;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut conn = Connection::open_in_memory()?;
+    /// conn.execute("CREATE TABLE t(a)", ())?;
+    /// let tx = conn.transaction()?;
+    /// let mut insert = tx.prepare("INSERT INTO t VALUES (?)")?;
+    /// insert.execute((1,))?;
+    /// tx.commit()?; // while `insert` is still there
+    /// drop(insert);
+    /// assert_eq!(conn.query_one::<i64>("SELECT count(*) FROM t", ())?, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn transaction(&mut self) -> Result<Transaction<'_>> {
+        self.transaction_with(Behavior::Deferred)
+    }
+
+    /// Begins a transaction.
+    ///
+    /// An earlier one whose guard was forgotten is rolled back first, and counted.
+    ///
+    /// # Errors
+    ///
+    /// `SQLITE_BUSY` if a lock cannot be had, and what else `BEGIN` returns; among it that a transaction is open,
+    /// which a `BEGIN` by hand has begun.
+    ///
+    /// C: [BEGIN TRANSACTION](https://sqlite.org/lang_transaction.html)
+    #[track_caller]
+    pub fn transaction_with(&mut self, behavior: Behavior) -> Result<Transaction<'_>> {
+        if self.guards.is_open() {
+            self.guards.forget_all();
+            if !self.is_autocommit() {
+                self.execute("ROLLBACK", ())?;
+            }
+        }
+        self.execute(
+            match behavior {
+                Behavior::Deferred => "BEGIN",
+                Behavior::Immediate => "BEGIN IMMEDIATE",
+                Behavior::Exclusive => "BEGIN EXCLUSIVE",
+            },
+            (),
+        )?;
+        self.guards.open();
+        Ok(Transaction { conn: self, drop_behavior: DropBehavior::Rollback, is_open: true })
+    }
+
+    /// Refuses to run anything under a guard whose transaction is no more.
+    #[inline]
+    pub(crate) fn check_transaction(&self) -> Result<()> {
+        if self.guards.is_open() && self.is_autocommit() {
+            return Err(Error::new(ErrorKind::TransactionEnded));
+        }
+        Ok(())
+    }
+
+    /// Runs a statement of a guard's own: also when the transaction has ended.
+    fn control(&self, sql: &str) -> Result<()> {
+        let mut statement = self.prepare_cached(sql)?;
+        let mut rows = statement.statement_mut().start_unchecked(())?;
+        while rows.next()?.is_some() {}
+        rows.end()
+    }
+}
+
+/// An open transaction. Dropping it rolls back.
+///
+/// It can do what a [`Connection`] can. Statements prepared in it may outlive it.
+///
+/// If SQLite rolls back by itself (a full disk, no memory, an interrupted write), nothing runs any more until the guard
+/// is gone: [`ErrorKind::TransactionEnded`].
+///
+/// # Example
+///
+/// ```
+/// use finalite::Connection;
+///
+/// let mut conn = Connection::open_in_memory()?;
+/// conn.execute("CREATE TABLE t(a)", ())?;
+/// let tx = conn.transaction()?;
+/// tx.execute("INSERT INTO t VALUES (1)", ())?;
+/// drop(tx);
+/// assert_eq!(conn.query_one::<i64>("SELECT count(*) FROM t", ())?, 0);
+/// # Ok::<(), finalite::Error>(())
+/// ```
+#[must_use = "a transaction that is dropped is rolled back"]
+pub struct Transaction<'conn> {
+    conn: &'conn Connection,
+    drop_behavior: DropBehavior,
+    is_open: bool,
+}
+
+impl<'conn> Transaction<'conn> {
+    /// The connection, for as long as the transaction borrows it.
+    #[must_use]
+    pub fn connection(&self) -> &'conn Connection {
+        self.conn
+    }
+
+    /// As [`Connection::prepare`]; the statement may outlive the transaction.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    #[track_caller]
+    pub fn prepare(&self, sql: &str) -> Result<Statement<'conn>> {
+        self.conn.prepare(sql)
+    }
+
+    /// As [`Connection::prepare_cached`]; the statement may outlive the transaction.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    #[track_caller]
+    pub fn prepare_cached(&self, sql: &str) -> Result<CachedStatement<'conn>> {
+        self.conn.prepare_cached(sql)
+    }
+
+    /// What dropping it will do.
+    pub fn set_drop_behavior(&mut self, behavior: DropBehavior) {
+        self.drop_behavior = behavior;
+    }
+
+    /// Opens a savepoint, to be rolled back on its own.
+    ///
+    /// # Errors
+    ///
+    /// What `SAVEPOINT` returns, [`ErrorKind::TransactionEnded`].
+    #[track_caller]
+    pub fn savepoint(&mut self) -> Result<Savepoint<'_>> {
+        Savepoint::open(self.conn, 0, None)
+    }
+
+    /// Opens a savepoint of this name, which SQL can refer to. It is quoted.
+    ///
+    /// # Errors
+    ///
+    /// As [`savepoint`](Self::savepoint).
+    #[track_caller]
+    pub fn savepoint_named(&mut self, name: &str) -> Result<Savepoint<'_>> {
+        Savepoint::open(self.conn, 0, Some(name))
+    }
+
+    /// Commits. If that fails, rolls back: nothing is stored.
+    ///
+    /// # Errors
+    ///
+    /// What `COMMIT` returns (`SQLITE_BUSY`, a deferred foreign key), [`ErrorKind::TransactionEnded`] if SQLite has
+    /// already rolled back.
+    pub fn commit(self) -> Result<()> {
+        Ok(self.commit_or_return()?)
+    }
+
+    /// Commits, or gives the transaction back, to try again or to mend what is missing.
+    ///
+    /// # Errors
+    ///
+    /// [`CommitError`], as [`commit`](Self::commit).
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use finalite::Connection;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut conn = Connection::open_in_memory()?;
+    /// conn.execute_batch(
+    ///     "CREATE TABLE parent(id INTEGER PRIMARY KEY);
+    ///      CREATE TABLE child(parent REFERENCES parent DEFERRABLE INITIALLY DEFERRED);",
+    /// )?;
+    /// let tx = conn.transaction()?;
+    /// tx.execute("INSERT INTO child VALUES (7)", ())?;
+    /// let error = tx.commit_or_return().unwrap_err();
+    /// assert!(error.error().is_constraint());
+    /// let tx = error.into_transaction();
+    /// tx.execute("INSERT INTO parent VALUES (7)", ())?;
+    /// tx.commit_or_return()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn commit_or_return(mut self) -> Result<(), CommitError<'conn>> {
+        match self.try_commit() {
+            Ok(()) => Ok(()),
+            Err(error) => Err(CommitError(Box::new((self, error)))),
+        }
+    }
+
+    fn try_commit(&mut self) -> Result<()> {
+        self.conn.check_transaction()?;
+        self.conn.control("COMMIT")?;
+        self.ended();
+        Ok(())
+    }
+
+    /// Rolls back.
+    ///
+    /// # Errors
+    ///
+    /// What `ROLLBACK` returns. If SQLite has already rolled back, that is no error.
+    pub fn rollback(mut self) -> Result<()> {
+        self.try_rollback()
+    }
+
+    fn try_rollback(&mut self) -> Result<()> {
+        if !self.conn.is_autocommit() {
+            self.conn.control("ROLLBACK")?;
+        }
+        self.ended();
+        Ok(())
+    }
+
+    fn ended(&mut self) {
+        self.is_open = false;
+        self.conn.guards.close();
+    }
+}
+
+impl Drop for Transaction<'_> {
+    fn drop(&mut self) {
+        if !self.is_open {
+            return;
+        }
+        if self.conn.db().is_inherited() {
+            self.ended();
+            return;
+        }
+        if self.drop_behavior == DropBehavior::Commit {
+            match self.try_commit() {
+                Ok(()) => return,
+                Err(error) => {
+                    tracing::error!(target: "finalite::statement", %error, "commit failed in drop; rolling back");
+                }
+            }
+        }
+        if let Err(error) = self.try_rollback() {
+            tracing::error!(target: "finalite::statement", %error, "rollback failed in drop");
+            self.ended();
+        }
+    }
+}
+
+impl Deref for Transaction<'_> {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        self.conn
+    }
+}
+
+impl fmt::Debug for Transaction<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transaction").field("connection", self.conn).finish_non_exhaustive()
+    }
+}
+
+/// A transaction that could not be committed, and why. Dropping it rolls back.
+///
+/// It borrows the connection, so it is no `std::error::Error` (which would have to be `'static` for most uses); `?`
+/// turns it into an [`Error`] or a boxed one.
+pub struct CommitError<'conn>(Box<(Transaction<'conn>, Error)>);
+
+impl<'conn> CommitError<'conn> {
+    /// Why.
+    #[must_use]
+    pub fn error(&self) -> &Error {
+        &self.0.1
+    }
+
+    /// The transaction, still open unless SQLite has ended it ([`ErrorKind::TransactionEnded`]).
+    pub fn into_transaction(self) -> Transaction<'conn> {
+        self.0.0
+    }
+}
+
+impl fmt::Display for CommitError<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error().fmt(f)
+    }
+}
+
+impl fmt::Debug for CommitError<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("CommitError").field(self.error()).finish()
+    }
+}
+
+impl From<CommitError<'_>> for Error {
+    /// Drops the transaction, which rolls back.
+    fn from(error: CommitError<'_>) -> Self {
+        error.0.1
+    }
+}
+
+impl From<CommitError<'_>> for Box<dyn std::error::Error> {
+    fn from(error: CommitError<'_>) -> Self {
+        Error::from(error).into()
+    }
+}
+
+impl From<CommitError<'_>> for Box<dyn std::error::Error + Send + Sync> {
+    fn from(error: CommitError<'_>) -> Self {
+        Error::from(error).into()
+    }
+}
+
+/// A savepoint within a transaction. Dropping it rolls back to where it began.
+///
+/// It can do what a [`Connection`] can.
+///
+/// # Example
+///
+/// ```
+/// use finalite::Connection;
+///
+/// let mut conn = Connection::open_in_memory()?;
+/// conn.execute("CREATE TABLE t(a)", ())?;
+/// let mut tx = conn.transaction()?;
+/// tx.execute("INSERT INTO t VALUES (1)", ())?;
+/// {
+///     let attempt = tx.savepoint()?;
+///     attempt.execute("INSERT INTO t VALUES (2)", ())?;
+/// } // rolled back
+/// tx.commit()?;
+/// assert_eq!(conn.query_all::<i64>("SELECT a FROM t", ())?, [1]);
+/// # Ok::<(), finalite::Error>(())
+/// ```
+///
+/// C: [SAVEPOINT](https://sqlite.org/lang_savepoint.html)
+#[must_use = "a savepoint that is dropped is rolled back"]
+pub struct Savepoint<'tx> {
+    conn: &'tx Connection,
+    /// Its place in `Guards::savepoints`.
+    depth: usize,
+    /// Quoted.
+    name: Box<str>,
+    drop_behavior: DropBehavior,
+    is_open: bool,
+}
+
+impl<'tx> Savepoint<'tx> {
+    /// `depth`: the savepoints that are rightly open. Any beyond were forgotten; they are rolled back.
+    #[track_caller]
+    fn open(conn: &'tx Connection, depth: usize, name: Option<&str>) -> Result<Self> {
+        conn.check_transaction()?;
+        let forgotten = conn.guards.savepoints.borrow().get(depth).cloned();
+        if let Some(outermost) = forgotten {
+            conn.control(&format!("ROLLBACK TO {outermost}"))?;
+            conn.control(&format!("RELEASE {outermost}"))?;
+            conn.guards.forget_savepoints(depth);
+        }
+        let name = match name {
+            Some(name) => sql::quote_identifier(name),
+            None => format!("\"finalite {depth}\""),
+        };
+        conn.control(&format!("SAVEPOINT {name}"))?;
+        let name: Box<str> = name.into();
+        conn.guards.savepoints.borrow_mut().push(name.clone());
+        counts::opened(Kind::Savepoint);
+        Ok(Self { conn, depth, name, drop_behavior: DropBehavior::Rollback, is_open: true })
+    }
+
+    /// The connection, for as long as the savepoint borrows it.
+    #[must_use]
+    pub fn connection(&self) -> &'tx Connection {
+        self.conn
+    }
+
+    /// As [`Connection::prepare`]; the statement may outlive the savepoint.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    #[track_caller]
+    pub fn prepare(&self, sql: &str) -> Result<Statement<'tx>> {
+        self.conn.prepare(sql)
+    }
+
+    /// As [`Connection::prepare_cached`]; the statement may outlive the savepoint.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    #[track_caller]
+    pub fn prepare_cached(&self, sql: &str) -> Result<CachedStatement<'tx>> {
+        self.conn.prepare_cached(sql)
+    }
+
+    /// What dropping it will do.
+    pub fn set_drop_behavior(&mut self, behavior: DropBehavior) {
+        self.drop_behavior = behavior;
+    }
+
+    /// Opens a savepoint within this one.
+    ///
+    /// # Errors
+    ///
+    /// As [`Transaction::savepoint`].
+    #[track_caller]
+    pub fn savepoint(&mut self) -> Result<Savepoint<'_>> {
+        Savepoint::open(self.conn, self.depth + 1, None)
+    }
+
+    /// Opens a savepoint of this name within this one. It is quoted.
+    ///
+    /// # Errors
+    ///
+    /// As [`Transaction::savepoint`].
+    #[track_caller]
+    pub fn savepoint_named(&mut self, name: &str) -> Result<Savepoint<'_>> {
+        Savepoint::open(self.conn, self.depth + 1, Some(name))
+    }
+
+    /// Keeps the changes, as part of the transaction around it.
+    ///
+    /// # Errors
+    ///
+    /// What `RELEASE` returns, [`ErrorKind::TransactionEnded`]; the savepoint is rolled back.
+    pub fn commit(mut self) -> Result<()> {
+        self.try_commit()
+    }
+
+    fn try_commit(&mut self) -> Result<()> {
+        self.conn.check_transaction()?;
+        self.conn.control(&format!("RELEASE {}", self.name))?;
+        self.ended();
+        Ok(())
+    }
+
+    /// Rolls back to where it began.
+    ///
+    /// # Errors
+    ///
+    /// What `ROLLBACK TO` returns. If SQLite has already rolled the transaction back, that is no error.
+    pub fn rollback(mut self) -> Result<()> {
+        self.try_rollback()
+    }
+
+    fn try_rollback(&mut self) -> Result<()> {
+        if !self.conn.is_autocommit() {
+            let name = &self.name;
+            self.conn.control(&format!("ROLLBACK TO {name}"))?;
+            self.conn.control(&format!("RELEASE {name}"))?;
+        }
+        self.ended();
+        Ok(())
+    }
+
+    fn ended(&mut self) {
+        self.is_open = false;
+        self.conn.guards.forget_savepoints(self.depth + 1);
+        self.conn.guards.savepoints.borrow_mut().pop();
+        counts::closed(Kind::Savepoint);
+    }
+}
+
+impl Drop for Savepoint<'_> {
+    fn drop(&mut self) {
+        if !self.is_open {
+            return;
+        }
+        if self.conn.db().is_inherited() {
+            self.ended();
+            return;
+        }
+        if self.drop_behavior == DropBehavior::Commit {
+            match self.try_commit() {
+                Ok(()) => return,
+                Err(error) => {
+                    tracing::error!(target: "finalite::statement", %error, "release failed in drop; rolling back");
+                }
+            }
+        }
+        if let Err(error) = self.try_rollback() {
+            tracing::error!(target: "finalite::statement", %error, "rollback failed in drop");
+            self.ended();
+        }
+    }
+}
+
+impl Deref for Savepoint<'_> {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        self.conn
+    }
+}
+
+impl fmt::Debug for Savepoint<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Savepoint").field("depth", &self.depth).field("connection", self.conn).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,185 @@
+//! Values on their own: owned, borrowed, and their types.
+
+use std::fmt;
+use std::str;
+
+pub use crate::raw::value::ValueRef;
+
+use crate::convert::ConversionError;
+
+/// The storage class of a value.
+///
+/// C: [Fundamental datatypes](https://sqlite.org/c3ref/c_blob.html)
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Type {
+    /// NULL.
+    Null,
+    /// INTEGER.
+    Integer,
+    /// REAL.
+    Real,
+    /// TEXT.
+    Text,
+    /// BLOB.
+    Blob,
+}
+
+impl Type {
+    /// The name as SQLite's `typeof()` gives it, in capitals.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Null => "NULL",
+            Self::Integer => "INTEGER",
+            Self::Real => "REAL",
+            Self::Text => "TEXT",
+            Self::Blob => "BLOB",
+        }
+    }
+}
+
+impl fmt::Display for Type {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A value that owns its bytes.
+///
+/// # Example
+///
+/// ```
+/// use finalite::{Connection, Value};
+///
+/// let conn = Connection::open_in_memory()?;
+/// let value: Value = conn.query_one("SELECT 'seven'", ())?;
+/// assert_eq!(value, Value::Text("seven".into()));
+/// # Ok::<(), finalite::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Value {
+    /// NULL.
+    #[default]
+    Null,
+    /// INTEGER, 64 bits, signed.
+    Integer(i64),
+    /// REAL, an IEEE 754 double.
+    Real(f64),
+    /// TEXT.
+    Text(String),
+    /// BLOB.
+    Blob(Vec<u8>),
+}
+
+impl Value {
+    /// The storage class.
+    #[must_use]
+    pub const fn data_type(&self) -> Type {
+        match self {
+            Self::Null => Type::Null,
+            Self::Integer(_) => Type::Integer,
+            Self::Real(_) => Type::Real,
+            Self::Text(_) => Type::Text,
+            Self::Blob(_) => Type::Blob,
+        }
+    }
+
+    /// The same value, borrowed.
+    #[must_use]
+    pub fn as_value_ref(&self) -> ValueRef<'_> {
+        match self {
+            Self::Null => ValueRef::Null,
+            Self::Integer(value) => ValueRef::Integer(*value),
+            Self::Real(value) => ValueRef::Real(*value),
+            Self::Text(text) => ValueRef::Text(text.as_bytes()),
+            Self::Blob(blob) => ValueRef::Blob(blob),
+        }
+    }
+}
+
+impl<'a> ValueRef<'a> {
+    /// The storage class.
+    #[must_use]
+    pub const fn data_type(self) -> Type {
+        match self {
+            Self::Null => Type::Null,
+            Self::Integer(_) => Type::Integer,
+            Self::Real(_) => Type::Real,
+            Self::Text(_) => Type::Text,
+            Self::Blob(_) => Type::Blob,
+        }
+    }
+
+    /// Whether this is NULL.
+    #[must_use]
+    pub const fn is_null(self) -> bool {
+        matches!(self, Self::Null)
+    }
+
+    /// The INTEGER.
+    ///
+    /// # Errors
+    ///
+    /// [`ConversionError`] for any other type.
+    #[inline]
+    pub fn as_i64(self) -> Result<i64, ConversionError> {
+        match self {
+            Self::Integer(value) => Ok(value),
+            _ => Err(ConversionError::wrong_type("i64")),
+        }
+    }
+
+    /// The REAL.
+    ///
+    /// # Errors
+    ///
+    /// [`ConversionError`] for any other type.
+    #[inline]
+    pub fn as_f64(self) -> Result<f64, ConversionError> {
+        match self {
+            Self::Real(value) => Ok(value),
+            _ => Err(ConversionError::wrong_type("f64")),
+        }
+    }
+
+    /// The TEXT, validated.
+    ///
+    /// # Errors
+    ///
+    /// [`ConversionError`] for any other type, and for text that is not UTF-8.
+    #[inline]
+    pub fn as_str(self) -> Result<&'a str, ConversionError> {
+        match self {
+            Self::Text(bytes) => str::from_utf8(bytes).map_err(|error| ConversionError::not_utf8("&str", error)),
+            _ => Err(ConversionError::wrong_type("&str")),
+        }
+    }
+
+    /// The bytes of a TEXT or BLOB.
+    ///
+    /// # Errors
+    ///
+    /// [`ConversionError`] for any other type.
+    #[inline]
+    pub fn as_bytes(self) -> Result<&'a [u8], ConversionError> {
+        match self {
+            Self::Text(bytes) | Self::Blob(bytes) => Ok(bytes),
+            _ => Err(ConversionError::wrong_type("&[u8]")),
+        }
+    }
+
+    /// An owned copy.
+    ///
+    /// # Errors
+    ///
+    /// [`ConversionError`] for text that is not UTF-8: a [`Value::Text`] is a `String`.
+    pub fn to_value(self) -> Result<Value, ConversionError> {
+        Ok(match self {
+            Self::Null => Value::Null,
+            Self::Integer(value) => Value::Integer(value),
+            Self::Real(value) => Value::Real(value),
+            Self::Text(_) => Value::Text(self.as_str()?.to_owned()),
+            Self::Blob(bytes) => Value::Blob(bytes.to_owned()),
+        })
+    }
+}
