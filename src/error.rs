@@ -408,7 +408,8 @@ impl From<Fault> for Error {
     #[cold]
     fn from(fault: Fault) -> Self {
         let mut at = None;
-        let kind = match fault.into_kind() {
+        let (kind, sql) = fault.into_parts();
+        let kind = match kind {
             FaultKind::Sqlite { code, message, offset, errno } => {
                 at = offset;
                 let code = ResultCode::new(code);
@@ -432,6 +433,7 @@ impl From<Fault> for Error {
         };
         let mut error = Self::new(kind);
         error.0.offset = at;
+        error.0.sql = sql;
         error
     }
 }

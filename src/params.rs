@@ -288,7 +288,7 @@ impl<'s, 'p> Binder<'s, 'p> {
             Repr::Blob(Cow::Owned(bytes)) => self.raw.bind_copy(index, RawCopy::Blob(bytes)),
             Repr::Error(_) => return Err(self.invalid(index, param)),
         };
-        result.map_err(|fault| Error::from(fault).in_sql(self.raw.sql()))
+        Ok(result?)
     }
 
     #[cold]

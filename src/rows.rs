@@ -75,7 +75,7 @@ impl<'stmt> Rows<'stmt> {
     /// The same, in place: rows that are finished yield no more.
     #[inline]
     pub(crate) fn end(&mut self) -> Result<()> {
-        self.cursor.finish().map_err(|fault| self.conn.error(fault).in_sql(self.cursor.sql()))
+        self.cursor.finish().map_err(|fault| self.conn.error(fault))
     }
 
     /// The SQL with the values of the parameters written into it. For looking at: it contains the bound values.
@@ -170,8 +170,7 @@ impl<'conn> OwnedRows<'conn> {
     ///
     /// What the reset returns, unless [`next`](Self::next) returned it already.
     pub fn finish(mut self) -> Result<()> {
-        let result = self.cursor.finish();
-        result.map_err(|fault| self.conn.error(fault).in_sql(self.cursor.statement().sql()))
+        self.cursor.finish().map_err(|fault| self.conn.error(fault))
     }
 }
 

@@ -6,7 +6,7 @@ use super::ffi;
 
 /// One word, so that `Result<bool, Fault>` travels in registers.
 #[derive(Debug)]
-pub(crate) struct Fault(Box<FaultKind>);
+pub(crate) struct Fault(Box<(FaultKind, Option<Box<str>>)>);
 
 #[derive(Debug)]
 pub(crate) enum FaultKind {
@@ -26,7 +26,7 @@ pub(crate) enum FaultKind {
 impl Fault {
     #[cold]
     pub(super) fn new(kind: FaultKind) -> Self {
-        Self(Box::new(kind))
+        Self(Box::new((kind, None)))
     }
 
     #[cold]
@@ -39,7 +39,15 @@ impl Fault {
         })
     }
 
-    pub(crate) fn into_kind(self) -> FaultKind {
+    /// Says which statement it was.
+    #[cold]
+    pub(super) fn in_sql(mut self, sql: &str) -> Self {
+        self.0.1 = Some(sql.into());
+        self
+    }
+
+    /// What it is, and the SQL of the statement, where it was one.
+    pub(crate) fn into_parts(self) -> (FaultKind, Option<Box<str>>) {
         *self.0
     }
 }

@@ -253,9 +253,9 @@ impl<'db> Stmt<'db> {
         let db = self.db;
         let code = self.release();
         let mut this = ManuallyDrop::new(self);
-        // SAFETY: `this` is not dropped and not used again, so the core is dropped once.
-        unsafe { ManuallyDrop::drop(&mut this.core) };
-        db.check(code)
+        // SAFETY: `this` is not dropped and not used again, so the core is taken once.
+        let core = unsafe { ManuallyDrop::take(&mut this.core) };
+        if code == ffi::SQLITE_OK { Ok(()) } else { Err(core.fault(db, code)) }
     }
 
     /// Finalizes the handle, which is not used after: called by `finalize` and Drop, which end `self`.
@@ -420,6 +420,11 @@ impl StmtCore {
         Ok(self.names.get_or_init(|| names))
     }
 
+    #[cold]
+    fn fault(&self, db: &Db, code: c_int) -> Fault {
+        db.fault(code).in_sql(&self.sql)
+    }
+
     fn status(&self, operation: c_int) -> c_int {
         // SAFETY: the statement is alive; c3ref/stmt_status.html: reads a counter, without resetting it.
         unsafe { ffi::sqlite3_stmt_status(self.ptr.as_ptr(), operation, 0) }
@@ -460,7 +465,7 @@ impl StmtCore {
         }
         // SAFETY: the statement is alive; c3ref/reset.html.
         let code = unsafe { ffi::sqlite3_reset(self.ptr.as_ptr()) };
-        if was_failed { Ok(()) } else { db.check(code) }
+        if code == ffi::SQLITE_OK || was_failed { Ok(()) } else { Err(self.fault(db, code)) }
     }
 
     /// `true`: on a row. `false`: there are no more.
@@ -485,7 +490,7 @@ impl StmtCore {
             return Ok(false);
         }
         self.phase = Phase::Failed;
-        Err(db.fault(code))
+        Err(self.fault(db, code))
     }
 
     /// SQLite would run the statement again (c3ref/step.html, since 3.6.23.1): nobody asked for that.
@@ -494,7 +499,7 @@ impl StmtCore {
         if self.out_of_memory.take() {
             self.phase = Phase::Failed;
             self.columns = 0;
-            return Err(Fault::no_memory());
+            return Err(Fault::no_memory().in_sql(&self.sql));
         }
         Ok(false)
     }
@@ -552,7 +557,7 @@ impl StmtCore {
         }
         // SAFETY: the statement is alive and what it borrowed too; c3ref/reset.html.
         let code = unsafe { ffi::sqlite3_reset(self.ptr.as_ptr()) };
-        let result = if code == ffi::SQLITE_OK || was_failed { Ok(()) } else { Err(db.fault(code)) };
+        let result = if code == ffi::SQLITE_OK || was_failed { Ok(()) } else { Err(self.fault(db, code)) };
         if self.bound != Bound::Nothing {
             self.bound = Bound::Nothing;
             // SAFETY: as above; "sqlite3_reset() does not reset the bindings" (c3ref/clear_bindings.html).
@@ -623,7 +628,7 @@ impl<'s, 'p> Binding<'s, 'p> {
             RawParam::Text(text) => bind_text(statement, index, text, ffi::SQLITE_STATIC()),
             RawParam::Blob(blob) => bind_blob(statement, index, blob, ffi::SQLITE_STATIC()),
         };
-        self.db.check(code)
+        self.check(code)
     }
 
     /// Binds a copy of text or bytes, 1-based.
@@ -636,7 +641,12 @@ impl<'s, 'p> Binding<'s, 'p> {
             RawCopy::Text(text) => bind_text(statement, to_index(index), text, ffi::SQLITE_TRANSIENT()),
             RawCopy::Blob(blob) => bind_blob(statement, to_index(index), blob, ffi::SQLITE_TRANSIENT()),
         };
-        self.db.check(code)
+        self.check(code)
+    }
+
+    #[inline]
+    fn check(&self, code: c_int) -> Result<(), Fault> {
+        if code == ffi::SQLITE_OK { Ok(()) } else { Err(self.core.fault(self.db, code)) }
     }
 
     /// The SQL with the values bound so far written into it.
@@ -767,7 +777,7 @@ impl Drop for OwnedCursor<'_> {
 /// be told otherwise.
 #[cold]
 fn log_reset(fault: Fault, sql: &str) {
-    if let FaultKind::Sqlite { code, message, .. } = fault.into_kind() {
+    if let (FaultKind::Sqlite { code, message, .. }, _) = fault.into_parts() {
         tracing::error!(target: "finalite::statement", sql, code, %message, "ended with an error that nobody waited for");
     }
 }

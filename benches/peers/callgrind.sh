@@ -1,0 +1,69 @@
+#!/bin/sh
+# Instructions per operation, counted by valgrind's callgrind: C, finalite and rusqlite, the same work.
+#
+#   benches/peers/callgrind.sh [--profile release|plain] [--csv FILE] [WORKLOAD-PREFIX]
+#
+# Every competitor runs twice, with N and with 2 N operations; the difference over N is one operation, without what
+# the program does before and after. Counts do not depend on what else the machine does.
+set -eu
+cd "$(dirname "$0")"
+
+profile=release
+csv=
+while [ $# -gt 0 ]; do
+    case $1 in
+        --profile) profile=$2; shift 2 ;;
+        --csv) csv=$2; shift 2 ;;
+        -*) echo "usage: $0 [--profile release|plain] [--csv FILE] [WORKLOAD-PREFIX]" >&2; exit 2 ;;
+        *) break ;;
+    esac
+done
+only=${1:-}
+target=${CARGO_TARGET_DIR:-target}
+tab=$(printf '\t')
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# Two programs: the second has every tracing event compiled out.
+cargo build --quiet --profile "$profile" --bin fixed
+cp "$target/$profile/fixed" "$work/fixed"
+cargo build --quiet --profile "$profile" --bin fixed --features no-tracing --target-dir "$target/no-tracing"
+cp "$target/no-tracing/$profile/fixed" "$work/fixed-no-tracing"
+
+# count PROGRAM WORKLOAD COMPETITOR N: instructions of the whole program
+count() {
+    # The log goes to stderr and its last line but one says "Collected : <instructions>".
+    valgrind --tool=callgrind --callgrind-out-file=/dev/null "$1" "$2" "$3" "$4" 2>"$work/log" >/dev/null || {
+        cat "$work/log" >&2
+        return 1
+    }
+    sed -n 's/.*Collected : //p' "$work/log"
+}
+
+# per_operation PROGRAM WORKLOAD COMPETITOR: with one decimal
+per_operation() {
+    case $2 in
+        open*) n=50 ;;
+        *) n=2000 ;;
+    esac
+    once=$(count "$1" "$2" "$3" $n)
+    twice=$(count "$1" "$2" "$3" $((2 * n)))
+    awk -v a="$once" -v b="$twice" -v n=$n 'BEGIN { printf "%.1f", (b - a) / n }'
+}
+
+"$work/fixed" --list | grep "^$only" >"$work/list"
+printf 'workload,competitor,instructions_per_operation,without_tracing\n' >"$work/csv"
+printf '| %-12s | %-22s | %12s | %15s |\n' workload competitor instructions 'without tracing'
+printf '|%.14s|%.24s|%.13s:|%.16s:|\n' -------------- ------------------------ ------------- ----------------
+while IFS=$tab read -r workload competitor; do
+    with=$(per_operation "$work/fixed" "$workload" "$competitor")
+    case $competitor in
+        finalite*) without=$(per_operation "$work/fixed-no-tracing" "$workload" "$competitor") ;;
+        *) without= ;;
+    esac
+    printf '| %-12s | %-22s | %12s | %15s |\n' "$workload" "$competitor" "$with" "$without"
+    printf '%s,%s,%s,%s\n' "$workload" "$competitor" "$with" "$without" >>"$work/csv"
+done <"$work/list"
+
+[ -z "$csv" ] || cp "$work/csv" "$csv"

@@ -1,0 +1,76 @@
+//! A fixed amount of work by one competitor, for counting instructions: `fixed WORKLOAD COMPETITOR COUNT`, or
+//! `fixed --list`.
+//!
+//! All that is not the work is the same for every count, so that the difference of two runs is that of the work alone.
+
+use finalite::Connection;
+use finalite_peers::work::{self, Competitor};
+use finalite_peers::{Result, reference, sample};
+
+/// Rows of the table: the most that a scan can be asked for.
+const ROWS: u64 = 4_000;
+
+const WORKLOADS: [&str; 8] =
+    ["scan one", "scan num", "scan text", "scan wide", "lookup", "insert", "open memory", "open file"];
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["--list"] => WORKLOADS.iter().try_for_each(|workload| {
+            with_competitors(workload, |competitors| {
+                for competitor in competitors {
+                    println!("{workload}\t{}", competitor.name);
+                }
+                Ok(())
+            })
+        }),
+        [workload, name, count] => with_competitors(workload, |competitors| {
+            let count = count.parse()?;
+            let competitor = competitors.iter_mut().find(|competitor| competitor.name == name);
+            let competitor = competitor.ok_or_else(|| format!("no competitor {name:?} in {workload:?}"))?;
+            let checksum = (competitor.run)(count)?;
+            println!("{checksum}");
+            Ok(())
+        }),
+        _ => Err("usage: fixed WORKLOAD COMPETITOR COUNT | fixed --list".into()),
+    }
+}
+
+fn with_competitors(workload: &str, run: impl FnOnce(&mut [Competitor<'_>]) -> Result<()>) -> Result<()> {
+    match workload {
+        "open memory" => return run(&mut work::opens(":memory:", "SELECT 7")?),
+        "open file" => {
+            let dir = tempfile::tempdir()?;
+            let path = dir.path().join("sample.db");
+            let mut conn = Connection::open(&path)?;
+            sample::fill(&mut conn, 10)?;
+            conn.close()?;
+            let path = path.to_str().ok_or("the temporary directory is not UTF-8")?;
+            return run(&mut work::opens(path, "SELECT i1 FROM t WHERE id = 7")?);
+        }
+        _ => {}
+    }
+    let mut conn = Connection::open_in_memory()?;
+    sample::fill(&mut conn, ROWS)?;
+    let peer = reference::Handle::of(&conn).rusqlite()?;
+    if workload == "insert" {
+        drop(peer);
+        return with_inserts(&mut conn, run);
+    }
+    if workload == "lookup" {
+        let keys = sample::keys(10_000, ROWS)?;
+        return run(&mut work::lookups(&conn, &peer, &keys)?);
+    }
+    let scan = workload.strip_prefix("scan ").and_then(|name| sample::QUERIES.iter().find(|query| query.0 == name));
+    let (_, sql) = scan.ok_or_else(|| format!("no workload {workload:?}"))?;
+    run(&mut work::scans(&conn, &peer, sql)?)
+}
+
+fn with_inserts(conn: &mut Connection, run: impl FnOnce(&mut [Competitor<'_>]) -> Result<()>) -> Result<()> {
+    sample::create_sink(conn)?;
+    let records = sample::records(10_000)?;
+    let c_records: Vec<_> = records.iter().map(Into::into).collect();
+    let tx = conn.transaction()?;
+    let peer = reference::Handle::of(tx.connection()).rusqlite()?;
+    run(&mut work::inserts(tx.connection(), &peer, &records, &c_records)?)
+}

@@ -1,0 +1,280 @@
+/* The references: the same work, written against SQLite's C interface.
+**
+** Every function returns SQLITE_OK or the code that stopped it. Checksums are those of `work.rs`: integers and the bits
+** of reals are summed, a text or blob adds its length and its last byte.
+*/
+#include <sqlite3.h>
+#include <stdint.h>
+#include <string.h>
+
+static uint64_t bits(double real) {
+  uint64_t bits;
+  memcpy(&bits, &real, sizeof bits);
+  return bits;
+}
+
+static uint64_t bytes(const unsigned char *first, int length) {
+  return (uint64_t)length + (length > 0 ? first[length - 1] : 0);
+}
+
+/* A code after which a loop over rows was complete: it ran out of rows, or it was told to stop on one. */
+static int complete(int code) {
+  return code == SQLITE_DONE || code == SQLITE_ROW ? SQLITE_OK : code;
+}
+
+/* The loop as it is usually written: the type of a column, then the column. */
+int reference_scan_usual(sqlite3_stmt *statement, uint64_t limit, uint64_t *checksum) {
+  int columns = sqlite3_column_count(statement);
+  uint64_t sum = 0;
+  int code = SQLITE_DONE;
+  for (uint64_t rows = 0; rows < limit && (code = sqlite3_step(statement)) == SQLITE_ROW; rows++) {
+    for (int column = 0; column < columns; column++) {
+      switch (sqlite3_column_type(statement, column)) {
+        case SQLITE_INTEGER:
+          sum += (uint64_t)sqlite3_column_int64(statement, column);
+          break;
+        case SQLITE_FLOAT:
+          sum += bits(sqlite3_column_double(statement, column));
+          break;
+        case SQLITE_TEXT: {
+          const unsigned char *text = sqlite3_column_text(statement, column);
+          sum += bytes(text, sqlite3_column_bytes(statement, column));
+          break;
+        }
+        case SQLITE_BLOB: {
+          const unsigned char *blob = sqlite3_column_blob(statement, column);
+          sum += bytes(blob, sqlite3_column_bytes(statement, column));
+          break;
+        }
+      }
+    }
+  }
+  *checksum = sum;
+  int reset = sqlite3_reset(statement);
+  return reset != SQLITE_OK ? reset : complete(code);
+}
+
+/* The best known: one sqlite3_column_value per cell, and the value functions on it, which neither check nor lock. */
+int reference_scan_best(sqlite3_stmt *statement, uint64_t limit, uint64_t *checksum) {
+  int columns = sqlite3_column_count(statement);
+  uint64_t sum = 0;
+  int code = SQLITE_DONE;
+  for (uint64_t rows = 0; rows < limit && (code = sqlite3_step(statement)) == SQLITE_ROW; rows++) {
+    for (int column = 0; column < columns; column++) {
+      sqlite3_value *value = sqlite3_column_value(statement, column);
+      switch (sqlite3_value_type(value)) {
+        case SQLITE_INTEGER:
+          sum += (uint64_t)sqlite3_value_int64(value);
+          break;
+        case SQLITE_FLOAT:
+          sum += bits(sqlite3_value_double(value));
+          break;
+        case SQLITE_TEXT: {
+          const unsigned char *text = sqlite3_value_text(value);
+          sum += bytes(text, sqlite3_value_bytes(value));
+          break;
+        }
+        case SQLITE_BLOB: {
+          const unsigned char *blob = sqlite3_value_blob(value);
+          sum += bytes(blob, sqlite3_value_bytes(value));
+          break;
+        }
+      }
+    }
+  }
+  *checksum = sum;
+  int reset = sqlite3_reset(statement);
+  return reset != SQLITE_OK ? reset : complete(code);
+}
+
+/* Steps and reads nothing: what SQLite itself takes for the rows. The checksum is 0. */
+int reference_scan_step(sqlite3_stmt *statement, uint64_t limit, uint64_t *checksum) {
+  int code = SQLITE_DONE;
+  for (uint64_t rows = 0; rows < limit && (code = sqlite3_step(statement)) == SQLITE_ROW; rows++) {
+  }
+  *checksum = 0;
+  int reset = sqlite3_reset(statement);
+  return reset != SQLITE_OK ? reset : complete(code);
+}
+
+/* Text and integer of one row by its key, as it is usually written for a statement that is known. */
+int reference_lookup(sqlite3_stmt *statement, const int64_t *keys, size_t count, uint64_t *checksum) {
+  uint64_t sum = 0;
+  for (size_t i = 0; i < count; i++) {
+    sqlite3_bind_int64(statement, 1, keys[i]);
+    int code = sqlite3_step(statement);
+    if (code != SQLITE_ROW) return code;
+    const unsigned char *text = sqlite3_column_text(statement, 0);
+    sum += bytes(text, sqlite3_column_bytes(statement, 0));
+    sum += (uint64_t)sqlite3_column_int64(statement, 1);
+    code = sqlite3_reset(statement);
+    if (code != SQLITE_OK) return code;
+  }
+  *checksum = sum;
+  return SQLITE_OK;
+}
+
+/* The calls that finalite makes for it: types are checked, a second row is asked for. */
+int reference_lookup_as_finalite(sqlite3_stmt *statement, const int64_t *keys, size_t count, uint64_t *checksum) {
+  uint64_t sum = 0;
+  for (size_t i = 0; i < count; i++) {
+    sqlite3_bind_int64(statement, 1, keys[i]);
+    int code = sqlite3_step(statement);
+    if (code != SQLITE_ROW || sqlite3_data_count(statement) != 2) return code;
+    sqlite3_value *value = sqlite3_column_value(statement, 0);
+    if (sqlite3_value_type(value) != SQLITE_TEXT) return SQLITE_MISMATCH;
+    const unsigned char *text = sqlite3_value_text(value);
+    sum += bytes(text, sqlite3_value_bytes(value));
+    value = sqlite3_column_value(statement, 1);
+    if (sqlite3_value_type(value) != SQLITE_INTEGER) return SQLITE_MISMATCH;
+    sum += (uint64_t)sqlite3_value_int64(value);
+    code = sqlite3_step(statement);
+    if (code != SQLITE_DONE) return code;
+    code = sqlite3_reset(statement);
+    if (code != SQLITE_OK) return code;
+  }
+  *checksum = sum;
+  return SQLITE_OK;
+}
+
+/* The calls that rusqlite makes for it, through its cache; `second` for `query_one`, which asks for a second row. */
+static int lookup_as_rusqlite(sqlite3_stmt *statement, const int64_t *keys, size_t count, uint64_t *checksum, int second) {
+  uint64_t sum = 0;
+  for (size_t i = 0; i < count; i++) {
+    if (sqlite3_bind_parameter_count(statement) != 1) return SQLITE_RANGE;
+    sqlite3_bind_int64(statement, 1, keys[i]);
+    int code = sqlite3_step(statement);
+    if (code != SQLITE_ROW || sqlite3_column_count(statement) != 2) return code;
+    if (sqlite3_column_type(statement, 0) != SQLITE_TEXT) return SQLITE_MISMATCH;
+    const unsigned char *text = sqlite3_column_text(statement, 0);
+    sum += bytes(text, sqlite3_column_bytes(statement, 0));
+    if (sqlite3_column_count(statement) != 2) return SQLITE_MISMATCH;
+    if (sqlite3_column_type(statement, 1) != SQLITE_INTEGER) return SQLITE_MISMATCH;
+    sum += (uint64_t)sqlite3_column_int64(statement, 1);
+    if (second && (code = sqlite3_step(statement)) != SQLITE_DONE) return code;
+    code = sqlite3_reset(statement);
+    if (code != SQLITE_OK) return code;
+    sqlite3_clear_bindings(statement);
+  }
+  *checksum = sum;
+  return SQLITE_OK;
+}
+
+int reference_lookup_as_rusqlite(sqlite3_stmt *statement, const int64_t *keys, size_t count, uint64_t *checksum) {
+  return lookup_as_rusqlite(statement, keys, count, checksum, 0);
+}
+
+int reference_lookup_as_rusqlite_one(sqlite3_stmt *statement, const int64_t *keys, size_t count, uint64_t *checksum) {
+  return lookup_as_rusqlite(statement, keys, count, checksum, 1);
+}
+
+/* A row for `reference_insert…`: laid out as `work::Record`. */
+struct record {
+  int64_t integer;
+  const char *text;
+  size_t text_length;
+  double real;
+};
+
+/* Rows into a table, as it is usually written; text is not copied. */
+int reference_insert(sqlite3_stmt *statement, const struct record *records, size_t count, uint64_t *checksum) {
+  for (size_t i = 0; i < count; i++) {
+    const struct record *record = &records[i];
+    sqlite3_bind_int64(statement, 1, record->integer);
+    sqlite3_bind_text(statement, 2, record->text, (int)record->text_length, SQLITE_STATIC);
+    sqlite3_bind_double(statement, 3, record->real);
+    int code = sqlite3_step(statement);
+    if (code != SQLITE_DONE) return code;
+    code = sqlite3_reset(statement);
+    if (code != SQLITE_OK) return code;
+  }
+  *checksum = count;
+  return SQLITE_OK;
+}
+
+/* The calls that finalite makes for it: the changes are counted, and what was borrowed is unbound. */
+int reference_insert_as_finalite(sqlite3_stmt *statement, const struct record *records, size_t count,
+                                 uint64_t *checksum) {
+  sqlite3 *db = sqlite3_db_handle(statement);
+  uint64_t changed = 0;
+  for (size_t i = 0; i < count; i++) {
+    const struct record *record = &records[i];
+    int64_t before = sqlite3_total_changes64(db);
+    if (sqlite3_get_autocommit(db)) return SQLITE_ABORT;
+    sqlite3_bind_int64(statement, 1, record->integer);
+    sqlite3_bind_text64(statement, 2, record->text, record->text_length, SQLITE_STATIC, SQLITE_UTF8);
+    sqlite3_bind_double(statement, 3, record->real);
+    int code = sqlite3_step(statement);
+    if (code != SQLITE_DONE) return code;
+    code = sqlite3_reset(statement);
+    if (code != SQLITE_OK) return code;
+    sqlite3_clear_bindings(statement);
+    if (sqlite3_total_changes64(db) != before) changed += (uint64_t)sqlite3_changes64(db);
+  }
+  *checksum = changed;
+  return SQLITE_OK;
+}
+
+/* The calls that rusqlite makes for it; `cached` for a statement that its cache takes back each time. */
+static int insert_as_rusqlite(sqlite3_stmt *statement, const struct record *records, size_t count, uint64_t *checksum,
+                              int cached) {
+  sqlite3 *db = sqlite3_db_handle(statement);
+  uint64_t changed = 0;
+  for (size_t i = 0; i < count; i++) {
+    const struct record *record = &records[i];
+    if (sqlite3_bind_parameter_count(statement) != 3) return SQLITE_RANGE;
+    sqlite3_bind_int64(statement, 1, record->integer);
+    sqlite3_bind_text64(statement, 2, record->text, record->text_length, SQLITE_TRANSIENT, SQLITE_UTF8);
+    sqlite3_bind_double(statement, 3, record->real);
+    int code = sqlite3_step(statement);
+    int reset = sqlite3_reset(statement);
+    if (code != SQLITE_DONE) return code;
+    if (reset != SQLITE_OK) return reset;
+    changed += (uint64_t)sqlite3_changes64(db);
+    if (cached) sqlite3_clear_bindings(statement);
+  }
+  *checksum = changed;
+  return SQLITE_OK;
+}
+
+int reference_insert_as_rusqlite(sqlite3_stmt *statement, const struct record *records, size_t count,
+                                 uint64_t *checksum) {
+  return insert_as_rusqlite(statement, records, count, checksum, 0);
+}
+
+int reference_insert_as_rusqlite_cached(sqlite3_stmt *statement, const struct record *records, size_t count,
+                                        uint64_t *checksum) {
+  return insert_as_rusqlite(statement, records, count, checksum, 1);
+}
+
+/* Opens, reads one integer, closes: with the settings that finalite opens with. */
+static int open_query_close(const char *path, const char *sql, uint64_t *sum) {
+  sqlite3 *db = NULL;
+  sqlite3_stmt *statement = NULL;
+  int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+  int code = sqlite3_open_v2(path, &db, flags, NULL);
+  if (code == SQLITE_OK) code = sqlite3_busy_timeout(db, 5000);
+  if (code == SQLITE_OK) code = sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_FKEY, 1, (int *)NULL);
+  if (code == SQLITE_OK) {
+    code = sqlite3_prepare_v3(db, sql, (int)strlen(sql), SQLITE_PREPARE_PERSISTENT, &statement, NULL);
+  }
+  if (code == SQLITE_OK) {
+    code = sqlite3_step(statement);
+    if (code == SQLITE_ROW) {
+      *sum += (uint64_t)sqlite3_column_int64(statement, 0);
+      code = complete(sqlite3_step(statement));
+    }
+  }
+  sqlite3_finalize(statement);
+  int closed = sqlite3_close(db);
+  return code != SQLITE_OK ? code : closed;
+}
+
+int reference_open(const char *path, const char *sql, uint64_t count, uint64_t *checksum) {
+  *checksum = 0;
+  for (uint64_t i = 0; i < count; i++) {
+    int code = open_query_close(path, sql, checksum);
+    if (code != SQLITE_OK) return code;
+  }
+  return SQLITE_OK;
+}

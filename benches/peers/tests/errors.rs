@@ -1,0 +1,522 @@
+//! What a mistake says: the one line that finalite prints beside the one line that rusqlite prints.
+//!
+//! Each mistake is made with both drivers, on the same SQLite and the same database, and the table of the lines is
+//! compared with `docs/errors.md`. `UPDATE=1 cargo test` writes the file anew.
+//!
+//! Linux only: some lines hold the system's words for a missing file.
+#![cfg(target_os = "linux")]
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use finalite::{Connection, OpenOptions, named_params};
+
+const SCHEMA: &str = "\
+CREATE TABLE users(
+    id    INTEGER PRIMARY KEY,
+    name  TEXT NOT NULL,
+    email TEXT UNIQUE,
+    age   INTEGER CHECK (age >= 0)
+);
+CREATE TABLE orders(
+    id    INTEGER PRIMARY KEY,
+    user  INTEGER NOT NULL REFERENCES users(id) DEFERRABLE INITIALLY DEFERRED,
+    total INTEGER
+) STRICT;
+INSERT INTO users VALUES (1, 'Ada', 'ada@example.org', 36), (2, 'Grace', NULL, NULL);
+INSERT INTO orders VALUES (1, 1, 70000);
+";
+
+/// Where the doc says the files are.
+const PLACE: &str = "/data";
+
+/// One mistake, made twice.
+struct Mistake {
+    title: &'static str,
+    given: Given,
+    /// finalite's call, as it is compiled.
+    code: &'static str,
+    ours: fn(&Connection, &Path) -> finalite::Result<()>,
+    theirs: fn(&rusqlite::Connection, &Path) -> rusqlite::Result<()>,
+    /// What the two lines do not tell.
+    note: &'static str,
+}
+
+/// What has happened before.
+#[derive(Default)]
+struct Given {
+    says: &'static str,
+    /// Runs on the same connection.
+    here: &'static str,
+    /// Runs on another connection, which stays open.
+    elsewhere: &'static str,
+    /// Happens to the files while the connection is open.
+    to_files: Option<fn(&Path)>,
+}
+
+/// `dir` is the directory in which `app.db` is, the database that `conn` has open.
+macro_rules! mistake {
+    ($title:literal, $given:expr, |$conn:pat_param, $dir:pat_param| $ours:expr, |$theirs:pat_param, $at:pat_param| $call:expr) => {
+        Mistake {
+            title: $title,
+            given: $given,
+            code: stringify!($ours),
+            ours: |$conn, $dir| done($ours),
+            theirs: |$theirs, $at| done($call),
+            note: "",
+        }
+    };
+    ($title:literal, |$conn:pat_param, $dir:pat_param| $ours:expr, |$theirs:pat_param, $at:pat_param| $call:expr) => {
+        mistake!($title, Given::default(), |$conn, $dir| $ours, |$theirs, $at| $call)
+    };
+}
+
+fn done<T, E>(result: Result<T, E>) -> Result<(), E> {
+    result.map(drop)
+}
+
+impl Mistake {
+    fn note(self, note: &'static str) -> Self {
+        Self { note, ..self }
+    }
+}
+
+fn conversions() -> Vec<Mistake> {
+    vec![
+        mistake!(
+            "Text read as a number",
+            |conn, _| conn.query_one::<i64>("SELECT name FROM users WHERE id = 1", ()),
+            |conn, _| conn.query_one("SELECT name FROM users WHERE id = 1", [], |row| row.get::<_, i64>(0))
+        ),
+        mistake!(
+            "NULL read as a number",
+            |conn, _| conn.query_one::<i64>("SELECT age FROM users WHERE id = 2", ()),
+            |conn, _| conn.query_one("SELECT age FROM users WHERE id = 2", [], |row| row.get::<_, i64>(0))
+        ),
+        mistake!(
+            "Integer out of range",
+            |conn, _| conn.query_one::<u16>("SELECT total FROM orders WHERE id = 1", ()),
+            |conn, _| conn.query_one("SELECT total FROM orders WHERE id = 1", [], |row| row.get::<_, u16>(0))
+        )
+        .note("rusqlite shows the stored value; finalite never does, as messages end up in logs."),
+        mistake!(
+            "Text that is not UTF-8",
+            |conn, _| conn.query_one::<String>("SELECT CAST(x'41ff' AS TEXT) AS label", ()),
+            |conn, _| conn.query_one("SELECT CAST(x'41ff' AS TEXT) AS label", [], |row| row.get::<_, String>(0))
+        ),
+        mistake!(
+            "More columns than the tuple has",
+            |conn, _| conn.query_one::<(i64, String)>("SELECT * FROM users WHERE id = 1", ()),
+            |conn, _| conn.query_one("SELECT * FROM users WHERE id = 1", [], |row| <(i64, String)>::try_from(row))
+        ),
+        mistake!(
+            "Column index out of range",
+            |conn, _| conn.query_row("SELECT id, name FROM users WHERE id = 1", (), |row| row.get::<String>(2)),
+            |conn, _| conn.query_one("SELECT id, name FROM users WHERE id = 1", [], |row| row.get::<_, String>(2))
+        ),
+        mistake!(
+            "Column name that the row does not have",
+            |conn, _| conn.query_row("SELECT id, name FROM users WHERE id = 1", (), |row| row.get::<String>("nmae")),
+            |conn, _| conn.query_one("SELECT id, name FROM users WHERE id = 1", [], |row| row.get::<_, String>("nmae"))
+        ),
+        mistake!(
+            "No row",
+            |conn, _| conn.query_one::<String>("SELECT name FROM users WHERE id = ?", (7,)),
+            |conn, _| conn.query_one("SELECT name FROM users WHERE id = ?", [7], |row| row.get::<_, String>(0))
+        ),
+        mistake!(
+            "Several rows where one is expected",
+            |conn, _| conn.query_one::<String>("SELECT name FROM users", ()),
+            |conn, _| conn.query_one("SELECT name FROM users", [], |row| row.get::<_, String>(0))
+        ),
+    ]
+}
+
+fn parameters() -> Vec<Mistake> {
+    vec![
+        mistake!(
+            "Too few parameters",
+            |conn, _| conn.execute("INSERT INTO orders(user, total) VALUES (?, ?)", (1,)),
+            |conn, _| conn.execute("INSERT INTO orders(user, total) VALUES (?, ?)", (1,))
+        ),
+        mistake!(
+            "Too many parameters",
+            |conn, _| conn.execute("INSERT INTO orders(user, total) VALUES (?, ?)", (1, 1999, "EUR")),
+            |conn, _| conn.execute("INSERT INTO orders(user, total) VALUES (?, ?)", (1, 1999, "EUR"))
+        ),
+        mistake!(
+            "Named parameter that the SQL does not have",
+            |conn, _| conn.execute(
+                "INSERT INTO orders(user, total) VALUES (:user, :total)",
+                named_params! { ":user": 1, ":totl": 1999 }
+            ),
+            |conn, _| conn.execute(
+                "INSERT INTO orders(user, total) VALUES (:user, :total)",
+                rusqlite::named_params! { ":user": 1, ":totl": 1999 }
+            )
+        ),
+        mistake!(
+            "Named parameter without a value",
+            |conn, _| conn
+                .execute("INSERT INTO orders(user, total) VALUES (:user, :total)", named_params! { ":user": 1 }),
+            |conn, _| conn.execute(
+                "INSERT INTO orders(user, total) VALUES (:user, :total)",
+                rusqlite::named_params! { ":user": 1 }
+            )
+        )
+        .note("Without an error, NULL is stored."),
+        mistake!(
+            "Unsigned integer beyond 64 bits with sign",
+            |conn, _| conn.execute("INSERT INTO orders(user, total) VALUES (1, :total)", named_params! { ":total": u64::MAX }),
+            |_, _| {
+                assert!(!Bindable::<u64>::yes() && Bindable::<u32>::yes(), "`u64` binds now: make the mistake here");
+                Ok::<(), rusqlite::Error>(())
+            }
+        )
+        .note("rusqlite refuses to compile it: `u64` is a parameter with its feature `fallible_uint` only."),
+    ]
+}
+
+/// Whether rusqlite takes a type as a parameter: the inherent function wins over the trait's where it exists.
+struct Bindable<T>(std::marker::PhantomData<T>);
+
+trait Otherwise {
+    fn yes() -> bool {
+        false
+    }
+}
+
+impl<T> Otherwise for Bindable<T> {}
+
+impl<T: rusqlite::ToSql> Bindable<T> {
+    fn yes() -> bool {
+        true
+    }
+}
+
+fn sql() -> Vec<Mistake> {
+    vec![
+        mistake!(
+            "Table that does not exist",
+            |conn, _| conn.execute("INSERT INTO user(name) VALUES (?)", ("Alan",)),
+            |conn, _| conn.execute("INSERT INTO user(name) VALUES (?)", ("Alan",))
+        ),
+        mistake!(
+            "Misspelt column",
+            |conn, _| conn.query_all::<String>("SELECT nmae FROM users", ()),
+            |conn, _| conn.prepare("SELECT nmae FROM users")
+        ),
+        mistake!(
+            "Misspelt column in double quotes",
+            |_, dir| OpenOptions::recommended()
+                .open(dir.join("app.db"))
+                .and_then(|conn| conn.query_all::<i64>("SELECT id FROM users WHERE \"nmae\" = 'Ada'", ())),
+            |conn, _| conn.prepare("SELECT id FROM users WHERE \"nmae\" = 'Ada'")
+        )
+        .note(
+            "SQLite takes the name for a string. Both drivers can switch that off: `OpenOptions::recommended()` does, \
+             `Connection::open` does not; in rusqlite it is \
+             `set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_DQS_DML, false)`.",
+        ),
+        mistake!(
+            "Syntax error on the third line",
+            |conn, _| conn.prepare("SELECT id, name\nFROM users\nWHERE age > 30 ODER BY name"),
+            |conn, _| conn.prepare("SELECT id, name\nFROM users\nWHERE age > 30 ODER BY name")
+        ),
+        mistake!(
+            "Typo in a keyword",
+            |conn, _| conn.prepare("SELCT name FROM users"),
+            |conn, _| conn.prepare("SELCT name FROM users")
+        ),
+        mistake!(
+            "Mistake in the third statement of a script",
+            |conn, _| conn.execute_batch(
+                "CREATE TABLE tags(name TEXT);\nINSERT INTO tags VALUES ('new');\nINSERT INTO tgas VALUES ('old');"
+            ),
+            |conn, _| conn.execute_batch(
+                "CREATE TABLE tags(name TEXT);\nINSERT INTO tags VALUES ('new');\nINSERT INTO tgas VALUES ('old');"
+            )
+        ),
+        mistake!(
+            "Failure in the third statement of a script",
+            |conn, _| conn.execute_batch(
+                "CREATE TABLE tags(name TEXT UNIQUE);\nINSERT INTO tags VALUES ('new');\nINSERT INTO tags VALUES ('new');"
+            ),
+            |conn, _| conn.execute_batch(
+                "CREATE TABLE tags(name TEXT UNIQUE);\nINSERT INTO tags VALUES ('new');\nINSERT INTO tags VALUES ('new');"
+            )
+        ),
+        mistake!(
+            "A second statement where one is expected",
+            |conn, _| conn.execute("DELETE FROM orders; DELETE FROM users", ()),
+            |conn, _| conn.execute("DELETE FROM orders; DELETE FROM users", ())
+        ),
+        mistake!(
+            "NUL in the SQL",
+            |conn, _| conn.execute("DELETE FROM orders\0 WHERE id = 1", ()),
+            |conn, _| conn.execute("DELETE FROM orders\0 WHERE id = 1", ())
+        ),
+        mistake!(
+            "Empty SQL",
+            |conn, _| conn.execute("-- DELETE FROM orders", ()),
+            |conn, _| conn.execute("-- DELETE FROM orders", ())
+        ),
+    ]
+}
+
+fn constraints() -> Vec<Mistake> {
+    vec![
+        mistake!(
+            "UNIQUE",
+            |conn, _| conn.execute("INSERT INTO users(name, email) VALUES (?, ?)", ("Alan", "ada@example.org")),
+            |conn, _| conn.execute("INSERT INTO users(name, email) VALUES (?, ?)", ("Alan", "ada@example.org"))
+        ),
+        mistake!(
+            "PRIMARY KEY",
+            |conn, _| conn.execute("INSERT INTO users(id, name) VALUES (?, ?)", (1, "Alan")),
+            |conn, _| conn.execute("INSERT INTO users(id, name) VALUES (?, ?)", (1, "Alan"))
+        ),
+        mistake!(
+            "NOT NULL",
+            |conn, _| conn.execute("INSERT INTO users(name) VALUES (?)", (None::<&str>,)),
+            |conn, _| conn.execute("INSERT INTO users(name) VALUES (?)", (None::<&str>,))
+        ),
+        mistake!(
+            "CHECK",
+            |conn, _| conn.execute("UPDATE users SET age = ? WHERE id = 1", (-1,)),
+            |conn, _| conn.execute("UPDATE users SET age = ? WHERE id = 1", (-1,))
+        ),
+        mistake!(
+            "FOREIGN KEY",
+            |conn, _| conn.execute("INSERT INTO orders(user) VALUES (?)", (99,)),
+            |conn, _| conn.execute("INSERT INTO orders(user) VALUES (?)", (99,))
+        ),
+        mistake!(
+            "FOREIGN KEY, with RETURNING",
+            |conn, _| conn.query_one::<i64>("INSERT INTO orders(user) VALUES (?) RETURNING id", (99,)),
+            |conn, _| conn.query_row("INSERT INTO orders(user) VALUES (?) RETURNING id", [99], |row| row.get::<_, i64>(0))
+        )
+        .note(
+            "The foreign key is checked when the statement ends, after its row. rusqlite's `query_row` returns the row \
+             and nothing is stored; its `query_one` reports the error.",
+        ),
+        mistake!(
+            "Wrong type for a STRICT table",
+            |conn, _| conn.execute("INSERT INTO orders(user, total) VALUES (?, ?)", (1, "a lot")),
+            |conn, _| conn.execute("INSERT INTO orders(user, total) VALUES (?, ?)", (1, "a lot"))
+        ),
+    ]
+}
+
+fn files() -> Vec<Mistake> {
+    vec![
+        mistake!(
+            "Locked by another connection",
+            Given {
+                says: "Another connection has begun a transaction with `BEGIN IMMEDIATE`; the busy timeout is 0.",
+                here: "PRAGMA busy_timeout = 0",
+                elsewhere: "BEGIN IMMEDIATE",
+                ..Given::default()
+            },
+            |conn, _| conn.execute("DELETE FROM orders", ()),
+            |conn, _| conn.execute("DELETE FROM orders", ())
+        ),
+        mistake!(
+            "Reader that turns writer too late",
+            Given {
+                says: "In WAL mode, this connection has read within a transaction; another has written since.",
+                here: "PRAGMA journal_mode = wal; BEGIN; SELECT * FROM users",
+                elsewhere: "UPDATE users SET age = 37 WHERE id = 1",
+                ..Given::default()
+            },
+            |conn, _| conn.execute("DELETE FROM orders", ()),
+            |conn, _| conn.execute("DELETE FROM orders", ())
+        ),
+        mistake!(
+            "Write to a database that is open for reading",
+            |_, dir| OpenOptions::new()
+                .read_only(true)
+                .open(dir.join("app.db"))
+                .and_then(|conn| conn.execute("DELETE FROM orders", ())),
+            |_, dir| rusqlite::Connection::open_with_flags(
+                dir.join("app.db"),
+                rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY
+            )
+            .and_then(|conn| conn.execute("DELETE FROM orders", ()))
+        ),
+        mistake!(
+            "File that is no database",
+            Given {
+                says: "`notes.txt` holds text.",
+                to_files: Some(|dir| fs::write(dir.join("notes.txt"), "no database. ".repeat(100)).unwrap()),
+                ..Given::default()
+            },
+            |_, dir| Connection::open(dir.join("notes.txt")).and_then(|conn| conn.execute("DELETE FROM orders", ())),
+            |_, dir| rusqlite::Connection::open(dir.join("notes.txt"))
+                .and_then(|conn| conn.execute("DELETE FROM orders", ()))
+        ),
+        mistake!(
+            "Directory where a file should be",
+            |_, dir| Connection::open(dir),
+            |_, dir| rusqlite::Connection::open(dir)
+        ),
+        mistake!(
+            "Directory that does not exist",
+            |_, dir| Connection::open(dir.join("missing/app.db")),
+            |_, dir| rusqlite::Connection::open(dir.join("missing/app.db"))
+        ),
+        mistake!(
+            "File moved away while it is open",
+            Given {
+                says: "`app.db` was renamed to `old.db`.",
+                to_files: Some(|dir| fs::rename(dir.join("app.db"), dir.join("old.db")).unwrap()),
+                ..Given::default()
+            },
+            |conn, _| conn.execute("DELETE FROM orders", ()),
+            |conn, _| conn.execute("DELETE FROM orders", ())
+        ),
+        mistake!(
+            "Database full",
+            Given {
+                says: "`PRAGMA max_page_count` allows no more pages.",
+                here: "PRAGMA max_page_count = 1",
+                ..Given::default()
+            },
+            |conn, _| conn.execute("INSERT INTO users(name) VALUES (?)", ("x".repeat(100_000),)),
+            |conn, _| conn.execute("INSERT INTO users(name) VALUES (?)", ("x".repeat(100_000),))
+        ),
+        mistake!(
+            "Pragma that does not take",
+            |_, _| Connection::open_in_memory().and_then(|conn| conn.set_pragma("journal_mode", "wal")),
+            |_, _| rusqlite::Connection::open_in_memory()
+                .and_then(|conn| conn.pragma_update(None, "journal_mode", "wal"))
+        )
+        .note("SQLite has no WAL for a database in memory, and goes on without a word."),
+        mistake!(
+            "Pragma that does not exist",
+            |conn, _| conn.set_pragma("jurnal_mode", "wal"),
+            |conn, _| conn.pragma_update(None, "jurnal_mode", "wal")
+        )
+        .note("SQLite ignores names it does not know."),
+    ]
+}
+
+/// A fresh directory with the database in it.
+fn directory() -> (tempfile::TempDir, PathBuf) {
+    let guard = tempfile::tempdir().unwrap();
+    let dir = guard.path().canonicalize().unwrap();
+    Connection::open(dir.join("app.db")).unwrap().execute_batch(SCHEMA).unwrap();
+    (guard, dir)
+}
+
+impl Given {
+    /// Runs what happens outside of the connection that makes the mistake.
+    fn arrange(&self, dir: &Path) -> Connection {
+        let other = Connection::open(dir.join("app.db")).unwrap();
+        other.execute_batch(self.elsewhere).unwrap();
+        if let Some(happen) = self.to_files {
+            happen(dir);
+        }
+        other
+    }
+}
+
+impl Mistake {
+    fn make_with_finalite(&self) -> String {
+        let (_guard, dir) = directory();
+        let conn = Connection::open(dir.join("app.db")).unwrap();
+        conn.execute_batch(self.given.here).unwrap();
+        conn.query_one::<i64>("SELECT count(*) FROM users", ()).unwrap();
+        let _other = self.given.arrange(&dir);
+        line((self.ours)(&conn, &dir), &dir)
+    }
+
+    fn make_with_rusqlite(&self) -> String {
+        let (_guard, dir) = directory();
+        let conn = rusqlite::Connection::open(dir.join("app.db")).unwrap();
+        conn.execute_batch(self.given.here).unwrap();
+        conn.query_one("SELECT count(*) FROM users", [], |row| row.get::<_, i64>(0)).unwrap();
+        let _other = self.given.arrange(&dir);
+        line((self.theirs)(&conn, &dir), &dir)
+    }
+}
+
+fn line<E: std::fmt::Display>(result: Result<(), E>, dir: &Path) -> String {
+    match result {
+        Ok(()) => "(no error)".to_owned(),
+        Err(error) => error.to_string().replace(dir.to_str().unwrap(), PLACE),
+    }
+}
+
+/// Text as it is, in a code span. A span has no line break: one in the text is shown as `\n`, a NUL as `\0`.
+fn code_span(text: &str) -> String {
+    let text = text.replace('\n', "\\n").replace('\0', "\\0");
+    let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
+    let fence = "`".repeat(longest + 1);
+    let pad = if text.starts_with('`') || text.ends_with('`') { " " } else { "" };
+    format!("{fence}{pad}{text}{pad}{fence}")
+}
+
+/// The compiler breaks what it prints of an expression where it grows long; here it is one line.
+fn one_line(code: &str) -> String {
+    code.lines().map(str::trim).fold(String::new(), |mut line, next| {
+        if !(line.is_empty() || line.ends_with('(') || next.starts_with(['.', ')'])) {
+            line.push(' ');
+        }
+        line + next
+    })
+}
+
+fn document() -> String {
+    let mut doc = format!(
+        "# What mistakes say\n\n\
+         Each mistake below is made with finalite and with rusqlite 0.41, on SQLite {} and the same database. What each \
+         prints for its error (`Display`) is shown as it is; `\\n` stands for a line break in it, and `{PLACE}` for the \
+         directory of the test. The code is finalite's; both calls are in `benches/peers/tests/errors.rs`, which makes \
+         the mistakes and compares this page with what it gets.\n\n\
+         rusqlite is a fine crate, and the same facts can often be had from it in another way: its errors carry codes, \
+         and the SQL is known to the caller. The page shows what is in the line that ends up in a log.\n\n\
+         The database, `{PLACE}/app.db`:\n\n```sql\n{SCHEMA}```\n",
+        finalite::sqlite::version(),
+    );
+    let chapters = [
+        ("Rows and values", conversions()),
+        ("Parameters", parameters()),
+        ("SQL", sql()),
+        ("Constraints", constraints()),
+        ("Files, locks, settings", files()),
+    ];
+    for (chapter, mistakes) in chapters {
+        write!(doc, "\n## {chapter}\n").unwrap();
+        for mistake in mistakes {
+            let Mistake { title, given, code, note, .. } = &mistake;
+            write!(doc, "\n### {title}\n\n").unwrap();
+            if !given.says.is_empty() {
+                write!(doc, "{}\n\n", given.says).unwrap();
+            }
+            write!(doc, "```rust\n{}\n```\n\n", one_line(code)).unwrap();
+            writeln!(doc, "- finalite: {}", code_span(&mistake.make_with_finalite())).unwrap();
+            writeln!(doc, "- rusqlite: {}", code_span(&mistake.make_with_rusqlite())).unwrap();
+            if !note.is_empty() {
+                write!(doc, "\n{note}\n").unwrap();
+            }
+        }
+    }
+    doc
+}
+
+#[test]
+fn the_page_shows_what_the_drivers_print() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/errors.md");
+    let now = document();
+    if std::env::var_os("UPDATE").is_some() {
+        fs::write(&path, &now).unwrap();
+        return;
+    }
+    let page = fs::read_to_string(&path).unwrap();
+    for (shown, now) in page.lines().zip(now.lines()) {
+        assert_eq!(shown, now, "docs/errors.md; UPDATE=1 writes it anew");
+    }
+    assert_eq!(page, now, "docs/errors.md; UPDATE=1 writes it anew");
+}

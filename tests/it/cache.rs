@@ -1,0 +1,165 @@
+//! The statement cache: what it keeps, what it lets go, and that it never hands one statement out twice.
+
+use finalite::{Connection, Result, Row};
+
+fn handles_of(conn: &Connection) -> usize {
+    conn.statement_cache_stats().statements
+}
+
+#[test]
+fn execute_and_query_use_it_by_themselves() {
+    let conn = Connection::open_in_memory().unwrap();
+    for n in 0..10 {
+        assert_eq!(conn.query_one::<i64>("SELECT ?", (n,)).unwrap(), n);
+    }
+    let stats = conn.statement_cache_stats();
+    assert_eq!((stats.statements, stats.misses, stats.hits, stats.evictions), (1, 1, 9, 0));
+    assert!(stats.bytes > 0);
+    let mut statement = conn.prepare_cached("SELECT ?").unwrap();
+    assert_eq!(statement.counters().runs, 10, "it was one statement all along");
+    assert_eq!(statement.query_one::<i64>((7,)).unwrap(), 7);
+}
+
+#[test]
+fn a_statement_that_is_out_is_not_handed_out_again() {
+    let conn = Connection::open_in_memory().unwrap();
+    let mut first = conn.prepare_cached("SELECT 1").unwrap();
+    let mut second = conn.prepare_cached("SELECT 1").unwrap();
+    let mut rows = first.query(()).unwrap();
+    assert!(rows.next().unwrap().is_some());
+    assert_eq!(second.query_one::<i64>(()).unwrap(), 1);
+    assert!(rows.next().unwrap().is_none());
+    drop(rows);
+    assert_eq!(handles_of(&conn), 0);
+    drop(first);
+    drop(second);
+    assert_eq!(handles_of(&conn), 2, "both came back");
+    let stats = conn.statement_cache_stats();
+    assert_eq!((stats.misses, stats.hits), (2, 0));
+}
+
+#[test]
+fn it_keeps_as_many_as_it_may_and_the_used_ones() {
+    let conn = Connection::open_in_memory().unwrap();
+    conn.set_statement_cache_limits(4, 1 << 20);
+    for round in 0..10 {
+        conn.query_one::<i64>("SELECT 'used again and again', 1", ()).unwrap_err();
+        conn.execute(&format!("SELECT {round}"), ()).unwrap();
+    }
+    let stats = conn.statement_cache_stats();
+    assert_eq!(stats.statements, 4);
+    assert_eq!(stats.evictions, 7, "11 statements, 4 places");
+    assert_eq!(stats.hits, 9, "the one in use stayed");
+}
+
+#[test]
+fn it_keeps_to_its_bytes() {
+    let conn = Connection::open_in_memory().unwrap();
+    conn.set_statement_cache_limits(1000, 20_000);
+    for n in 0..500 {
+        conn.execute(&format!("SELECT {n}, 'some text to make it larger'"), ()).unwrap();
+        assert!(conn.statement_cache_stats().bytes <= 20_000);
+    }
+    let stats = conn.statement_cache_stats();
+    assert!(stats.statements > 1 && stats.statements < 100, "{stats:?}");
+    // One that is larger than the cache is not kept, and throws nobody out.
+    let large = format!("SELECT {}", vec!["1"; 2000].join(","));
+    conn.execute(&large, ()).unwrap();
+    assert_eq!(conn.statement_cache_stats().statements, stats.statements);
+}
+
+#[test]
+fn limits_and_clearing_finalize_at_once() {
+    let conn = Connection::open_in_memory().unwrap();
+    for n in 0..10 {
+        conn.execute(&format!("SELECT {n}"), ()).unwrap();
+    }
+    assert_eq!(handles_of(&conn), 10);
+    conn.set_statement_cache_limits(3, 1 << 20);
+    assert_eq!(handles_of(&conn), 3);
+    conn.clear_statement_cache();
+    assert_eq!(handles_of(&conn), 0);
+    assert_eq!(conn.statement_cache_stats().bytes, 0);
+    conn.set_statement_cache_limits(0, 1 << 20);
+    conn.execute("SELECT 1", ()).unwrap();
+    assert_eq!(handles_of(&conn), 0);
+}
+
+#[test]
+fn a_statement_that_is_out_while_the_cache_changes_comes_back_to_a_place_of_its_own() {
+    let conn = Connection::open_in_memory().unwrap();
+    for n in 0..4 {
+        conn.execute(&format!("SELECT {n}"), ()).unwrap();
+    }
+    let out = conn.prepare_cached("SELECT 2").unwrap();
+    conn.set_statement_cache_limits(4, 1 << 20);
+    for n in 10..14 {
+        conn.execute(&format!("SELECT {n}"), ()).unwrap();
+    }
+    drop(out);
+    assert_eq!(handles_of(&conn), 4);
+    // Every statement is found under its own SQL.
+    for n in (0..4).chain(10..14) {
+        assert_eq!(conn.query_one::<i64>(&format!("SELECT {n}"), ()).unwrap(), n);
+    }
+}
+
+#[test]
+fn discard_finalizes() {
+    let conn = Connection::open_in_memory().unwrap();
+    conn.prepare_cached("SELECT 1").unwrap().discard();
+    assert_eq!(handles_of(&conn), 0);
+}
+
+#[test]
+fn a_statement_comes_back_reset_whatever_happened_to_it() {
+    let conn = Connection::open_in_memory().unwrap();
+    conn.execute_batch("CREATE TABLE t(a UNIQUE)").unwrap();
+    for expected in [true, false, false] {
+        assert_eq!(conn.execute("INSERT INTO t VALUES (?)", ("text",)).is_ok(), expected);
+    }
+    assert_eq!(conn.execute("INSERT INTO t VALUES (?)", ("more",)).unwrap(), 1);
+    // A wrong binding, rows left half-read, and a panic in the closure.
+    let sql = "SELECT a FROM t WHERE a >= ?";
+    conn.query_one::<String>(sql, ()).unwrap_err();
+    conn.query_one::<String>(sql, ("",)).unwrap_err();
+    let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        conn.query_row(sql, ("text",), |_| -> finalite::Result<()> { panic!("in the closure") })
+    }));
+    assert!(panic.is_err());
+    assert_eq!(conn.query_one::<String>(sql, ("text",)).unwrap(), "text");
+    conn.execute("DROP TABLE t", ()).unwrap();
+}
+
+#[test]
+fn a_schema_change_is_seen_by_a_cached_statement() {
+    let conn = Connection::open_in_memory().unwrap();
+    conn.execute_batch("CREATE TABLE t(a); INSERT INTO t VALUES (1)").unwrap();
+    let sql = "SELECT * FROM t";
+    let names = || {
+        let name = |row: Row<'_>, n| row.column_name(n).map(str::to_owned);
+        conn.query_row(sql, (), |row| (0..row.column_count()).map(|n| name(row, n)).collect::<Result<Vec<_>>>())
+    };
+    assert_eq!(names().unwrap(), vec!["a"]);
+    conn.execute("ALTER TABLE t ADD COLUMN b DEFAULT 2", ()).unwrap();
+    assert_eq!(names().unwrap(), vec!["a", "b"]);
+    assert_eq!(conn.query_one::<(i64, i64)>(sql, ()).unwrap(), (1, 2));
+    conn.execute("ALTER TABLE t RENAME COLUMN a TO c", ()).unwrap();
+    assert_eq!(names().unwrap(), vec!["c", "b"]);
+    assert!(conn.statement_cache_stats().hits > 0);
+}
+
+#[test]
+fn many_statements_are_told_apart() {
+    // More than the buckets of the table, of lengths around its word size.
+    let conn = Connection::open_in_memory().unwrap();
+    conn.set_statement_cache_limits(600, 64 << 20);
+    for _ in 0..2 {
+        for n in 0..500_usize {
+            let sql = format!("SELECT {n}{}", " ".repeat(n % 17));
+            assert_eq!(conn.query_one::<usize>(&sql, ()).unwrap(), n);
+        }
+    }
+    let stats = conn.statement_cache_stats();
+    assert_eq!((stats.hits, stats.misses, stats.evictions), (500, 500, 0));
+}

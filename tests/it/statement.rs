@@ -1,0 +1,232 @@
+//! Preparing and running statements.
+
+use finalite::{Connection, ErrorKind, ResultCode, ffi};
+
+fn numbers() -> Connection {
+    let conn = Connection::open_in_memory().unwrap();
+    conn.execute_batch("CREATE TABLE t(a INTEGER PRIMARY KEY, b TEXT); INSERT INTO t VALUES (1,'x'), (2,'y'), (3,'z')")
+        .unwrap();
+    conn
+}
+
+#[test]
+fn execute_counts_the_rows_of_this_statement_alone() {
+    let conn = numbers();
+    assert_eq!(conn.execute("UPDATE t SET b = 'n' WHERE a > ?", (1,)).unwrap(), 2);
+    // SQLite's own counter still says 2 after statements that change nothing.
+    assert_eq!(conn.execute("SELECT * FROM t", ()).unwrap(), 0);
+    assert_eq!(conn.execute("CREATE TABLE u(a)", ()).unwrap(), 0);
+    assert_eq!(conn.execute("UPDATE t SET b = 'n' WHERE a > 9", ()).unwrap(), 0);
+    assert_eq!(conn.execute("DELETE FROM t", ()).unwrap(), 3);
+    assert_eq!(conn.changes(), 3);
+    assert_eq!(conn.total_changes(), 8);
+}
+
+#[test]
+fn execute_does_not_mind_rows() {
+    let conn = numbers();
+    assert_eq!(conn.execute("INSERT INTO t(b) VALUES ('a'), ('b') RETURNING a", ()).unwrap(), 2);
+    assert_eq!(conn.last_insert_rowid(), 5);
+    assert_eq!(conn.execute("PRAGMA user_version", ()).unwrap(), 0);
+}
+
+#[test]
+fn execute_leaves_triggers_out_of_the_count() {
+    let conn = numbers();
+    conn.execute_batch("CREATE TABLE log(a); CREATE TRIGGER tr AFTER DELETE ON t BEGIN INSERT INTO log VALUES (old.a); END")
+        .unwrap();
+    assert_eq!(conn.execute("DELETE FROM t WHERE a < 3", ()).unwrap(), 2);
+}
+
+#[test]
+fn query_one_wants_one_row() {
+    let conn = numbers();
+    assert_eq!(conn.query_one::<(i64, String)>("SELECT a, b FROM t WHERE a = 2", ()).unwrap(), (2, "y".into()));
+    let none = conn.query_one::<i64>("SELECT a FROM t WHERE a = 9", ()).unwrap_err();
+    assert!(matches!(none.kind(), ErrorKind::Rows { found: 0, .. }), "{none:?}");
+    let many = conn.query_one::<i64>("SELECT a FROM t", ()).unwrap_err();
+    assert!(matches!(many.kind(), ErrorKind::Rows { found: 2, .. }), "{many:?}");
+    let wide = conn.query_one::<i64>("SELECT a, b FROM t WHERE a = 1", ()).unwrap_err();
+    assert!(matches!(wide.kind(), ErrorKind::ColumnCount { expected: 1, found: 2, .. }), "{wide:?}");
+}
+
+#[test]
+fn query_optional_takes_none_and_not_many() {
+    let conn = numbers();
+    assert_eq!(conn.query_optional::<i64>("SELECT a FROM t WHERE a = ?", (3,)).unwrap(), Some(3));
+    assert_eq!(conn.query_optional::<i64>("SELECT a FROM t WHERE a = ?", (4,)).unwrap(), None);
+    assert_eq!(conn.query_optional::<Option<i64>>("SELECT NULL", ()).unwrap(), Some(None));
+    assert!(conn.query_optional::<i64>("SELECT a FROM t", ()).is_err());
+}
+
+#[test]
+fn query_all_and_query_as_read_every_row() {
+    let conn = numbers();
+    assert_eq!(conn.query_all::<i64>("SELECT a FROM t", ()).unwrap(), [1, 2, 3]);
+    let mut statement = conn.prepare("SELECT a, b FROM t WHERE a >= ? ORDER BY a DESC").unwrap();
+    for from in [1, 3, 4] {
+        let rows: Vec<(i64, String)> = statement.query_as((from,)).unwrap().map(Result::unwrap).collect();
+        assert_eq!(rows.len(), usize::try_from(4 - from).unwrap());
+    }
+    let sum: i64 = statement.query_as::<(i64, String)>((1,)).unwrap().map(|row| row.unwrap().0).sum();
+    assert_eq!(sum, 6);
+}
+
+#[test]
+fn query_as_goes_on_after_a_row_that_does_not_convert_and_ends_after_an_error_of_sqlites() {
+    let conn = Connection::open_in_memory().unwrap();
+    let mut statement = conn.prepare("VALUES (1), ('two'), (3)").unwrap();
+    let rows: Vec<_> = statement.query_as::<i64>(()).unwrap().collect();
+    assert_eq!(rows.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true]);
+    let mut statement = conn.prepare("SELECT abs(column1) FROM (VALUES (1), (-9223372036854775808), (3))").unwrap();
+    let mut rows = statement.query_as::<i64>(()).unwrap();
+    assert!(rows.next().unwrap().is_ok());
+    assert!(rows.next().unwrap().unwrap_err().to_string().starts_with("integer overflow"));
+    assert!(rows.next().is_none());
+    assert!(rows.next().is_none());
+    rows.finish().unwrap();
+}
+
+#[test]
+fn into_rows_owns_the_statement() {
+    let conn = numbers();
+    let wanted = String::from("y");
+    let mut rows = conn.prepare("SELECT a FROM t WHERE b = ?").unwrap().into_rows((&wanted,)).unwrap();
+    assert_eq!(rows.next().unwrap().unwrap().get::<i64>(0).unwrap(), 2);
+    assert!(rows.next().unwrap().is_none());
+    rows.finish().unwrap();
+    assert!(conn.prepare("SELECT ?").unwrap().into_rows(()).is_err());
+}
+
+#[test]
+fn rows_end_once_and_stay_ended() {
+    let conn = numbers();
+    let mut statement = conn.prepare("SELECT a FROM t").unwrap();
+    let mut rows = statement.query(()).unwrap();
+    let mut count = 0;
+    while rows.next().unwrap().is_some() {
+        count += 1;
+    }
+    assert_eq!(count, 3);
+    // SQLite would run it again from the start.
+    assert!(rows.next().unwrap().is_none());
+    assert!(rows.next().unwrap().is_none());
+    rows.finish().unwrap();
+}
+
+#[test]
+fn rows_end_after_an_error() {
+    let conn = numbers();
+    let mut statement = conn.prepare("SELECT abs(a - 9223372036854775807 - 2) FROM t").unwrap();
+    let mut rows = statement.query(()).unwrap();
+    let error = rows.next().unwrap_err();
+    assert!(error.sql().is_some(), "{error:?}");
+    assert!(rows.next().unwrap().is_none());
+    // The step returned the error already: the reset's repeats nothing.
+    rows.finish().unwrap();
+    assert!(statement.execute(()).is_err(), "the statement can run again");
+}
+
+#[test]
+fn execute_many_sums_and_stops_at_the_first_error() {
+    let conn = numbers();
+    let mut insert = conn.prepare("INSERT INTO t VALUES (?, ?)").unwrap();
+    assert_eq!(insert.execute_many([(4, "a"), (5, "b")]).unwrap(), 2);
+    assert!(insert.execute_many([(6, "c"), (4, "again"), (7, "d")]).unwrap_err().is_constraint());
+    assert_eq!(conn.query_all::<i64>("SELECT a FROM t WHERE a > 3", ()).unwrap(), [4, 5, 6]);
+    assert_eq!(insert.execute_many(Vec::<(i64, &str)>::new()).unwrap(), 0);
+}
+
+#[test]
+fn empty_trailing_and_nul_sql_are_typed_errors() {
+    let conn = Connection::open_in_memory().unwrap();
+    for empty in ["", "  ", "-- comment", "/* x */ ;", ";"] {
+        assert!(matches!(conn.prepare(empty).unwrap_err().kind(), ErrorKind::EmptySql), "{empty:?}");
+        assert!(matches!(conn.execute(empty, ()).unwrap_err().kind(), ErrorKind::EmptySql), "{empty:?}");
+    }
+    let error = conn.execute("SELECT 1; SELECT 2", ()).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::TrailingSql { rest, .. } if &**rest == "SELECT 2"), "{error:?}");
+    for fine in ["SELECT 1;", "SELECT 1; -- x", "SELECT 1 /* y */ ; ; \n"] {
+        conn.execute(fine, ()).unwrap();
+    }
+    for nul in ["SELECT 1\0", "SELECT 1;\0 DROP TABLE x", "\0"] {
+        assert!(matches!(conn.prepare(nul).unwrap_err().kind(), ErrorKind::NulInSql), "{nul:?}");
+    }
+}
+
+#[test]
+fn sql_beyond_sqlites_limit_is_an_error() {
+    let conn = Connection::open_in_memory().unwrap();
+    // SAFETY: the connection is open.
+    unsafe { ffi::sqlite3_limit(conn.as_raw(), ffi::SQLITE_LIMIT_SQL_LENGTH, 1000) };
+    let error = conn.prepare(&format!("SELECT '{}'", "x".repeat(1000))).unwrap_err();
+    assert_eq!(error.code(), Some(ResultCode::TOOBIG));
+    conn.execute("SELECT 1", ()).unwrap();
+}
+
+#[test]
+fn borrowed_parameters_are_read_where_they_are_and_then_let_go() {
+    let conn = Connection::open_in_memory().unwrap();
+    let mut statement = conn.prepare("SELECT ?").unwrap();
+    for n in 0..3 {
+        let text = format!("text {n}");
+        let bytes = vec![n; 100];
+        assert_eq!(statement.query_one::<String>((&text,)).unwrap(), text);
+        assert_eq!(statement.query_one::<Vec<u8>>((&bytes,)).unwrap(), bytes);
+    }
+    // An owned String lives as long as SQLite reads it: rows of it are safe.
+    let mut rows = statement.query((String::from("owned, long enough to be on the heap"),)).unwrap();
+    let row = rows.next().unwrap().unwrap();
+    assert_eq!(row.get::<&str>(0).unwrap(), "owned, long enough to be on the heap");
+}
+
+#[test]
+fn the_connection_is_usable_within_closures_and_conversions() {
+    let conn = numbers();
+    let total = conn
+        .query_row("SELECT a FROM t WHERE a = 1", (), |row| {
+            let a: i64 = row.get(0)?;
+            conn.query_one::<i64>("SELECT sum(a) + ? FROM t", (a,))
+        })
+        .unwrap();
+    assert_eq!(total, 7);
+    // The same SQL again, while it runs: another instance.
+    let nested = conn
+        .query_row("SELECT a FROM t WHERE a = ?", (1,), |_| {
+            conn.query_row("SELECT a FROM t WHERE a = ?", (2,), |row| row.get::<i64>(0))
+        })
+        .unwrap();
+    assert_eq!(nested, 2);
+}
+
+#[test]
+fn interrupts_are_told_apart_and_harmless_after_close() {
+    let conn = Connection::open_in_memory().unwrap();
+    let handle = conn.interrupt_handle();
+    let endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n";
+    let (ready, wait) = std::sync::mpsc::channel();
+    let other = handle.clone();
+    let thread = std::thread::spawn(move || {
+        wait.recv().unwrap();
+        // Interrupts that come before the statement runs do nothing, so it is told until it is over.
+        while other.interrupt() {
+            std::thread::yield_now();
+        }
+    });
+    let mut statement = conn.prepare(endless).unwrap();
+    ready.send(()).unwrap();
+    let error = statement.query_one::<i64>(()).unwrap_err();
+    assert!(error.is_interrupted(), "{error:?}");
+    drop(statement);
+    drop(conn);
+    thread.join().unwrap();
+    assert!(!handle.interrupt());
+}
+
+#[test]
+fn slow_statements_can_be_watched() {
+    let conn = Connection::open_in_memory().unwrap();
+    conn.set_slow_threshold(Some(std::time::Duration::ZERO));
+    assert_eq!(conn.query_one::<i64>("SELECT 1", ()).unwrap(), 1);
+    conn.set_slow_threshold(None);
+}

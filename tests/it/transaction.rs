@@ -1,0 +1,257 @@
+//! Transactions and savepoints: what is stored, what is not, and what SQLite ends by itself.
+
+use finalite::{Behavior, Connection, DropBehavior, ErrorKind, ResultCode};
+
+fn table() -> Connection {
+    let conn = Connection::open_in_memory().unwrap();
+    conn.execute_batch("CREATE TABLE t(a UNIQUE)").unwrap();
+    conn
+}
+
+fn all(conn: &Connection) -> Vec<i64> {
+    conn.query_all("SELECT a FROM t ORDER BY a", ()).unwrap()
+}
+
+fn insert(conn: &Connection, a: i64) {
+    conn.execute("INSERT INTO t VALUES (?)", (a,)).unwrap();
+}
+
+#[test]
+fn commit_stores_and_everything_else_does_not() {
+    let mut conn = table();
+    let tx = conn.transaction().unwrap();
+    insert(&tx, 1);
+    tx.commit().unwrap();
+    let tx = conn.transaction().unwrap();
+    insert(&tx, 2);
+    tx.rollback().unwrap();
+    let tx = conn.transaction().unwrap();
+    insert(&tx, 3);
+    drop(tx);
+    assert!(conn.is_autocommit());
+    assert_eq!(all(&conn), [1]);
+}
+
+#[test]
+fn drop_can_be_told_to_commit() {
+    let mut conn = table();
+    let mut tx = conn.transaction().unwrap();
+    tx.set_drop_behavior(DropBehavior::Commit);
+    insert(&tx, 1);
+    let mut inner = tx.savepoint().unwrap();
+    inner.set_drop_behavior(DropBehavior::Commit);
+    insert(&inner, 2);
+    drop(inner);
+    drop(tx);
+    assert_eq!(all(&conn), [1, 2]);
+}
+
+#[test]
+fn a_commit_that_fails_in_drop_rolls_back() {
+    let mut conn = Connection::open_in_memory().unwrap();
+    conn.execute_batch("CREATE TABLE t(a INTEGER PRIMARY KEY REFERENCES t DEFERRABLE INITIALLY DEFERRED, b REFERENCES t DEFERRABLE INITIALLY DEFERRED)").unwrap();
+    let mut tx = conn.transaction().unwrap();
+    tx.set_drop_behavior(DropBehavior::Commit);
+    tx.execute("INSERT INTO t VALUES (1, 2)", ()).unwrap();
+    drop(tx);
+    assert!(conn.is_autocommit());
+    assert_eq!(conn.query_one::<i64>("SELECT count(*) FROM t", ()).unwrap(), 0);
+}
+
+#[test]
+fn a_panic_rolls_back() {
+    let mut conn = table();
+    let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let tx = conn.transaction().unwrap();
+        insert(&tx, 1);
+        panic!("half way");
+    }));
+    assert!(panic.is_err());
+    assert!(conn.is_autocommit());
+    assert!(all(&conn).is_empty());
+}
+
+#[test]
+fn statements_of_a_transaction_outlive_it() {
+    let mut conn = table();
+    let tx = conn.transaction().unwrap();
+    let mut statement = tx.prepare("INSERT INTO t VALUES (?)").unwrap();
+    statement.execute((1,)).unwrap();
+    tx.commit().unwrap();
+    statement.execute((2,)).unwrap();
+    drop(statement);
+    assert_eq!(all(&conn), [1, 2]);
+}
+
+#[test]
+fn behaviors_take_their_locks() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.db");
+    let mut conn = Connection::open(&path).unwrap();
+    conn.execute_batch("CREATE TABLE t(a)").unwrap();
+    let other = Connection::open(&path).unwrap();
+    other.set_busy_timeout(std::time::Duration::ZERO).unwrap();
+    let can = |sql: &str| match other.execute(sql, ()) {
+        Ok(_) => true,
+        Err(error) => {
+            assert!(error.is_busy(), "{error:?}");
+            false
+        }
+    };
+    let write = "INSERT INTO t VALUES (1)";
+    let read = "SELECT * FROM t";
+    let tx = conn.transaction().unwrap();
+    assert_eq!((can(write), can(read)), (true, true));
+    drop(tx);
+    let tx = conn.transaction_with(Behavior::Immediate).unwrap();
+    assert_eq!((can(write), can(read)), (false, true));
+    drop(tx);
+    let tx = conn.transaction_with(Behavior::Exclusive).unwrap();
+    assert_eq!((can(write), can(read)), (false, false));
+    drop(tx);
+    assert_eq!((can(write), can(read)), (true, true));
+}
+
+#[test]
+fn a_commit_that_fails_gives_the_transaction_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.db");
+    let mut conn = Connection::open(&path).unwrap();
+    conn.execute_batch("CREATE TABLE t(a)").unwrap();
+    conn.set_busy_timeout(std::time::Duration::ZERO).unwrap();
+    let reader = Connection::open(&path).unwrap();
+    reader.execute_batch("BEGIN; SELECT * FROM t").unwrap();
+    let tx = conn.transaction().unwrap();
+    insert(&tx, 1);
+    let error = tx.commit_or_return().unwrap_err();
+    assert!(error.error().is_busy(), "{error}");
+    let tx = error.into_transaction();
+    reader.execute("COMMIT", ()).unwrap();
+    tx.commit().unwrap();
+    assert_eq!(all(&conn), [1]);
+}
+
+#[test]
+fn a_commit_that_fails_rolls_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.db");
+    let mut conn = Connection::open(&path).unwrap();
+    conn.execute_batch("CREATE TABLE t(a)").unwrap();
+    conn.set_busy_timeout(std::time::Duration::ZERO).unwrap();
+    let reader = Connection::open(&path).unwrap();
+    reader.execute_batch("BEGIN; SELECT * FROM t").unwrap();
+    let tx = conn.transaction().unwrap();
+    insert(&tx, 1);
+    assert!(tx.commit().unwrap_err().is_busy());
+    assert!(conn.is_autocommit());
+    reader.execute("COMMIT", ()).unwrap();
+    assert!(all(&conn).is_empty());
+}
+
+#[test]
+fn nothing_runs_under_a_guard_whose_transaction_sqlite_ended() {
+    let mut conn = table();
+    let tx = conn.transaction().unwrap();
+    insert(&tx, 1);
+    // A ROLLBACK conflict clause is SQLite's own way to end the whole transaction.
+    let error = tx.execute("INSERT OR ROLLBACK INTO t VALUES (1)", ()).unwrap_err();
+    assert_eq!(error.extended_code(), Some(ResultCode::CONSTRAINT_UNIQUE));
+    let ended = |error: finalite::Error| assert!(matches!(error.kind(), ErrorKind::TransactionEnded), "{error:?}");
+    // Without the check this would be stored at once, behind the program's back.
+    ended(tx.execute("INSERT INTO t VALUES (2)", ()).unwrap_err());
+    ended(tx.execute_batch("INSERT INTO t VALUES (2)").unwrap_err());
+    ended(tx.prepare("INSERT INTO t VALUES (2)").unwrap().execute(()).unwrap_err());
+    ended(tx.query_one::<i64>("SELECT 1", ()).unwrap_err());
+    ended(tx.commit().unwrap_err());
+    assert!(all(&conn).is_empty());
+    insert(&conn, 3);
+    assert_eq!(all(&conn), [3]);
+}
+
+#[test]
+fn rolling_back_what_sqlite_rolled_back_is_no_error() {
+    let mut conn = table();
+    insert(&conn, 1);
+    let mut tx = conn.transaction().unwrap();
+    let savepoint = tx.savepoint().unwrap();
+    savepoint.execute("INSERT OR ROLLBACK INTO t VALUES (1)", ()).unwrap_err();
+    savepoint.rollback().unwrap();
+    tx.rollback().unwrap();
+    let mut tx = conn.transaction().unwrap();
+    let savepoint = tx.savepoint().unwrap();
+    savepoint.execute("INSERT OR ROLLBACK INTO t VALUES (1)", ()).unwrap_err();
+    assert!(matches!(savepoint.commit().unwrap_err().kind(), ErrorKind::TransactionEnded));
+    drop(tx);
+    assert_eq!(all(&conn), [1]);
+}
+
+#[test]
+fn a_commit_by_hand_ends_the_guard() {
+    let mut conn = table();
+    let tx = conn.transaction().unwrap();
+    insert(&tx, 1);
+    tx.execute("COMMIT", ()).unwrap();
+    assert!(matches!(tx.commit().unwrap_err().kind(), ErrorKind::TransactionEnded));
+    assert_eq!(all(&conn), [1]);
+}
+
+#[test]
+fn a_begin_by_hand_is_in_the_way() {
+    let mut conn = table();
+    conn.execute("BEGIN", ()).unwrap();
+    assert!(conn.transaction().is_err());
+    conn.execute("ROLLBACK", ()).unwrap();
+    conn.transaction().unwrap().commit().unwrap();
+}
+
+#[test]
+fn savepoints_nest_and_end_each_in_its_own_way() {
+    let mut conn = table();
+    let mut tx = conn.transaction().unwrap();
+    insert(&tx, 1);
+    let mut outer = tx.savepoint().unwrap();
+    insert(&outer, 2);
+    let inner = outer.savepoint().unwrap();
+    insert(&inner, 3);
+    inner.rollback().unwrap();
+    let inner = outer.savepoint().unwrap();
+    insert(&inner, 4);
+    inner.commit().unwrap();
+    outer.commit().unwrap();
+    let dropped = tx.savepoint().unwrap();
+    insert(&dropped, 5);
+    drop(dropped);
+    tx.commit().unwrap();
+    assert_eq!(all(&conn), [1, 2, 4]);
+}
+
+#[test]
+fn savepoint_names_are_quoted() {
+    let mut conn = table();
+    let mut tx = conn.transaction().unwrap();
+    for name in ["a b", "x\"; DROP TABLE t; --", "'", "", "ROLLBACK"] {
+        let savepoint = tx.savepoint_named(name).unwrap();
+        insert(&savepoint, 1);
+        savepoint.rollback().unwrap();
+        let mut savepoint = tx.savepoint_named(name).unwrap();
+        savepoint.savepoint_named(name).unwrap().commit().unwrap();
+        savepoint.commit().unwrap();
+    }
+    assert!(matches!(tx.savepoint_named("a\0b").unwrap_err().kind(), ErrorKind::NulInSql));
+    tx.commit().unwrap();
+    assert!(all(&conn).is_empty());
+}
+
+#[test]
+fn question_mark_works_with_boxed_errors() {
+    fn run() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        let mut conn = table();
+        let mut tx = conn.transaction()?;
+        tx.savepoint()?.commit()?;
+        tx.commit_or_return()?;
+        conn.transaction()?.rollback()?;
+        conn.close_or_return()?;
+        Ok(())
+    }
+    run().unwrap();
+}

@@ -1,0 +1,257 @@
+//! What the compiler must refuse: one claim per file in `tests/ui`, checked by error code and not by wording.
+//!
+//! The first line of a case is `//! error[E0597]: why`; `error[-]` stands for an error without a code. A line that ends
+//! in `//~ fails` is compiled in the failing form alone, one that ends in `//~ passes` in the passing form alone. There
+//! is one of them or one of each, so what is refused is that line and nothing else.
+
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::SystemTime;
+use std::{env, fs, thread};
+
+use tempfile::TempDir;
+
+#[test]
+fn each_claim_is_held_by_one_line() {
+    let Some(compiler) = Compiler::find() else {
+        return;
+    };
+    let cases = cases();
+    assert!(!cases.is_empty(), "no cases in tests/ui");
+    let next = AtomicUsize::new(0);
+    let failures = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(|| {
+                while let Some((name, source)) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    if let Err(problem) = compiler.check(name, source) {
+                        failures.lock().unwrap().push(format!("{name}: {problem}"));
+                    }
+                }
+            });
+        }
+    });
+    let mut failures = failures.into_inner().unwrap();
+    failures.sort();
+    assert!(failures.is_empty(), "{} of {} cases:\n\n{}", failures.len(), cases.len(), failures.join("\n"));
+}
+
+/// The positive control: each broken case is found out, and the sound one beside them is not.
+#[test]
+fn a_broken_case_is_reported() {
+    const HEADER: &str = "//! error[E0384]: assigned once";
+    let Some(compiler) = Compiler::find() else {
+        return;
+    };
+    let main = |line: &str| format!("{HEADER}\nfn main() {{\n    let n = 1;\n{line}\n    drop(n);\n}}\n");
+    let check = |name: &str, source: &str| compiler.check(name, source).map_err(|problem| problem.to_string());
+    let problem = |name, source: &str| check(name, source).expect_err("a broken case passed");
+
+    assert_eq!(check("sound", &main("    n = 2; //~ fails")), Ok(()));
+    assert!(problem("harmless", &main("    drop(n); //~ fails")).contains("nothing is refused"));
+    assert!(problem("other_code", &main("    n = \"2\"; //~ fails")).contains("E0308"));
+    assert!(problem("without_twin", &main("    n = 2; //~ passes")).contains("the passing form is refused"));
+    assert!(problem("unmarked", &main("    n = 2;")).contains("marked"));
+    assert!(problem("two_lines", &main("    n = 2; //~ fails\n    n = 3; //~ fails")).contains("marked"));
+    assert!(problem("without_header", "fn main() {}\n").contains("first line"));
+}
+
+/// Every case: its claim and its source.
+fn cases() -> Vec<(String, String)> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/ui");
+    let files = fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().path());
+    let mut cases: Vec<_> = files
+        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
+        .map(|path| (path.file_stem().unwrap().to_str().unwrap().to_owned(), fs::read_to_string(&path).unwrap()))
+        .collect();
+    cases.sort();
+    cases
+}
+
+/// One form of a case: lines that belong to the other form are empty, so that line numbers are those of the file.
+fn form(source: &str, without: &str) -> String {
+    let lines = source.lines().map(|line| if line.ends_with(without) { "" } else { line });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// `rustc`, and a built finalite that it can read.
+struct Compiler {
+    rustc: OsString,
+    arguments: Vec<OsString>,
+    /// Everything that is written; gone with `self`.
+    scratch: TempDir,
+}
+
+/// An error of the compiler's.
+struct Refusal {
+    /// Empty if it has none.
+    code: String,
+    rendered: String,
+}
+
+impl Compiler {
+    /// Looks where the test itself was built. `None` if a sanitizer makes it impossible to load the library.
+    fn find() -> Option<Self> {
+        let executable = env::current_exe().unwrap();
+        let deps = executable.parent().unwrap();
+        let rustflags: Vec<OsString> = env::vars()
+            .filter(|(name, _)| name.ends_with("RUSTFLAGS"))
+            .flat_map(|(_, flags)| flags.split([' ', '\u{1f}']).map(OsString::from).collect::<Vec<_>>())
+            .filter(|flag| !flag.is_empty())
+            .collect();
+        let mut why = format!("there is no libfinalite in {}", deps.display());
+        // A build with `--target` lies in `target/<triple>/<profile>/deps`.
+        let triple = deps.ancestors().nth(2).and_then(Path::file_name).unwrap_or_default();
+        let cross = [vec!["--target".into(), triple.into()], rustflags.clone()].concat();
+        for arguments in [Vec::new(), cross] {
+            for library in libraries(deps) {
+                let compiler = Self::new(deps, &library, &arguments);
+                match compiler.compile("probe", "fn main() { drop(finalite::Connection::open_in_memory()); }") {
+                    Ok(()) => return Some(compiler),
+                    Err(refusals) => why = rendered(&refusals),
+                }
+            }
+        }
+        let is_sanitized = rustflags.iter().any(|flag| flag.to_string_lossy().contains("sanitizer"));
+        assert!(is_sanitized, "rustc cannot use the library that cargo built: {why}");
+        eprintln!("skipped: rustc cannot load a library that is built with a sanitizer: {why}");
+        None
+    }
+
+    fn new(deps: &Path, library: &Path, arguments: &[OsString]) -> Self {
+        let mut all: Vec<OsString> = ["--edition=2024", "--crate-type=bin", "--emit=metadata", "--error-format=json"]
+            .map(OsString::from)
+            .into();
+        all.extend(["--cap-lints=allow".into(), "--out-dir=.".into(), "--extern".into(), concat("finalite=", library)]);
+        all.extend(["-L".into(), concat("dependency=", deps)]);
+        // Where cargo puts the procedural macros of a build with `--target`.
+        if let (Some(profile), Some(target)) = (deps.ancestors().nth(1), deps.ancestors().nth(3)) {
+            let host = target.join(profile.file_name().unwrap_or_default()).join("deps");
+            all.extend(["-L".into(), concat("dependency=", &host)]);
+        }
+        all.extend_from_slice(arguments);
+        let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+        Self { rustc, arguments: all, scratch: tempfile::tempdir().unwrap() }
+    }
+
+    /// Whether a case holds, and if not, why.
+    fn check(&self, name: &str, source: &str) -> Result<(), String> {
+        let header = source.lines().next().unwrap_or_default();
+        let code = header.strip_prefix("//! error[").and_then(|rest| rest.split_once("]: "));
+        let Some((code, _why)) = code else {
+            return Err("the first line is not `//! error[CODE]: why`\n".into());
+        };
+        let marked = |mark: &str| source.lines().filter(|line| line.ends_with(mark)).count();
+        match (marked("//~ fails"), marked("//~ passes")) {
+            (0, 1) | (1, 0) | (1, 1) => {}
+            (fails, passes) => return Err(format!("{fails} and {passes} lines are marked `fails` and `passes`\n")),
+        }
+        if let Err(refusals) = self.compile(&format!("{name}-passes"), &form(source, "//~ fails")) {
+            return Err(format!("the passing form is refused\n{}", rendered(&refusals)));
+        }
+        let Err(refusals) = self.compile(&format!("{name}-fails"), &form(source, "//~ passes")) else {
+            return Err(format!("nothing is refused, expected {code}\n"));
+        };
+        let code = if code == "-" { "" } else { code };
+        if refusals.iter().all(|refusal| refusal.code == code) {
+            return Ok(());
+        }
+        Err(format!("refused with another code than {code}\n{}", rendered(&refusals)))
+    }
+
+    fn compile(&self, name: &str, source: &str) -> Result<(), Vec<Refusal>> {
+        let directory = self.scratch.path().join(name);
+        fs::create_dir_all(&directory).unwrap();
+        fs::write(directory.join("case.rs"), source).unwrap();
+        let output = Command::new(&self.rustc).args(&self.arguments).arg("case.rs").current_dir(&directory).output();
+        let output = output.unwrap_or_else(|error| panic!("{} does not start: {error}", self.rustc.display()));
+        if output.status.success() {
+            return Ok(());
+        }
+        let diagnostics = String::from_utf8_lossy(&output.stderr);
+        let mut refusals: Vec<_> = diagnostics.lines().filter_map(refusal).collect();
+        if refusals.is_empty() {
+            refusals.push(Refusal { code: "none, rustc failed".into(), rendered: diagnostics.into_owned() });
+        }
+        Err(refusals)
+    }
+}
+
+/// What may be the library that this test is linked with, newest first: cargo has built that one after the last change
+/// to the sources. Others are of other features or compilers.
+fn libraries(deps: &Path) -> Vec<PathBuf> {
+    let mut libraries: Vec<(SystemTime, PathBuf)> = fs::read_dir(deps)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("libfinalite-")))
+        .filter(|path| path.extension().is_some_and(|extension| extension == "rlib" || extension == "rmeta"))
+        .filter_map(|path| Some((fs::metadata(&path).ok()?.modified().ok()?, path)))
+        .collect();
+    libraries.sort_by(|a, b| b.cmp(a));
+    libraries.into_iter().map(|(_, path)| path).collect()
+}
+
+fn concat(key: &str, path: &Path) -> OsString {
+    let mut argument = OsString::from(key);
+    argument.push(path);
+    argument
+}
+
+fn rendered(refusals: &[Refusal]) -> String {
+    refusals.iter().fold(String::new(), |mut all, refusal| {
+        let _ = writeln!(all, "{}", refusal.rendered.trim_end());
+        all
+    })
+}
+
+/// One line of rustc's JSON, if it is an error at a place; "aborting due to an error" is at none.
+fn refusal(line: &str) -> Option<Refusal> {
+    if field(line, "level")? != "\"error\"" {
+        return None;
+    }
+    let code = field(line, "code").and_then(|code| field(code, "code")).map_or_else(String::new, unquoted);
+    let is_summary = field(line, "spans")? == "[]" && code.is_empty();
+    (!is_summary).then(|| Refusal { code, rendered: field(line, "rendered").map_or_else(String::new, unquoted) })
+}
+
+/// The value of one of a JSON object's own fields, as written.
+fn field<'json>(object: &'json str, name: &str) -> Option<&'json str> {
+    let mut rest = object.strip_prefix('{')?;
+    loop {
+        let (key, after) = rest.split_at(value_len(rest));
+        let after = after.strip_prefix(':')?;
+        let (value, after) = after.split_at(value_len(after));
+        if unquoted(key) == name {
+            return Some(value);
+        }
+        rest = after.strip_prefix(',')?;
+    }
+}
+
+/// The length of the JSON value that the text begins with.
+fn value_len(text: &str) -> usize {
+    let (mut depth, mut is_quoted, mut is_escaped) = (0, false, false);
+    for (offset, byte) in text.bytes().enumerate() {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = true,
+            b'"' => is_quoted = !is_quoted,
+            _ if is_quoted => {}
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' | b',' | b':' if depth == 0 => return offset,
+            b'}' | b']' => depth -= 1,
+            _ => {}
+        }
+    }
+    text.len()
+}
+
+/// The content of a JSON string, for people to read: `\u` stays as it is.
+fn unquoted(json: &str) -> String {
+    let text = json.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(json);
+    text.replace("\\n", "\n").replace("\\\"", "\"").replace("\\\\", "\\")
+}

@@ -1,0 +1,70 @@
+//! What is open in this process, told by four independent witnesses, for tests that have the process to themselves.
+#![allow(dead_code, reason = "each test binary uses a part")]
+
+use std::path::Path;
+
+use finalite::handles::{self, HandleCounts};
+use finalite::{Connection, ffi};
+
+/// Everything that a leak would move.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Witness {
+    pub handles: HandleCounts,
+    /// Bytes that SQLite holds, by its own count.
+    pub native_bytes: i64,
+    pub descriptors: Vec<String>,
+    pub threads: usize,
+}
+
+impl Witness {
+    pub fn now() -> Self {
+        Self {
+            handles: handles::counts(),
+            // SAFETY: takes no argument, and may be called at any time.
+            native_bytes: unsafe { ffi::sqlite3_memory_used() },
+            descriptors: descriptors(),
+            threads: entries("/proc/self/task"),
+        }
+    }
+}
+
+/// The files that are open, sorted: more than their number, so that a failure names the file.
+fn descriptors() -> Vec<String> {
+    let Ok(open) = std::fs::read_dir("/proc/self/fd") else {
+        return Vec::new();
+    };
+    let mut files: Vec<String> = open
+        .filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok())
+        .map(|target| target.to_string_lossy().into_owned())
+        // The one that lists them.
+        .filter(|target| !target.ends_with("/fd"))
+        .collect();
+    files.sort();
+    files
+}
+
+fn entries(directory: &str) -> usize {
+    std::fs::read_dir(directory).map_or(0, Iterator::count)
+}
+
+/// Runs a scenario and returns what it left behind: before and after, where they differ.
+pub fn left_by(scenario: impl FnOnce()) -> Option<(Witness, Witness)> {
+    let before = Witness::now();
+    scenario();
+    let after = Witness::now();
+    (before != after).then_some((before, after))
+}
+
+/// Runs a scenario and asserts that nothing is left of it.
+pub fn nothing_left_by(name: &str, scenario: impl FnOnce()) {
+    if let Some((before, after)) = left_by(scenario) {
+        panic!("{name} left something:\nbefore {before:#?}\nafter {after:#?}");
+    }
+}
+
+/// Whether another connection can write at once: no lock is left on the file.
+pub fn can_write(path: &Path) -> bool {
+    let other = Connection::open(path).unwrap();
+    other.set_busy_timeout(std::time::Duration::ZERO).unwrap();
+    other.execute("INSERT INTO t(b) VALUES ('from another connection')", ()).is_ok()
+}
