@@ -37,6 +37,9 @@ pub enum DropBehavior {
 #[derive(Debug, Default)]
 pub(crate) struct Guards {
     transaction: Cell<bool>,
+    /// A guard was forgotten, or dropped while its rollback failed (no memory to prepare it): the transaction is to be
+    /// rolled back before anything else runs.
+    rollback_owed: Cell<bool>,
     /// The quoted names of the savepoints, outermost first.
     savepoints: RefCell<Vec<Box<str>>>,
 }
@@ -122,9 +125,7 @@ impl Connection {
     pub fn transaction_with(&mut self, behavior: Behavior) -> Result<Transaction<'_>> {
         if self.guards.is_open() {
             self.guards.forget_all();
-            if !self.is_autocommit() {
-                self.execute("ROLLBACK", ())?;
-            }
+            self.guards.rollback_owed.set(true);
         }
         self.execute(
             match behavior {
@@ -141,6 +142,16 @@ impl Connection {
     /// Refuses to run anything under a guard whose transaction is no more.
     #[inline]
     pub(crate) fn check_transaction(&self) -> Result<()> {
+        if self.guards.is_open() || self.guards.rollback_owed.get() { self.check_guards() } else { Ok(()) }
+    }
+
+    fn check_guards(&self) -> Result<()> {
+        if self.guards.rollback_owed.get() {
+            if !self.is_autocommit() {
+                self.control("ROLLBACK")?;
+            }
+            self.guards.rollback_owed.set(false);
+        }
         if self.guards.is_open() && self.is_autocommit() {
             return Err(Error::new(ErrorKind::TransactionEnded));
         }
@@ -327,7 +338,8 @@ impl Drop for Transaction<'_> {
             }
         }
         if let Err(error) = self.try_rollback() {
-            tracing::error!(target: "finalite::statement", %error, "rollback failed in drop");
+            tracing::error!(target: "finalite::statement", %error, "rollback failed in drop; the next call does it");
+            self.conn.guards.rollback_owed.set(true);
             self.ended();
         }
     }
@@ -565,7 +577,9 @@ impl Drop for Savepoint<'_> {
             }
         }
         if let Err(error) = self.try_rollback() {
-            tracing::error!(target: "finalite::statement", %error, "rollback failed in drop");
+            // What the savepoint did must not be committed with the rest: the whole transaction goes.
+            tracing::error!(target: "finalite::statement", %error, "rollback failed in drop; the transaction is rolled back");
+            self.conn.guards.rollback_owed.set(true);
             self.ended();
         }
     }

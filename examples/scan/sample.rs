@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
-use finalite::{Connection, OpenOptions, Result};
+use finalite::{OpenOptions, Result};
 
 const SCHEMA: &str = "CREATE TABLE t(
   id INTEGER PRIMARY KEY,
@@ -114,6 +114,3 @@ impl Drop for Progress {
         }
     }
 }
-
-#[allow(dead_code)]
-fn _unused(_: &Connection) {}

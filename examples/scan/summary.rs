@@ -1,9 +1,8 @@
 //! What a column holds: how many values of each type, the least and the greatest.
 
 use std::cmp::Ordering;
-use std::mem;
 
-use finalite::{Value, ValueRef};
+use finalite::ValueRef;
 
 /// One column of the result.
 ///
@@ -23,9 +22,9 @@ pub struct Column {
 }
 
 impl Column {
-    pub fn new(name: String) -> Self {
+    pub fn new(name: &str) -> Self {
         Self {
-            name,
+            name: name.to_owned(),
             integers: 0,
             reals: 0,
             texts: 0,
@@ -193,4 +192,3 @@ fn replace(extreme: &mut Option<Vec<u8>>, bytes: &[u8]) {
     buffer.clear();
     buffer.extend_from_slice(bytes);
 }
-#[allow(dead_code)] fn _x(_: Value) { let _ = mem::size_of::<u8>(); }

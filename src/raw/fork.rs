@@ -1,8 +1,9 @@
 //! Which process a connection belongs to.
 //!
 //! A SQLite connection must not be used, nor even closed, by a child that inherited it through `fork`
-//! (sqlite.org/howtocorrupt.html, 2.6): closing any descriptor of the file drops the parent's POSIX locks. The count
-//! kept here moves in every forked child, so one relaxed load tells a stranger's connection from our own.
+//! (sqlite.org/howtocorrupt.html, 2.6): it believes in locks that only the parent holds, and closing rolls back the
+//! parent's transaction in the file. The count kept here moves in every forked child, so one relaxed load tells a
+//! stranger's connection from our own.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 

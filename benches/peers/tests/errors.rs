@@ -168,7 +168,8 @@ fn parameters() -> Vec<Mistake> {
         .note("Without an error, NULL is stored."),
         mistake!(
             "Unsigned integer beyond 64 bits with sign",
-            |conn, _| conn.execute("INSERT INTO orders(user, total) VALUES (1, :total)", named_params! { ":total": u64::MAX }),
+            |conn, _| conn
+                .execute("INSERT INTO orders(user, total) VALUES (1, :total)", named_params! { ":total": u64::MAX }),
             |_, _| {
                 assert!(!Bindable::<u64>::yes() && Bindable::<u32>::yes(), "`u64` binds now: make the mistake here");
                 Ok::<(), rusqlite::Error>(())
@@ -202,11 +203,8 @@ fn sql() -> Vec<Mistake> {
             |conn, _| conn.execute("INSERT INTO user(name) VALUES (?)", ("Alan",)),
             |conn, _| conn.execute("INSERT INTO user(name) VALUES (?)", ("Alan",))
         ),
-        mistake!(
-            "Misspelt column",
-            |conn, _| conn.query_all::<String>("SELECT nmae FROM users", ()),
-            |conn, _| conn.prepare("SELECT nmae FROM users")
-        ),
+        mistake!("Misspelt column", |conn, _| conn.query_all::<String>("SELECT nmae FROM users", ()), |conn, _| conn
+            .prepare("SELECT nmae FROM users")),
         mistake!(
             "Misspelt column in double quotes",
             |_, dir| OpenOptions::recommended()
@@ -224,11 +222,8 @@ fn sql() -> Vec<Mistake> {
             |conn, _| conn.prepare("SELECT id, name\nFROM users\nWHERE age > 30 ODER BY name"),
             |conn, _| conn.prepare("SELECT id, name\nFROM users\nWHERE age > 30 ODER BY name")
         ),
-        mistake!(
-            "Typo in a keyword",
-            |conn, _| conn.prepare("SELCT name FROM users"),
-            |conn, _| conn.prepare("SELCT name FROM users")
-        ),
+        mistake!("Typo in a keyword", |conn, _| conn.prepare("SELCT name FROM users"), |conn, _| conn
+            .prepare("SELCT name FROM users")),
         mistake!(
             "Mistake in the third statement of a script",
             |conn, _| conn.execute_batch(
@@ -240,28 +235,26 @@ fn sql() -> Vec<Mistake> {
         ),
         mistake!(
             "Failure in the third statement of a script",
-            |conn, _| conn.execute_batch(
-                "CREATE TABLE tags(name TEXT UNIQUE);\nINSERT INTO tags VALUES ('new');\nINSERT INTO tags VALUES ('new');"
-            ),
-            |conn, _| conn.execute_batch(
+            |conn, _| {
+                conn.execute_batch(
                 "CREATE TABLE tags(name TEXT UNIQUE);\nINSERT INTO tags VALUES ('new');\nINSERT INTO tags VALUES ('new');"
             )
+            },
+            |conn, _| {
+                conn.execute_batch(
+                "CREATE TABLE tags(name TEXT UNIQUE);\nINSERT INTO tags VALUES ('new');\nINSERT INTO tags VALUES ('new');"
+            )
+            }
         ),
         mistake!(
             "A second statement where one is expected",
             |conn, _| conn.execute("DELETE FROM orders; DELETE FROM users", ()),
             |conn, _| conn.execute("DELETE FROM orders; DELETE FROM users", ())
         ),
-        mistake!(
-            "NUL in the SQL",
-            |conn, _| conn.execute("DELETE FROM orders\0 WHERE id = 1", ()),
-            |conn, _| conn.execute("DELETE FROM orders\0 WHERE id = 1", ())
-        ),
-        mistake!(
-            "Empty SQL",
-            |conn, _| conn.execute("-- DELETE FROM orders", ()),
-            |conn, _| conn.execute("-- DELETE FROM orders", ())
-        ),
+        mistake!("NUL in the SQL", |conn, _| conn.execute("DELETE FROM orders\0 WHERE id = 1", ()), |conn, _| conn
+            .execute("DELETE FROM orders\0 WHERE id = 1", ())),
+        mistake!("Empty SQL", |conn, _| conn.execute("-- DELETE FROM orders", ()), |conn, _| conn
+            .execute("-- DELETE FROM orders", ())),
     ]
 }
 
@@ -282,20 +275,15 @@ fn constraints() -> Vec<Mistake> {
             |conn, _| conn.execute("INSERT INTO users(name) VALUES (?)", (None::<&str>,)),
             |conn, _| conn.execute("INSERT INTO users(name) VALUES (?)", (None::<&str>,))
         ),
-        mistake!(
-            "CHECK",
-            |conn, _| conn.execute("UPDATE users SET age = ? WHERE id = 1", (-1,)),
-            |conn, _| conn.execute("UPDATE users SET age = ? WHERE id = 1", (-1,))
-        ),
-        mistake!(
-            "FOREIGN KEY",
-            |conn, _| conn.execute("INSERT INTO orders(user) VALUES (?)", (99,)),
-            |conn, _| conn.execute("INSERT INTO orders(user) VALUES (?)", (99,))
-        ),
+        mistake!("CHECK", |conn, _| conn.execute("UPDATE users SET age = ? WHERE id = 1", (-1,)), |conn, _| conn
+            .execute("UPDATE users SET age = ? WHERE id = 1", (-1,))),
+        mistake!("FOREIGN KEY", |conn, _| conn.execute("INSERT INTO orders(user) VALUES (?)", (99,)), |conn, _| conn
+            .execute("INSERT INTO orders(user) VALUES (?)", (99,))),
         mistake!(
             "FOREIGN KEY, with RETURNING",
             |conn, _| conn.query_one::<i64>("INSERT INTO orders(user) VALUES (?) RETURNING id", (99,)),
-            |conn, _| conn.query_row("INSERT INTO orders(user) VALUES (?) RETURNING id", [99], |row| row.get::<_, i64>(0))
+            |conn, _| conn
+                .query_row("INSERT INTO orders(user) VALUES (?) RETURNING id", [99], |row| row.get::<_, i64>(0))
         )
         .note(
             "The foreign key is checked when the statement ends, after its row. rusqlite's `query_row` returns the row \
@@ -356,16 +344,12 @@ fn files() -> Vec<Mistake> {
             |_, dir| rusqlite::Connection::open(dir.join("notes.txt"))
                 .and_then(|conn| conn.execute("DELETE FROM orders", ()))
         ),
-        mistake!(
-            "Directory where a file should be",
-            |_, dir| Connection::open(dir),
-            |_, dir| rusqlite::Connection::open(dir)
-        ),
-        mistake!(
-            "Directory that does not exist",
-            |_, dir| Connection::open(dir.join("missing/app.db")),
-            |_, dir| rusqlite::Connection::open(dir.join("missing/app.db"))
-        ),
+        mistake!("Directory where a file should be", |_, dir| Connection::open(dir), |_, dir| {
+            rusqlite::Connection::open(dir)
+        }),
+        mistake!("Directory that does not exist", |_, dir| Connection::open(dir.join("missing/app.db")), |_, dir| {
+            rusqlite::Connection::open(dir.join("missing/app.db"))
+        }),
         mistake!(
             "File moved away while it is open",
             Given {
@@ -389,15 +373,15 @@ fn files() -> Vec<Mistake> {
         mistake!(
             "Pragma that does not take",
             |_, _| Connection::open_in_memory().and_then(|conn| conn.set_pragma("journal_mode", "wal")),
-            |_, _| rusqlite::Connection::open_in_memory()
-                .and_then(|conn| conn.pragma_update(None, "journal_mode", "wal"))
+            |_, _| rusqlite::Connection::open_in_memory().and_then(|conn| conn.pragma_update(
+                None,
+                "journal_mode",
+                "wal"
+            ))
         )
         .note("SQLite has no WAL for a database in memory, and goes on without a word."),
-        mistake!(
-            "Pragma that does not exist",
-            |conn, _| conn.set_pragma("jurnal_mode", "wal"),
-            |conn, _| conn.pragma_update(None, "jurnal_mode", "wal")
-        )
+        mistake!("Pragma that does not exist", |conn, _| conn.set_pragma("jurnal_mode", "wal"), |conn, _| conn
+            .pragma_update(None, "jurnal_mode", "wal"))
         .note("SQLite ignores names it does not know."),
     ]
 }

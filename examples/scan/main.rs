@@ -1,0 +1,231 @@
+//! Reads every value of a query, and says how fast that was, what the columns hold and which handles were alive.
+//!
+//! `cargo run --release --example scan -- --help` tells how to call it. [`run`] is the part that shows finalite.
+
+mod report;
+mod sample;
+mod summary;
+
+use std::error::Error;
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use finalite::handles::{self, HandleCounts};
+use finalite::{Connection, OpenOptions, ResultCode};
+
+use summary::{Collation, Column};
+
+const HELP: &str = "\
+Read every value of a query on a SQLite database; print the speed, what the columns hold, and the live handles.
+
+Usage: scan [DATABASE [SQL]] [--json] [--rows N]
+
+  DATABASE   a database file, opened for reading only;
+             without it, a sample is built in a temporary directory and removed at the end
+  SQL        a statement that returns rows; without it, SELECT * FROM the table with the most rows
+  --json     print one JSON object: text that is not UTF-8 with U+FFFD in place of what is wrong,
+             a blob as \"X'hex'\", an infinite REAL as \"Inf\" or \"-Inf\"
+  --rows N   rows in the sample, 1000000 unless given
+  --help     print this
+
+Exit code: 0, or 2 with one line on stderr.
+";
+
+type Outcome<T> = Result<T, Box<dyn Error>>;
+
+/// What a scan found.
+struct Scan {
+    database: PathBuf,
+    bytes: Option<u64>,
+    sql: String,
+    rows: u64,
+    elapsed: Duration,
+    columns: Vec<Column>,
+    before: HandleCounts,
+    during: HandleCounts,
+    after: HandleCounts,
+}
+
+fn main() -> ExitCode {
+    match arguments(std::env::args_os().skip(1)).and_then(run).and_then(|output| print(&output)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // One line, whatever SQL or path is quoted in it. Nobody is left to hear that stderr is gone.
+            let line: String = error.to_string().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+            let _ = writeln!(io::stderr(), "error: {line}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+struct Arguments {
+    database: Option<PathBuf>,
+    sql: Option<String>,
+    rows: u32,
+    json: bool,
+    help: bool,
+}
+
+fn arguments(given: impl Iterator<Item = OsString>) -> Outcome<Arguments> {
+    let mut arguments = Arguments { database: None, sql: None, rows: 1_000_000, json: false, help: false };
+    let mut rows = None;
+    let mut words = Vec::new();
+    let mut given = given;
+    while let Some(word) = given.next() {
+        match word.to_str() {
+            Some("--json") => arguments.json = true,
+            Some("--help" | "-h") => arguments.help = true,
+            Some("--rows") => rows = Some(given.next().ok_or("--rows needs a number")?),
+            Some("--") => words.extend(given.by_ref()),
+            Some(option) if option.starts_with('-') => return Err(format!("unknown option {option}, see --help").into()),
+            _ => words.push(word),
+        }
+    }
+    if let Some(number) = rows {
+        let number = number.to_string_lossy();
+        arguments.rows = number.parse().map_err(|_| format!("--rows needs a number up to {}, not {number}", u32::MAX))?;
+        if !words.is_empty() {
+            return Err("--rows is for the sample, and a DATABASE is given".into());
+        }
+    }
+    let mut words = words.into_iter();
+    arguments.database = words.next().map(PathBuf::from);
+    arguments.sql = words.next().map(|sql| sql.into_string().map_err(|_| "the SQL is not UTF-8")).transpose()?;
+    match words.next() {
+        Some(word) => Err(format!("too many arguments, from {} on, see --help", word.display()).into()),
+        None => Ok(arguments),
+    }
+}
+
+/// Does it, and returns what to print.
+fn run(arguments: Arguments) -> Outcome<String> {
+    if arguments.help {
+        return Ok(HELP.to_owned());
+    }
+    let scan = match arguments.database {
+        Some(database) => scan(database, arguments.sql)?,
+        None => {
+            let directory = tempfile::Builder::new().prefix("finalite-scan-").tempdir()?;
+            let database = directory.path().join("sample.db");
+            sample::build(&database, arguments.rows)?;
+            scan(database, None)?
+        }
+    };
+    Ok(if arguments.json { report::json(&scan) } else { report::text(&scan) })
+}
+
+fn scan(database: PathBuf, sql: Option<String>) -> Outcome<Scan> {
+    let before = handles::counts();
+    let conn = open(&database)?;
+    // Saves a copy of every page; SQLite does without where there is no such thing.
+    conn.execute("PRAGMA mmap_size = 1073741824", ())?;
+    let collation = Collation::of(&conn.pragma::<String>("encoding")?);
+    let sql = match sql {
+        Some(sql) => sql,
+        None => select_largest_table(&conn)?,
+    };
+    let mut statement = conn.prepare(&sql)?;
+    if statement.column_count() == 0 {
+        return Err(format!("the statement returns no rows: {}", statement.sql()).into());
+    }
+    let mut columns: Vec<Column> = statement.column_names()?.map(Column::new).collect();
+
+    // The time is of this: every value is read and goes into the summary of its column.
+    let start = Instant::now();
+    let mut count = 0;
+    let mut rows = statement.query(())?;
+    while let Some(row) = rows.next()? {
+        for (index, column) in columns.iter_mut().enumerate() {
+            column.add(row.value(index)?, collation);
+        }
+        count += 1;
+    }
+    let elapsed = start.elapsed();
+
+    let during = handles::counts();
+    rows.finish()?;
+    drop(statement);
+    conn.close()?;
+    let after = handles::counts();
+    let bytes = database.metadata().ok().map(|metadata| metadata.len());
+    Ok(Scan { database, bytes, sql, rows: count, elapsed, columns, before, during, after })
+}
+
+/// Opens the database for reading.
+///
+/// A database in WAL mode has two more files beside it, which SQLite cannot make in a directory that is not writable.
+/// If there is no log to read, nobody is writing and the file is all there is: then it is opened as immutable.
+fn open(path: &Path) -> Outcome<Connection> {
+    let options = OpenOptions::new().read_only(true);
+    let read_something = |conn: Connection| conn.pragma::<i64>("schema_version").map(|_| conn);
+    let error = match options.open(path).and_then(read_something) {
+        Ok(conn) => return Ok(conn),
+        Err(error) => error,
+    };
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    if error.code() == Some(ResultCode::CANTOPEN) && path.is_file() && !Path::new(&log).exists() {
+        let immutable = options.uri(true).open(immutable_uri(path)?).and_then(read_something);
+        return immutable.map_err(|_| error.into());
+    }
+    Err(error.into())
+}
+
+/// C: [URI filenames](https://sqlite.org/uri.html)
+fn immutable_uri(path: &Path) -> io::Result<String> {
+    let path = std::path::absolute(path)?;
+    let mut uri = String::from(if cfg!(windows) { "file:///" } else { "file://" });
+    for &byte in path.as_os_str().as_encoded_bytes() {
+        match byte {
+            b'\\' if cfg!(windows) => uri.push('/'),
+            b'/' | b':' | b'.' | b'-' | b'_' => uri.push(char::from(byte)),
+            _ if byte.is_ascii_alphanumeric() => uri.push(char::from(byte)),
+            _ => uri.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    uri.push_str("?immutable=1");
+    Ok(uri)
+}
+
+/// The query for a database of which nothing is known: all of the table with the most rows.
+///
+/// Tables that SQLite or a virtual table keeps for itself do not count.
+fn select_largest_table(conn: &Connection) -> Outcome<String> {
+    let tables = conn
+        .prepare(
+            "SELECT name FROM pragma_table_list
+             WHERE schema = 'main' AND type IN ('table', 'virtual') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'
+             ORDER BY type, name",
+        )?
+        .query_all::<String>(())?;
+    let quoted = tables.iter().map(|name| format!("\"{}\"", name.replace('"', "\"\"")));
+    let mut largest = None;
+    let mut unreadable = None;
+    for table in quoted {
+        let sql = format!("SELECT count(*) FROM {table}");
+        match conn.prepare(&sql).and_then(|mut count| count.query_one::<i64>(())) {
+            Ok(rows) if largest.as_ref().is_none_or(|(most, _)| rows > *most) => largest = Some((rows, table)),
+            Ok(_) => {}
+            // A module or collation that is not there: another table may do without.
+            Err(error) if error.code() == Some(ResultCode::ERROR) => unreadable = Some(error),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    match (largest, unreadable) {
+        (Some((_, table)), _) => Ok(format!("SELECT * FROM {table}")),
+        (None, Some(error)) => Err(error.into()),
+        (None, None) => Err("there is no table in the database: nothing to scan".into()),
+    }
+}
+
+fn print(output: &str) -> Outcome<()> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(output.as_bytes()).and_then(|()| stdout.flush()) {
+        // `scan | head -1` has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => Ok(result?),
+    }
+}

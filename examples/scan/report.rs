@@ -1,0 +1,204 @@
+//! The result of a scan, for people and for programs.
+
+use std::fmt::Write;
+
+use finalite::ValueRef;
+use finalite::handles::HandleCounts;
+use serde_json::Value as Json;
+
+use crate::Scan;
+use crate::summary::Column;
+
+/// By the names of `HandleCounts`' fields.
+fn handles(counts: &HandleCounts) -> [(&'static str, u64); 6] {
+    [
+        ("connections", counts.connections),
+        ("statements", counts.statements),
+        ("cached_statements", counts.cached_statements),
+        ("rows", counts.rows),
+        ("transactions", counts.transactions),
+        ("savepoints", counts.savepoints),
+    ]
+}
+
+impl Scan {
+    fn cells(&self) -> f64 {
+        self.rows as f64 * self.columns.len() as f64
+    }
+
+    /// Nothing where there are no rows.
+    fn ns_per_row(&self) -> Option<f64> {
+        (self.rows > 0).then(|| self.elapsed.as_secs_f64() * 1e9 / self.rows as f64)
+    }
+
+    fn cells_per_second(&self) -> Option<f64> {
+        let seconds = self.elapsed.as_secs_f64();
+        (seconds > 0.0).then(|| self.cells() / seconds)
+    }
+}
+
+/// One JSON object on one line, its keys in a fixed order.
+pub fn json(scan: &Scan) -> String {
+    let columns: Vec<String> = scan.columns.iter().map(json_column).collect();
+    format!(
+        concat!(
+            r#"{{"database":{},"sql":{},"mode":"rows","rows":{},"columns":{},"seconds":{},"ns_per_row":{},"#,
+            r#""cells_per_second":{},"per_column":[{}],"#,
+            r#""handles":{{"before":{},"during":{},"after":{}}},"native":null}}"#,
+            "\n"
+        ),
+        Json::from(scan.database.to_string_lossy()),
+        Json::from(&*scan.sql),
+        scan.rows,
+        scan.columns.len(),
+        Json::from(scan.elapsed.as_secs_f64()),
+        Json::from(scan.ns_per_row()),
+        Json::from(scan.cells_per_second()),
+        columns.join(","),
+        json_handles(&scan.before),
+        json_handles(&scan.during),
+        json_handles(&scan.after),
+    )
+}
+
+fn json_column(column: &Column) -> String {
+    format!(
+        r#"{{"name":{},"integer":{},"real":{},"text":{},"blob":{},"null":{},"min":{},"max":{}}}"#,
+        Json::from(&*column.name),
+        column.integers,
+        column.reals,
+        column.texts,
+        column.blobs,
+        column.nulls,
+        json_value(column.min()),
+        json_value(column.max()),
+    )
+}
+
+fn json_value(value: Option<ValueRef<'_>>) -> Json {
+    match value {
+        None | Some(ValueRef::Null) => Json::Null,
+        Some(ValueRef::Integer(value)) => Json::from(value),
+        Some(ValueRef::Real(value)) if value.is_finite() => Json::from(value),
+        Some(ValueRef::Real(value)) => Json::from(infinite(value)),
+        Some(ValueRef::Text(bytes)) => Json::from(String::from_utf8_lossy(bytes)),
+        Some(ValueRef::Blob(bytes)) => Json::from(format!("X'{}'", hex(bytes))),
+    }
+}
+
+fn json_handles(counts: &HandleCounts) -> String {
+    let fields = handles(counts).map(|(name, count)| format!(r#""{name}":{count}"#));
+    format!("{{{}}}", fields.join(","))
+}
+
+/// For people.
+pub fn text(scan: &Scan) -> String {
+    let mut out = String::new();
+    let size = scan.bytes.map_or_else(String::new, |bytes| format!(" ({:.1} MB)", bytes as f64 / 1e6));
+    let speed = match (scan.ns_per_row(), scan.cells_per_second()) {
+        (Some(ns_per_row), Some(cells)) => format!(": {ns_per_row:.0} ns per row, {} cells per second", rough(cells)),
+        _ => String::new(),
+    };
+    for (name, value) in [
+        ("database", format!("{}{size}", scan.database.display())),
+        ("sql", scan.sql.clone()),
+        ("rows", grouped(scan.rows)),
+        ("columns", scan.columns.len().to_string()),
+        ("time", format!("{:.3} s{speed}, every value read and summarized", scan.elapsed.as_secs_f64())),
+    ] {
+        let _ = writeln!(out, "{name:10}{value}");
+    }
+
+    let mut columns = vec![["column", "integer", "real", "text", "blob", "null", "min", "max"].map(str::to_owned)];
+    columns.extend(scan.columns.iter().map(|column| {
+        let counts = [column.integers, column.reals, column.texts, column.blobs, column.nulls];
+        let [integers, reals, texts, blobs, nulls] = counts.map(grouped);
+        let extremes = [column.min(), column.max()].map(|value| value.map_or_else(String::new, short));
+        let [min, max] = extremes;
+        [escaped(&column.name), integers, reals, texts, blobs, nulls, min, max]
+    }));
+    out.push('\n');
+    table(&mut out, &columns, 1..6);
+
+    let mut alive = vec![["handles alive", "before", "during", "after"].map(str::to_owned)];
+    let counts = [&scan.before, &scan.during, &scan.after].map(handles);
+    alive.extend(counts[0].iter().enumerate().map(|(kind, (name, _))| {
+        let [before, during, after] = counts.map(|counts| grouped(counts[kind].1));
+        [name.replace('_', " "), before, during, after]
+    }));
+    out.push('\n');
+    table(&mut out, &alive, 1..4);
+    out
+}
+
+/// Lines of cells, padded; those in the range of numbers to the right.
+fn table<const N: usize>(out: &mut String, lines: &[[String; N]], numbers: std::ops::Range<usize>) {
+    let widths: [usize; N] =
+        std::array::from_fn(|column| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0));
+    for line in lines {
+        let cells: Vec<String> = line
+            .iter()
+            .zip(widths)
+            .enumerate()
+            .map(|(column, (cell, width))| {
+                if numbers.contains(&column) { format!("{cell:>width$}") } else { format!("{cell:width$}") }
+            })
+            .collect();
+        out.push_str(cells.join("  ").trim_end());
+        out.push('\n');
+    }
+}
+
+/// A value on little room, as SQL would write it.
+fn short(value: ValueRef<'_>) -> String {
+    const CHARS: usize = 20;
+    const BYTES: usize = 8;
+    match value {
+        ValueRef::Null => "NULL".to_owned(),
+        ValueRef::Integer(value) => value.to_string(),
+        ValueRef::Real(value) if value.is_finite() => Json::from(value).to_string(),
+        ValueRef::Real(value) => infinite(value).to_owned(),
+        ValueRef::Text(bytes) => {
+            // Enough bytes for the characters, of which none has more than four.
+            let start = String::from_utf8_lossy(&bytes[..bytes.len().min(4 * (CHARS + 1))]);
+            match start.char_indices().nth(CHARS) {
+                Some((end, _)) => format!("'{}…'", escaped(&start[..end])),
+                None => format!("'{}'", escaped(&start)),
+            }
+        }
+        ValueRef::Blob(bytes) if bytes.len() > BYTES => format!("X'{}…'", hex(&bytes[..BYTES])),
+        ValueRef::Blob(bytes) => format!("X'{}'", hex(bytes)),
+    }
+}
+
+/// Without control characters, which a terminal would obey.
+fn escaped(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() }).collect()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02X}")).collect()
+}
+
+/// As SQLite writes it.
+fn infinite(value: f64) -> &'static str {
+    if value > 0.0 { "Inf" } else { "-Inf" }
+}
+
+/// With a comma before every three digits.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index) % 3 == 0 {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+/// A number of which the first digits matter.
+fn rough(number: f64) -> String {
+    if number >= 1e6 { format!("{:.1} million", number / 1e6) } else { grouped(number as u64) }
+}

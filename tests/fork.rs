@@ -1,0 +1,117 @@
+//! A child process that inherits a connection through `fork` can do nothing with it, and nothing to it by dropping it.
+#![cfg(unix)]
+
+use std::ffi::c_int;
+use std::path::Path;
+
+use finalite::{Connection, ErrorKind, OpenOptions, ffi};
+
+unsafe extern "C" {
+    fn fork() -> c_int;
+    fn waitpid(pid: c_int, status: *mut c_int, options: c_int) -> c_int;
+    fn _exit(status: c_int) -> !;
+}
+
+/// Runs this in a forked child; its answer is the exit status.
+fn in_child(work: impl FnOnce() -> bool) -> bool {
+    // SAFETY: the child runs `work`, which takes no lock that another thread may hold, and leaves by `_exit`.
+    let pid = unsafe { fork() };
+    assert!(pid >= 0);
+    if pid == 0 {
+        let good = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_or(false);
+        // SAFETY: ends the child without running what belongs to the parent.
+        unsafe { _exit(c_int::from(!good)) };
+    }
+    let mut status = 0;
+    // SAFETY: the child was just made.
+    assert_eq!(unsafe { waitpid(pid, &raw mut status, 0) }, pid);
+    status == 0
+}
+
+/// A connection in the middle of a transaction whose journal is on disk.
+fn in_transaction(path: &Path) -> Connection {
+    let conn = Connection::open(path).unwrap();
+    conn.execute_batch("CREATE TABLE IF NOT EXISTS t(a); BEGIN IMMEDIATE; INSERT INTO t VALUES ('from the parent')").unwrap();
+    conn
+}
+
+#[test]
+fn a_forked_connection_is_refused_and_dropping_it_touches_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.db");
+    let journal = dir.path().join("a.db-journal");
+    let conn = in_transaction(&path);
+    assert!(journal.exists());
+    let handle = conn.interrupt_handle();
+    let mut statement = conn.prepare("SELECT * FROM t").unwrap();
+    let mut rows = statement.query(()).unwrap();
+    rows.next().unwrap();
+
+    let forked = |error: finalite::Error| matches!(error.kind(), ErrorKind::Forked);
+    assert!(in_child(|| {
+        forked(conn.execute("INSERT INTO t VALUES ('from the child')", ()).unwrap_err())
+            && forked(conn.prepare("SELECT 1").unwrap_err())
+            && forked(conn.execute_batch("COMMIT").unwrap_err())
+            && forked(conn.set_busy_timeout(std::time::Duration::ZERO).unwrap_err())
+            && forked(rows.next().map(drop).unwrap_err())
+            && !handle.interrupt()
+            && !conn.is_autocommit()
+    }));
+    drop(rows);
+    drop(statement);
+
+    // The whole connection dropped in the child, with its cache, statements and rows.
+    let mut conn = Some(conn);
+    assert!(in_child(|| {
+        let conn = conn.take().unwrap();
+        let mut statement = conn.prepare_cached("SELECT * FROM t");
+        drop(statement.as_mut().map(|statement| statement.query(()).is_err()));
+        drop(statement);
+        conn.close().is_ok()
+    }));
+    let conn = conn.unwrap();
+    assert!(journal.exists(), "the parent's journal is still there");
+    assert_eq!(conn.query_one::<i64>("SELECT count(*) FROM t", ()).unwrap(), 1);
+    conn.execute("COMMIT", ()).unwrap();
+    assert_eq!(conn.query_one::<String>("PRAGMA integrity_check", ()).unwrap(), "ok");
+
+    // A child opens its own.
+    assert!(in_child(|| {
+        let conn = Connection::open(&path).unwrap();
+        conn.query_one::<i64>("SELECT count(*) FROM t", ()).unwrap() == 1
+    }));
+    the_guards_of_a_forked_connection_do_nothing_in_drop(&path);
+    the_control(&path, &journal);
+}
+
+fn the_guards_of_a_forked_connection_do_nothing_in_drop(path: &Path) {
+    let mut conn = OpenOptions::new().open(path).unwrap();
+    let mut tx = conn.transaction().unwrap();
+    let savepoint = tx.savepoint().unwrap();
+    savepoint.execute("INSERT INTO t VALUES ('kept')", ()).unwrap();
+    let mut savepoint = Some(savepoint);
+    assert!(in_child(|| {
+        drop(savepoint.take());
+        true
+    }));
+    savepoint.unwrap().commit().unwrap();
+    let mut tx = Some(tx);
+    assert!(in_child(|| {
+        drop(tx.take());
+        true
+    }));
+    tx.unwrap().commit().unwrap();
+    assert_eq!(conn.query_one::<i64>("SELECT count(*) FROM t WHERE a = 'kept'", ()).unwrap(), 1);
+}
+
+/// A driver whose Drop closes in the child as well: the parent's transaction is rolled back on disk, behind its back.
+fn the_control(path: &Path, journal: &Path) {
+    let conn = in_transaction(path);
+    assert!(journal.exists());
+    in_child(|| {
+        // SAFETY: the child uses the connection alone; what it does to the parent is the point.
+        unsafe { ffi::sqlite3_close(conn.as_raw()) == ffi::SQLITE_OK }
+    });
+    assert!(!journal.exists(), "the child took the parent's journal away");
+    conn.execute("ROLLBACK", ()).ok();
+}
