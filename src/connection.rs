@@ -418,7 +418,7 @@ impl Connection {
                 target: "finalite::leak",
                 ?kind,
                 opened_at = %site,
-                sql = sql.as_deref(),
+                sql = &*sql,
                 "a handle was forgotten; it is finalized now that its connection closes",
             );
         }

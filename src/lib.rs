@@ -99,3 +99,8 @@ pub use script::Script;
 pub use statement::{ColumnMetadata, Statement, StatementCounters};
 pub use transaction::{Behavior, CommitError, DropBehavior, Savepoint, Transaction};
 pub use value::{Type, Value, ValueRef};
+
+/// The README's program compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

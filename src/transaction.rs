@@ -437,8 +437,6 @@ pub struct Savepoint<'tx> {
     conn: &'tx Connection,
     /// Its place in `Guards::savepoints`.
     depth: usize,
-    /// Quoted.
-    name: Box<str>,
     drop_behavior: DropBehavior,
     is_open: bool,
 }
@@ -459,10 +457,9 @@ impl<'tx> Savepoint<'tx> {
             None => format!("\"finalite {depth}\""),
         };
         conn.control(&format!("SAVEPOINT {name}"))?;
-        let name: Box<str> = name.into();
-        conn.guards.savepoints.borrow_mut().push(name.clone());
+        conn.guards.savepoints.borrow_mut().push(name.into());
         counts::opened(Kind::Savepoint);
-        Ok(Self { conn, depth, name, drop_behavior: DropBehavior::Rollback, is_open: true })
+        Ok(Self { conn, depth, drop_behavior: DropBehavior::Rollback, is_open: true })
     }
 
     /// The connection, for as long as the savepoint borrows it.
@@ -527,7 +524,7 @@ impl<'tx> Savepoint<'tx> {
 
     fn try_commit(&mut self) -> Result<()> {
         self.conn.check_transaction()?;
-        self.conn.control(&format!("RELEASE {}", self.name))?;
+        self.conn.control(&format!("RELEASE {}", self.name()))?;
         self.ended();
         Ok(())
     }
@@ -543,12 +540,17 @@ impl<'tx> Savepoint<'tx> {
 
     fn try_rollback(&mut self) -> Result<()> {
         if !self.conn.is_autocommit() {
-            let name = &self.name;
+            let name = self.name();
             self.conn.control(&format!("ROLLBACK TO {name}"))?;
             self.conn.control(&format!("RELEASE {name}"))?;
         }
         self.ended();
         Ok(())
+    }
+
+    /// Kept with the connection: a forgotten savepoint leaves no text behind.
+    fn name(&self) -> Box<str> {
+        self.conn.guards.savepoints.borrow().get(self.depth).cloned().unwrap_or_default()
     }
 
     fn ended(&mut self) {

@@ -173,8 +173,10 @@ const FORGOTTEN: &[Forgotten] = &[
     ),
 ];
 
+type Later = (&'static str, fn(&mut Connection));
+
 /// What comes after.
-const LATER: &[(&str, fn(&mut Connection))] = &[
+const LATER: &[Later] = &[
     ("nothing", |_| {}),
     ("the same SQL through the cache", |conn| {
         conn.query_all::<(i64, String)>(SELECT, ("",)).unwrap();
@@ -200,9 +202,10 @@ const LATER: &[(&str, fn(&mut Connection))] = &[
     ("an interrupt", |conn| {
         conn.interrupt_handle().interrupt();
     }),
-    ("the connection sent to another thread and back", |conn| {
-        let own = std::mem::replace(conn, Connection::open_in_memory().unwrap());
-        *conn = std::thread::spawn(move || own).join().unwrap();
+    ("the connection moved to the heap and back", |conn| {
+        let own = Box::new(std::mem::replace(conn, Connection::open_in_memory().unwrap()));
+        own.execute("INSERT INTO t(b) VALUES ('later')", ()).unwrap();
+        *conn = *own;
     }),
 ];
 

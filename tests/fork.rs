@@ -31,7 +31,8 @@ fn in_child(work: impl FnOnce() -> bool) -> bool {
 /// A connection in the middle of a transaction whose journal is on disk.
 fn in_transaction(path: &Path) -> Connection {
     let conn = Connection::open(path).unwrap();
-    conn.execute_batch("CREATE TABLE IF NOT EXISTS t(a); BEGIN IMMEDIATE; INSERT INTO t VALUES ('from the parent')").unwrap();
+    conn.execute_batch("CREATE TABLE IF NOT EXISTS t(a); BEGIN IMMEDIATE; INSERT INTO t VALUES ('from the parent')")
+        .unwrap();
     conn
 }
 

@@ -6,9 +6,10 @@ mod witness;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::ptr;
+use std::sync::Mutex;
 
 use finalite::{Behavior, Connection, Error, OpenOptions, Param, ToSql, ffi};
-use witness::{can_write, left_by, nothing_left_by};
+use witness::{can_write, in_threads, left_by, nothing_left_by};
 
 type Scenario = (&'static str, fn(&Path));
 
@@ -57,6 +58,9 @@ fn open(dir: &Path) -> Connection {
     conn.execute_batch("CREATE TABLE IF NOT EXISTS t(a INTEGER PRIMARY KEY, b TEXT UNIQUE)").unwrap();
     conn
 }
+
+/// For a connection on its way between threads.
+static KEPT: Mutex<Vec<Connection>> = Mutex::new(Vec::new());
 
 /// What programs do, and how they stop doing it.
 const USES: &[Scenario] = &[
@@ -136,32 +140,27 @@ const USES: &[Scenario] = &[
         assert!(catch_unwind(AssertUnwindSafe(work)).is_err());
         assert!(conn.is_autocommit());
     }),
-    ("a connection sent to another thread with its cache", |dir| {
-        let conn = open(dir);
-        conn.execute("SELECT 1", ()).unwrap();
-        let conn = std::thread::spawn(move || {
+    ("a connection made in one thread and closed in another, with its cache", |_| {
+        in_threads(1, || {
+            let conn = Connection::open_in_memory().unwrap();
             conn.execute("SELECT 1", ()).unwrap();
-            conn
-        })
-        .join()
-        .unwrap();
+            KEPT.lock().unwrap().push(conn);
+        });
+        let conn = KEPT.lock().unwrap().pop().unwrap();
         conn.execute("SELECT 1", ()).unwrap();
     }),
     ("300 threads, each with a connection of its own", |_| {
         for _ in 0..30 {
-            std::thread::scope(|scope| {
-                for _ in 0..10 {
-                    scope.spawn(|| Connection::open_in_memory().unwrap().execute("SELECT 1", ()).unwrap());
-                }
+            in_threads(10, || {
+                Connection::open_in_memory().unwrap().execute("SELECT 1", ()).unwrap();
             });
         }
     }),
     ("a connection kept in a thread-local of a thread that ends", |_| {
         thread_local! {
-            static KEPT: std::cell::RefCell<Option<Connection>> = const { std::cell::RefCell::new(None) };
+            static OWN: std::cell::RefCell<Option<Connection>> = const { std::cell::RefCell::new(None) };
         }
-        let keep = || KEPT.with(|kept| *kept.borrow_mut() = Some(Connection::open_in_memory().unwrap()));
-        std::thread::spawn(keep).join().unwrap();
+        in_threads(1, || OWN.with(|own| *own.borrow_mut() = Some(Connection::open_in_memory().unwrap())));
     }),
     ("UTF-16, large values, expanded SQL", |_| {
         let conn = OpenOptions::new().pragma("encoding", "UTF-16").open_in_memory().unwrap();
@@ -268,14 +267,16 @@ fn the_controls(dir: &Path) {
     // A helper thread that nobody stops.
     let (stop, stopped) = std::sync::mpsc::channel::<()>();
     let mut helper = None;
-    let (before, after) = left_by(|| helper = Some(std::thread::spawn(move || stopped.recv())))
-        .expect("a thread that goes on is seen");
+    let (before, after) =
+        left_by(|| helper = Some(std::thread::spawn(move || stopped.recv()))).expect("a thread that goes on is seen");
     assert_eq!(after.threads, before.threads + 1);
     drop(stop);
     let _ = helper.unwrap().join();
 
-    // A whole connection, forgotten.
-    let (before, after) = left_by(|| std::mem::forget(Connection::open_in_memory().unwrap()))
-        .expect("a forgotten connection is seen");
+    // A whole connection, kept by somebody.
+    let mut kept = None;
+    let (before, after) =
+        left_by(|| kept = Some(Connection::open_in_memory().unwrap())).expect("a connection that is kept is seen");
     assert_eq!(after.handles.connections, before.handles.connections + 1);
+    drop(kept);
 }

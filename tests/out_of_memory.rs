@@ -261,7 +261,10 @@ fn the_trap_of_a_failed_conversion() {
         assert!(ffi::sqlite3_value_text(value).is_null());
     }
     let stranger = other.query_one::<i64>(());
-    assert!(stranger.is_err() || conn.prepare("SELECT 9").is_err(), "the mark fails a call that has nothing to do with it");
+    assert!(
+        stranger.is_err() || conn.prepare("SELECT 9").is_err(),
+        "the mark fails a call that has nothing to do with it"
+    );
     // SAFETY: made above.
     unsafe { ffi::sqlite3_finalize(raw) };
 }

@@ -97,12 +97,11 @@ impl Compiler {
     fn find() -> Option<Self> {
         let executable = env::current_exe().unwrap();
         let deps = executable.parent().unwrap();
-        let rustflags: Vec<OsString> = env::vars()
-            .filter(|(name, _)| name.ends_with("RUSTFLAGS"))
-            .flat_map(|(_, flags)| flags.split([' ', '\u{1f}']).map(OsString::from).collect::<Vec<_>>())
-            .filter(|flag| !flag.is_empty())
+        let rustflags: Vec<OsString> = env::vars_os()
+            .filter(|(name, _)| name.to_string_lossy().ends_with("RUSTFLAGS"))
+            .flat_map(|(_, flags)| split_flags(&flags.to_string_lossy()))
             .collect();
-        let mut why = format!("there is no libfinalite in {}", deps.display());
+        let mut why = format!("libraries tried, in {}:\n", deps.display());
         // A build with `--target` lies in `target/<triple>/<profile>/deps`.
         let triple = deps.ancestors().nth(2).and_then(Path::file_name).unwrap_or_default();
         let cross = [vec!["--target".into(), triple.into()], rustflags.clone()].concat();
@@ -111,13 +110,13 @@ impl Compiler {
                 let compiler = Self::new(deps, &library, &arguments);
                 match compiler.compile("probe", "fn main() { drop(finalite::Connection::open_in_memory()); }") {
                     Ok(()) => return Some(compiler),
-                    Err(refusals) => why = rendered(&refusals),
+                    Err(refusals) => why += &format!("{}: {}", library.display(), rendered(&refusals)),
                 }
             }
         }
         let is_sanitized = rustflags.iter().any(|flag| flag.to_string_lossy().contains("sanitizer"));
-        assert!(is_sanitized, "rustc cannot use the library that cargo built: {why}");
-        eprintln!("skipped: rustc cannot load a library that is built with a sanitizer: {why}");
+        assert!(is_sanitized, "rustc cannot use what cargo built; {why}");
+        eprintln!("skipped: rustc cannot load a library that is built with a sanitizer; {why}");
         None
     }
 
@@ -191,6 +190,11 @@ fn libraries(deps: &Path) -> Vec<PathBuf> {
         .collect();
     libraries.sort_by(|a, b| b.cmp(a));
     libraries.into_iter().map(|(_, path)| path).collect()
+}
+
+/// Flags as cargo takes them from the environment: between blanks, or between unit separators in its encoded form.
+fn split_flags(flags: &str) -> Vec<OsString> {
+    flags.split([' ', '\u{1f}']).filter(|flag| !flag.is_empty()).map(OsString::from).collect()
 }
 
 fn concat(key: &str, path: &Path) -> OsString {

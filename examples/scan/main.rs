@@ -80,13 +80,16 @@ fn arguments(given: impl Iterator<Item = OsString>) -> Outcome<Arguments> {
             Some("--help" | "-h") => arguments.help = true,
             Some("--rows") => rows = Some(given.next().ok_or("--rows needs a number")?),
             Some("--") => words.extend(given.by_ref()),
-            Some(option) if option.starts_with('-') => return Err(format!("unknown option {option}, see --help").into()),
+            Some(option) if option.starts_with('-') => {
+                return Err(format!("unknown option {option}, see --help").into());
+            }
             _ => words.push(word),
         }
     }
     if let Some(number) = rows {
         let number = number.to_string_lossy();
-        arguments.rows = number.parse().map_err(|_| format!("--rows needs a number up to {}, not {number}", u32::MAX))?;
+        arguments.rows =
+            number.parse().map_err(|_| format!("--rows needs a number up to {}, not {number}", u32::MAX))?;
         if !words.is_empty() {
             return Err("--rows is for the sample, and a DATABASE is given".into());
         }
@@ -95,6 +98,8 @@ fn arguments(given: impl Iterator<Item = OsString>) -> Outcome<Arguments> {
     arguments.database = words.next().map(PathBuf::from);
     arguments.sql = words.next().map(|sql| sql.into_string().map_err(|_| "the SQL is not UTF-8")).transpose()?;
     match words.next() {
+        // To SQLite an empty path is a new temporary database.
+        _ if arguments.database.as_deref() == Some(Path::new("")) => Err("the path of the database is empty".into()),
         Some(word) => Err(format!("too many arguments, from {} on, see --help", word.display()).into()),
         None => Ok(arguments),
     }
@@ -160,18 +165,21 @@ fn scan(database: PathBuf, sql: Option<String>) -> Outcome<Scan> {
 /// If there is no log to read, nobody is writing and the file is all there is: then it is opened as immutable.
 fn open(path: &Path) -> Outcome<Connection> {
     let options = OpenOptions::new().read_only(true);
+    // Opening alone reads nothing.
     let read_something = |conn: Connection| conn.pragma::<i64>("schema_version").map(|_| conn);
-    let error = match options.open(path).and_then(read_something) {
-        Ok(conn) => return Ok(conn),
-        Err(error) => error,
-    };
-    let mut log = path.as_os_str().to_owned();
-    log.push("-wal");
-    if error.code() == Some(ResultCode::CANTOPEN) && path.is_file() && !Path::new(&log).exists() {
-        let immutable = options.uri(true).open(immutable_uri(path)?).and_then(read_something);
-        return immutable.map_err(|_| error.into());
-    }
-    Err(error.into())
+    let opened = options.open(path).and_then(read_something).or_else(|error| {
+        let mut log = path.as_os_str().to_owned();
+        log.push("-wal");
+        let may_be_about_wal = matches!(error.code(), Some(ResultCode::CANTOPEN | ResultCode::READONLY));
+        match immutable_uri(path) {
+            Ok(uri) if may_be_about_wal && path.is_file() && !Path::new(&log).exists() => {
+                options.uri(true).open(uri).and_then(read_something).map_err(|_| error)
+            }
+            _ => Err(error),
+        }
+    });
+    // The kind alone: which statement it was that read first is nobody's concern.
+    opened.map_err(|error| format!("cannot read {}: {}", path.display(), error.kind()).into())
 }
 
 /// C: [URI filenames](https://sqlite.org/uri.html)
@@ -226,6 +234,6 @@ fn print(output: &str) -> Outcome<()> {
     match stdout.write_all(output.as_bytes()).and_then(|()| stdout.flush()) {
         // `scan | head -1` has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        result => Ok(result?),
+        result => result.map_err(|error| format!("cannot write the result: {error}").into()),
     }
 }

@@ -94,17 +94,20 @@ fn json_handles(counts: &HandleCounts) -> String {
 /// For people.
 pub fn text(scan: &Scan) -> String {
     let mut out = String::new();
-    let size = scan.bytes.map_or_else(String::new, |bytes| format!(" ({:.1} MB)", bytes as f64 / 1e6));
     let speed = match (scan.ns_per_row(), scan.cells_per_second()) {
-        (Some(ns_per_row), Some(cells)) => format!(": {ns_per_row:.0} ns per row, {} cells per second", rough(cells)),
-        _ => String::new(),
+        (Some(ns_per_row), Some(cells)) => format!("{ns_per_row:.0} ns per row, {} cells per second", rough(cells)),
+        _ => "no rows, no speed".to_owned(),
     };
     for (name, value) in [
-        ("database", format!("{}{size}", scan.database.display())),
-        ("sql", scan.sql.clone()),
+        (
+            "database",
+            format!("{}{}", escaped(&scan.database.to_string_lossy()), scan.bytes.map_or_else(String::new, size)),
+        ),
+        ("sql", escaped(&scan.sql)),
         ("rows", grouped(scan.rows)),
         ("columns", scan.columns.len().to_string()),
-        ("time", format!("{:.3} s{speed}, every value read and summarized", scan.elapsed.as_secs_f64())),
+        ("time", format!("{:.1?} to read and summarize every value", scan.elapsed)),
+        ("speed", speed),
     ] {
         let _ = writeln!(out, "{name:10}{value}");
     }
@@ -113,8 +116,7 @@ pub fn text(scan: &Scan) -> String {
     columns.extend(scan.columns.iter().map(|column| {
         let counts = [column.integers, column.reals, column.texts, column.blobs, column.nulls];
         let [integers, reals, texts, blobs, nulls] = counts.map(grouped);
-        let extremes = [column.min(), column.max()].map(|value| value.map_or_else(String::new, short));
-        let [min, max] = extremes;
+        let [min, max] = [column.min(), column.max()].map(|value| value.map_or_else(String::new, short));
         [escaped(&column.name), integers, reals, texts, blobs, nulls, min, max]
     }));
     out.push('\n');
@@ -140,9 +142,11 @@ fn table<const N: usize>(out: &mut String, lines: &[[String; N]], numbers: std::
             .iter()
             .zip(widths)
             .enumerate()
-            .map(|(column, (cell, width))| {
-                if numbers.contains(&column) { format!("{cell:>width$}") } else { format!("{cell:width$}") }
-            })
+            .map(
+                |(column, (cell, width))| {
+                    if numbers.contains(&column) { format!("{cell:>width$}") } else { format!("{cell:width$}") }
+                },
+            )
             .collect();
         out.push_str(cells.join("  ").trim_end());
         out.push('\n');
@@ -183,6 +187,13 @@ fn hex(bytes: &[u8]) -> String {
 /// As SQLite writes it.
 fn infinite(value: f64) -> &'static str {
     if value > 0.0 { "Inf" } else { "-Inf" }
+}
+
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..1_000_000 => format!(", {} kB", bytes.div_ceil(1000)),
+        _ => format!(", {:.1} MB", bytes as f64 / 1e6),
+    }
 }
 
 /// With a comma before every three digits.

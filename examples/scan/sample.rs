@@ -68,7 +68,7 @@ impl Random {
     }
 
     fn fill_text(&mut self, text: &mut String, chars: usize) {
-        const ALPHABET: &[u8; 64] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 -";
+        const ALPHABET: &[u8; 64] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
         text.clear();
         while text.len() < chars {
             let mut bits = self.next();

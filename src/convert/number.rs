@@ -159,6 +159,3 @@ fn exact_f32(value: f64) -> Option<f32> {
     };
     Some(f32::from_bits(sign | magnitude))
 }
-
-#[cfg(test)]
-mod tests;

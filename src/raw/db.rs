@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::interrupt::Interrupter;
+use super::stmt::StmtCore;
 use super::{Fault, FaultKind, Kind, Parked, counts, ffi, fork, library, text};
 
 /// An open connection. The first thing that owns the handle, and the only one that closes it.
@@ -68,7 +69,7 @@ impl Entered<'_> {
 pub(crate) struct Forgotten {
     pub(crate) kind: Kind,
     pub(crate) site: &'static Location<'static>,
-    pub(crate) sql: Option<Box<str>>,
+    pub(crate) sql: Box<str>,
 }
 
 /// What closing found and how it ended.
@@ -137,7 +138,7 @@ impl Db {
         library::check()?;
         fork::watch();
         let db = Self::own(handle, site).ok_or_else(|| Fault::new(FaultKind::Misuse("the handle is NULL")))?;
-        // SAFETY: the handle is open (caller).
+        // SAFETY: the handle is open (caller) and ours alone from here on.
         unsafe { ffi::sqlite3_extended_result_codes(db.ptr.as_ptr(), 1) };
         Ok(db)
     }
@@ -265,18 +266,18 @@ impl Db {
         // Some calls return a code without storing it (SQLITE_MISUSE, SQLITE_RANGE): the message would be another's.
         let stored = last == code || last & 0xff == code;
         let message = if stored {
-            // SAFETY: as above.
+            // SAFETY: the connection is open; the text is copied before any other call on it.
             let message = unsafe { ffi::sqlite3_errmsg(db) };
             // SAFETY: NUL-terminated, and valid until the next call on this connection; copied at once.
             unsafe { text::copy(message) }
         } else {
             None
         };
-        // SAFETY: as above.
+        // SAFETY: the connection is open; c3ref/errcode.html: -1 where there is no offset.
         let offset = if stored { unsafe { ffi::sqlite3_error_offset(db) } } else { -1 };
         let errno = match code & 0xff {
             ffi::SQLITE_CANTOPEN | ffi::SQLITE_IOERR => {
-                // SAFETY: as above; c3ref/system_errno.html.
+                // SAFETY: the connection is open; c3ref/system_errno.html: reads a number kept in it.
                 Some(unsafe { ffi::sqlite3_system_errno(db) }).filter(|&errno| errno != 0)
             }
             _ => None,
@@ -289,8 +290,13 @@ impl Db {
         })
     }
 
-    pub(super) fn adopt(&self, child: Child) -> u32 {
-        self.children.borrow_mut().insert(child)
+    /// The slot that `adopt` will use.
+    pub(super) fn next_slot(&self) -> u32 {
+        self.children.borrow().next()
+    }
+
+    pub(super) fn adopt(&self, child: NonNull<StmtCore>) {
+        self.children.borrow_mut().insert(child);
     }
 
     pub(super) fn disown(&self, slot: u32) {
@@ -347,28 +353,10 @@ impl Db {
     }
 
     fn finalize_children(&mut self) -> Vec<Forgotten> {
-        self.children
-            .get_mut()
-            .drain()
-            .map(|child| {
-                let statement = child.statement.as_ptr();
-                // SAFETY: the statement is in our list, so it is not finalized.
-                let sql = unsafe { ffi::sqlite3_sql(statement) };
-                // SAFETY: NULL or NUL-terminated, and valid until the statement is finalized; copied at once.
-                let sql = unsafe { text::copy(sql) };
-                // What was bound without a copy may be gone: SQLite must not look at it again, and finalizing shows
-                // it to a profile trace. So the bindings go first.
-                // SAFETY: as above.
-                unsafe { ffi::sqlite3_clear_bindings(statement) };
-                // The result is the last step's error, not a reason to stop.
-                // SAFETY: as above; it left the list with `drain`, so this is the only finalize. Its owner was
-                // forgotten and can do nothing: it borrows `self`, which is borrowed mutably here.
-                unsafe { ffi::sqlite3_finalize(statement) };
-                counts::closed(child.kind);
-                counts::forgotten(child.kind);
-                Forgotten { kind: child.kind, site: child.site, sql }
-            })
-            .collect()
+        let children = self.children.get_mut().drain();
+        // SAFETY: each was in the list until now. Its owner borrows `self`, which is borrowed mutably here: so nothing
+        // that could use it is alive.
+        children.map(|child| unsafe { StmtCore::finalize_forgotten(child) }).collect()
     }
 }
 
@@ -379,14 +367,7 @@ impl Drop for Db {
     }
 }
 
-/// A prepared statement in its connection's list.
-pub(super) struct Child {
-    pub(super) statement: NonNull<ffi::sqlite3_stmt>,
-    pub(super) kind: Kind,
-    pub(super) site: &'static Location<'static>,
-}
-
-/// A slab: a child knows its slot, so coming and going cost no search.
+/// The statements made from a connection. A slab: a statement knows its slot, so coming and going cost no search.
 #[derive(Default)]
 struct Children {
     slots: Vec<Slot>,
@@ -395,22 +376,24 @@ struct Children {
 
 enum Slot {
     Vacant { next: Option<u32> },
-    Taken(Child),
+    Taken(NonNull<StmtCore>),
 }
 
 impl Children {
-    fn insert(&mut self, child: Child) -> u32 {
-        if let Some(slot) = self.vacant
-            && let Some(place) = self.slots.get_mut(slot as usize)
-        {
-            if let Slot::Vacant { next } = *place {
-                self.vacant = next;
+    fn next(&self) -> u32 {
+        self.vacant
+            .unwrap_or_else(|| u32::try_from(self.slots.len()).expect("memory ends before 2^32 statements are alive"))
+    }
+
+    fn insert(&mut self, child: NonNull<StmtCore>) {
+        match self.vacant.and_then(|slot| self.slots.get_mut(slot as usize)) {
+            Some(place) => {
+                if let Slot::Vacant { next } = std::mem::replace(place, Slot::Taken(child)) {
+                    self.vacant = next;
+                }
             }
-            *place = Slot::Taken(child);
-            return slot;
+            None => self.slots.push(Slot::Taken(child)),
         }
-        self.slots.push(Slot::Taken(child));
-        u32::try_from(self.slots.len() - 1).expect("SQLite's own limits end before 2^32 statements")
     }
 
     fn remove(&mut self, slot: u32) {
@@ -420,7 +403,7 @@ impl Children {
         }
     }
 
-    fn drain(&mut self) -> impl Iterator<Item = Child> {
+    fn drain(&mut self) -> impl Iterator<Item = NonNull<StmtCore>> + use<> {
         self.vacant = None;
         std::mem::take(&mut self.slots).into_iter().filter_map(|slot| match slot {
             Slot::Taken(child) => Some(child),

@@ -41,7 +41,7 @@ pub(crate) fn compile_options() -> impl Iterator<Item = &'static str> {
 pub(crate) fn code_message(code: c_int) -> &'static str {
     // SAFETY: c3ref/errcode.html: returns a static string for any argument; it "must not be freed".
     let text = unsafe { ffi::sqlite3_errstr(code) };
-    // SAFETY: a static string, see above.
+    // SAFETY: a static string, as the documentation cited above says.
     unsafe { constant(text) }
 }
 

@@ -11,21 +11,24 @@ use std::panic::Location;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::db::{Child, Db, Entered};
+use super::db::{Db, Entered, Forgotten};
 use super::text::{self, SqliteString};
 use super::value::{self, OutOfMemory, ValueRef};
 use super::{Fault, FaultKind, Kind, counts, ffi};
 
 /// A prepared statement. Drop finalizes it.
 pub(crate) struct Stmt<'db> {
-    core: ManuallyDrop<Box<StmtCore>>,
+    /// Made by `Db::prepare`, and in the connection's list. Freed by `release`, which ends `self`, or by `Db::close`,
+    /// when nothing that borrows the connection is left to look at it.
+    core: NonNull<StmtCore>,
     db: &'db Db,
 }
 
 /// A statement that is kept for later, without the borrow of its connection. It makes no call into SQLite; only
-/// [`Db::unpark`] makes it usable again, and dropping it leaves the statement to [`Db::close`].
+/// [`Db::unpark`] makes it usable again, and dropping it leaves the statement to [`Db::close`]. There is one for each
+/// statement that is parked, and unparking takes it.
 pub(crate) struct Parked {
-    core: Box<StmtCore>,
+    core: NonNull<StmtCore>,
     db: u64,
 }
 
@@ -33,11 +36,13 @@ pub(crate) struct Parked {
 // the ids), on whichever thread that is.
 unsafe impl Send for Parked {}
 
-/// What a statement is, on either side of a park. Boxed, so that handing it around moves one word.
-struct StmtCore {
+/// What a statement is, on either side of a park. The connection's list points to it, so that closing finds also what
+/// was forgotten, and frees it.
+pub(super) struct StmtCore {
     ptr: NonNull<ffi::sqlite3_stmt>,
     slot: u32,
     kind: Kind,
+    site: &'static Location<'static>,
     phase: Phase,
     /// What the parameters hold that a reset would leave there.
     bound: Bound,
@@ -167,14 +172,14 @@ impl Db {
         let Some(ptr) = NonNull::new(statement) else {
             return Ok((None, taken));
         };
-        let slot = self.adopt(Child { statement: ptr, kind, site });
         counts::opened(kind);
-        // SAFETY: the statement was just made.
+        // SAFETY: the statement was just made; reads a count kept in it.
         let parameter_count = unsafe { ffi::sqlite3_bind_parameter_count(ptr.as_ptr()) };
-        let core = StmtCore {
+        let core = NonNull::from(Box::leak(Box::new(StmtCore {
             ptr,
-            slot,
+            slot: self.next_slot(),
             kind,
+            site,
             phase: Phase::Idle,
             bound: Bound::Nothing,
             columns: 0,
@@ -185,8 +190,9 @@ impl Db {
             names: OnceCell::new(),
             reprepares: 0,
             handles: Handles::default(),
-        };
-        Ok((Some(Stmt { core: ManuallyDrop::new(Box::new(core)), db: self }), taken))
+        })));
+        self.adopt(core);
+        Ok((Some(Stmt { core, db: self }), taken))
     }
 
     /// Makes a parked statement usable again.
@@ -194,36 +200,52 @@ impl Db {
     /// # Panics
     ///
     /// If it was parked by another connection.
-    pub(crate) fn unpark(&self, parked: Parked) -> Stmt<'_> {
-        assert_eq!(parked.db, self.id(), "a statement goes back to the connection that prepared it");
-        Stmt { core: ManuallyDrop::new(parked.core), db: self }
+    pub(crate) fn unpark(&self, Parked { core, db }: Parked) -> Stmt<'_> {
+        assert_eq!(db, self.id(), "a statement goes back to the connection that prepared it");
+        Stmt { core, db: self }
     }
 }
 
 impl<'db> Stmt<'db> {
+    #[inline(always)]
+    fn core(&self) -> &StmtCore {
+        // SAFETY: the core is freed only by `release`, which ends `self`, and by `Db::close`, which needs the connection
+        // exclusively while `self` borrows it. Nothing else points to it but the list, which only close reads through.
+        unsafe { self.core.as_ref() }
+    }
+
+    #[inline(always)]
+    fn core_mut(&mut self) -> &mut StmtCore {
+        // SAFETY: as in `core`; a core has one `Stmt`, borrowed exclusively here.
+        unsafe { self.core.as_mut() }
+    }
+
     /// Remembers the SQL, as the caller wrote it.
     pub(crate) fn with_sql(mut self, sql: &str) -> Self {
-        self.core.sql = sql.into();
+        self.core_mut().sql = sql.into();
         self
     }
 
     pub(crate) fn sql(&self) -> &str {
-        &self.core.sql
+        &self.core().sql
     }
 
     pub(crate) fn parameter_count(&self) -> usize {
-        self.core.parameter_count()
+        self.core().parameter_count()
     }
 
     /// The names of the parameters, by index less one; `None` for those without.
     pub(crate) fn parameter_names(&self) -> &[Option<Box<str>>] {
-        self.core.parameter_names()
+        self.core().parameter_names()
     }
 
     /// Starts an execution: what a forgotten one left is cleared first.
+    #[inline]
     pub(crate) fn begin<'s, 'p>(&'s mut self) -> Result<Binding<'s, 'p>, Fault> {
-        self.core.repair(self.db)?;
-        Ok(Binding { core: &mut self.core, db: self.db, parameters: PhantomData })
+        let db = self.db;
+        let core = self.core_mut();
+        core.repair(db)?;
+        Ok(Binding { core, db, parameters: PhantomData })
     }
 
     /// An execution that owns its statement. What `bind` borrows must outlive the connection's borrow.
@@ -238,53 +260,55 @@ impl<'db> Stmt<'db> {
     }
 
     /// Gives up the borrow of the connection, and keeps the statement for later.
+    #[inline]
     pub(crate) fn park(mut self) -> Result<Parked, Fault> {
-        self.core.repair(self.db)?;
-        let db = self.db.id();
-        let mut this = ManuallyDrop::new(self);
-        // SAFETY: `this` is not dropped and not used again, so the core is taken once.
-        let core = unsafe { ManuallyDrop::take(&mut this.core) };
-        Ok(Parked { core, db })
+        let db = self.db;
+        self.core_mut().repair(db)?;
+        // The core lives on in the list: forgetting `self` keeps it from being released.
+        Ok(Parked { core: ManuallyDrop::new(self).core, db: db.id() })
     }
 
     /// Finalizes, and returns the result code that Drop ignores.
     pub(crate) fn finalize(mut self) -> Result<(), Fault> {
-        self.core.repair(self.db)?;
         let db = self.db;
-        let code = self.release();
-        let mut this = ManuallyDrop::new(self);
-        // SAFETY: `this` is not dropped and not used again, so the core is taken once.
-        let core = unsafe { ManuallyDrop::take(&mut this.core) };
-        if code == ffi::SQLITE_OK { Ok(()) } else { Err(core.fault(db, code)) }
+        self.core_mut().repair(db)?;
+        let sql = std::mem::take(&mut self.core_mut().sql);
+        match ManuallyDrop::new(self).release() {
+            ffi::SQLITE_OK => Ok(()),
+            code => Err(db.fault(code).in_sql(&sql)),
+        }
     }
 
-    /// Finalizes the handle, which is not used after: called by `finalize` and Drop, which end `self`.
+    /// Finalizes and frees: the end of `self`, for `finalize` and Drop.
     fn release(&mut self) -> c_int {
-        counts::closed(self.core.kind);
+        self.db.disown(self.core().slot);
+        // SAFETY: made by Box::leak in `Db::prepare`, and out of the list since the line above; the callers do not use
+        // `self` again, and no cursor or row is alive: they borrow `self`.
+        let core = unsafe { Box::from_raw(self.core.as_ptr()) };
+        counts::closed(core.kind);
         if self.db.is_inherited() {
             return ffi::SQLITE_OK;
         }
-        self.db.disown(self.core.slot);
-        // SAFETY: the statement is ours, and left the connection's list in the line above; no cursor or row is alive,
-        // they borrow `self`. c3ref/finalize.html: may be called at any point of its life.
-        unsafe { ffi::sqlite3_finalize(self.core.ptr.as_ptr()) }
+        // SAFETY: the statement is ours and finalized here alone, as the core goes with it. c3ref/finalize.html: may be
+        // called at any point of its life.
+        unsafe { ffi::sqlite3_finalize(core.ptr.as_ptr()) }
     }
 
     pub(crate) fn column_count(&self) -> usize {
         // SAFETY: the statement is alive; reads memory only.
-        let count = unsafe { ffi::sqlite3_column_count(self.core.ptr.as_ptr()) };
+        let count = unsafe { ffi::sqlite3_column_count(self.core().ptr.as_ptr()) };
         to_usize(count)
     }
 
     pub(crate) fn column_names(&self) -> Result<&[Box<str>], Fault> {
-        self.core.column_names()
+        self.core().column_names()
     }
 
     /// The type a column was declared with, where it is a table's column.
     pub(crate) fn column_declared_type(&self, column: usize) -> Option<Box<str>> {
         let index = self.column_index(column)?;
         // SAFETY: the statement is alive and the index in range (c3ref/column_decltype.html).
-        let text = unsafe { ffi::sqlite3_column_decltype(self.core.ptr.as_ptr(), index) };
+        let text = unsafe { ffi::sqlite3_column_decltype(self.core().ptr.as_ptr(), index) };
         // SAFETY: NULL or valid until the statement is finalized, prepared anew or asked again; copied at once.
         unsafe { text::copy(text) }
     }
@@ -293,18 +317,18 @@ impl<'db> Stmt<'db> {
     #[cfg(feature = "bundled")]
     pub(crate) fn column_origin(&self, column: usize) -> Option<(Box<str>, Box<str>, Box<str>)> {
         let index = self.column_index(column)?;
-        let statement = self.core.ptr.as_ptr();
+        let statement = self.core().ptr.as_ptr();
         // SAFETY: the statement is alive and the index in range (c3ref/column_database_name.html).
         let database = unsafe { ffi::sqlite3_column_database_name(statement, index) };
         // SAFETY: NULL or valid until the statement is finalized, prepared anew or asked again; copied at once.
         let database = unsafe { text::copy(database) }?;
-        // SAFETY: as for the database.
+        // SAFETY: the statement is alive and the index in range (c3ref/column_database_name.html).
         let table = unsafe { ffi::sqlite3_column_table_name(statement, index) };
-        // SAFETY: as for the database.
+        // SAFETY: NULL or valid until the next call on the statement; copied at once.
         let table = unsafe { text::copy(table) }?;
-        // SAFETY: as for the database.
+        // SAFETY: the statement is alive and the index in range (c3ref/column_database_name.html).
         let column = unsafe { ffi::sqlite3_column_origin_name(statement, index) };
-        // SAFETY: as for the database.
+        // SAFETY: NULL or valid until the next call on the statement; copied at once.
         let column = unsafe { text::copy(column) }?;
         Some((database, table, column))
     }
@@ -322,10 +346,10 @@ impl<'db> Stmt<'db> {
     /// A handle for the column of this name: this statement's number, and the handle's. `None` if there is none.
     pub(crate) fn column_handle(&mut self, name: &str) -> Result<Option<(u64, usize)>, Fault> {
         static NEXT_OWNER: AtomicU64 = AtomicU64::new(1);
-        let Some(index) = find(self.core.column_names()?, name) else {
+        let Some(index) = find(self.core().column_names()?, name) else {
             return Ok(None);
         };
-        let handles = &mut self.core.handles;
+        let handles = &mut self.core_mut().handles;
         if handles.owner == 0 {
             handles.owner = NEXT_OWNER.fetch_add(1, Ordering::Relaxed);
         }
@@ -339,46 +363,65 @@ impl<'db> Stmt<'db> {
 
     pub(crate) fn is_readonly(&self) -> bool {
         // SAFETY: the statement is alive; reads memory only (c3ref/stmt_readonly.html).
-        unsafe { ffi::sqlite3_stmt_readonly(self.core.ptr.as_ptr()) != 0 }
+        unsafe { ffi::sqlite3_stmt_readonly(self.core().ptr.as_ptr()) != 0 }
     }
 
     /// 0 for a statement, 1 for EXPLAIN, 2 for EXPLAIN QUERY PLAN.
     pub(crate) fn explain_mode(&self) -> i32 {
         // SAFETY: the statement is alive; reads memory only (c3ref/stmt_isexplain.html).
-        unsafe { ffi::sqlite3_stmt_isexplain(self.core.ptr.as_ptr()) }
+        unsafe { ffi::sqlite3_stmt_isexplain(self.core().ptr.as_ptr()) }
     }
 
     pub(crate) fn counters(&self) -> Counters {
         Counters {
-            fullscan_steps: self.core.status(ffi::SQLITE_STMTSTATUS_FULLSCAN_STEP),
-            sorts: self.core.status(ffi::SQLITE_STMTSTATUS_SORT),
-            autoindexes: self.core.status(ffi::SQLITE_STMTSTATUS_AUTOINDEX),
-            vm_steps: self.core.status(ffi::SQLITE_STMTSTATUS_VM_STEP),
-            reprepares: self.core.status(ffi::SQLITE_STMTSTATUS_REPREPARE),
-            runs: self.core.status(ffi::SQLITE_STMTSTATUS_RUN),
-            filter_hits: self.core.status(ffi::SQLITE_STMTSTATUS_FILTER_HIT),
-            filter_misses: self.core.status(ffi::SQLITE_STMTSTATUS_FILTER_MISS),
+            fullscan_steps: self.core().status(ffi::SQLITE_STMTSTATUS_FULLSCAN_STEP),
+            sorts: self.core().status(ffi::SQLITE_STMTSTATUS_SORT),
+            autoindexes: self.core().status(ffi::SQLITE_STMTSTATUS_AUTOINDEX),
+            vm_steps: self.core().status(ffi::SQLITE_STMTSTATUS_VM_STEP),
+            reprepares: self.core().status(ffi::SQLITE_STMTSTATUS_REPREPARE),
+            runs: self.core().status(ffi::SQLITE_STMTSTATUS_RUN),
+            filter_hits: self.core().status(ffi::SQLITE_STMTSTATUS_FILTER_HIT),
+            filter_misses: self.core().status(ffi::SQLITE_STMTSTATUS_FILTER_MISS),
             memory_bytes: self.memory_bytes(),
         }
     }
 
     /// Bytes of memory the statement holds.
     pub(crate) fn memory_bytes(&self) -> i32 {
-        self.core.status(ffi::SQLITE_STMTSTATUS_MEMUSED)
+        self.core().status(ffi::SQLITE_STMTSTATUS_MEMUSED)
     }
 }
 
 impl Drop for Stmt<'_> {
     fn drop(&mut self) {
+        let db = self.db;
         // An error here is the forgotten execution's, which nobody waits for; the repair is complete all the same.
-        let _ = self.core.repair(self.db);
+        let _ = self.core_mut().repair(db);
         self.release();
-        // SAFETY: Drop runs once and nothing uses `self` after it.
-        unsafe { ManuallyDrop::drop(&mut self.core) };
     }
 }
 
 impl StmtCore {
+    /// Finalizes and frees a statement whose owner was forgotten.
+    ///
+    /// # Safety
+    ///
+    /// `core` is from a connection's list, and out of it; nothing that borrows the connection is alive.
+    pub(super) unsafe fn finalize_forgotten(core: NonNull<Self>) -> Forgotten {
+        // SAFETY: made by Box::leak in `Db::prepare`, and not freed: it was in the list.
+        let core = unsafe { Box::from_raw(core.as_ptr()) };
+        // What was bound without a copy may be gone: SQLite must not look at it again, and finalizing shows it to a
+        // profile trace. So the bindings go first.
+        // SAFETY: the statement is not finalized, as its core was in the list.
+        unsafe { ffi::sqlite3_clear_bindings(core.ptr.as_ptr()) };
+        // The result is the last step's error, not a reason to stop.
+        // SAFETY: as above, and this is the only finalize.
+        unsafe { ffi::sqlite3_finalize(core.ptr.as_ptr()) };
+        counts::closed(core.kind);
+        counts::forgotten(core.kind);
+        Forgotten { kind: core.kind, site: core.site, sql: core.sql }
+    }
+
     /// The statement's pointer, for a call that may reach the database.
     #[inline(always)]
     fn handle(&self, _entered: &Entered<'_>) -> *mut ffi::sqlite3_stmt {
@@ -614,11 +657,11 @@ impl<'s, 'p> Binding<'s, 'p> {
                 unsafe { ffi::sqlite3_bind_null(statement, index) }
             }
             RawParam::Integer(value) => {
-                // SAFETY: as above.
+                // SAFETY: the statement is alive and not running, as for NULL.
                 unsafe { ffi::sqlite3_bind_int64(statement, index, value) }
             }
             RawParam::Real(value) => {
-                // SAFETY: as above.
+                // SAFETY: the statement is alive and not running, as for NULL.
                 unsafe { ffi::sqlite3_bind_double(statement, index, value) }
             }
             RawParam::ZeroBlob(bytes) => {
@@ -751,13 +794,14 @@ impl Drop for Cursor<'_> {
 impl OwnedCursor<'_> {
     #[inline]
     pub(crate) fn step(&mut self) -> Result<Option<Row<'_>>, Fault> {
-        let Stmt { core, db } = &mut self.0;
+        let db = self.0.db;
+        let core = self.0.core_mut();
         Ok(if core.step(db)? { Some(Row(core)) } else { None })
     }
 
     pub(crate) fn finish(&mut self) -> Result<(), Fault> {
-        let Stmt { core, db } = &mut self.0;
-        core.finish(db)
+        let db = self.0.db;
+        self.0.core_mut().finish(db)
     }
 
     pub(crate) fn statement(&self) -> &Stmt<'_> {
@@ -768,7 +812,7 @@ impl OwnedCursor<'_> {
 impl Drop for OwnedCursor<'_> {
     fn drop(&mut self) {
         if let Err(fault) = self.finish() {
-            log_reset(fault, &self.0.core.sql);
+            log_reset(fault, self.0.sql());
         }
     }
 }

@@ -14,7 +14,7 @@ fn open() -> Connection {
 
 mod reading {
     use std::borrow::Cow;
-    use std::error::Error as _;
+    use std::error::Error;
     use std::fmt::Debug;
     use std::rc::Rc;
     use std::str::Utf8Error;
@@ -242,7 +242,7 @@ mod reading {
         assert_eq!(error.to_string(), format!("column 1 (cell), {class}: {reason}, in: {SQL}"), "{stored}");
         assert_eq!(error.sql(), Some(SQL));
         assert_eq!((error.code(), error.location()), (None, None), "SQLite did nothing wrong");
-        let source = error.source().map(|source| source.is::<Utf8Error>());
+        let source = error.source().map(<dyn Error>::is::<Utf8Error>);
         assert_eq!(source, matches!(refusal, NotUtf8).then_some(true), "{stored}");
         // The text is compared above, word for word; what `Debug` says more must not be the value either.
         let debug = format!("{error:?}");
@@ -595,8 +595,8 @@ mod binding {
         }
     }
 
-    fn reads_as<'row, T: FromColumn<'row> + PartialEq + Debug>(row: Row<'row>, value: T) {
-        assert_eq!(row.get::<T>(0).unwrap(), value);
+    fn reads_as<'row, T: FromColumn<'row> + PartialEq + Debug>(row: Row<'row>, value: &T) {
+        assert_eq!(row.get::<T>(0).unwrap(), *value);
     }
 
     fn integers<T: Copy + Display, const N: usize>(values: [T; N]) -> Vec<(T, Bound)> {
@@ -720,7 +720,7 @@ mod binding {
                 for (value, expected) in samples() {
                     if !matches!(expected, Refused(_)) {
                         let mut rows = statement.query((value.clone(),)).unwrap();
-                        reads_as(rows.next().unwrap().unwrap(), value);
+                        reads_as(rows.next().unwrap().unwrap(), &value);
                     }
                 }
             }
@@ -801,7 +801,8 @@ mod binding {
     #[test]
     fn an_empty_array_is_a_blob() {
         check([0_u8; 0], &Blob(vec![]));
-        check(&[0_u8; 0], &Blob(vec![]));
+        let reference: &[u8; 0] = &[];
+        check(reference, &Blob(vec![]));
     }
 
     /// A parameter without a name is told by its index, and so is one that was bound by name.
@@ -903,7 +904,8 @@ mod binding {
         }
         check! { Vec<u8> Box<[u8]> Rc<[u8]> Arc<[u8]> Cow<'_, [u8]> }
         let bytes = *b"bytes";
-        assert_eq!(address_in_sqlite(&bytes), bytes.as_ptr().addr());
+        let reference: &[u8; 5] = &bytes;
+        assert_eq!(address_in_sqlite(reference), bytes.as_ptr().addr());
         assert_eq!(address_in_sqlite(&bytes[..]), bytes.as_ptr().addr());
         assert_eq!(address_in_sqlite(Cow::Borrowed(&bytes[..])), bytes.as_ptr().addr());
         assert_eq!(address_in_sqlite(ValueRef::Blob(&bytes)), bytes.as_ptr().addr());

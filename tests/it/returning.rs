@@ -31,7 +31,10 @@ fn every_call(conn: &Connection) -> Vec<(&'static str, Result<i64, Error>)> {
         ("query_all", conn.query_all::<i64>(INSERT, ()).map(|all| all[0])),
         ("execute", conn.execute(INSERT, ()).map(|_| 1)),
         ("statement", conn.prepare(INSERT).unwrap().query_one(())),
-        ("query_as", conn.prepare(INSERT).unwrap().query_as(()).unwrap().collect::<Result<Vec<i64>, _>>().map(|all| all[0])),
+        (
+            "query_as",
+            conn.prepare(INSERT).unwrap().query_as(()).unwrap().collect::<Result<Vec<i64>, _>>().map(|all| all[0]),
+        ),
         ("rows", {
             let mut statement = conn.prepare(INSERT).unwrap();
             let mut rows = statement.query(()).unwrap();

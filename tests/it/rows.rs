@@ -12,13 +12,7 @@ fn cells_are_borrowed_from_the_row() {
     let values: Vec<_> = (0..5).map(|column| row.value(column).unwrap()).collect();
     assert_eq!(
         values,
-        [
-            ValueRef::Integer(1),
-            ValueRef::Real(2.5),
-            ValueRef::Text(b"text"),
-            ValueRef::Blob(&[0, 255]),
-            ValueRef::Null
-        ]
+        [ValueRef::Integer(1), ValueRef::Real(2.5), ValueRef::Text(b"text"), ValueRef::Blob(&[0, 255]), ValueRef::Null]
     );
     // Both stay while the row does.
     let (text, blob): (&str, &[u8]) = (row.get(2).unwrap(), row.get(3).unwrap());

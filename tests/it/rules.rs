@@ -54,7 +54,12 @@ fn rule_1_a_value_that_is_made_while_binding_is_copied() {
 fn rule_2_bindings_of_forgotten_rows_are_never_looked_at_again() {
     let conn = Connection::open_in_memory().unwrap();
     // A profile trace expands the SQL, and so reads the bindings, when a statement is reset or finalized.
-    extern "C" fn expand(_: u32, _: *mut std::ffi::c_void, statement: *mut std::ffi::c_void, _: *mut std::ffi::c_void) -> i32 {
+    extern "C" fn expand(
+        _: u32,
+        _: *mut std::ffi::c_void,
+        statement: *mut std::ffi::c_void,
+        _: *mut std::ffi::c_void,
+    ) -> i32 {
         // SAFETY: SQLite passes the statement that is running; the text is given back.
         unsafe {
             let sql = finalite::ffi::sqlite3_expanded_sql(statement.cast());

@@ -33,8 +33,10 @@ fn execute_does_not_mind_rows() {
 #[test]
 fn execute_leaves_triggers_out_of_the_count() {
     let conn = numbers();
-    conn.execute_batch("CREATE TABLE log(a); CREATE TRIGGER tr AFTER DELETE ON t BEGIN INSERT INTO log VALUES (old.a); END")
-        .unwrap();
+    conn.execute_batch(
+        "CREATE TABLE log(a); CREATE TRIGGER tr AFTER DELETE ON t BEGIN INSERT INTO log VALUES (old.a); END",
+    )
+    .unwrap();
     assert_eq!(conn.execute("DELETE FROM t WHERE a < 3", ()).unwrap(), 2);
 }
 

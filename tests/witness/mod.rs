@@ -43,6 +43,19 @@ fn descriptors() -> Vec<String> {
     files
 }
 
+/// Runs this in threads of its own, and returns when the kernel has taken them off its list: a joined thread is still on
+/// it for a moment.
+pub fn in_threads(count: usize, work: impl Fn() + Send + Copy + 'static) {
+    let before = entries("/proc/self/task");
+    let threads: Vec<_> = (0..count).map(|_| std::thread::spawn(work)).collect();
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    while entries("/proc/self/task") > before {
+        std::thread::yield_now();
+    }
+}
+
 fn entries(directory: &str) -> usize {
     std::fs::read_dir(directory).map_or(0, Iterator::count)
 }

@@ -38,7 +38,8 @@ struct Mistake {
     /// finalite's call, as it is compiled.
     code: &'static str,
     ours: fn(&Connection, &Path) -> finalite::Result<()>,
-    theirs: fn(&rusqlite::Connection, &Path) -> rusqlite::Result<()>,
+    /// `None` where the compiler refuses it.
+    theirs: Option<fn(&rusqlite::Connection, &Path) -> rusqlite::Result<()>>,
     /// What the two lines do not tell.
     note: &'static str,
 }
@@ -55,20 +56,18 @@ struct Given {
     to_files: Option<fn(&Path)>,
 }
 
-/// `dir` is the directory in which `app.db` is, the database that `conn` has open.
+/// finalite's call, then rusqlite's, for the same mistake. `dir` is the directory in which `app.db` is, the database
+/// that `conn` has open.
 macro_rules! mistake {
-    ($title:literal, $given:expr, |$conn:pat_param, $dir:pat_param| $ours:expr, |$theirs:pat_param, $at:pat_param| $call:expr) => {
+    ($title:literal, |$conn:pat_param, $dir:pat_param| $ours:expr, |$their:pat_param, $at:pat_param| $theirs:expr) => {
         Mistake {
             title: $title,
-            given: $given,
+            given: Given::default(),
             code: stringify!($ours),
             ours: |$conn, $dir| done($ours),
-            theirs: |$theirs, $at| done($call),
+            theirs: Some(|$their, $at| done($theirs)),
             note: "",
         }
-    };
-    ($title:literal, |$conn:pat_param, $dir:pat_param| $ours:expr, |$theirs:pat_param, $at:pat_param| $call:expr) => {
-        mistake!($title, Given::default(), |$conn, $dir| $ours, |$theirs, $at| $call)
     };
 }
 
@@ -77,6 +76,10 @@ fn done<T, E>(result: Result<T, E>) -> Result<(), E> {
 }
 
 impl Mistake {
+    fn given(self, given: Given) -> Self {
+        Self { given, ..self }
+    }
+
     fn note(self, note: &'static str) -> Self {
         Self { note, ..self }
     }
@@ -99,7 +102,7 @@ fn conversions() -> Vec<Mistake> {
             |conn, _| conn.query_one::<u16>("SELECT total FROM orders WHERE id = 1", ()),
             |conn, _| conn.query_one("SELECT total FROM orders WHERE id = 1", [], |row| row.get::<_, u16>(0))
         )
-        .note("rusqlite shows the stored value; finalite never does, as messages end up in logs."),
+        .note("finalite shows no stored value, as messages end up in logs."),
         mistake!(
             "Text that is not UTF-8",
             |conn, _| conn.query_one::<String>("SELECT CAST(x'41ff' AS TEXT) AS label", ()),
@@ -166,17 +169,25 @@ fn parameters() -> Vec<Mistake> {
             )
         )
         .note("Without an error, NULL is stored."),
-        mistake!(
-            "Unsigned integer beyond 64 bits with sign",
-            |conn, _| conn
-                .execute("INSERT INTO orders(user, total) VALUES (1, :total)", named_params! { ":total": u64::MAX }),
-            |_, _| {
-                assert!(!Bindable::<u64>::yes() && Bindable::<u32>::yes(), "`u64` binds now: make the mistake here");
-                Ok::<(), rusqlite::Error>(())
-            }
-        )
-        .note("rusqlite refuses to compile it: `u64` is a parameter with its feature `fallible_uint` only."),
+        Mistake {
+            theirs: if Bindable::<u64>::yes() { panic!("rusqlite binds `u64` now") } else { None },
+            ..mistake!(
+                "Unsigned integer beyond 64 bits with sign",
+                |conn, _| conn.execute(
+                    "INSERT INTO orders(user, total) VALUES (1, :total)",
+                    named_params! { ":total": u64::MAX }
+                ),
+                |_, _| Ok::<(), rusqlite::Error>(())
+            )
+        }
+        .note("To rusqlite, `u64` is a parameter with its feature `fallible_uint` only."),
     ]
+}
+
+#[test]
+fn a_type_that_binds_is_told_from_one_that_does_not() {
+    struct Foreign;
+    assert!(Bindable::<u32>::yes() && !Bindable::<Foreign>::yes());
 }
 
 /// Whether rusqlite takes a type as a parameter: the inherent function wins over the trait's where it exists.
@@ -210,12 +221,13 @@ fn sql() -> Vec<Mistake> {
             |_, dir| OpenOptions::recommended()
                 .open(dir.join("app.db"))
                 .and_then(|conn| conn.query_all::<i64>("SELECT id FROM users WHERE \"nmae\" = 'Ada'", ())),
-            |conn, _| conn.prepare("SELECT id FROM users WHERE \"nmae\" = 'Ada'")
+            |conn, _| conn
+                .set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_DQS_DML, false)
+                .and_then(|_| conn.prepare("SELECT id FROM users WHERE \"nmae\" = 'Ada'").map(drop))
         )
         .note(
-            "SQLite takes the name for a string. Both drivers can switch that off: `OpenOptions::recommended()` does, \
-             `Connection::open` does not; in rusqlite it is \
-             `set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_DQS_DML, false)`.",
+            "SQLite takes the name for a string, without an error, until that is switched off. In finalite \
+             `OpenOptions::recommended()` does so, in rusqlite `set_db_config`, as in this test.",
         ),
         mistake!(
             "Syntax error on the third line",
@@ -281,13 +293,13 @@ fn constraints() -> Vec<Mistake> {
             .execute("INSERT INTO orders(user) VALUES (?)", (99,))),
         mistake!(
             "FOREIGN KEY, with RETURNING",
-            |conn, _| conn.query_one::<i64>("INSERT INTO orders(user) VALUES (?) RETURNING id", (99,)),
+            |conn, _| conn.query_row("INSERT INTO orders(user) VALUES (?) RETURNING id", (99,), |row| row.get::<i64>(0)),
             |conn, _| conn
                 .query_row("INSERT INTO orders(user) VALUES (?) RETURNING id", [99], |row| row.get::<_, i64>(0))
         )
         .note(
-            "The foreign key is checked when the statement ends, after its row. rusqlite's `query_row` returns the row \
-             and nothing is stored; its `query_one` reports the error.",
+            "The foreign key is checked when the statement ends, after its row. rusqlite's `query_row` returns the row, \
+             and nothing is stored; its `query_one` goes on to the end and returns the error.",
         ),
         mistake!(
             "Wrong type for a STRICT table",
@@ -299,28 +311,22 @@ fn constraints() -> Vec<Mistake> {
 
 fn files() -> Vec<Mistake> {
     vec![
-        mistake!(
-            "Locked by another connection",
-            Given {
-                says: "Another connection has begun a transaction with `BEGIN IMMEDIATE`; the busy timeout is 0.",
-                here: "PRAGMA busy_timeout = 0",
-                elsewhere: "BEGIN IMMEDIATE",
-                ..Given::default()
-            },
-            |conn, _| conn.execute("DELETE FROM orders", ()),
-            |conn, _| conn.execute("DELETE FROM orders", ())
-        ),
-        mistake!(
-            "Reader that turns writer too late",
-            Given {
-                says: "In WAL mode, this connection has read within a transaction; another has written since.",
-                here: "PRAGMA journal_mode = wal; BEGIN; SELECT * FROM users",
-                elsewhere: "UPDATE users SET age = 37 WHERE id = 1",
-                ..Given::default()
-            },
-            |conn, _| conn.execute("DELETE FROM orders", ()),
-            |conn, _| conn.execute("DELETE FROM orders", ())
-        ),
+        mistake!("Locked by another connection", |conn, _| conn.execute("DELETE FROM orders", ()), |conn, _| conn
+            .execute("DELETE FROM orders", ()))
+        .given(Given {
+            says: "Another connection has begun a transaction with `BEGIN IMMEDIATE`; the busy timeout is 0.",
+            here: "PRAGMA busy_timeout = 0",
+            elsewhere: "BEGIN IMMEDIATE",
+            ..Given::default()
+        }),
+        mistake!("Reader that turns writer too late", |conn, _| conn.execute("DELETE FROM orders", ()), |conn, _| conn
+            .execute("DELETE FROM orders", ()))
+        .given(Given {
+            says: "In WAL mode, this connection has read within a transaction; another has written since.",
+            here: "PRAGMA journal_mode = wal; BEGIN; SELECT * FROM users",
+            elsewhere: "UPDATE users SET age = 37 WHERE id = 1",
+            ..Given::default()
+        }),
         mistake!(
             "Write to a database that is open for reading",
             |_, dir| OpenOptions::new()
@@ -335,43 +341,40 @@ fn files() -> Vec<Mistake> {
         ),
         mistake!(
             "File that is no database",
-            Given {
-                says: "`notes.txt` holds text.",
-                to_files: Some(|dir| fs::write(dir.join("notes.txt"), "no database. ".repeat(100)).unwrap()),
-                ..Given::default()
-            },
             |_, dir| Connection::open(dir.join("notes.txt")).and_then(|conn| conn.execute("DELETE FROM orders", ())),
             |_, dir| rusqlite::Connection::open(dir.join("notes.txt"))
                 .and_then(|conn| conn.execute("DELETE FROM orders", ()))
-        ),
+        )
+        .given(Given {
+            says: "`notes.txt` holds text.",
+            to_files: Some(|dir| fs::write(dir.join("notes.txt"), "no database. ".repeat(100)).unwrap()),
+            ..Given::default()
+        }),
         mistake!("Directory where a file should be", |_, dir| Connection::open(dir), |_, dir| {
             rusqlite::Connection::open(dir)
         }),
         mistake!("Directory that does not exist", |_, dir| Connection::open(dir.join("missing/app.db")), |_, dir| {
             rusqlite::Connection::open(dir.join("missing/app.db"))
         }),
-        mistake!(
-            "File moved away while it is open",
-            Given {
-                says: "`app.db` was renamed to `old.db`.",
-                to_files: Some(|dir| fs::rename(dir.join("app.db"), dir.join("old.db")).unwrap()),
-                ..Given::default()
-            },
-            |conn, _| conn.execute("DELETE FROM orders", ()),
-            |conn, _| conn.execute("DELETE FROM orders", ())
-        ),
+        mistake!("File moved away while it is open", |conn, _| conn.execute("DELETE FROM orders", ()), |conn, _| conn
+            .execute("DELETE FROM orders", ()))
+        .given(Given {
+            says: "`app.db` was renamed to `old.db`.",
+            to_files: Some(|dir| fs::rename(dir.join("app.db"), dir.join("old.db")).unwrap()),
+            ..Given::default()
+        }),
         mistake!(
             "Database full",
-            Given {
-                says: "`PRAGMA max_page_count` allows no more pages.",
-                here: "PRAGMA max_page_count = 1",
-                ..Given::default()
-            },
             |conn, _| conn.execute("INSERT INTO users(name) VALUES (?)", ("x".repeat(100_000),)),
             |conn, _| conn.execute("INSERT INTO users(name) VALUES (?)", ("x".repeat(100_000),))
-        ),
+        )
+        .given(Given {
+            says: "`PRAGMA max_page_count` allows no more pages.",
+            here: "PRAGMA max_page_count = 1",
+            ..Given::default()
+        }),
         mistake!(
-            "Pragma that does not take",
+            "Setting that does not take",
             |_, _| Connection::open_in_memory().and_then(|conn| conn.set_pragma("journal_mode", "wal")),
             |_, _| rusqlite::Connection::open_in_memory().and_then(|conn| conn.pragma_update(
                 None,
@@ -379,10 +382,13 @@ fn files() -> Vec<Mistake> {
                 "wal"
             ))
         )
-        .note("SQLite has no WAL for a database in memory, and goes on without a word."),
-        mistake!("Pragma that does not exist", |conn, _| conn.set_pragma("jurnal_mode", "wal"), |conn, _| conn
+        .note(
+            "SQLite has no WAL for a database in memory, and goes on without a word. rusqlite's \
+             `pragma_update_and_check` hands the caller what the setting is now.",
+        ),
+        mistake!("Setting that does not exist", |conn, _| conn.set_pragma("jurnal_mode", "wal"), |conn, _| conn
             .pragma_update(None, "jurnal_mode", "wal"))
-        .note("SQLite ignores names it does not know."),
+        .note("SQLite ignores names that it does not know."),
     ]
 }
 
@@ -417,12 +423,15 @@ impl Mistake {
     }
 
     fn make_with_rusqlite(&self) -> String {
+        let Some(theirs) = self.theirs else {
+            return "(does not compile)".to_owned();
+        };
         let (_guard, dir) = directory();
         let conn = rusqlite::Connection::open(dir.join("app.db")).unwrap();
         conn.execute_batch(self.given.here).unwrap();
         conn.query_one("SELECT count(*) FROM users", [], |row| row.get::<_, i64>(0)).unwrap();
         let _other = self.given.arrange(&dir);
-        line((self.theirs)(&conn, &dir), &dir)
+        line(theirs(&conn, &dir), &dir)
     }
 }
 
@@ -456,12 +465,13 @@ fn document() -> String {
     let mut doc = format!(
         "# What mistakes say\n\n\
          Each mistake below is made with finalite and with rusqlite 0.41, on SQLite {} and the same database. What each \
-         prints for its error (`Display`) is shown as it is; `\\n` stands for a line break in it, and `{PLACE}` for the \
-         directory of the test. The code is finalite's; both calls are in `benches/peers/tests/errors.rs`, which makes \
-         the mistakes and compares this page with what it gets.\n\n\
-         rusqlite is a fine crate, and the same facts can often be had from it in another way: its errors carry codes, \
-         and the SQL is known to the caller. The page shows what is in the line that ends up in a log.\n\n\
-         The database, `{PLACE}/app.db`:\n\n```sql\n{SCHEMA}```\n",
+         prints for its error (`Display`) is shown as it is, with `\\n` for a line break and `\\0` for a NUL in it. The \
+         code is finalite's; both calls are in `benches/peers/tests/errors.rs`, which makes the mistakes and compares \
+         this page with what it gets.\n\n\
+         rusqlite is a fine crate, and what its line leaves out can often be had in another way: its errors carry \
+         SQLite's codes, and the caller knows the SQL. The page is about the one line that ends up in a log.\n\n\
+         The database is `app.db` in the directory `dir`, which is `{PLACE}`; `conn` has it open:\n\n\
+         ```sql\n{SCHEMA}```\n",
         finalite::sqlite::version(),
     );
     let chapters = [

@@ -1,7 +1,15 @@
-use super::*;
+//! Exactness of numbers, with the standard library's own rounding as the oracle.
 
-/// The standard library's own rounding, as the oracle.
-#[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "rounding is what is compared with")]
+use finalite::{FromColumn, ValueRef};
+
+fn exact_f64(value: i64) -> Option<f64> {
+    f64::from_column(ValueRef::Integer(value)).ok()
+}
+
+fn exact_f32(value: f64) -> Option<f32> {
+    f32::from_column(ValueRef::Real(value)).ok()
+}
+
 mod oracle {
     pub(super) fn f64_of(value: i64) -> Option<f64> {
         let rounded = value as f64;

@@ -1,0 +1,8 @@
+# Shared by the scripts beside it: fail early, work from the repository's root, one target directory per mode.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+TARGET="$(rustc -vV | sed -n 's/^host: //p')"
+# Every allocation of SQLite's by itself: its pools hide accesses to freed memory.
+NO_POOLS="-DSQLITE_OMIT_LOOKASIDE -DSQLITE_DEFAULT_PCACHE_INITSZ=0"
+target_dir() { echo "${CARGO_TARGET_DIR:-target}/ci-$1"; }
+say() { printf '\n== %s\n' "$*"; }

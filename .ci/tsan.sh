@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# All tests under ThreadSanitizer, C included.
+. "$(dirname "$0")/common.sh"
+export RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer"
+export "CFLAGS_${TARGET//-/_}=-fsanitize=thread"
+# libtest's own channel is not instrumented: the standard library comes compiled.
+TSAN_OPTIONS="suppressions=$PWD/.ci/tsan.supp"; export TSAN_OPTIONS
+CARGO_TARGET_DIR="$(target_dir tsan)"; export CARGO_TARGET_DIR
+cargo test --target "$TARGET" --lib --test it --test lifecycle --test forget "$@"

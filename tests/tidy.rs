@@ -1,0 +1,617 @@
+//! The style of the repository, rule by rule.
+//!
+//! A rule is a function from a file to what is wrong with it. Before it reads the repository it is shown files that
+//! break it, and must say so, and files that look like it and are sound.
+
+use std::path::{Path, PathBuf};
+use std::{fmt, fs};
+
+#[test]
+fn unsafe_and_the_c_library_stay_in_raw() {
+    let rule = |file: &File| {
+        let is_banned = |word: &str| word == "unsafe" || word == "libsqlite3_sys" || word.starts_with("sqlite3_");
+        file.report(file.words().filter(|word| is_banned(word.text)), "belongs in src/raw")
+    };
+    assert_holds(
+        rule,
+        &rust_files("src").into_iter().filter(|file| !file.path.starts_with("src/raw")).collect::<Vec<_>>(),
+        &["fn f() { unsafe { g() } }", "use libsqlite3_sys as c;", "let code = crate::ffi::sqlite3_step(p);"],
+        &["#![deny(unsafe_code)]", "/// Not unsafe.\nfn f() {}", "const WORD: &str = \"unsafe\";"],
+    );
+}
+
+#[test]
+fn no_denied_lint_is_allowed_away() {
+    let root = File::read(Path::new("src/lib.rs"));
+    let denied: Vec<&str> =
+        lint_attributes(&root).filter(|attribute| attribute.level == "deny").flat_map(Lints::names).collect();
+    for lint in DENIED {
+        assert!(denied.contains(&lint), "src/lib.rs does not deny `{lint}`");
+    }
+    assert_holds(
+        |file| relaxed(file, &denied),
+        &rust_files("src"),
+        &[
+            "#[allow(unsafe_code)]\nmod other;",
+            "#![expect(clippy::cast_sign_loss, reason = \"small\")]",
+            "#[cfg_attr(test, allow(clippy::undocumented_unsafe_blocks))]",
+            "#[warn(\n    dead_code,\n    clippy::multiple_unsafe_ops_per_block\n)]",
+            "#[allow(clippy::pedantic)]",
+        ],
+        &["#[allow(dead_code)]", "let n = n.expect(cast_sign_loss);", "// #[allow(unsafe_code)]"],
+    );
+}
+
+#[test]
+fn raw_exports_no_raw_pointer() {
+    let files = rust_files("src/raw");
+    assert_holds(
+        |file| file.report(exported(file).filter(|item| names_a_pointer(item.text)), "lets a pointer out of src/raw"),
+        &files.into_iter().filter(|file| !file.path.ends_with("interop.rs")).collect::<Vec<_>>(),
+        &[
+            "pub(crate) fn handle(&self) -> *mut c_void { self.0 }",
+            "pub fn open(\n    path: *const c_char,\n    flags: [u8; 2],\n) -> Db {}",
+            "pub(crate) const unsafe fn f<T>(p: T)\nwhere\n    T: Into<NonNull<u8>>,\n{}",
+            "struct S {\n    pub(crate) map: Map<u8, NonNull<u8>>,\n}",
+            "struct S(u8, pub *mut u8);",
+            "pub(crate) enum E { A(u8), B(*mut u8) }",
+            "pub(crate) trait T { fn f(&self) -> *mut u8; }",
+            "pub(crate) type Handle = NonNull<u8>;",
+            "struct S {\n    pub(crate) make: fn(u8) -> *mut u8,\n}",
+        ],
+        &[
+            "pub(super) fn handle(&self) -> *mut c_void { self.0 }",
+            "pub(crate) struct Db {\n    ptr: NonNull<u8>,\n}",
+            "pub(crate) fn f() -> u8 { let p: *mut u8 = g(); 0 }",
+            "pub(crate) fn f(p: u8); fn g(p: *mut u8);",
+            "pub(crate) const BITS: u32 = 1 << 3;\nfn g(p: *mut u8);",
+            "/// Not a `*mut u8`.\npub(crate) fn f(n: u8) -> u8 { n }",
+        ],
+    );
+}
+
+#[test]
+fn each_unsafe_block_stands_below_its_proof() {
+    assert_holds(
+        |file| {
+            file.report(unsafe_places(file).filter(|place| proof(file, place.line).is_none()), "has no SAFETY comment")
+        },
+        &rust_files("src/raw"),
+        &[
+            "fn f() {\n    unsafe { g() }\n}",
+            "// SAFETY: this stands above something else, and says nothing on the next line.\nlet n = 1;\nunsafe { g() }",
+            "unsafe impl Send for T {}",
+            "// This block has a comment that proves nothing whatever.\nlet n = unsafe {\n    g()\n};",
+        ],
+        &["// SAFETY: sound.\nlet n = unsafe { g() };", "unsafe extern \"C\" fn f() {}", "// unsafe { g() }"],
+    );
+}
+
+#[test]
+#[ignore = "some proofs in src/raw only point at another one"]
+fn each_proof_has_forty_characters() {
+    const PROOF_CHARS_MIN: usize = 40;
+    let rule = |file: &File| {
+        let is_short =
+            |place: &Place<'_>| proof(file, place.line).is_some_and(|it| it.chars().count() < PROOF_CHARS_MIN);
+        file.report(unsafe_places(file).filter(is_short), "is proved in fewer than 40 characters")
+    };
+    assert_holds(
+        rule,
+        &rust_files("src/raw"),
+        &["// SAFETY: as above.\nunsafe { g() }", "// SAFETY: fine.\nunsafe impl Send for T {}"],
+        &[
+            "// SAFETY: the handle is open as long as `self`.\nunsafe { g() }",
+            "// SAFETY: the handle is open\n// as long as `self`.\nunsafe { g() }",
+        ],
+    );
+}
+
+#[test]
+fn nothing_is_just_ffi() {
+    let rule = |file: &File| {
+        let text = file.text.to_ascii_lowercase();
+        let places =
+            text.match_indices("just ffi").map(|(offset, text)| Place { line: line_of(&file.text, offset), text });
+        file.report(places, "proves nothing")
+    };
+    assert_holds(rule, &rust_files("src"), &["// SAFETY: this is just FFI."], &["// SAFETY: c3ref/reset.html."]);
+}
+
+#[test]
+fn the_database_file_is_opened_by_sqlite_alone() {
+    // Closing any other descriptor of the file drops the POSIX locks that SQLite holds on it.
+    let rule = |file: &File| {
+        let is_banned = |word: &str| ["fs", "File", "OwnedFd", "BorrowedFd", "RawFd", "libc"].contains(&word);
+        file.report(file.words().filter(|word| is_banned(word.text)), "opens files beside SQLite")
+    };
+    assert_holds(
+        rule,
+        &rust_files("src"),
+        &[
+            "let file = std::fs::File::open(path)?;",
+            "use std::{fs, io};",
+            "std::fs::OpenOptions::new();",
+            "fs::copy(a, b)?;",
+        ],
+        &["/// Never through `std::fs`.\nfn open() {}", "OpenOptions::new().open(path)?;", "let text = \"fs::copy\";"],
+    );
+}
+
+#[test]
+fn what_outlives_its_caller_is_never_called() {
+    let rule = |file: &File| {
+        let is_banned = |word: &str| {
+            ["sqlite3_shutdown", "sqlite3_next_stmt", "sqlite3_config", "exit"].contains(&word)
+                || word.ends_with("close_v2")
+        };
+        file.report(file.words().filter(|word| is_banned(word.text)), "is never called here")
+    };
+    assert_holds(
+        rule,
+        &rust_files("src"),
+        &[
+            "ffi::sqlite3_shutdown();",
+            "ffi::sqlite3_close_v2(db)",
+            "while let p = ffi::sqlite3_next_stmt(db, p) {}",
+            "std::process::exit(1)",
+            "ffi::sqlite3_config(ffi::SQLITE_CONFIG_MALLOC)",
+        ],
+        &["ffi::sqlite3_db_config(db);", "// `sqlite3_close_v2` would leave a zombie.", "ffi::sqlite3_close(db)"],
+    );
+}
+
+#[test]
+fn what_is_left_to_do_has_an_owner() {
+    let mut files = Vec::new();
+    for directory in ["src", "tests", "examples", "benches", ".ci"] {
+        files.extend(files_below(directory));
+    }
+    let [todo, fixme] = MARKS;
+    assert_holds(
+        ownerless,
+        &files,
+        &[
+            &format!("// {todo}: later"),
+            &format!("fn f() {{ {}!() }}", todo.to_lowercase()),
+            &format!("# {fixme}() now"),
+        ],
+        &[&format!("// {todo}(#12): later"), &format!("{todo}S"), &format!("// {fixme}(ada): now")],
+    );
+}
+
+#[test]
+fn each_ci_script_is_run_or_explained() {
+    let scripts: Vec<String> = files_below(".ci")
+        .into_iter()
+        .filter(|file| file.path.extension().is_some_and(|extension| extension == "sh"))
+        .map(|file| file.path.file_name().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    let uncalled = |scripts: &[&str], run: &str, contributing: &str| -> Vec<String> {
+        let run: String = run.lines().filter(|line| !line.trim_start().starts_with('#')).collect();
+        let is_named = |script: &str| names_file(&run, script) || names_file(contributing, &format!(".ci/{script}"));
+        scripts.iter().filter(|script| !is_named(script)).map(|&script| script.to_owned()).collect()
+    };
+    assert_eq!(uncalled(&["asan.sh", "san.sh"], ".ci/asan.sh\n# .ci/san.sh", "`.ci/asan.sh`"), ["san.sh"]);
+    assert_eq!(uncalled(&["asan.sh", "tsan.sh"], "cd .ci && ./asan.sh", "`.ci/tsan.sh` runs alone"), [""; 0]);
+
+    let read = |path: &str| fs::read_to_string(root().join(path)).unwrap_or_default();
+    let scripts: Vec<&str> = scripts.iter().map(String::as_str).collect();
+    let uncalled = uncalled(&scripts, &read(".ci/run"), &read("CONTRIBUTING.md"));
+    assert!(uncalled.is_empty(), "neither called by .ci/run nor explained in CONTRIBUTING.md: {}", uncalled.join(", "));
+}
+
+#[test]
+fn raw_does_not_know_the_layers_above() {
+    let rule = |file: &File| {
+        let is_path = |word: &Word<'_>| word.text == "crate" && word.after.trim_start().starts_with("::");
+        file.report(file.words().filter(is_path), "points upwards")
+    };
+    assert_holds(
+        rule,
+        &rust_files("src/raw").into_iter().filter(|file| !file.path.ends_with("interop.rs")).collect::<Vec<_>>(),
+        &["use crate::Connection;", "fn f(_: &crate :: Error) {}"],
+        &["/// [`Error`](crate::Error)\nfn f() {}", "pub(crate) fn f() {}", "use super::ffi;"],
+    );
+}
+
+#[test]
+fn no_file_is_longer_than_a_thousand_lines() {
+    const LINES_MAX: usize = 1000;
+    let rule = |file: &File| {
+        let lines = file.text.lines().count();
+        let excess = (lines > LINES_MAX).then_some(Place { line: lines, text: "the last line" });
+        file.report(excess.into_iter(), "is beyond 1,000 lines")
+    };
+    assert_holds(rule, &rust_files("src"), &[&"\n".repeat(LINES_MAX + 1)], &[&"\n".repeat(LINES_MAX)]);
+}
+
+#[test]
+fn examples_and_readme_name_no_machine() {
+    let rule = |file: &File| {
+        let paths = ["/home/", "/root/", "/Users/", "/work/", "/tmp/", "/var/folders/", "C:\\"];
+        let places = paths.iter().flat_map(|path| file.text.match_indices(path));
+        file.report(
+            places.map(|(offset, text)| Place { line: line_of(&file.text, offset), text }),
+            "is somebody's machine",
+        )
+    };
+    let mut files = files_below("examples");
+    files.extend(
+        Some(root().join("README.md")).filter(|path| path.exists()).map(|_| File::read(Path::new("README.md"))),
+    );
+    assert_holds(
+        rule,
+        &files,
+        &["open(\"/home/ada/app.db\")", "cd /work/main", "C:\\Users\\ada"],
+        &["open(\"app.db\")", "https://example.org/homepage", "dir.path().join(\"tmp\")"],
+    );
+}
+
+/// What the other rules stand on.
+#[test]
+fn comments_and_quotes_are_not_code() {
+    let code = |text: &str| File::new("src/x.rs", text).code.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert_eq!(code("a // b\nc"), "a c");
+    assert_eq!(code("a /* b /* c */ d */ e"), "a e");
+    assert_eq!(code("a \"b // c\" d"), "a d");
+    assert_eq!(code(r#"a "b\" c" d"#), "a d");
+    assert_eq!(code("a r#\"b \" c\"# d"), "a d");
+    assert_eq!(code(r"a '\'' b '/' c '\u{1f}' '\\' d"), "a b c d");
+    assert_eq!(code("fn f<'a>(x: &'a str) -> &'a str { x }"), "fn f<'a>(x: &'a str) -> &'a str { x }");
+    let file = File::new("src/x.rs", "a\n/* b\nc */ d // e\n\"f\ng\" h");
+    assert_eq!(file.comments.lines().map(str::trim).collect::<Vec<_>>(), ["", "/* b", "c */   // e", "", ""]);
+    assert_eq!(file.words().map(|word| (word.line, word.text)).collect::<Vec<_>>(), [(1, "a"), (3, "d"), (5, "h")]);
+}
+
+/// Lints that must be denied at the root, and so cannot be allowed below it.
+const DENIED: [&str; 11] = [
+    "unsafe_code",
+    "unsafe_op_in_unsafe_fn",
+    "undocumented_unsafe_blocks",
+    "multiple_unsafe_ops_per_block",
+    "missing_safety_doc",
+    "cast_lossless",
+    "cast_possible_truncation",
+    "cast_possible_wrap",
+    "cast_precision_loss",
+    "cast_sign_loss",
+    "ptr_as_ptr",
+];
+
+/// Groups that contain some of them.
+const GROUPS: [&str; 5] = ["warnings", "all", "pedantic", "restriction", "style"];
+
+/// Written so that this file does not break its own rule.
+const MARKS: [&str; 2] = [concat!("TO", "DO"), concat!("FIX", "ME")];
+
+/// Shows the rule what is broken and what is sound, then lets it read the repository.
+fn assert_holds(rule: impl Fn(&File) -> Vec<String>, files: &[File], broken: &[&str], sound: &[&str]) {
+    for text in broken {
+        assert!(!rule(&File::new("src/broken.rs", text)).is_empty(), "the rule sees nothing wrong with: {text}");
+    }
+    for text in sound {
+        assert_eq!(rule(&File::new("src/sound.rs", text)), [""; 0], "the rule mistakes: {text}");
+    }
+    let findings: Vec<String> = files.iter().flat_map(rule).collect();
+    assert!(findings.is_empty(), "{} findings\n{}", findings.len(), findings.join("\n"));
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The Rust files of a directory that is in every package.
+fn rust_files(directory: &str) -> Vec<File> {
+    let mut files = files_below(directory);
+    files.retain(|file| file.path.extension().is_some_and(|extension| extension == "rs"));
+    assert!(!files.is_empty(), "no Rust files in {directory}");
+    files
+}
+
+/// All files of a directory, which a package may have come without.
+fn files_below(directory: impl AsRef<Path>) -> Vec<File> {
+    let Ok(entries) = fs::read_dir(root().join(&directory)) else {
+        return Vec::new();
+    };
+    let mut entries: Vec<PathBuf> = entries.map(|entry| directory.as_ref().join(entry.unwrap().file_name())).collect();
+    entries.sort();
+    let files = entries
+        .into_iter()
+        .flat_map(|path| if root().join(&path).is_dir() { files_below(path) } else { vec![File::read(&path)] });
+    files.collect()
+}
+
+/// A file, seen three ways; a line is the same line in each.
+struct File {
+    /// From the root of the repository.
+    path: PathBuf,
+    text: String,
+    /// Without comments and without what stands between quotes.
+    code: String,
+    /// Comments alone.
+    comments: String,
+}
+
+/// Something found.
+struct Place<'file> {
+    /// 1-based.
+    line: usize,
+    text: &'file str,
+}
+
+/// A word of code, and the code that follows it.
+struct Word<'file> {
+    line: usize,
+    text: &'file str,
+    after: &'file str,
+}
+
+impl File {
+    fn read(path: &Path) -> Self {
+        let bytes = fs::read(root().join(path)).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        Self::new(path, &String::from_utf8_lossy(&bytes))
+    }
+
+    fn new(path: impl Into<PathBuf>, text: &str) -> Self {
+        let (code, comments) = split(text);
+        Self { path: path.into(), text: text.to_owned(), code, comments }
+    }
+
+    /// The words of the code.
+    fn words(&self) -> impl Iterator<Item = Word<'_>> {
+        let mut line = 1;
+        let mut rest = &*self.code;
+        std::iter::from_fn(move || {
+            let start = rest.find(is_word_char)?;
+            line += rest[..start].matches('\n').count();
+            let word = &rest[start..];
+            let (text, after) = word.split_at(word.find(|c| !is_word_char(c)).unwrap_or(word.len()));
+            rest = after;
+            Some(Word { line, text, after })
+        })
+    }
+
+    fn report<'file>(&self, places: impl Iterator<Item = impl Into<Place<'file>>>, problem: &str) -> Vec<String> {
+        let describe = |place: Place<'_>| format!("{}:{}: `{place}` {problem}", self.path.display(), place.line);
+        places.map(|place| describe(place.into())).collect()
+    }
+}
+
+impl<'file> From<Word<'file>> for Place<'file> {
+    fn from(word: Word<'file>) -> Self {
+        Self { line: word.line, text: word.text }
+    }
+}
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text.split_whitespace().collect::<Vec<_>>().join(" "))
+    }
+}
+
+fn is_word_char(c: char) -> bool {
+    c == '_' || c.is_alphanumeric()
+}
+
+fn line_of(text: &str, offset: usize) -> usize {
+    text[..offset].matches('\n').count() + 1
+}
+
+/// Whether a text names this file, and not one whose name only ends like it.
+fn names_file(text: &str, name: &str) -> bool {
+    let is_part_of_name = |c: char| is_word_char(c) || c == '-';
+    text.match_indices(name).any(|(offset, _)| !text[..offset].ends_with(is_part_of_name))
+}
+
+/// Code and comments, each with blanks where the other is, and where quoted text is.
+fn split(text: &str) -> (String, String) {
+    let (mut code, mut comments) = (String::new(), String::new());
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let (is_code, is_comment, len) = match comment_len(rest) {
+            Some(len) => (false, true, len),
+            None => quoted_len(rest).map_or((true, false, first.len_utf8()), |len| (false, false, len)),
+        };
+        let (piece, after) = rest.split_at(len);
+        let blank = || piece.chars().map(|c| if c == '\n' { '\n' } else { ' ' });
+        if is_code {
+            code.push_str(piece)
+        } else {
+            code.extend(blank())
+        }
+        if is_comment {
+            comments.push_str(piece)
+        } else {
+            comments.extend(blank())
+        }
+        rest = after;
+    }
+    (code, comments)
+}
+
+/// The length of the comment that the text begins with.
+fn comment_len(text: &str) -> Option<usize> {
+    if text.starts_with("//") {
+        return Some(text.find('\n').unwrap_or(text.len()));
+    }
+    let mut len = text.starts_with("/*").then_some(2)?;
+    let mut depth = 1;
+    while depth > 0 && len < text.len() {
+        let rest = &text[len..];
+        match rest {
+            _ if rest.starts_with("/*") => (depth, len) = (depth + 1, len + 2),
+            _ if rest.starts_with("*/") => (depth, len) = (depth - 1, len + 2),
+            _ => len += rest.chars().next().map_or(0, char::len_utf8),
+        }
+    }
+    Some(len)
+}
+
+/// The length of the string or character that the text begins with; a lifetime is neither.
+fn quoted_len(text: &str) -> Option<usize> {
+    if let Some(raw) = text.strip_prefix('r') {
+        let hashes = raw.len() - raw.trim_start_matches('#').len();
+        if raw[hashes..].starts_with('"') {
+            let end = format!("\"{}", &raw[..hashes]);
+            let content = &raw[hashes + 1..];
+            let content_len = content.find(&end).map_or(content.len(), |at| at + end.len());
+            return Some(text.len() - content.len() + content_len);
+        }
+    }
+    let quote = text.chars().next().filter(|c| ['"', '\''].contains(c))?;
+    let mut chars = text.char_indices().skip(1);
+    let second = chars.next()?.1;
+    if quote == '\'' && second != '\\' {
+        let (offset, third) = chars.next()?;
+        return (third == '\'').then_some(offset + 1);
+    }
+    let mut is_escaped = second == '\\';
+    if second == quote {
+        return Some(2);
+    }
+    for (offset, c) in chars {
+        match c {
+            _ if is_escaped => is_escaped = false,
+            '\\' => is_escaped = true,
+            _ if c == quote => return Some(offset + 1),
+            _ => {}
+        }
+    }
+    Some(text.len())
+}
+
+/// The list of an attribute that sets the level of lints.
+struct Lints<'file> {
+    line: usize,
+    level: &'file str,
+    list: &'file str,
+    after: &'file str,
+}
+
+impl<'file> Lints<'file> {
+    fn names(self) -> impl Iterator<Item = &'file str> {
+        self.list.split(|c| !is_word_char(c)).filter(|name| !["", "clippy", "reason"].contains(name))
+    }
+}
+
+fn lint_attributes(file: &File) -> impl Iterator<Item = Lints<'_>> {
+    file.words().filter(|word| ["allow", "expect", "warn", "deny"].contains(&word.text)).filter_map(|word| {
+        let before = &file.code[..file.code.len() - word.after.len() - word.text.len()];
+        let is_method = before.trim_end().ends_with('.');
+        let (list, after) = word.after.strip_prefix('(')?.split_once(')')?;
+        (!is_method).then_some(Lints { line: word.line, level: word.text, list, after })
+    })
+}
+
+/// Attributes that lower the level of what the root denies. The one that lets `raw` be unsafe is allowed.
+fn relaxed(file: &File, denied: &[&str]) -> Vec<String> {
+    let is_the_fence = |lints: &Lints<'_>| {
+        let opens_raw =
+            lints.after.trim_start().strip_prefix(']').is_some_and(|after| after.trim_start().starts_with("mod raw;"));
+        file.path == Path::new("src/lib.rs") && lints.list == "unsafe_code" && opens_raw
+    };
+    lint_attributes(file)
+        .filter(|lints| lints.level != "deny" && !is_the_fence(lints))
+        .flat_map(|lints| {
+            let line = lints.line;
+            lints.names().map(move |text| Place { line, text })
+        })
+        .filter(|place| denied.contains(&place.text) || GROUPS.contains(&place.text))
+        .flat_map(|place| file.report(std::iter::once(place), "is denied at the root"))
+        .collect()
+}
+
+/// What others can name and use: signatures, types and fields that are `pub` or `pub(crate)`, bodies of enums and traits.
+fn exported(file: &File) -> impl Iterator<Item = Place<'_>> {
+    file.words().filter(|word| word.text == "pub").filter_map(|word| {
+        let item = word.after.strip_prefix("(crate)").unwrap_or(word.after);
+        if item.starts_with('(') {
+            return None;
+        }
+        let words = || item.split(|c| !is_word_char(c)).filter(|word| !word.is_empty());
+        let is_fn = words()
+            .take_while(|word| ["const", "async", "unsafe", "extern", "fn"].contains(word))
+            .any(|word| word == "fn");
+        let len = match words().next()? {
+            _ if is_fn => end(item, &['{', ';']),
+            "type" => end(item, &[';']),
+            "static" | "const" => end(item, &['=', ';']),
+            "enum" | "trait" => block_end(item),
+            "struct" | "union" | "mod" | "use" => return None,
+            _ => end(item, &[',', ')', '}', ';']),
+        };
+        Some(Place { line: word.line, text: &item[..len] })
+    })
+}
+
+/// Where the first of these stands that is outside of all brackets.
+fn end(item: &str, stops: &[char]) -> usize {
+    let mut depth = 0_usize;
+    let mut before = ' ';
+    for (offset, c) in item.char_indices() {
+        match c {
+            _ if depth == 0 && stops.contains(&c) => return offset,
+            '(' | '[' | '<' => depth += 1,
+            '>' if before == '-' => {}
+            ')' | ']' | '>' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        before = c;
+    }
+    item.len()
+}
+
+/// Where the block ends that the item opens.
+fn block_end(item: &str) -> usize {
+    let mut depth = 0_usize;
+    for (offset, c) in item.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' if depth <= 1 => return offset,
+            '}' => depth -= 1,
+            _ => {}
+        }
+    }
+    item.len()
+}
+
+fn names_a_pointer(item: &str) -> bool {
+    let is_non_null = item.split(|c| !is_word_char(c)).any(|word| word == "NonNull");
+    is_non_null || item.contains("*mut ") || item.contains("*const ")
+}
+
+/// Where something unsafe is done or promised.
+fn unsafe_places(file: &File) -> impl Iterator<Item = Place<'_>> {
+    file.words().filter(|word| word.text == "unsafe").filter_map(|word| {
+        let after = word.after.trim_start();
+        (after.starts_with('{') || after.starts_with("impl")).then_some(Place { line: word.line, text: word.text })
+    })
+}
+
+/// The SAFETY comment that ends on the line before this one, in one line.
+fn proof(file: &File, line: usize) -> Option<String> {
+    let code: Vec<&str> = file.code.lines().take(line - 1).collect();
+    let comments: Vec<&str> = file.comments.lines().take(line - 1).map(str::trim).collect();
+    let is_comment = |&(comment, code): &(&&str, &&str)| !comment.is_empty() && code.trim().is_empty();
+    let len = comments.iter().zip(&code).rev().take_while(is_comment).count();
+    let lines = &comments[comments.len() - len..];
+    let start = lines.iter().rposition(|line| line.starts_with("// SAFETY:"))?;
+    Some(lines[start..].join(" "))
+}
+
+/// Marks of unfinished work that name neither an issue nor a person.
+fn ownerless(file: &File) -> Vec<String> {
+    let todo_macro = format!("{}!", MARKS[0].to_lowercase());
+    let macros = file.text.match_indices(&*todo_macro).map(|(offset, text)| (offset, text, false));
+    let marks = MARKS.iter().flat_map(|mark| file.text.match_indices(*mark)).map(|(offset, text)| {
+        let owner = file.text[offset + text.len()..].strip_prefix('(').and_then(|after| after.split_once(')'));
+        (offset, text, owner.is_some_and(|(owner, _)| !owner.is_empty()))
+    });
+    let is_word = |offset: usize, text: &str| {
+        let (before, after) = (&file.text[..offset], &file.text[offset + text.len()..]);
+        !before.ends_with(is_word_char) && !after.starts_with(is_word_char)
+    };
+    let ownerless = macros.chain(marks).filter(|&(offset, text, is_owned)| !is_owned && is_word(offset, text));
+    file.report(ownerless.map(|(offset, text, _)| Place { line: line_of(&file.text, offset), text }), "has no owner")
+}
