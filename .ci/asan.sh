@@ -3,4 +3,4 @@
 . "$(dirname "$0")/common.sh"
 export LIBSQLITE3_FLAGS="$NO_POOLS" RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Zsanitizer=address"
 CARGO_TARGET_DIR="$(target_dir asan)"; export CARGO_TARGET_DIR
-cargo test --target "$TARGET" --lib --tests "$@"
+cargo test --target "$TARGET" "${@:-${TESTS[@]}}"

@@ -6,3 +6,6 @@ TARGET="$(rustc -vV | sed -n 's/^host: //p')"
 NO_POOLS="-DSQLITE_OMIT_LOOKASIDE -DSQLITE_DEFAULT_PCACHE_INITSZ=0"
 target_dir() { echo "${CARGO_TARGET_DIR:-target}/ci-$1"; }
 say() { printf '\n== %s\n' "$*"; }
+# What runs under a sanitizer unless arguments say otherwise: all tests but those about the compiler and the shell
+# (ui, tidy, examples).
+TESTS=(--lib --test it --test lifecycle --test forget --test fork --test out_of_memory)

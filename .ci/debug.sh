@@ -3,4 +3,4 @@
 . "$(dirname "$0")/common.sh"
 export LIBSQLITE3_FLAGS="-DSQLITE_DEBUG -DSQLITE_MEMDEBUG $NO_POOLS"
 CARGO_TARGET_DIR="$(target_dir debug)"; export CARGO_TARGET_DIR
-cargo test --lib --tests "$@"
+cargo test "${@:-${TESTS[@]}}"

@@ -3,7 +3,6 @@
 . "$(dirname "$0")/common.sh"
 export RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer"
 export "CFLAGS_${TARGET//-/_}=-fsanitize=thread"
-# libtest's own channel is not instrumented: the standard library comes compiled.
 TSAN_OPTIONS="suppressions=$PWD/.ci/tsan.supp"; export TSAN_OPTIONS
 CARGO_TARGET_DIR="$(target_dir tsan)"; export CARGO_TARGET_DIR
-cargo test --target "$TARGET" --lib --test it --test lifecycle --test forget "$@"
+cargo test --target "$TARGET" "${@:-${TESTS[@]}}"

@@ -4,10 +4,8 @@
 command -v valgrind >/dev/null || { apt-get update -qq && apt-get install -y -qq valgrind; }
 export LIBSQLITE3_FLAGS="$NO_POOLS"
 CARGO_TARGET_DIR="$(target_dir valgrind)"; export CARGO_TARGET_DIR
-# What compiles programs or runs examples is about the compiler and the shell, not about memory.
-tests=(--lib --test it --test lifecycle --test forget --test out_of_memory)
-cargo test --no-run "${tests[@]}"
-cargo test --no-run --message-format=json "${tests[@]}" 2>/dev/null |
+cargo test --no-run "${TESTS[@]}"
+cargo test --no-run --message-format=json "${TESTS[@]}" 2>/dev/null |
     sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | sort -u |
     while read -r binary; do
         say "$binary"

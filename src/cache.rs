@@ -176,14 +176,18 @@ impl Cache {
         None
     }
 
-    /// Puts a statement back into the slot it came from; returns it if that is another's by now.
+    /// Puts a statement back into the slot it came from; returns it if that is another's by now. Others may have taken
+    /// its bytes meanwhile: what has to go for it is added to `evicted`.
     #[inline]
-    pub(crate) fn put_back(&mut self, statement: Parked, ticket: Ticket) -> Option<Parked> {
+    pub(crate) fn put_back(&mut self, statement: Parked, ticket: Ticket, evicted: &mut Vec<Parked>) -> Option<Parked> {
         match self.slots.get_mut(ticket.slot as usize) {
             Some(slot) if slot.generation == ticket.generation => {
                 self.stats.statements += 1;
                 self.stats.bytes += slot.bytes;
                 slot.statement = Some(statement);
+                if self.stats.bytes > self.bytes_max {
+                    self.make_room(self.statements_max, self.bytes_max, evicted);
+                }
                 None
             }
             _ => Some(statement),
@@ -195,12 +199,10 @@ impl Cache {
     pub(crate) fn insert(&mut self, sql: &str, statement: Parked, bytes: usize, evicted: &mut Vec<Parked>) {
         if self.statements_max == 0 || bytes > self.bytes_max {
             evicted.push(statement);
+            self.stats.evictions += 1;
             return;
         }
         self.make_room(self.statements_max - 1, self.bytes_max - bytes, evicted);
-        if self.buckets.is_empty() {
-            self.buckets = vec![None; (2 * self.statements_max).next_power_of_two()];
-        }
         let index = self.vacant.pop().unwrap_or_else(|| {
             self.slots.push(Slot {
                 sql: Box::default(),
@@ -212,10 +214,9 @@ impl Cache {
                 used: false,
                 vacant: true,
             });
-            u32::try_from(self.slots.len() - 1).expect("fewer than 2^32 statements")
+            u32::try_from(self.slots.len() - 1).expect("memory ends before 2^32 statements are alive")
         });
         let hash = hash(sql);
-        let bucket = self.bucket(hash);
         let slot = &mut self.slots[index as usize];
         slot.sql = sql.into();
         slot.hash = hash;
@@ -225,11 +226,30 @@ impl Cache {
         slot.vacant = false;
         self.generation += 1;
         slot.generation = self.generation;
-        if let Some(bucket) = bucket {
-            slot.next_in_bucket = self.buckets[bucket].replace(index);
-        }
         self.stats.statements += 1;
         self.stats.bytes += bytes;
+        if self.slots.len() > self.buckets.len() / 2 {
+            self.grow_buckets();
+        } else {
+            self.link(index);
+        }
+    }
+
+    /// Makes the buckets twice as many as the slots, at least, and links every slot anew.
+    fn grow_buckets(&mut self) {
+        self.buckets = vec![None; (4 * self.slots.len()).next_power_of_two()];
+        for index in 0..self.slots.len() {
+            if !self.slots[index].vacant {
+                self.link(u32::try_from(index).expect("memory ends before 2^32 statements are alive"));
+            }
+        }
+    }
+
+    fn link(&mut self, index: u32) {
+        let hash = self.slots[index as usize].hash;
+        if let Some(bucket) = self.bucket(hash) {
+            self.slots[index as usize].next_in_bucket = self.buckets[bucket].replace(index);
+        }
     }
 
     /// Changes the limits, and returns what is beyond them.
@@ -262,14 +282,19 @@ impl Cache {
     }
 
     fn make_room(&mut self, statements_max: usize, bytes_max: usize, evicted: &mut Vec<Parked>) {
-        while self.slots.len() - self.vacant.len() > statements_max || self.stats.bytes > bytes_max {
+        loop {
+            let too_many = self.slots.len() - self.vacant.len() > statements_max;
+            if !too_many && self.stats.bytes <= bytes_max {
+                return;
+            }
             if self.hand >= self.slots.len() {
                 self.hand = 0;
             }
             let index = self.hand;
             self.hand += 1;
             let slot = &mut self.slots[index];
-            if slot.vacant {
+            // A slot whose statement is out gives no bytes.
+            if slot.vacant || (!too_many && slot.statement.is_none()) {
                 continue;
             }
             if slot.used {
@@ -294,7 +319,7 @@ impl Cache {
             self.stats.statements -= 1;
             self.stats.bytes -= slot.bytes;
         }
-        self.vacant.push(u32::try_from(index).expect("fewer than 2^32 statements"));
+        self.vacant.push(u32::try_from(index).expect("memory ends before 2^32 statements are alive"));
         statement
     }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::cache::{Cache, CachedStatement, Destination, StatementCacheStats};
 use crate::error::{Error, ErrorKind, Result};
 use crate::params::Params;
-use crate::raw::{Db, Fault, Forgotten, Kind, counts};
+use crate::raw::{Db, Fault, Forgotten, Kind, Parked, counts};
 use crate::rows::{FromRow, Row};
 use crate::sql;
 use crate::statement::Statement;
@@ -114,20 +114,32 @@ impl Connection {
     }
 
     fn prepare_as(&self, sql: &str, kind: Kind, site: &'static Location<'static>) -> Result<Statement<'_>> {
-        if sql.contains('\0') {
-            return Err(Error::new(ErrorKind::NulInSql).in_sql(sql));
+        self.prepare_shown_as(sql, sql, kind, site)
+    }
+
+    /// Prepares a statement that errors and events show as another text, for one that has a secret in it.
+    pub(crate) fn prepare_shown_as(
+        &self,
+        sql: &str,
+        shown: &str,
+        kind: Kind,
+        site: &'static Location<'static>,
+    ) -> Result<Statement<'_>> {
+        if let Some(nul) = sql.find('\0') {
+            return Err(Error::new(ErrorKind::NulInSql).in_sql(shown).at_offset(nul));
         }
         let prepared = self.db.prepare(sql, kind, site);
-        let (statement, taken) = prepared.map_err(|fault| self.error(fault).in_sql(sql))?;
+        let (statement, taken) = prepared.map_err(|fault| self.error(fault).in_sql(shown))?;
         let Some(raw) = statement else {
-            return Err(Error::new(ErrorKind::EmptySql).in_sql(sql));
+            return Err(Error::new(ErrorKind::EmptySql).in_sql(shown));
         };
         let rest = sql::skip_blank(&sql[taken..]);
         if !rest.is_empty() {
-            return Err(Error::new(ErrorKind::TrailingSql { rest: rest.into() }).in_sql(sql));
+            let error = Error::new(ErrorKind::TrailingSql { rest: rest.into() });
+            return Err(error.in_sql(shown).at_offset(sql.len() - rest.len()));
         }
-        tracing::debug!(target: "finalite::statement", sql, "prepared");
-        Ok(Statement::new(raw.with_sql(sql), self))
+        tracing::debug!(target: "finalite::statement", sql = shown, "prepared");
+        Ok(Statement::new(raw.with_sql(shown), self))
     }
 
     /// What Drop of a [`CachedStatement`] does.
@@ -142,16 +154,21 @@ impl Connection {
         let Ok(parked) = statement.into_raw().park() else {
             return;
         };
+        let mut evicted = Vec::new();
         let homeless = match ticket {
-            Some(ticket) => self.cache.borrow_mut().put_back(parked, ticket),
+            Some(ticket) => self.cache.borrow_mut().put_back(parked, ticket, &mut evicted),
             None => Some(parked),
         };
         if let Some(parked) = homeless {
             self.put_in_new_slot(parked);
         }
+        if !evicted.is_empty() {
+            self.finalize_evicted(evicted);
+        }
     }
 
-    fn put_in_new_slot(&self, parked: crate::raw::Parked) {
+    #[cold]
+    fn put_in_new_slot(&self, parked: Parked) {
         // Measured when it is put in for the first time, never on the way of a statement that has its slot.
         let statement = self.db.unpark(parked);
         let bytes = usize::try_from(statement.memory_bytes()).unwrap_or(0);
@@ -164,7 +181,7 @@ impl Connection {
         self.finalize_evicted(evicted);
     }
 
-    fn finalize_evicted(&self, evicted: Vec<crate::raw::Parked>) {
+    fn finalize_evicted(&self, evicted: Vec<Parked>) {
         for parked in evicted {
             let statement = self.db.unpark(parked);
             tracing::trace!(target: "finalite::cache", sql = statement.sql(), "evicted");
@@ -409,6 +426,9 @@ impl Connection {
     }
 
     fn close_in_place(&mut self) -> Result<()> {
+        if self.db.is_closed() {
+            return Ok(());
+        }
         self.guards.forget_all();
         let kept = self.cache.get_mut().take_all();
         tracing::debug!(target: "finalite::open", connection = self.db.id(), "close");

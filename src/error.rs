@@ -14,7 +14,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// Anything that can go wrong here. One word wide.
 ///
 /// [`kind`](Self::kind) is for matching; the methods answer what callers usually ask. The text shows SQL, names and
-/// types, and no value that is stored in or bound to the database.
+/// types, and no value that is stored in or bound to the database. Where a message of SQLite's quotes something that the
+/// SQL does not contain (a bound JSON path, a bound search term), it ends in `…` instead.
 ///
 /// # Example
 ///
@@ -36,7 +37,7 @@ struct Inner {
     /// Byte offset of the mistake in `sql`.
     offset: Option<usize>,
     /// Where `sql` begins in the script it is part of: 1-based line and column.
-    origin: (usize, usize),
+    origin: Option<(usize, usize)>,
     database: Option<Box<str>>,
 }
 
@@ -45,7 +46,7 @@ struct Inner {
 #[non_exhaustive]
 pub enum ErrorKind {
     /// SQLite returned an error code that has no kind of its own here.
-    #[error("{message}")]
+    #[error("{}", Excerpt::of(message))]
     #[non_exhaustive]
     Sqlite {
         /// The extended result code.
@@ -64,7 +65,7 @@ pub enum ErrorKind {
     #[error("interrupted")]
     Interrupted,
     /// A column does not hold what was asked for.
-    #[error("column {column} ({name}), {found}: {problem}")]
+    #[error("column {column} ({}), {found}: {problem}{}", Excerpt::of(name), null_hint(*found, problem))]
     #[non_exhaustive]
     Column {
         /// 0-based.
@@ -106,7 +107,7 @@ pub enum ErrorKind {
         name: Option<Box<str>>,
     },
     /// A name or index leads nowhere.
-    #[error("no such {what}: {name}{}", hint(known))]
+    #[error("no such {what}: {}{}", Excerpt::of(name), hint(known))]
     #[non_exhaustive]
     NoSuch {
         /// What was looked for.
@@ -117,16 +118,18 @@ pub enum ErrorKind {
         known: Box<[Box<str>]>,
     },
     /// A row has another number of columns than the type reads.
-    #[error("the row has {found} column{}, the type reads {expected}", plural(*found))]
+    #[error("the row has {found} column{} ({}), the type reads {expected}", plural(*found), names(columns))]
     #[non_exhaustive]
     ColumnCount {
         /// Columns the type reads.
         expected: usize,
         /// Columns in the row.
         found: usize,
+        /// Their names.
+        columns: Box<[Box<str>]>,
     },
     /// Another number of rows than asked for.
-    #[error("expected one row, found {}", if *found == 0 { "none" } else { "more" })]
+    #[error("expected one row, found {}", if *found == 0 { "none" } else { "several" })]
     #[non_exhaustive]
     Rows {
         /// Rows seen before giving up: 0 or 2.
@@ -136,7 +139,7 @@ pub enum ErrorKind {
     #[error("the SQL is empty: nothing but blanks and comments")]
     EmptySql,
     /// There is more SQL after the statement.
-    #[error("there is more after the first statement: {}", Excerpt(rest))]
+    #[error("there is more after the first statement: {}", Excerpt::of(rest))]
     #[non_exhaustive]
     TrailingSql {
         /// What follows.
@@ -153,7 +156,7 @@ pub enum ErrorKind {
         reason: &'static str,
     },
     /// A pragma did not take the value it was given.
-    #[error("PRAGMA {name} is {}, not {requested}", effective.as_deref().unwrap_or("not known to this SQLite"))]
+    #[error("{}", display_pragma(name, requested, effective.as_deref()))]
     #[non_exhaustive]
     Pragma {
         /// The pragma.
@@ -206,6 +209,8 @@ pub enum What {
     Column,
     /// A parameter of a statement.
     Parameter,
+    /// A pragma.
+    Pragma,
 }
 
 impl fmt::Display for What {
@@ -213,6 +218,7 @@ impl fmt::Display for What {
         f.write_str(match self {
             Self::Column => "column",
             Self::Parameter => "parameter",
+            Self::Pragma => "pragma",
         })
     }
 }
@@ -235,7 +241,7 @@ impl fmt::Display for Location {
 impl Error {
     #[cold]
     pub(crate) fn new(kind: ErrorKind) -> Self {
-        Self(Box::new(Inner { kind, sql: None, offset: None, origin: (1, 1), database: None }))
+        Self(Box::new(Inner { kind, sql: None, offset: None, origin: None, database: None }))
     }
 
     /// Wraps an error of the caller's own, to hand it through a closure that returns [`Result`].
@@ -263,25 +269,36 @@ impl Error {
         self
     }
 
+    /// Says where in its SQL the mistake is.
+    #[cold]
+    pub(crate) fn at_offset(mut self, offset: usize) -> Self {
+        self.0.offset = Some(offset);
+        self
+    }
+
     /// Says where in a script its SQL begins.
     #[cold]
     pub(crate) fn at(mut self, origin: (usize, usize)) -> Self {
-        self.0.origin = origin;
+        self.0.origin = Some(origin);
         self
     }
 
     /// Says which database file it was, where the error is about the file.
     #[cold]
     pub(crate) fn in_database(mut self, path: impl FnOnce() -> Box<str>) -> Self {
-        const ABOUT_THE_FILE: [ResultCode; 6] = [
+        const ABOUT_THE_FILE: [ResultCode; 8] = [
             ResultCode::CANTOPEN,
             ResultCode::NOTADB,
             ResultCode::CORRUPT,
             ResultCode::READONLY,
             ResultCode::IOERR,
             ResultCode::PERM,
+            ResultCode::BUSY,
+            ResultCode::FULL,
         ];
-        if self.0.database.is_none() && self.code().is_some_and(|code| ABOUT_THE_FILE.contains(&code)) {
+        let about_the_file = self.code().is_some_and(|code| ABOUT_THE_FILE.contains(&code))
+            || matches!(self.0.kind, ErrorKind::Pragma { .. });
+        if self.0.database.is_none() && about_the_file {
             self.0.database = Some(path()).filter(|path| !path.is_empty());
         }
         self
@@ -324,7 +341,7 @@ impl Error {
         self.0.sql.as_deref()
     }
 
-    /// Where in the SQL the mistake is, or, for a later statement of a script, where that statement begins.
+    /// Where in the SQL the mistake is, if SQLite says it, or, in a script, where the statement begins.
     ///
     /// Lines and columns count from 1, in the text that was handed to the call that failed.
     ///
@@ -332,12 +349,11 @@ impl Error {
     #[must_use]
     pub fn location(&self) -> Option<Location> {
         let Inner { sql, offset, origin, .. } = &*self.0;
-        if offset.is_none() && *origin == (1, 1) {
-            return None;
-        }
-        let (line, column) = sql::line_and_column(sql.as_deref()?, offset.unwrap_or(0));
-        let column = if line == 1 { origin.1 + column - 1 } else { column };
-        Some(Location { line: origin.0 + line - 1, column })
+        let offset = offset.or(origin.map(|_| 0))?;
+        let (first_line, first_column) = origin.unwrap_or((1, 1));
+        let (line, column) = sql::line_and_column(sql.as_deref()?, offset);
+        let column = if line == 1 { first_column + column - 1 } else { column };
+        Some(Location { line: first_line + line - 1, column })
     }
 
     /// The constraint that failed, where one did.
@@ -363,7 +379,7 @@ impl Error {
         (code.primary() == ResultCode::CONSTRAINT).then_some(Constraint { code: *code, message })
     }
 
-    /// Whether another connection held a lock: `SQLITE_BUSY`, its extended codes included.
+    /// Whether a lock was in the way, mostly another connection's: `SQLITE_BUSY`, its extended codes included.
     ///
     /// Trying the same again may help, except for [`is_busy_snapshot`](Self::is_busy_snapshot).
     #[must_use]
@@ -418,6 +434,12 @@ impl From<Fault> for Error {
                     _ if code == ResultCode::IOERR_NOMEM => ErrorKind::NoMemory { code },
                     ResultCode::INTERRUPT => ErrorKind::Interrupted,
                     _ => {
+                        let message = match &sql {
+                            Some(sql) if matches!(code.primary(), ResultCode::ERROR | ResultCode::CANTOPEN) => {
+                                without_values(message, sql)
+                            }
+                            _ => message,
+                        };
                         let message = match errno {
                             Some(errno) => format!("{message}: {}", std::io::Error::from_raw_os_error(errno)).into(),
                             None => message,
@@ -443,18 +465,22 @@ impl fmt::Display for Error {
         write!(f, "{}", self.0.kind)?;
         if let ErrorKind::Sqlite { code, message } = &self.0.kind {
             // Where SQLite only says the code's own words, the extended code is the news.
-            if **message == *library::code_message(code.primary().number()) || code.number() > 0xff {
+            let is_standard = **message == *library::code_message(code.primary().number());
+            if is_standard || code.number() > 0xff {
                 write!(f, " [{code}]")?;
+            }
+            if let Some(advice) = advice(*code).filter(|_| is_standard) {
+                write!(f, " ({advice})")?;
             }
         }
         if let Some(database) = &self.0.database {
-            write!(f, ", database {database}")?;
+            write!(f, ", database {}", Excerpt { longest: usize::MAX, ..Excerpt::of(database) })?;
         }
         if let Some(location) = self.location() {
             write!(f, ", at {location}")?;
         }
         if let Some(sql) = &self.0.sql {
-            write!(f, ", in: {}", Excerpt(sql))?;
+            write!(f, ", in: {}", Excerpt { at: self.0.offset.unwrap_or(0), ..Excerpt::of(sql) })?;
         }
         Ok(())
     }
@@ -530,13 +556,23 @@ impl<'a> Constraint<'a> {
     /// key, of which SQLite names nothing.
     #[must_use]
     pub fn target(self) -> Option<&'a str> {
-        self.message.split_once("constraint failed: ").map(|(_, target)| target)
+        match self.kind() {
+            // The words of a RAISE, which may be anything.
+            ConstraintKind::Trigger => None,
+            // "cannot store TEXT value in INTEGER column t.a"
+            ConstraintKind::DataType => self.message.rsplit_once(" column ").map(|(_, column)| column),
+            _ => self.message.split_once("constraint failed: ").map(|(_, target)| target),
+        }
     }
 
     /// Table and column of each column concerned; empty unless SQLite names columns.
     pub fn columns(self) -> impl Iterator<Item = (&'a str, &'a str)> {
-        let names_columns =
-            matches!(self.kind(), ConstraintKind::Unique | ConstraintKind::PrimaryKey | ConstraintKind::NotNull);
+        let names_columns = match self.kind() {
+            // An index on an expression goes by its own name.
+            ConstraintKind::Unique => !self.target().is_some_and(|target| target.starts_with("index '")),
+            ConstraintKind::PrimaryKey | ConstraintKind::NotNull | ConstraintKind::DataType => true,
+            _ => false,
+        };
         let target = self.target().filter(|_| names_columns).unwrap_or_default();
         target.split(", ").filter_map(|column| column.split_once('.'))
     }
@@ -558,23 +594,102 @@ fn display_parameter(index: usize, name: Option<&str>) -> String {
 }
 
 fn hint(known: &[Box<str>]) -> String {
-    if known.is_empty() { String::new() } else { format!(" (there is {})", known.join(", ")) }
+    match known.len() {
+        0 => String::new(),
+        1 => format!(" (there is {})", names(known)),
+        _ => format!(" (there are {})", names(known)),
+    }
 }
 
-/// SQL on one line, cut where it grows long.
-struct Excerpt<'a>(&'a str);
+/// The names, or the first of them where there are many.
+fn names(names: &[Box<str>]) -> String {
+    const SHOWN: usize = 10;
+    let shown: Vec<String> = names.iter().take(SHOWN).map(|name| Excerpt::of(name).to_string()).collect();
+    let more = if names.len() > SHOWN { format!(" and {} more", names.len() - SHOWN) } else { String::new() };
+    shown.join(", ") + &more
+}
+
+fn null_hint(found: Type, problem: &ConversionError) -> String {
+    if found == Type::Null { format!(" (Option<{}> reads it)", problem.rust_type()) } else { String::new() }
+}
+
+fn display_pragma(name: &str, requested: &str, effective: Option<&str>) -> String {
+    match effective {
+        Some(effective) => format!("PRAGMA {name} is {effective}, not {requested}"),
+        None => format!("PRAGMA {name} reads back nothing: this SQLite does not know it"),
+    }
+}
+
+/// What the words of SQLite leave open.
+fn advice(code: ResultCode) -> Option<&'static str> {
+    Some(match code {
+        ResultCode::BUSY => "another connection holds the lock",
+        ResultCode::BUSY_SNAPSHOT => {
+            "it has changed since this transaction first read: roll back and begin again, IMMEDIATE where it will write"
+        }
+        ResultCode::LOCKED => "a statement of this connection is still running",
+        ResultCode::READONLY_DBMOVED => "the file was moved or deleted while it was open",
+        _ => return None,
+    })
+}
+
+/// SQLite's message for a statement that ran, without the values that it quotes: a JSON path, a search term, a file
+/// that was bound. What is in the SQL itself is no secret.
+fn without_values(message: Box<str>, sql: &str) -> Box<str> {
+    const BEFORE_A_QUOTE: [&str; 2] = [": ", " near "];
+    let from = if message.starts_with("fts5: ") { "fts5: ".len() } else { 0 };
+    let ends = BEFORE_A_QUOTE.iter().filter_map(|mark| message[from..].find(mark).map(|at| from + at + mark.len()));
+    match ends.min() {
+        Some(end) if !sql.contains(message[end..].trim_matches(['\'', '"'])) => format!("{}…", &message[..end]).into(),
+        _ => message,
+    }
+}
+
+/// Text on one line, cut where it grows long. White space is one space, what a terminal would obey is escaped.
+struct Excerpt<'a> {
+    text: &'a str,
+    /// The byte that must be seen.
+    at: usize,
+    /// In characters.
+    longest: usize,
+}
+
+impl<'a> Excerpt<'a> {
+    fn of(text: &'a str) -> Self {
+        Self { text, at: 0, longest: 200 }
+    }
+
+    fn start(&self) -> usize {
+        const BEFORE: usize = 60;
+        if self.at < self.longest.saturating_sub(BEFORE) {
+            return 0;
+        }
+        let start = (self.at - BEFORE).min(self.text.len());
+        (0..=start).rev().find(|&byte| self.text.is_char_boundary(byte)).unwrap_or(0)
+    }
+}
 
 impl fmt::Display for Excerpt<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const LONGEST: usize = 200;
-        let mut length = 0;
-        for (n, word) in self.0.split_whitespace().enumerate() {
-            if length + word.len() > LONGEST {
-                let rest: String = word.chars().take(LONGEST.saturating_sub(length)).collect();
-                return write!(f, "{}{rest}…", if n > 0 && !rest.is_empty() { " " } else { "" });
+        use fmt::Write as _;
+        let start = self.start();
+        if start > 0 {
+            f.write_char('…')?;
+        }
+        let mut written = 0;
+        for (n, word) in self.text[start..].split_whitespace().enumerate() {
+            let space = (n > 0).then_some(' ');
+            for letter in space.into_iter().chain(word.chars()) {
+                if written == self.longest {
+                    return f.write_char('…');
+                }
+                if letter.is_control() {
+                    write!(f, "{}", letter.escape_default())?;
+                } else {
+                    f.write_char(letter)?;
+                }
+                written += 1;
             }
-            write!(f, "{}{word}", if n > 0 { " " } else { "" })?;
-            length += word.len() + 1;
         }
         Ok(())
     }

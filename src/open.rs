@@ -290,7 +290,7 @@ impl fmt::Debug for OpenOptions {
             .field("create", &self.create)
             .field("uri", &self.uri)
             .field("vfs", &self.vfs)
-            .field("pragmas", &self.pragmas)
+            .field("pragmas", &self.pragmas.iter().map(|(name, _)| name).collect::<Vec<_>>())
             .finish_non_exhaustive()
     }
 }

@@ -184,6 +184,8 @@ pub struct Binder<'s, 'p> {
     raw: Binding<'s, 'p>,
     /// Values given by position so far.
     positional: usize,
+    /// Where a name is looked for first: mostly they are given in the order of the SQL.
+    next_name: usize,
     named: Option<Named>,
 }
 
@@ -222,7 +224,7 @@ impl Named {
 
 impl<'s, 'p> Binder<'s, 'p> {
     pub(crate) fn new(raw: Binding<'s, 'p>) -> Self {
-        Self { raw, positional: 0, named: None }
+        Self { raw, positional: 0, next_name: 0, named: None }
     }
 
     /// The number of parameters in the SQL.
@@ -258,20 +260,24 @@ impl<'s, 'p> Binder<'s, 'p> {
     /// [`ErrorKind::NoSuch`] if there is no such parameter, and what [`push`](Self::push) returns.
     pub fn set(&mut self, name: &str, value: impl IntoParam<'p>) -> Result<()> {
         let names = self.raw.parameter_names();
-        let Some(place) = names.iter().position(|known| known.as_deref() == Some(name)) else {
+        let is_it = |known: &Option<Box<str>>| known.as_deref() == Some(name);
+        let expected = names.get(self.next_name).is_some_and(is_it).then_some(self.next_name);
+        let Some(place) = expected.or_else(|| names.iter().position(is_it)) else {
             return Err(self.no_such(name));
         };
         let index = place + 1;
+        self.next_name = index;
         self.bind(index, value.into_param())?;
         let (count, positional) = (self.raw.parameter_count(), self.positional);
         self.named.get_or_insert_with(|| Named::new(count, positional)).mark(index);
         Ok(())
     }
 
-    /// Checks a number of values that is known beforehand, so that the error can tell it.
+    /// Checks that there is room for so many values more, so that the error can tell their number.
     #[inline]
-    fn expect(&self, given: usize) -> Result<()> {
-        if given == self.raw.parameter_count() { Ok(()) } else { Err(self.wrong_count(given)) }
+    fn reserve(&self, values: usize) -> Result<()> {
+        let given = self.positional + values;
+        if given <= self.raw.parameter_count() { Ok(()) } else { Err(self.wrong_count(given)) }
     }
 
     #[inline]
@@ -326,7 +332,8 @@ impl<'s, 'p> Binder<'s, 'p> {
     fn check(&self) -> Result<()> {
         let count = self.raw.parameter_count();
         match &self.named {
-            None => self.expect(self.positional),
+            None if self.positional == count => Ok(()),
+            None => Err(self.wrong_count(self.positional)),
             Some(named) => match (1..=count).find(|&index| !named.is_marked(index)) {
                 None => Ok(()),
                 Some(index) => {
@@ -354,7 +361,7 @@ impl<'p> Params<'p> for () {
 impl<'p, T: IntoParam<'p>, const N: usize> Params<'p> for [T; N] {
     #[inline]
     fn bind(self, binder: &mut Binder<'_, 'p>) -> Result<()> {
-        binder.expect(N)?;
+        binder.reserve(N)?;
         self.into_iter().try_for_each(|value| binder.push(value))
     }
 }
@@ -362,7 +369,7 @@ impl<'p, T: IntoParam<'p>, const N: usize> Params<'p> for [T; N] {
 impl<'p, T: ToSql> Params<'p> for &'p [T] {
     #[inline]
     fn bind(self, binder: &mut Binder<'_, 'p>) -> Result<()> {
-        binder.expect(self.len())?;
+        binder.reserve(self.len())?;
         self.iter().try_for_each(|value| binder.push(value))
     }
 }
@@ -381,6 +388,19 @@ impl<'p, const N: usize> Params<'p> for [(&str, Param<'p>); N] {
     }
 }
 
+impl<'p, T: ToSql> Params<'p> for &'p Vec<T> {
+    #[inline]
+    fn bind(self, binder: &mut Binder<'_, 'p>) -> Result<()> {
+        self.as_slice().bind(binder)
+    }
+}
+
+impl<'p, const N: usize> Params<'p> for &'p [(&str, &dyn ToSql); N] {
+    fn bind(self, binder: &mut Binder<'_, 'p>) -> Result<()> {
+        self.as_slice().bind(binder)
+    }
+}
+
 impl<'p> Params<'p> for &'p [(&str, &dyn ToSql)] {
     fn bind(self, binder: &mut Binder<'_, 'p>) -> Result<()> {
         self.iter().try_for_each(|(name, value)| binder.set(name, value.to_sql()))
@@ -393,7 +413,7 @@ macro_rules! tuples {
             impl<'p, $($type: IntoParam<'p>),+> Params<'p> for ($($type,)+) {
                 #[inline]
                 fn bind(self, binder: &mut Binder<'_, 'p>) -> Result<()> {
-                    binder.expect($count)?;
+                    binder.reserve($count)?;
                     $(binder.push(self.$field)?;)+
                     Ok(())
                 }
@@ -453,7 +473,16 @@ where
 {
     #[inline]
     fn bind(self, binder: &mut Binder<'_, 'p>) -> Result<()> {
-        self.0.into_iter().try_for_each(|value| binder.push(value))
+        let values = self.0.into_iter();
+        if let (known, Some(most)) = values.size_hint()
+            && known == most
+        {
+            binder.reserve(known)?;
+        }
+        for value in values {
+            binder.push(value)?;
+        }
+        Ok(())
     }
 }
 

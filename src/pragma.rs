@@ -1,8 +1,10 @@
 //! Pragmas: read with a type, set and checked.
 
 use std::fmt;
+use std::panic::Location;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, What};
+use crate::raw::Kind;
 use crate::rows::FromRow;
 use crate::sql;
 use crate::{Connection, Value};
@@ -63,26 +65,19 @@ impl fmt::Display for PragmaValue {
 }
 
 /// Pragmas that can be set and not be read.
-const WRITE_ONLY: [&str; 9] = [
-    "case_sensitive_like",
-    "hexkey",
-    "hexrekey",
-    "incremental_vacuum",
-    "key",
-    "optimize",
-    "rekey",
-    "shrink_memory",
-    "textkey",
-];
+const WRITE_ONLY: [&str; 4] = ["case_sensitive_like", "incremental_vacuum", "optimize", "shrink_memory"];
+
+/// Pragmas whose value nobody may see; they cannot be read either.
+const SECRET: [&str; 6] = ["hexkey", "hexrekey", "key", "rekey", "textkey", "textrekey"];
 
 impl Connection {
     /// Reads a pragma: `journal_mode`, or that of an attached database, `aux.journal_mode`.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Rows`] if there is no such pragma (SQLite ignores unknown names) or it yields several rows; for
-    /// those, [`query_all`](Self::query_all) with `PRAGMA …` or the `pragma_…` table-valued functions are the way.
-    /// [`ErrorKind::Column`] if the value is no `T`.
+    /// [`ErrorKind::NoSuch`] if it yields nothing: SQLite ignores names that it does not know. [`ErrorKind::Rows`] if it
+    /// yields several rows; for those, [`query_all`](Self::query_all) with `PRAGMA …` or the `pragma_…` table-valued
+    /// functions are the way. [`ErrorKind::Column`] if the value is no `T`.
     ///
     /// # Example
     ///
@@ -98,7 +93,10 @@ impl Connection {
     /// C: [PRAGMA](https://sqlite.org/pragma.html)
     #[track_caller]
     pub fn pragma<T: for<'row> FromRow<'row>>(&self, name: &str) -> Result<T> {
-        self.query_one(&format!("PRAGMA {}", quote_path(name)), ())
+        let sql = format!("PRAGMA {}", quote_path(name));
+        self.query_optional(&sql, ())?.ok_or_else(|| {
+            Error::new(ErrorKind::NoSuch { what: What::Pragma, name: name.into(), known: Box::default() })
+        })
     }
 
     /// Sets a pragma and reads it back. Name and value are quoted.
@@ -131,8 +129,14 @@ impl Connection {
             Repr::Text(text) => sql::quote_text(text),
         };
         let path = quote_path(name);
-        self.execute(&format!("PRAGMA {path} = {literal}"), ())?;
         let pragma = name.rsplit('.').next().unwrap_or(name);
+        let sql = format!("PRAGMA {path} = {literal}");
+        if SECRET.iter().any(|known| known.eq_ignore_ascii_case(pragma)) {
+            let shown = format!("PRAGMA {path} = …");
+            self.prepare_shown_as(&sql, &shown, Kind::Statement, Location::caller())?.execute(())?;
+            return Ok(());
+        }
+        self.execute(&sql, ())?;
         if WRITE_ONLY.iter().any(|known| known.eq_ignore_ascii_case(pragma)) {
             return Ok(());
         }

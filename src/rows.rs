@@ -54,6 +54,10 @@ impl<'stmt> Rows<'stmt> {
     #[expect(clippy::should_implement_trait, reason = "a row borrows the rows, which `Iterator` cannot say")]
     #[inline]
     pub fn next(&mut self) -> Result<Option<Row<'_>>> {
+        if self.cursor.is_unstepped() {
+            // The transaction it was started in may have ended since.
+            self.conn.check_transaction()?;
+        }
         match self.cursor.step() {
             Ok(row) => Ok(row.map(|raw| Row { raw })),
             Err(fault) => Err(self.conn.error(fault)),
@@ -158,6 +162,10 @@ impl<'conn> OwnedRows<'conn> {
     #[expect(clippy::should_implement_trait, reason = "a row borrows the rows, which `Iterator` cannot say")]
     #[inline]
     pub fn next(&mut self) -> Result<Option<Row<'_>>> {
+        if self.cursor.is_unstepped() {
+            // The transaction it was started in may have ended since.
+            self.conn.check_transaction()?;
+        }
         match self.cursor.step() {
             Ok(row) => Ok(row.map(|raw| Row { raw })),
             Err(fault) => Err(self.conn.error(fault)),
@@ -290,7 +298,8 @@ impl<'row> Row<'row> {
 
     #[cold]
     fn wrong_column_count(&self, expected: usize) -> Error {
-        Error::new(ErrorKind::ColumnCount { expected, found: self.column_count() }).in_sql(self.raw.sql())
+        let columns = self.raw.column_names().unwrap_or_default().into();
+        Error::new(ErrorKind::ColumnCount { expected, found: self.column_count(), columns }).in_sql(self.raw.sql())
     }
 }
 
@@ -304,7 +313,8 @@ impl fmt::Debug for Row<'_> {
 /// A column of a statement's result, looked up by name once, by
 /// [`Statement::column`](crate::Statement::column).
 ///
-/// It stays right when the schema changes and SQLite prepares the statement anew.
+/// It stays right when the schema changes and SQLite prepares the statement anew, which is at the first row of an
+/// execution. (SQLite lets a connection drop a column under its own running `SELECT *`; the rows still to come shift.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Column {
     pub(crate) owner: u64,

@@ -5,10 +5,10 @@ pub(crate) fn skip_blank(sql: &str) -> &str {
     let mut rest = sql;
     loop {
         // SQLite's tokenizer takes a byte order mark for white space.
-        let trimmed = rest.trim_start_matches(['\u{feff}', ' ', '\t', '\n', '\u{c}', '\r', ';']);
+        let trimmed = rest.trim_start_matches(['\u{feff}', ' ', '\t', '\n', '\u{b}', '\u{c}', '\r', ';']);
         rest = if let Some(comment) = trimmed.strip_prefix("--") {
             comment.find('\n').map_or("", |end| &comment[end + 1..])
-        } else if let Some(comment) = trimmed.strip_prefix("/*") {
+        } else if let Some(comment) = trimmed.strip_prefix("/*").filter(|comment| !comment.is_empty()) {
             comment.find("*/").map_or("", |end| &comment[end + 2..])
         } else {
             return trimmed;

@@ -60,17 +60,18 @@ impl<'conn> Statement<'conn> {
 
     #[inline]
     fn start<'s, 'p: 's>(&'s mut self, params: impl Params<'p>) -> Result<Rows<'s>> {
-        self.conn.check_transaction()?;
-        self.start_unchecked(params)
-    }
-
-    /// For the statements that end a transaction.
-    #[inline]
-    pub(crate) fn start_unchecked<'s, 'p: 's>(&'s mut self, params: impl Params<'p>) -> Result<Rows<'s>> {
+        self.conn.check_transaction().map_err(|error| error.in_sql(self.raw.sql()))?;
         tracing::trace!(target: "finalite::statement", sql = self.raw.sql(), "run");
         let mut binder = Binder::new(self.raw.begin()?);
         params.bind(&mut binder)?;
         Ok(Rows::new(binder.finish()?.run(), self.conn))
+    }
+
+    /// Runs a statement without parameters that ends a transaction, whatever became of that.
+    pub(crate) fn run_unchecked(&mut self) -> Result<()> {
+        let mut cursor = self.raw.begin()?.run();
+        while cursor.step()?.is_some() {}
+        Ok(cursor.finish()?)
     }
 
     /// Runs it and reads each row as `T`, lazily.
@@ -242,7 +243,8 @@ impl<'conn> Statement<'conn> {
     ///
     /// # Errors
     ///
-    /// As [`query`](Self::query) for the parameters; [`ErrorKind::NoMemory`].
+    /// As [`query`](Self::query) for the parameters; [`ErrorKind::NoMemory`], also if the text would be longer than
+    /// SQLite's limit: it does not tell them apart.
     ///
     /// # Example
     ///
@@ -360,7 +362,8 @@ impl<'conn> Statement<'conn> {
         Err(Error::new(ErrorKind::NoSuch { what: What::Column, name: name.into(), known }).in_sql(self.sql()))
     }
 
-    /// Whether it leaves the database file as it is. `BEGIN` and `COMMIT` count as reading.
+    /// Whether it leaves the database file as it is. `BEGIN` and `COMMIT` count as reading, the `EXPLAIN` of a writing
+    /// statement as writing.
     ///
     /// C: [sqlite3_stmt_readonly](https://sqlite.org/c3ref/stmt_readonly.html)
     #[must_use]

@@ -37,7 +37,7 @@ pub enum DropBehavior {
 #[derive(Debug, Default)]
 pub(crate) struct Guards {
     transaction: Cell<bool>,
-    /// A guard was forgotten, or dropped while its rollback failed (no memory to prepare it): the transaction is to be
+    /// A guard was forgotten, or dropped while its rollback failed (interrupted, no memory): the transaction is to be
     /// rolled back before anything else runs.
     rollback_owed: Cell<bool>,
     /// The quoted names of the savepoints, outermost first.
@@ -57,25 +57,39 @@ impl Guards {
 
     fn close(&self) {
         self.forget_savepoints(0);
+        self.rollback_owed.set(false);
         self.transaction.set(false);
         counts::closed(Kind::Transaction);
     }
 
+    /// The innermost savepoint beyond a depth.
+    fn innermost(&self, depth: usize) -> Option<Box<str>> {
+        self.savepoints.borrow().get(depth..)?.last().cloned()
+    }
+
     /// Ends the books of savepoints beyond a depth: their guards were forgotten.
     fn forget_savepoints(&self, depth: usize) {
-        let mut savepoints = self.savepoints.borrow_mut();
-        while savepoints.len() > depth {
-            savepoints.pop();
-            counts::closed(Kind::Savepoint);
-            counts::forgotten(Kind::Savepoint);
-            tracing::error!(target: "finalite::leak", "a savepoint was forgotten");
+        while self.innermost(depth).is_some() {
+            self.forget_innermost();
         }
+    }
+
+    fn forget_innermost(&self) {
+        self.pop_savepoint();
+        counts::forgotten(Kind::Savepoint);
+        tracing::error!(target: "finalite::leak", "a savepoint was forgotten");
+    }
+
+    fn pop_savepoint(&self) {
+        self.savepoints.borrow_mut().pop();
+        counts::closed(Kind::Savepoint);
     }
 
     /// Ends the books altogether: nothing borrows the connection any more, so what is open was forgotten.
     pub(crate) fn forget_all(&self) {
         if self.is_open() {
             self.close();
+            self.rollback_owed.set(true);
             counts::forgotten(Kind::Transaction);
             tracing::error!(target: "finalite::leak", "a transaction was forgotten; it is rolled back");
         }
@@ -123,10 +137,7 @@ impl Connection {
     /// C: [BEGIN TRANSACTION](https://sqlite.org/lang_transaction.html)
     #[track_caller]
     pub fn transaction_with(&mut self, behavior: Behavior) -> Result<Transaction<'_>> {
-        if self.guards.is_open() {
-            self.guards.forget_all();
-            self.guards.rollback_owed.set(true);
-        }
+        self.guards.forget_all();
         self.execute(
             match behavior {
                 Behavior::Deferred => "BEGIN",
@@ -160,10 +171,22 @@ impl Connection {
 
     /// Runs a statement of a guard's own: also when the transaction has ended.
     fn control(&self, sql: &str) -> Result<()> {
-        let mut statement = self.prepare_cached(sql)?;
-        let mut rows = statement.statement_mut().start_unchecked(())?;
-        while rows.next()?.is_some() {}
-        rows.end()
+        self.prepare_cached(sql)?.statement_mut().run_unchecked()
+    }
+
+    /// Rolls back the savepoints beyond a depth, whose guards were forgotten. One by one from the inside: names may
+    /// repeat, and SQLite takes the innermost of a name.
+    fn roll_back_forgotten(&self, depth: usize) -> Result<()> {
+        while let Some(name) = self.guards.innermost(depth) {
+            self.roll_back_innermost(&name)?;
+            self.guards.forget_innermost();
+        }
+        Ok(())
+    }
+
+    fn roll_back_innermost(&self, name: &str) -> Result<()> {
+        self.control(&format!("ROLLBACK TO {name}"))?;
+        self.control(&format!("RELEASE {name}"))
     }
 }
 
@@ -292,6 +315,7 @@ impl<'conn> Transaction<'conn> {
 
     fn try_commit(&mut self) -> Result<()> {
         self.conn.check_transaction()?;
+        self.conn.roll_back_forgotten(0)?;
         self.conn.control("COMMIT")?;
         self.ended();
         Ok(())
@@ -339,8 +363,8 @@ impl Drop for Transaction<'_> {
         }
         if let Err(error) = self.try_rollback() {
             tracing::error!(target: "finalite::statement", %error, "rollback failed in drop; the next call does it");
-            self.conn.guards.rollback_owed.set(true);
             self.ended();
+            self.conn.guards.rollback_owed.set(true);
         }
     }
 }
@@ -446,12 +470,7 @@ impl<'tx> Savepoint<'tx> {
     #[track_caller]
     fn open(conn: &'tx Connection, depth: usize, name: Option<&str>) -> Result<Self> {
         conn.check_transaction()?;
-        let forgotten = conn.guards.savepoints.borrow().get(depth).cloned();
-        if let Some(outermost) = forgotten {
-            conn.control(&format!("ROLLBACK TO {outermost}"))?;
-            conn.control(&format!("RELEASE {outermost}"))?;
-            conn.guards.forget_savepoints(depth);
-        }
+        conn.roll_back_forgotten(depth)?;
         let name = match name {
             Some(name) => sql::quote_identifier(name),
             None => format!("\"finalite {depth}\""),
@@ -524,6 +543,7 @@ impl<'tx> Savepoint<'tx> {
 
     fn try_commit(&mut self) -> Result<()> {
         self.conn.check_transaction()?;
+        self.conn.roll_back_forgotten(self.depth + 1)?;
         self.conn.control(&format!("RELEASE {}", self.name()))?;
         self.ended();
         Ok(())
@@ -540,9 +560,8 @@ impl<'tx> Savepoint<'tx> {
 
     fn try_rollback(&mut self) -> Result<()> {
         if !self.conn.is_autocommit() {
-            let name = self.name();
-            self.conn.control(&format!("ROLLBACK TO {name}"))?;
-            self.conn.control(&format!("RELEASE {name}"))?;
+            self.conn.roll_back_forgotten(self.depth + 1)?;
+            self.conn.roll_back_innermost(&self.name())?;
         }
         self.ended();
         Ok(())
@@ -556,8 +575,7 @@ impl<'tx> Savepoint<'tx> {
     fn ended(&mut self) {
         self.is_open = false;
         self.conn.guards.forget_savepoints(self.depth + 1);
-        self.conn.guards.savepoints.borrow_mut().pop();
-        counts::closed(Kind::Savepoint);
+        self.conn.guards.pop_savepoint();
     }
 }
 

@@ -149,9 +149,15 @@ impl<'a> ValueRef<'a> {
     /// [`ConversionError`] for any other type, and for text that is not UTF-8.
     #[inline]
     pub fn as_str(self) -> Result<&'a str, ConversionError> {
+        self.text_as("&str")
+    }
+
+    /// The TEXT, validated, on its way into a type that errors name.
+    #[inline]
+    pub(crate) fn text_as(self, rust_type: &'static str) -> Result<&'a str, ConversionError> {
         match self {
-            Self::Text(bytes) => str::from_utf8(bytes).map_err(|error| ConversionError::not_utf8("&str", error)),
-            _ => Err(ConversionError::wrong_type("&str")),
+            Self::Text(bytes) => str::from_utf8(bytes).map_err(|error| ConversionError::not_utf8(rust_type, error)),
+            _ => Err(ConversionError::wrong_type(rust_type)),
         }
     }
 
@@ -162,9 +168,15 @@ impl<'a> ValueRef<'a> {
     /// [`ConversionError`] for any other type.
     #[inline]
     pub fn as_bytes(self) -> Result<&'a [u8], ConversionError> {
+        self.bytes_as("&[u8]")
+    }
+
+    /// The bytes, on their way into a type that errors name.
+    #[inline]
+    pub(crate) fn bytes_as(self, rust_type: &'static str) -> Result<&'a [u8], ConversionError> {
         match self {
             Self::Text(bytes) | Self::Blob(bytes) => Ok(bytes),
-            _ => Err(ConversionError::wrong_type("&[u8]")),
+            _ => Err(ConversionError::wrong_type(rust_type)),
         }
     }
 
@@ -178,7 +190,7 @@ impl<'a> ValueRef<'a> {
             Self::Null => Value::Null,
             Self::Integer(value) => Value::Integer(value),
             Self::Real(value) => Value::Real(value),
-            Self::Text(_) => Value::Text(self.as_str()?.to_owned()),
+            Self::Text(_) => Value::Text(self.text_as("Value")?.to_owned()),
             Self::Blob(bytes) => Value::Blob(bytes.to_owned()),
         })
     }

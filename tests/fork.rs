@@ -56,6 +56,7 @@ fn a_forked_connection_is_refused_and_dropping_it_touches_nothing() {
             && forked(conn.set_busy_timeout(std::time::Duration::ZERO).unwrap_err())
             && forked(rows.next().map(drop).unwrap_err())
             && !handle.interrupt()
+            && !conn.interrupt_handle().interrupt()
             && !conn.is_autocommit()
     }));
     drop(rows);
@@ -75,6 +76,11 @@ fn a_forked_connection_is_refused_and_dropping_it_touches_nothing() {
     assert_eq!(conn.query_one::<i64>("SELECT count(*) FROM t", ()).unwrap(), 1);
     conn.execute("COMMIT", ()).unwrap();
     assert_eq!(conn.query_one::<String>("PRAGMA integrity_check", ()).unwrap(), "ok");
+
+    // A handle that is first made in the child reaches nothing either.
+    let fresh = Connection::open(&path).unwrap();
+    assert!(in_child(|| !fresh.interrupt_handle().interrupt()));
+    drop(fresh);
 
     // A child opens its own.
     assert!(in_child(|| {

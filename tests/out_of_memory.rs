@@ -250,6 +250,15 @@ fn the_trap_of_a_failed_conversion() {
     drop(rows);
     assert_eq!(statement.query_all::<String>(()).unwrap().len(), 2);
 
+    // Forgotten rows take the mark of their failed cell with them: only the call that ends them may hear of it.
+    let mut rows = statement.query(()).unwrap();
+    let row = rows.next().unwrap().unwrap();
+    COUNTDOWN.store(0, Ordering::Relaxed);
+    row.get::<&str>(0).unwrap_err();
+    std::mem::forget(rows);
+    drop(statement.query(()));
+    assert_eq!(statement.query_all::<String>(()).unwrap().len(), 2);
+
     // The control: reading through `value` functions alone leaves the mark for a stranger.
     let mut raw = std::ptr::null_mut();
     // SAFETY: the connection is open, each call is given what the one before made, and the statement is finalized.

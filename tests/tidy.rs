@@ -88,7 +88,6 @@ fn each_unsafe_block_stands_below_its_proof() {
 }
 
 #[test]
-#[ignore = "some proofs in src/raw only point at another one"]
 fn each_proof_has_forty_characters() {
     const PROOF_CHARS_MIN: usize = 40;
     let rule = |file: &File| {

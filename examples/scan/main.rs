@@ -1,6 +1,6 @@
 //! Reads every value of a query, and says how fast that was, what the columns hold and which handles were alive.
 //!
-//! `cargo run --release --example scan -- --help` tells how to call it. [`run`] is the part that shows finalite.
+//! `cargo run --release --example scan -- --help` tells how to call it. [`scan`] is the part that shows finalite.
 
 mod report;
 mod sample;

@@ -1,5 +1,6 @@
 //! Bytes.
 
+use std::any::type_name;
 use std::borrow::Cow;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -17,17 +18,15 @@ impl<'row> FromColumn<'row> for &'row [u8] {
 impl<'row> FromColumn<'row> for Cow<'row, [u8]> {
     #[inline]
     fn from_column(value: ValueRef<'row>) -> Result<Self, ConversionError> {
-        value.as_bytes().map(Cow::Borrowed)
+        value.bytes_as("Cow<[u8]>").map(Cow::Borrowed)
     }
 }
 
 impl<const N: usize> FromColumn<'_> for [u8; N] {
     #[inline]
     fn from_column(value: ValueRef<'_>) -> Result<Self, ConversionError> {
-        let (ValueRef::Text(bytes) | ValueRef::Blob(bytes)) = value else {
-            return Err(ConversionError::wrong_type("[u8; N]"));
-        };
-        bytes.try_into().map_err(|_| ConversionError::length("[u8; N]", N, bytes.len()))
+        let bytes = value.bytes_as(type_name::<Self>())?;
+        bytes.try_into().map_err(|_| ConversionError::length(type_name::<Self>(), N, bytes.len()))
     }
 }
 
@@ -37,10 +36,7 @@ macro_rules! owned_bytes {
             impl FromColumn<'_> for $type {
                 #[inline]
                 fn from_column(value: ValueRef<'_>) -> Result<Self, ConversionError> {
-                    match value {
-                        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => Ok(bytes.into()),
-                        _ => Err(ConversionError::wrong_type(stringify!($type))),
-                    }
+                    value.bytes_as(stringify!($type)).map(Self::from)
                 }
             }
 

@@ -73,14 +73,22 @@ impl FromColumn<'_> for f32 {
 impl<'p> IntoParam<'p> for f64 {
     #[inline]
     fn into_param(self) -> Param<'p> {
-        if self.is_nan() { Param::error(ConversionError::nan("f64")) } else { Param::real(self) }
+        Param::number(self, "f64")
     }
 }
 
 impl<'p> IntoParam<'p> for f32 {
     #[inline]
     fn into_param(self) -> Param<'p> {
-        if self.is_nan() { Param::error(ConversionError::nan("f32")) } else { Param::real(f64::from(self)) }
+        Param::number(f64::from(self), "f32")
+    }
+}
+
+impl Param<'_> {
+    /// REAL, unless it is NaN.
+    #[inline]
+    pub(super) fn number(value: f64, rust_type: &'static str) -> Self {
+        if value.is_nan() { Self::error(ConversionError::nan(rust_type)) } else { Self::real(value) }
     }
 }
 

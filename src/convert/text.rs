@@ -17,7 +17,7 @@ impl<'row> FromColumn<'row> for &'row str {
 impl<'row> FromColumn<'row> for Cow<'row, str> {
     #[inline]
     fn from_column(value: ValueRef<'row>) -> Result<Self, ConversionError> {
-        value.as_str().map(Cow::Borrowed)
+        value.text_as("Cow<str>").map(Cow::Borrowed)
     }
 }
 
@@ -27,10 +27,7 @@ macro_rules! owned_text {
             impl FromColumn<'_> for $type {
                 #[inline]
                 fn from_column(value: ValueRef<'_>) -> Result<Self, ConversionError> {
-                    match value {
-                        ValueRef::Text(_) => value.as_str().map(Self::from),
-                        _ => Err(ConversionError::wrong_type(stringify!($type))),
-                    }
+                    value.text_as(stringify!($type)).map(Self::from)
                 }
             }
 

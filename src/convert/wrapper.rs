@@ -47,10 +47,17 @@ impl<'p> IntoParam<'p> for ValueRef<'p> {
         match self {
             Self::Null => Param::null(),
             Self::Integer(value) => Param::integer(value),
-            Self::Real(value) => value.into_param(),
-            Self::Text(_) => self.as_str().map_or_else(Param::error, Param::text),
+            Self::Real(value) => Param::number(value, "ValueRef"),
+            Self::Text(_) => self.text_as("ValueRef").map_or_else(Param::error, Param::text),
             Self::Blob(bytes) => Param::blob(bytes),
         }
+    }
+}
+
+impl ToSql for ValueRef<'_> {
+    #[inline]
+    fn to_sql(&self) -> Param<'_> {
+        self.into_param()
     }
 }
 
@@ -59,6 +66,7 @@ impl ToSql for Value {
     fn to_sql(&self) -> Param<'_> {
         match self {
             Self::Text(text) => Param::text(&**text),
+            Self::Real(value) => Param::number(*value, "Value"),
             other => other.as_value_ref().into_param(),
         }
     }
@@ -72,7 +80,7 @@ impl<'p> IntoParam<'p> for Value {
             Self::Blob(bytes) => bytes.into_param(),
             Self::Null => Param::null(),
             Self::Integer(value) => Param::integer(value),
-            Self::Real(value) => value.into_param(),
+            Self::Real(value) => Param::number(value, "Value"),
         }
     }
 }

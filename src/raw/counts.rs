@@ -3,8 +3,9 @@
 //! Each thread owns a shard and is its only writer (a relaxed load and store); readers add all shards up. A handle
 //! may be opened on one thread and closed on another: shards then disagree, their sum does not.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::iter;
+use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 
 /// What a handle is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,39 +24,65 @@ const KINDS: usize = 6;
 struct Shard {
     opened: [AtomicU64; KINDS],
     closed: [AtomicU64; KINDS],
+    /// Whether a thread writes to it. One whose thread has ended goes to the next, and counts on from where it is.
+    is_owned: AtomicBool,
+    next: Option<&'static Shard>,
 }
 
 impl Shard {
     const fn new() -> Self {
-        Self { opened: [const { AtomicU64::new(0) }; KINDS], closed: [const { AtomicU64::new(0) }; KINDS] }
+        Self {
+            opened: [const { AtomicU64::new(0) }; KINDS],
+            closed: [const { AtomicU64::new(0) }; KINDS],
+            is_owned: AtomicBool::new(true),
+            next: None,
+        }
     }
 }
 
-/// Every shard ever made; they live as long as the process.
-static SHARDS: Mutex<Vec<&'static Shard>> = Mutex::new(Vec::new());
-/// Shards whose thread has ended, for the next thread. Their counts go on from where they are.
-static IDLE: Mutex<Vec<&'static Shard>> = Mutex::new(Vec::new());
+/// Every shard ever made, the newest first. They live as long as the process. A list without a lock: a child process
+/// forked at any moment finds it whole.
+static SHARDS: AtomicPtr<Shard> = AtomicPtr::new(ptr::null_mut());
 /// For code that runs after its thread gave its shard back (other thread-local destructors). Shared, so it is
 /// written with read-modify-write.
 static SHARED: Shard = Shard::new();
 static FORGOTTEN: [AtomicU64; KINDS] = [const { AtomicU64::new(0) }; KINDS];
 
+fn newest() -> Option<&'static Shard> {
+    // SAFETY: NULL, or a shard that `claim` leaked: it is never freed, and shared only from then on. Acquire pairs with
+    // the release that published it.
+    unsafe { SHARDS.load(Ordering::Acquire).as_ref() }
+}
+
+fn shards() -> impl Iterator<Item = &'static Shard> {
+    iter::successors(newest(), |shard| shard.next)
+}
+
 struct Local(&'static Shard);
 
 impl Local {
     fn claim() -> Self {
-        let idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        Self(idle.unwrap_or_else(|| {
-            let shard: &'static Shard = Box::leak(Box::new(Shard::new()));
-            SHARDS.lock().unwrap_or_else(PoisonError::into_inner).push(shard);
-            shard
-        }))
+        let is_free =
+            |shard: &&Shard| !shard.is_owned.load(Ordering::Relaxed) && !shard.is_owned.swap(true, Ordering::Acquire);
+        if let Some(shard) = shards().find(is_free) {
+            return Self(shard);
+        }
+        let shard = Box::leak(Box::new(Shard::new()));
+        loop {
+            let head = newest();
+            shard.next = head;
+            let head = head.map_or(ptr::null_mut(), |head| ptr::from_ref(head).cast_mut());
+            let published = ptr::from_mut(shard);
+            if SHARDS.compare_exchange(head, published, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+                return Self(shard);
+            }
+        }
     }
 }
 
 impl Drop for Local {
     fn drop(&mut self) {
-        IDLE.lock().unwrap_or_else(PoisonError::into_inner).push(self.0);
+        self.0.is_owned.store(false, Ordering::Release);
     }
 }
 
@@ -103,7 +130,5 @@ pub(crate) fn forgotten_total(kind: Kind) -> u64 {
 }
 
 fn sum(pick: impl Fn(&Shard) -> &AtomicU64) -> u64 {
-    let shards = SHARDS.lock().unwrap_or_else(PoisonError::into_inner);
-    let own: u64 = shards.iter().map(|shard| pick(shard).load(Ordering::Relaxed)).sum();
-    own + pick(&SHARED).load(Ordering::Relaxed)
+    shards().chain(iter::once(&SHARED)).map(|shard| pick(shard).load(Ordering::Relaxed)).sum()
 }

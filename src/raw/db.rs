@@ -114,12 +114,11 @@ impl Db {
     /// Takes ownership of a handle; `None` for NULL, which SQLite returns where it "is unable to allocate memory to
     /// hold the sqlite3 object".
     fn own(handle: *mut ffi::sqlite3, site: &'static Location<'static>) -> Option<Self> {
-        static NEXT_ID: AtomicU64 = AtomicU64::new(1);
         let ptr = NonNull::new(handle)?;
         counts::opened(Kind::Connection);
         Some(Self {
             ptr,
-            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            id: new_id(),
             fork_generation: fork::generation(),
             gate: Cell::new(Gate::Open),
             cursors: Cell::new(0),
@@ -201,35 +200,42 @@ impl Db {
         self.check(code)
     }
 
-    // The four below read memory of the connection and nothing else: no lock, no file. They need no entry, and so
-    // answer in a forked child as well.
+    // The functions below read memory of the connection and nothing else: no lock, no file. They need no entry, and so
+    // answer in a forked child as well; a closed connection answers as a new one would.
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.gate.get() == Gate::Closed
+    }
 
     #[inline]
     pub(crate) fn is_autocommit(&self) -> bool {
-        // SAFETY: the connection is open as long as `self` is alive.
-        unsafe { ffi::sqlite3_get_autocommit(self.ptr.as_ptr()) != 0 }
+        // SAFETY: the connection is open, or not asked; reads a flag kept in it.
+        self.is_closed() || unsafe { ffi::sqlite3_get_autocommit(self.ptr.as_ptr()) != 0 }
     }
 
     #[inline]
     pub(crate) fn last_insert_rowid(&self) -> i64 {
-        // SAFETY: the connection is open as long as `self` is alive.
-        unsafe { ffi::sqlite3_last_insert_rowid(self.ptr.as_ptr()) }
+        // SAFETY: the connection is open, or not asked; reads a number kept in it.
+        if self.is_closed() { 0 } else { unsafe { ffi::sqlite3_last_insert_rowid(self.ptr.as_ptr()) } }
     }
 
     #[inline]
     pub(crate) fn changes(&self) -> i64 {
-        // SAFETY: the connection is open as long as `self` is alive.
-        unsafe { ffi::sqlite3_changes64(self.ptr.as_ptr()) }
+        // SAFETY: the connection is open, or not asked; reads a number kept in it.
+        if self.is_closed() { 0 } else { unsafe { ffi::sqlite3_changes64(self.ptr.as_ptr()) } }
     }
 
     #[inline]
     pub(crate) fn total_changes(&self) -> i64 {
-        // SAFETY: the connection is open as long as `self` is alive.
-        unsafe { ffi::sqlite3_total_changes64(self.ptr.as_ptr()) }
+        // SAFETY: the connection is open, or not asked; reads a number kept in it.
+        if self.is_closed() { 0 } else { unsafe { ffi::sqlite3_total_changes64(self.ptr.as_ptr()) } }
     }
 
     /// The absolute path of the main database, empty for one in memory or temporary.
     pub(crate) fn path(&self) -> &CStr {
+        if self.is_closed() {
+            return c"";
+        }
         // SAFETY: the connection is open; c3ref/db_filename.html: the default database is "main".
         let path = unsafe { ffi::sqlite3_db_filename(self.ptr.as_ptr(), c"main".as_ptr()) };
         if path.is_null() {
@@ -242,6 +248,9 @@ impl Db {
 
     /// Whether a schema ("main", "temp" or an attached one) is read-only; `None` if there is none of that name.
     pub(crate) fn is_read_only(&self, schema: &CStr) -> Option<bool> {
+        if self.is_closed() {
+            return None;
+        }
         // SAFETY: the connection is open; `schema` is NUL-terminated.
         match unsafe { ffi::sqlite3_db_readonly(self.ptr.as_ptr(), schema.as_ptr()) } {
             -1 => None,
@@ -250,7 +259,8 @@ impl Db {
     }
 
     pub(crate) fn interrupter(&self) -> Arc<Interrupter> {
-        Arc::clone(self.interrupter.get_or_init(|| Arc::new(Interrupter::new(self.ptr))))
+        let target = (!self.is_closed()).then_some(self.ptr);
+        Arc::clone(self.interrupter.get_or_init(|| Arc::new(Interrupter::new(target, self.fork_generation))))
     }
 
     pub(super) fn check(&self, code: c_int) -> Result<(), Fault> {
@@ -322,6 +332,8 @@ impl Db {
             drop(self.unpark(kept));
         }
         let forgotten = self.finalize_children();
+        // What may still be parked somewhere is finalized now: it must not find its way back here.
+        self.id = new_id();
         let forgotten_cursors = self.cursors.take();
         for _ in 0..forgotten_cursors {
             counts::closed(Kind::Rows);
@@ -350,6 +362,9 @@ impl Db {
     /// Gives up on a connection that `close` could not close: its handle stays behind.
     pub(crate) fn abandon(&mut self) {
         self.gate.set(Gate::Closed);
+        if let Some(interrupter) = self.interrupter.get() {
+            interrupter.disarm();
+        }
     }
 
     fn finalize_children(&mut self) -> Vec<Forgotten> {
@@ -365,6 +380,12 @@ impl Drop for Db {
     fn drop(&mut self) {
         let _ = self.close(Vec::new());
     }
+}
+
+/// A number that no other connection has had.
+fn new_id() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 /// The statements made from a connection. A slab: a statement knows its slot, so coming and going cost no search.

@@ -19,8 +19,9 @@ struct Target(NonNull<ffi::sqlite3>);
 unsafe impl Send for Target {}
 
 impl Interrupter {
-    pub(super) fn new(db: NonNull<ffi::sqlite3>) -> Self {
-        Self { target: Mutex::new(Some(Target(db))), fork_generation: fork::generation() }
+    /// `fork_generation` is the connection's: the handle may be made in a child process that inherited it.
+    pub(super) fn new(db: Option<NonNull<ffi::sqlite3>>, fork_generation: u32) -> Self {
+        Self { target: Mutex::new(db.map(Target)), fork_generation }
     }
 
     /// Interrupts what the connection is running; `false` if it is closed or belongs to another process.

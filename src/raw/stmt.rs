@@ -491,10 +491,10 @@ impl StmtCore {
             counts::closed(Kind::Rows);
             counts::forgotten(Kind::Rows);
             db.cursors.set(db.cursors.get().saturating_sub(1));
-            tracing::error!(target: "finalite::leak", sql = &*self.sql, "rows were forgotten; their statement is reset");
         }
         self.bound = Bound::Nothing;
         self.columns = 0;
+        self.out_of_memory.set(false);
         let was_failed = self.phase == Phase::Failed;
         let was_running = self.phase != Phase::Idle;
         self.phase = Phase::Idle;
@@ -508,7 +508,9 @@ impl StmtCore {
         }
         // SAFETY: the statement is alive; c3ref/reset.html.
         let code = unsafe { ffi::sqlite3_reset(self.ptr.as_ptr()) };
-        if code == ffi::SQLITE_OK || was_failed { Ok(()) } else { Err(self.fault(db, code)) }
+        let result = if code == ffi::SQLITE_OK || was_failed { Ok(()) } else { Err(self.fault(db, code)) };
+        tracing::error!(target: "finalite::leak", sql = &*self.sql, "rows were forgotten; their statement is reset");
+        result
     }
 
     /// `true`: on a row. `false`: there are no more.
@@ -547,7 +549,7 @@ impl StmtCore {
         Ok(false)
     }
 
-    /// A schema change may have prepared the statement anew within the first step, and never later in an execution.
+    /// A schema change may have prepared the statement anew within the first step.
     #[inline]
     fn first_step(&mut self, code: c_int) {
         if code == ffi::SQLITE_ROW {
@@ -555,7 +557,7 @@ impl StmtCore {
             // SAFETY: the statement is alive; c3ref/data_count.html: the columns of the current row.
             self.columns = unsafe { ffi::sqlite3_data_count(self.ptr.as_ptr()) };
         }
-        if self.names.get().is_some() {
+        if self.names.get().is_some() || !self.handles.columns.is_empty() {
             self.refresh_names();
         }
     }
@@ -761,6 +763,12 @@ pub(crate) struct OwnedCursor<'db>(Stmt<'db>);
 pub(crate) struct Row<'row>(&'row StmtCore);
 
 impl Cursor<'_> {
+    /// Whether the first step is still to come.
+    #[inline]
+    pub(crate) fn is_unstepped(&self) -> bool {
+        self.core.phase == Phase::Started
+    }
+
     /// The next row; `None` after the last.
     #[inline]
     pub(crate) fn step(&mut self) -> Result<Option<Row<'_>>, Fault> {
@@ -792,6 +800,12 @@ impl Drop for Cursor<'_> {
 }
 
 impl OwnedCursor<'_> {
+    /// Whether the first step is still to come.
+    #[inline]
+    pub(crate) fn is_unstepped(&self) -> bool {
+        self.0.core().phase == Phase::Started
+    }
+
     #[inline]
     pub(crate) fn step(&mut self) -> Result<Option<Row<'_>>, Fault> {
         let db = self.0.db;

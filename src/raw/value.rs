@@ -93,5 +93,5 @@ pub(super) unsafe fn read<'a>(value: *mut ffi::sqlite3_value) -> Result<ValueRef
 /// A size from SQLite, which is never negative.
 #[inline(always)]
 fn length(bytes: i32) -> usize {
-    bytes.cast_unsigned().try_into().unwrap_or(0)
+    usize::try_from(bytes).unwrap_or(0)
 }

@@ -2,12 +2,15 @@ use super::*;
 
 #[test]
 fn blank_is_what_sqlite_skips() {
-    for blank in ["", " ", "\u{feff}", ";;", "-- a", "-- a\n", "/* a */", "/* a", " ; -- x\n/* y */\t\r\n\u{c};"] {
+    for blank in
+        ["", " ", "\u{feff}", ";;", "-- a", "-- a\n", "/* a */", "/* a", "\u{b}", " ; -- x\n/* y */\t\r\n\u{c};"]
+    {
         assert_eq!(skip_blank(blank), "", "{blank:?}");
     }
     assert_eq!(skip_blank("-- a\nSELECT 1"), "SELECT 1");
     assert_eq!(skip_blank("/* a */ /**/ b"), "b");
     assert_eq!(skip_blank("- - a"), "- - a");
+    assert_eq!(skip_blank("/*"), "/*", "SQLite reads a slash and a star");
     assert_eq!(skip_blank("\u{a0}x"), "\u{a0}x", "a no-break space is a token");
 }
 

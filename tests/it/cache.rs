@@ -163,3 +163,30 @@ fn many_statements_are_told_apart() {
     let stats = conn.statement_cache_stats();
     assert_eq!((stats.hits, stats.misses, stats.evictions), (500, 500, 0));
 }
+
+#[test]
+fn a_limit_may_be_none() {
+    let conn = Connection::open_in_memory().unwrap();
+    conn.set_statement_cache_limits(usize::MAX, usize::MAX);
+    for _ in 0..2 {
+        for n in 0..300_usize {
+            assert_eq!(conn.query_one::<usize>(&format!("SELECT {n}"), ()).unwrap(), n);
+        }
+    }
+    let stats = conn.statement_cache_stats();
+    assert_eq!((stats.statements, stats.hits, stats.misses, stats.evictions), (300, 300, 300, 0));
+}
+
+#[test]
+fn a_statement_that_comes_back_to_a_full_cache_keeps_to_its_bytes() {
+    let conn = Connection::open_in_memory().unwrap();
+    conn.execute("SELECT 1", ()).unwrap();
+    let bytes = conn.statement_cache_stats().bytes;
+    conn.set_statement_cache_limits(100, bytes * 3 / 2);
+    let out = conn.prepare_cached("SELECT 1").unwrap();
+    conn.execute("SELECT 2", ()).unwrap();
+    drop(out);
+    let stats = conn.statement_cache_stats();
+    assert_eq!((stats.statements, stats.evictions), (1, 1));
+    assert!(stats.bytes <= bytes * 3 / 2);
+}

@@ -237,9 +237,15 @@ mod reading {
             OutOfRange => format!("out of range for {rust_type}"),
             NotExact => format!("not exactly representable as {rust_type}"),
             NotUtf8 => format!("{} ({rust_type})", str::from_utf8(row.get(1).unwrap()).unwrap_err()),
-            Length { expected, found } => format!("{found} bytes, not {expected} ({rust_type})"),
+            Length { expected, found } => {
+                let reason = problem.to_string();
+                let parts = [format!("{found} bytes"), expected.to_string(), rust_type.to_owned()];
+                assert!(parts.iter().all(|part| reason.contains(part)), "{reason}");
+                reason
+            }
         };
-        assert_eq!(error.to_string(), format!("column 1 (cell), {class}: {reason}, in: {SQL}"), "{stored}");
+        let hint = if class == Type::Null { format!(" (Option<{rust_type}> reads it)") } else { String::new() };
+        assert_eq!(error.to_string(), format!("column 1 (cell), {class}: {reason}{hint}, in: {SQL}"), "{stored}");
         assert_eq!(error.sql(), Some(SQL));
         assert_eq!((error.code(), error.location()), (None, None), "SQLite did nothing wrong");
         let source = error.source().map(<dyn Error>::is::<Utf8Error>);
@@ -379,6 +385,8 @@ mod reading {
     mod names_in_errors {
         use super::*;
 
+        const NOT_UTF8: &str = "SELECT CAST(x'ff' AS TEXT)";
+
         fn rust_type<T: for<'row> FromColumn<'row> + Debug>(conn: &Connection, sql: &str) -> &'static str {
             named_in(&conn.query_one::<T>(sql, ()).unwrap_err())
         }
@@ -416,7 +424,8 @@ mod reading {
             assert_eq!(rust_type::<Box<[u8]>>(&conn, "SELECT 1"), "Box<[u8]>");
             assert_eq!(rust_type::<Rc<[u8]>>(&conn, "SELECT 1"), "Rc<[u8]>");
             assert_eq!(rust_type::<Arc<[u8]>>(&conn, "SELECT 1"), "Arc<[u8]>");
-            assert_eq!(rust_type::<[u8; 3]>(&conn, "SELECT 1"), "[u8; N]");
+            assert_eq!(rust_type::<[u8; 3]>(&conn, "SELECT 1"), "[u8; 3]");
+            assert_eq!(rust_type::<[u8; 3]>(&conn, "SELECT 'four'"), "[u8; 3]");
             conn.query_row("SELECT 1", (), |row| {
                 assert_eq!(named_in(&row.get::<&str>(0).unwrap_err()), "&str");
                 assert_eq!(named_in(&row.get::<&[u8]>(0).unwrap_err()), "&[u8]");
@@ -425,9 +434,8 @@ mod reading {
             .unwrap();
         }
 
-        #[ignore = "a Cow is called by the reference it borrows"]
         #[test]
-        fn of_cows_of_another_class() {
+        fn of_cows() {
             open()
                 .query_row("SELECT 1", (), |row| {
                     assert_eq!(named_in(&row.get::<Cow<'_, str>>(0).unwrap_err()), "Cow<str>");
@@ -435,24 +443,31 @@ mod reading {
                     Ok(())
                 })
                 .unwrap();
+            open()
+                .query_row(NOT_UTF8, (), |row| {
+                    assert_eq!(named_in(&row.get::<Cow<'_, str>>(0).unwrap_err()), "Cow<str>");
+                    Ok(())
+                })
+                .unwrap();
         }
 
-        #[ignore = "every type is called &str here"]
         #[test]
         fn of_text_that_is_not_utf8() {
-            const NOT_UTF8: &str = "SELECT CAST(x'ff' AS TEXT)";
             let conn = open();
             assert_eq!(rust_type::<String>(&conn, NOT_UTF8), "String");
             assert_eq!(rust_type::<Box<str>>(&conn, NOT_UTF8), "Box<str>");
             assert_eq!(rust_type::<Rc<str>>(&conn, NOT_UTF8), "Rc<str>");
             assert_eq!(rust_type::<Arc<str>>(&conn, NOT_UTF8), "Arc<str>");
-            assert_eq!(rust_type::<Value>(&conn, NOT_UTF8), "Value");
             conn.query_row(NOT_UTF8, (), |row| {
                 assert_eq!(named_in(&row.get::<&str>(0).unwrap_err()), "&str");
-                assert_eq!(named_in(&row.get::<Cow<'_, str>>(0).unwrap_err()), "Cow<str>");
                 Ok(())
             })
             .unwrap();
+        }
+
+        #[test]
+        fn of_a_value_that_is_not_utf8() {
+            assert_eq!(rust_type::<Value>(&open(), NOT_UTF8), "Value");
         }
     }
 
@@ -631,7 +646,7 @@ mod binding {
             (Value::Null, Bound::Null),
             (Value::Integer(i64::MIN), Integer(i64::MIN.to_string())),
             (Value::Real(-0.5), Real("-0.5")),
-            (Value::Real(f64::NAN), not_a_number("f64")),
+            (Value::Real(f64::NAN), not_a_number("Value")),
         ];
         let texts = texts(|text| Value::Text(text.into()));
         numbers.into_iter().chain(texts).chain(blobs(|bytes| Value::Blob(bytes.into()))).collect()
@@ -642,7 +657,7 @@ mod binding {
             (ValueRef::Null, Bound::Null),
             (ValueRef::Integer(i64::MAX), Integer(i64::MAX.to_string())),
             (ValueRef::Real(f64::INFINITY), Real("9.0e+999")),
-            (ValueRef::Real(f64::NAN), not_a_number("f64")),
+            (ValueRef::Real(f64::NAN), not_a_number("ValueRef")),
         ];
         let texts = texts(|text| ValueRef::Text(text.as_bytes()));
         numbers.into_iter().chain(texts).chain(blobs(ValueRef::Blob)).collect()

@@ -523,7 +523,6 @@ fn a_strict_table_refuses_by_a_constraint() {
 }
 
 #[test]
-#[ignore = "`target` and `columns` look behind `constraint failed: ` only"]
 fn the_column_of_a_strict_table_is_the_target() {
     let kind = (ConstraintKind::DataType, ResultCode::CONSTRAINT_DATATYPE);
     let script = "CREATE TABLE t(a INTEGER) STRICT";
@@ -531,7 +530,6 @@ fn the_column_of_a_strict_table_is_the_target() {
 }
 
 #[test]
-#[ignore = "what has a dot in it is taken for a column"]
 fn an_index_is_no_column() {
     let unique = (ConstraintKind::Unique, ResultCode::CONSTRAINT_UNIQUE);
     let script = "CREATE TABLE t(a); CREATE UNIQUE INDEX \"a.b\" ON t(lower(a))";
@@ -539,7 +537,6 @@ fn an_index_is_no_column() {
 }
 
 #[test]
-#[ignore = "the words of a RAISE are read as SQLite's"]
 fn the_message_of_a_trigger_is_no_target() {
     let trigger = (ConstraintKind::Trigger, ResultCode::CONSTRAINT_TRIGGER);
     let script = "CREATE TABLE t(a);
@@ -630,7 +627,7 @@ fn long_sql_is_cut_in_the_line_and_whole_in_the_error() {
                 let error = conn.prepare(&sql).unwrap_err();
                 let line = error.to_string();
                 assert!(line.chars().count() < 320, "{} characters: {line}", line.chars().count());
-                assert!(line.contains("nowhere") && line.contains("SELECT"), "{line}");
+                assert!(line.contains("no such column: nowhere") && line.contains(", in: "), "{line}");
                 assert_eq!(error.sql(), Some(&*sql));
             }
         }
@@ -660,7 +657,6 @@ fn sql_is_shown_on_one_line() {
 }
 
 #[test]
-#[ignore = "names and SQLite's messages are shown as they are"]
 fn names_and_messages_are_shown_on_one_line() {
     let conn = memory("CREATE TABLE t(a, b CHECK (b > 0\n AND b < 10))");
     for error in [
@@ -675,7 +671,6 @@ fn names_and_messages_are_shown_on_one_line() {
 }
 
 #[test]
-#[ignore = "only white space is replaced in the SQL"]
 fn control_characters_in_sql_are_not_shown_as_they_are() {
     let conn = memory("");
     for sql in ["SELECT 1\0", "SELECT '\u{1b}[2J', nowhere", "SELECT \u{8}"] {
@@ -686,7 +681,6 @@ fn control_characters_in_sql_are_not_shown_as_they_are() {
 }
 
 #[test]
-#[ignore = "every name is shown, and the whole of it"]
 fn names_are_shortened() {
     let conn = memory("");
     let columns: Vec<String> = (0..2000).map(|n| format!("{n} AS column_{n}")).collect();
@@ -702,7 +696,6 @@ fn names_are_shortened() {
 }
 
 #[test]
-#[ignore = "the beginning of the SQL is shown, wherever the mistake is"]
 fn the_line_shows_the_place_of_the_mistake_in_long_sql() {
     let conn = memory("");
     let sql = format!("SELECT '{}',\n  misspelt_function(1), '{}'", "before ".repeat(100), "after ".repeat(100));
@@ -950,7 +943,6 @@ fn what_only_the_log_tells_shows_no_value_either() {
 }
 
 #[test]
-#[ignore = "SQLite quotes bound values in some of its messages, and they are shown"]
 fn what_sqlite_quotes_of_a_bound_value_is_not_shown() {
     let failing: &[(&str, Run)] = &[
         ("JSON path", |conn| conn.query_one::<String>("SELECT json_extract('{}', ?)", (SECRET,)).map(drop)),
@@ -972,7 +964,6 @@ fn what_sqlite_quotes_of_a_bound_value_is_not_shown() {
 }
 
 #[test]
-#[ignore = "the value of a pragma is part of the SQL that is logged"]
 fn the_key_of_an_encrypted_database_is_not_shown() {
     let left = fail(|conn| {
         // A SQLite without encryption ignores it; the log has it all the same.

@@ -106,7 +106,7 @@ fn names_are_those_of_the_result() {
         assert_eq!(row.get::<i64>("B")?, 2);
         assert!(row.column_name(2).is_err());
         let error = row.get::<i64>("c").unwrap_err();
-        assert!(error.to_string().contains("no such column: c (there is Größe, b)"), "{error}");
+        assert!(error.to_string().contains("no such column: c (there are Größe, b)"), "{error}");
         Ok(())
     })
     .unwrap();

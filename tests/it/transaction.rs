@@ -255,3 +255,91 @@ fn question_mark_works_with_boxed_errors() {
     }
     run().unwrap();
 }
+
+#[test]
+fn savepoints_of_one_name_are_told_apart() {
+    let mut conn = table();
+    let mut tx = conn.transaction().unwrap();
+    let mut outer = tx.savepoint_named("a").unwrap();
+    insert(&outer, 1);
+    std::mem::forget(outer.savepoint_named("A").unwrap());
+    // `ROLLBACK TO a` reaches the innermost of that name, which is not this one.
+    outer.rollback().unwrap();
+    let mut outer = tx.savepoint_named("a").unwrap();
+    insert(&outer, 2);
+    std::mem::forget(outer.savepoint_named("a").unwrap());
+    std::mem::forget(outer);
+    // Both were forgotten: the next one finds them rolled back.
+    let next = tx.savepoint_named("a").unwrap();
+    insert(&next, 3);
+    next.commit().unwrap();
+    let mut outer = tx.savepoint_named("a").unwrap();
+    insert(&outer, 4);
+    let inner = outer.savepoint_named("a").unwrap();
+    insert(&inner, 5);
+    std::mem::forget(inner);
+    // What nobody committed is not stored with the rest.
+    outer.commit().unwrap();
+    tx.commit().unwrap();
+    assert_eq!(all(&conn), [3, 4]);
+}
+
+#[test]
+fn rows_that_wait_for_their_first_step_end_with_their_transaction() {
+    let mut conn = table();
+    let tx = conn.transaction().unwrap();
+    let mut statement = tx.prepare("INSERT INTO t VALUES (1)").unwrap();
+    let mut rows = statement.query(()).unwrap();
+    tx.execute("ROLLBACK", ()).unwrap();
+    assert!(matches!(rows.next().unwrap_err().kind(), ErrorKind::TransactionEnded));
+    drop(rows);
+    drop(statement);
+    drop(tx);
+    assert!(all(&conn).is_empty());
+}
+
+#[test]
+fn a_rollback_that_is_interrupted_is_made_up_for() {
+    let mut conn = table();
+    let handle = conn.interrupt_handle();
+    let tx = conn.transaction().unwrap();
+    insert(&tx, 1);
+    let mut statement = tx.prepare("VALUES (1), (2)").unwrap();
+    let mut rows = statement.query(()).unwrap();
+    rows.next().unwrap();
+    // As long as rows are being read, the interrupt stands, and it meets the rollback.
+    handle.interrupt();
+    drop(tx);
+    drop(rows);
+    drop(statement);
+    assert!(!conn.is_autocommit(), "the control: the rollback failed");
+    insert(&conn, 2);
+    assert!(conn.is_autocommit());
+    conn.transaction().unwrap().commit().unwrap();
+    assert_eq!(all(&conn), [2]);
+}
+
+#[test]
+fn a_transaction_forgotten_before_a_close_that_fails_is_rolled_back_all_the_same() {
+    let mut conn = table();
+    let tx = conn.transaction().unwrap();
+    insert(&tx, 1);
+    std::mem::forget(tx);
+    let mut foreign = std::ptr::null_mut();
+    // SAFETY: the connection is open and the SQL NUL-terminated.
+    unsafe {
+        finalite::ffi::sqlite3_prepare_v2(
+            conn.as_raw(),
+            c"SELECT 1".as_ptr(),
+            -1,
+            &raw mut foreign,
+            std::ptr::null_mut(),
+        )
+    };
+    let conn = conn.close_or_return().unwrap_err().into_connection();
+    // SAFETY: made above, finalized once.
+    unsafe { finalite::ffi::sqlite3_finalize(foreign) };
+    insert(&conn, 2);
+    assert!(conn.is_autocommit());
+    assert_eq!(all(&conn), [2]);
+}

@@ -34,7 +34,10 @@ pub struct Record {
 
 #[inline]
 fn bytes(bytes: &[u8]) -> u64 {
-    bytes.len() as u64 + bytes.last().map_or(0, |last| u64::from(*last))
+    match bytes {
+        [.., last] => bytes.len() as u64 + u64::from(*last),
+        [] => 0,
+    }
 }
 
 /// Reads the first n rows of a query. The references are first; `C best` a second time is the control, whose ratio
