@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The package as it would be published: it builds on its own, and a new crate builds and runs against it.
 . "$(dirname "$0")/common.sh"
-CARGO_TARGET_DIR="$PWD/$(target_dir package)"; export CARGO_TARGET_DIR
+CARGO_TARGET_DIR="$(realpath -m "$(target_dir package)")"; export CARGO_TARGET_DIR
 cargo package --allow-dirty --quiet
 scratch="$(mktemp -d)"
 trap 'rm -rf "$scratch"' EXIT

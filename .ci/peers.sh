@@ -2,7 +2,7 @@
 # The comparison with other drivers: it compiles, every competitor reads the same bytes, and docs/errors.md is what both
 # drivers really say.
 . "$(dirname "$0")/common.sh"
-CARGO_TARGET_DIR="$PWD/$(target_dir peers)"; export CARGO_TARGET_DIR
+CARGO_TARGET_DIR="$(realpath -m "$(target_dir peers)")"; export CARGO_TARGET_DIR
 cd benches/peers
 cargo fmt --check
 cargo clippy --quiet --all-targets -- -D warnings

@@ -2,7 +2,7 @@
 # Both ends of the range of libsqlite3-sys: a crate of somebody's own pins the old end, the lock file has the new one.
 # Then the system's SQLite, where there is one: a version that is too old must say so at the first open.
 . "$(dirname "$0")/common.sh"
-CARGO_TARGET_DIR="$PWD/$(target_dir versions)"; export CARGO_TARGET_DIR
+CARGO_TARGET_DIR="$(realpath -m "$(target_dir versions)")"; export CARGO_TARGET_DIR
 scratch="$(mktemp -d)"
 trap 'rm -rf "$scratch"' EXIT
 mkdir "$scratch/src"

@@ -479,7 +479,7 @@ impl fmt::Display for Error {
         if let Some(location) = self.location() {
             write!(f, ", at {location}")?;
         }
-        if let Some(sql) = &self.0.sql {
+        if let Some(sql) = self.0.sql.as_deref().filter(|_| !matches!(self.0.kind, ErrorKind::EmptySql)) {
             write!(f, ", in: {}", Excerpt { at: self.0.offset.unwrap_or(0), ..Excerpt::of(sql) })?;
         }
         Ok(())

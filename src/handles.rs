@@ -53,20 +53,32 @@ impl HandleCounts {
         }
     }
 
+    /// Each kind's name, as the field is called, and its number.
+    pub fn by_kind(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        [
+            ("connections", self.connections),
+            ("statements", self.statements),
+            ("cached_statements", self.cached_statements),
+            ("rows", self.rows),
+            ("transactions", self.transactions),
+            ("savepoints", self.savepoints),
+        ]
+        .into_iter()
+    }
+
     /// The sum over all kinds.
     #[must_use]
-    pub const fn total(&self) -> u64 {
-        self.connections + self.statements + self.cached_statements + self.rows + self.transactions + self.savepoints
+    pub fn total(&self) -> u64 {
+        self.by_kind().map(|(_, count)| count).sum()
     }
 }
 
 impl fmt::Display for HandleCounts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "connections {}, statements {}, cached statements {}, rows {}, transactions {}, savepoints {}",
-            self.connections, self.statements, self.cached_statements, self.rows, self.transactions, self.savepoints
-        )
+        for (n, (kind, count)) in self.by_kind().enumerate() {
+            write!(f, "{}{kind} {count}", if n > 0 { ", " } else { "" })?;
+        }
+        Ok(())
     }
 }
 

@@ -9,18 +9,6 @@ use serde_json::Value as Json;
 use crate::Scan;
 use crate::summary::Column;
 
-/// By the names of `HandleCounts`' fields.
-fn handles(counts: &HandleCounts) -> [(&'static str, u64); 6] {
-    [
-        ("connections", counts.connections),
-        ("statements", counts.statements),
-        ("cached_statements", counts.cached_statements),
-        ("rows", counts.rows),
-        ("transactions", counts.transactions),
-        ("savepoints", counts.savepoints),
-    ]
-}
-
 impl Scan {
     fn cells(&self) -> f64 {
         self.rows as f64 * self.columns.len() as f64
@@ -87,7 +75,7 @@ fn json_value(value: Option<ValueRef<'_>>) -> Json {
 }
 
 fn json_handles(counts: &HandleCounts) -> String {
-    let fields = handles(counts).map(|(name, count)| format!(r#""{name}":{count}"#));
+    let fields: Vec<String> = counts.by_kind().map(|(kind, count)| format!(r#""{kind}":{count}"#)).collect();
     format!("{{{}}}", fields.join(","))
 }
 
@@ -123,10 +111,9 @@ pub fn text(scan: &Scan) -> String {
     table(&mut out, &columns, 1..6);
 
     let mut alive = vec![["handles alive", "before", "during", "after"].map(str::to_owned)];
-    let counts = [&scan.before, &scan.during, &scan.after].map(handles);
-    alive.extend(counts[0].iter().enumerate().map(|(kind, (name, _))| {
-        let [before, during, after] = counts.map(|counts| grouped(counts[kind].1));
-        [name.replace('_', " "), before, during, after]
+    let counts = scan.before.by_kind().zip(scan.during.by_kind()).zip(scan.after.by_kind());
+    alive.extend(counts.map(|(((kind, before), (_, during)), (_, after))| {
+        [kind.replace('_', " "), grouped(before), grouped(during), grouped(after)]
     }));
     out.push('\n');
     table(&mut out, &alive, 1..4);
