@@ -82,6 +82,7 @@ mod sql;
 pub mod sqlite;
 mod statement;
 mod transaction;
+mod tuples;
 mod value;
 
 pub use cache::{CachedStatement, StatementCacheStats};
