@@ -6,10 +6,11 @@
 //! once, and takes the first that was not.
 
 use std::fmt;
+use std::num::NonZeroU64;
 use std::ops::Deref;
 
+use crate::Statement;
 use crate::raw::Parked;
-use crate::{Connection, Statement};
 
 /// A statement borrowed from the connection's cache. Dropping it puts it back, reset.
 ///
@@ -31,31 +32,21 @@ use crate::{Connection, Statement};
 pub struct CachedStatement<'conn> {
     /// `None` only within Drop and `discard`.
     statement: Option<Statement<'conn>>,
-    conn: &'conn Connection,
-    destination: Destination,
-}
-
-/// Where a statement goes when its guard is dropped.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Destination {
-    /// To its slot.
-    Slot(Ticket),
-    /// To a new slot.
-    NewSlot,
-    /// Nowhere: it is finalized.
-    Nowhere,
+    /// The slot it came from; `None` for one that was prepared for this guard.
+    ticket: Option<Ticket>,
 }
 
 /// The right to a slot, until the slot is given to another.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ticket {
     slot: u32,
-    generation: u64,
+    generation: NonZeroU64,
 }
 
 impl<'conn> CachedStatement<'conn> {
-    pub(crate) fn new(statement: Statement<'conn>, conn: &'conn Connection, destination: Destination) -> Self {
-        Self { statement: Some(statement), conn, destination }
+    #[inline]
+    pub(crate) fn new(statement: Statement<'conn>, ticket: Option<Ticket>) -> Self {
+        Self { statement: Some(statement), ticket }
     }
 
     #[inline]
@@ -72,6 +63,7 @@ impl<'conn> CachedStatement<'conn> {
 impl<'conn> Deref for CachedStatement<'conn> {
     type Target = Statement<'conn>;
 
+    #[inline]
     fn deref(&self) -> &Self::Target {
         self.statement.as_ref().expect("present until Drop or discard, which end `self`")
     }
@@ -81,7 +73,7 @@ impl Drop for CachedStatement<'_> {
     #[inline]
     fn drop(&mut self) {
         if let Some(statement) = self.statement.take() {
-            self.conn.put_back(statement, self.destination);
+            statement.connection().put_back(statement, self.ticket);
         }
     }
 }
@@ -116,7 +108,7 @@ pub(crate) struct Cache {
     buckets: Vec<Option<u32>>,
     hand: usize,
     /// Counts the fillings of slots, so that a ticket for an earlier one is told apart.
-    generation: u64,
+    generation: NonZeroU64,
     statements_max: usize,
     bytes_max: usize,
     stats: StatementCacheStats,
@@ -128,7 +120,8 @@ struct Slot {
     next_in_bucket: Option<u32>,
     statement: Option<Parked>,
     bytes: usize,
-    generation: u64,
+    /// `None` while it is vacant.
+    generation: Option<NonZeroU64>,
     /// Used since the hand last came by.
     used: bool,
     vacant: bool,
@@ -144,7 +137,7 @@ impl Cache {
             vacant: Vec::new(),
             buckets: Vec::new(),
             hand: 0,
-            generation: 0,
+            generation: NonZeroU64::MIN,
             statements_max,
             bytes_max,
             stats: StatementCacheStats::default(),
@@ -163,12 +156,13 @@ impl Cache {
         while let Some(index) = next {
             let slot = &mut self.slots[index as usize];
             if slot.hash == hash && slot.statement.is_some() && *slot.sql == *sql {
+                let generation = slot.generation?;
                 let statement = slot.statement.take()?;
                 slot.used = true;
                 self.stats.hits += 1;
                 self.stats.statements -= 1;
                 self.stats.bytes -= slot.bytes;
-                return Some((statement, Ticket { slot: index, generation: slot.generation }));
+                return Some((statement, Ticket { slot: index, generation }));
             }
             next = slot.next_in_bucket;
         }
@@ -176,22 +170,31 @@ impl Cache {
         None
     }
 
-    /// Puts a statement back into the slot it came from; returns it if that is another's by now. Others may have taken
-    /// its bytes meanwhile: what has to go for it is added to `evicted`.
+    /// Puts a statement back into the slot it came from; returns it if that is another's by now.
     #[inline]
-    pub(crate) fn put_back(&mut self, statement: Parked, ticket: Ticket, evicted: &mut Vec<Parked>) -> Option<Parked> {
+    pub(crate) fn put_back(&mut self, statement: Parked, ticket: Ticket) -> Option<Parked> {
         match self.slots.get_mut(ticket.slot as usize) {
-            Some(slot) if slot.generation == ticket.generation => {
+            Some(slot) if slot.generation == Some(ticket.generation) => {
                 self.stats.statements += 1;
                 self.stats.bytes += slot.bytes;
                 slot.statement = Some(statement);
-                if self.stats.bytes > self.bytes_max {
-                    self.make_room(self.statements_max, self.bytes_max, evicted);
-                }
                 None
             }
             _ => Some(statement),
         }
+    }
+
+    /// Whether it holds more bytes than it may: others took the place of a statement that came back.
+    #[inline]
+    pub(crate) fn has_surplus(&self) -> bool {
+        self.stats.bytes > self.bytes_max
+    }
+
+    /// Takes out what is too much.
+    pub(crate) fn take_surplus(&mut self) -> Vec<Parked> {
+        let mut evicted = Vec::new();
+        self.make_room(self.statements_max, self.bytes_max, &mut evicted);
+        evicted
     }
 
     /// Puts a new statement in. What has to go for it is added to `evicted`: the caller finalizes it, when the cache
@@ -210,7 +213,7 @@ impl Cache {
                 next_in_bucket: None,
                 statement: None,
                 bytes: 0,
-                generation: 0,
+                generation: None,
                 used: false,
                 vacant: true,
             });
@@ -224,8 +227,8 @@ impl Cache {
         slot.bytes = bytes;
         slot.used = false;
         slot.vacant = false;
-        self.generation += 1;
-        slot.generation = self.generation;
+        self.generation = self.generation.saturating_add(1);
+        slot.generation = Some(self.generation);
         self.stats.statements += 1;
         self.stats.bytes += bytes;
         if self.slots.len() > self.buckets.len() / 2 {
@@ -312,7 +315,7 @@ impl Cache {
         self.unlink(index);
         let slot = &mut self.slots[index];
         slot.vacant = true;
-        slot.generation = 0;
+        slot.generation = None;
         slot.sql = Box::default();
         let statement = slot.statement.take();
         if statement.is_some() {
@@ -351,15 +354,28 @@ impl Cache {
     }
 }
 
-/// Eight bytes at a time: a statement is looked up more often than most are run, and a bucket that somebody fills
-/// with collisions holds no more than the cache.
+/// Whole words in two lanes: a statement is looked up more often than most are run. A bucket that somebody fills with
+/// collisions holds no more than the cache.
 #[inline]
 fn hash(sql: &str) -> u64 {
     const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
-    let mix = |hash: u64, word: u64| (hash ^ word).wrapping_mul(MULTIPLIER).rotate_left(29);
-    let (words, rest) = sql.as_bytes().as_chunks::<8>();
-    let hash = words.iter().fold(MULTIPLIER, |hash, word| mix(hash, u64::from_le_bytes(*word)));
-    let mut last = [0; 8];
-    last[..rest.len()].copy_from_slice(rest);
-    mix(hash, u64::from_le_bytes(last)).wrapping_mul(MULTIPLIER)
+    let mix = |hash: u64, word: [u8; 8]| (hash ^ u64::from_le_bytes(word)).wrapping_mul(MULTIPLIER).rotate_left(29);
+    let bytes = sql.as_bytes();
+    let (words, rest) = bytes.as_chunks::<8>();
+    let (pairs, single) = words.as_chunks::<2>();
+    let (mut one, mut other) = (bytes.len() as u64, MULTIPLIER);
+    for [first, second] in pairs {
+        one = mix(one, *first);
+        other = mix(other, *second);
+    }
+    if let [word] = single {
+        one = mix(one, *word);
+    }
+    // The end, as a whole word too: it overlaps what was taken before, and the length says by how much.
+    let last = bytes.last_chunk().copied().unwrap_or_else(|| {
+        let mut last = [0; 8];
+        last[..rest.len()].copy_from_slice(rest);
+        last
+    });
+    mix(one ^ other.rotate_left(32), last).wrapping_mul(MULTIPLIER)
 }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::cache::{Cache, CachedStatement, Destination, StatementCacheStats};
+use crate::cache::{Cache, CachedStatement, StatementCacheStats, Ticket};
 use crate::error::{Error, ErrorKind, Result};
 use crate::params::Params;
 use crate::raw::{Db, Fault, Forgotten, Kind, Parked, counts};
@@ -96,21 +96,18 @@ impl Connection {
         match found {
             Some((parked, ticket)) => {
                 let statement = Statement::new(self.db.unpark(parked), self);
-                Ok(CachedStatement::new(statement, self, Destination::Slot(ticket)))
+                Ok(CachedStatement::new(statement, Some(ticket)))
             }
             None => self.prepare_for_cache(sql, Location::caller()),
         }
     }
 
+    #[inline(never)]
     fn prepare_for_cache(&self, sql: &str, site: &'static Location<'static>) -> Result<CachedStatement<'_>> {
-        let (kind, destination) = if sql::starts_with_keyword(sql, "PRAGMA") {
-            (Kind::Statement, Destination::Nowhere)
-        } else {
-            (Kind::CachedStatement, Destination::NewSlot)
-        };
+        let kind = if sql::starts_with_keyword(sql, "PRAGMA") { Kind::Statement } else { Kind::CachedStatement };
         let statement = self.prepare_as(sql, kind, site)?;
         tracing::trace!(target: "finalite::cache", sql, "miss");
-        Ok(CachedStatement::new(statement, self, destination))
+        Ok(CachedStatement::new(statement, None))
     }
 
     fn prepare_as(&self, sql: &str, kind: Kind, site: &'static Location<'static>) -> Result<Statement<'_>> {
@@ -142,32 +139,35 @@ impl Connection {
         Ok(Statement::new(raw.with_sql(shown), self))
     }
 
-    /// What Drop of a [`CachedStatement`] does.
+    /// What Drop of a [`CachedStatement`] does. Without a ticket it is new: it gets a slot, or is finalized if it is not
+    /// of the kind that the cache keeps.
     #[inline]
-    pub(crate) fn put_back(&self, statement: Statement<'_>, destination: Destination) {
-        let ticket = match destination {
-            Destination::Slot(ticket) => Some(ticket),
-            Destination::NewSlot => None,
-            Destination::Nowhere => return,
-        };
+    pub(crate) fn put_back(&self, statement: Statement<'_>, ticket: Option<Ticket>) {
+        let raw = statement.into_raw();
+        if ticket.is_none() && raw.kind() != Kind::CachedStatement {
+            return;
+        }
         // A repair that fails finalizes: the statement comes back in neither case.
-        let Ok(parked) = statement.into_raw().park() else {
+        let Ok(parked) = raw.park() else {
             return;
         };
-        let mut evicted = Vec::new();
-        let homeless = match ticket {
-            Some(ticket) => self.cache.borrow_mut().put_back(parked, ticket, &mut evicted),
-            None => Some(parked),
+        let Some(ticket) = ticket else {
+            return self.put_in_new_slot(parked);
         };
+        let mut cache = self.cache.borrow_mut();
+        let homeless = cache.put_back(parked, ticket);
+        let has_surplus = cache.has_surplus();
+        drop(cache);
         if let Some(parked) = homeless {
             self.put_in_new_slot(parked);
         }
-        if !evicted.is_empty() {
-            self.finalize_evicted(evicted);
+        if has_surplus {
+            self.evict_surplus();
         }
     }
 
     #[cold]
+    #[inline(never)]
     fn put_in_new_slot(&self, parked: Parked) {
         // Measured when it is put in for the first time, never on the way of a statement that has its slot.
         let statement = self.db.unpark(parked);
@@ -178,6 +178,13 @@ impl Connection {
         };
         let mut evicted = Vec::new();
         self.cache.borrow_mut().insert(&sql, parked, bytes, &mut evicted);
+        self.finalize_evicted(evicted);
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn evict_surplus(&self) {
+        let evicted = self.cache.borrow_mut().take_surplus();
         self.finalize_evicted(evicted);
     }
 

@@ -186,45 +186,13 @@ pub struct Binder<'s, 'p> {
     positional: usize,
     /// Where a name is looked for first: mostly they are given in the order of the SQL.
     next_name: usize,
-    named: Option<Named>,
-}
-
-/// Which parameters have a value, once one was given by name.
-#[derive(Debug)]
-struct Named {
-    first: u128,
-    beyond: Vec<bool>,
-}
-
-impl Named {
-    const INLINE: usize = 128;
-
-    fn new(parameters: usize, positional: usize) -> Self {
-        let mut named = Self { first: 0, beyond: vec![false; parameters.saturating_sub(Self::INLINE)] };
-        for index in 1..=positional {
-            named.mark(index);
-        }
-        named
-    }
-
-    fn mark(&mut self, index: usize) {
-        match (index - 1).checked_sub(Self::INLINE) {
-            None => self.first |= 1 << (index - 1),
-            Some(beyond) => self.beyond[beyond] = true,
-        }
-    }
-
-    fn is_marked(&self, index: usize) -> bool {
-        match (index - 1).checked_sub(Self::INLINE) {
-            None => self.first >> (index - 1) & 1 == 1,
-            Some(beyond) => self.beyond[beyond],
-        }
-    }
+    /// Whether one was given by name: then each is marked.
+    by_name: bool,
 }
 
 impl<'s, 'p> Binder<'s, 'p> {
     pub(crate) fn new(raw: Binding<'s, 'p>) -> Self {
-        Self { raw, positional: 0, next_name: 0, named: None }
+        Self { raw, positional: 0, next_name: 0, by_name: false }
     }
 
     /// The number of parameters in the SQL.
@@ -239,7 +207,7 @@ impl<'s, 'p> Binder<'s, 'p> {
     ///
     /// [`ErrorKind::ParameterCount`] if there is none left, [`ErrorKind::Parameter`] if the value does not convert,
     /// [`ErrorKind::NoMemory`], and `SQLITE_TOOBIG` for text or bytes beyond SQLite's limit.
-    #[inline]
+    #[inline(always)]
     pub fn push(&mut self, value: impl IntoParam<'p>) -> Result<()> {
         let index = self.positional + 1;
         if index > self.raw.parameter_count() {
@@ -247,8 +215,8 @@ impl<'s, 'p> Binder<'s, 'p> {
         }
         self.bind(index, value.into_param())?;
         self.positional = index;
-        if let Some(named) = &mut self.named {
-            named.mark(index);
+        if self.by_name {
+            self.raw.mark(index);
         }
         Ok(())
     }
@@ -268,8 +236,12 @@ impl<'s, 'p> Binder<'s, 'p> {
         let index = place + 1;
         self.next_name = index;
         self.bind(index, value.into_param())?;
-        let (count, positional) = (self.raw.parameter_count(), self.positional);
-        self.named.get_or_insert_with(|| Named::new(count, positional)).mark(index);
+        if !self.by_name {
+            self.by_name = true;
+            self.raw.clear_marks();
+            (1..=self.positional).for_each(|given| self.raw.mark(given));
+        }
+        self.raw.mark(index);
         Ok(())
     }
 
@@ -280,38 +252,38 @@ impl<'s, 'p> Binder<'s, 'p> {
         if given <= self.raw.parameter_count() { Ok(()) } else { Err(self.wrong_count(given)) }
     }
 
-    #[inline]
+    /// Always inlined: the caller knows which kind of value it has, and one call to SQLite is left of it.
+    #[inline(always)]
     fn bind(&mut self, index: usize, param: Param<'p>) -> Result<()> {
-        // Owned text and bytes live until the end of this call; SQLite copies them.
-        let result = match &param.0 {
+        let result = match param.0 {
             Repr::Null => self.raw.bind(index, RawParam::Null),
-            Repr::Integer(value) => self.raw.bind(index, RawParam::Integer(*value)),
-            Repr::Real(value) => self.raw.bind(index, RawParam::Real(*value)),
-            Repr::ZeroBlob(bytes) => self.raw.bind(index, RawParam::ZeroBlob(*bytes)),
+            Repr::Integer(value) => self.raw.bind(index, RawParam::Integer(value)),
+            Repr::Real(value) => self.raw.bind(index, RawParam::Real(value)),
+            Repr::ZeroBlob(bytes) => self.raw.bind(index, RawParam::ZeroBlob(bytes)),
             Repr::Text(Cow::Borrowed(text)) => self.raw.bind(index, RawParam::Text(text)),
             Repr::Blob(Cow::Borrowed(bytes)) => self.raw.bind(index, RawParam::Blob(bytes)),
-            Repr::Text(Cow::Owned(text)) => self.raw.bind_copy(index, RawCopy::Text(text)),
-            Repr::Blob(Cow::Owned(bytes)) => self.raw.bind_copy(index, RawCopy::Blob(bytes)),
-            Repr::Error(_) => return Err(self.invalid(index, param)),
+            Repr::Text(Cow::Owned(text)) => self.raw.bind_copy(index, RawCopy::Text(&text)),
+            Repr::Blob(Cow::Owned(bytes)) => self.raw.bind_copy(index, RawCopy::Blob(&bytes)),
+            Repr::Error(problem) => return Err(self.invalid(index, problem)),
         };
         Ok(result?)
     }
 
     #[cold]
-    fn invalid(&self, index: usize, param: Param<'p>) -> Error {
-        let Repr::Error(problem) = param.0 else {
-            unreachable!("called for an error only");
-        };
+    #[inline(never)]
+    fn invalid(&self, index: usize, problem: ConversionError) -> Error {
         Error::new(ErrorKind::Parameter { index, name: self.name(index), problem }).in_sql(self.raw.sql())
     }
 
     #[cold]
+    #[inline(never)]
     fn wrong_count(&self, given: usize) -> Error {
         let expected = self.raw.parameter_count();
         Error::new(ErrorKind::ParameterCount { expected, given }).in_sql(self.raw.sql())
     }
 
     #[cold]
+    #[inline(never)]
     fn no_such(&self, name: &str) -> Error {
         let known = self.raw.parameter_names().iter().flatten().cloned().collect();
         Error::new(ErrorKind::NoSuch { what: What::Parameter, name: name.into(), known }).in_sql(self.raw.sql())
@@ -330,17 +302,22 @@ impl<'s, 'p> Binder<'s, 'p> {
 
     #[inline]
     fn check(&self) -> Result<()> {
-        let count = self.raw.parameter_count();
-        match &self.named {
-            None if self.positional == count => Ok(()),
-            None => Err(self.wrong_count(self.positional)),
-            Some(named) => match (1..=count).find(|&index| !named.is_marked(index)) {
-                None => Ok(()),
-                Some(index) => {
-                    let name = self.name(index);
-                    Err(Error::new(ErrorKind::ParameterUnset { index, name }).in_sql(self.raw.sql()))
-                }
-            },
+        if self.by_name {
+            self.check_marks()
+        } else if self.positional == self.raw.parameter_count() {
+            Ok(())
+        } else {
+            Err(self.wrong_count(self.positional))
+        }
+    }
+
+    fn check_marks(&self) -> Result<()> {
+        match (1..=self.raw.parameter_count()).find(|&index| !self.raw.is_marked(index)) {
+            None => Ok(()),
+            Some(index) => {
+                let name = self.name(index);
+                Err(Error::new(ErrorKind::ParameterUnset { index, name }).in_sql(self.raw.sql()))
+            }
         }
     }
 }

@@ -36,7 +36,7 @@ use crate::{Connection, ValueRef};
 pub struct Rows<'stmt> {
     cursor: Cursor<'stmt>,
     conn: &'stmt Connection,
-    watch: Option<Watch>,
+    watch: Option<Box<Watch>>,
 }
 
 impl<'stmt> Rows<'stmt> {
@@ -54,6 +54,15 @@ impl<'stmt> Rows<'stmt> {
     #[expect(clippy::should_implement_trait, reason = "a row borrows the rows, which `Iterator` cannot say")]
     #[inline]
     pub fn next(&mut self) -> Result<Option<Row<'_>>> {
+        if self.cursor.step_on() {
+            return Ok(Some(Row { raw: self.cursor.row() }));
+        }
+        self.step()
+    }
+
+    /// Out of the loop over rows: the first step, and what comes after the last.
+    #[inline(never)]
+    fn step(&mut self) -> Result<Option<Row<'_>>> {
         if self.cursor.is_unstepped() {
             // The transaction it was started in may have ended since.
             self.conn.check_transaction()?;
@@ -126,12 +135,20 @@ struct Watch {
 
 impl Watch {
     #[inline]
-    fn start(conn: &Connection) -> Option<Self> {
-        conn.slow_threshold().map(|threshold| Self { started: Instant::now(), threshold })
+    fn start(conn: &Connection) -> Option<Box<Self>> {
+        conn.slow_threshold().map(Self::start_now)
+    }
+
+    /// Boxed, so that rows that nobody times carry one word for it.
+    #[cold]
+    #[inline(never)]
+    fn start_now(threshold: Duration) -> Box<Self> {
+        Box::new(Self { started: Instant::now(), threshold })
     }
 
     #[cold]
-    fn stop(self, sql: &str) {
+    #[inline(never)]
+    fn stop(&self, sql: &str) {
         let elapsed = self.started.elapsed();
         if elapsed >= self.threshold {
             tracing::warn!(target: "finalite::slow", sql, ?elapsed, "slow statement");
@@ -146,7 +163,7 @@ impl Watch {
 pub struct OwnedRows<'conn> {
     cursor: OwnedCursor<'conn>,
     conn: &'conn Connection,
-    watch: Option<Watch>,
+    watch: Option<Box<Watch>>,
 }
 
 impl<'conn> OwnedRows<'conn> {
@@ -162,6 +179,15 @@ impl<'conn> OwnedRows<'conn> {
     #[expect(clippy::should_implement_trait, reason = "a row borrows the rows, which `Iterator` cannot say")]
     #[inline]
     pub fn next(&mut self) -> Result<Option<Row<'_>>> {
+        if self.cursor.step_on() {
+            return Ok(Some(Row { raw: self.cursor.row() }));
+        }
+        self.step()
+    }
+
+    /// Out of the loop over rows: the first step, and what comes after the last.
+    #[inline(never)]
+    fn step(&mut self) -> Result<Option<Row<'_>>> {
         if self.cursor.is_unstepped() {
             // The transaction it was started in may have ended since.
             self.conn.check_transaction()?;
@@ -264,28 +290,30 @@ impl<'row> Row<'row> {
     /// zeroblob found no memory, which also ends the rows.
     ///
     /// C: [sqlite3_column_value](https://sqlite.org/c3ref/column_blob.html)
-    #[inline]
+    #[inline(always)]
     pub fn value(&self, column: usize) -> Result<ValueRef<'row>> {
-        self.raw.value(column).map_err(|error| self.cell_error(error, column))
+        self.raw.value(column).map_err(|CellError| self.cell_error(column))
     }
 
     #[cold]
-    fn cell_error(&self, error: CellError, column: usize) -> Error {
-        match error {
-            CellError::NoSuchColumn => self.no_such(&column.to_string()),
-            CellError::OutOfMemory => {
-                Error::new(ErrorKind::NoMemory { code: crate::ResultCode::NOMEM }).in_sql(self.raw.sql())
-            }
+    #[inline(never)]
+    fn cell_error(&self, column: usize) -> Error {
+        if self.raw.is_out_of_memory() {
+            Error::new(ErrorKind::NoMemory { code: crate::ResultCode::NOMEM }).in_sql(self.raw.sql())
+        } else {
+            self.no_such(&column.to_string())
         }
     }
 
     #[cold]
+    #[inline(never)]
     fn unreadable(&self, column: usize, value: ValueRef<'_>, problem: ConversionError) -> Error {
         let name = self.raw.column_names().ok().and_then(|names| names.get(column).cloned()).unwrap_or_default();
         Error::new(ErrorKind::Column { column, name, found: value.data_type(), problem }).in_sql(self.raw.sql())
     }
 
     #[cold]
+    #[inline(never)]
     fn no_such(&self, name: &str) -> Error {
         let known = self.raw.column_names().unwrap_or_default().into();
         Error::new(ErrorKind::NoSuch { what: What::Column, name: name.into(), known }).in_sql(self.raw.sql())
@@ -297,6 +325,7 @@ impl<'row> Row<'row> {
     }
 
     #[cold]
+    #[inline(never)]
     fn wrong_column_count(&self, expected: usize) -> Error {
         let columns = self.raw.column_names().unwrap_or_default().into();
         Error::new(ErrorKind::ColumnCount { expected, found: self.column_count(), columns }).in_sql(self.raw.sql())

@@ -38,6 +38,12 @@ impl<'conn> Statement<'conn> {
         Self { raw, conn }
     }
 
+    #[inline]
+    pub(crate) fn connection(&self) -> &'conn Connection {
+        self.conn
+    }
+
+    #[inline]
     pub(crate) fn into_raw(self) -> Stmt<'conn> {
         self.raw
     }

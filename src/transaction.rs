@@ -156,6 +156,7 @@ impl Connection {
         if self.guards.is_open() || self.guards.rollback_owed.get() { self.check_guards() } else { Ok(()) }
     }
 
+    #[inline(never)]
     fn check_guards(&self) -> Result<()> {
         if self.guards.rollback_owed.get() {
             if !self.is_autocommit() {

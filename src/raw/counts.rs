@@ -3,6 +3,7 @@
 //! Each thread owns a shard and is its only writer (a relaxed load and store); readers add all shards up. A handle
 //! may be opened on one thread and closed on another: shards then disagree, their sum does not.
 
+use std::cell::Cell;
 use std::iter;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
@@ -58,14 +59,21 @@ fn shards() -> impl Iterator<Item = &'static Shard> {
     iter::successors(newest(), |shard| shard.next)
 }
 
+/// Claimed by the thread that makes it, given back when that thread ends.
 struct Local(&'static Shard);
 
 impl Local {
     fn claim() -> Self {
+        let shard = Self::claim_shard();
+        SHARD.set(Some(shard));
+        Self(shard)
+    }
+
+    fn claim_shard() -> &'static Shard {
         let is_free =
             |shard: &&Shard| !shard.is_owned.load(Ordering::Relaxed) && !shard.is_owned.swap(true, Ordering::Acquire);
         if let Some(shard) = shards().find(is_free) {
-            return Self(shard);
+            return shard;
         }
         let shard = Box::leak(Box::new(Shard::new()));
         loop {
@@ -74,7 +82,7 @@ impl Local {
             let head = head.map_or(ptr::null_mut(), |head| ptr::from_ref(head).cast_mut());
             let published = ptr::from_mut(shard);
             if SHARDS.compare_exchange(head, published, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
-                return Self(shard);
+                return shard;
             }
         }
     }
@@ -82,23 +90,34 @@ impl Local {
 
 impl Drop for Local {
     fn drop(&mut self) {
+        SHARD.set(None);
         self.0.is_owned.store(false, Ordering::Release);
     }
 }
 
 thread_local! {
     static LOCAL: Local = Local::claim();
+    /// What `LOCAL` holds, where one load finds it; it has no destructor, so it can be asked at any time.
+    static SHARD: Cell<Option<&'static Shard>> = const { Cell::new(None) };
 }
 
 #[inline]
 fn add(pick: impl Fn(&Shard) -> &AtomicU64) {
-    let counted = LOCAL.try_with(|local| {
-        let counter = pick(local.0);
-        counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-    });
-    if counted.is_err() {
-        pick(&SHARED).fetch_add(1, Ordering::Relaxed);
+    match SHARD.get() {
+        Some(shard) => {
+            let counter = pick(shard);
+            counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        }
+        None => add_first(pick),
     }
+}
+
+/// The first of its thread, or one after the shard was given back.
+#[cold]
+#[inline(never)]
+fn add_first(pick: impl Fn(&Shard) -> &AtomicU64) {
+    let counter = LOCAL.try_with(|local| pick(local.0)).unwrap_or(pick(&SHARED));
+    counter.fetch_add(1, Ordering::Relaxed);
 }
 
 #[inline]

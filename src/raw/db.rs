@@ -17,6 +17,8 @@ pub(crate) struct Db {
     id: u64,
     fork_generation: u32,
     gate: Cell<Gate>,
+    /// What [`Db::enter`] compares with the fork generation: ours while the gate is open, no generation otherwise.
+    entry: Cell<u64>,
     /// Cursors alive. At close, after everything else is gone, these are the forgotten ones.
     pub(super) cursors: Cell<u64>,
     children: RefCell<Children>,
@@ -57,7 +59,12 @@ pub(crate) enum Switch {
 #[must_use]
 pub(super) struct Entered<'db>(&'db Db);
 
-impl Entered<'_> {
+impl<'db> Entered<'db> {
+    #[inline(always)]
+    pub(super) fn get(&self) -> &'db Db {
+        self.0
+    }
+
     #[inline(always)]
     pub(super) fn db(&self) -> *mut ffi::sqlite3 {
         self.0.ptr.as_ptr()
@@ -121,6 +128,7 @@ impl Db {
             id: new_id(),
             fork_generation: fork::generation(),
             gate: Cell::new(Gate::Open),
+            entry: Cell::new(fork::generation().into()),
             cursors: Cell::new(0),
             children: RefCell::new(Children::default()),
             interrupter: OnceCell::new(),
@@ -145,14 +153,22 @@ impl Db {
     /// Every use of the connection starts here: not from a forked child, not from within close.
     #[inline(always)]
     pub(super) fn enter(&self) -> Result<Entered<'_>, Fault> {
-        if self.fork_generation == fork::generation() && self.gate.get() == Gate::Open {
-            Ok(Entered(self))
-        } else {
-            Err(self.refuse())
-        }
+        self.try_enter().ok_or_else(|| self.refuse())
+    }
+
+    /// The same without a reason.
+    #[inline(always)]
+    pub(super) fn try_enter(&self) -> Option<Entered<'_>> {
+        (self.entry.get() == u64::from(fork::generation())).then_some(Entered(self))
+    }
+
+    fn set_gate(&self, gate: Gate) {
+        self.gate.set(gate);
+        self.entry.set(if gate == Gate::Open { self.fork_generation.into() } else { u64::MAX });
     }
 
     #[cold]
+    #[inline(never)]
     fn refuse(&self) -> Fault {
         Fault::new(if self.is_inherited() {
             FaultKind::Forked
@@ -269,6 +285,7 @@ impl Db {
 
     /// The one place where a result code of this connection becomes an error. Call it right after the failed call.
     #[cold]
+    #[inline(never)]
     pub(super) fn fault(&self, code: c_int) -> Fault {
         let db = self.ptr.as_ptr();
         // SAFETY: the connection is open; c3ref/errcode.html allows these at any time.
@@ -323,11 +340,11 @@ impl Db {
         }
         if self.is_inherited() {
             // Neither file nor lock may be touched, so the handle and its memory stay behind in this process.
-            self.gate.set(Gate::Closed);
+            self.set_gate(Gate::Closed);
             counts::closed(Kind::Connection);
             return Closing { forgotten: Vec::new(), forgotten_cursors: 0, result: Ok(()) };
         }
-        self.gate.set(Gate::Closing);
+        self.set_gate(Gate::Closing);
         for kept in parked {
             drop(self.unpark(kept));
         }
@@ -346,11 +363,11 @@ impl Db {
         // sqlite3_close() returns SQLITE_BUSY and leaves the connection open if anything unfinalized remains.
         let code = unsafe { ffi::sqlite3_close(self.ptr.as_ptr()) };
         let result = if code == ffi::SQLITE_OK {
-            self.gate.set(Gate::Closed);
+            self.set_gate(Gate::Closed);
             counts::closed(Kind::Connection);
             Ok(())
         } else {
-            self.gate.set(Gate::Open);
+            self.set_gate(Gate::Open);
             if let Some(interrupter) = self.interrupter.get() {
                 interrupter.rearm(self.ptr);
             }
@@ -361,7 +378,7 @@ impl Db {
 
     /// Gives up on a connection that `close` could not close: its handle stays behind.
     pub(crate) fn abandon(&mut self) {
-        self.gate.set(Gate::Closed);
+        self.set_gate(Gate::Closed);
         if let Some(interrupter) = self.interrupter.get() {
             interrupter.disarm();
         }

@@ -43,16 +43,16 @@ pub(super) struct StmtCore {
     slot: u32,
     kind: Kind,
     site: &'static Location<'static>,
-    phase: Phase,
+    phase: Cell<Phase>,
     /// What the parameters hold that a reset would leave there.
     bound: Bound,
     /// Columns of the current row; 0 when there is none.
     columns: c_int,
     parameter_count: c_int,
-    /// A cell could not be read for lack of memory: the rows end here.
-    out_of_memory: Cell<bool>,
     sql: Box<str>,
     parameters: OnceCell<Box<[Option<Box<str>>]>>,
+    /// Which parameters have a value, while they are given by name: a bit each. Kept for the next execution.
+    marks: Vec<u64>,
     names: OnceCell<Box<[Box<str>]>>,
     /// `SQLITE_STMTSTATUS_REPREPARE` when `names` and `handles` were last looked at.
     reprepares: c_int,
@@ -65,6 +65,10 @@ enum Phase {
     /// Parameters are bound, nothing is stepped.
     Started,
     Row,
+    /// A cell could not be read for lack of memory: the rows end here.
+    OutOfMemory,
+    /// The last step returned this, and it is not yet looked at.
+    Left(c_int),
     Done,
     /// The last step failed, and its error was returned.
     Failed,
@@ -136,12 +140,10 @@ pub struct Counters {
     pub memory_bytes: i32,
 }
 
-/// Why a cell could not be read.
+/// A cell could not be read. Which of the two it was is not carried along the way of those that can be read: ask
+/// [`Row::is_out_of_memory`]; if not, there is no such column.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum CellError {
-    NoSuchColumn,
-    OutOfMemory,
-}
+pub(crate) struct CellError;
 
 impl Db {
     /// Prepares the first statement of `sql`. Returns it (`None` where there is nothing but blanks and comments) and
@@ -180,13 +182,13 @@ impl Db {
             slot: self.next_slot(),
             kind,
             site,
-            phase: Phase::Idle,
+            phase: Cell::new(Phase::Idle),
             bound: Bound::Nothing,
             columns: 0,
             parameter_count,
-            out_of_memory: Cell::new(false),
             sql: Box::default(),
             parameters: OnceCell::new(),
+            marks: Vec::new(),
             names: OnceCell::new(),
             reprepares: 0,
             handles: Handles::default(),
@@ -230,6 +232,11 @@ impl<'db> Stmt<'db> {
         &self.core().sql
     }
 
+    #[inline]
+    pub(crate) fn kind(&self) -> Kind {
+        self.core().kind
+    }
+
     pub(crate) fn parameter_count(&self) -> usize {
         self.core().parameter_count()
     }
@@ -245,7 +252,7 @@ impl<'db> Stmt<'db> {
         let db = self.db;
         let core = self.core_mut();
         core.repair(db)?;
-        Ok(Binding { core, db, parameters: PhantomData })
+        Ok(Binding { core, entered: db.enter()?, parameters: PhantomData })
     }
 
     /// An execution that owns its statement. What `bind` borrows must outlive the connection's borrow.
@@ -464,6 +471,7 @@ impl StmtCore {
     }
 
     #[cold]
+    #[inline(never)]
     fn fault(&self, db: &Db, code: c_int) -> Fault {
         db.fault(code).in_sql(&self.sql)
     }
@@ -475,7 +483,7 @@ impl StmtCore {
 
     #[inline]
     fn is_idle(&self) -> bool {
-        self.phase == Phase::Idle && self.bound == Bound::Nothing
+        self.phase.get() == Phase::Idle && self.bound == Bound::Nothing
     }
 
     #[inline]
@@ -486,18 +494,18 @@ impl StmtCore {
     /// An execution was left without its Drop (`mem::forget`), or a binding unfinished: end it. What it bound may be
     /// gone, and a reset shows the bindings to a profile trace, so they are cleared first and nothing steps between.
     #[cold]
+    #[inline(never)]
     fn repair_forgotten(&mut self, db: &Db) -> Result<(), Fault> {
-        if self.phase != Phase::Idle {
+        if self.phase.get() != Phase::Idle {
             counts::closed(Kind::Rows);
             counts::forgotten(Kind::Rows);
             db.cursors.set(db.cursors.get().saturating_sub(1));
         }
         self.bound = Bound::Nothing;
         self.columns = 0;
-        self.out_of_memory.set(false);
-        let was_failed = self.phase == Phase::Failed;
-        let was_running = self.phase != Phase::Idle;
-        self.phase = Phase::Idle;
+        let was_failed = self.phase.get() == Phase::Failed;
+        let was_running = self.phase.get() != Phase::Idle;
+        self.phase.set(Phase::Idle);
         if db.is_inherited() {
             return Ok(());
         }
@@ -513,53 +521,75 @@ impl StmtCore {
         result
     }
 
-    /// `true`: on a row. `false`: there are no more.
-    #[inline]
-    fn step(&mut self, db: &Db) -> Result<bool, Fault> {
-        if !matches!(self.phase, Phase::Row | Phase::Started) || self.out_of_memory.get() {
-            return self.ended();
+    /// From a row to the next. `false` if there is anything else to do, which is for `step`: a loop over rows has one way
+    /// out, and nothing but the step in it.
+    #[inline(always)]
+    fn step_on(&mut self, db: &Db) -> bool {
+        if self.phase.get() != Phase::Row {
+            return false;
         }
-        let entered = db.enter()?;
-        // SAFETY: the statement is alive and its bindings too (`Cursor` holds their borrow); no row of it is, since
-        // a step needs the cursor exclusively. c3ref/step.html.
-        let code = unsafe { ffi::sqlite3_step(self.handle(&entered)) };
-        if self.phase == Phase::Started {
-            self.first_step(code);
+        let Some(entered) = db.try_enter() else {
+            return false;
+        };
+        let code = self.call_step(&entered);
+        if code != ffi::SQLITE_ROW {
+            self.phase.set(Phase::Left(code));
+            self.columns = 0;
         }
-        if code == ffi::SQLITE_ROW {
-            return Ok(true);
-        }
-        self.columns = 0;
-        if code == ffi::SQLITE_DONE {
-            self.phase = Phase::Done;
-            return Ok(false);
-        }
-        self.phase = Phase::Failed;
-        Err(self.fault(db, code))
+        code == ffi::SQLITE_ROW
     }
 
-    /// SQLite would run the statement again (c3ref/step.html, since 3.6.23.1): nobody asked for that.
-    #[cold]
-    fn ended(&mut self) -> Result<bool, Fault> {
-        if self.out_of_memory.take() {
-            self.phase = Phase::Failed;
-            self.columns = 0;
-            return Err(Fault::no_memory().in_sql(&self.sql));
+    #[inline(always)]
+    fn call_step(&mut self, entered: &Entered<'_>) -> c_int {
+        // SAFETY: the statement is alive and its bindings too (`Cursor` holds their borrow); no row of it is, since
+        // a step needs the cursor exclusively. c3ref/step.html.
+        unsafe { ffi::sqlite3_step(self.handle(entered)) }
+    }
+
+    /// The next row; `None` after the last. Result and row are two words, and travel in registers.
+    fn step(&mut self, db: &Db) -> Result<Option<Row<'_>>, Fault> {
+        match self.phase.get() {
+            Phase::Started => self.first_step(db),
+            Phase::Left(code) => self.last_step(db, code),
+            Phase::Row => {
+                let _entered = db.enter()?;
+                if self.step_on(db) { Ok(Some(Row(self))) } else { self.step(db) }
+            }
+            Phase::OutOfMemory => {
+                self.phase.set(Phase::Failed);
+                self.columns = 0;
+                Err(Fault::no_memory().in_sql(&self.sql))
+            }
+            // SQLite would run the statement again (c3ref/step.html, since 3.6.23.1): nobody asked for that.
+            Phase::Idle | Phase::Done | Phase::Failed => Ok(None),
         }
-        Ok(false)
     }
 
     /// A schema change may have prepared the statement anew within the first step.
     #[inline]
-    fn first_step(&mut self, code: c_int) {
-        if code == ffi::SQLITE_ROW {
-            self.phase = Phase::Row;
-            // SAFETY: the statement is alive; c3ref/data_count.html: the columns of the current row.
-            self.columns = unsafe { ffi::sqlite3_data_count(self.ptr.as_ptr()) };
-        }
+    fn first_step(&mut self, db: &Db) -> Result<Option<Row<'_>>, Fault> {
+        let code = self.call_step(&db.enter()?);
         if self.names.get().is_some() || !self.handles.columns.is_empty() {
             self.refresh_names();
         }
+        if code != ffi::SQLITE_ROW {
+            return self.last_step(db, code);
+        }
+        self.phase.set(Phase::Row);
+        // SAFETY: the statement is alive; c3ref/data_count.html: the columns of the current row.
+        self.columns = unsafe { ffi::sqlite3_data_count(self.ptr.as_ptr()) };
+        Ok(Some(Row(self)))
+    }
+
+    #[inline]
+    fn last_step(&mut self, db: &Db, code: c_int) -> Result<Option<Row<'_>>, Fault> {
+        self.columns = 0;
+        if code == ffi::SQLITE_DONE {
+            self.phase.set(Phase::Done);
+            return Ok(None);
+        }
+        self.phase.set(Phase::Failed);
+        Err(self.fault(db, code))
     }
 
     fn refresh_names(&mut self) {
@@ -587,15 +617,14 @@ impl StmtCore {
     /// Ends the execution. The error is the reset's, unless the last step returned it already.
     #[inline]
     fn finish(&mut self, db: &Db) -> Result<(), Fault> {
-        if self.phase == Phase::Idle {
+        if self.phase.get() == Phase::Idle {
             return Ok(());
         }
         db.cursors.set(db.cursors.get().saturating_sub(1));
         counts::closed(Kind::Rows);
         self.columns = 0;
-        self.out_of_memory.set(false);
-        let was_failed = self.phase == Phase::Failed;
-        self.phase = Phase::Idle;
+        let was_failed = self.phase.get() == Phase::Failed;
+        self.phase.set(Phase::Idle);
         if db.is_inherited() {
             self.bound = Bound::Nothing;
             return Ok(());
@@ -626,7 +655,8 @@ impl StmtCore {
 /// Dropped unfinished, it clears what was bound.
 pub(crate) struct Binding<'s, 'p> {
     core: &'s mut StmtCore,
-    db: &'s Db,
+    /// One entry for all parameters: binding reaches the statement's own memory alone.
+    entered: Entered<'s>,
     parameters: PhantomData<&'p ()>,
 }
 
@@ -644,10 +674,9 @@ impl<'s, 'p> Binding<'s, 'p> {
     }
 
     /// Binds one parameter, 1-based, without copying. An index out of range is SQLite's own error (`SQLITE_RANGE`).
-    #[inline]
+    #[inline(always)]
     pub(crate) fn bind(&mut self, index: usize, param: RawParam<'p>) -> Result<(), Fault> {
-        let entered = self.db.enter()?;
-        let statement = self.core.handle(&entered);
+        let statement = self.core.handle(&self.entered);
         let index = to_index(index);
         // The mark comes before the call, so that no path forgets it.
         if matches!(param, RawParam::Text(_) | RawParam::Blob(_)) {
@@ -679,8 +708,7 @@ impl<'s, 'p> Binding<'s, 'p> {
     /// Binds a copy of text or bytes, 1-based.
     #[inline]
     pub(crate) fn bind_copy(&mut self, index: usize, value: RawCopy<'_>) -> Result<(), Fault> {
-        let entered = self.db.enter()?;
-        let statement = self.core.handle(&entered);
+        let statement = self.core.handle(&self.entered);
         self.core.bound = Bound::Memory;
         let code = match value {
             RawCopy::Text(text) => bind_text(statement, to_index(index), text, ffi::SQLITE_TRANSIENT()),
@@ -689,9 +717,26 @@ impl<'s, 'p> Binding<'s, 'p> {
         self.check(code)
     }
 
-    #[inline]
+    #[inline(always)]
     fn check(&self, code: c_int) -> Result<(), Fault> {
-        if code == ffi::SQLITE_OK { Ok(()) } else { Err(self.core.fault(self.db, code)) }
+        if code == ffi::SQLITE_OK { Ok(()) } else { Err(self.core.fault(self.entered.get(), code)) }
+    }
+
+    /// Forgets which parameters have a value.
+    pub(crate) fn clear_marks(&mut self) {
+        let words = self.core.parameter_count().div_ceil(64);
+        self.core.marks.clear();
+        self.core.marks.resize(words, 0);
+    }
+
+    /// Remembers that a parameter has a value; 1-based, in range.
+    pub(crate) fn mark(&mut self, index: usize) {
+        self.core.marks[(index - 1) / 64] |= 1 << ((index - 1) % 64);
+    }
+
+    /// Whether a parameter has a value; 1-based, in range.
+    pub(crate) fn is_marked(&self, index: usize) -> bool {
+        self.core.marks[(index - 1) / 64] >> ((index - 1) % 64) & 1 == 1
     }
 
     /// The SQL with the values bound so far written into it.
@@ -708,20 +753,21 @@ impl<'s, 'p> Binding<'s, 'p> {
         let this = ManuallyDrop::new(self);
         // SAFETY: `this` is not dropped and not used again, so the exclusive borrow is read out once.
         let core = unsafe { ptr::read(&raw const this.core) };
-        Cursor { core, db: this.db }
+        Cursor { core, db: this.entered.get() }
     }
 
     fn start(&mut self) {
         counts::opened(Kind::Rows);
-        self.db.cursors.set(self.db.cursors.get() + 1);
-        self.core.phase = Phase::Started;
+        let db = self.entered.get();
+        db.cursors.set(db.cursors.get() + 1);
+        self.core.phase.set(Phase::Started);
     }
 }
 
 impl Drop for Binding<'_, '_> {
     fn drop(&mut self) {
-        if self.core.phase == Phase::Idle {
-            let _ = self.core.repair(self.db);
+        if self.core.phase.get() == Phase::Idle {
+            let _ = self.core.repair(self.entered.get());
         }
     }
 }
@@ -763,16 +809,28 @@ pub(crate) struct OwnedCursor<'db>(Stmt<'db>);
 pub(crate) struct Row<'row>(&'row StmtCore);
 
 impl Cursor<'_> {
+    /// From a row to the next; `None` if there is anything else to do, which is for `step`.
+    #[inline(always)]
+    pub(crate) fn step_on(&mut self) -> bool {
+        self.core.step_on(self.db)
+    }
+
+    /// The row that the last step found; one without columns if it found none.
+    #[inline(always)]
+    pub(crate) fn row(&self) -> Row<'_> {
+        Row(self.core)
+    }
+
     /// Whether the first step is still to come.
     #[inline]
     pub(crate) fn is_unstepped(&self) -> bool {
-        self.core.phase == Phase::Started
+        self.core.phase.get() == Phase::Started
     }
 
     /// The next row; `None` after the last.
     #[inline]
     pub(crate) fn step(&mut self) -> Result<Option<Row<'_>>, Fault> {
-        Ok(if self.core.step(self.db)? { Some(Row(self.core)) } else { None })
+        self.core.step(self.db)
     }
 
     /// Resets, and returns the code that Drop only logs. No further step is made.
@@ -800,17 +858,30 @@ impl Drop for Cursor<'_> {
 }
 
 impl OwnedCursor<'_> {
+    /// From a row to the next; `None` if there is anything else to do, which is for `step`.
+    #[inline(always)]
+    pub(crate) fn step_on(&mut self) -> bool {
+        let db = self.0.db;
+        self.0.core_mut().step_on(db)
+    }
+
+    /// The row that the last step found; one without columns if it found none.
+    #[inline(always)]
+    pub(crate) fn row(&self) -> Row<'_> {
+        Row(self.0.core())
+    }
+
     /// Whether the first step is still to come.
     #[inline]
     pub(crate) fn is_unstepped(&self) -> bool {
-        self.0.core().phase == Phase::Started
+        self.0.core().phase.get() == Phase::Started
     }
 
     #[inline]
     pub(crate) fn step(&mut self) -> Result<Option<Row<'_>>, Fault> {
         let db = self.0.db;
         let core = self.0.core_mut();
-        Ok(if core.step(db)? { Some(Row(core)) } else { None })
+        core.step(db)
     }
 
     pub(crate) fn finish(&mut self) -> Result<(), Fault> {
@@ -847,11 +918,11 @@ impl<'row> Row<'row> {
     }
 
     /// The value of a column, 0-based.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn value(self, column: usize) -> Result<ValueRef<'row>, CellError> {
         let index = match c_int::try_from(column) {
             Ok(index) if index < self.0.columns => index,
-            _ => return Err(CellError::NoSuchColumn),
+            _ => return Err(CellError),
         };
         // SAFETY: the statement is alive; `Row` exists only after SQLITE_ROW and `columns` is the row's own count,
         // the two conditions of c3ref/column_blob.html.
@@ -868,11 +939,17 @@ impl<'row> Row<'row> {
     /// The failed conversion left a mark on the connection that would fail a stranger's next call; a `column`
     /// function takes it off, a `value` function does not.
     #[cold]
+    #[inline(never)]
     fn out_of_memory(self, index: c_int) -> CellError {
         // SAFETY: as in `value`; reading the type converts nothing.
         unsafe { ffi::sqlite3_column_type(self.0.ptr.as_ptr(), index) };
-        self.0.out_of_memory.set(true);
-        CellError::OutOfMemory
+        self.0.phase.set(Phase::OutOfMemory);
+        CellError
+    }
+
+    /// Whether a cell of this row could not be read for lack of memory.
+    pub(crate) fn is_out_of_memory(self) -> bool {
+        self.0.phase.get() == Phase::OutOfMemory
     }
 
     pub(crate) fn column_names(self) -> Result<&'row [Box<str>], Fault> {

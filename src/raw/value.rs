@@ -50,7 +50,7 @@ pub(super) struct OutOfMemory;
 /// `value` is valid, only this thread uses the connection it belongs to (it may be an unprotected value), and its
 /// content does not change while `'a` lasts: no step, reset or finalize, and no reading of the same cell as another
 /// type.
-#[inline]
+#[inline(always)]
 pub(super) unsafe fn read<'a>(value: *mut ffi::sqlite3_value) -> Result<ValueRef<'a>, OutOfMemory> {
     // SAFETY: `value` is valid (caller). c3ref/value_blob.html: unprotected values may be used where no other thread
     // touches the connection.
