@@ -154,6 +154,32 @@ impl Statement<'_> {
         Ok(checksum)
     }
 
+    #[inline(never)]
+    pub fn rust_scan(&mut self, limit: u64) -> Result<u64> {
+        let st = self.ptr.as_ptr();
+        let mut sum = 0u64;
+        unsafe {
+            let n = ffi::sqlite3_column_count(st);
+            for _ in 0..limit {
+                if ffi::sqlite3_step(st) != ffi::SQLITE_ROW { break; }
+                for i in 0..n {
+                    let v = ffi::sqlite3_column_value(st, i);
+                    match ffi::sqlite3_value_type(v) {
+                        ffi::SQLITE_INTEGER => sum = sum.wrapping_add(ffi::sqlite3_value_int64(v) as u64),
+                        ffi::SQLITE_FLOAT => sum = sum.wrapping_add(ffi::sqlite3_value_double(v).to_bits()),
+                        ffi::SQLITE_TEXT => { let p = ffi::sqlite3_value_text(v); let l = ffi::sqlite3_value_bytes(v);
+                            sum = sum.wrapping_add(l as u64); if l > 0 { sum = sum.wrapping_add(*p.add(l as usize - 1) as u64); } }
+                        ffi::SQLITE_BLOB => { let p = ffi::sqlite3_value_blob(v) as *const u8; let l = ffi::sqlite3_value_bytes(v);
+                            sum = sum.wrapping_add(l as u64); if l > 0 { sum = sum.wrapping_add(*p.add(l as usize - 1) as u64); } }
+                        _ => {}
+                    }
+                }
+            }
+            ffi::sqlite3_reset(st);
+        }
+        Ok(sum)
+    }
+
     /// Reads a text and an integer for each key.
     pub fn lookup(&mut self, lookup: Lookup, keys: &[i64]) -> Result<u64> {
         let function: c::Lookup = match lookup {

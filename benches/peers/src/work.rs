@@ -52,6 +52,7 @@ pub fn scans<'a>(
     let mut usual = handle.prepare(sql)?;
     let mut best = handle.prepare(sql)?;
     let mut again = handle.prepare(sql)?;
+    let mut rust = handle.prepare(sql)?;
     let mut value = conn.prepare(sql)?;
     let mut text = conn.prepare(sql)?;
     let mut rusqlite = peer.prepare(sql)?;
@@ -63,6 +64,7 @@ pub fn scans<'a>(
         Competitor::new("C usual", move |n| usual.scan(Scan::Usual, n)),
         Competitor::new("C best", move |n| best.scan(Scan::Best, n)),
         Competitor::new("C best again", move |n| again.scan(Scan::Best, n)),
+        Competitor::new("Rust best", move |n| rust.rust_scan(n)),
         Competitor::new("finalite value", move |n| Ok(finalite_values(&mut value, n)?)),
         Competitor::new("finalite &str", move |n| Ok(finalite_text(&mut text, n)?)),
         Competitor::new("rusqlite get_ref", move |n| Ok(rusqlite_refs(&mut rusqlite, n)?)),

@@ -27,8 +27,10 @@ const fn show(what: &'static str, over: &'static str) -> Comparison {
     Comparison { what, over, at_most: None }
 }
 
-const SCAN: [Comparison; 6] = [
+const SCAN: [Comparison; 8] = [
     show("C best again", "C best"),
+    show("Rust best", "C best"),
+    show("finalite value", "Rust best"),
     show("finalite value", "C best"),
     show("finalite value", "C usual"),
     show("finalite value", "rusqlite get_ref"),
@@ -36,8 +38,10 @@ const SCAN: [Comparison; 6] = [
     show("finalite &str", "rusqlite get_ref"),
 ];
 
-const SCAN_ONE: [Comparison; 6] = [
+const SCAN_ONE: [Comparison; 8] = [
     show("C best again", "C best"),
+    show("Rust best", "C best"),
+    show("finalite value", "Rust best"),
     compare("finalite value", "C best", 1.05),
     show("finalite value", "C usual"),
     compare("finalite value", "rusqlite get_ref", 0.82),
@@ -45,8 +49,10 @@ const SCAN_ONE: [Comparison; 6] = [
     show("finalite &str", "rusqlite get_ref"),
 ];
 
-const SCAN_WIDE: [Comparison; 6] = [
+const SCAN_WIDE: [Comparison; 8] = [
     show("C best again", "C best"),
+    show("Rust best", "C best"),
+    show("finalite value", "Rust best"),
     compare("finalite value", "C best", 1.05),
     compare("finalite value", "C usual", 0.81),
     compare("finalite value", "rusqlite get_ref", 0.78),
