@@ -36,12 +36,13 @@ use crate::{Connection, ValueRef};
 pub struct Rows<'stmt> {
     cursor: Cursor<'stmt>,
     conn: &'stmt Connection,
-    watch: Option<Box<Watch>>,
 }
 
 impl<'stmt> Rows<'stmt> {
-    pub(crate) fn new(cursor: Cursor<'stmt>, conn: &'stmt Connection) -> Self {
-        Self { cursor, conn, watch: Watch::start(conn) }
+    #[inline]
+    pub(crate) fn new(mut cursor: Cursor<'stmt>, conn: &'stmt Connection) -> Self {
+        cursor.set_started(started(conn));
+        Self { cursor, conn }
     }
 
     /// Fetches the next row; `None` after the last, and from then on.
@@ -114,8 +115,8 @@ impl<'stmt> Rows<'stmt> {
 impl Drop for Rows<'_> {
     #[inline]
     fn drop(&mut self) {
-        if let Some(watch) = self.watch.take() {
-            watch.stop(self.cursor.sql());
+        if let Some(started) = self.cursor.started() {
+            log_slow(started, self.conn, self.cursor.sql());
         }
     }
 }
@@ -126,33 +127,23 @@ impl fmt::Debug for Rows<'_> {
     }
 }
 
-/// How long an execution takes, where somebody wants to know.
-#[derive(Debug)]
-struct Watch {
-    started: Instant,
-    threshold: Duration,
+/// The time, if the connection wants to know how long its executions take.
+#[inline]
+fn started(conn: &Connection) -> Option<Instant> {
+    #[cold]
+    #[inline(never)]
+    fn now(_: Duration) -> Instant {
+        Instant::now()
+    }
+    conn.slow_threshold().map(now)
 }
 
-impl Watch {
-    #[inline]
-    fn start(conn: &Connection) -> Option<Box<Self>> {
-        conn.slow_threshold().map(Self::start_now)
-    }
-
-    /// Boxed, so that rows that nobody times carry one word for it.
-    #[cold]
-    #[inline(never)]
-    fn start_now(threshold: Duration) -> Box<Self> {
-        Box::new(Self { started: Instant::now(), threshold })
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn stop(&self, sql: &str) {
-        let elapsed = self.started.elapsed();
-        if elapsed >= self.threshold {
-            tracing::warn!(target: "finalite::slow", sql, ?elapsed, "slow statement");
-        }
+#[cold]
+#[inline(never)]
+fn log_slow(started: Instant, conn: &Connection, sql: &str) {
+    let elapsed = started.elapsed();
+    if conn.slow_threshold().is_some_and(|threshold| elapsed >= threshold) {
+        tracing::warn!(target: "finalite::slow", sql, ?elapsed, "slow statement");
     }
 }
 
@@ -163,12 +154,12 @@ impl Watch {
 pub struct OwnedRows<'conn> {
     cursor: OwnedCursor<'conn>,
     conn: &'conn Connection,
-    watch: Option<Box<Watch>>,
 }
 
 impl<'conn> OwnedRows<'conn> {
-    pub(crate) fn new(cursor: OwnedCursor<'conn>, conn: &'conn Connection) -> Self {
-        Self { cursor, conn, watch: Watch::start(conn) }
+    pub(crate) fn new(mut cursor: OwnedCursor<'conn>, conn: &'conn Connection) -> Self {
+        cursor.set_started(started(conn));
+        Self { cursor, conn }
     }
 
     /// Fetches the next row, as [`Rows::next`] does.
@@ -210,8 +201,8 @@ impl<'conn> OwnedRows<'conn> {
 
 impl Drop for OwnedRows<'_> {
     fn drop(&mut self) {
-        if let Some(watch) = self.watch.take() {
-            watch.stop(self.cursor.statement().sql());
+        if let Some(started) = self.cursor.started() {
+            log_slow(started, self.conn, self.cursor.statement().sql());
         }
     }
 }

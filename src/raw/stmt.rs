@@ -1,20 +1,25 @@
-//! Prepared statements, one execution of them, and the row it stands on.
+//! Prepared statements.
 //!
 //! `Stmt` owns a statement and finalizes it. `Binding` takes the parameters of one execution, `Cursor` is the
 //! execution, and ends it (reset, then the bindings that took memory) when it is dropped. `Row` is what a step found.
 
 use std::cell::{Cell, OnceCell};
 use std::ffi::{c_char, c_int, c_uint};
-use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::panic::Location;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use super::db::{Db, Entered, Forgotten};
 use super::text::{self, SqliteString};
-use super::value::{self, OutOfMemory, ValueRef};
 use super::{Fault, FaultKind, Kind, counts, ffi};
+
+mod binding;
+mod cursor;
+
+pub(crate) use binding::{Binding, RawCopy, RawParam};
+pub(crate) use cursor::{CellError, Cursor, OwnedCursor, Row};
 
 /// A prepared statement. Drop finalizes it.
 pub(crate) struct Stmt<'db> {
@@ -56,6 +61,8 @@ pub(super) struct StmtCore {
     names: OnceCell<Box<[Box<str>]>>,
     /// `SQLITE_STMTSTATUS_REPREPARE` when `names` and `handles` were last looked at.
     reprepares: c_int,
+    /// When the execution began, where that is of interest. Kept here, so that forgotten rows leave nothing behind.
+    started: Option<Instant>,
     handles: Handles,
 }
 
@@ -96,24 +103,6 @@ struct Handle {
     index: Option<usize>,
 }
 
-/// One parameter, ready for SQLite.
-#[derive(Clone, Copy)]
-pub(crate) enum RawParam<'p> {
-    Null,
-    Integer(i64),
-    Real(f64),
-    Text(&'p str),
-    Blob(&'p [u8]),
-    ZeroBlob(u64),
-}
-
-/// Text or bytes that SQLite copies within the call.
-#[derive(Clone, Copy)]
-pub(crate) enum RawCopy<'a> {
-    Text(&'a str),
-    Blob(&'a [u8]),
-}
-
 /// What SQLite counted for a statement since it was prepared, all executions together.
 ///
 /// C: [Status parameters for prepared statements](https://sqlite.org/c3ref/c_stmtstatus_counter.html)
@@ -139,11 +128,6 @@ pub struct Counters {
     /// Bytes of memory that it holds now.
     pub memory_bytes: i32,
 }
-
-/// A cell could not be read. Which of the two it was is not carried along the way of those that can be read: ask
-/// [`Row::is_out_of_memory`]; if not, there is no such column.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct CellError;
 
 impl Db {
     /// Prepares the first statement of `sql`. Returns it (`None` where there is nothing but blanks and comments) and
@@ -191,6 +175,7 @@ impl Db {
             marks: Vec::new(),
             names: OnceCell::new(),
             reprepares: 0,
+            started: None,
             handles: Handles::default(),
         })));
         self.adopt(core);
@@ -252,7 +237,7 @@ impl<'db> Stmt<'db> {
         let db = self.db;
         let core = self.core_mut();
         core.repair(db)?;
-        Ok(Binding { core, entered: db.enter()?, parameters: PhantomData })
+        Ok(Binding::new(core, db.enter()?))
     }
 
     /// An execution that owns its statement. What `bind` borrows must outlive the connection's borrow.
@@ -263,7 +248,7 @@ impl<'db> Stmt<'db> {
         let mut binding = bind(self.begin()?)?;
         binding.start();
         drop(binding);
-        Ok(OwnedCursor(self))
+        Ok(OwnedCursor::new(self))
     }
 
     /// Gives up the borrow of the connection, and keeps the statement for later.
@@ -521,125 +506,6 @@ impl StmtCore {
         result
     }
 
-    /// From a row to the next. `false` if there is anything else to do, which is for `step`: a loop over rows has one way
-    /// out, and nothing but the step in it.
-    #[inline(always)]
-    fn step_on(&mut self, db: &Db) -> bool {
-        if self.phase.get() != Phase::Row {
-            return false;
-        }
-        let Some(entered) = db.try_enter() else {
-            return false;
-        };
-        let code = self.call_step(&entered);
-        if code != ffi::SQLITE_ROW {
-            self.phase.set(Phase::Left(code));
-            self.columns = 0;
-        }
-        code == ffi::SQLITE_ROW
-    }
-
-    #[inline(always)]
-    fn call_step(&mut self, entered: &Entered<'_>) -> c_int {
-        // SAFETY: the statement is alive and its bindings too (`Cursor` holds their borrow); no row of it is, since
-        // a step needs the cursor exclusively. c3ref/step.html.
-        unsafe { ffi::sqlite3_step(self.handle(entered)) }
-    }
-
-    /// The next row; `None` after the last. Result and row are two words, and travel in registers.
-    fn step(&mut self, db: &Db) -> Result<Option<Row<'_>>, Fault> {
-        match self.phase.get() {
-            Phase::Started => self.first_step(db),
-            Phase::Left(code) => self.last_step(db, code),
-            Phase::Row => {
-                let _entered = db.enter()?;
-                if self.step_on(db) { Ok(Some(Row(self))) } else { self.step(db) }
-            }
-            Phase::OutOfMemory => {
-                self.phase.set(Phase::Failed);
-                self.columns = 0;
-                Err(Fault::no_memory().in_sql(&self.sql))
-            }
-            // SQLite would run the statement again (c3ref/step.html, since 3.6.23.1): nobody asked for that.
-            Phase::Idle | Phase::Done | Phase::Failed => Ok(None),
-        }
-    }
-
-    /// A schema change may have prepared the statement anew within the first step.
-    #[inline]
-    fn first_step(&mut self, db: &Db) -> Result<Option<Row<'_>>, Fault> {
-        let code = self.call_step(&db.enter()?);
-        if self.names.get().is_some() || !self.handles.columns.is_empty() {
-            self.refresh_names();
-        }
-        if code != ffi::SQLITE_ROW {
-            return self.last_step(db, code);
-        }
-        self.phase.set(Phase::Row);
-        // SAFETY: the statement is alive; c3ref/data_count.html: the columns of the current row.
-        self.columns = unsafe { ffi::sqlite3_data_count(self.ptr.as_ptr()) };
-        Ok(Some(Row(self)))
-    }
-
-    #[inline]
-    fn last_step(&mut self, db: &Db, code: c_int) -> Result<Option<Row<'_>>, Fault> {
-        self.columns = 0;
-        if code == ffi::SQLITE_DONE {
-            self.phase.set(Phase::Done);
-            return Ok(None);
-        }
-        self.phase.set(Phase::Failed);
-        Err(self.fault(db, code))
-    }
-
-    fn refresh_names(&mut self) {
-        let reprepares = self.status(ffi::SQLITE_STMTSTATUS_REPREPARE);
-        if reprepares == self.reprepares {
-            return;
-        }
-        self.reprepares = reprepares;
-        self.names.take();
-        if self.handles.columns.is_empty() {
-            return;
-        }
-        let mut handles = std::mem::take(&mut self.handles.columns);
-        let names = self.column_names().ok();
-        for handle in &mut handles {
-            handle.index = names.and_then(|names| find(names, &handle.name));
-        }
-        if names.is_none() {
-            // Out of memory: the handles lead nowhere in this execution, and are looked at again in the next.
-            self.reprepares = -1;
-        }
-        self.handles.columns = handles;
-    }
-
-    /// Ends the execution. The error is the reset's, unless the last step returned it already.
-    #[inline]
-    fn finish(&mut self, db: &Db) -> Result<(), Fault> {
-        if self.phase.get() == Phase::Idle {
-            return Ok(());
-        }
-        db.cursors.set(db.cursors.get().saturating_sub(1));
-        counts::closed(Kind::Rows);
-        self.columns = 0;
-        let was_failed = self.phase.get() == Phase::Failed;
-        self.phase.set(Phase::Idle);
-        if db.is_inherited() {
-            self.bound = Bound::Nothing;
-            return Ok(());
-        }
-        // SAFETY: the statement is alive and what it borrowed too; c3ref/reset.html.
-        let code = unsafe { ffi::sqlite3_reset(self.ptr.as_ptr()) };
-        let result = if code == ffi::SQLITE_OK || was_failed { Ok(()) } else { Err(self.fault(db, code)) };
-        if self.bound != Bound::Nothing {
-            self.bound = Bound::Nothing;
-            // SAFETY: as above; "sqlite3_reset() does not reset the bindings" (c3ref/clear_bindings.html).
-            unsafe { ffi::sqlite3_clear_bindings(self.ptr.as_ptr()) };
-        }
-        result
-    }
-
     fn expanded_sql(&self) -> Result<Box<str>, Fault> {
         // SAFETY: the statement is alive, and what is bound too: the callers hold a `Binding` or a `Cursor`.
         let text = unsafe { ffi::sqlite3_expanded_sql(self.ptr.as_ptr()) };
@@ -650,341 +516,8 @@ impl StmtCore {
     }
 }
 
-/// The parameters of one execution. What is bound without a copy must live for `'p`.
-///
-/// Dropped unfinished, it clears what was bound.
-pub(crate) struct Binding<'s, 'p> {
-    core: &'s mut StmtCore,
-    /// One entry for all parameters: binding reaches the statement's own memory alone.
-    entered: Entered<'s>,
-    parameters: PhantomData<&'p ()>,
-}
-
-impl<'s, 'p> Binding<'s, 'p> {
-    pub(crate) fn parameter_count(&self) -> usize {
-        self.core.parameter_count()
-    }
-
-    pub(crate) fn parameter_names(&self) -> &[Option<Box<str>>] {
-        self.core.parameter_names()
-    }
-
-    pub(crate) fn sql(&self) -> &str {
-        &self.core.sql
-    }
-
-    /// Binds one parameter, 1-based, without copying. An index out of range is SQLite's own error (`SQLITE_RANGE`).
-    #[inline(always)]
-    pub(crate) fn bind(&mut self, index: usize, param: RawParam<'p>) -> Result<(), Fault> {
-        let statement = self.core.handle(&self.entered);
-        let index = to_index(index);
-        // The mark comes before the call, so that no path forgets it.
-        if matches!(param, RawParam::Text(_) | RawParam::Blob(_)) {
-            self.core.bound = Bound::Memory;
-        }
-        let code = match param {
-            RawParam::Null => {
-                // SAFETY: the statement is alive and not running: `begin` repaired it (c3ref/bind_blob.html).
-                unsafe { ffi::sqlite3_bind_null(statement, index) }
-            }
-            RawParam::Integer(value) => {
-                // SAFETY: the statement is alive and not running, as for NULL.
-                unsafe { ffi::sqlite3_bind_int64(statement, index, value) }
-            }
-            RawParam::Real(value) => {
-                // SAFETY: the statement is alive and not running, as for NULL.
-                unsafe { ffi::sqlite3_bind_double(statement, index, value) }
-            }
-            RawParam::ZeroBlob(bytes) => {
-                // SAFETY: as above; too long is SQLITE_TOOBIG.
-                unsafe { ffi::sqlite3_bind_zeroblob64(statement, index, bytes) }
-            }
-            RawParam::Text(text) => bind_text(statement, index, text, ffi::SQLITE_STATIC()),
-            RawParam::Blob(blob) => bind_blob(statement, index, blob, ffi::SQLITE_STATIC()),
-        };
-        self.check(code)
-    }
-
-    /// Binds a copy of text or bytes, 1-based.
-    #[inline]
-    pub(crate) fn bind_copy(&mut self, index: usize, value: RawCopy<'_>) -> Result<(), Fault> {
-        let statement = self.core.handle(&self.entered);
-        self.core.bound = Bound::Memory;
-        let code = match value {
-            RawCopy::Text(text) => bind_text(statement, to_index(index), text, ffi::SQLITE_TRANSIENT()),
-            RawCopy::Blob(blob) => bind_blob(statement, to_index(index), blob, ffi::SQLITE_TRANSIENT()),
-        };
-        self.check(code)
-    }
-
-    #[inline(always)]
-    fn check(&self, code: c_int) -> Result<(), Fault> {
-        if code == ffi::SQLITE_OK { Ok(()) } else { Err(self.core.fault(self.entered.get(), code)) }
-    }
-
-    /// Forgets which parameters have a value.
-    pub(crate) fn clear_marks(&mut self) {
-        let words = self.core.parameter_count().div_ceil(64);
-        self.core.marks.clear();
-        self.core.marks.resize(words, 0);
-    }
-
-    /// Remembers that a parameter has a value; 1-based, in range.
-    pub(crate) fn mark(&mut self, index: usize) {
-        self.core.marks[(index - 1) / 64] |= 1 << ((index - 1) % 64);
-    }
-
-    /// Whether a parameter has a value; 1-based, in range.
-    pub(crate) fn is_marked(&self, index: usize) -> bool {
-        self.core.marks[(index - 1) / 64] >> ((index - 1) % 64) & 1 == 1
-    }
-
-    /// The SQL with the values bound so far written into it.
-    pub(crate) fn expanded_sql(&self) -> Result<Box<str>, Fault> {
-        self.core.expanded_sql()
-    }
-
-    /// Runs: from here on the execution is the cursor's.
-    pub(crate) fn run(mut self) -> Cursor<'s>
-    where
-        'p: 's,
-    {
-        self.start();
-        let this = ManuallyDrop::new(self);
-        // SAFETY: `this` is not dropped and not used again, so the exclusive borrow is read out once.
-        let core = unsafe { ptr::read(&raw const this.core) };
-        Cursor { core, db: this.entered.get() }
-    }
-
-    fn start(&mut self) {
-        counts::opened(Kind::Rows);
-        let db = self.entered.get();
-        db.cursors.set(db.cursors.get() + 1);
-        self.core.phase.set(Phase::Started);
-    }
-}
-
-impl Drop for Binding<'_, '_> {
-    fn drop(&mut self) {
-        if self.core.phase.get() == Phase::Idle {
-            let _ = self.core.repair(self.entered.get());
-        }
-    }
-}
-
-type Destructor = Option<unsafe extern "C" fn(*mut std::ffi::c_void)>;
-
-// The two below are called by `Binding::bind` alone, which sets `StmtCore::bound` to match the destructor: a static
-// binding lives for `'p`, and is cleared before SQLite can look at it after that.
-
-#[inline]
-fn bind_text(statement: *mut ffi::sqlite3_stmt, index: c_int, text: &str, destructor: Destructor) -> c_int {
-    // SAFETY: the statement is alive and not running; `text` is its length in bytes of UTF-8, more than an int is
-    // SQLITE_TOOBIG. c3ref/bind_blob.html: SQLITE_STATIC: "a static buffer", which `'p` makes it; SQLITE_TRANSIENT:
-    // SQLite copies. A `str` pointer is never NULL, so empty text stays text.
-    unsafe { ffi::sqlite3_bind_text64(statement, index, text.as_ptr().cast(), text.len() as u64, destructor, UTF8) }
-}
-
-#[inline]
-fn bind_blob(statement: *mut ffi::sqlite3_stmt, index: c_int, blob: &[u8], destructor: Destructor) -> c_int {
-    // SAFETY: as in `bind_text`; a slice pointer is never NULL, so an empty blob stays a blob.
-    unsafe { ffi::sqlite3_bind_blob64(statement, index, blob.as_ptr().cast(), blob.len() as u64, destructor) }
-}
-
-/// `SQLITE_UTF8`, in the type that `sqlite3_bind_text64` takes.
-const UTF8: u8 = 1;
-const _: () = assert!(ffi::SQLITE_UTF8 == 1);
-
-/// One execution of a statement. Drop ends it.
-pub(crate) struct Cursor<'stmt> {
-    core: &'stmt mut StmtCore,
-    db: &'stmt Db,
-}
-
-/// One execution, together with its statement.
-pub(crate) struct OwnedCursor<'db>(Stmt<'db>);
-
-/// The row that the last step found: one word, and gone before the next step.
-#[derive(Clone, Copy)]
-pub(crate) struct Row<'row>(&'row StmtCore);
-
-impl Cursor<'_> {
-    /// From a row to the next; `None` if there is anything else to do, which is for `step`.
-    #[inline(always)]
-    pub(crate) fn step_on(&mut self) -> bool {
-        self.core.step_on(self.db)
-    }
-
-    /// The row that the last step found; one without columns if it found none.
-    #[inline(always)]
-    pub(crate) fn row(&self) -> Row<'_> {
-        Row(self.core)
-    }
-
-    /// Whether the first step is still to come.
-    #[inline]
-    pub(crate) fn is_unstepped(&self) -> bool {
-        self.core.phase.get() == Phase::Started
-    }
-
-    /// The next row; `None` after the last.
-    #[inline]
-    pub(crate) fn step(&mut self) -> Result<Option<Row<'_>>, Fault> {
-        self.core.step(self.db)
-    }
-
-    /// Resets, and returns the code that Drop only logs. No further step is made.
-    #[inline]
-    pub(crate) fn finish(&mut self) -> Result<(), Fault> {
-        self.core.finish(self.db)
-    }
-
-    pub(crate) fn expanded_sql(&self) -> Result<Box<str>, Fault> {
-        self.core.expanded_sql()
-    }
-
-    pub(crate) fn sql(&self) -> &str {
-        &self.core.sql
-    }
-}
-
-impl Drop for Cursor<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        if let Err(fault) = self.core.finish(self.db) {
-            log_reset(fault, &self.core.sql);
-        }
-    }
-}
-
-impl OwnedCursor<'_> {
-    /// From a row to the next; `None` if there is anything else to do, which is for `step`.
-    #[inline(always)]
-    pub(crate) fn step_on(&mut self) -> bool {
-        let db = self.0.db;
-        self.0.core_mut().step_on(db)
-    }
-
-    /// The row that the last step found; one without columns if it found none.
-    #[inline(always)]
-    pub(crate) fn row(&self) -> Row<'_> {
-        Row(self.0.core())
-    }
-
-    /// Whether the first step is still to come.
-    #[inline]
-    pub(crate) fn is_unstepped(&self) -> bool {
-        self.0.core().phase.get() == Phase::Started
-    }
-
-    #[inline]
-    pub(crate) fn step(&mut self) -> Result<Option<Row<'_>>, Fault> {
-        let db = self.0.db;
-        let core = self.0.core_mut();
-        core.step(db)
-    }
-
-    pub(crate) fn finish(&mut self) -> Result<(), Fault> {
-        let db = self.0.db;
-        self.0.core_mut().finish(db)
-    }
-
-    pub(crate) fn statement(&self) -> &Stmt<'_> {
-        &self.0
-    }
-}
-
-impl Drop for OwnedCursor<'_> {
-    fn drop(&mut self) {
-        if let Err(fault) = self.finish() {
-            log_reset(fault, self.0.sql());
-        }
-    }
-}
-
-/// A commit that fails shows at the reset (a deferred foreign key after RETURNING); whoever dropped the rows cannot
-/// be told otherwise.
-#[cold]
-fn log_reset(fault: Fault, sql: &str) {
-    if let (FaultKind::Sqlite { code, message, .. }, _) = fault.into_parts() {
-        tracing::error!(target: "finalite::statement", sql, code, %message, "ended with an error that nobody waited for");
-    }
-}
-
-impl<'row> Row<'row> {
-    #[inline]
-    pub(crate) fn column_count(self) -> usize {
-        to_usize(self.0.columns)
-    }
-
-    /// The value of a column, 0-based.
-    #[inline(always)]
-    pub(crate) fn value(self, column: usize) -> Result<ValueRef<'row>, CellError> {
-        let index = match c_int::try_from(column) {
-            Ok(index) if index < self.0.columns => index,
-            _ => return Err(CellError),
-        };
-        // SAFETY: the statement is alive; `Row` exists only after SQLITE_ROW and `columns` is the row's own count,
-        // the two conditions of c3ref/column_blob.html.
-        let value = unsafe { ffi::sqlite3_column_value(self.0.ptr.as_ptr(), index) };
-        // SAFETY: the value is unprotected, which is allowed as the connection is used by this thread alone. It lives
-        // until the next step, reset or finalize; those need the cursor or the statement, which `'row` keeps borrowed.
-        // The cell is read as its own type only, here, so what was handed out stays.
-        match unsafe { value::read(value) } {
-            Ok(value) => Ok(value),
-            Err(OutOfMemory) => Err(self.out_of_memory(index)),
-        }
-    }
-
-    /// The failed conversion left a mark on the connection that would fail a stranger's next call; a `column`
-    /// function takes it off, a `value` function does not.
-    #[cold]
-    #[inline(never)]
-    fn out_of_memory(self, index: c_int) -> CellError {
-        // SAFETY: as in `value`; reading the type converts nothing.
-        unsafe { ffi::sqlite3_column_type(self.0.ptr.as_ptr(), index) };
-        self.0.phase.set(Phase::OutOfMemory);
-        CellError
-    }
-
-    /// Whether a cell of this row could not be read for lack of memory.
-    pub(crate) fn is_out_of_memory(self) -> bool {
-        self.0.phase.get() == Phase::OutOfMemory
-    }
-
-    pub(crate) fn column_names(self) -> Result<&'row [Box<str>], Fault> {
-        self.0.column_names()
-    }
-
-    /// The 0-based index of the first column of this name, ASCII letters compared without case.
-    pub(crate) fn find_column(self, name: &str) -> Result<Option<usize>, Fault> {
-        Ok(find(self.0.column_names()?, name))
-    }
-
-    /// Where a handle points; `Err` with the name if that column is gone, `None` if it is another statement's handle.
-    #[inline]
-    pub(crate) fn resolve(self, owner: u64, number: usize) -> Option<Result<usize, &'row str>> {
-        let handles = &self.0.handles;
-        if handles.owner != owner {
-            return None;
-        }
-        let handle = handles.columns.get(number)?;
-        Some(handle.index.ok_or(&*handle.name))
-    }
-
-    pub(crate) fn sql(self) -> &'row str {
-        &self.0.sql
-    }
-}
-
 fn find(names: &[Box<str>], name: &str) -> Option<usize> {
     names.iter().position(|candidate| candidate.eq_ignore_ascii_case(name))
-}
-
-/// A parameter's index; what no statement can have becomes 0, which SQLite refuses.
-#[inline(always)]
-fn to_index(index: usize) -> c_int {
-    c_int::try_from(index).unwrap_or(0)
 }
 
 /// A count from SQLite, which is never negative.

@@ -1,0 +1,184 @@
+//! The parameters of one execution.
+
+use std::ffi::c_int;
+use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
+use std::ptr;
+
+use super::super::db::Entered;
+use super::super::{Fault, Kind, counts, ffi};
+use super::cursor::Cursor;
+use super::{Bound, Phase, StmtCore};
+
+/// One parameter, ready for SQLite.
+#[derive(Clone, Copy)]
+pub(crate) enum RawParam<'p> {
+    Null,
+    Integer(i64),
+    Real(f64),
+    Text(&'p str),
+    Blob(&'p [u8]),
+    ZeroBlob(u64),
+}
+
+/// Text or bytes that SQLite copies within the call.
+#[derive(Clone, Copy)]
+pub(crate) enum RawCopy<'a> {
+    Text(&'a str),
+    Blob(&'a [u8]),
+}
+
+/// The parameters of one execution. What is bound without a copy must live for `'p`.
+///
+/// Dropped unfinished, it clears what was bound.
+pub(crate) struct Binding<'s, 'p> {
+    core: &'s mut StmtCore,
+    /// One entry for all parameters: binding reaches the statement's own memory alone.
+    entered: Entered<'s>,
+    parameters: PhantomData<&'p ()>,
+}
+
+impl<'s, 'p> Binding<'s, 'p> {
+    pub(super) fn new(core: &'s mut StmtCore, entered: Entered<'s>) -> Self {
+        Self { core, entered, parameters: PhantomData }
+    }
+
+    pub(crate) fn parameter_count(&self) -> usize {
+        self.core.parameter_count()
+    }
+
+    pub(crate) fn parameter_names(&self) -> &[Option<Box<str>>] {
+        self.core.parameter_names()
+    }
+
+    pub(crate) fn sql(&self) -> &str {
+        &self.core.sql
+    }
+
+    /// Binds one parameter, 1-based, without copying. An index out of range is SQLite's own error (`SQLITE_RANGE`).
+    #[inline(always)]
+    pub(crate) fn bind(&mut self, index: usize, param: RawParam<'p>) -> Result<(), Fault> {
+        let statement = self.core.handle(&self.entered);
+        let index = to_index(index);
+        // The mark comes before the call, so that no path forgets it.
+        if matches!(param, RawParam::Text(_) | RawParam::Blob(_)) {
+            self.core.bound = Bound::Memory;
+        }
+        let code = match param {
+            RawParam::Null => {
+                // SAFETY: the statement is alive and not running: `begin` repaired it (c3ref/bind_blob.html).
+                unsafe { ffi::sqlite3_bind_null(statement, index) }
+            }
+            RawParam::Integer(value) => {
+                // SAFETY: the statement is alive and not running, as for NULL.
+                unsafe { ffi::sqlite3_bind_int64(statement, index, value) }
+            }
+            RawParam::Real(value) => {
+                // SAFETY: the statement is alive and not running, as for NULL.
+                unsafe { ffi::sqlite3_bind_double(statement, index, value) }
+            }
+            RawParam::ZeroBlob(bytes) => {
+                // SAFETY: as above; too long is SQLITE_TOOBIG.
+                unsafe { ffi::sqlite3_bind_zeroblob64(statement, index, bytes) }
+            }
+            RawParam::Text(text) => bind_text(statement, index, text, ffi::SQLITE_STATIC()),
+            RawParam::Blob(blob) => bind_blob(statement, index, blob, ffi::SQLITE_STATIC()),
+        };
+        self.check(code)
+    }
+
+    /// Binds a copy of text or bytes, 1-based.
+    #[inline]
+    pub(crate) fn bind_copy(&mut self, index: usize, value: RawCopy<'_>) -> Result<(), Fault> {
+        let statement = self.core.handle(&self.entered);
+        self.core.bound = Bound::Memory;
+        let code = match value {
+            RawCopy::Text(text) => bind_text(statement, to_index(index), text, ffi::SQLITE_TRANSIENT()),
+            RawCopy::Blob(blob) => bind_blob(statement, to_index(index), blob, ffi::SQLITE_TRANSIENT()),
+        };
+        self.check(code)
+    }
+
+    #[inline(always)]
+    fn check(&self, code: c_int) -> Result<(), Fault> {
+        if code == ffi::SQLITE_OK { Ok(()) } else { Err(self.core.fault(self.entered.get(), code)) }
+    }
+
+    /// Forgets which parameters have a value.
+    pub(crate) fn clear_marks(&mut self) {
+        let words = self.core.parameter_count().div_ceil(64);
+        self.core.marks.clear();
+        self.core.marks.resize(words, 0);
+    }
+
+    /// Remembers that a parameter has a value; 1-based, in range.
+    pub(crate) fn mark(&mut self, index: usize) {
+        self.core.marks[(index - 1) / 64] |= 1 << ((index - 1) % 64);
+    }
+
+    /// Whether a parameter has a value; 1-based, in range.
+    pub(crate) fn is_marked(&self, index: usize) -> bool {
+        self.core.marks[(index - 1) / 64] >> ((index - 1) % 64) & 1 == 1
+    }
+
+    /// The SQL with the values bound so far written into it.
+    pub(crate) fn expanded_sql(&self) -> Result<Box<str>, Fault> {
+        self.core.expanded_sql()
+    }
+
+    /// Runs: from here on the execution is the cursor's.
+    pub(crate) fn run(mut self) -> Cursor<'s>
+    where
+        'p: 's,
+    {
+        self.start();
+        let this = ManuallyDrop::new(self);
+        // SAFETY: `this` is not dropped and not used again, so the exclusive borrow is read out once.
+        let core = unsafe { ptr::read(&raw const this.core) };
+        Cursor::new(core, this.entered.get())
+    }
+
+    pub(super) fn start(&mut self) {
+        counts::opened(Kind::Rows);
+        let db = self.entered.get();
+        db.cursors.set(db.cursors.get() + 1);
+        self.core.phase.set(Phase::Started);
+    }
+}
+
+impl Drop for Binding<'_, '_> {
+    fn drop(&mut self) {
+        if self.core.phase.get() == Phase::Idle {
+            let _ = self.core.repair(self.entered.get());
+        }
+    }
+}
+
+type Destructor = Option<unsafe extern "C" fn(*mut std::ffi::c_void)>;
+
+// The two below are called by `Binding::bind` alone, which sets `StmtCore::bound` to match the destructor: a static
+// binding lives for `'p`, and is cleared before SQLite can look at it after that.
+
+#[inline]
+fn bind_text(statement: *mut ffi::sqlite3_stmt, index: c_int, text: &str, destructor: Destructor) -> c_int {
+    // SAFETY: the statement is alive and not running; `text` is its length in bytes of UTF-8, more than an int is
+    // SQLITE_TOOBIG. c3ref/bind_blob.html: SQLITE_STATIC: "a static buffer", which `'p` makes it; SQLITE_TRANSIENT:
+    // SQLite copies. A `str` pointer is never NULL, so empty text stays text.
+    unsafe { ffi::sqlite3_bind_text64(statement, index, text.as_ptr().cast(), text.len() as u64, destructor, UTF8) }
+}
+
+#[inline]
+fn bind_blob(statement: *mut ffi::sqlite3_stmt, index: c_int, blob: &[u8], destructor: Destructor) -> c_int {
+    // SAFETY: as in `bind_text`; a slice pointer is never NULL, so an empty blob stays a blob.
+    unsafe { ffi::sqlite3_bind_blob64(statement, index, blob.as_ptr().cast(), blob.len() as u64, destructor) }
+}
+
+/// `SQLITE_UTF8`, in the type that `sqlite3_bind_text64` takes.
+const UTF8: u8 = 1;
+const _: () = assert!(ffi::SQLITE_UTF8 == 1);
+
+/// A parameter's index; what no statement can have becomes 0, which SQLite refuses.
+#[inline(always)]
+fn to_index(index: usize) -> c_int {
+    c_int::try_from(index).unwrap_or(0)
+}
