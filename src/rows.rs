@@ -51,7 +51,7 @@ impl<'stmt> Rows<'stmt> {
     ///
     /// # Errors
     ///
-    /// What SQLite returns. The rows end with it.
+    /// What SQLite returns, after which there are no more rows; [`ErrorKind::TransactionEnded`] before the first.
     #[expect(clippy::should_implement_trait, reason = "a row borrows the rows, which `Iterator` cannot say")]
     #[inline]
     pub fn next(&mut self) -> Result<Option<Row<'_>>> {
@@ -65,8 +65,7 @@ impl<'stmt> Rows<'stmt> {
     #[inline(never)]
     fn step(&mut self) -> Result<Option<Row<'_>>> {
         if self.cursor.is_unstepped() {
-            // The transaction it was started in may have ended since.
-            self.conn.check_transaction()?;
+            self.conn.check_transaction().map_err(|error| error.in_sql(self.cursor.sql()))?;
         }
         match self.cursor.step() {
             Ok(row) => Ok(row.map(|raw| Row { raw })),
@@ -166,7 +165,7 @@ impl<'conn> OwnedRows<'conn> {
     ///
     /// # Errors
     ///
-    /// What SQLite returns. The rows end with it.
+    /// What SQLite returns, after which there are no more rows; [`ErrorKind::TransactionEnded`] before the first.
     #[expect(clippy::should_implement_trait, reason = "a row borrows the rows, which `Iterator` cannot say")]
     #[inline]
     pub fn next(&mut self) -> Result<Option<Row<'_>>> {
@@ -180,8 +179,7 @@ impl<'conn> OwnedRows<'conn> {
     #[inline(never)]
     fn step(&mut self) -> Result<Option<Row<'_>>> {
         if self.cursor.is_unstepped() {
-            // The transaction it was started in may have ended since.
-            self.conn.check_transaction()?;
+            self.conn.check_transaction().map_err(|error| error.in_sql(self.cursor.statement().sql()))?;
         }
         match self.cursor.step() {
             Ok(row) => Ok(row.map(|raw| Row { raw })),

@@ -55,8 +55,7 @@ impl<'conn> Statement<'conn> {
     /// # Errors
     ///
     /// [`ErrorKind::ParameterCount`], [`ErrorKind::ParameterUnset`], [`ErrorKind::NoSuch`] and
-    /// [`ErrorKind::Parameter`] for the parameters; [`ErrorKind::TransactionEnded`]. SQLite itself fails at the first
-    /// [`Rows::next`].
+    /// [`ErrorKind::Parameter`] for the parameters. SQLite itself fails at the first [`Rows::next`].
     ///
     /// C: [sqlite3_bind](https://sqlite.org/c3ref/bind_blob.html)
     #[inline]
@@ -66,7 +65,6 @@ impl<'conn> Statement<'conn> {
 
     #[inline]
     fn start<'s, 'p: 's>(&'s mut self, params: impl Params<'p>) -> Result<Rows<'s>> {
-        self.conn.check_transaction().map_err(|error| error.in_sql(self.raw.sql()))?;
         tracing::trace!(target: "finalite::statement", sql = self.raw.sql(), "run");
         let mut binder = Binder::new(self.raw.begin()?);
         params.bind(&mut binder)?;
@@ -219,7 +217,6 @@ impl<'conn> Statement<'conn> {
     /// ```
     pub fn into_rows(self, params: impl Params<'conn>) -> Result<OwnedRows<'conn>> {
         let conn = self.conn;
-        conn.check_transaction()?;
         let cursor = self.raw.into_cursor(|binding| {
             let mut binder = Binder::new(binding);
             params.bind(&mut binder)?;
