@@ -52,6 +52,8 @@ per_operation() {
     awk -v a="$once" -v b="$twice" -v n=$n 'BEGIN { printf "%.1f", (b - a) / n }'
 }
 
+"$work/fixed" --environment
+echo
 "$work/fixed" --list | grep "^$only" >"$work/list"
 printf 'workload,competitor,instructions_per_operation,without_tracing\n' >"$work/csv"
 printf '| %-12s | %-22s | %12s | %15s |\n' workload competitor instructions 'without tracing'
@@ -65,5 +67,40 @@ while IFS=$tab read -r workload competitor; do
     printf '| %-12s | %-22s | %12s | %15s |\n' "$workload" "$competitor" "$with" "$without"
     printf '%s,%s,%s,%s\n' "$workload" "$competitor" "$with" "$without" >>"$work/csv"
 done <"$work/list"
+
+# What the drivers add to the C calls that they make: `C as …` makes the same ones.
+awk -F, '
+    { count[$1 "," $2] = $3; without[$1 "," $2] = $4 }
+    function above(workload, driver, c, rival, rival_c,    own, other) {
+        if (!((workload "," driver) in count)) return
+        own = count[workload "," driver] - count[workload "," c]
+        other = count[workload "," rival] - count[workload "," rival_c]
+        printf "| %-8s | %-17s | %6.0f | %-21s | %6.0f | %.2f |\n", workload, driver, own, rival, other, own / other
+    }
+    function tracing(workload, driver,    with) {
+        if (!((workload "," driver) in count)) return
+        with = count[workload "," driver]
+        printf "| %-10s | %-17s | %6.1f |\n", workload, driver, with - without[workload "," driver]
+    }
+    END {
+        print "\nAbove the same C calls, per query:\n"
+        print "| | finalite | | rusqlite | | ratio |\n|---|---|---:|---|---:|---:|"
+        above("lookup", "finalite borrowed", "C as finalite", "rusqlite borrowed", "C as rusqlite")
+        above("lookup", "finalite borrowed", "C as finalite", "rusqlite borrowed one", "C as rusqlite one")
+        above("lookup", "finalite owned", "C as finalite", "rusqlite owned", "C as rusqlite")
+        above("lookup", "finalite owned", "C as finalite", "rusqlite owned one", "C as rusqlite one")
+        above("insert", "finalite cached", "C as finalite", "rusqlite cached", "C as rusqlite cached")
+        above("insert", "finalite kept", "C as finalite", "rusqlite kept", "C as rusqlite")
+        print "\nWhat tracing costs while nobody listens, per query or row. Without it the compiler inlines otherwise,"
+        print "so that a few instructions are gained or lost elsewhere:\n"
+        print "| | | instructions |\n|---|---|---:|"
+        tracing("lookup", "finalite borrowed")
+        tracing("lookup", "finalite owned")
+        tracing("insert", "finalite cached")
+        tracing("insert", "finalite kept")
+        tracing("scan one", "finalite value")
+        tracing("scan wide", "finalite value")
+    }
+' "$work/csv"
 
 [ -z "$csv" ] || cp "$work/csv" "$csv"

@@ -325,7 +325,7 @@ impl<'db> Stmt<'db> {
         Some((database, table, column))
     }
 
-    /// A system SQLite may be compiled without SQLITE_ENABLE_COLUMN_METADATA.
+    /// A system SQLite may be compiled without `SQLITE_ENABLE_COLUMN_METADATA`.
     #[cfg(not(feature = "bundled"))]
     pub(crate) fn column_origin(&self, _column: usize) -> Option<(Box<str>, Box<str>, Box<str>)> {
         None

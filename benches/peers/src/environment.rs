@@ -46,9 +46,16 @@ pub fn of_connection(conn: &Connection) -> Result<String> {
         })
     };
     let mut settings = vec![format!("mutex {}", if Handle::of(conn).has_mutex() { "yes" } else { "none" })];
-    for name in
-        ["mmap_size", "cache_size", "page_size", "page_count", "journal_mode", "synchronous", "encoding", "foreign_keys"]
-    {
+    for name in [
+        "mmap_size",
+        "cache_size",
+        "page_size",
+        "page_count",
+        "journal_mode",
+        "synchronous",
+        "encoding",
+        "foreign_keys",
+    ] {
         settings.push(format!("{name} {}", pragma(name)?));
     }
     Ok(settings.join(", "))

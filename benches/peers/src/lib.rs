@@ -1,6 +1,7 @@
 //! What the bench programs share: the sample data, the work that everybody does, the references in C, the statistics.
 
 pub mod environment;
+pub mod listener;
 pub mod reference;
 pub mod sample;
 pub mod statistics;

@@ -138,7 +138,8 @@ int reference_lookup_as_finalite(sqlite3_stmt *statement, const int64_t *keys, s
 }
 
 /* The calls that rusqlite makes for it, through its cache; `second` for `query_one`, which asks for a second row. */
-static int lookup_as_rusqlite(sqlite3_stmt *statement, const int64_t *keys, size_t count, uint64_t *checksum, int second) {
+static int lookup_as_rusqlite(sqlite3_stmt *statement, const int64_t *keys, size_t count, uint64_t *checksum,
+                              int second) {
   uint64_t sum = 0;
   for (size_t i = 0; i < count; i++) {
     if (sqlite3_bind_parameter_count(statement) != 1) return SQLITE_RANGE;

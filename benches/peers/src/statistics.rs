@@ -13,11 +13,17 @@ impl Estimate {
     pub fn of(samples: &[f64]) -> Self {
         let mut sorted = samples.to_vec();
         sorted.sort_by(f64::total_cmp);
-        let count = sorted.len();
-        let median = (sorted[(count - 1) / 2] + sorted[count / 2]) / 2.0;
-        let skipped = skipped(count);
-        Self { median, low: sorted[skipped], high: sorted[count - 1 - skipped] }
+        let skipped = skipped(sorted.len());
+        let (low, high) = (sorted[skipped], sorted[sorted.len() - 1 - skipped]);
+        Self { median: median(&mut sorted), low, high }
     }
+}
+
+/// The median of what is not empty; sorts it.
+pub fn median(samples: &mut [f64]) -> f64 {
+    samples.sort_by(f64::total_cmp);
+    let count = samples.len();
+    (samples[(count - 1) / 2] + samples[count / 2]) / 2.0
 }
 
 /// How many samples lie outside of the interval on either side: the most, so that the chance of the true median being

@@ -41,7 +41,7 @@ fn bytes(bytes: &[u8]) -> u64 {
 }
 
 /// Reads the first n rows of a query. The references are first; `C best` a second time is the control, whose ratio
-/// is 1 but for noise.
+/// is 1 but for noise, and `Rust best` makes the same calls from Rust, without a driver.
 pub fn scans<'a>(
     conn: &'a finalite::Connection,
     peer: &'a rusqlite::Connection,
@@ -57,14 +57,11 @@ pub fn scans<'a>(
     let mut text = conn.prepare(sql)?;
     let mut rusqlite = peer.prepare(sql)?;
     Ok(vec![
-        Competitor {
-            has_checksum: false,
-            ..Competitor::new("C step only", move |n| step.scan(Scan::StepOnly, n))
-        },
+        Competitor { has_checksum: false, ..Competitor::new("C step only", move |n| step.scan(Scan::StepOnly, n)) },
         Competitor::new("C usual", move |n| usual.scan(Scan::Usual, n)),
         Competitor::new("C best", move |n| best.scan(Scan::Best, n)),
         Competitor::new("C best again", move |n| again.scan(Scan::Best, n)),
-        Competitor::new("Rust best", move |n| rust.rust_scan(n)),
+        Competitor::new("Rust best", move |n| rust.scan_in_rust(n)),
         Competitor::new("finalite value", move |n| Ok(finalite_values(&mut value, n)?)),
         Competitor::new("finalite &str", move |n| Ok(finalite_text(&mut text, n)?)),
         Competitor::new("rusqlite get_ref", move |n| Ok(rusqlite_refs(&mut rusqlite, n)?)),

@@ -1,11 +1,11 @@
-//! A fixed amount of work by one competitor, for counting instructions: `fixed WORKLOAD COMPETITOR COUNT`, or
-//! `fixed --list`.
+//! A fixed amount of work by one competitor, for counting instructions: `fixed WORKLOAD COMPETITOR COUNT`. `--list`
+//! tells the workloads and competitors, `--environment` what this program is built from.
 //!
 //! All that is not the work is the same for every count, so that the difference of two runs is that of the work alone.
 
 use finalite::Connection;
 use finalite_peers::work::{self, Competitor};
-use finalite_peers::{Result, reference, sample};
+use finalite_peers::{Result, environment, listener, reference, sample};
 
 /// Rows of the table: the most that a scan can be asked for.
 const ROWS: u64 = 4_000;
@@ -14,6 +14,7 @@ const WORKLOADS: [&str; 8] =
     ["scan one", "scan num", "scan text", "scan wide", "lookup", "insert", "open memory", "open file"];
 
 fn main() -> Result<()> {
+    listener::listen_if_asked()?;
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["--list"] => WORKLOADS.iter().try_for_each(|workload| {
@@ -24,6 +25,10 @@ fn main() -> Result<()> {
                 Ok(())
             })
         }),
+        ["--environment"] => {
+            print!("{}", environment::of_process());
+            Ok(())
+        }
         [workload, name, count] => with_competitors(workload, |competitors| {
             let count = count.parse()?;
             let competitor = competitors.iter_mut().find(|competitor| competitor.name == name);
@@ -32,7 +37,7 @@ fn main() -> Result<()> {
             println!("{checksum}");
             Ok(())
         }),
-        _ => Err("usage: fixed WORKLOAD COMPETITOR COUNT | fixed --list".into()),
+        _ => Err("usage: fixed WORKLOAD COMPETITOR COUNT | --list | --environment".into()),
     }
 }
 
