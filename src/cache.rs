@@ -107,6 +107,8 @@ pub(crate) struct Cache {
     /// First slot of each hash bucket; a power of two of them.
     buckets: Vec<Option<u32>>,
     hand: usize,
+    /// The slot that was found last.
+    recent: u32,
     /// Counts the fillings of slots, so that a ticket for an earlier one is told apart.
     generation: NonZeroU64,
     statements_max: usize,
@@ -137,6 +139,7 @@ impl Cache {
             vacant: Vec::new(),
             buckets: Vec::new(),
             hand: 0,
+            recent: 0,
             generation: NonZeroU64::MIN,
             statements_max,
             bytes_max,
@@ -151,23 +154,43 @@ impl Cache {
     /// Takes the statement for this SQL out, if it is in.
     #[inline]
     pub(crate) fn take(&mut self, sql: &str) -> Option<(Parked, Ticket)> {
+        // A loop asks for the same again and again: comparing is cheaper than finding.
+        if self.slots.get(self.recent as usize).is_some_and(|slot| *slot.sql == *sql)
+            && let Some(taken) = self.take_from(self.recent)
+        {
+            return Some(taken);
+        }
+        self.find(sql)
+    }
+
+    fn find(&mut self, sql: &str) -> Option<(Parked, Ticket)> {
         let hash = hash(sql);
         let mut next = self.bucket(hash).and_then(|bucket| self.buckets[bucket]);
         while let Some(index) = next {
-            let slot = &mut self.slots[index as usize];
-            if slot.hash == hash && slot.statement.is_some() && *slot.sql == *sql {
-                let generation = slot.generation?;
-                let statement = slot.statement.take()?;
-                slot.used = true;
-                self.stats.hits += 1;
-                self.stats.statements -= 1;
-                self.stats.bytes -= slot.bytes;
-                return Some((statement, Ticket { slot: index, generation }));
-            }
+            let slot = &self.slots[index as usize];
             next = slot.next_in_bucket;
+            if slot.hash == hash
+                && *slot.sql == *sql
+                && let Some(taken) = self.take_from(index)
+            {
+                self.recent = index;
+                return Some(taken);
+            }
         }
         self.stats.misses += 1;
         None
+    }
+
+    #[inline]
+    fn take_from(&mut self, index: u32) -> Option<(Parked, Ticket)> {
+        let slot = self.slots.get_mut(index as usize)?;
+        let generation = slot.generation?;
+        let statement = slot.statement.take()?;
+        slot.used = true;
+        self.stats.hits += 1;
+        self.stats.statements -= 1;
+        self.stats.bytes -= slot.bytes;
+        Some((statement, Ticket { slot: index, generation }))
     }
 
     /// Puts a statement back into the slot it came from; returns it if that is another's by now.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::iter::FusedIterator;
 use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
 use std::time::{Duration, Instant};
 
 use crate::convert::{ConversionError, FromColumn};
@@ -81,14 +82,18 @@ impl<'stmt> Rows<'stmt> {
     ///
     /// C: [sqlite3_reset](https://sqlite.org/c3ref/reset.html)
     #[inline]
-    pub fn finish(mut self) -> Result<()> {
-        self.end()
+    pub fn finish(self) -> Result<()> {
+        // Done here; Drop would look for something to do.
+        let mut this = ManuallyDrop::new(self);
+        this.log_if_slow();
+        this.cursor.finish().map_err(|fault| this.conn.error(fault))
     }
 
-    /// The same, in place: rows that are finished yield no more.
     #[inline]
-    pub(crate) fn end(&mut self) -> Result<()> {
-        self.cursor.finish().map_err(|fault| self.conn.error(fault))
+    fn log_if_slow(&self) {
+        if let Some(started) = self.cursor.started() {
+            log_slow(started, self.conn, self.cursor.sql());
+        }
     }
 
     /// The SQL with the values of the parameters written into it. For looking at: it contains the bound values.
@@ -114,9 +119,7 @@ impl<'stmt> Rows<'stmt> {
 impl Drop for Rows<'_> {
     #[inline]
     fn drop(&mut self) {
-        if let Some(started) = self.cursor.started() {
-            log_slow(started, self.conn, self.cursor.sql());
-        }
+        self.log_if_slow();
     }
 }
 

@@ -102,7 +102,7 @@ impl<'conn> Statement<'conn> {
         let before = conn.db().total_changes();
         let mut rows = self.start(params)?;
         while rows.next()?.is_some() {}
-        rows.end()?;
+        rows.finish()?;
         Ok(conn.changes_since(before))
     }
 
@@ -171,7 +171,7 @@ impl<'conn> Statement<'conn> {
         while let Some(row) = rows.next_as()? {
             all.push(row);
         }
-        rows.end()?;
+        rows.finish()?;
         Ok(all)
     }
 
@@ -180,13 +180,12 @@ impl<'conn> Statement<'conn> {
     fn single<'p, T>(&mut self, params: impl Params<'p>, read: impl FnOnce(Row<'_>) -> Result<T>) -> Result<Option<T>> {
         let mut rows = self.start(params)?;
         let Some(row) = rows.next()? else {
-            rows.end()?;
+            rows.finish()?;
             return Ok(None);
         };
         let value = read(row);
         let surplus = value.is_ok() && rows.next()?.is_some();
-        rows.end()?;
-        drop(rows);
+        rows.finish()?;
         if surplus {
             return Err(Error::new(ErrorKind::Rows { found: 2 }).in_sql(self.sql()));
         }
