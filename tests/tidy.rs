@@ -317,6 +317,8 @@ fn files_below(directory: impl AsRef<Path>) -> Vec<File> {
     entries.sort();
     let files = entries
         .into_iter()
+        // What a build has left is nobody's source.
+        .filter(|path| !path.ends_with("target"))
         .flat_map(|path| if root().join(&path).is_dir() { files_below(path) } else { vec![File::read(&path)] });
     files.collect()
 }
