@@ -22,7 +22,9 @@ impl Connection {
 
     /// Takes over a connection that somebody else opened. From here on it is closed in Drop. Outside semver.
     ///
-    /// Nothing is set on it: no busy timeout, no foreign keys.
+    /// Nothing is set on it: no busy timeout, no foreign keys. Open it with `SQLITE_OPEN_NOMUTEX`, as finalite does:
+    /// a mutex of its own would only cost time, and a SQLite built with `SQLITE_DEBUG` asserts that it is held where
+    /// cells are read.
     ///
     /// # Errors
     ///

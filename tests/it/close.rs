@@ -54,8 +54,10 @@ fn a_connection_that_cannot_be_closed_comes_back_usable() {
 #[test]
 fn as_raw_and_from_raw_hand_a_connection_over() {
     let mut handle = ptr::null_mut();
-    // SAFETY: the path is NUL-terminated.
-    assert_eq!(unsafe { ffi::sqlite3_open(c":memory:".as_ptr(), &raw mut handle) }, ffi::SQLITE_OK);
+    let flags = ffi::SQLITE_OPEN_READWRITE | ffi::SQLITE_OPEN_NOMUTEX;
+    // SAFETY: the path is NUL-terminated, and the VFS may be NULL.
+    let code = unsafe { ffi::sqlite3_open_v2(c":memory:".as_ptr(), &raw mut handle, flags, ptr::null()) };
+    assert_eq!(code, ffi::SQLITE_OK);
     // SAFETY: opened above, and given away.
     let conn = unsafe { Connection::from_raw(handle) }.unwrap();
     // SAFETY: the pointer is compared, not used.
