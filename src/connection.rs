@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use crate::cache::{Cache, CachedStatement, StatementCacheStats, Ticket};
 use crate::error::{Error, ErrorKind, Result};
+use crate::memory;
 use crate::params::Params;
-use crate::raw::{Db, Fault, Forgotten, Kind, Parked, counts};
+use crate::raw::{Db, Fault, Kind, Parked, registry};
 use crate::rows::{FromRow, Row};
 use crate::sql;
 use crate::statement::Statement;
@@ -436,30 +437,19 @@ impl Connection {
         if self.db.is_closed() {
             return Ok(());
         }
-        self.guards.forget_all();
+        self.guards.forget_all(&self.db);
         let kept = self.cache.get_mut().take_all();
         tracing::debug!(target: "finalite::open", connection = self.db.id(), "close");
-        let closing = self.db.close(kept);
-        for Forgotten { kind, site, sql } in closing.forgotten {
-            tracing::error!(
-                target: "finalite::leak",
-                ?kind,
-                opened_at = %site,
-                sql = &*sql,
-                "a handle was forgotten; it is finalized now that its connection closes",
-            );
-        }
-        if closing.forgotten_cursors > 0 {
-            tracing::error!(target: "finalite::leak", count = closing.forgotten_cursors, "rows were forgotten");
-        }
-        closing.result.map_err(Error::from)
+        self.db.close(kept)?;
+        memory::report_orphans();
+        Ok(())
     }
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
         if let Err(error) = self.close_in_place() {
-            counts::forgotten(Kind::Connection);
+            registry::forgot(Kind::Connection, self.db.id(), Some(self.db.site()), None);
             tracing::error!(
                 target: "finalite::leak",
                 opened_at = %self.db.site(),

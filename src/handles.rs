@@ -1,6 +1,10 @@
-//! What is alive: connections, statements, rows, transactions, counted in the whole process.
+//! What is alive: connections, statements, rows, transactions; counted always, listed on demand.
 //!
-//! The counters are always on. They tell finalite's handles only; rusqlite's in the same process do not count.
+//! [`counts`] is always on. [`live`] lists handles one by one, with the line that opened each, its age and its thread;
+//! for those opened while the [`Level`] asks for records, which is the default of a debug build. What was forgotten
+//! (`mem::forget`) and ended by finalite is in [`forgotten`] and [`forgotten_handles`].
+//!
+//! All of it is about finalite's handles; rusqlite's in the same process do not count.
 //!
 //! # Example
 //!
@@ -19,9 +23,16 @@
 //! # Ok::<(), finalite::Error>(())
 //! ```
 
+use std::backtrace::Backtrace;
 use std::fmt;
+use std::panic::Location;
+use std::sync::Arc;
+use std::thread::ThreadId;
+use std::time::Duration;
 
-use crate::raw::{Kind, counts};
+pub use crate::raw::Kind;
+use crate::raw::registry::Book;
+use crate::raw::{counts, registry};
 
 /// Numbers of handles, by kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,6 +77,19 @@ impl HandleCounts {
         .into_iter()
     }
 
+    /// The number of one kind.
+    #[must_use]
+    pub fn of(&self, kind: Kind) -> u64 {
+        match kind {
+            Kind::Connection => self.connections,
+            Kind::Statement => self.statements,
+            Kind::CachedStatement => self.cached_statements,
+            Kind::Rows => self.rows,
+            Kind::Transaction => self.transactions,
+            Kind::Savepoint => self.savepoints,
+        }
+    }
+
     /// The sum over all kinds.
     #[must_use]
     pub fn total(&self) -> u64 {
@@ -85,11 +109,13 @@ impl fmt::Display for HandleCounts {
 /// The handles alive now, in the whole process. Exact as long as no other thread opens or closes any meanwhile.
 #[must_use]
 pub fn counts() -> HandleCounts {
-    HandleCounts::collect(|kind| {
-        // Closed first: a handle opened and closed in between must not count as minus one.
-        let closed = counts::closed_total(kind);
-        counts::opened_total(kind).saturating_sub(closed)
-    })
+    HandleCounts::collect(open)
+}
+
+fn open(kind: Kind) -> u64 {
+    // Closed first: a handle opened and closed in between must not count as minus one.
+    let closed = counts::closed_total(kind);
+    counts::opened_total(kind).saturating_sub(closed)
 }
 
 /// The handles opened since the process began.
@@ -103,4 +129,211 @@ pub fn opened() -> HandleCounts {
 #[must_use]
 pub fn forgotten() -> HandleCounts {
     HandleCounts::collect(counts::forgotten_total)
+}
+
+/// The connections open now.
+pub(crate) fn open_connections() -> u64 {
+    open(Kind::Connection)
+}
+
+/// How much is kept of each handle while it is open. What is open already is not recorded later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Level {
+    /// Numbers alone. The default of a release build.
+    Counters,
+    /// A [`Record`] for each connection, statement, transaction and savepoint. The default of a debug build.
+    Records,
+    /// Records, and a backtrace in those of connections and transactions.
+    Backtraces,
+}
+
+/// The level that was set last.
+#[must_use]
+pub fn level() -> Level {
+    match registry::level() {
+        registry::COUNTERS => Level::Counters,
+        registry::RECORDS => Level::Records,
+        _ => Level::Backtraces,
+    }
+}
+
+/// Sets the level for what is opened from now on, in the whole process.
+pub fn set_level(level: Level) {
+    registry::set_level(match level {
+        Level::Counters => registry::COUNTERS,
+        Level::Records => registry::RECORDS,
+        Level::Backtraces => registry::BACKTRACES,
+    });
+}
+
+/// A handle that is open.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Record {
+    /// What it is. Rows have no record of their own: see [`running`](Self::running).
+    pub kind: Kind,
+    /// A number that no other handle of the process has.
+    pub id: u64,
+    /// The handle it was made from: a connection, or for a savepoint what it lies in.
+    pub parent: Option<u64>,
+    /// The line of the program that opened it.
+    pub opened_at: &'static Location<'static>,
+    /// How long ago.
+    pub age: Duration,
+    /// How long its rows have been out, for a statement that is running. It keeps a lock on the database meanwhile.
+    pub running: Option<Duration>,
+    /// The thread that opened it.
+    pub thread: ThreadId,
+    /// That thread's name.
+    pub thread_name: Option<Box<str>>,
+    /// The SQL of a statement, up to 256 bytes of it; never a value.
+    pub sql: Option<Box<str>>,
+    source: Arc<registry::Record>,
+}
+
+impl Record {
+    fn new(source: Arc<registry::Record>) -> Self {
+        Self {
+            kind: source.kind,
+            id: source.id,
+            parent: source.parent,
+            opened_at: source.site,
+            age: source.since.elapsed(),
+            running: source.running(),
+            thread: source.thread.id(),
+            thread_name: source.thread.name().map(Into::into),
+            sql: source.sql.clone(),
+            source,
+        }
+    }
+
+    /// Where it was opened, call by call; for connections and transactions, at [`Level::Backtraces`].
+    #[must_use]
+    pub fn backtrace(&self) -> Option<&Backtrace> {
+        self.source.backtrace.as_ref()
+    }
+}
+
+impl fmt::Display for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} opened at {}, {:.1?} ago", self.kind, self.id, self.opened_at, self.age)?;
+        match &self.thread_name {
+            Some(name) => write!(f, ", on thread {name}")?,
+            None => write!(f, ", on {:?}", self.thread)?,
+        }
+        if let Some(running) = self.running {
+            write!(f, ", running for {running:.1?}")?;
+        }
+        if let Some(sql) = &self.sql {
+            write!(f, ": {sql}")?;
+        }
+        Ok(())
+    }
+}
+
+/// The handles that are open.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Live {
+    /// Connection by connection, in the order they were opened.
+    pub records: Vec<Record>,
+    /// Those without a record: opened while the level asked for none.
+    pub unrecorded: HandleCounts,
+}
+
+/// Lists the handles that are open, in the whole process. It never waits for SQLite.
+///
+/// Warns of what is held for longer than [`set_warn_after`] allows. A child process has no records.
+///
+/// # Example
+///
+/// ```
+/// use finalite::handles::{self, Kind, Level};
+///
+/// handles::set_level(Level::Records);
+/// let conn = finalite::Connection::open_in_memory()?;
+/// let statement = conn.prepare("SELECT 1")?;
+/// let live = handles::live();
+/// let record = live.records.iter().find(|record| record.kind == Kind::Statement).unwrap();
+/// assert_eq!(record.sql.as_deref(), Some("SELECT 1"));
+/// assert!(record.opened_at.file().ends_with(".rs"));
+/// # Ok::<(), finalite::Error>(())
+/// ```
+#[must_use]
+pub fn live() -> Live {
+    let counts = counts();
+    let sources = registry::records();
+    for source in &sources {
+        source.warn_if_overdue();
+    }
+    let records: Vec<Record> = sources.into_iter().map(Record::new).collect();
+    let recorded = HandleCounts::collect(|kind| {
+        let is_it = |record: &&Record| match kind {
+            Kind::Rows => record.running.is_some(),
+            _ => record.kind == kind,
+        };
+        records.iter().filter(is_it).count() as u64
+    });
+    let unrecorded = HandleCounts::collect(|kind| counts.of(kind).saturating_sub(recorded.of(kind)));
+    Live { records, unrecorded }
+}
+
+/// For how long handles of a kind may be held before a warning is logged (target `finalite::leak`), and another when
+/// they are released; `None`, the default: never. A statement is held while its rows are out.
+///
+/// No thread waits for it: it is looked at when a handle is released, by [`live`] and by [`warn_overdue`]. It needs
+/// [`Level::Records`].
+pub fn set_warn_after(kind: Kind, after: Option<Duration>) {
+    registry::set_warn_after(kind, after);
+}
+
+/// Warns of what is held for longer than [`set_warn_after`] allows, once for each handle. Returns how many are.
+pub fn warn_overdue() -> usize {
+    registry::records().iter().filter(|record| record.warn_if_overdue()).count()
+}
+
+/// A handle that was forgotten, and ended by finalite.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ForgottenHandle {
+    /// What it was.
+    pub kind: Kind,
+    /// The id of its connection.
+    pub connection: u64,
+    /// The line of the program that opened it; for rows, their statement.
+    pub opened_at: Option<&'static Location<'static>>,
+    /// The SQL of a statement; never a value.
+    pub sql: Option<Box<str>>,
+}
+
+impl From<registry::Forgotten> for ForgottenHandle {
+    fn from(forgotten: registry::Forgotten) -> Self {
+        let registry::Forgotten { kind, connection, site, sql, .. } = forgotten;
+        Self { kind, connection, opened_at: site, sql }
+    }
+}
+
+impl fmt::Display for ForgottenHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of connection {}", self.kind, self.connection)?;
+        if let Some(site) = self.opened_at {
+            write!(f, " opened at {site}")?;
+        }
+        match &self.sql {
+            Some(sql) => write!(f, ": {sql}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The last 256 handles that were forgotten, oldest first, whatever the level. [`forgotten`] has the numbers.
+#[must_use]
+pub fn forgotten_handles() -> Vec<ForgottenHandle> {
+    registry::forgotten_since(0).into_iter().map(Into::into).collect()
+}
+
+/// What is recorded of one connection.
+pub(crate) fn of_book(book: &Book) -> Vec<Record> {
+    book.records().into_iter().map(Record::new).collect()
 }

@@ -2,7 +2,7 @@
 //!
 //! A value's life is its scope: [`Connection`] closes, [`Statement`] finalizes, [`Rows`] resets, each in `Drop`, now, on
 //! this thread. There is no finalizer queue, no zombie connection and no deferred work. Everything alive is counted
-//! ([`handles`]); what a program forgets is found, finalized and reported when its connection closes.
+//! ([`handles`]), and so is what SQLite allocates ([`memory`]); what a program forgets is found, finalized and reported when its connection closes.
 //!
 //! ```
 //! use finalite::Connection;
@@ -31,6 +31,7 @@
 //! - Values: [`convert`] has the table of all conversions; [`Params`] is what can be bound, [`FromRow`] what can be read.
 //! - [`Connection::transaction`], [`Transaction`], [`Savepoint`].
 //! - Errors: [`Error`], [`ErrorKind`].
+//! - What SQLite holds: [`memory`]; what is alive: [`handles`]; both in a test: [`LeakCheck`].
 //! - Pragmas: [`Connection::pragma`], [`Connection::set_pragma`].
 //!
 //! # Logging
@@ -70,6 +71,8 @@ pub mod convert;
 mod error;
 pub mod handles;
 mod interrupt;
+mod leak_check;
+pub mod memory;
 mod open;
 mod params;
 mod pragma;
@@ -90,6 +93,7 @@ pub use connection::{CloseError, Connection};
 pub use convert::{ConversionError, FromColumn};
 pub use error::{Constraint, ConstraintKind, Error, ErrorKind, Location, Result, What};
 pub use interrupt::InterruptHandle;
+pub use leak_check::{LeakCheck, LeakReport, ProcessSnapshot};
 pub use open::OpenOptions;
 pub use params::{Binder, IntoParam, Param, Params, ParamsFromIter, ToSql, ZeroBlob, params_from_iter};
 pub use pragma::PragmaValue;

@@ -3,9 +3,11 @@
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::ops::Deref;
+use std::panic::Location;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::raw::{Kind, counts};
+use crate::raw::registry::{self, Recorded};
+use crate::raw::{Db, Kind, counts};
 use crate::sql;
 use crate::{CachedStatement, Connection, Statement};
 
@@ -36,64 +38,97 @@ pub enum DropBehavior {
 /// The guards that a connection has out. They are strictly nested.
 #[derive(Debug, Default)]
 pub(crate) struct Guards {
-    transaction: Cell<bool>,
+    is_open: Cell<bool>,
     /// A guard was forgotten, or dropped while its rollback failed (interrupted, no memory): the transaction is to be
     /// rolled back before anything else runs.
     rollback_owed: Cell<bool>,
-    /// The quoted names of the savepoints, outermost first.
-    savepoints: RefCell<Vec<Box<str>>>,
+    transaction: RefCell<Option<Origin>>,
+    /// Outermost first.
+    savepoints: RefCell<Vec<OpenSavepoint>>,
+}
+
+/// Where a guard was opened.
+#[derive(Debug)]
+struct Origin {
+    site: &'static Location<'static>,
+    /// Lives as long as the guard.
+    recorded: Option<Recorded>,
+}
+
+#[derive(Debug)]
+struct OpenSavepoint {
+    quoted_name: Box<str>,
+    origin: Origin,
 }
 
 impl Guards {
     #[inline]
     fn is_open(&self) -> bool {
-        self.transaction.get()
+        self.is_open.get()
     }
 
-    fn open(&self) {
-        self.transaction.set(true);
+    fn open(&self, db: &Db, site: &'static Location<'static>) {
+        let recorded = record(db, Kind::Transaction, db.id(), site);
+        self.transaction.replace(Some(Origin { site, recorded }));
+        self.is_open.set(true);
         counts::opened(Kind::Transaction);
     }
 
-    fn close(&self) {
-        self.forget_savepoints(0);
+    fn open_savepoint(&self, db: &Db, quoted_name: Box<str>, site: &'static Location<'static>) {
+        let mut savepoints = self.savepoints.borrow_mut();
+        let transaction = self.transaction.borrow();
+        let around = savepoints.last().map(|savepoint| &savepoint.origin).or(transaction.as_ref());
+        let parent = around.and_then(|origin| origin.recorded.as_ref()).map_or(db.id(), Recorded::id);
+        let recorded = record(db, Kind::Savepoint, parent, site);
+        savepoints.push(OpenSavepoint { quoted_name, origin: Origin { site, recorded } });
+        counts::opened(Kind::Savepoint);
+    }
+
+    fn close(&self, db: &Db) -> Option<Origin> {
+        self.forget_savepoints(db, 0);
         self.rollback_owed.set(false);
-        self.transaction.set(false);
+        self.is_open.set(false);
         counts::closed(Kind::Transaction);
+        self.transaction.take()
     }
 
     /// The innermost savepoint beyond a depth.
     fn innermost(&self, depth: usize) -> Option<Box<str>> {
-        self.savepoints.borrow().get(depth..)?.last().cloned()
+        self.savepoints.borrow().get(depth..)?.last().map(|savepoint| savepoint.quoted_name.clone())
     }
 
     /// Ends the books of savepoints beyond a depth: their guards were forgotten.
-    fn forget_savepoints(&self, depth: usize) {
-        while self.innermost(depth).is_some() {
-            self.forget_innermost();
+    fn forget_savepoints(&self, db: &Db, depth: usize) {
+        while self.savepoints.borrow().len() > depth {
+            self.forget_innermost(db);
         }
     }
 
-    fn forget_innermost(&self) {
-        self.pop_savepoint();
-        counts::forgotten(Kind::Savepoint);
-        tracing::error!(target: "finalite::leak", "a savepoint was forgotten");
+    fn forget_innermost(&self, db: &Db) {
+        if let Some(OpenSavepoint { origin, .. }) = self.pop_savepoint() {
+            registry::forgot(Kind::Savepoint, db.id(), Some(origin.site), None);
+        }
     }
 
-    fn pop_savepoint(&self) {
-        self.savepoints.borrow_mut().pop();
+    fn pop_savepoint(&self) -> Option<OpenSavepoint> {
+        let innermost = self.savepoints.borrow_mut().pop()?;
         counts::closed(Kind::Savepoint);
+        Some(innermost)
     }
 
-    /// Ends the books altogether: nothing borrows the connection any more, so what is open was forgotten.
-    pub(crate) fn forget_all(&self) {
+    /// Ends the books altogether: nothing borrows the connection any more, so what is open was forgotten. Its
+    /// transaction is rolled back before anything else runs.
+    pub(crate) fn forget_all(&self, db: &Db) {
         if self.is_open() {
-            self.close();
+            let origin = self.close(db);
             self.rollback_owed.set(true);
-            counts::forgotten(Kind::Transaction);
-            tracing::error!(target: "finalite::leak", "a transaction was forgotten; it is rolled back");
+            registry::forgot(Kind::Transaction, db.id(), origin.map(|origin| origin.site), None);
         }
     }
+}
+
+fn record(db: &Db, kind: Kind, parent: u64, site: &'static Location<'static>) -> Option<Recorded> {
+    if registry::is_recording() { db.record(kind, registry::new_id(), Some(parent), site, None) } else { None }
 }
 
 impl Connection {
@@ -137,7 +172,7 @@ impl Connection {
     /// C: [BEGIN TRANSACTION](https://sqlite.org/lang_transaction.html)
     #[track_caller]
     pub fn transaction_with(&mut self, behavior: Behavior) -> Result<Transaction<'_>> {
-        self.guards.forget_all();
+        self.guards.forget_all(self.db());
         self.execute(
             match behavior {
                 Behavior::Deferred => "BEGIN",
@@ -146,7 +181,7 @@ impl Connection {
             },
             (),
         )?;
-        self.guards.open();
+        self.guards.open(self.db(), Location::caller());
         Ok(Transaction { conn: self, drop_behavior: DropBehavior::Rollback, is_open: true })
     }
 
@@ -180,7 +215,7 @@ impl Connection {
     fn roll_back_forgotten(&self, depth: usize) -> Result<()> {
         while let Some(name) = self.guards.innermost(depth) {
             self.roll_back_innermost(&name)?;
-            self.guards.forget_innermost();
+            self.guards.forget_innermost(self.db());
         }
         Ok(())
     }
@@ -341,7 +376,7 @@ impl<'conn> Transaction<'conn> {
 
     fn ended(&mut self) {
         self.is_open = false;
-        self.conn.guards.close();
+        self.conn.guards.close(self.conn.db());
     }
 }
 
@@ -477,8 +512,7 @@ impl<'tx> Savepoint<'tx> {
             None => format!("\"finalite {depth}\""),
         };
         conn.control(&format!("SAVEPOINT {name}"))?;
-        conn.guards.savepoints.borrow_mut().push(name.into());
-        counts::opened(Kind::Savepoint);
+        conn.guards.open_savepoint(conn.db(), name.into(), Location::caller());
         Ok(Self { conn, depth, drop_behavior: DropBehavior::Rollback, is_open: true })
     }
 
@@ -570,12 +604,13 @@ impl<'tx> Savepoint<'tx> {
 
     /// Kept with the connection: a forgotten savepoint leaves no text behind.
     fn name(&self) -> Box<str> {
-        self.conn.guards.savepoints.borrow().get(self.depth).cloned().unwrap_or_default()
+        let savepoints = self.conn.guards.savepoints.borrow();
+        savepoints.get(self.depth).map(|savepoint| savepoint.quoted_name.clone()).unwrap_or_default()
     }
 
     fn ended(&mut self) {
         self.is_open = false;
-        self.conn.guards.forget_savepoints(self.depth + 1);
+        self.conn.guards.forget_savepoints(self.conn.db(), self.depth + 1);
         self.conn.guards.pop_savepoint();
     }
 }

@@ -4,22 +4,57 @@
 //! may be opened on one thread and closed on another: shards then disagree, their sum does not.
 
 use std::cell::Cell;
+use std::fmt;
 use std::iter;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 
 /// What a handle is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Kind {
+    /// A [`Connection`](super::super::Connection).
     Connection,
+    /// A [`Statement`](super::super::Statement).
     Statement,
+    /// A statement of the cache, kept or lent out.
     CachedStatement,
+    /// An execution of a statement.
     Rows,
+    /// A [`Transaction`](super::super::Transaction).
     Transaction,
+    /// A [`Savepoint`](super::super::Savepoint).
     Savepoint,
 }
 
-const KINDS: usize = 6;
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 6] =
+        [Self::Connection, Self::Statement, Self::CachedStatement, Self::Rows, Self::Transaction, Self::Savepoint];
+
+    pub(super) const COUNT: usize = Self::ALL.len();
+
+    /// Its name, in the singular: `cached_statement`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Connection => "connection",
+            Self::Statement => "statement",
+            Self::CachedStatement => "cached_statement",
+            Self::Rows => "rows",
+            Self::Transaction => "transaction",
+            Self::Savepoint => "savepoint",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+const KINDS: usize = Kind::COUNT;
 
 #[repr(align(64))]
 struct Shard {
@@ -130,9 +165,9 @@ pub(crate) fn closed(kind: Kind) {
     add(|shard| &shard.closed[kind as usize]);
 }
 
-/// A handle that its user forgot (`mem::forget`) was found and closed in its stead.
+/// A handle that its user forgot (`mem::forget`) was found and closed in its stead; see `registry::forgot`.
 #[cold]
-pub(crate) fn forgotten(kind: Kind) {
+pub(super) fn forgotten(kind: Kind) {
     FORGOTTEN[kind as usize].fetch_add(1, Ordering::Relaxed);
 }
 

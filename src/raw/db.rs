@@ -1,13 +1,14 @@
 //! The connection handle, and the list of what was made from it.
 
 use std::cell::{Cell, OnceCell, RefCell};
-use std::ffi::{CStr, c_int};
+use std::ffi::{CStr, c_int, c_void};
 use std::panic::Location;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::allocator::{self, Account, AccountMemory, Charge};
 use super::interrupt::Interrupter;
+use super::registry::{self, Book, Recorded};
 use super::stmt::StmtCore;
 use super::{Fault, FaultKind, Kind, Parked, counts, ffi, fork, library, text};
 
@@ -15,14 +16,19 @@ use super::{Fault, FaultKind, Kind, Parked, counts, ffi, fork, library, text};
 pub(crate) struct Db {
     ptr: NonNull<ffi::sqlite3>,
     id: u64,
+    /// What parked statements are known by; another one after each close.
+    parking: u64,
     fork_generation: u32,
     gate: Cell<Gate>,
     /// What [`Db::enter`] compares with the fork generation: ours while the gate is open, no generation otherwise.
     entry: Cell<u64>,
-    /// Cursors alive. At close, after everything else is gone, these are the forgotten ones.
-    pub(super) cursors: Cell<u64>,
     children: RefCell<Children>,
     interrupter: OnceCell<Arc<Interrupter>>,
+    account: Account,
+    /// Made when there is something to record.
+    book: OnceCell<Arc<Book>>,
+    /// The connection's own record.
+    recorded: Option<Recorded>,
     site: &'static Location<'static>,
 }
 
@@ -55,6 +61,15 @@ pub(crate) enum Switch {
     DoubleQuotedStringsInDdl,
 }
 
+/// What `sqlite3_db_status` can tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Figure {
+    PageCacheBytes,
+    SchemaBytes,
+    StatementBytes,
+    LookasideSlots,
+}
+
 /// Proof that the connection may be used now; the only way to its pointer.
 #[must_use]
 pub(super) struct Entered<'db>(&'db Db);
@@ -69,22 +84,13 @@ impl<'db> Entered<'db> {
     pub(super) fn db(&self) -> *mut ffi::sqlite3 {
         self.0.ptr.as_ptr()
     }
-}
 
-/// A child that its user forgot, found when the connection closed.
-#[derive(Debug)]
-pub(crate) struct Forgotten {
-    pub(crate) kind: Kind,
-    pub(crate) site: &'static Location<'static>,
-    pub(crate) sql: Box<str>,
-}
-
-/// What closing found and how it ended.
-pub(crate) struct Closing {
-    pub(crate) forgotten: Vec<Forgotten>,
-    /// Cursors whose statement was forgotten too.
-    pub(crate) forgotten_cursors: u64,
-    pub(crate) result: Result<(), Fault>,
+    /// What SQLite allocates is this connection's, until the guard is dropped. It stands around the call alone: what
+    /// the program does meanwhile with another connection is not charged to this one.
+    #[inline(always)]
+    pub(super) fn charge(&self) -> Charge {
+        self.0.account.charge()
+    }
 }
 
 impl Db {
@@ -104,6 +110,9 @@ impl Db {
         if flags.uri {
             bits |= ffi::SQLITE_OPEN_URI;
         }
+        let id = registry::new_id();
+        let account = Account::claim(id, site);
+        let charge = account.charge();
         let mut handle = ptr::null_mut();
         // SAFETY: `path` and `vfs` are NUL-terminated and live during the call; `vfs` may be NULL for the default.
         let code = unsafe {
@@ -111,7 +120,10 @@ impl Db {
         };
         // c3ref/open.html: "Whether or not an error occurs when it is opened, resources associated with the database
         // connection handle should be released": owned here, before `code` is looked at.
-        let db = Self::own(handle, site).ok_or_else(Fault::no_memory)?;
+        let db = Self::own(handle, id, account, site);
+        drop(charge);
+        allocator::settle_mode();
+        let db = db.ok_or_else(Fault::no_memory)?;
         match code {
             ffi::SQLITE_OK => Ok(db),
             code => Err(db.fault(code)),
@@ -120,20 +132,28 @@ impl Db {
 
     /// Takes ownership of a handle; `None` for NULL, which SQLite returns where it "is unable to allocate memory to
     /// hold the sqlite3 object".
-    fn own(handle: *mut ffi::sqlite3, site: &'static Location<'static>) -> Option<Self> {
-        let ptr = NonNull::new(handle)?;
+    fn own(handle: *mut ffi::sqlite3, id: u64, account: Account, site: &'static Location<'static>) -> Option<Self> {
+        let Some(ptr) = NonNull::new(handle) else {
+            account.release();
+            return None;
+        };
         counts::opened(Kind::Connection);
-        Some(Self {
+        let mut db = Self {
             ptr,
-            id: new_id(),
+            id,
+            parking: registry::new_id(),
             fork_generation: fork::generation(),
             gate: Cell::new(Gate::Open),
             entry: Cell::new(fork::generation().into()),
-            cursors: Cell::new(0),
             children: RefCell::new(Children::default()),
             interrupter: OnceCell::new(),
+            account,
+            book: OnceCell::new(),
+            recorded: None,
             site,
-        })
+        };
+        db.recorded = db.record(Kind::Connection, id, None, site, None);
+        Some(db)
     }
 
     /// Takes ownership of a handle that somebody else opened.
@@ -144,7 +164,10 @@ impl Db {
     pub(super) unsafe fn from_raw(handle: *mut ffi::sqlite3, site: &'static Location<'static>) -> Result<Self, Fault> {
         library::check()?;
         fork::watch();
-        let db = Self::own(handle, site).ok_or_else(|| Fault::new(FaultKind::Misuse("the handle is NULL")))?;
+        let id = registry::new_id();
+        let db = Self::own(handle, id, Account::claim(id, site), site);
+        let db = db.ok_or_else(|| Fault::new(FaultKind::Misuse("the handle is NULL")))?;
+        allocator::settle_mode();
         // SAFETY: the handle is open (caller) and ours alone from here on.
         unsafe { ffi::sqlite3_extended_result_codes(db.ptr.as_ptr(), 1) };
         Ok(db)
@@ -186,8 +209,83 @@ impl Db {
         self.ptr.as_ptr()
     }
 
+    /// A number that no other handle has.
     pub(crate) fn id(&self) -> u64 {
         self.id
+    }
+
+    /// See [`Entered::charge`]; for calls that only give back.
+    #[inline(always)]
+    pub(super) fn charge(&self) -> Charge {
+        self.account.charge()
+    }
+
+    #[inline(always)]
+    pub(super) fn parking(&self) -> u64 {
+        self.parking
+    }
+
+    /// What SQLite holds for the connection now, and held at most.
+    pub(crate) fn memory(&self) -> AccountMemory {
+        self.account.memory()
+    }
+
+    /// A figure of `sqlite3_db_status`; 0 for a closed connection. Nothing is reset.
+    pub(crate) fn status(&self, figure: Figure) -> u64 {
+        if self.is_closed() {
+            return 0;
+        }
+        let operation = match figure {
+            Figure::PageCacheBytes => ffi::SQLITE_DBSTATUS_CACHE_USED,
+            Figure::SchemaBytes => ffi::SQLITE_DBSTATUS_SCHEMA_USED,
+            Figure::StatementBytes => ffi::SQLITE_DBSTATUS_STMT_USED,
+            Figure::LookasideSlots => ffi::SQLITE_DBSTATUS_LOOKASIDE_USED,
+        };
+        let (mut now, mut highest) = (0, 0);
+        // SAFETY: the connection is open; both pointers are to integers of ours. c3ref/db_status.html: reads memory,
+        // and with 0 resets nothing.
+        unsafe { ffi::sqlite3_db_status(self.ptr.as_ptr(), operation, &raw mut now, &raw mut highest, 0) };
+        u64::try_from(now).unwrap_or(0)
+    }
+
+    /// Gives back what memory it can: pages of the cache that nobody uses.
+    pub(crate) fn release_memory(&self) -> Result<(), Fault> {
+        let entered = self.enter()?;
+        let _charge = entered.charge();
+        // SAFETY: the connection is open (entered); c3ref/db_release_memory.html.
+        unsafe { ffi::sqlite3_db_release_memory(entered.db()) };
+        Ok(())
+    }
+
+    /// Sets the size and number of lookaside slots. Before anything is prepared.
+    pub(crate) fn set_lookaside(&self, slot_bytes: u16, slots: u32) -> Result<(), Fault> {
+        let entered = self.enter()?;
+        let _charge = entered.charge();
+        let slots = c_int::try_from(slots).unwrap_or(c_int::MAX);
+        let memory: *mut c_void = ptr::null_mut();
+        let (operation, slot_bytes) = (ffi::SQLITE_DBCONFIG_LOOKASIDE, c_int::from(slot_bytes));
+        // SAFETY: the connection is open (entered); c3ref/c_dbconfig_defensive.html: a pointer, which may be NULL for
+        // memory of SQLite's own, and two ints.
+        let code = unsafe { ffi::sqlite3_db_config(entered.db(), operation, memory, slot_bytes, slots) };
+        self.check(code)
+    }
+
+    /// Where the connection and what is made from it are recorded.
+    pub(crate) fn book(&self) -> &Arc<Book> {
+        self.book.get_or_init(|| Book::open(self.id))
+    }
+
+    /// Records a handle, if that is asked for.
+    #[inline]
+    pub(crate) fn record(
+        &self,
+        kind: Kind,
+        id: u64,
+        parent: Option<u64>,
+        site: &'static Location<'static>,
+        sql: Option<&str>,
+    ) -> Option<Recorded> {
+        if registry::is_recording() { self.book().enter(kind, id, parent, site, sql) } else { None }
     }
 
     /// Where it was opened.
@@ -334,46 +432,50 @@ impl Db {
     ///
     /// If SQLite refuses (BUSY: somebody made a statement, blob or backup behind our back), the connection stays
     /// open and usable.
-    pub(crate) fn close(&mut self, parked: Vec<Parked>) -> Closing {
+    pub(crate) fn close(&mut self, parked: Vec<Parked>) -> Result<(), Fault> {
         if self.gate.get() != Gate::Open {
-            return Closing { forgotten: Vec::new(), forgotten_cursors: 0, result: Ok(()) };
+            return Ok(());
         }
         if self.is_inherited() {
             // Neither file nor lock may be touched, so the handle and its memory stay behind in this process.
-            self.set_gate(Gate::Closed);
-            counts::closed(Kind::Connection);
-            return Closing { forgotten: Vec::new(), forgotten_cursors: 0, result: Ok(()) };
+            self.closed();
+            return Ok(());
         }
         self.set_gate(Gate::Closing);
         for kept in parked {
             drop(self.unpark(kept));
         }
-        let forgotten = self.finalize_children();
+        self.finalize_children();
         // What may still be parked somewhere is finalized now: it must not find its way back here.
-        self.id = new_id();
-        let forgotten_cursors = self.cursors.take();
-        for _ in 0..forgotten_cursors {
-            counts::closed(Kind::Rows);
-            counts::forgotten(Kind::Rows);
-        }
+        self.parking = registry::new_id();
         if let Some(interrupter) = self.interrupter.get() {
             interrupter.disarm();
         }
+        let charge = self.account.charge();
         // SAFETY: the handle is open and ours alone; every statement of ours is finalized. c3ref/close.html:
         // sqlite3_close() returns SQLITE_BUSY and leaves the connection open if anything unfinalized remains.
         let code = unsafe { ffi::sqlite3_close(self.ptr.as_ptr()) };
-        let result = if code == ffi::SQLITE_OK {
-            self.set_gate(Gate::Closed);
-            counts::closed(Kind::Connection);
-            Ok(())
-        } else {
-            self.set_gate(Gate::Open);
-            if let Some(interrupter) = self.interrupter.get() {
-                interrupter.rearm(self.ptr);
-            }
-            Err(self.fault(code))
-        };
-        Closing { forgotten, forgotten_cursors, result }
+        drop(charge);
+        if code == ffi::SQLITE_OK {
+            self.closed();
+            self.account.release();
+            return Ok(());
+        }
+        self.set_gate(Gate::Open);
+        if let Some(interrupter) = self.interrupter.get() {
+            interrupter.rearm(self.ptr);
+        }
+        Err(self.fault(code))
+    }
+
+    /// The books of an open connection end.
+    fn closed(&mut self) {
+        self.set_gate(Gate::Closed);
+        counts::closed(Kind::Connection);
+        self.recorded = None;
+        if let Some(book) = self.book.get() {
+            book.close();
+        }
     }
 
     /// Gives up on a connection that `close` could not close: its handle stays behind.
@@ -384,11 +486,12 @@ impl Db {
         }
     }
 
-    fn finalize_children(&mut self) -> Vec<Forgotten> {
-        let children = self.children.get_mut().drain();
-        // SAFETY: each was in the list until now. Its owner borrows `self`, which is borrowed mutably here: so nothing
-        // that could use it is alive.
-        children.map(|child| unsafe { StmtCore::finalize_forgotten(child) }).collect()
+    fn finalize_children(&mut self) {
+        for child in self.children.get_mut().drain() {
+            // SAFETY: it was in the list until now. Its owner borrows `self`, which is borrowed mutably here: so
+            // nothing that could use it is alive.
+            unsafe { StmtCore::finalize_forgotten(child, self.id, self.account) };
+        }
     }
 }
 
@@ -397,12 +500,6 @@ impl Drop for Db {
     fn drop(&mut self) {
         let _ = self.close(Vec::new());
     }
-}
-
-/// A number that no other connection has had.
-fn new_id() -> u64 {
-    static NEXT: AtomicU64 = AtomicU64::new(1);
-    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 /// The statements made from a connection. A slab: a statement knows its slot, so coming and going cost no search.

@@ -5,7 +5,7 @@
 use std::panic::Location;
 
 use super::{Db, ffi};
-use crate::{Connection, Error, Result};
+use crate::{Connection, Error, ErrorKind, Result};
 
 impl Connection {
     /// The connection's `sqlite3*`, for calls that finalite does not have. Outside semver.
@@ -41,4 +41,29 @@ impl Connection {
         let db = unsafe { Db::from_raw(handle, Location::caller()) };
         Ok(Self::adopt(db.map_err(Error::from)?))
     }
+}
+
+/// Makes finalite's counting allocator SQLite's, where the feature `bundled` or `counting-system` has not done so before
+/// `main` began. Outside semver.
+///
+/// # Errors
+///
+/// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) if SQLite has been used already, by anybody in the process.
+///
+/// # Safety
+///
+/// No other thread may use SQLite during the call, through whichever driver: SQLite reads its configuration without a
+/// lock, and a connection opened at the same time would free blocks of one allocator with the other. So call it first of
+/// all in `main`.
+///
+/// C: [sqlite3_config](https://sqlite.org/c3ref/config.html)
+pub unsafe fn install() -> Result<()> {
+    // SAFETY: nobody else uses SQLite now (the caller's promise).
+    let code = unsafe { super::allocator::install() };
+    if code == ffi::SQLITE_OK {
+        return Ok(());
+    }
+    let reason =
+        format!("SQLite refused another allocator ({}); it has been used already", super::library::code_message(code));
+    Err(Error::new(ErrorKind::Unsupported { reason: reason.into() }))
 }

@@ -16,20 +16,22 @@
 //!
 //! Nothing here depends on the layers above, except `interop.rs`, which declares the public `unsafe` doors.
 
+pub(crate) mod allocator;
 pub(crate) mod counts;
 pub(crate) mod db;
 pub(crate) mod fault;
 mod fork;
-mod interop;
+pub(crate) mod interop;
 pub(crate) mod interrupt;
 pub(crate) mod library;
+pub(crate) mod registry;
 pub(crate) mod stmt;
 mod text;
 pub(crate) mod value;
 
 pub use libsqlite3_sys as ffi;
 
-pub(crate) use counts::Kind;
-pub(crate) use db::{Db, Forgotten, OpenFlags, Switch};
+pub use counts::Kind;
+pub(crate) use db::{Db, Figure, OpenFlags, Switch};
 pub(crate) use fault::{Fault, FaultKind};
 pub(crate) use stmt::{Binding, CellError, Cursor, OwnedCursor, Parked, RawCopy, RawParam, Row, Stmt};

@@ -11,7 +11,9 @@ use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use super::db::{Db, Entered, Forgotten};
+use super::allocator::Account;
+use super::db::{Db, Entered};
+use super::registry::{self, Recorded};
 use super::text::{self, SqliteString};
 use super::{Fault, FaultKind, Kind, counts, ffi};
 
@@ -64,6 +66,7 @@ pub(super) struct StmtCore {
     /// When the execution began, where that is of interest. Kept here, so that forgotten rows leave nothing behind.
     started: Option<Instant>,
     handles: Handles,
+    recorded: Option<Recorded>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,11 +149,13 @@ impl Db {
         let flags: c_uint = if kind == Kind::CachedStatement { ffi::SQLITE_PREPARE_PERSISTENT } else { 0 };
         let mut statement = ptr::null_mut();
         let mut tail: *const c_char = ptr::null();
+        let charge = entered.charge();
         // SAFETY: the connection is open (entered); `sql` is `len` readable bytes. c3ref/prepare.html: with a
         // positive nByte no terminator is needed, with 0 no statement is made.
         let code = unsafe {
             ffi::sqlite3_prepare_v3(entered.db(), sql.as_ptr().cast(), len, flags, &raw mut statement, &raw mut tail)
         };
+        drop(charge);
         if code != ffi::SQLITE_OK {
             return Err(self.fault(code));
         }
@@ -177,6 +182,7 @@ impl Db {
             reprepares: 0,
             started: None,
             handles: Handles::default(),
+            recorded: None,
         })));
         self.adopt(core);
         Ok((Some(Stmt { core, db: self }), taken))
@@ -188,7 +194,7 @@ impl Db {
     ///
     /// If it was parked by another connection.
     pub(crate) fn unpark(&self, Parked { core, db }: Parked) -> Stmt<'_> {
-        assert_eq!(db, self.id(), "a statement goes back to the connection that prepared it");
+        assert_eq!(db, self.parking(), "a statement goes back to the connection that prepared it");
         Stmt { core, db: self }
     }
 }
@@ -207,9 +213,14 @@ impl<'db> Stmt<'db> {
         unsafe { self.core.as_mut() }
     }
 
-    /// Remembers the SQL, as the caller wrote it.
+    /// Remembers the SQL, as it may be shown, and records the statement with it.
     pub(crate) fn with_sql(mut self, sql: &str) -> Self {
-        self.core_mut().sql = sql.into();
+        let db = self.db;
+        let core = self.core_mut();
+        core.sql = sql.into();
+        if registry::is_recording() {
+            core.recorded = db.record(core.kind, registry::new_id(), Some(db.id()), core.site, Some(sql));
+        }
         self
     }
 
@@ -257,7 +268,7 @@ impl<'db> Stmt<'db> {
         let db = self.db;
         self.core_mut().repair(db)?;
         // The core lives on in the list: forgetting `self` keeps it from being released.
-        Ok(Parked { core: ManuallyDrop::new(self).core, db: db.id() })
+        Ok(Parked { core: ManuallyDrop::new(self).core, db: db.parking() })
     }
 
     /// Finalizes, and returns the result code that Drop ignores.
@@ -281,6 +292,7 @@ impl<'db> Stmt<'db> {
         if self.db.is_inherited() {
             return ffi::SQLITE_OK;
         }
+        let _charge = self.db.charge();
         // SAFETY: the statement is ours and finalized here alone, as the core goes with it. c3ref/finalize.html: may be
         // called at any point of its life.
         unsafe { ffi::sqlite3_finalize(core.ptr.as_ptr()) }
@@ -399,9 +411,10 @@ impl StmtCore {
     /// # Safety
     ///
     /// `core` is from a connection's list, and out of it; nothing that borrows the connection is alive.
-    pub(super) unsafe fn finalize_forgotten(core: NonNull<Self>) -> Forgotten {
+    pub(super) unsafe fn finalize_forgotten(core: NonNull<Self>, connection: u64, account: Account) {
         // SAFETY: made by Box::leak in `Db::prepare`, and not freed: it was in the list.
         let core = unsafe { Box::from_raw(core.as_ptr()) };
+        let charge = account.charge();
         // What was bound without a copy may be gone: SQLite must not look at it again, and finalizing shows it to a
         // profile trace. So the bindings go first.
         // SAFETY: the statement is not finalized, as its core was in the list.
@@ -409,9 +422,13 @@ impl StmtCore {
         // The result is the last step's error, not a reason to stop.
         // SAFETY: as above, and this is the only finalize.
         unsafe { ffi::sqlite3_finalize(core.ptr.as_ptr()) };
+        drop(charge);
+        if core.phase.get() != Phase::Idle {
+            counts::closed(Kind::Rows);
+            registry::forgot(Kind::Rows, connection, Some(core.site), Some(&core.sql));
+        }
         counts::closed(core.kind);
-        counts::forgotten(core.kind);
-        Forgotten { kind: core.kind, site: core.site, sql: core.sql }
+        registry::forgot(core.kind, connection, Some(core.site), Some(&core.sql));
     }
 
     /// The statement's pointer, for a call that may reach the database.
@@ -483,8 +500,8 @@ impl StmtCore {
     fn repair_forgotten(&mut self, db: &Db) -> Result<(), Fault> {
         if self.phase.get() != Phase::Idle {
             counts::closed(Kind::Rows);
-            counts::forgotten(Kind::Rows);
-            db.cursors.set(db.cursors.get().saturating_sub(1));
+            registry::forgot(Kind::Rows, db.id(), Some(self.site), Some(&self.sql));
+            self.rest();
         }
         self.bound = Bound::Nothing;
         self.columns = 0;
@@ -494,6 +511,7 @@ impl StmtCore {
         if db.is_inherited() {
             return Ok(());
         }
+        let _charge = db.charge();
         // SAFETY: the statement is alive; c3ref/clear_bindings.html.
         unsafe { ffi::sqlite3_clear_bindings(self.ptr.as_ptr()) };
         if !was_running {
@@ -501,9 +519,15 @@ impl StmtCore {
         }
         // SAFETY: the statement is alive; c3ref/reset.html.
         let code = unsafe { ffi::sqlite3_reset(self.ptr.as_ptr()) };
-        let result = if code == ffi::SQLITE_OK || was_failed { Ok(()) } else { Err(self.fault(db, code)) };
-        tracing::error!(target: "finalite::leak", sql = &*self.sql, "rows were forgotten; their statement is reset");
-        result
+        if code == ffi::SQLITE_OK || was_failed { Ok(()) } else { Err(self.fault(db, code)) }
+    }
+
+    /// An execution ended.
+    #[inline(always)]
+    fn rest(&self) {
+        if let Some(recorded) = &self.recorded {
+            recorded.rest();
+        }
     }
 
     fn expanded_sql(&self) -> Result<Box<str>, Fault> {

@@ -4,24 +4,27 @@
 use std::path::Path;
 
 use finalite::handles::{self, HandleCounts};
-use finalite::{Connection, ffi};
+use finalite::{Connection, memory};
 
 /// Everything that a leak would move.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Witness {
     pub handles: HandleCounts,
-    /// Bytes that SQLite holds, by its own count.
-    pub native_bytes: i64,
+    /// Bytes and blocks that SQLite holds, by the counting allocator.
+    pub native_bytes: u64,
+    pub native_blocks: u64,
     pub descriptors: Vec<String>,
     pub threads: usize,
 }
 
 impl Witness {
     pub fn now() -> Self {
+        let memory = memory::stats();
+        assert_eq!(memory.mode, memory::Mode::Counting, "nobody counts, so nothing is shown");
         Self {
             handles: handles::counts(),
-            // SAFETY: takes no argument, and may be called at any time.
-            native_bytes: unsafe { ffi::sqlite3_memory_used() },
+            native_bytes: memory.bytes,
+            native_blocks: memory.blocks,
             descriptors: descriptors(),
             threads: entries("/proc/self/task"),
         }

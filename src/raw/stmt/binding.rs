@@ -92,6 +92,7 @@ impl<'s, 'p> Binding<'s, 'p> {
     pub(crate) fn bind_copy(&mut self, index: usize, value: RawCopy<'_>) -> Result<(), Fault> {
         let statement = self.core.handle(&self.entered);
         self.core.bound = Bound::Memory;
+        let _charge = self.entered.charge();
         let code = match value {
             RawCopy::Text(text) => bind_text(statement, to_index(index), text, ffi::SQLITE_TRANSIENT()),
             RawCopy::Blob(blob) => bind_blob(statement, to_index(index), blob, ffi::SQLITE_TRANSIENT()),
@@ -140,8 +141,9 @@ impl<'s, 'p> Binding<'s, 'p> {
 
     pub(super) fn start(&mut self) {
         counts::opened(Kind::Rows);
-        let db = self.entered.get();
-        db.cursors.set(db.cursors.get() + 1);
+        if let Some(recorded) = &self.core.recorded {
+            recorded.run();
+        }
         self.core.phase.set(Phase::Started);
     }
 }

@@ -34,6 +34,7 @@ impl StmtCore {
 
     #[inline(always)]
     fn call_step(&mut self, entered: &Entered<'_>) -> c_int {
+        let _charge = entered.charge();
         // SAFETY: the statement is alive and its bindings too (`Cursor` holds their borrow); no row of it is, since
         // a step needs the cursor exclusively. c3ref/step.html.
         unsafe { ffi::sqlite3_step(self.handle(entered)) }
@@ -113,8 +114,8 @@ impl StmtCore {
         if self.phase.get() == Phase::Idle {
             return Ok(());
         }
-        db.cursors.set(db.cursors.get().saturating_sub(1));
         counts::closed(Kind::Rows);
+        self.rest();
         self.columns = 0;
         let was_failed = self.phase.get() == Phase::Failed;
         self.phase.set(Phase::Idle);
@@ -122,6 +123,7 @@ impl StmtCore {
             self.bound = Bound::Nothing;
             return Ok(());
         }
+        let charge = db.charge();
         // SAFETY: the statement is alive and what it borrowed too; c3ref/reset.html.
         let code = unsafe { ffi::sqlite3_reset(self.ptr.as_ptr()) };
         let result = if code == ffi::SQLITE_OK || was_failed { Ok(()) } else { Err(self.fault(db, code)) };
@@ -130,6 +132,7 @@ impl StmtCore {
             // SAFETY: as above; "sqlite3_reset() does not reset the bindings" (c3ref/clear_bindings.html).
             unsafe { ffi::sqlite3_clear_bindings(self.ptr.as_ptr()) };
         }
+        drop(charge);
         result
     }
 }

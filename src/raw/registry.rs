@@ -1,0 +1,324 @@
+//! Records of what is open: which handle, since when, from where, on which thread.
+//!
+//! Counting is always on (`counts`); records are kept from a level on that the program sets. Each connection has a book
+//! of its own, under a lock of its own, so that listing all of them never stops more than one.
+
+use std::backtrace::Backtrace;
+use std::collections::{BTreeMap, VecDeque};
+use std::panic::Location;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
+
+use super::{Kind, fork};
+
+pub(crate) const COUNTERS: u8 = 0;
+pub(crate) const RECORDS: u8 = 1;
+pub(crate) const BACKTRACES: u8 = 2;
+
+static LEVEL: AtomicU8 = AtomicU8::new(if cfg!(debug_assertions) { RECORDS } else { COUNTERS });
+
+/// By kind, in nanoseconds; 0: never.
+static WARN_AFTER: [AtomicU64; Kind::COUNT] = [const { AtomicU64::new(0) }; Kind::COUNT];
+
+static BOOKS: Mutex<BTreeMap<u64, Arc<Book>>> = Mutex::new(BTreeMap::new());
+
+pub(crate) fn level() -> u8 {
+    LEVEL.load(Ordering::Relaxed)
+}
+
+pub(crate) fn set_level(level: u8) {
+    LEVEL.store(level, Ordering::Relaxed);
+}
+
+/// How many ask for records whatever the level is.
+static DEMAND: AtomicU32 = AtomicU32::new(0);
+
+/// Has records kept as long as it lives, whatever the level is.
+#[derive(Debug)]
+pub(crate) struct Demand(());
+
+impl Demand {
+    pub(crate) fn new() -> Self {
+        DEMAND.fetch_add(1, Ordering::Relaxed);
+        Self(())
+    }
+}
+
+impl Drop for Demand {
+    fn drop(&mut self) {
+        DEMAND.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+pub(crate) fn set_warn_after(kind: Kind, after: Option<Duration>) {
+    WARN_AFTER[kind as usize].store(after.map_or(0, nanoseconds).max(u64::from(after.is_some())), Ordering::Relaxed);
+}
+
+fn warn_after(kind: Kind) -> Option<Duration> {
+    match WARN_AFTER[kind as usize].load(Ordering::Relaxed) {
+        0 => None,
+        nanoseconds => Some(Duration::from_nanos(nanoseconds)),
+    }
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// A child process may have been forked while another thread held a lock, which nobody gives back there: a child keeps
+/// no records, and passes over what it cannot lock.
+fn lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
+    if fork::generation() == 0 {
+        Some(mutex.lock().unwrap_or_else(PoisonError::into_inner))
+    } else {
+        mutex.try_lock().ok()
+    }
+}
+
+/// A number that no other handle has had.
+pub(crate) fn new_id() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// One handle that is open.
+#[derive(Debug)]
+pub(crate) struct Record {
+    pub(crate) kind: Kind,
+    pub(crate) id: u64,
+    pub(crate) parent: Option<u64>,
+    pub(crate) site: &'static Location<'static>,
+    pub(crate) since: Instant,
+    pub(crate) thread: Thread,
+    pub(crate) sql: Option<Box<str>>,
+    pub(crate) backtrace: Option<Backtrace>,
+    /// When the execution began, in nanoseconds after `since`, and one more; 0 while there is none.
+    running: AtomicU64,
+    is_warned: AtomicBool,
+}
+
+impl Record {
+    /// How long its rows have been out.
+    pub(crate) fn running(&self) -> Option<Duration> {
+        let began = self.running.load(Ordering::Relaxed).checked_sub(1)?;
+        Some(self.since.elapsed().saturating_sub(Duration::from_nanos(began)))
+    }
+
+    /// How long it has been held. A statement harms nobody while it does not run.
+    fn held(&self) -> Option<Duration> {
+        match self.kind {
+            Kind::Statement | Kind::CachedStatement => self.running(),
+            _ => Some(self.since.elapsed()),
+        }
+    }
+
+    /// Warns once if it is held for longer than its kind should be. Returns whether it is.
+    pub(crate) fn warn_if_overdue(&self) -> bool {
+        let (Some(after), Some(held)) = (warn_after(self.kind), self.held()) else {
+            return false;
+        };
+        if held < after {
+            return false;
+        }
+        if !self.is_warned.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                target: "finalite::leak",
+                kind = %self.kind,
+                id = self.id,
+                opened_at = %self.site,
+                sql = self.sql.as_deref(),
+                held = ?held,
+                "held for long",
+            );
+        }
+        true
+    }
+
+    fn released(&self) {
+        if self.warn_if_overdue() || self.is_warned.load(Ordering::Relaxed) {
+            self.is_warned.store(false, Ordering::Relaxed);
+            tracing::warn!(
+                target: "finalite::leak",
+                kind = %self.kind,
+                id = self.id,
+                opened_at = %self.site,
+                held = ?self.held(),
+                "released",
+            );
+        }
+    }
+}
+
+/// The records of one connection and of what was made from it.
+#[derive(Debug)]
+pub(crate) struct Book {
+    connection: u64,
+    is_closed: AtomicBool,
+    records: Mutex<BTreeMap<u64, Arc<Record>>>,
+}
+
+impl Book {
+    pub(super) fn open(connection: u64) -> Arc<Self> {
+        let book = Arc::new(Self { connection, is_closed: AtomicBool::new(false), records: Mutex::default() });
+        if let Some(mut books) = lock(&BOOKS) {
+            books.insert(connection, Arc::clone(&book));
+        }
+        book
+    }
+
+    /// The connection is closed: nobody lists the book any more.
+    pub(super) fn close(&self) {
+        self.is_closed.store(true, Ordering::Release);
+        if let Some(mut books) = lock(&BOOKS) {
+            books.remove(&self.connection);
+        }
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::Acquire)
+    }
+
+    /// In the order they were opened.
+    pub(crate) fn records(&self) -> Vec<Arc<Record>> {
+        lock(&self.records).map(|records| records.values().cloned().collect()).unwrap_or_default()
+    }
+
+    pub(crate) fn enter(
+        self: &Arc<Self>,
+        kind: Kind,
+        id: u64,
+        parent: Option<u64>,
+        site: &'static Location<'static>,
+        sql: Option<&str>,
+    ) -> Option<Recorded> {
+        /// More of a statement than this tells nobody more.
+        const SQL_BYTES: usize = 256;
+        let has_backtrace = level() >= BACKTRACES && matches!(kind, Kind::Connection | Kind::Transaction);
+        let record = Arc::new(Record {
+            kind,
+            id,
+            parent,
+            site,
+            since: Instant::now(),
+            thread: thread::current(),
+            sql: sql.map(|sql| sql[..sql.floor_char_boundary_at(SQL_BYTES)].into()),
+            backtrace: has_backtrace.then(Backtrace::force_capture),
+            running: AtomicU64::new(0),
+            is_warned: AtomicBool::new(false),
+        });
+        lock(&self.records)?.insert(id, Arc::clone(&record));
+        Some(Recorded { record, book: Arc::clone(self) })
+    }
+}
+
+trait FloorCharBoundary {
+    fn floor_char_boundary_at(&self, index: usize) -> usize;
+}
+
+impl FloorCharBoundary for str {
+    fn floor_char_boundary_at(&self, index: usize) -> usize {
+        (0..=index.min(self.len())).rev().find(|&at| self.is_char_boundary(at)).unwrap_or(0)
+    }
+}
+
+/// An open handle's entry in its connection's book, which ends with it.
+#[derive(Debug)]
+pub(crate) struct Recorded {
+    record: Arc<Record>,
+    book: Arc<Book>,
+}
+
+impl Recorded {
+    pub(crate) fn id(&self) -> u64 {
+        self.record.id
+    }
+
+    /// An execution begins.
+    pub(super) fn run(&self) {
+        self.record.running.store(nanoseconds(self.record.since.elapsed()) + 1, Ordering::Relaxed);
+    }
+
+    /// It ends.
+    pub(super) fn rest(&self) {
+        self.record.released();
+        self.record.running.store(0, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Recorded {
+    fn drop(&mut self) {
+        self.record.released();
+        if let Some(mut records) = lock(&self.book.records) {
+            records.remove(&self.record.id);
+        }
+    }
+}
+
+/// Whether handles opened now get a record.
+#[inline(always)]
+pub(crate) fn is_recording() -> bool {
+    (level() != COUNTERS || DEMAND.load(Ordering::Relaxed) != 0) && fork::generation() == 0
+}
+
+/// Every record, connection by connection.
+pub(crate) fn records() -> Vec<Arc<Record>> {
+    // The books are let go one by one: no lock is held while another is taken.
+    let books: Vec<Arc<Book>> = lock(&BOOKS).map(|books| books.values().cloned().collect()).unwrap_or_default();
+    books.iter().flat_map(|book| book.records()).collect()
+}
+
+/// A handle that its user forgot and finalite ended.
+#[derive(Clone, Debug)]
+pub(crate) struct Forgotten {
+    /// Counts the forgotten, from 0.
+    pub(crate) number: u64,
+    pub(crate) kind: Kind,
+    pub(crate) connection: u64,
+    pub(crate) site: Option<&'static Location<'static>>,
+    pub(crate) sql: Option<Box<str>>,
+}
+
+struct LostAndFound {
+    count: u64,
+    last: VecDeque<Forgotten>,
+}
+
+/// How many of the forgotten are kept.
+pub(crate) const FORGOTTEN_MAX: usize = 256;
+
+static FORGOTTEN: Mutex<LostAndFound> = Mutex::new(LostAndFound { count: 0, last: VecDeque::new() });
+
+/// Logs a handle that was forgotten and is ended now, and keeps it for whoever asks.
+#[cold]
+pub(crate) fn forgot(kind: Kind, connection: u64, site: Option<&'static Location<'static>>, sql: Option<&str>) {
+    super::counts::forgotten(kind);
+    tracing::error!(
+        target: "finalite::leak",
+        %kind,
+        connection,
+        opened_at = site.map(tracing::field::display),
+        sql,
+        "a handle was forgotten; it is ended now",
+    );
+    if let Some(mut lost) = lock(&FORGOTTEN) {
+        let number = lost.count;
+        lost.count += 1;
+        if lost.last.len() == FORGOTTEN_MAX {
+            lost.last.pop_front();
+        }
+        lost.last.push_back(Forgotten { number, kind, connection, site, sql: sql.map(Into::into) });
+    }
+}
+
+/// How many were forgotten so far.
+pub(crate) fn forgotten_count() -> u64 {
+    lock(&FORGOTTEN).map_or(0, |lost| lost.count)
+}
+
+/// The forgotten from this number on, as far as they are kept.
+pub(crate) fn forgotten_since(number: u64) -> Vec<Forgotten> {
+    let lost = lock(&FORGOTTEN);
+    lost.map(|lost| lost.last.iter().filter(|one| one.number >= number).cloned().collect()).unwrap_or_default()
+}
