@@ -64,6 +64,10 @@ impl Connection {
         &self.db
     }
 
+    pub(crate) fn db_mut(&mut self) -> &mut Db {
+        &mut self.db
+    }
+
     /// A fault as an error that names the database, where it is about the file.
     #[cold]
     pub(crate) fn error(&self, fault: Fault) -> Error {

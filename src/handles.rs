@@ -262,11 +262,14 @@ pub struct Live {
 /// ```
 #[must_use]
 pub fn live() -> Live {
+    warn_overdue();
+    list()
+}
+
+/// The same without a warning, for callbacks: no event is sent from within SQLite.
+pub(crate) fn list() -> Live {
     let counts = counts();
     let sources = registry::records();
-    for source in &sources {
-        source.warn_if_overdue();
-    }
     let records: Vec<Record> = sources.into_iter().map(Record::new).collect();
     let recorded = HandleCounts::collect(|kind| {
         let is_it = |record: &&Record| match kind {

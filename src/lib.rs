@@ -68,6 +68,7 @@ compile_error!(
 mod cache;
 mod connection;
 pub mod convert;
+mod diagnostics;
 mod error;
 pub mod handles;
 mod interrupt;

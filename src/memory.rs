@@ -34,7 +34,7 @@ use std::fmt;
 use crate::error::{Error, ErrorKind, Result};
 use crate::handles;
 use crate::raw::Figure;
-use crate::raw::allocator::{self, Totals};
+use crate::raw::allocator::{self, ConnectionAccount, Totals};
 use crate::{Connection, Statement};
 
 /// Who counts SQLite's memory in this process.
@@ -194,10 +194,9 @@ pub fn stats() -> MemoryStats {
     if mode != Mode::Counting {
         return sqlites_own(mode, backend);
     }
-    // Lost blocks are looked at before their sum is, and charged ones too: what comes in between adds to the sum.
-    let left: u64 = allocator::lingering().map(|left| left.memory.bytes).sum();
-    let left_blocks: u64 = allocator::lingering().map(|left| left.memory.blocks).sum();
-    let charged = allocator::charged();
+    // The parts are looked at before the whole: what comes in between adds to the whole.
+    let (left, left_blocks) = sum(allocator::lingering());
+    let (charged, charged_blocks) = sum(allocator::accounts());
     let totals = allocator::totals();
     let bytes = unsigned(totals.bytes);
     let allocations_total = unsigned(totals.sizes.iter().sum());
@@ -219,12 +218,17 @@ pub fn stats() -> MemoryStats {
         failures_limit_total: unsigned(totals.failures_limit),
         failures_injected_total: unsigned(totals.failures_injected),
         size_histogram: totals.sizes.map(unsigned),
-        unattributed_bytes: bytes.saturating_sub(charged.bytes + left),
-        unattributed_blocks: blocks.saturating_sub(charged.blocks + left_blocks),
+        unattributed_bytes: bytes.saturating_sub(charged + left),
+        unattributed_blocks: blocks.saturating_sub(charged_blocks + left_blocks),
         shared_bytes: if is_any_open { left } else { 0 },
         orphaned_bytes: if is_any_open { 0 } else { left },
         foreign_blocks_total: unsigned(totals.foreign_blocks),
     }
+}
+
+/// Bytes and blocks.
+fn sum(accounts: impl Iterator<Item = ConnectionAccount>) -> (u64, u64) {
+    accounts.fold((0, 0), |(bytes, blocks), account| (bytes + account.memory.bytes, blocks + account.memory.blocks))
 }
 
 fn failures(totals: &Totals) -> i64 {

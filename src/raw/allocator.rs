@@ -268,15 +268,19 @@ impl Slot {
         }
     }
 
-    fn lingering(&self) -> Option<Lingering> {
+    fn account(&self) -> Option<ConnectionAccount> {
+        let connection = self.owner.load(Ordering::Acquire);
+        // SAFETY: NULL, or a reference to a static that `claim` stored.
+        let site = unsafe { self.site.load(Ordering::Relaxed).as_ref() }?;
+        Some(ConnectionAccount { connection, site, memory: self.memory() })
+    }
+
+    /// What a closed connection left behind.
+    fn lingering(&self) -> Option<ConnectionAccount> {
         if self.is_claimed.load(Ordering::Acquire) {
             return None;
         }
-        let memory = self.memory();
-        // SAFETY: NULL, or a reference to a static that `claim` stored.
-        let site = unsafe { self.site.load(Ordering::Relaxed).as_ref() }?;
-        let connection = self.owner.load(Ordering::Acquire);
-        (memory.blocks > 0 || memory.bytes > 0).then_some(Lingering { connection, site, memory })
+        self.account().filter(|account| account.memory.blocks > 0 || account.memory.bytes > 0)
     }
 
     fn is_vacant(&self) -> bool {
@@ -305,9 +309,9 @@ pub(crate) struct AccountMemory {
     pub(crate) blocks: u64,
 }
 
-/// A closed connection to whose account blocks are charged still.
+/// What is charged to a connection, and which one that is.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Lingering {
+pub(crate) struct ConnectionAccount {
     pub(crate) connection: u64,
     pub(crate) site: &'static Location<'static>,
     pub(crate) memory: AccountMemory,
@@ -425,31 +429,18 @@ fn find_thread() -> NonNull<ThreadWords> {
     thread
 }
 
-/// The sum over all accounts of open connections.
-pub(crate) fn charged() -> AccountMemory {
-    let mut sum = AccountMemory::default();
-    for slot in slots().filter(|slot| slot.is_claimed.load(Ordering::Acquire)) {
-        let memory = slot.memory();
-        sum.bytes += memory.bytes;
-        sum.blocks += memory.blocks;
-    }
-    sum
-}
-
-/// The accounts of open connections, by the connection's id.
-pub(crate) fn accounts() -> impl Iterator<Item = (u64, AccountMemory)> {
-    slots()
-        .filter(|slot| slot.is_claimed.load(Ordering::Acquire))
-        .map(|slot| (slot.owner.load(Ordering::Acquire), slot.memory()))
+/// The accounts of open connections.
+pub(crate) fn accounts() -> impl Iterator<Item = ConnectionAccount> {
+    slots().filter(|slot| slot.is_claimed.load(Ordering::Acquire)).filter_map(Slot::account)
 }
 
 /// What closed connections left behind.
-pub(crate) fn lingering() -> impl Iterator<Item = Lingering> {
+pub(crate) fn lingering() -> impl Iterator<Item = ConnectionAccount> {
     slots().filter_map(Slot::lingering)
 }
 
 /// What closed connections left behind and nobody has been told of.
-pub(crate) fn lingering_unreported() -> impl Iterator<Item = Lingering> {
+pub(crate) fn lingering_unreported() -> impl Iterator<Item = ConnectionAccount> {
     slots().filter_map(|slot| {
         let lingering = slot.lingering()?;
         (!slot.is_reported.swap(true, Ordering::Relaxed)).then_some(lingering)

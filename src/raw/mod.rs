@@ -26,6 +26,7 @@ pub(crate) mod interrupt;
 pub(crate) mod library;
 pub(crate) mod registry;
 pub(crate) mod stmt;
+pub(crate) mod table;
 mod text;
 pub(crate) mod value;
 

@@ -6,6 +6,7 @@ mod cache;
 mod close;
 mod contention;
 mod conversions;
+mod diagnostics;
 mod errors;
 mod exact;
 mod open;
