@@ -97,13 +97,18 @@ impl Connection {
     #[inline]
     #[track_caller]
     pub fn prepare_cached(&self, sql: &str) -> Result<CachedStatement<'_>> {
+        self.prepare_cached_at(sql, Location::caller())
+    }
+
+    #[inline]
+    pub(crate) fn prepare_cached_at(&self, sql: &str, site: &'static Location<'static>) -> Result<CachedStatement<'_>> {
         let found = self.cache.borrow_mut().take(sql);
         match found {
             Some((parked, ticket)) => {
                 let statement = Statement::new(self.db.unpark(parked), self);
                 Ok(CachedStatement::new(statement, Some(ticket)))
             }
-            None => self.prepare_for_cache(sql, Location::caller()),
+            None => self.prepare_for_cache(sql, site),
         }
     }
 

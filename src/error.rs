@@ -5,6 +5,7 @@ use std::fmt;
 
 use crate::convert::ConversionError;
 use crate::raw::{Fault, FaultKind, library};
+use crate::scan::ColumnType;
 use crate::sql;
 use crate::{ResultCode, Type};
 
@@ -65,9 +66,11 @@ pub enum ErrorKind {
     #[error("interrupted")]
     Interrupted,
     /// A column does not hold what was asked for.
-    #[error("column {column} ({}), {found}: {problem}{}", Excerpt::of(name), null_hint(*found, problem))]
+    #[error("{}column {column} ({}), {found}: {problem}{}", row_prefix(*row), Excerpt::of(name), null_hint(*found, problem))]
     #[non_exhaustive]
     Column {
+        /// The row of the result, 0-based, where that is known: in a batch of a scan.
+        row: Option<u64>,
         /// 0-based.
         column: usize,
         /// The column's name in the result.
@@ -76,6 +79,35 @@ pub enum ErrorKind {
         found: Type,
         /// Why that does not do; names the Rust type.
         problem: ConversionError,
+    },
+    /// A value in a scan is of another type than its column, and may not change it: see
+    /// [`Mixed`](crate::scan::Mixed).
+    #[error("row {row}, column {column} ({}): {found} in a column of {expected}", Excerpt::of(name))]
+    #[non_exhaustive]
+    MixedColumn {
+        /// The row of the result, 0-based.
+        row: u64,
+        /// 0-based.
+        column: usize,
+        /// The column's name in the result.
+        name: Box<str>,
+        /// The column's type.
+        expected: ColumnType,
+        /// The value's type.
+        found: Type,
+    },
+    /// A column of a batch is of another type than asked for.
+    #[error("column {column} ({}) is of {found}, not of {asked}", Excerpt::of(name))]
+    #[non_exhaustive]
+    BatchColumn {
+        /// 0-based.
+        column: usize,
+        /// The column's name in the result.
+        name: Box<str>,
+        /// The type that was asked for.
+        asked: ColumnType,
+        /// The column's type.
+        found: ColumnType,
     },
     /// A value cannot be bound.
     #[error("parameter {}: {problem}", display_parameter(*index, name.as_deref()))]
@@ -607,6 +639,10 @@ fn names(names: &[Box<str>]) -> String {
     let shown: Vec<String> = names.iter().take(SHOWN).map(|name| Excerpt::of(name).to_string()).collect();
     let more = if names.len() > SHOWN { format!(" and {} more", names.len() - SHOWN) } else { String::new() };
     shown.join(", ") + &more
+}
+
+fn row_prefix(row: Option<u64>) -> String {
+    row.map_or_else(String::new, |row| format!("row {row}, "))
 }
 
 fn null_hint(found: Type, problem: &ConversionError) -> String {

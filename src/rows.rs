@@ -301,7 +301,8 @@ impl<'row> Row<'row> {
     #[inline(never)]
     fn unreadable(&self, column: usize, value: ValueRef<'_>, problem: ConversionError) -> Error {
         let name = self.raw.column_names().ok().and_then(|names| names.get(column).cloned()).unwrap_or_default();
-        Error::new(ErrorKind::Column { column, name, found: value.data_type(), problem }).in_sql(self.raw.sql())
+        Error::new(ErrorKind::Column { row: None, column, name, found: value.data_type(), problem })
+            .in_sql(self.raw.sql())
     }
 
     #[cold]
@@ -309,6 +310,14 @@ impl<'row> Row<'row> {
     fn no_such(&self, name: &str) -> Error {
         let known = self.raw.column_names().unwrap_or_default().into();
         Error::new(ErrorKind::NoSuch { what: What::Column, name: name.into(), known }).in_sql(self.raw.sql())
+    }
+
+    pub(crate) fn names(&self) -> Result<&'row [Box<str>]> {
+        Ok(self.raw.column_names()?)
+    }
+
+    pub(crate) fn sql(&self) -> &'row str {
+        self.raw.sql()
     }
 
     #[inline]

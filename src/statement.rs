@@ -64,11 +64,16 @@ impl<'conn> Statement<'conn> {
     }
 
     #[inline]
-    fn start<'s, 'p: 's>(&'s mut self, params: impl Params<'p>) -> Result<Rows<'s>> {
+    pub(crate) fn start<'s, 'p: 's>(&'s mut self, params: impl Params<'p>) -> Result<Rows<'s>> {
         tracing::trace!(target: "finalite::statement", sql = self.raw.sql(), "run");
         let mut binder = Binder::new(self.raw.begin()?);
         params.bind(&mut binder)?;
         Ok(Rows::new(binder.finish()?.run(), self.conn))
+    }
+
+    /// The type a column was declared with, where it is a table's column.
+    pub(crate) fn declared_type(&self, column: usize) -> Option<Box<str>> {
+        self.raw.column_declared_type(column)
     }
 
     /// Runs a statement without parameters that ends a transaction, whatever became of that.

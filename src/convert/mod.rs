@@ -46,6 +46,8 @@ mod number;
 mod text;
 mod wrapper;
 
+pub(crate) use number::exact_f64;
+
 /// A type that a column can be read as.
 ///
 /// `'row` is the borrow of the row: a `&'row str` is SQLite's own memory, valid until the next row is fetched.

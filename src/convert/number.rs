@@ -117,7 +117,7 @@ impl<'p> IntoParam<'p> for bool {
 to_sql_by_copy!(bool);
 
 /// The same number as a double, if there is one.
-fn exact_f64(value: i64) -> Option<f64> {
+pub(crate) fn exact_f64(value: i64) -> Option<f64> {
     let magnitude = value.unsigned_abs();
     if magnitude == 0 {
         return Some(0.0);

@@ -1,0 +1,525 @@
+//! One column of a batch: its values, one after another.
+
+use super::schema::{ColumnType, Mixed};
+use super::views::{BytesColumn, TextColumn};
+use crate::convert::exact_f64;
+use crate::error::{Error, ErrorKind, Result};
+use crate::{Type, ValueRef};
+
+/// The values of one column, in contiguous memory that can be borrowed.
+///
+/// NULLs are told by a bitmap; in their place the values hold 0, or nothing.
+#[derive(Clone, Debug)]
+pub struct ColumnBuffer {
+    name: Box<str>,
+    data: Data,
+    len: usize,
+    nulls: Nulls,
+    /// The type stays, whatever the first value of a batch is: it was declared, or an earlier batch had values.
+    is_settled: bool,
+    is_declared: bool,
+    mixed: Mixed,
+    /// The row of the result that the first value is of, 0-based.
+    first_row: u64,
+    /// 0-based.
+    index: usize,
+}
+
+/// The values, by type.
+#[derive(Clone, Debug)]
+pub(super) enum Data {
+    Null,
+    Integer(Vec<i64>),
+    Real(Vec<f64>),
+    Text(Bytes),
+    Blob(Bytes),
+    Dynamic(Dynamic),
+}
+
+/// Where each value of a column of text or blobs begins and ends in its bytes: one more than there are values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offsets<'a> {
+    /// As long as the bytes are fewer than 2³¹.
+    Small(&'a [i32]),
+    /// Beyond.
+    Large(&'a [i64]),
+}
+
+impl Offsets<'_> {
+    /// The range of a value in the bytes; `None` beyond the last.
+    #[inline]
+    pub(super) fn range(self, index: usize) -> Option<std::ops::Range<usize>> {
+        let range = match self {
+            Self::Small(offsets) => i64::from(*offsets.get(index)?)..i64::from(*offsets.get(index + 1)?),
+            Self::Large(offsets) => *offsets.get(index)?..*offsets.get(index + 1)?,
+        };
+        Some(usize::try_from(range.start).ok()?..usize::try_from(range.end).ok()?)
+    }
+}
+
+/// Values of any length, one after another.
+#[derive(Clone, Debug)]
+pub(super) struct Bytes {
+    pub(super) bytes: Vec<u8>,
+    offsets: OwnedOffsets,
+}
+
+#[derive(Clone, Debug)]
+enum OwnedOffsets {
+    Small(Vec<i32>),
+    Large(Vec<i64>),
+}
+
+impl Default for Bytes {
+    fn default() -> Self {
+        Self { bytes: Vec::new(), offsets: OwnedOffsets::Small(vec![0]) }
+    }
+}
+
+impl Bytes {
+    #[inline(always)]
+    fn push(&mut self, value: &[u8]) {
+        self.bytes.extend_from_slice(value);
+        match (&mut self.offsets, i32::try_from(self.bytes.len())) {
+            (OwnedOffsets::Small(offsets), Ok(end)) => offsets.push(end),
+            _ => self.push_large(),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn push_large(&mut self) {
+        let end = i64::try_from(self.bytes.len()).unwrap_or(i64::MAX);
+        match &mut self.offsets {
+            OwnedOffsets::Large(offsets) => offsets.push(end),
+            OwnedOffsets::Small(offsets) => {
+                let mut large: Vec<i64> = Vec::with_capacity(offsets.capacity());
+                large.extend(offsets.iter().map(|&offset| i64::from(offset)));
+                large.push(end);
+                self.offsets = OwnedOffsets::Large(large);
+            }
+        }
+    }
+
+    fn clear(&mut self) {
+        self.bytes.clear();
+        match &mut self.offsets {
+            OwnedOffsets::Small(offsets) => offsets.truncate(1),
+            // The next batch may be as large: the room is kept.
+            OwnedOffsets::Large(offsets) => offsets.truncate(1),
+        }
+    }
+
+    pub(super) fn offsets(&self) -> Offsets<'_> {
+        match &self.offsets {
+            OwnedOffsets::Small(offsets) => Offsets::Small(offsets),
+            OwnedOffsets::Large(offsets) => Offsets::Large(offsets),
+        }
+    }
+
+    pub(super) fn get(&self, index: usize) -> Option<&[u8]> {
+        self.bytes.get(self.offsets().range(index)?)
+    }
+
+    fn reserve(&mut self, rows: usize) {
+        match &mut self.offsets {
+            OwnedOffsets::Small(offsets) => offsets.reserve(rows),
+            OwnedOffsets::Large(offsets) => offsets.reserve(rows),
+        }
+    }
+}
+
+/// Values of any type.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Dynamic {
+    cells: Vec<DynamicCell>,
+    bytes: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum DynamicCell {
+    Null,
+    Integer(i64),
+    Real(f64),
+    Text { start: usize, len: u32 },
+    Blob { start: usize, len: u32 },
+}
+
+impl Dynamic {
+    fn push(&mut self, value: ValueRef<'_>) {
+        let cell = match value {
+            ValueRef::Null => DynamicCell::Null,
+            ValueRef::Integer(value) => DynamicCell::Integer(value),
+            ValueRef::Real(value) => DynamicCell::Real(value),
+            ValueRef::Text(text) => {
+                let (start, len) = self.append(text);
+                DynamicCell::Text { start, len }
+            }
+            ValueRef::Blob(blob) => {
+                let (start, len) = self.append(blob);
+                DynamicCell::Blob { start, len }
+            }
+        };
+        self.cells.push(cell);
+    }
+
+    fn append(&mut self, value: &[u8]) -> (usize, u32) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(value);
+        (start, u32::try_from(value.len()).expect("a value of SQLite's is shorter than 2^31 bytes"))
+    }
+
+    pub(super) fn get(&self, index: usize) -> Option<ValueRef<'_>> {
+        let slice = |start: usize, len: u32| &self.bytes[start..start + len as usize];
+        Some(match *self.cells.get(index)? {
+            DynamicCell::Null => ValueRef::Null,
+            DynamicCell::Integer(value) => ValueRef::Integer(value),
+            DynamicCell::Real(value) => ValueRef::Real(value),
+            DynamicCell::Text { start, len } => ValueRef::Text(slice(start, len)),
+            DynamicCell::Blob { start, len } => ValueRef::Blob(slice(start, len)),
+        })
+    }
+}
+
+/// Which rows are NULL. Costs nothing while none is, and then a bit for each row.
+#[derive(Clone, Debug, Default)]
+struct Nulls {
+    /// A bit for each row, 1 where there is a value, the lowest first; rows beyond its end have values.
+    validity: Vec<u8>,
+    count: usize,
+}
+
+impl Nulls {
+    #[inline]
+    fn push(&mut self, row: usize) {
+        let byte = row / 8;
+        if byte >= self.validity.len() {
+            self.validity.resize(byte + 1, 0xff);
+        }
+        self.validity[byte] &= !(1 << (row % 8));
+        self.count += 1;
+    }
+
+    fn contains(&self, row: usize) -> bool {
+        self.validity.get(row / 8).is_some_and(|byte| byte & (1 << (row % 8)) == 0)
+    }
+
+    fn clear(&mut self) {
+        self.validity.clear();
+        self.count = 0;
+    }
+}
+
+/// A value does not fit its column, and may not be made to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Mismatch {
+    pub(super) expected: ColumnType,
+    pub(super) found: Type,
+}
+
+impl ColumnBuffer {
+    /// A column of the type that its table's declaration promises.
+    pub(super) fn promised(index: usize, name: Box<str>, promised: ColumnType, mixed: Mixed) -> Self {
+        Self {
+            name,
+            data: Data::new(promised),
+            len: 0,
+            nulls: Nulls::default(),
+            is_settled: false,
+            is_declared: false,
+            mixed,
+            first_row: 0,
+            index,
+        }
+    }
+
+    /// A column of the type that the caller declares.
+    pub(super) fn declared(index: usize, name: Box<str>, declared: ColumnType, mixed: Mixed) -> Self {
+        let is_declared = declared != ColumnType::Null;
+        Self { is_declared, is_settled: is_declared, ..Self::promised(index, name, declared, mixed) }
+    }
+
+    pub(super) fn mixed(&self) -> Mixed {
+        self.mixed
+    }
+
+    pub(super) fn rename(&mut self, name: &str) {
+        if *self.name != *name {
+            self.name = name.into();
+        }
+    }
+
+    pub(super) fn reserve(&mut self, rows: usize) {
+        match &mut self.data {
+            Data::Null => {}
+            Data::Integer(values) => values.reserve(rows),
+            Data::Real(values) => values.reserve(rows),
+            Data::Text(values) | Data::Blob(values) => values.reserve(rows),
+            Data::Dynamic(values) => values.cells.reserve(rows),
+        }
+    }
+
+    /// Forgets the values, and keeps their room.
+    pub(super) fn clear(&mut self) {
+        self.is_settled |= self.nulls.count < self.len;
+        self.first_row += self.len as u64;
+        self.len = 0;
+        self.nulls.clear();
+        match &mut self.data {
+            Data::Null => {}
+            Data::Integer(values) => values.clear(),
+            Data::Real(values) => values.clear(),
+            Data::Text(values) | Data::Blob(values) => values.clear(),
+            Data::Dynamic(values) => {
+                values.cells.clear();
+                values.bytes.clear();
+            }
+        }
+    }
+
+    /// The last value is in: the bitmap is filled up to it.
+    pub(super) fn finish(&mut self) {
+        if self.nulls.count > 0 {
+            self.nulls.validity.resize(self.len.div_ceil(8), 0xff);
+        }
+    }
+
+    /// Adds a value.
+    #[inline(always)]
+    pub(super) fn push(&mut self, value: ValueRef<'_>) -> Result<(), Mismatch> {
+        match (&mut self.data, value) {
+            (Data::Integer(values), ValueRef::Integer(value)) => values.push(value),
+            (Data::Real(values), ValueRef::Real(value)) => values.push(value),
+            (Data::Text(values), ValueRef::Text(value)) | (Data::Blob(values), ValueRef::Blob(value)) => {
+                values.push(value);
+            }
+            _ => return self.push_other(value),
+        }
+        self.len += 1;
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn push_other(&mut self, value: ValueRef<'_>) -> Result<(), Mismatch> {
+        if value.is_null() {
+            self.nulls.push(self.len);
+            self.data.push_placeholder();
+            self.len += 1;
+            return Ok(());
+        }
+        match (&mut self.data, value) {
+            (Data::Dynamic(values), value) => values.push(value),
+            (Data::Real(values), ValueRef::Integer(integer)) if self.mixed == Mixed::Widen => {
+                let mismatch = Mismatch { expected: ColumnType::Real, found: Type::Integer };
+                values.push(exact_f64(integer).ok_or(mismatch)?);
+            }
+            _ => {
+                self.make_room_for(value)?;
+                return self.push(value);
+            }
+        }
+        self.len += 1;
+        Ok(())
+    }
+
+    /// Changes the column's type so that the value fits.
+    #[cold]
+    fn make_room_for(&mut self, value: ValueRef<'_>) -> Result<(), Mismatch> {
+        let found = value.data_type();
+        let expected = self.data_type();
+        if self.nulls.count == self.len && !self.is_settled {
+            self.change_type(ColumnType::of(found));
+            return Ok(());
+        }
+        let mismatch = Mismatch { expected, found };
+        match self.mixed {
+            Mixed::Dynamic => {
+                self.change_type(ColumnType::Dynamic);
+                Ok(())
+            }
+            Mixed::Widen => match (&self.data, value) {
+                (Data::Integer(values), ValueRef::Real(_)) if !self.is_declared => {
+                    self.data = Data::Real(
+                        values.iter().map(|&value| exact_f64(value)).collect::<Option<_>>().ok_or(mismatch)?,
+                    );
+                    Ok(())
+                }
+                _ => Err(mismatch),
+            },
+            Mixed::Error => Err(mismatch),
+        }
+    }
+
+    /// What is there stays as it is, value by value; the type must be able to hold it.
+    fn change_type(&mut self, to: ColumnType) {
+        let mut data = Data::new(to);
+        for row in 0..self.len {
+            match (&mut data, self.value(row)) {
+                (Data::Dynamic(values), Some(value)) => values.push(value),
+                _ => data.push_placeholder(),
+            }
+        }
+        self.data = data;
+    }
+}
+
+impl Data {
+    fn new(column: ColumnType) -> Self {
+        match column {
+            ColumnType::Null => Self::Null,
+            ColumnType::Integer => Self::Integer(Vec::new()),
+            ColumnType::Real => Self::Real(Vec::new()),
+            ColumnType::Text => Self::Text(Bytes::default()),
+            ColumnType::Blob => Self::Blob(Bytes::default()),
+            ColumnType::Dynamic => Self::Dynamic(Dynamic::default()),
+        }
+    }
+
+    fn push_placeholder(&mut self) {
+        match self {
+            Self::Null => {}
+            Self::Integer(values) => values.push(0),
+            Self::Real(values) => values.push(0.0),
+            Self::Text(values) | Self::Blob(values) => values.push(&[]),
+            Self::Dynamic(values) => values.push(ValueRef::Null),
+        }
+    }
+}
+
+impl ColumnBuffer {
+    /// The column's name in the result.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The type of the values.
+    #[must_use]
+    pub fn data_type(&self) -> ColumnType {
+        match &self.data {
+            Data::Null => ColumnType::Null,
+            Data::Integer(_) => ColumnType::Integer,
+            Data::Real(_) => ColumnType::Real,
+            Data::Text(_) => ColumnType::Text,
+            Data::Blob(_) => ColumnType::Blob,
+            Data::Dynamic(_) => ColumnType::Dynamic,
+        }
+    }
+
+    /// How many rows there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// How many of the rows are NULL.
+    #[must_use]
+    pub fn null_count(&self) -> usize {
+        self.nulls.count
+    }
+
+    /// Whether a row, 0-based, is NULL.
+    #[must_use]
+    pub fn is_null(&self, row: usize) -> bool {
+        row < self.len && self.nulls.contains(row)
+    }
+
+    /// Which rows have a value: a bit for each, 1 where there is one, the lowest bit of a byte first, as Arrow has it.
+    /// `None` if all have.
+    #[must_use]
+    pub fn validity(&self) -> Option<&[u8]> {
+        (self.nulls.count > 0).then_some(&*self.nulls.validity)
+    }
+
+    /// The value of a row, 0-based; `None` beyond the last.
+    #[must_use]
+    pub fn value(&self, row: usize) -> Option<ValueRef<'_>> {
+        if row >= self.len {
+            return None;
+        }
+        if self.nulls.contains(row) {
+            return Some(ValueRef::Null);
+        }
+        match &self.data {
+            Data::Null => Some(ValueRef::Null),
+            Data::Integer(values) => values.get(row).copied().map(ValueRef::Integer),
+            Data::Real(values) => values.get(row).copied().map(ValueRef::Real),
+            Data::Text(values) => values.get(row).map(ValueRef::Text),
+            Data::Blob(values) => values.get(row).map(ValueRef::Blob),
+            Data::Dynamic(values) => values.get(row),
+        }
+    }
+
+    /// The values, row by row.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = ValueRef<'_>> {
+        (0..self.len).map(|row| self.value(row).unwrap_or(ValueRef::Null))
+    }
+
+    /// The integers, 0 where there is NULL.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::BatchColumn`] if the column is of another type.
+    pub fn as_i64(&self) -> Result<&[i64]> {
+        match &self.data {
+            Data::Integer(values) => Ok(values),
+            _ => Err(self.is_not(ColumnType::Integer)),
+        }
+    }
+
+    /// The reals, 0 where there is NULL.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::BatchColumn`] if the column is of another type.
+    pub fn as_f64(&self) -> Result<&[f64]> {
+        match &self.data {
+            Data::Real(values) => Ok(values),
+            _ => Err(self.is_not(ColumnType::Real)),
+        }
+    }
+
+    /// The texts, after one pass that finds all of them to be UTF-8.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::BatchColumn`] if the column is of another type, [`ErrorKind::Column`] for text that is not UTF-8;
+    /// [`as_bytes`](Self::as_bytes) has it all the same.
+    pub fn as_str(&self) -> Result<TextColumn<'_>> {
+        let Data::Text(values) = &self.data else {
+            return Err(self.is_not(ColumnType::Text));
+        };
+        TextColumn::new(self, values).map_err(|(row, problem)| {
+            Error::new(ErrorKind::Column {
+                row: Some(self.first_row + row as u64),
+                column: self.index,
+                name: self.name.clone(),
+                found: Type::Text,
+                problem,
+            })
+        })
+    }
+
+    /// The bytes of the texts or blobs.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::BatchColumn`] if the column is of another type.
+    pub fn as_bytes(&self) -> Result<BytesColumn<'_>> {
+        match &self.data {
+            Data::Text(values) | Data::Blob(values) => Ok(BytesColumn::new(self, values)),
+            _ => Err(self.is_not(ColumnType::Blob)),
+        }
+    }
+
+    fn is_not(&self, asked: ColumnType) -> Error {
+        let (name, found) = (self.name.clone(), self.data_type());
+        Error::new(ErrorKind::BatchColumn { column: self.index, name, asked, found })
+    }
+}

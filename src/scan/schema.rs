@@ -1,0 +1,111 @@
+//! What types columns have, and what becomes of a value of another.
+
+use std::fmt;
+
+use crate::Type;
+
+/// The type of a column of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ColumnType {
+    /// Nothing but NULLs so far, and nothing that promises a type.
+    Null,
+    /// 64-bit integers.
+    Integer,
+    /// 64-bit floating-point numbers.
+    Real,
+    /// Text.
+    Text,
+    /// Bytes.
+    Blob,
+    /// Any value in each row.
+    Dynamic,
+}
+
+impl ColumnType {
+    /// The type of a column that begins with this value.
+    pub(super) fn of(value: Type) -> Self {
+        match value {
+            Type::Null => Self::Null,
+            Type::Integer => Self::Integer,
+            Type::Real => Self::Real,
+            Type::Text => Self::Text,
+            Type::Blob => Self::Blob,
+        }
+    }
+
+    /// What a declaration promises; [`Null`](Self::Null) if that is nothing.
+    ///
+    /// The rules are those of [affinity](https://sqlite.org/datatype3.html#determination_of_column_affinity), but that
+    /// NUMERIC, which holds integers and reals, promises neither; nor does ANY, which it includes.
+    pub(super) fn promised(declaration: Option<&str>) -> Self {
+        let Some(declaration) = declaration else {
+            return Self::Null;
+        };
+        let declaration = declaration.to_ascii_uppercase();
+        let has = |words: &[&str]| words.iter().any(|word| declaration.contains(word));
+        if has(&["INT"]) {
+            Self::Integer
+        } else if has(&["CHAR", "CLOB", "TEXT"]) {
+            Self::Text
+        } else if has(&["BLOB"]) {
+            Self::Blob
+        } else if has(&["REAL", "FLOA", "DOUB"]) {
+            Self::Real
+        } else {
+            Self::Null
+        }
+    }
+}
+
+impl fmt::Display for ColumnType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Null => "NULL",
+            Self::Integer => "INTEGER",
+            Self::Real => "REAL",
+            Self::Text => "TEXT",
+            Self::Blob => "BLOB",
+            Self::Dynamic => "any type",
+        })
+    }
+}
+
+/// What to do with a value of another type than its column's. NULL fits every column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Mixed {
+    /// The scan ends with [`ErrorKind::MixedColumn`](crate::ErrorKind::MixedColumn).
+    Error,
+    /// Integers among reals become reals, and a column of integers that meets a real becomes one of reals, where each is
+    /// exact; anything else is an error.
+    Widen,
+    /// The column becomes [`ColumnType::Dynamic`]: nothing is lost.
+    Dynamic,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn declarations_promise_by_affinity() {
+        for (declaration, promised) in [
+            ("INTEGER", ColumnType::Integer),
+            ("unsigned big int", ColumnType::Integer),
+            ("CHARINT", ColumnType::Integer),
+            ("VARCHAR(10)", ColumnType::Text),
+            ("text", ColumnType::Text),
+            ("BLOB", ColumnType::Blob),
+            ("DOUBLE PRECISION", ColumnType::Real),
+            ("FLOAT", ColumnType::Real),
+            ("DECIMAL(10, 5)", ColumnType::Null),
+            ("DATE", ColumnType::Null),
+            ("ANY", ColumnType::Null),
+            ("", ColumnType::Null),
+        ] {
+            assert_eq!(ColumnType::promised(Some(declaration)), promised, "{declaration}");
+        }
+        assert_eq!(ColumnType::promised(None), ColumnType::Null);
+    }
+}
