@@ -310,6 +310,14 @@ pub struct ForgottenHandle {
     pub sql: Option<Box<str>>,
 }
 
+impl ForgottenHandle {
+    /// Whether another prints as this one does.
+    pub(crate) fn is_alike(&self, other: &Self) -> bool {
+        let key = |handle: &Self| (handle.kind, handle.connection, handle.opened_at, handle.sql.clone());
+        key(self) == key(other)
+    }
+}
+
 impl From<registry::Forgotten> for ForgottenHandle {
     fn from(forgotten: registry::Forgotten) -> Self {
         let registry::Forgotten { kind, connection, site, sql, .. } = forgotten;

@@ -241,8 +241,9 @@ impl fmt::Display for LeakReport {
         for record in &self.open {
             write!(f, "\n  open: {record}")?;
         }
-        for forgotten in &self.forgotten {
-            write!(f, "\n  forgotten: {forgotten}")?;
+        for group in self.forgotten.chunk_by(ForgottenHandle::is_alike) {
+            let times = if group.len() > 1 { format!("{} times ", group.len()) } else { String::new() };
+            write!(f, "\n  forgotten: {times}{}", group[0])?;
         }
         Ok(())
     }

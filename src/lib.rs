@@ -112,3 +112,8 @@ pub use value::{Type, Value, ValueRef};
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 mod readme {}
+
+/// The guide's programs too.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/memory.md")]
+mod memory_guide {}

@@ -111,7 +111,8 @@ pub struct MemoryStats {
     pub backend: Backend,
     /// Bytes held now.
     pub bytes: u64,
-    /// The most bytes held. It may miss up to 32 KiB for each thread that uses SQLite; a connection's own is exact.
+    /// The most bytes held. It may miss up to 32 KiB for each thread that uses SQLite, and is no less than any
+    /// connection's own, which is exact.
     pub peak_bytes: u64,
     /// Blocks held now.
     pub blocks: u64,
@@ -197,6 +198,7 @@ pub fn stats() -> MemoryStats {
     // The parts are looked at before the whole: what comes in between adds to the whole.
     let (left, left_blocks) = sum(allocator::lingering());
     let (charged, charged_blocks) = sum(allocator::accounts());
+    let highest = allocator::accounts().map(|account| account.memory.peak_bytes).max().unwrap_or(0);
     let totals = allocator::totals();
     let bytes = unsigned(totals.bytes);
     let allocations_total = unsigned(totals.sizes.iter().sum());
@@ -206,7 +208,7 @@ pub fn stats() -> MemoryStats {
         mode,
         backend,
         bytes,
-        peak_bytes: unsigned(totals.peak_bytes),
+        peak_bytes: unsigned(totals.peak_bytes).max(highest),
         blocks,
         limit_bytes: Some(totals.limit_bytes).filter(|&limit| limit != i64::MAX).map(unsigned),
         allocated_bytes_total: unsigned(totals.allocated),

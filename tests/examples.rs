@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use finalite::handles::HandleCounts;
+use finalite::memory::{self, Mode};
 use finalite::{Connection, OpenOptions, Row, ValueRef};
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
@@ -63,6 +64,7 @@ fn parse(outcome: &Outcome) -> Json {
     let json: Json = serde_json::from_str(&outcome.stdout).unwrap();
     check_figures(&json);
     check_handles(&json);
+    check_memory(&json["native"], counting_mode());
     json
 }
 
@@ -72,7 +74,6 @@ fn check_figures(json: &Json) {
     let columns = json["per_column"].as_array().unwrap();
     assert_eq!(json["columns"], columns.len());
     assert_eq!(json["mode"], "rows");
-    assert_eq!(json["native"], Json::Null);
     for column in columns {
         let of_each_type = ["integer", "real", "text", "blob", "null"].map(|kind| column[kind].as_u64().unwrap());
         assert_eq!(of_each_type.iter().sum::<u64>(), rows, "{column}");
@@ -109,6 +110,39 @@ fn is_nothing_alive(counts: &Json) -> bool {
     let counts = counts.as_object().unwrap();
     assert_eq!(names.len(), counts.len(), "{counts:?} is not {names:?}");
     names.iter().all(|name| counts[*name] == 0)
+}
+
+/// Who counts SQLite's memory here, and so in the examples too.
+fn counting_mode() -> Mode {
+    Connection::open_in_memory().unwrap();
+    memory::mode()
+}
+
+fn check_memory(native: &Json, mode: Mode) {
+    assert_eq!((&native["mode"], &native["backend"]), (&json!(mode.name()), &json!("system")), "{native}");
+    let left = [&native["bytes_after_close"], &native["blocks_after_close"]];
+    let connection = &native["connection"];
+    let during = [&native["bytes"], &native["peak_bytes"], &native["blocks"]];
+    let of_connection = [&connection["bytes"], &connection["peak_bytes"], &connection["blocks"]];
+    // The same questions during the scan, where the answer must not be 0.
+    if mode == Mode::None {
+        assert!(during.into_iter().chain(left).all(Json::is_null), "{native}");
+    } else {
+        assert_eq!(left, [0, 0], "{native}");
+        assert!(during.iter().all(|figure| figure.as_u64() > Some(0)), "{native}");
+        assert!(native["peak_bytes"].as_u64() >= native["bytes"].as_u64(), "{native}");
+    }
+    if mode == Mode::Counting {
+        // There is one connection, and it is all that is held.
+        assert_eq!([of_connection[0], of_connection[2]], [during[0], during[2]], "{native}");
+        assert!(connection["peak_bytes"].as_u64() >= connection["bytes"].as_u64(), "{native}");
+    } else {
+        assert!(of_connection.into_iter().all(Json::is_null), "{native}");
+    }
+    for part in ["page_cache_bytes", "schema_bytes", "statement_bytes", "lookaside_slots"] {
+        assert!(connection[part].is_u64(), "{part}: {native}");
+    }
+    assert!(connection["statement_bytes"].as_u64() > Some(0), "{native}");
 }
 
 /// Scans and compares all that the summary says with what SQLite says. `None`: the default query, which must be this.
@@ -203,9 +237,22 @@ fn scan_builds_a_sample_and_removes_it() {
 
     let keys =
         ["database", "sql", "mode", "rows", "columns", "seconds", "ns_per_row", "cells_per_second", "per_column"];
-    let places = keys.map(|key| outcome.stdout.find(&format!("\"{key}\":")).unwrap());
-    assert!(places.is_sorted(), "{}", outcome.stdout);
+    let are_in_order = |text: &str, keys: &[&str]| {
+        let places = keys.iter().map(|key| text.find(&format!("\"{key}\":")).unwrap());
+        assert!(places.is_sorted(), "{text}");
+    };
+    are_in_order(&outcome.stdout, &keys);
     assert_eq!(json.as_object().unwrap().len(), keys.len() + 2);
+    let (_, native) = outcome.stdout.split_once("\"native\":").unwrap();
+    let keys =
+        ["mode", "backend", "bytes", "peak_bytes", "blocks", "connection", "bytes_after_close", "blocks_after_close"];
+    are_in_order(native, &keys);
+    assert_eq!(json["native"].as_object().unwrap().len(), keys.len());
+    let (_, connection) = native.split_once("\"connection\":").unwrap();
+    let keys =
+        ["bytes", "peak_bytes", "blocks", "page_cache_bytes", "schema_bytes", "statement_bytes", "lookaside_slots"];
+    are_in_order(connection, &keys);
+    assert_eq!(json["native"]["connection"].as_object().unwrap().len(), keys.len());
 
     // The same on every run.
     assert_eq!(parse(&sample(&["--json", "--rows", "1000"]))["per_column"], json["per_column"]);
@@ -233,7 +280,7 @@ fn scan_prints_for_people() {
     assert_eq!(lines[1..4], ["sql       SELECT * FROM \"t\"", "rows      4", "columns   2"]);
     assert!(lines[4].starts_with("time      ") && lines[5].contains(" ns per row, "), "{}", outcome.stdout);
     assert_eq!(
-        lines[6..],
+        lines[6..19],
         [
             "",
             "column  integer  real  text  blob  null  min                      max",
@@ -247,14 +294,74 @@ fn scan_prints_for_people() {
             "rows                    0       1      0",
             "transactions            0       0      0",
             "savepoints              0       0      0",
+            "",
         ]
     );
+    let mode = counting_mode();
+    assert!(lines[19].starts_with(&format!("native memory ({mode}) ")), "{}", outcome.stdout);
+    let memory: Vec<(&str, Vec<&str>)> = lines[20..]
+        .iter()
+        .map(|line| line.split_once("  ").unwrap())
+        .map(|(what, figures)| (what, figures.split_whitespace().collect()))
+        .collect();
+    let whats = [
+        "during",
+        "peak",
+        "the connection, during",
+        "its peak",
+        "its page cache",
+        "its schema",
+        "its statements",
+        "after close",
+    ];
+    assert_eq!(memory.iter().map(|(what, _)| *what).collect::<Vec<_>>(), whats);
+    let figures: Vec<&[&str]> = memory.iter().map(|(_, figures)| &figures[..]).collect();
+    if mode != Mode::None {
+        assert_eq!(figures[7], ["0", "0"]);
+        assert_ne!(figures[0], figures[7]);
+    }
+    if mode == Mode::Counting {
+        assert_eq!(figures[0], figures[2]);
+    }
     let outcome = scan(&[path.as_os_str(), OsStr::new("SELECT words FROM t LIMIT 1")]);
     assert!(outcome.stdout.contains(r"  'two\n\u{1b}lines'"), "{}", outcome.stdout);
 
     let help = scan(&[OsStr::new("--help")]);
     assert_eq!((help.code, &*help.stderr), (Some(0), ""));
     assert!(help.stdout.contains("--json") && help.stdout.contains("--rows"), "{}", help.stdout);
+}
+
+#[test]
+fn scan_tells_the_memory_of_a_sorter() {
+    let (_directory, path) = database("CREATE TABLE t(a)");
+    let peak_bytes = |sql: &str| {
+        let json = parse(&scan(&[path.as_os_str(), OsStr::new(sql), OsStr::new("--json")]));
+        json["native"]["connection"]["peak_bytes"].as_u64()
+    };
+    let numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000) SELECT i FROM n";
+    let sorted = format!("{numbers} ORDER BY i DESC");
+    match (peak_bytes(numbers), peak_bytes(&sorted)) {
+        (Some(streamed), Some(sorted)) => assert!(sorted > streamed + 100_000, "{streamed}, {sorted}"),
+        // Nobody tells one connection's memory from another's.
+        figures => assert!(figures == (None, None) && counting_mode() != Mode::Counting, "{figures:?}"),
+    }
+}
+
+#[test]
+fn scan_says_what_is_known_without_finalites_allocator() {
+    let (_directory, path) = database("CREATE TABLE t(a); INSERT INTO t VALUES (1)");
+    let stock = |arguments: &[&str]| {
+        run(Command::new(program("scan")).env("FINALITE_ALLOCATOR", "stock").arg(&path).args(arguments))
+    };
+    let outcome = stock(&["--json"]);
+    let json: Json = serde_json::from_str(&outcome.stdout).unwrap();
+    // A system's SQLite may come without statistics.
+    let mode = if json["native"]["mode"] == "none" { Mode::None } else { Mode::MemStatus };
+    assert!(cfg!(not(feature = "bundled")) || mode == Mode::MemStatus);
+    check_memory(&json["native"], mode);
+    let outcome = stock(&[]);
+    assert!(outcome.stdout.contains(&format!("\nnative memory ({mode}) ")), "{}", outcome.stdout);
+    assert!(outcome.stdout.contains("\nthe connection, during     unknown  unknown\n"), "{}", outcome.stdout);
 }
 
 #[test]
@@ -655,4 +762,67 @@ fn bulk_insert_prints_three_ways() {
         assert_eq!((outcome.code, &*outcome.stdout), (Some(2), ""), "{outcome:?}");
         assert_eq!(outcome.stderr, "usage: bulk_insert [ROWS]\n");
     }
+}
+
+#[test]
+fn memory_finds_what_leaks() {
+    let source = include_str!("../examples/memory.rs");
+    let line_of = |marker: &str| {
+        let lines: Vec<usize> =
+            (1..).zip(source.lines()).filter(|(_, l)| l.ends_with(marker)).map(|(n, _)| n).collect();
+        let [line] = lines[..] else { panic!("{marker} is on lines {lines:?}") };
+        Path::new("examples").join(format!("memory.rs:{line}:")).display().to_string()
+    };
+    let cache = line_of("// leak: the cache");
+    let forgotten = line_of("// leak: forgotten");
+    let guide = include_str!("../docs/memory.md");
+    assert!([&cache, &forgotten].iter().all(|site| guide.contains(&site.replace('\\', "/"))), "{cache} {forgotten}");
+
+    let outcome = run(&mut Command::new(program("memory")));
+    assert_eq!((outcome.code, &*outcome.stderr), (Some(0), ""), "{outcome:?}");
+    let stdout = &*outcome.stdout;
+    let parts: Vec<&str> = ["\n2. ", "\n3. ", "\n4. ", "\n5. "].iter().fold(vec![stdout], |mut parts, heading| {
+        let (before, after) = parts.pop().unwrap().split_once(heading).unwrap();
+        parts.extend([before, after]);
+        parts
+    });
+    let [growth, sites, one_request, without_cache, whole_run] = parts[..] else { unreachable!() };
+
+    // The figures are found at these places of the lines that begin so.
+    let figures = |part: &str, beginning: &str| -> Vec<u64> {
+        let line = part.lines().find(|line| line.starts_with(beginning)).unwrap();
+        let numbers = line[beginning.len()..].split(|c: char| !c.is_ascii_digit());
+        numbers.filter_map(|number| number.parse().ok()).collect()
+    };
+    let [start, some, more] =
+        ["at the start", "after 200 requests", "after 400 requests"].map(|when| figures(growth, when));
+    let [bytes, statements] = [0, 5];
+    assert!(start[bytes] + 300_000 < some[bytes] && some[bytes] + 300_000 < more[bytes], "{growth}");
+    assert_eq!([start[statements], some[statements], more[statements]], [0, 202, 404], "{growth}");
+
+    // Both leaks, each in one line, and no other site.
+    let lines = |part: &str| -> Vec<String> {
+        part.lines().filter(|line| line.contains("prepared at")).map(str::to_owned).collect()
+    };
+    let [of_cache, of_forgotten] = &lines(sites)[..] else { panic!("{sites}") };
+    assert!(of_cache.starts_with("  599 statements, ") && of_cache.contains(&cache), "{sites}");
+    assert!(of_cache.contains("SELECT total(amount) FROM payments WHERE account = "), "{sites}");
+    assert!(figures(sites, "  599 statements")[0] > 599 * 1000, "{sites}");
+    assert!(of_forgotten.starts_with("    5 statements, ") && of_forgotten.contains(&forgotten), "{sites}");
+
+    assert!(one_request.contains("statements: 604 before, 606 after"), "{one_request}");
+    for site in [&cache, &forgotten] {
+        let opened_at = format!("opened at {site}");
+        assert!(one_request.lines().any(|l| l.starts_with("  open: ") && l.contains(&opened_at)), "{one_request}");
+    }
+
+    // Each leak is told apart from the other once it is gone.
+    let [of_forgotten] = &lines(without_cache)[..] else { panic!("{without_cache}") };
+    assert!(of_forgotten.starts_with("    6 statements, ") && of_forgotten.contains(&forgotten), "{without_cache}");
+    assert!(figures(without_cache, "cache cleared")[bytes] < some[bytes], "{without_cache}");
+
+    let told = whole_run.lines().filter(|l| l.starts_with("  forgotten: ") && l.contains(&forgotten)).count();
+    assert!(told == 6 && !whole_run.contains(&cache), "{whole_run}");
+    assert!(!whole_run.contains("native bytes:"), "{whole_run}");
+    assert_eq!(whole_run.lines().last(), Some("after close: 0 bytes, 0 blocks"));
 }

@@ -1,4 +1,5 @@
-//! Reads every value of a query, and says how fast that was, what the columns hold and which handles were alive.
+//! Reads every value of a query, and says how fast that was, what the columns hold, which handles were alive and what
+//! memory SQLite held.
 //!
 //! `cargo run --release --example scan -- --help` tells how to call it. [`scan`] is the part that shows finalite.
 
@@ -14,12 +15,14 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use finalite::handles::{self, HandleCounts};
+use finalite::memory::{self, ConnectionMemory, MemoryStats};
 use finalite::{Connection, OpenOptions, ResultCode};
 
 use summary::{Collation, Column};
 
 const HELP: &str = "\
-Read every value of a query on a SQLite database; print the speed, what the columns hold, and the live handles.
+Read every value of a query on a SQLite database; print the speed, what the columns hold, the live handles,
+and the memory that SQLite held.
 
 Usage: scan [DATABASE [SQL]] [--json] [--rows N]
 
@@ -47,6 +50,14 @@ struct Scan {
     before: HandleCounts,
     during: HandleCounts,
     after: HandleCounts,
+    memory: Memory,
+}
+
+/// What SQLite held outside of Rust's heap.
+struct Memory {
+    during: MemoryStats,
+    connection: ConnectionMemory,
+    after: MemoryStats,
 }
 
 fn main() -> ExitCode {
@@ -151,12 +162,15 @@ fn scan(database: PathBuf, sql: Option<String>) -> Outcome<Scan> {
     let elapsed = start.elapsed();
 
     let during = handles::counts();
+    let memory_during = memory::stats();
+    let connection = conn.memory();
     rows.finish()?;
     drop(statement);
     conn.close()?;
     let after = handles::counts();
+    let memory = Memory { during: memory_during, connection, after: memory::stats() };
     let bytes = database.metadata().ok().map(|metadata| metadata.len());
-    Ok(Scan { database, bytes, sql, rows: count, elapsed, columns, before, during, after })
+    Ok(Scan { database, bytes, sql, rows: count, elapsed, columns, before, during, after, memory })
 }
 
 /// Opens the database for reading.

@@ -4,10 +4,11 @@ use std::fmt::Write;
 
 use finalite::ValueRef;
 use finalite::handles::HandleCounts;
+use finalite::memory::Mode;
 use serde_json::Value as Json;
 
-use crate::Scan;
 use crate::summary::Column;
+use crate::{Memory, Scan};
 
 impl Scan {
     fn cells(&self) -> f64 {
@@ -32,7 +33,7 @@ pub fn json(scan: &Scan) -> String {
         concat!(
             r#"{{"database":{},"sql":{},"mode":"rows","rows":{},"columns":{},"seconds":{},"ns_per_row":{},"#,
             r#""cells_per_second":{},"per_column":[{}],"#,
-            r#""handles":{{"before":{},"during":{},"after":{}}},"native":null}}"#,
+            r#""handles":{{"before":{},"during":{},"after":{}}},"native":{}}}"#,
             "\n"
         ),
         Json::from(scan.database.to_string_lossy()),
@@ -46,6 +47,7 @@ pub fn json(scan: &Scan) -> String {
         json_handles(&scan.before),
         json_handles(&scan.during),
         json_handles(&scan.after),
+        json_memory(&scan.memory),
     )
 }
 
@@ -77,6 +79,46 @@ fn json_value(value: Option<ValueRef<'_>>) -> Json {
 fn json_handles(counts: &HandleCounts) -> String {
     let fields: Vec<String> = counts.by_kind().map(|(kind, count)| format!(r#""{kind}":{count}"#)).collect();
     format!("{{{}}}", fields.join(","))
+}
+
+impl Memory {
+    /// A figure of the process, if anybody counts.
+    fn of_process(&self, figure: u64) -> Option<u64> {
+        (self.during.mode != Mode::None).then_some(figure)
+    }
+
+    /// A figure of one connection, which only finalite's allocator knows.
+    fn of_connection(&self, figure: u64) -> Option<u64> {
+        (self.during.mode == Mode::Counting).then_some(figure)
+    }
+}
+
+/// `null` where nobody counts.
+fn json_memory(memory: &Memory) -> String {
+    let Memory { during, connection, after } = memory;
+    let of_process = |figure| Json::from(memory.of_process(figure));
+    let of_connection = |figure| Json::from(memory.of_connection(figure));
+    format!(
+        concat!(
+            r#"{{"mode":"{}","backend":"{}","bytes":{},"peak_bytes":{},"blocks":{},"#,
+            r#""connection":{{"bytes":{},"peak_bytes":{},"blocks":{},"page_cache_bytes":{},"schema_bytes":{},"#,
+            r#""statement_bytes":{},"lookaside_slots":{}}},"bytes_after_close":{},"blocks_after_close":{}}}"#,
+        ),
+        during.mode,
+        during.backend,
+        of_process(during.bytes),
+        of_process(during.peak_bytes),
+        of_process(during.blocks),
+        of_connection(connection.bytes),
+        of_connection(connection.peak_bytes),
+        of_connection(connection.blocks),
+        connection.page_cache_bytes,
+        connection.schema_bytes,
+        connection.statement_bytes,
+        connection.lookaside_slots,
+        of_process(after.bytes),
+        of_process(after.blocks),
+    )
 }
 
 /// For people.
@@ -117,7 +159,32 @@ pub fn text(scan: &Scan) -> String {
     }));
     out.push('\n');
     table(&mut out, &alive, 1..4);
+
+    out.push('\n');
+    table(&mut out, &memory_lines(&scan.memory), 1..3);
     out
+}
+
+/// The process, the scan's connection and its parts, and what is left in the end.
+fn memory_lines(memory: &Memory) -> Vec<[String; 3]> {
+    let Memory { during, connection, after } = memory;
+    let known = |figure: Option<u64>| figure.map_or_else(|| "unknown".to_owned(), grouped);
+    let of_process = |figure| known(memory.of_process(figure));
+    let of_connection = |figure| known(memory.of_connection(figure));
+    let nothing = String::new;
+    let lines = [
+        ("during", of_process(during.bytes), of_process(during.blocks)),
+        ("peak", of_process(during.peak_bytes), nothing()),
+        ("the connection, during", of_connection(connection.bytes), of_connection(connection.blocks)),
+        ("its peak", of_connection(connection.peak_bytes), nothing()),
+        ("its page cache", grouped(connection.page_cache_bytes), nothing()),
+        ("its schema", grouped(connection.schema_bytes), nothing()),
+        ("its statements", grouped(connection.statement_bytes), nothing()),
+        ("after close", of_process(after.bytes), of_process(after.blocks)),
+    ];
+    let title = [format!("native memory ({})", during.mode), "bytes".to_owned(), "blocks".to_owned()];
+    let lines = lines.map(|(what, bytes, blocks)| [what.to_owned(), bytes, blocks]);
+    std::iter::once(title).chain(lines).collect()
 }
 
 /// Lines of cells, padded; those in the range of numbers to the right.

@@ -476,13 +476,17 @@ void finalite_allocator_totals(struct finalite_totals *totals) {
   memset(totals, 0, sizeof *totals);
   for (n = 0; n < SHARDS; n++) sum(totals, &shards[n]);
   sum(totals, &shared_shard);
-  totals->peak_bytes = LOAD(&total_peak) > totals->bytes ? LOAD(&total_peak) : totals->bytes;
+  raise_peak(totals->bytes);
+  totals->peak_bytes = LOAD(&total_peak);
   totals->limit_bytes = LOAD(&limit_bytes);
   totals->failures_system = LOAD(&failures_system);
   totals->failures_limit = LOAD(&failures_limit);
   totals->failures_injected = LOAD(&failures_injected);
   totals->foreign_blocks = LOAD(&foreign_blocks);
 }
+
+/* The process held at least what one connection did. */
+void finalite_allocator_raise_peak(int64_t bytes) { raise_peak(bytes); }
 
 void finalite_allocator_set_limit(int64_t bytes) { STORE(&limit_bytes, bytes); }
 

@@ -65,6 +65,7 @@ unsafe extern "C" {
     fn finalite_allocator_is_installed() -> c_int;
     fn finalite_allocator_thread() -> *mut ThreadWords;
     fn finalite_allocator_totals(totals: *mut Totals);
+    fn finalite_allocator_raise_peak(bytes: i64);
     fn finalite_allocator_set_limit(bytes: i64);
     fn finalite_allocator_use_rust(backend: *const Backend, yes: c_int);
     fn finalite_allocator_uses_rust() -> c_int;
@@ -374,6 +375,9 @@ impl Account {
     /// are freed.
     pub(super) fn release(self) {
         if let Some(slot) = self.0 {
+            let peak = slot.words.peak_bytes.load(Ordering::Relaxed);
+            // SAFETY: takes a number; writes one word, atomically.
+            unsafe { finalite_allocator_raise_peak(peak) };
             slot.is_claimed.store(false, Ordering::Release);
             RECENT.set(Some(slot));
         }
