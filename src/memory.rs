@@ -431,8 +431,6 @@ pub use fault::{AllocationFault, ArmedFault, fail_after};
 
 #[cfg(feature = "fault-injection")]
 mod fault {
-    use std::marker::PhantomData;
-
     use crate::raw::allocator;
 
     /// Which of SQLite's allocations are to fail (feature `fault-injection`). Nothing fails until it is armed.
@@ -469,35 +467,24 @@ mod fault {
         /// While any is armed, memory that SQLite frees is overwritten, and what it reallocates is moved.
         #[must_use = "it is disarmed when this is dropped"]
         pub fn arm(self) -> ArmedFault {
-            allocator::arm_fault(self.after, self.sticky, self.all_threads);
-            ArmedFault { all_threads: self.all_threads, _stays: PhantomData }
+            ArmedFault(allocator::Fault::arm(self.after, self.sticky, self.all_threads))
         }
     }
 
     /// A fault that is armed. Dropping it disarms it.
     #[derive(Debug)]
-    pub struct ArmedFault {
-        all_threads: bool,
-        /// Counts on its own thread.
-        _stays: PhantomData<*const ()>,
-    }
+    pub struct ArmedFault(allocator::Fault);
 
     impl ArmedFault {
-        /// How many allocations it has made fail.
+        /// How many allocations it has made fail; 0 once another fault replaced it.
         #[must_use]
         pub fn failures(&self) -> u64 {
-            allocator::injected_failures(self.all_threads)
+            self.0.failures()
         }
 
         /// Disarms it, and returns how many allocations it has made fail.
         pub fn disarm(self) -> u64 {
             self.failures()
-        }
-    }
-
-    impl Drop for ArmedFault {
-        fn drop(&mut self) {
-            allocator::disarm_fault(self.all_threads);
         }
     }
 

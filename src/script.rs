@@ -142,7 +142,8 @@ impl Connection {
             && !self.is_autocommit()
             && let Err(error) = self.execute("ROLLBACK", ())
         {
-            tracing::error!(target: "finalite::statement", %error, "the failed script's transaction stays open");
+            tracing::error!(target: "finalite::statement", %error, "rollback failed after a script; the next call does it");
+            self.guards.owe_rollback();
         }
         result
     }

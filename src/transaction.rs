@@ -116,12 +116,17 @@ impl Guards {
         Some(innermost)
     }
 
+    /// A transaction is open that should not be: it is rolled back before anything else runs.
+    pub(crate) fn owe_rollback(&self) {
+        self.rollback_owed.set(true);
+    }
+
     /// Ends the books altogether: nothing borrows the connection any more, so what is open was forgotten. Its
     /// transaction is rolled back before anything else runs.
     pub(crate) fn forget_all(&self, db: &Db) {
         if self.is_open() {
             let origin = self.close(db);
-            self.rollback_owed.set(true);
+            self.owe_rollback();
             registry::forgot(Kind::Transaction, db.id(), origin.map(|origin| origin.site), None);
         }
     }
@@ -400,7 +405,7 @@ impl Drop for Transaction<'_> {
         if let Err(error) = self.try_rollback() {
             tracing::error!(target: "finalite::statement", %error, "rollback failed in drop; the next call does it");
             self.ended();
-            self.conn.guards.rollback_owed.set(true);
+            self.conn.guards.owe_rollback();
         }
     }
 }
@@ -469,7 +474,8 @@ impl From<CommitError<'_>> for Box<dyn std::error::Error + Send + Sync> {
     }
 }
 
-/// A savepoint within a transaction. Dropping it rolls back to where it began.
+/// A savepoint within a transaction. Dropping it rolls back to where it began; if even that fails (no memory), the whole
+/// transaction is rolled back.
 ///
 /// It can do what a [`Connection`] can.
 ///
@@ -635,7 +641,7 @@ impl Drop for Savepoint<'_> {
         if let Err(error) = self.try_rollback() {
             // What the savepoint did must not be committed with the rest: the whole transaction goes.
             tracing::error!(target: "finalite::statement", %error, "rollback failed in drop; the transaction is rolled back");
-            self.conn.guards.rollback_owed.set(true);
+            self.conn.guards.owe_rollback();
             self.ended();
         }
     }

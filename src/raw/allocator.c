@@ -127,6 +127,7 @@ struct finalite_thread {
   word countdown; /* fault injection: the allocation that fails, 1 for the next; 0: none */
   word fail_on;   /* 1: all after it fail too */
   word failed;    /* by injection, since it was armed */
+  word fault;     /* which fault it is */
 };
 
 /* Before each block. 16 bytes keep the alignment that malloc gives. */
@@ -266,7 +267,7 @@ static void charge(struct finalite_account *account, int64_t bytes, int64_t bloc
 
 #if defined(FINALITE_FAULT_INJECTION)
 static word armed; /* how many have armed it; what is freed meanwhile is poisoned */
-static word countdown_all, fail_on_all, failed_all;
+static word countdown_all, fail_on_all, failed_all, fault_all, last_fault;
 
 static int is_due(word *countdown, word *on, word *failed) {
   for (;;) {
@@ -288,22 +289,28 @@ static COLD int fails_now(void) {
 #define MUST_FAIL() (UNLIKELY(LOAD(&armed)) && fails_now())
 #define POISON(block, bytes) do { if (UNLIKELY(LOAD(&armed))) memset((block), 0x5A, (bytes)); } while (0)
 
-/* Arms this thread's countdown, or everybody's. */
-void finalite_fault_arm(int64_t after, int sticky, int all) {
+/* Arms this thread's countdown, or everybody's, in place of the fault that was there. Returns a number for the new one. */
+int64_t finalite_fault_arm(int64_t after, int sticky, int all) {
+  int64_t fault = fetch_add(&last_fault, 1) + 1;
+  STORE(all ? &fault_all : &thread.fault, fault);
   STORE(all ? &failed_all : &thread.failed, 0);
   STORE(all ? &fail_on_all : &thread.fail_on, sticky);
   STORE(all ? &countdown_all : &thread.countdown, after + 1);
   fetch_add(&armed, 1);
+  return fault;
 }
 
-/* Disarms it. Returns the allocations that failed. */
-int64_t finalite_fault_disarm(int all) {
+/* Ends a fault; one that was replaced has ended already. */
+void finalite_fault_disarm(int64_t fault, int all) {
   fetch_add(&armed, -1);
-  STORE(all ? &countdown_all : &thread.countdown, 0);
+  if (LOAD(all ? &fault_all : &thread.fault) == fault) STORE(all ? &countdown_all : &thread.countdown, 0);
+}
+
+/* The allocations that it made fail; 0 for one that was replaced. */
+int64_t finalite_fault_failed(int64_t fault, int all) {
+  if (LOAD(all ? &fault_all : &thread.fault) != fault) return 0;
   return LOAD(all ? &failed_all : &thread.failed);
 }
-
-int64_t finalite_fault_failed(int all) { return LOAD(all ? &failed_all : &thread.failed); }
 #else
 #define MUST_FAIL() 0
 #define POISON(block, bytes) ((void)0)

@@ -32,6 +32,7 @@ struct ThreadWords {
     countdown: i64,
     fail_on: i64,
     failed: i64,
+    fault: i64,
 }
 
 /// What the shards hold together.
@@ -70,11 +71,11 @@ unsafe extern "C" {
     fn finalite_allocator_use_rust(backend: *const Backend, yes: c_int);
     fn finalite_allocator_uses_rust() -> c_int;
     #[cfg(feature = "fault-injection")]
-    fn finalite_fault_arm(after: i64, sticky: c_int, all: c_int);
+    fn finalite_fault_arm(after: i64, sticky: c_int, all: c_int) -> i64;
     #[cfg(feature = "fault-injection")]
-    fn finalite_fault_disarm(all: c_int) -> i64;
+    fn finalite_fault_disarm(fault: i64, all: c_int);
     #[cfg(feature = "fault-injection")]
-    fn finalite_fault_failed(all: c_int) -> i64;
+    fn finalite_fault_failed(fault: i64, all: c_int) -> i64;
     #[cfg(test)]
     fn finalite_allocator_layout(out: *mut usize, capacity: c_int) -> c_int;
 }
@@ -204,26 +205,39 @@ pub(crate) fn uses_rust_global() -> bool {
 
 // ---- fault injection ----
 
-/// Makes allocations fail. Returns what disarms it.
+/// Makes allocations fail, until it is disarmed or replaced.
 #[cfg(feature = "fault-injection")]
-pub(crate) fn arm_fault(after: u64, sticky: bool, all_threads: bool) {
-    let after = i64::try_from(after).unwrap_or(i64::MAX - 1);
-    // SAFETY: takes numbers, and stores them.
-    unsafe { finalite_fault_arm(after, c_int::from(sticky), c_int::from(all_threads)) };
+#[derive(Debug)]
+pub(crate) struct Fault {
+    number: i64,
+    all_threads: bool,
+    /// Counts on its own thread.
+    _stays: PhantomData<*const ()>,
 }
 
 #[cfg(feature = "fault-injection")]
-pub(crate) fn disarm_fault(all_threads: bool) -> u64 {
-    // SAFETY: takes a number; stores and reads words of this thread, or atomic ones.
-    let failed = unsafe { finalite_fault_disarm(c_int::from(all_threads)) };
-    failed.cast_unsigned()
+impl Fault {
+    pub(crate) fn arm(after: u64, sticky: bool, all_threads: bool) -> Self {
+        let after = i64::try_from(after).unwrap_or(i64::MAX - 1);
+        // SAFETY: takes numbers, and stores them in words of this thread, or in atomic ones.
+        let number = unsafe { finalite_fault_arm(after, c_int::from(sticky), c_int::from(all_threads)) };
+        Self { number, all_threads, _stays: PhantomData }
+    }
+
+    /// The allocations that it made fail.
+    pub(crate) fn failures(&self) -> u64 {
+        // SAFETY: takes numbers; reads words of this thread, or atomic ones.
+        let failed = unsafe { finalite_fault_failed(self.number, c_int::from(self.all_threads)) };
+        failed.cast_unsigned()
+    }
 }
 
 #[cfg(feature = "fault-injection")]
-pub(crate) fn injected_failures(all_threads: bool) -> u64 {
-    // SAFETY: takes a number; reads a word of this thread, or an atomic one.
-    let failed = unsafe { finalite_fault_failed(c_int::from(all_threads)) };
-    failed.cast_unsigned()
+impl Drop for Fault {
+    fn drop(&mut self) {
+        // SAFETY: takes numbers; stores in words of this thread, as `self` is not `Send`, or in atomic ones.
+        unsafe { finalite_fault_disarm(self.number, c_int::from(self.all_threads)) };
+    }
 }
 
 // ---- accounts ----

@@ -415,6 +415,18 @@ impl Db {
         })
     }
 
+    /// A conversion that finds no memory leaves a mark on the connection, which fails the next call, whatever that is.
+    /// This is that call: nothing is prepared.
+    #[cold]
+    pub(super) fn take_out_of_memory_mark(&self) {
+        let mut nothing = ptr::null_mut();
+        // SAFETY: the connection is open: a statement of it is alive. c3ref/prepare.html: for SQL that is empty, or on
+        // failure, no statement is made.
+        unsafe {
+            ffi::sqlite3_prepare_v3(self.ptr.as_ptr(), c"".as_ptr(), -1, 0, &raw mut nothing, ptr::null_mut());
+        }
+    }
+
     /// The slot that `adopt` will use.
     pub(super) fn next_slot(&self) -> u32 {
         self.children.borrow().next()

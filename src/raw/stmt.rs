@@ -530,13 +530,21 @@ impl StmtCore {
         }
     }
 
-    fn expanded_sql(&self) -> Result<Box<str>, Fault> {
+    fn expanded_sql(&self, db: &Db) -> Result<Box<str>, Fault> {
+        let charge = db.charge();
         // SAFETY: the statement is alive, and what is bound too: the callers hold a `Binding` or a `Cursor`.
         let text = unsafe { ffi::sqlite3_expanded_sql(self.ptr.as_ptr()) };
         // SAFETY: c3ref/expanded_sql.html: "obtained from sqlite3_malloc and must be freed by the application", or
         // NULL where there is not enough memory.
         let text = unsafe { SqliteString::from_raw(text) };
-        Ok(text.ok_or_else(Fault::no_memory)?.to_text())
+        drop(charge);
+        match text {
+            Some(text) => Ok(text.to_text()),
+            None => {
+                db.take_out_of_memory_mark();
+                Err(Fault::no_memory().in_sql(&self.sql))
+            }
+        }
     }
 }
 

@@ -81,7 +81,11 @@ impl<'s, 'p> Binding<'s, 'p> {
                 // SAFETY: as above; too long is SQLITE_TOOBIG.
                 unsafe { ffi::sqlite3_bind_zeroblob64(statement, index, bytes) }
             }
-            RawParam::Text(text) => bind_text(statement, index, text, ffi::SQLITE_STATIC()),
+            // A database in UTF-16 converts the text at once, in memory of its own.
+            RawParam::Text(text) => {
+                let _charge = self.entered.charge();
+                bind_text(statement, index, text, ffi::SQLITE_STATIC())
+            }
             RawParam::Blob(blob) => bind_blob(statement, index, blob, ffi::SQLITE_STATIC()),
         };
         self.check(code)
@@ -124,7 +128,7 @@ impl<'s, 'p> Binding<'s, 'p> {
 
     /// The SQL with the values bound so far written into it.
     pub(crate) fn expanded_sql(&self) -> Result<Box<str>, Fault> {
-        self.core.expanded_sql()
+        self.core.expanded_sql(self.entered.get())
     }
 
     /// Runs: from here on the execution is the cursor's.

@@ -197,7 +197,7 @@ impl<'stmt> Cursor<'stmt> {
     }
 
     pub(crate) fn expanded_sql(&self) -> Result<Box<str>, Fault> {
-        self.core.expanded_sql()
+        self.core.expanded_sql(self.db)
     }
 
     pub(crate) fn sql(&self) -> &str {
