@@ -405,6 +405,7 @@ impl Connection {
     /// `SQLITE_BUSY` as said.
     ///
     /// C: [sqlite3_close](https://sqlite.org/c3ref/close.html)
+    #[track_caller]
     pub fn close(self) -> Result<()> {
         Ok(self.close_or_return()?)
     }
@@ -429,6 +430,7 @@ impl Connection {
     /// close(Connection::open_in_memory()?).unwrap();
     /// # Ok::<(), finalite::Error>(())
     /// ```
+    #[track_caller]
     pub fn close_or_return(mut self) -> Result<(), CloseError> {
         if self.optimize_on_close.get()
             && !self.db.is_inherited()

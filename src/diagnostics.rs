@@ -100,7 +100,7 @@ fn handle_rows() -> Vec<Vec<Cell>> {
 }
 
 fn record_row(record: Record) -> Vec<Cell> {
-    let thread = record.thread_name.unwrap_or_else(|| format!("{:?}", record.thread).into());
+    let thread = record.thread_name.or_else(|| record.thread.map(|id| format!("{id:?}").into()));
     vec![
         Cell::Text(record.kind.name().into()),
         Cell::Integer(1),
@@ -109,7 +109,7 @@ fn record_row(record: Record) -> Vec<Cell> {
         Cell::Text(record.opened_at.to_string().into()),
         milliseconds(record.age),
         record.running.map_or(Cell::Null, milliseconds),
-        Cell::Text(thread),
+        thread.map_or(Cell::Null, Cell::Text),
         record.sql.map_or(Cell::Null, Cell::Text),
     ]
 }

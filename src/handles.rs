@@ -27,7 +27,7 @@ use std::backtrace::Backtrace;
 use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
-use std::thread::ThreadId;
+use std::thread::{Thread, ThreadId};
 use std::time::Duration;
 
 pub use crate::raw::Kind;
@@ -183,8 +183,8 @@ pub struct Record {
     pub age: Duration,
     /// How long its rows have been out, for a statement that is running. It keeps a lock on the database meanwhile.
     pub running: Option<Duration>,
-    /// The thread that opened it.
-    pub thread: ThreadId,
+    /// The thread that opened it; `None` if that was in its last destructors.
+    pub thread: Option<ThreadId>,
     /// That thread's name.
     pub thread_name: Option<Box<str>>,
     /// The SQL of a statement, up to 256 bytes of it; never a value.
@@ -201,8 +201,8 @@ impl Record {
             opened_at: source.site,
             age: source.since.elapsed(),
             running: source.running(),
-            thread: source.thread.id(),
-            thread_name: source.thread.name().map(Into::into),
+            thread: source.thread.as_ref().map(Thread::id),
+            thread_name: source.thread.as_ref().and_then(Thread::name).map(Into::into),
             sql: source.sql.clone(),
             source,
         }
@@ -220,7 +220,7 @@ impl fmt::Display for Record {
         write!(f, "{} {} opened at {}, {:.1?} ago", self.kind, self.id, self.opened_at, self.age)?;
         match &self.thread_name {
             Some(name) => write!(f, ", on thread {name}")?,
-            None => write!(f, ", on {:?}", self.thread)?,
+            None => self.thread.map_or(Ok(()), |id| write!(f, ", on {id:?}"))?,
         }
         if let Some(running) = self.running {
             write!(f, ", running for {running:.1?}")?;

@@ -1,6 +1,7 @@
 //! Asserting in a test that nothing is left.
 
 use std::fmt;
+use std::panic::Location;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
@@ -58,7 +59,7 @@ pub struct LeakCheck {
 #[derive(Debug)]
 enum Scope {
     Process(ProcessSnapshot),
-    Connection { id: u64, book: Arc<Book> },
+    Connection { id: u64, site: &'static Location<'static>, book: Arc<Book>, forgotten: u64 },
 }
 
 /// What the process holds at a moment.
@@ -122,7 +123,9 @@ impl LeakCheck {
     /// # Ok::<(), finalite::Error>(())
     /// ```
     pub fn of(conn: &Connection) -> Self {
-        Self::watch(Scope::Connection { id: conn.db().id(), book: Arc::clone(conn.db().book()) })
+        let db = conn.db();
+        let book = Arc::clone(db.book());
+        Self::watch(Scope::Connection { id: db.id(), site: db.site(), forgotten: book.forgotten(), book })
     }
 
     fn watch(scope: Scope) -> Self {
@@ -142,30 +145,30 @@ impl LeakCheck {
     }
 
     fn report(&self) -> LeakReport {
-        let forgotten = registry::forgotten_since(self.first_forgotten);
-        match &self.scope {
+        let mut forgotten = registry::forgotten_since(self.first_forgotten);
+        let (leaks, open, forgotten_count) = match &self.scope {
             Scope::Process(before) => {
                 wait_for_threads(before.threads);
-                let is_new = |record: &Record| record.id > self.first_id;
-                LeakReport {
-                    leaks: grown(before, &ProcessSnapshot::now()),
-                    open: handles::live().records.into_iter().filter(is_new).collect(),
-                    forgotten: forgotten.into_iter().map(Into::into).collect(),
-                }
+                let now = ProcessSnapshot::now();
+                let has_new_rows = now.handles.rows > before.handles.rows;
+                let mut open = handles::list().records;
+                open.retain(|record| record.id > self.first_id || (has_new_rows && record.running.is_some()));
+                (grown(before, &now), open, registry::forgotten_count() - self.first_forgotten)
             }
-            Scope::Connection { id, book } => {
-                let open: Vec<Record> = handles::of_book(book);
+            Scope::Connection { id, site, book, forgotten: before } => {
+                forgotten.retain(|forgotten| forgotten.connection == *id);
                 let mut leaks = Vec::new();
                 if !book.is_closed() {
-                    leaks.push(Leak::new("connections", 0, 1));
+                    let which = vec![format!("connection {id} opened at {site}").into()];
+                    leaks.push(Leak { which, ..Leak::new("connections", 0, 1) });
                 } else if let Some(left) = allocator::lingering().find(|left| left.connection == *id) {
                     leaks.push(Leak::new("native bytes", 0, left.memory.bytes));
                     leaks.push(Leak::new("native blocks", 0, left.memory.blocks));
                 }
-                let forgotten = forgotten.into_iter().filter(|forgotten| forgotten.connection == *id);
-                LeakReport { leaks, open, forgotten: forgotten.map(Into::into).collect() }
+                (leaks, handles::of_book(book), book.forgotten() - before)
             }
-        }
+        };
+        LeakReport { leaks, open, forgotten: forgotten.into_iter().map(Into::into).collect(), forgotten_count }
     }
 }
 
@@ -188,6 +191,8 @@ pub struct LeakReport {
     leaks: Vec<Leak>,
     open: Vec<Record>,
     forgotten: Vec<ForgottenHandle>,
+    /// There may be more of them than are kept.
+    forgotten_count: u64,
 }
 
 /// Something of which there is more than before.
@@ -207,10 +212,11 @@ impl Leak {
 }
 
 impl LeakReport {
-    /// Whether nothing is left: of nothing is there more than before, and nothing was forgotten.
+    /// Whether nothing is left: of nothing is there more than before, nothing that was opened is open still, and nothing
+    /// was forgotten.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        self.leaks.is_empty() && self.forgotten.is_empty()
+        self.leaks.is_empty() && self.open.is_empty() && self.forgotten_count == 0
     }
 
     /// The handles that were opened during the check and are open still, with the lines that opened them.
@@ -245,7 +251,10 @@ impl fmt::Display for LeakReport {
             let times = if group.len() > 1 { format!("{} times ", group.len()) } else { String::new() };
             write!(f, "\n  forgotten: {times}{}", group[0])?;
         }
-        Ok(())
+        match self.forgotten_count.saturating_sub(self.forgotten.len() as u64) {
+            0 => Ok(()),
+            more => write!(f, "\n  forgotten: {more} more"),
+        }
     }
 }
 

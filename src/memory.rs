@@ -162,7 +162,7 @@ pub struct ConnectionMemory {
     /// Bytes allocated within calls on this connection and not yet freed. The connection's lookaside memory (48,000
     /// bytes unless set otherwise) is one block of it.
     pub bytes: u64,
-    /// The most of those.
+    /// The most of those, as calls on this connection saw it.
     pub peak_bytes: u64,
     /// The blocks they are in.
     pub blocks: u64,

@@ -252,6 +252,7 @@ impl OpenOptions {
         self.open_at(OsStr::new(""), Location::caller())
     }
 
+    #[track_caller]
     fn open_at(&self, path: &OsStr, site: &'static Location<'static>) -> Result<Connection> {
         let c_path = c_path(path, self.uri)?;
         let vfs = self.vfs.as_deref().map(|name| CString::new(name).map_err(|_| nul("the VFS name contains NUL")));
@@ -265,6 +266,7 @@ impl OpenOptions {
     }
 
     /// Whatever fails or panics here, the connection is owned by the caller's frame and closed.
+    #[track_caller]
     fn set_up(&self, conn: &mut Connection) -> Result<()> {
         let db = conn.db();
         // First, as it may not change once a slot is in use.

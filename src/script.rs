@@ -36,14 +36,18 @@ pub struct Script<'conn> {
     /// Where the last statement begins.
     statement_offset: usize,
     contains_nul: bool,
+    /// Where its statements count as opened: an adapter of an iterator would name itself.
+    site: &'static Location<'static>,
 }
 
 impl<'conn> Script<'conn> {
+    #[track_caller]
     fn new(conn: &'conn Connection, script: &str) -> Self {
         let mut text = String::with_capacity(script.len() + 1);
         text.push_str(script);
         text.push('\0');
-        Self { conn, text, offset: 0, statement_offset: 0, contains_nul: script.contains('\0') }
+        let contains_nul = script.contains('\0');
+        Self { conn, text, offset: 0, statement_offset: 0, contains_nul, site: Location::caller() }
     }
 
     fn len(&self) -> usize {
@@ -56,7 +60,7 @@ impl<'conn> Script<'conn> {
         sql::skip_blank(&self.text[self.offset..self.len()])
     }
 
-    fn prepare_next(&mut self, site: &'static Location<'static>) -> Result<Option<Statement<'conn>>> {
+    fn prepare_next(&mut self) -> Result<Option<Statement<'conn>>> {
         let rest = self.rest();
         if rest.is_empty() {
             return Ok(None);
@@ -67,7 +71,7 @@ impl<'conn> Script<'conn> {
             return Err(Error::new(ErrorKind::NulInSql).in_sql(self.rest()));
         }
         let conn = self.conn;
-        let prepared = conn.db().prepare(&self.text[start..], Kind::Statement, site);
+        let prepared = conn.db().prepare(&self.text[start..], Kind::Statement, self.site);
         let (statement, taken) = prepared.map_err(|fault| conn.error(fault).in_sql(self.rest()))?;
         self.offset = (start + taken).min(self.len());
         let text = self.text[start..self.offset].trim_end();
@@ -81,17 +85,14 @@ impl<'conn> Script<'conn> {
         error.at(origin)
     }
 
-    #[track_caller]
     pub(crate) fn next_statement(&mut self) -> Result<Option<Statement<'conn>>> {
-        let site = Location::caller();
-        self.prepare_next(site).map_err(|error| self.locate(error))
+        self.prepare_next().map_err(|error| self.locate(error))
     }
 }
 
 impl<'conn> Iterator for Script<'conn> {
     type Item = Result<Statement<'conn>>;
 
-    #[track_caller]
     fn next(&mut self) -> Option<Self::Item> {
         self.next_statement().transpose()
     }
@@ -108,6 +109,7 @@ impl fmt::Debug for Script<'_> {
 impl Connection {
     /// The statements of a script, prepared lazily.
     #[must_use]
+    #[track_caller]
     pub fn script(&self, script: &str) -> Script<'_> {
         Script::new(self, script)
     }

@@ -92,6 +92,11 @@ impl Guards {
         self.transaction.take()
     }
 
+    /// Where the transaction was opened.
+    fn site(&self) -> Option<&'static Location<'static>> {
+        self.transaction.borrow().as_ref().map(|origin| origin.site)
+    }
+
     /// The innermost savepoint beyond a depth.
     fn innermost(&self, depth: usize) -> Option<Box<str>> {
         self.savepoints.borrow().get(depth..)?.last().map(|savepoint| savepoint.quoted_name.clone())
@@ -210,9 +215,11 @@ impl Connection {
         Ok(())
     }
 
-    /// Runs a statement of a guard's own: also when the transaction has ended.
+    /// Runs a statement of a guard's own: also when the transaction has ended. It is recorded as opened where the
+    /// transaction was.
     fn control(&self, sql: &str) -> Result<()> {
-        self.prepare_cached(sql)?.statement_mut().run_unchecked()
+        let site = self.guards.site().unwrap_or_else(|| self.db().site());
+        self.prepare_cached_at(sql, site)?.statement_mut().run_unchecked()
     }
 
     /// Rolls back the savepoints beyond a depth, whose guards were forgotten. One by one from the inside: names may

@@ -162,17 +162,30 @@ static struct finalite_shard shards[SHARDS];
 static struct finalite_shard shared_shard;
 static word total_bytes, total_peak, limit_bytes = INT64_MAX;
 static word failures_system, failures_limit, failures_injected, foreign_blocks;
-static struct finalite_backend rust_backend;
+static word rust_backend; /* the address of a `struct finalite_backend`, once there was one */
 static word uses_rust;
 static word installed; /* 1: sqlite3_config took these methods */
 static THREAD_LOCAL struct finalite_thread thread;
 
 /* ---- shards, and the threads that own them ---- */
 
+static void raise_peak(int64_t now) {
+  int64_t peak = LOAD(&total_peak);
+  while (now > peak && !swap_if(&total_peak, peak, now)) peak = LOAD(&total_peak);
+}
+
+static COLD void flush(struct finalite_shard *shard) {
+  int64_t bytes = LOAD(&shard->bytes);
+  int64_t change = bytes - LOAD(&shard->flushed);
+  STORE(&shard->flushed, bytes);
+  raise_peak(fetch_add(&total_bytes, change) + change);
+}
+
 static void thread_ends(void *shard) {
   /* First of all: what this thread still frees, in other destructors, goes to the shared shard. */
   thread.shard = NULL;
   STORE(&thread.is_sharing, 1);
+  flush((struct finalite_shard *)shard);
   STORE_RELEASE(&((struct finalite_shard *)shard)->is_taken, 0);
 }
 
@@ -212,18 +225,6 @@ static COLD struct finalite_shard *claim_shard(void) {
   return NULL;
 }
 
-static void raise_peak(int64_t now) {
-  int64_t peak = LOAD(&total_peak);
-  while (now > peak && !swap_if(&total_peak, peak, now)) peak = LOAD(&total_peak);
-}
-
-static COLD void flush(struct finalite_shard *shard) {
-  int64_t bytes = LOAD(&shard->bytes);
-  int64_t change = bytes - LOAD(&shard->flushed);
-  STORE(&shard->flushed, bytes);
-  raise_peak(fetch_add(&total_bytes, change) + change);
-}
-
 /* Whether `more` bytes beyond those in `total_bytes` are allowed. */
 static COLD int is_within_limit(int64_t more) {
   int64_t limit = LOAD(&limit_bytes);
@@ -259,7 +260,7 @@ static void charge(struct finalite_account *account, int64_t bytes, int64_t bloc
     }
   } else {
     fetch_add(&account->foreign_bytes, bytes);
-    fetch_add(&account->foreign_blocks, blocks);
+    if (blocks != 0) fetch_add(&account->foreign_blocks, blocks);
   }
 }
 
@@ -318,6 +319,10 @@ int64_t finalite_fault_failed(int64_t fault, int all) {
 
 /* ---- the methods ---- */
 
+static const struct finalite_backend *rust(void) {
+  return (const struct finalite_backend *)(intptr_t)LOAD_ACQUIRE(&rust_backend);
+}
+
 static void *counting_malloc(int requested) {
   uint32_t bytes = (uint32_t)requested;
   struct finalite_shard *shard = thread.shard;
@@ -329,7 +334,7 @@ static void *counting_malloc(int requested) {
   unflushed = shard == NULL ? FLUSH : LOAD(&shard->bytes) - LOAD(&shard->flushed) + bytes;
   if (UNLIKELY(unflushed >= FLUSH) && !is_within_limit(shard == NULL ? (int64_t)bytes : unflushed)) return NULL;
   is_rust = (int)LOAD_ACQUIRE(&uses_rust);
-  header = UNLIKELY(is_rust) ? rust_backend.allocate((size_t)bytes + sizeof *header) : malloc((size_t)bytes + sizeof *header);
+  header = UNLIKELY(is_rust) ? rust()->allocate((size_t)bytes + sizeof *header) : malloc((size_t)bytes + sizeof *header);
   if (UNLIKELY(header == NULL)) {
     fetch_add(&failures_system, 1);
     return NULL;
@@ -380,7 +385,7 @@ static void counting_free(void *block) {
   charge(header->account, -(int64_t)bytes, -1);
   POISON(block, bytes);
   header->tag = TAG_FREED;
-  if (UNLIKELY(is_rust)) rust_backend.release(header, (size_t)bytes + sizeof *header);
+  if (UNLIKELY(is_rust)) rust()->release(header, (size_t)bytes + sizeof *header);
   else free(header);
 }
 
@@ -388,16 +393,16 @@ static void *move_to(struct header *header, int is_rust, uint32_t before, uint32
 #if defined(FINALITE_FAULT_INJECTION)
   if (LOAD(&armed)) {
     /* Always somewhere else, so that nobody gets away with the old address. */
-    struct header *moved = is_rust ? rust_backend.allocate((size_t)bytes + sizeof *moved) : malloc((size_t)bytes + sizeof *moved);
+    struct header *moved = is_rust ? rust()->allocate((size_t)bytes + sizeof *moved) : malloc((size_t)bytes + sizeof *moved);
     if (moved == NULL) return NULL;
     memcpy(moved, header, sizeof *moved + (before < bytes ? before : bytes));
     POISON(header, (size_t)before + sizeof *header);
-    if (is_rust) rust_backend.release(header, (size_t)before + sizeof *header);
+    if (is_rust) rust()->release(header, (size_t)before + sizeof *header);
     else free(header);
     return moved;
   }
 #endif
-  if (UNLIKELY(is_rust)) return rust_backend.reallocate(header, (size_t)before + sizeof *header, (size_t)bytes + sizeof *header);
+  if (UNLIKELY(is_rust)) return rust()->reallocate(header, (size_t)before + sizeof *header, (size_t)bytes + sizeof *header);
   return realloc(header, (size_t)bytes + sizeof *header);
 }
 
@@ -471,7 +476,6 @@ struct finalite_thread *finalite_allocator_thread(void) {
 
 static void sum(struct finalite_totals *totals, const struct finalite_shard *shard) {
   int n;
-  totals->bytes += LOAD(&shard->bytes);
   totals->allocated += LOAD(&shard->allocated);
   totals->reallocations += LOAD(&shard->reallocations);
   totals->frees += LOAD(&shard->frees);
@@ -481,7 +485,14 @@ static void sum(struct finalite_totals *totals, const struct finalite_shard *sha
 void finalite_allocator_totals(struct finalite_totals *totals) {
   int n;
   memset(totals, 0, sizeof *totals);
-  for (n = 0; n < SHARDS; n++) sum(totals, &shards[n]);
+  /* Not the sum of the shards' bytes: a reader that is held up between two of them would add up what was never there
+  ** together. What a shard holds back is bounded. */
+  totals->bytes = LOAD(&total_bytes);
+  for (n = 0; n < SHARDS; n++) {
+    int64_t held_back = LOAD(&shards[n].bytes) - LOAD(&shards[n].flushed);
+    totals->bytes += held_back > FLUSH ? FLUSH : held_back < -FLUSH ? -FLUSH : held_back;
+    sum(totals, &shards[n]);
+  }
   sum(totals, &shared_shard);
   raise_peak(totals->bytes);
   totals->peak_bytes = LOAD(&total_peak);
@@ -499,7 +510,7 @@ void finalite_allocator_set_limit(int64_t bytes) { STORE(&limit_bytes, bytes); }
 
 /* New blocks come from Rust's global allocator from here on, or from the system's: each goes back to where it is from. */
 void finalite_allocator_use_rust(const struct finalite_backend *backend, int use) {
-  if (use) rust_backend = *backend;
+  STORE_RELEASE(&rust_backend, (intptr_t)backend);
   STORE_RELEASE(&uses_rust, use);
 }
 

@@ -109,7 +109,9 @@ pub(super) fn settle_mode() {
         return;
     }
     let totals = totals();
-    let is_ours = totals.sizes.iter().sum::<i64>() + totals.failures_system + totals.failures_limit > 0;
+    let is_ours =
+        totals.sizes.iter().sum::<i64>() + totals.failures_system + totals.failures_limit + totals.failures_injected
+            > 0;
     let mode = if is_ours {
         1
     } else if memory_used() > 0 {
@@ -193,9 +195,9 @@ unsafe extern "C" fn release(block: *mut c_void, bytes: usize) {
 
 /// Whether new blocks come from Rust's global allocator.
 pub(crate) fn use_rust_global(yes: bool) {
-    let backend = Backend { allocate, reallocate, release };
-    // SAFETY: C copies the struct; its functions live as long as the library.
-    unsafe { finalite_allocator_use_rust(&raw const backend, c_int::from(yes)) };
+    static BACKEND: Backend = Backend { allocate, reallocate, release };
+    // SAFETY: the struct and its functions live as long as the library.
+    unsafe { finalite_allocator_use_rust(&raw const BACKEND, c_int::from(yes)) };
 }
 
 pub(crate) fn uses_rust_global() -> bool {

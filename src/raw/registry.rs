@@ -5,6 +5,7 @@
 
 use std::backtrace::Backtrace;
 use std::collections::{BTreeMap, VecDeque};
+use std::panic;
 use std::panic::Location;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -91,7 +92,8 @@ pub(crate) struct Record {
     pub(crate) parent: Option<u64>,
     pub(crate) site: &'static Location<'static>,
     pub(crate) since: Instant,
-    pub(crate) thread: Thread,
+    /// None in the last destructors of a thread, when it has no name any more.
+    pub(crate) thread: Option<Thread>,
     pub(crate) sql: Option<Box<str>>,
     pub(crate) backtrace: Option<Backtrace>,
     /// When the execution began, in nanoseconds after `since`, and one more; 0 while there is none.
@@ -116,7 +118,14 @@ impl Record {
 
     /// Warns once if it is held for longer than its kind should be. Returns whether it is.
     pub(crate) fn warn_if_overdue(&self) -> bool {
-        let (Some(after), Some(held)) = (warn_after(self.kind), self.held()) else {
+        let after = match self.kind {
+            // It is held by its rows.
+            Kind::Statement | Kind::CachedStatement => {
+                warn_after(self.kind).into_iter().chain(warn_after(Kind::Rows)).min()
+            }
+            _ => warn_after(self.kind),
+        };
+        let (Some(after), Some(held)) = (after, self.held()) else {
             return false;
         };
         if held < after {
@@ -156,12 +165,19 @@ impl Record {
 pub(crate) struct Book {
     connection: u64,
     is_closed: AtomicBool,
+    /// How many handles of the connection were forgotten.
+    forgotten: AtomicU64,
     records: Mutex<BTreeMap<u64, Arc<Record>>>,
 }
 
 impl Book {
     pub(super) fn open(connection: u64) -> Arc<Self> {
-        let book = Arc::new(Self { connection, is_closed: AtomicBool::new(false), records: Mutex::default() });
+        let book = Arc::new(Self {
+            connection,
+            is_closed: AtomicBool::new(false),
+            forgotten: AtomicU64::new(0),
+            records: Mutex::default(),
+        });
         if let Some(mut books) = lock(&BOOKS) {
             books.insert(connection, Arc::clone(&book));
         }
@@ -180,6 +196,10 @@ impl Book {
         self.is_closed.load(Ordering::Acquire)
     }
 
+    pub(crate) fn forgotten(&self) -> u64 {
+        self.forgotten.load(Ordering::Acquire)
+    }
+
     /// In the order they were opened.
     pub(crate) fn records(&self) -> Vec<Arc<Record>> {
         lock(&self.records).map(|records| records.values().cloned().collect()).unwrap_or_default()
@@ -193,8 +213,6 @@ impl Book {
         site: &'static Location<'static>,
         sql: Option<&str>,
     ) -> Option<Recorded> {
-        /// More of a statement than this tells nobody more.
-        const SQL_BYTES: usize = 256;
         let has_backtrace = level() >= BACKTRACES && matches!(kind, Kind::Connection | Kind::Transaction);
         let record = Arc::new(Record {
             kind,
@@ -202,8 +220,8 @@ impl Book {
             parent,
             site,
             since: Instant::now(),
-            thread: thread::current(),
-            sql: sql.map(|sql| sql[..sql.floor_char_boundary_at(SQL_BYTES)].into()),
+            thread: current_thread(),
+            sql: sql.map(beginning),
             backtrace: has_backtrace.then(Backtrace::force_capture),
             running: AtomicU64::new(0),
             is_warned: AtomicBool::new(false),
@@ -213,14 +231,19 @@ impl Book {
     }
 }
 
-trait FloorCharBoundary {
-    fn floor_char_boundary_at(&self, index: usize) -> usize;
+/// `thread::current` panics when the thread's own variables are gone; handles may be opened even then.
+fn current_thread() -> Option<Thread> {
+    thread_local! {
+        static CURRENT: Option<Thread> = panic::catch_unwind(thread::current).ok();
+    }
+    CURRENT.try_with(Option::clone).ok().flatten()
 }
 
-impl FloorCharBoundary for str {
-    fn floor_char_boundary_at(&self, index: usize) -> usize {
-        (0..=index.min(self.len())).rev().find(|&at| self.is_char_boundary(at)).unwrap_or(0)
-    }
+/// More of a statement than its beginning tells nobody more, and would be kept.
+fn beginning(sql: &str) -> Box<str> {
+    const BYTES: usize = 256;
+    let end = (0..=BYTES.min(sql.len())).rev().find(|&at| sql.is_char_boundary(at)).unwrap_or(0);
+    sql[..end].into()
 }
 
 /// An open handle's entry in its connection's book, which ends with it.
@@ -265,6 +288,10 @@ pub(crate) fn is_recording() -> bool {
 /// Every record, connection by connection.
 pub(crate) fn records() -> Vec<Arc<Record>> {
     // The books are let go one by one: no lock is held while another is taken.
+    // A child process inherited those of its parent, which are none of its own.
+    if fork::generation() != 0 {
+        return Vec::new();
+    }
     let books: Vec<Arc<Book>> = lock(&BOOKS).map(|books| books.values().cloned().collect()).unwrap_or_default();
     books.iter().flat_map(|book| book.records()).collect()
 }
@@ -302,13 +329,16 @@ pub(crate) fn forgot(kind: Kind, connection: u64, site: Option<&'static Location
         sql,
         "a handle was forgotten; it is ended now",
     );
+    if let Some(book) = lock(&BOOKS).and_then(|books| books.get(&connection).cloned()) {
+        book.forgotten.fetch_add(1, Ordering::Release);
+    }
     if let Some(mut lost) = lock(&FORGOTTEN) {
         let number = lost.count;
         lost.count += 1;
         if lost.last.len() == FORGOTTEN_MAX {
             lost.last.pop_front();
         }
-        lost.last.push_back(Forgotten { number, kind, connection, site, sql: sql.map(Into::into) });
+        lost.last.push_back(Forgotten { number, kind, connection, site, sql: sql.map(beginning) });
     }
 }
 
