@@ -54,10 +54,16 @@ per_operation() {
 
 "$work/fixed" --environment
 echo
-"$work/fixed" --list | grep "^$only" >"$work/list"
+"$work/fixed" --list | grep "^$only" >"$work/all" || { echo "no workload begins with $only" >&2; exit 2; }
+# What SQLite's memory comes from matters to these, and is compared below.
+native='malloc and free|prepare|prepare without lookaside|records'
+grep -vE "^($native)$tab" "$work/all" >"$work/list" || :
+grep -E "^($native|scan wide)$tab(C|finalite|counters|records|finalite value)\$" "$work/all" >"$work/native" || :
 printf 'workload,competitor,instructions_per_operation,without_tracing\n' >"$work/csv"
-printf '| %-12s | %-22s | %12s | %15s |\n' workload competitor instructions 'without tracing'
-printf '|%.14s|%.24s|%.13s:|%.16s:|\n' -------------- ------------------------ ------------- ----------------
+[ ! -s "$work/list" ] || {
+    printf '| %-12s | %-22s | %12s | %15s |\n' workload competitor instructions 'without tracing'
+    printf '|%.14s|%.24s|%.13s:|%.16s:|\n' -------------- ------------------------ ------------- ----------------
+}
 while IFS=$tab read -r workload competitor; do
     with=$(per_operation "$work/fixed" "$workload" "$competitor")
     case $competitor in
@@ -69,7 +75,7 @@ while IFS=$tab read -r workload competitor; do
 done <"$work/list"
 
 # What the drivers add to the C calls that they make: `C as …` makes the same ones.
-awk -F, '
+[ ! -s "$work/list" ] || awk -F, '
     { count[$1 "," $2] = $3; without[$1 "," $2] = $4 }
     function above(workload, driver, c, rival, rival_c,    own, other) {
         if (!((workload "," driver) in count)) return
@@ -102,5 +108,30 @@ awk -F, '
         tracing("scan wide", "finalite value")
     }
 ' "$work/csv"
+
+# count_in COLUMN WORKLOAD COMPETITOR: per operation, in a process of that column
+count_in() {
+    case $1 in
+        finalite) COLUMN=$1 FINALITE_ALLOCATOR= per_operation "$work/fixed" "$2" "$3" ;;
+        *) COLUMN=$1 FINALITE_ALLOCATOR=stock per_operation "$work/fixed" "$2" "$3" ;;
+    esac
+}
+
+if [ -s "$work/native" ]; then
+    printf '\nBy what SQLite'"'"'s memory comes from:\n\n'
+    printf '| workload | competitor | stock | uncounted | finalite | finalite / uncounted |\n'
+    printf '|---|---|---:|---:|---:|---:|\n'
+fi
+while IFS=$tab read -r workload competitor; do
+    stock=$(count_in stock "$workload" "$competitor")
+    uncounted=$(count_in uncounted "$workload" "$competitor")
+    finalite=$(count_in finalite "$workload" "$competitor")
+    ratio=$(awk -v a="$finalite" -v b="$uncounted" 'BEGIN { printf "%.3f", a / b }')
+    printf '| %s | %s | %s | %s | %s | %s |\n' "$workload" "$competitor" "$stock" "$uncounted" "$finalite" "$ratio"
+    for column in stock uncounted finalite; do
+        eval "figure=\$$column"
+        printf '%s,%s in %s,%s,\n' "$workload" "$competitor" "$column" "$figure" >>"$work/csv"
+    done
+done <"$work/native"
 
 [ -z "$csv" ] || cp "$work/csv" "$csv"

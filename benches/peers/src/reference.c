@@ -248,16 +248,16 @@ int reference_insert_as_rusqlite_cached(sqlite3_stmt *statement, const struct re
   return insert_as_rusqlite(statement, records, count, checksum, 1);
 }
 
-/* Opens, reads one integer, closes: with the settings that finalite opens with. */
-static int open_query_close(const char *path, const char *sql, uint64_t *sum) {
-  sqlite3 *db = NULL;
+/* Opens and reads one integer, with the settings that finalite opens with. The connection is the caller's to close,
+** also after an error. */
+int reference_open_and_query(const char *path, const char *sql, sqlite3 **db, uint64_t *sum) {
   sqlite3_stmt *statement = NULL;
   int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
-  int code = sqlite3_open_v2(path, &db, flags, NULL);
-  if (code == SQLITE_OK) code = sqlite3_busy_timeout(db, 5000);
-  if (code == SQLITE_OK) code = sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_FKEY, 1, (int *)NULL);
+  int code = sqlite3_open_v2(path, db, flags, NULL);
+  if (code == SQLITE_OK) code = sqlite3_busy_timeout(*db, 5000);
+  if (code == SQLITE_OK) code = sqlite3_db_config(*db, SQLITE_DBCONFIG_ENABLE_FKEY, 1, (int *)NULL);
   if (code == SQLITE_OK) {
-    code = sqlite3_prepare_v3(db, sql, (int)strlen(sql), SQLITE_PREPARE_PERSISTENT, &statement, NULL);
+    code = sqlite3_prepare_v3(*db, sql, (int)strlen(sql), SQLITE_PREPARE_PERSISTENT, &statement, NULL);
   }
   if (code == SQLITE_OK) {
     code = sqlite3_step(statement);
@@ -267,15 +267,50 @@ static int open_query_close(const char *path, const char *sql, uint64_t *sum) {
     }
   }
   sqlite3_finalize(statement);
-  int closed = sqlite3_close(db);
-  return code != SQLITE_OK ? code : closed;
+  return code;
 }
 
 int reference_open(const char *path, const char *sql, uint64_t count, uint64_t *checksum) {
   *checksum = 0;
   for (uint64_t i = 0; i < count; i++) {
-    int code = open_query_close(path, sql, checksum);
+    sqlite3 *db = NULL;
+    int code = reference_open_and_query(path, sql, &db, checksum);
+    int closed = sqlite3_close(db);
     if (code != SQLITE_OK) return code;
+    if (closed != SQLITE_OK) return closed;
   }
   return SQLITE_OK;
 }
+
+/* Allocates and frees, one block at a time, of 48, 88, ... 408 bytes in turn. */
+int reference_malloc_and_free(uint64_t count, uint64_t *checksum) {
+  for (uint64_t i = 0; i < count; i++) {
+    void *block = sqlite3_malloc((int)(48 + 40 * (i % 10)));
+    if (block == NULL) return SQLITE_NOMEM;
+    sqlite3_free(block);
+  }
+  *checksum = count;
+  return SQLITE_OK;
+}
+
+/* Prepares a query, reads the integers of its rows, and finalizes it. */
+int reference_prepare(sqlite3 *db, const char *sql, uint64_t count, uint64_t *checksum) {
+  int length = (int)strlen(sql);
+  *checksum = 0;
+  for (uint64_t i = 0; i < count; i++) {
+    sqlite3_stmt *statement = NULL;
+    int code = sqlite3_prepare_v2(db, sql, length, &statement, NULL);
+    if (code != SQLITE_OK) return code;
+    while ((code = sqlite3_step(statement)) == SQLITE_ROW) *checksum += (uint64_t)sqlite3_column_int64(statement, 0);
+    int finalized = sqlite3_finalize(statement);
+    if (code != SQLITE_DONE) return code;
+    if (finalized != SQLITE_OK) return finalized;
+  }
+  return SQLITE_OK;
+}
+
+/* Takes the small fast allocator from a connection that has not used it since it was opened. */
+int reference_lookaside_off(sqlite3 *db) { return sqlite3_db_config(db, SQLITE_DBCONFIG_LOOKASIDE, NULL, 0, 0); }
+
+/* Has SQLite count no memory. Before its first use. */
+int reference_statistics_off(void) { return sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); }

@@ -59,6 +59,21 @@ mod c {
             _: *mut u64,
         ) -> c_int;
         pub(super) fn reference_open(path: *const c_char, sql: *const c_char, count: u64, checksum: *mut u64) -> c_int;
+        pub(super) fn reference_open_and_query(
+            path: *const c_char,
+            sql: *const c_char,
+            db: *mut *mut ffi::sqlite3,
+            sum: *mut u64,
+        ) -> c_int;
+        pub(super) fn reference_malloc_and_free(count: u64, checksum: *mut u64) -> c_int;
+        pub(super) fn reference_prepare(
+            _: *mut ffi::sqlite3,
+            sql: *const c_char,
+            count: u64,
+            checksum: *mut u64,
+        ) -> c_int;
+        pub(super) fn reference_lookaside_off(_: *mut ffi::sqlite3) -> c_int;
+        pub(super) fn reference_statistics_off() -> c_int;
     }
 }
 
@@ -112,6 +127,21 @@ impl<'conn> Handle<'conn> {
     pub fn rusqlite(self) -> Result<rusqlite::Connection> {
         // SAFETY: the handle is open, and the callers drop this connection before the one that owns the handle.
         Ok(unsafe { rusqlite::Connection::from_handle(self.ptr) }?)
+    }
+
+    /// Takes SQLite's fast small allocator away. Before the connection is used: it fails when a slot is taken.
+    pub fn turn_lookaside_off(self) -> Result<()> {
+        // SAFETY: the connection is open and not in a call.
+        check(unsafe { c::reference_lookaside_off(self.ptr) })
+    }
+
+    /// Prepares a query, reads the integers of its rows and finalizes it, `count` times.
+    pub fn prepare_and_finalize(self, sql: &CStr, count: u64) -> Result<u64> {
+        let mut checksum = 0;
+        // SAFETY: the connection is open; `sql` is NUL-terminated and lives during the call.
+        let code = unsafe { c::reference_prepare(self.ptr, sql.as_ptr(), count, &raw mut checksum) };
+        check(code)?;
+        Ok(checksum)
     }
 
     pub fn prepare(self, sql: &str) -> Result<Statement<'conn>> {
@@ -241,6 +271,41 @@ pub fn open(path: &CStr, sql: &CStr, count: u64) -> Result<u64> {
     let code = unsafe { c::reference_open(path.as_ptr(), sql.as_ptr(), count, &raw mut checksum) };
     check(code)?;
     Ok(checksum)
+}
+
+/// A connection that C opened and read one integer through.
+pub struct Opened(*mut ffi::sqlite3);
+
+impl Opened {
+    pub fn open(path: &CStr, sql: &CStr) -> Result<Self> {
+        let mut opened = Self(ptr::null_mut());
+        let mut sum = 0;
+        // SAFETY: both strings are NUL-terminated and live during the call. What it opens is closed in Drop.
+        let code = unsafe { c::reference_open_and_query(path.as_ptr(), sql.as_ptr(), &raw mut opened.0, &raw mut sum) };
+        check(code)?;
+        Ok(opened)
+    }
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        // SAFETY: NULL, or open, ours, and without statements.
+        unsafe { ffi::sqlite3_close(self.0) };
+    }
+}
+
+/// Allocates and frees blocks of 48 to 408 bytes, one at a time.
+pub fn malloc_and_free(count: u64) -> Result<u64> {
+    let mut checksum = 0;
+    // SAFETY: writes to the integer alone.
+    check(unsafe { c::reference_malloc_and_free(count, &raw mut checksum) })?;
+    Ok(checksum)
+}
+
+/// Has SQLite count no memory: first of all in a process of one thread.
+pub fn turn_statistics_off() -> Result<()> {
+    // SAFETY: c3ref/config.html: not safe beside other threads; the caller has none yet. Refused if it is too late.
+    check(unsafe { c::reference_statistics_off() })
 }
 
 /// What a cell adds to the checksum.

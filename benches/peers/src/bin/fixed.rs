@@ -1,19 +1,38 @@
 //! A fixed amount of work by one competitor, for counting instructions: `fixed WORKLOAD COMPETITOR COUNT`. `--list`
 //! tells the workloads and competitors, `--environment` what this program is built from.
 //!
+//! The environment variable `COLUMN` says what SQLite's memory comes from, and then the program is sure that it does; it
+//! takes `FINALITE_ALLOCATOR=stock` for all but `finalite`.
+//!
 //! All that is not the work is the same for every count, so that the difference of two runs is that of the work alone.
 
 use finalite::Connection;
+use finalite_peers::column::Column;
 use finalite_peers::work::{self, Competitor};
-use finalite_peers::{Result, environment, listener, reference, sample};
+use finalite_peers::{Result, environment, listener, native, reference, sample};
 
 /// Rows of the table: the most that a scan can be asked for.
 const ROWS: u64 = 4_000;
 
-const WORKLOADS: [&str; 8] =
-    ["scan one", "scan num", "scan text", "scan wide", "lookup", "insert", "open memory", "open file"];
+const WORKLOADS: [&str; 12] = [
+    "scan one",
+    "scan num",
+    "scan text",
+    "scan wide",
+    "lookup",
+    "insert",
+    "open memory",
+    "open file",
+    "malloc and free",
+    "prepare",
+    "prepare without lookaside",
+    "records",
+];
 
 fn main() -> Result<()> {
+    if let Ok(column) = std::env::var("COLUMN") {
+        Column::of_name(&column)?.enter()?;
+    }
     listener::listen_if_asked()?;
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
@@ -53,6 +72,10 @@ fn with_competitors(workload: &str, run: impl FnOnce(&mut [Competitor<'_>]) -> R
             let path = path.to_str().ok_or("the temporary directory is not UTF-8")?;
             return run(&mut work::opens(path, "SELECT i1 FROM t WHERE id = 7")?);
         }
+        "malloc and free" => return run(&mut native::blocks()),
+        "prepare" => return run(&mut native::prepares(&native::small(true)?)?),
+        "prepare without lookaside" => return run(&mut native::prepares(&native::small(false)?)?),
+        "records" => return run(&mut native::levels(&native::small(true)?)),
         _ => {}
     }
     let mut conn = Connection::open_in_memory()?;

@@ -9,10 +9,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use finalite_peers::{Result, environment, listener};
+use finalite_peers::{Result, environment, listener, report};
 
+mod comparisons;
 mod measure;
-mod report;
 
 /// What is measured, and how often.
 struct Options {
@@ -88,7 +88,7 @@ fn main() -> Result<()> {
     }
     eprintln!();
     fs::write(&options.csv, report::csv(&output))?;
-    let missed = report::print(&output)?;
+    let missed = report::print(&output, &comparisons::COMPARISONS)?;
     println!("\nload at the end {}; raw samples in {}", environment::load(), options.csv.display());
     if missed.is_empty() {
         println!("no target is missed");
