@@ -45,9 +45,10 @@ static int64_t fetch_add(word *p, int64_t v) {
 static int swap_if(word *p, int64_t expected, int64_t v) {
   return _InterlockedCompareExchange64(p, v, expected) == expected;
 }
-static unsigned bit_length(uint32_t n) {
-  unsigned long bit;
-  return _BitScanReverse(&bit, n) ? (unsigned)bit + 1 : 0;
+static unsigned highest_bit(uint32_t n) {
+  unsigned long bit = 0;
+  (void)_BitScanReverse(&bit, n);
+  return (unsigned)bit;
 }
 #else
 typedef int64_t word __attribute__((aligned(8)));
@@ -62,7 +63,7 @@ static int64_t fetch_add(word *p, int64_t v) { return __atomic_fetch_add(p, v, _
 static int swap_if(word *p, int64_t expected, int64_t v) {
   return __atomic_compare_exchange_n(p, &expected, v, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 }
-static unsigned bit_length(uint32_t n) { return n == 0 ? 0 : 32u - (unsigned)__builtin_clz(n); }
+static unsigned highest_bit(uint32_t n) { return 31u - (unsigned)__builtin_clz(n); } /* n > 0 */
 #endif
 
 /* ---- what SQLite's header declares; repeated so that a system SQLite needs no header ---- */
@@ -95,14 +96,15 @@ struct finalite_account {
 };
 
 struct finalite_shard {
-  word bytes;      /* allocated here less freed here */
-  word flushed;    /* the part of `bytes` that `total_bytes` has */
+  word bytes;       /* allocated here less freed here */
+  word flushed;     /* the part of `bytes` that `total_bytes` has */
+  word flush_above; /* where `bytes` must not go without a flush: FLUSH away from `flushed`, once it is claimed */
+  word flush_below;
   word allocated;  /* bytes, ever */
   word reallocations;
   word frees;
   word is_taken;
   word sizes[SIZES]; /* allocations of up to 2^n bytes, beyond 2^(n-1) */
-  word spare[2];     /* to a multiple of a cache line */
 };
 
 struct finalite_totals {
@@ -174,10 +176,16 @@ static void raise_peak(int64_t now) {
   while (now > peak && !swap_if(&total_peak, peak, now)) peak = LOAD(&total_peak);
 }
 
+static void flush_from(struct finalite_shard *shard, int64_t bytes) {
+  STORE(&shard->flushed, bytes);
+  STORE(&shard->flush_above, bytes + FLUSH);
+  STORE(&shard->flush_below, bytes - FLUSH);
+}
+
 static COLD void flush(struct finalite_shard *shard) {
   int64_t bytes = LOAD(&shard->bytes);
   int64_t change = bytes - LOAD(&shard->flushed);
-  STORE(&shard->flushed, bytes);
+  flush_from(shard, bytes);
   raise_peak(fetch_add(&total_bytes, change) + change);
 }
 
@@ -219,6 +227,7 @@ static COLD struct finalite_shard *claim_shard(void) {
       STORE(&shard->is_taken, 0);
       break;
     }
+    flush_from(shard, LOAD(&shard->flushed));
     return thread.shard = shard;
   }
   STORE(&thread.is_sharing, 1);
@@ -246,18 +255,23 @@ static COLD void count_shared(int64_t bytes, int64_t allocated, int64_t realloca
 }
 
 /* The histogram's place: sizes up to 2^n, beyond 2^(n-1). */
-static unsigned size_class(uint32_t bytes) { return bytes <= 1 ? 0 : bit_length(bytes - 1); }
+static unsigned size_class(uint32_t bytes) { return highest_bit(2 * bytes - 1); }
 
-static void charge(struct finalite_account *account, int64_t bytes, int64_t blocks) {
+/* To the account of the connection that is in a call on this thread. */
+static inline void charge_own(struct finalite_account *account, int64_t bytes, int64_t blocks) {
+  int64_t own = LOAD(&account->own_bytes) + bytes;
+  STORE(&account->own_bytes, own);
+  if (blocks != 0) add(&account->own_blocks, blocks);
+  if (bytes > 0) {
+    int64_t now = own + LOAD(&account->foreign_bytes);
+    if (now > LOAD(&account->peak_bytes)) STORE(&account->peak_bytes, now);
+  }
+}
+
+static inline void charge(struct finalite_account *account, int64_t bytes, int64_t blocks) {
   if (account == NULL) return;
   if (account == thread.account) {
-    int64_t own = LOAD(&account->own_bytes) + bytes;
-    STORE(&account->own_bytes, own);
-    add(&account->own_blocks, blocks);
-    if (bytes > 0) {
-      int64_t now = own + LOAD(&account->foreign_bytes);
-      if (now > LOAD(&account->peak_bytes)) STORE(&account->peak_bytes, now);
-    }
+    charge_own(account, bytes, blocks);
   } else {
     fetch_add(&account->foreign_bytes, bytes);
     if (blocks != 0) fetch_add(&account->foreign_blocks, blocks);
@@ -287,7 +301,8 @@ static int is_due(word *countdown, word *on, word *failed) {
 static COLD int fails_now(void) {
   return is_due(&thread.countdown, &thread.fail_on, &thread.failed) || is_due(&countdown_all, &fail_on_all, &failed_all);
 }
-#define MUST_FAIL() (UNLIKELY(LOAD(&armed)) && fails_now())
+#define IS_ARMED() (LOAD(&armed) != 0)
+#define MUST_FAIL() (UNLIKELY(IS_ARMED()) && fails_now())
 #define POISON(block, bytes) do { if (UNLIKELY(LOAD(&armed))) memset((block), 0x5A, (bytes)); } while (0)
 
 /* Arms this thread's countdown, or everybody's, in place of the fault that was there. Returns a number for the new one. */
@@ -313,6 +328,7 @@ int64_t finalite_fault_failed(int64_t fault, int all) {
   return LOAD(all ? &failed_all : &thread.failed);
 }
 #else
+#define IS_ARMED() 0
 #define MUST_FAIL() 0
 #define POISON(block, bytes) ((void)0)
 #endif
@@ -323,35 +339,58 @@ static const struct finalite_backend *rust(void) {
   return (const struct finalite_backend *)(intptr_t)LOAD_ACQUIRE(&rust_backend);
 }
 
-static void *counting_malloc(int requested) {
+static COLD void *failed(void) {
+  fetch_add(&failures_system, 1);
+  return NULL;
+}
+
+/* All that is not usual: no shard, a flush, Rust's allocator, a fault. */
+static COLD void *allocate_unusually(int requested) {
   uint32_t bytes = (uint32_t)requested;
   struct finalite_shard *shard = thread.shard;
   struct header *header;
   int64_t unflushed;
   int is_rust;
-  if (UNLIKELY(requested <= 0) || MUST_FAIL()) return NULL;
-  if (UNLIKELY(shard == NULL)) shard = claim_shard();
+  if (requested <= 0 || MUST_FAIL()) return NULL;
+  if (shard == NULL) shard = claim_shard();
   unflushed = shard == NULL ? FLUSH : LOAD(&shard->bytes) - LOAD(&shard->flushed) + bytes;
-  if (UNLIKELY(unflushed >= FLUSH) && !is_within_limit(shard == NULL ? (int64_t)bytes : unflushed)) return NULL;
+  if (unflushed >= FLUSH && !is_within_limit(shard == NULL ? (int64_t)bytes : unflushed)) return NULL;
   is_rust = (int)LOAD_ACQUIRE(&uses_rust);
-  header = UNLIKELY(is_rust) ? rust()->allocate((size_t)bytes + sizeof *header) : malloc((size_t)bytes + sizeof *header);
-  if (UNLIKELY(header == NULL)) {
-    fetch_add(&failures_system, 1);
-    return NULL;
-  }
+  header = is_rust ? rust()->allocate((size_t)bytes + sizeof *header) : malloc((size_t)bytes + sizeof *header);
+  if (header == NULL) return failed();
   header->size = bytes;
   header->tag = is_rust ? TAG_RUST : TAG_SYSTEM;
   header->account = thread.account;
-  if (UNLIKELY(shard == NULL)) {
+  if (shard == NULL) {
     count_shared(bytes, bytes, 0, 0);
     fetch_add(&shared_shard.sizes[size_class(bytes)], 1);
   } else {
     add(&shard->bytes, bytes);
     add(&shard->allocated, bytes);
     add(&shard->sizes[size_class(bytes)], 1);
-    if (UNLIKELY(unflushed >= FLUSH)) flush(shard);
+    if (unflushed >= FLUSH) flush(shard);
   }
   charge(header->account, bytes, 1);
+  return header + 1;
+}
+
+static void *counting_malloc(int requested) {
+  uint32_t bytes = (uint32_t)requested; /* less than 0: beyond any limit of the flush */
+  struct finalite_shard *shard = thread.shard;
+  struct finalite_account *account;
+  struct header *header;
+  if (UNLIKELY(shard == NULL || LOAD(&uses_rust) || IS_ARMED())) return allocate_unusually(requested);
+  if (UNLIKELY(LOAD(&shard->bytes) + bytes >= LOAD(&shard->flush_above))) return allocate_unusually(requested);
+  header = malloc((size_t)bytes + sizeof *header);
+  if (UNLIKELY(header == NULL)) return failed();
+  account = thread.account;
+  header->size = bytes;
+  header->tag = TAG_SYSTEM;
+  header->account = account;
+  add(&shard->bytes, bytes);
+  add(&shard->allocated, bytes);
+  add(&shard->sizes[size_class(bytes)], 1);
+  if (account != NULL) charge_own(account, bytes, 1);
   return header + 1;
 }
 
@@ -359,34 +398,54 @@ static int is_ours(const struct header *header) { return header->tag == TAG_SYST
 
 static void count_freed(int64_t bytes) {
   struct finalite_shard *shard = thread.shard;
-  if (UNLIKELY(shard == NULL)) shard = claim_shard();
-  if (UNLIKELY(shard == NULL)) {
+  if (shard == NULL) shard = claim_shard();
+  if (shard == NULL) {
     count_shared(-bytes, 0, 0, 1);
     return;
   }
   add(&shard->bytes, -bytes);
   add(&shard->frees, 1);
-  if (UNLIKELY(LOAD(&shard->bytes) - LOAD(&shard->flushed) <= -FLUSH)) flush(shard);
+  if (LOAD(&shard->bytes) <= LOAD(&shard->flush_below)) flush(shard);
 }
 
-static void counting_free(void *block) {
-  struct header *header = (struct header *)block - 1;
-  int is_rust;
-  uint32_t bytes;
-  if (UNLIKELY(block == NULL)) return;
-  if (UNLIKELY(!is_ours(header))) {
+/* All that is not usual: no shard, a flush, a block of Rust's allocator or of another, a fault. */
+static COLD void free_unusually(struct header *header) {
+  uint32_t bytes, tag = header->tag;
+  if (!is_ours(header)) {
     /* Of another allocator, or freed before: what there is to free is unknown, so it stays. */
     fetch_add(&foreign_blocks, 1);
     return;
   }
-  is_rust = header->tag == TAG_RUST;
   bytes = header->size;
   count_freed(bytes);
   charge(header->account, -(int64_t)bytes, -1);
-  POISON(block, bytes);
+  POISON(header + 1, bytes);
   header->tag = TAG_FREED;
-  if (UNLIKELY(is_rust)) rust()->release(header, (size_t)bytes + sizeof *header);
+  if (tag == TAG_RUST) rust()->release(header, (size_t)bytes + sizeof *header);
   else free(header);
+}
+
+/* Here and in `counting_malloc`, whatever calls anything else ends with that: registers need no saving before it. */
+static void counting_free(void *block) {
+  struct header *header = (struct header *)block - 1;
+  struct finalite_shard *shard = thread.shard;
+  int64_t bytes, left;
+  if (UNLIKELY(block == NULL)) return;
+  if (UNLIKELY(header->tag != TAG_SYSTEM || shard == NULL || IS_ARMED())) {
+    free_unusually(header);
+    return;
+  }
+  bytes = header->size;
+  left = LOAD(&shard->bytes) - bytes;
+  if (UNLIKELY(left <= LOAD(&shard->flush_below))) {
+    free_unusually(header);
+    return;
+  }
+  STORE(&shard->bytes, left);
+  add(&shard->frees, 1);
+  charge(header->account, -bytes, -1);
+  header->tag = TAG_FREED;
+  free(header);
 }
 
 static void *move_to(struct header *header, int is_rust, uint32_t before, uint32_t bytes) {
