@@ -8,4 +8,5 @@ target_dir() { echo "${CARGO_TARGET_DIR:-target}/ci-$1"; }
 say() { printf '\n== %s\n' "$*"; }
 # What runs under a sanitizer unless arguments say otherwise: all tests but those about the compiler and the shell
 # (ui, tidy, examples).
-TESTS=(--lib --test it --test lifecycle --test forget --test fork --test out_of_memory)
+TESTS=(--lib --test it --test scan --test lifecycle --test forget --test fork --test out_of_memory --test memory --test memory_modes
+    --test handles --test leak_check)

@@ -24,11 +24,13 @@ const HELP: &str = "\
 Read every value of a query on a SQLite database; print the speed, what the columns hold, the live handles,
 and the memory that SQLite held.
 
-Usage: scan [DATABASE [SQL]] [--json] [--rows N]
+Usage: scan [DATABASE [SQL]] [--mode rows|for-each|columns] [--json] [--rows N]
 
   DATABASE   a database file, opened for reading only;
              without it, a sample is built in a temporary directory and removed at the end
   SQL        a statement that returns rows; without it, SELECT * FROM the table with the most rows
+  --mode     how the rows are read: one by one (rows), in one call (for-each), or all of them into columns in memory
+             (columns); rows unless given
   --json     print one JSON object: text that is not UTF-8 with U+FFFD in place of what is wrong,
              a blob as \"X'hex'\", an infinite REAL as \"Inf\" or \"-Inf\"
   --rows N   rows in the sample, 1000000 unless given
@@ -39,8 +41,29 @@ Exit code: 0, or 2 with one line on stderr.
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
+/// How the rows are read.
+#[derive(Clone, Copy)]
+enum Mode {
+    Rows,
+    ForEach,
+    Columns,
+}
+
+impl Mode {
+    const ALL: [Self; 3] = [Self::Rows, Self::ForEach, Self::Columns];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Rows => "rows",
+            Self::ForEach => "for-each",
+            Self::Columns => "columns",
+        }
+    }
+}
+
 /// What a scan found.
 struct Scan {
+    mode: Mode,
     database: PathBuf,
     bytes: Option<u64>,
     sql: String,
@@ -60,6 +83,19 @@ struct Memory {
     after: MemoryStats,
 }
 
+/// What was alive while the rows were at hand.
+struct During {
+    handles: HandleCounts,
+    memory: MemoryStats,
+    connection: ConnectionMemory,
+}
+
+impl During {
+    fn now(conn: &Connection) -> Self {
+        Self { handles: handles::counts(), memory: memory::stats(), connection: conn.memory() }
+    }
+}
+
 fn main() -> ExitCode {
     match arguments(std::env::args_os().skip(1)).and_then(run).and_then(|output| print(&output)) {
         Ok(()) => ExitCode::SUCCESS,
@@ -76,12 +112,14 @@ struct Arguments {
     database: Option<PathBuf>,
     sql: Option<String>,
     rows: u32,
+    mode: Mode,
     json: bool,
     help: bool,
 }
 
 fn arguments(given: impl Iterator<Item = OsString>) -> Outcome<Arguments> {
-    let mut arguments = Arguments { database: None, sql: None, rows: 1_000_000, json: false, help: false };
+    let mut arguments =
+        Arguments { database: None, sql: None, rows: 1_000_000, mode: Mode::Rows, json: false, help: false };
     let mut rows = None;
     let mut words = Vec::new();
     let mut given = given;
@@ -89,6 +127,11 @@ fn arguments(given: impl Iterator<Item = OsString>) -> Outcome<Arguments> {
         match word.to_str() {
             Some("--json") => arguments.json = true,
             Some("--help" | "-h") => arguments.help = true,
+            Some("--mode") => {
+                let mode = given.next().ok_or("--mode needs a word")?.to_string_lossy().into_owned();
+                let known = Mode::ALL.into_iter().find(|known| known.name() == mode);
+                arguments.mode = known.ok_or_else(|| format!("--mode is rows, for-each or columns, not {mode}"))?;
+            }
             Some("--rows") => rows = Some(given.next().ok_or("--rows needs a number")?),
             Some("--") => words.extend(given.by_ref()),
             Some(option) if option.starts_with('-') => {
@@ -122,18 +165,18 @@ fn run(arguments: Arguments) -> Outcome<String> {
         return Ok(HELP.to_owned());
     }
     let scan = match arguments.database {
-        Some(database) => scan(database, arguments.sql)?,
+        Some(database) => scan(database, arguments.sql, arguments.mode)?,
         None => {
             let directory = tempfile::Builder::new().prefix("finalite-scan-").tempdir()?;
             let database = directory.path().join("sample.db");
             sample::build(&database, arguments.rows)?;
-            scan(database, None)?
+            scan(database, None, arguments.mode)?
         }
     };
     Ok(if arguments.json { report::json(&scan) } else { report::text(&scan) })
 }
 
-fn scan(database: PathBuf, sql: Option<String>) -> Outcome<Scan> {
+fn scan(database: PathBuf, sql: Option<String>, mode: Mode) -> Outcome<Scan> {
     let before = handles::counts();
     let conn = open(&database)?;
     // Saves a copy of every page; SQLite does without where there is no such thing.
@@ -143,34 +186,72 @@ fn scan(database: PathBuf, sql: Option<String>) -> Outcome<Scan> {
         Some(sql) => sql,
         None => select_largest_table(&conn)?,
     };
-    let mut statement = conn.prepare(&sql)?;
+    let statement = conn.prepare(&sql)?;
     if statement.column_count() == 0 {
         return Err(format!("the statement returns no rows: {}", statement.sql()).into());
     }
     let mut columns: Vec<Column> = statement.column_names()?.map(Column::new).collect();
+    drop(statement);
 
     // The time is of this: every value is read and goes into the summary of its column.
     let start = Instant::now();
-    let mut count = 0;
+    let (count, during) = match mode {
+        Mode::Rows => read_rows(&conn, &sql, &mut columns, collation)?,
+        Mode::ForEach => read_for_each(&conn, &sql, &mut columns, collation)?,
+        Mode::Columns => read_columns(&conn, &sql, &mut columns, collation)?,
+    };
+    let elapsed = start.elapsed();
+
+    conn.close()?;
+    let after = handles::counts();
+    let memory = Memory { during: during.memory, connection: during.connection, after: memory::stats() };
+    let bytes = database.metadata().ok().map(|metadata| metadata.len());
+    Ok(Scan {
+        mode,
+        database,
+        bytes,
+        sql,
+        rows: count,
+        elapsed,
+        columns,
+        before,
+        during: during.handles,
+        after,
+        memory,
+    })
+}
+
+fn read_rows(conn: &Connection, sql: &str, columns: &mut [Column], collation: Collation) -> Outcome<(u64, During)> {
+    let mut statement = conn.prepare(sql)?;
     let mut rows = statement.query(())?;
+    let mut count = 0;
     while let Some(row) = rows.next()? {
         for (index, column) in columns.iter_mut().enumerate() {
             column.add(row.value(index)?, collation);
         }
         count += 1;
     }
-    let elapsed = start.elapsed();
-
-    let during = handles::counts();
-    let memory_during = memory::stats();
-    let connection = conn.memory();
+    let during = During::now(conn);
     rows.finish()?;
-    drop(statement);
-    conn.close()?;
-    let after = handles::counts();
-    let memory = Memory { during: memory_during, connection, after: memory::stats() };
-    let bytes = database.metadata().ok().map(|metadata| metadata.len());
-    Ok(Scan { database, bytes, sql, rows: count, elapsed, columns, before, during, after, memory })
+    Ok((count, during))
+}
+
+fn read_for_each(conn: &Connection, sql: &str, columns: &mut [Column], collation: Collation) -> Outcome<(u64, During)> {
+    let count = conn.scan(sql, ()).for_each(|row| {
+        for (index, column) in columns.iter_mut().enumerate() {
+            column.add(row.value(index)?, collation);
+        }
+        Ok::<_, finalite::Error>(())
+    })?;
+    Ok((count, During::now(conn)))
+}
+
+fn read_columns(conn: &Connection, sql: &str, columns: &mut [Column], collation: Collation) -> Outcome<(u64, During)> {
+    let batch = conn.scan(sql, ()).columns()?;
+    for (column, values) in columns.iter_mut().zip(batch.columns()) {
+        values.iter().for_each(|value| column.add(value, collation));
+    }
+    Ok((batch.len() as u64, During::now(conn)))
 }
 
 /// Opens the database for reading.

@@ -31,13 +31,14 @@ pub fn json(scan: &Scan) -> String {
     let columns: Vec<String> = scan.columns.iter().map(json_column).collect();
     format!(
         concat!(
-            r#"{{"database":{},"sql":{},"mode":"rows","rows":{},"columns":{},"seconds":{},"ns_per_row":{},"#,
+            r#"{{"database":{},"sql":{},"mode":"{}","rows":{},"columns":{},"seconds":{},"ns_per_row":{},"#,
             r#""cells_per_second":{},"per_column":[{}],"#,
             r#""handles":{{"before":{},"during":{},"after":{}}},"native":{}}}"#,
             "\n"
         ),
         Json::from(scan.database.to_string_lossy()),
         Json::from(&*scan.sql),
+        scan.mode.name(),
         scan.rows,
         scan.columns.len(),
         Json::from(scan.elapsed.as_secs_f64()),
@@ -134,6 +135,7 @@ pub fn text(scan: &Scan) -> String {
             format!("{}{}", escaped(&scan.database.to_string_lossy()), scan.bytes.map_or_else(String::new, size)),
         ),
         ("sql", escaped(&scan.sql)),
+        ("mode", scan.mode.name().to_owned()),
         ("rows", grouped(scan.rows)),
         ("columns", scan.columns.len().to_string()),
         ("time", format!("{:.1?} to read and summarize every value", scan.elapsed)),
