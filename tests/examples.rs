@@ -494,7 +494,7 @@ fn scan_reads_what_is_only_in_the_log() {
 #[test]
 fn scan_reads_the_same_in_every_mode() {
     let (_directory, path) = database(
-        "CREATE TABLE t(id INTEGER PRIMARY KEY, mixed, nothing TEXT, words TEXT, bytes BLOB, number REAL);
+        "CREATE TABLE t(id INTEGER PRIMARY KEY, mixed, nulls TEXT, words TEXT, bytes BLOB, number REAL);
          INSERT INTO t VALUES (1, 1, NULL, 'one', x'00', 0.5), (2, 'two', NULL, '', x'', NULL),
                               (3, 3.5, NULL, CAST(x'ff' AS TEXT), NULL, -9e999), (4, NULL, NULL, 'four', x'04', 4);",
     );

@@ -8,7 +8,7 @@ mod witness;
 use std::mem::forget;
 use std::path::Path;
 
-use finalite::handles::{self, HandleCounts};
+use finalite::handles::{self, HandleCounts, Kind};
 use finalite::{Connection, OpenOptions, Statement};
 use witness::{Witness, can_write, left_by};
 
@@ -220,6 +220,30 @@ fn total(before: HandleCounts, after: HandleCounts) -> HandleCounts {
     difference
 }
 
+/// As many as these, of the forgotten that are listed last: those that are named with a line of the matrix above, and
+/// with the SQL where they have any.
+fn last_named(expected: HandleCounts) -> HandleCounts {
+    let all = handles::forgotten_handles();
+    let count = usize::try_from(expected.total()).unwrap();
+    let mut named = HandleCounts::default();
+    for one in &all[all.len() - count..] {
+        let is_guard = matches!(one.kind, Kind::Transaction | Kind::Savepoint);
+        assert_eq!(one.sql.as_deref(), (!is_guard).then_some(SELECT), "{one}");
+        if one.opened_at.is_none_or(|site| site.file() != file!()) {
+            continue;
+        }
+        match one.kind {
+            Kind::Statement => named.statements += 1,
+            Kind::CachedStatement => named.cached_statements += 1,
+            Kind::Rows => named.rows += 1,
+            Kind::Transaction => named.transactions += 1,
+            Kind::Savepoint => named.savepoints += 1,
+            kind => panic!("{kind}"),
+        }
+    }
+    named
+}
+
 #[test]
 fn each_forgotten_guard_is_counted_once_and_nothing_else_is_left() {
     let dir = tempfile::tempdir().unwrap();
@@ -240,6 +264,7 @@ fn each_forgotten_guard_is_counted_once_and_nothing_else_is_left() {
                 let mut expected = HandleCounts::default();
                 count(&mut expected);
                 assert_eq!(total(forgotten_before, handles::forgotten()), expected, "{case}");
+                assert_eq!(last_named(expected), expected, "{case}");
                 assert!(can_write(&path), "{case}: a lock is left");
             }
         }

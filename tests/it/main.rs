@@ -15,5 +15,6 @@ mod pragma;
 mod returning;
 mod rows;
 mod rules;
+mod scan;
 mod statement;
 mod transaction;
