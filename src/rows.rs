@@ -74,6 +74,11 @@ impl<'stmt> Rows<'stmt> {
         }
     }
 
+    /// The row it stands on; without columns if there is none, but with what is known of the statement.
+    pub(crate) fn current(&self) -> Row<'_> {
+        Row { raw: self.cursor.row() }
+    }
+
     /// Ends the execution and returns what Drop would only log: the result of the reset. No further row is fetched.
     ///
     /// # Errors
@@ -314,6 +319,11 @@ impl<'row> Row<'row> {
 
     pub(crate) fn names(&self) -> Result<&'row [Box<str>]> {
         Ok(self.raw.column_names()?)
+    }
+
+    /// The type a column was declared with, where it is a table's column.
+    pub(crate) fn declared_type(&self, column: usize) -> Option<Box<str>> {
+        self.raw.column_declared_type(column)
     }
 
     pub(crate) fn sql(&self) -> &'row str {

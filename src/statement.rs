@@ -71,11 +71,6 @@ impl<'conn> Statement<'conn> {
         Ok(Rows::new(binder.finish()?.run(), self.conn))
     }
 
-    /// The type a column was declared with, where it is a table's column.
-    pub(crate) fn declared_type(&self, column: usize) -> Option<Box<str>> {
-        self.raw.column_declared_type(column)
-    }
-
     /// Runs a statement without parameters that ends a transaction, whatever became of that.
     pub(crate) fn run_unchecked(&mut self) -> Result<()> {
         let mut cursor = self.raw.begin()?.run();

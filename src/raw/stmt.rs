@@ -310,11 +310,7 @@ impl<'db> Stmt<'db> {
 
     /// The type a column was declared with, where it is a table's column.
     pub(crate) fn column_declared_type(&self, column: usize) -> Option<Box<str>> {
-        let index = self.column_index(column)?;
-        // SAFETY: the statement is alive and the index in range (c3ref/column_decltype.html).
-        let text = unsafe { ffi::sqlite3_column_decltype(self.core().ptr.as_ptr(), index) };
-        // SAFETY: NULL or valid until the statement is finalized, prepared anew or asked again; copied at once.
-        unsafe { text::copy(text) }
+        self.core().column_declared_type(column)
     }
 
     /// Database, table and column that a column comes from, where it is a table's column.
@@ -470,6 +466,14 @@ impl StmtCore {
             })
             .collect::<Result<Box<[_]>, _>>()?;
         Ok(self.names.get_or_init(|| names))
+    }
+
+    fn column_declared_type(&self, column: usize) -> Option<Box<str>> {
+        let column = c_int::try_from(column).ok()?;
+        // SAFETY: the statement is alive; c3ref/column_decltype.html. An index out of range is answered by NULL.
+        let text = unsafe { ffi::sqlite3_column_decltype(self.ptr.as_ptr(), column) };
+        // SAFETY: NULL or valid until the statement is finalized, prepared anew or asked again; copied at once.
+        unsafe { text::copy(text) }
     }
 
     #[cold]

@@ -80,8 +80,11 @@ pub(super) unsafe fn read<'a>(value: *mut ffi::sqlite3_value) -> Result<ValueRef
             // SAFETY: as above; c3ref/column_blob.html: call `_blob` first, then `_bytes`.
             let len = length(unsafe { ffi::sqlite3_value_bytes(value) });
             if blob.is_null() {
-                // "The return value from sqlite3_column_blob() for a zero-length BLOB is a NULL pointer."
-                return if len == 0 { Ok(ValueRef::Blob(&[])) } else { Err(OutOfMemory) };
+                // "The return value from sqlite3_column_blob() for a zero-length BLOB is a NULL pointer." A zeroblob that
+                // found no memory has become NULL.
+                // SAFETY: as above; reading the type converts nothing.
+                let is_empty = len == 0 && unsafe { ffi::sqlite3_value_type(value) } == ffi::SQLITE_BLOB;
+                return if is_empty { Ok(ValueRef::Blob(&[])) } else { Err(OutOfMemory) };
             }
             // SAFETY: `blob` is not NULL and points to `len` bytes, valid while the caller's `'a` lasts.
             Ok(ValueRef::Blob(unsafe { slice::from_raw_parts(blob.cast(), len) }))

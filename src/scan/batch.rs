@@ -1,5 +1,7 @@
 //! Rows as columns.
 
+use std::fmt;
+
 use super::column::{ColumnBuffer, Mismatch};
 use super::schema::{ColumnType, Mixed};
 use crate::ValueRef;
@@ -26,52 +28,39 @@ use crate::statement::Statement;
 /// );
 /// # Ok::<(), finalite::Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ColumnBatch {
     columns: Vec<ColumnBuffer>,
     len: usize,
     first_row: u64,
-    /// The columns that a row must have; `None` before the first row.
-    row_columns: Option<usize>,
-    schema: Option<Box<[ColumnType]>>,
+    /// The columns are made.
+    is_begun: bool,
+    plan: Plan,
+}
+
+/// What the caller wants of the columns.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    pub(super) schema: Option<Box<[ColumnType]>>,
+    pub(super) mixed: Option<Mixed>,
+    /// Rows of a batch, where that is known.
+    pub(super) rows: usize,
 }
 
 impl ColumnBatch {
-    /// The most rows for which room is made before any is read.
-    const ROOM_MAX: usize = 1 << 16;
+    /// Room is made for no more rows than this, and no more values than that, before any is read.
+    const ROOM_ROWS_MAX: usize = 1 << 16;
+    const ROOM_VALUES_MAX: usize = 1 << 20;
 
-    /// Makes the columns, as far as they are known before the statement runs.
-    pub(super) fn new(
-        statement: &Statement<'_>,
-        schema: Option<Box<[ColumnType]>>,
-        mixed: Option<Mixed>,
-        room: usize,
-    ) -> Result<Self> {
-        let names: Vec<Box<str>> = statement.column_names()?.map(Into::into).collect();
-        check_schema(schema.as_deref(), &names).map_err(|error| error.in_sql(statement.sql()))?;
-        let columns = names.into_iter().enumerate();
-        let mut columns: Vec<ColumnBuffer> = match &schema {
-            Some(types) => {
-                let mixed = mixed.unwrap_or(Mixed::Error);
-                columns.map(|(index, name)| ColumnBuffer::declared(index, name, types[index], mixed)).collect()
-            }
-            None => {
-                let mixed = mixed.unwrap_or(Mixed::Dynamic);
-                let promised = |index| ColumnType::promised(statement.declared_type(index).as_deref());
-                columns.map(|(index, name)| ColumnBuffer::promised(index, name, promised(index), mixed)).collect()
-            }
-        };
-        for column in &mut columns {
-            column.reserve(room.min(Self::ROOM_MAX));
-        }
-        Ok(Self { columns, len: 0, first_row: 0, row_columns: None, schema })
+    pub(super) fn new(plan: Plan) -> Self {
+        Self { columns: Vec::new(), len: 0, first_row: 0, is_begun: false, plan }
     }
 
     /// Adds a row. After an error the columns are of different lengths, and the batch is not to be used.
     #[inline(always)]
     pub(super) fn push(&mut self, row: Row<'_>) -> Result<()> {
-        if self.row_columns != Some(row.column_count()) {
-            self.begin(&row)?;
+        if !self.is_begun {
+            self.begin(row)?;
         }
         for (index, column) in self.columns.iter_mut().enumerate() {
             let value = row.value(index)?;
@@ -83,21 +72,36 @@ impl ColumnBatch {
         Ok(())
     }
 
-    /// The first row is there: the statement may have been prepared anew, and have other columns than it had.
+    /// Makes the columns, unless that is done. Not before the first step: it may prepare the statement anew, and the
+    /// columns are those of then.
     #[cold]
     #[inline(never)]
-    fn begin(&mut self, row: &Row<'_>) -> Result<()> {
-        let names = row.names()?;
-        check_schema(self.schema.as_deref(), names).map_err(|error| error.in_sql(row.sql()))?;
-        self.columns.truncate(names.len());
-        let mixed = self.columns.first().map_or(Mixed::Dynamic, ColumnBuffer::mixed);
-        for (index, name) in names.iter().enumerate() {
-            match self.columns.get_mut(index) {
-                Some(column) => column.rename(name),
-                None => self.columns.push(ColumnBuffer::promised(index, name.clone(), ColumnType::Null, mixed)),
-            }
+    pub(super) fn begin(&mut self, row: Row<'_>) -> Result<()> {
+        if self.is_begun {
+            return Ok(());
         }
-        self.row_columns = Some(names.len());
+        let names = row.names()?;
+        let Plan { schema, mixed, rows } = &self.plan;
+        let columns = names.iter().cloned().enumerate();
+        self.columns = match schema {
+            Some(types) if types.len() != names.len() => {
+                return Err(wrong_column_count(types, names.into()).in_sql(row.sql()));
+            }
+            Some(types) => {
+                let mixed = mixed.unwrap_or(Mixed::Error);
+                columns.map(|(index, name)| ColumnBuffer::declared(index, name, types[index], mixed)).collect()
+            }
+            None => {
+                let mixed = mixed.unwrap_or(Mixed::Dynamic);
+                let promised = |index| ColumnType::promised(row.declared_type(index).as_deref());
+                columns.map(|(index, name)| ColumnBuffer::promised(index, name, promised(index), mixed)).collect()
+            }
+        };
+        let room = (*rows).min(Self::ROOM_ROWS_MAX).min(Self::ROOM_VALUES_MAX / names.len().max(1));
+        for column in &mut self.columns {
+            column.reserve(room);
+        }
+        self.is_begun = true;
         Ok(())
     }
 
@@ -159,13 +163,25 @@ impl ColumnBatch {
     }
 }
 
-fn check_schema(types: Option<&[ColumnType]>, names: &[Box<str>]) -> Result<()> {
-    match types {
-        Some(types) if types.len() != names.len() => {
-            Err(Error::new(ErrorKind::ColumnCount { expected: types.len(), found: names.len(), columns: names.into() }))
-        }
-        _ => Ok(()),
+impl fmt::Debug for ColumnBatch {
+    /// Shows the columns' names and types; the values may be anybody's, and many.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ColumnBatch").field("rows", &self.len).field("columns", &self.columns).finish_non_exhaustive()
     }
+}
+
+/// Whether the declared types are as many as the columns, for a statement that changes something: it should not have
+/// run if they are not. The columns of any other are known better after its first step.
+pub(super) fn check_before(statement: &Statement<'_>, types: &[ColumnType]) -> Result<()> {
+    if statement.is_readonly() || types.len() == statement.column_count() {
+        return Ok(());
+    }
+    let names = statement.column_names()?.map(Into::into).collect();
+    Err(wrong_column_count(types, names).in_sql(statement.sql()))
+}
+
+fn wrong_column_count(types: &[ColumnType], names: Box<[Box<str>]>) -> Error {
+    Error::new(ErrorKind::ColumnCount { expected: types.len(), found: names.len(), columns: names })
 }
 
 #[cold]

@@ -1,5 +1,7 @@
 //! One column of a batch: its values, one after another.
 
+use std::fmt;
+
 use super::schema::{ColumnType, Mixed};
 use super::views::{BytesColumn, TextColumn};
 use crate::convert::exact_f64;
@@ -9,7 +11,7 @@ use crate::{Type, ValueRef};
 /// The values of one column, in contiguous memory that can be borrowed.
 ///
 /// NULLs are told by a bitmap; in their place the values hold 0, or nothing.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ColumnBuffer {
     name: Box<str>,
     data: Data,
@@ -17,7 +19,6 @@ pub struct ColumnBuffer {
     nulls: Nulls,
     /// The type stays, whatever the first value of a batch is: it was declared, or an earlier batch had values.
     is_settled: bool,
-    is_declared: bool,
     mixed: Mixed,
     /// The row of the result that the first value is of, 0-based.
     first_row: u64,
@@ -39,9 +40,9 @@ pub(super) enum Data {
 /// Where each value of a column of text or blobs begins and ends in its bytes: one more than there are values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Offsets<'a> {
-    /// As long as the bytes are fewer than 2³¹.
+    /// As long as no batch has had 2³¹ bytes of them.
     Small(&'a [i32]),
-    /// Beyond.
+    /// From then on.
     Large(&'a [i64]),
 }
 
@@ -226,7 +227,6 @@ impl ColumnBuffer {
             len: 0,
             nulls: Nulls::default(),
             is_settled: false,
-            is_declared: false,
             mixed,
             first_row: 0,
             index,
@@ -235,21 +235,11 @@ impl ColumnBuffer {
 
     /// A column of the type that the caller declares.
     pub(super) fn declared(index: usize, name: Box<str>, declared: ColumnType, mixed: Mixed) -> Self {
-        let is_declared = declared != ColumnType::Null;
-        Self { is_declared, is_settled: is_declared, ..Self::promised(index, name, declared, mixed) }
-    }
-
-    pub(super) fn mixed(&self) -> Mixed {
-        self.mixed
-    }
-
-    pub(super) fn rename(&mut self, name: &str) {
-        if *self.name != *name {
-            self.name = name.into();
-        }
+        Self { is_settled: declared != ColumnType::Null, ..Self::promised(index, name, declared, mixed) }
     }
 
     pub(super) fn reserve(&mut self, rows: usize) {
+        self.nulls.validity.reserve(rows.div_ceil(8));
         match &mut self.data {
             Data::Null => {}
             Data::Integer(values) => values.reserve(rows),
@@ -310,16 +300,20 @@ impl ColumnBuffer {
         match (&mut self.data, value) {
             (Data::Dynamic(values), value) => values.push(value),
             (Data::Real(values), ValueRef::Integer(integer)) if self.mixed == Mixed::Widen => {
-                let mismatch = Mismatch { expected: ColumnType::Real, found: Type::Integer };
-                values.push(exact_f64(integer).ok_or(mismatch)?);
+                match exact_f64(integer) {
+                    Some(real) => values.push(real),
+                    None => return self.push_otherwise(value),
+                }
             }
-            _ => {
-                self.make_room_for(value)?;
-                return self.push(value);
-            }
+            _ => return self.push_otherwise(value),
         }
         self.len += 1;
         Ok(())
+    }
+
+    fn push_otherwise(&mut self, value: ValueRef<'_>) -> Result<(), Mismatch> {
+        self.make_room_for(value)?;
+        self.push(value)
     }
 
     /// Changes the column's type so that the value fits.
@@ -338,7 +332,7 @@ impl ColumnBuffer {
                 Ok(())
             }
             Mixed::Widen => match (&self.data, value) {
-                (Data::Integer(values), ValueRef::Real(_)) if !self.is_declared => {
+                (Data::Integer(values), ValueRef::Real(_)) => {
                     self.data = Data::Real(
                         values.iter().map(|&value| exact_f64(value)).collect::<Option<_>>().ok_or(mismatch)?,
                     );
@@ -360,6 +354,18 @@ impl ColumnBuffer {
             }
         }
         self.data = data;
+    }
+}
+
+impl fmt::Debug for ColumnBuffer {
+    /// Shows name and type; the values may be anybody's, and many.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("ColumnBuffer");
+        shown
+            .field("name", &self.name)
+            .field("type", &self.data_type())
+            .field("rows", &self.len)
+            .finish_non_exhaustive()
     }
 }
 

@@ -39,7 +39,6 @@ use crate::Connection;
 use crate::error::{Error, ErrorKind, Result};
 use crate::params::Params;
 use crate::rows::{Row, Rows};
-use crate::statement::Statement;
 
 mod batch;
 mod column;
@@ -47,6 +46,7 @@ mod print;
 mod schema;
 mod views;
 
+use batch::Plan;
 pub use batch::{BatchIndex, ColumnBatch};
 pub use column::{ColumnBuffer, Offsets};
 pub use schema::{ColumnType, Mixed};
@@ -94,11 +94,12 @@ impl<'p, P: Params<'p>> Scan<'_, P> {
     /// Calls the closure with each row, in the order of the result. Returns the number of rows.
     ///
     /// The closure may use the connection for other statements, and may write; what becomes of rows that it changes
-    /// in the table it scans is as [SQLite says](https://sqlite.org/isolation.html). Its error ends the scan.
+    /// in the table it scans is as [SQLite says](https://sqlite.org/isolation.html). Its error ends the scan; wherever a
+    /// scan ends, what its own statement changed (`INSERT … RETURNING`) stands.
     ///
     /// # Errors
     ///
-    /// The closure's, and as [`Connection::prepare`] and [`Statement::execute`].
+    /// The closure's, and as [`Connection::prepare`] and [`Statement::execute`](crate::Statement::execute).
     ///
     /// # Example
     ///
@@ -196,7 +197,7 @@ impl<'p, P: Params<'p>> Scan<'_, P> {
     /// # Ok::<(), Error>(())
     /// ```
     pub fn batches<E: From<Error>>(
-        mut self,
+        self,
         rows: usize,
         mut read: impl FnMut(&ColumnBatch) -> Result<(), E>,
     ) -> Result<u64, E> {
@@ -205,10 +206,9 @@ impl<'p, P: Params<'p>> Scan<'_, P> {
                 .in_sql(self.sql)
                 .into());
         }
-        let (schema, mixed) = (self.schema.take(), self.mixed);
-        self.run_with(
-            |statement| ColumnBatch::new(statement, schema, mixed, rows),
-            |mut batch, cursor, pace| loop {
+        let mut batch = ColumnBatch::new(Plan { schema: self.schema.clone(), mixed: self.mixed, rows });
+        self.run(|cursor, pace| {
+            loop {
                 let is_end = fill(&mut batch, cursor, pace, rows)?;
                 if !batch.is_empty() {
                     read(&batch)?;
@@ -217,15 +217,15 @@ impl<'p, P: Params<'p>> Scan<'_, P> {
                     return Ok(pace.rows);
                 }
                 batch.clear();
-            },
-        )
+            }
+        })
     }
 
     /// Reads the whole result into columns.
     ///
     /// # Errors
     ///
-    /// As [`Connection::prepare`] and [`Statement::execute`]; [`ErrorKind::MixedColumn`] for a value that does not fit
+    /// As [`Connection::prepare`] and [`Statement::execute`](crate::Statement::execute); [`ErrorKind::MixedColumn`] for a value that does not fit
     /// its column, [`ErrorKind::ColumnCount`] if [`schema`](Self::schema) declares another number of columns.
     ///
     /// # Example
@@ -239,18 +239,13 @@ impl<'p, P: Params<'p>> Scan<'_, P> {
     /// assert_eq!(batch.column(1)?.null_count(), 1);
     /// # Ok::<(), finalite::Error>(())
     /// ```
-    pub fn columns(mut self) -> Result<ColumnBatch> {
-        let (schema, mixed) = (self.schema.take(), self.mixed);
-        self.run_with(
-            |statement| ColumnBatch::new(statement, schema, mixed, 0),
-            |mut batch, cursor, pace| {
-                fill(&mut batch, cursor, pace, usize::MAX)?;
-                Ok(batch)
-            },
-        )
+    pub fn columns(self) -> Result<ColumnBatch> {
+        let mut batch = ColumnBatch::new(Plan { schema: self.schema.clone(), mixed: self.mixed, rows: 0 });
+        self.run(|cursor, pace| fill(&mut batch, cursor, pace, usize::MAX))?;
+        Ok(batch)
     }
 
-    /// Reads no more than this many rows.
+    /// Reads no more than this many rows; with 0, the statement is not run.
     pub fn limit(mut self, rows: u64) -> Self {
         self.limit = rows;
         self
@@ -280,6 +275,7 @@ impl<'p, P: Params<'p>> Scan<'_, P> {
     /// assert_eq!(seen, [2, 4]);
     /// # Ok::<(), finalite::Error>(())
     /// ```
+    #[track_caller]
     pub fn progress<'b>(self, every: u64, report: impl FnMut(u64) -> ControlFlow<()> + 'b) -> Scan<'b, P>
     where
         Self: 'b,
@@ -301,8 +297,8 @@ impl<'p, P: Params<'p>> Scan<'_, P> {
     /// Declares the columns' types, for [`batches`](Self::batches) and [`columns`](Self::columns). What does not fit is
     /// an error unless [`mixed`](Self::mixed) says otherwise.
     ///
-    /// Without it a column has the type that its declaration in the table promises (`INTEGER`, `REAL`, `TEXT`, `BLOB` by
-    /// the rules of affinity), or else that of its first value.
+    /// Without it a column has the type of its first value that is not NULL, and while it has none, the type that its
+    /// declaration in the table promises (`INTEGER`, `REAL`, `TEXT`, `BLOB`, by the rules of affinity).
     ///
     /// # Example
     ///
@@ -336,21 +332,15 @@ impl<'p, P: Params<'p>> Scan<'_, P> {
         Ok(ScanPlan { path: ScanPath::Statement, reason: "every statement can be run step by step" })
     }
 
+    /// Runs the statement; the reset's result is part of the whole.
     fn run<T, E: From<Error>>(self, read: impl FnOnce(&mut Rows<'_>, &mut Pace<'_>) -> Result<T, E>) -> Result<T, E> {
-        self.run_with(|_| Ok(()), |(), rows, pace| read(rows, pace))
-    }
-
-    /// Runs the statement: `prepare` sees it before, `read` has its rows; the reset's result is part of the whole.
-    fn run_with<S, T, E: From<Error>>(
-        self,
-        prepare: impl FnOnce(&Statement<'_>) -> Result<S>,
-        read: impl FnOnce(S, &mut Rows<'_>, &mut Pace<'_>) -> Result<T, E>,
-    ) -> Result<T, E> {
         let mut statement = self.conn.prepare_cached_at(self.sql, self.site)?;
-        let prepared = prepare(&statement)?;
+        if let Some(types) = &self.schema {
+            batch::check_before(&statement, types)?;
+        }
         let mut rows = statement.statement_mut().start(self.params)?;
         let mut pace = Pace { rows: 0, limit: self.limit, progress: self.progress };
-        let value = read(prepared, &mut rows, &mut pace)?;
+        let value = read(&mut rows, &mut pace)?;
         rows.finish()?;
         Ok(value)
     }
@@ -387,6 +377,8 @@ impl Pace<'_> {
 /// Reads up to so many rows into the batch. Returns whether the result has ended.
 fn fill(batch: &mut ColumnBatch, cursor: &mut Rows<'_>, pace: &mut Pace<'_>, rows: usize) -> Result<bool> {
     let is_end = fill_rows(batch, cursor, pace, rows)?;
+    // A result without rows has columns too.
+    batch.begin(cursor.current())?;
     batch.finish();
     Ok(is_end)
 }

@@ -52,7 +52,8 @@ fn cell(value: ValueRef<'_>) -> String {
 
 /// On one line, and not too long.
 fn cut(text: &str) -> String {
-    let mut chars = text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c });
+    let moves_the_line = |c: char| c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let mut chars = text.chars().map(|c| if moves_the_line(c) { '\u{fffd}' } else { c });
     let mut cut: String = chars.by_ref().take(CHARS_MAX).collect();
     if chars.next().is_some() {
         cut.pop();

@@ -1,10 +1,12 @@
 //! Columns of text and bytes, as they are looked at.
 
+use std::fmt;
+
 use super::column::{Bytes, ColumnBuffer, Offsets};
 use crate::convert::ConversionError;
 
 /// A column of text. From [`ColumnBuffer::as_str`].
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct TextColumn<'a> {
     column: &'a ColumnBuffer,
     /// All values; each begins and ends at a character.
@@ -66,7 +68,7 @@ fn first_invalid(column: &ColumnBuffer, values: &Bytes) -> (usize, ConversionErr
 }
 
 /// A column of bytes: blobs, or texts as they are. From [`ColumnBuffer::as_bytes`].
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct BytesColumn<'a> {
     column: &'a ColumnBuffer,
     bytes: &'a [u8],
@@ -102,5 +104,17 @@ impl<'a> BytesColumn<'a> {
     #[must_use]
     pub fn offsets(&self) -> Offsets<'a> {
         self.offsets
+    }
+}
+
+impl fmt::Debug for TextColumn<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("TextColumn").field(self.column).finish()
+    }
+}
+
+impl fmt::Debug for BytesColumn<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("BytesColumn").field(self.column).finish()
     }
 }

@@ -492,7 +492,6 @@ fn columns_are_those_of_now() {
 }
 
 #[test]
-#[ignore = "a declared schema is compared with the columns as prepared before it is compared with those of now"]
 fn a_schema_is_compared_with_the_columns_of_now() {
     let conn = database();
     conn.scan("SELECT * FROM t", ()).columns().unwrap();
@@ -503,7 +502,6 @@ fn a_schema_is_compared_with_the_columns_of_now() {
 }
 
 #[test]
-#[ignore = "the columns of a result without rows are those of the prepare, not of the execution"]
 fn columns_are_those_of_now_without_rows_too() {
     let conn = database();
     conn.execute("DELETE FROM t", ()).unwrap();
@@ -515,7 +513,6 @@ fn columns_are_those_of_now_without_rows_too() {
 }
 
 #[test]
-#[ignore = "what declarations promise is read as prepared, and not again for the execution"]
 fn promises_are_those_of_now() {
     let conn = database();
     conn.scan("SELECT * FROM t", ()).columns().unwrap();
@@ -700,7 +697,6 @@ fn types_stay_from_batch_to_batch() {
 }
 
 #[test]
-#[ignore = "a promised REAL refuses a first integer that no double equals, where `Mixed::Error` takes it"]
 fn widening_refuses_nothing_that_error_accepts() {
     let conn = Connection::open_in_memory().unwrap();
     conn.execute("CREATE TABLE r(x REAL)", ()).unwrap();
@@ -710,20 +706,6 @@ fn widening_refuses_nothing_that_error_accepts() {
         batch.columns()[0].data_type()
     });
     assert_eq!(types, [ColumnType::Integer; 2]);
-}
-
-#[test]
-#[ignore = "the first value decides, also where a declaration promises another type"]
-fn a_declaration_is_a_promise() {
-    let conn = Connection::open_in_memory().unwrap();
-    conn.execute_batch("CREATE TABLE r(x INTEGER); INSERT INTO r VALUES ('text')").unwrap();
-    let error = conn.scan("SELECT x FROM r", ()).mixed(Mixed::Error).columns().unwrap_err();
-    let ErrorKind::MixedColumn { row: 0, column: 0, expected, found, .. } = error.kind() else {
-        panic!("{error:?}");
-    };
-    assert_eq!((*expected, *found), (ColumnType::Integer, Type::Text));
-    let batch = conn.scan("SELECT x FROM r", ()).columns().unwrap();
-    assert_eq!(batch.columns()[0].data_type(), ColumnType::Dynamic);
 }
 
 #[test]

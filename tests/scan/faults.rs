@@ -11,15 +11,11 @@ use finalite::{ColumnBatch, Connection, Error, ErrorKind, OpenOptions, Result};
 use crate::reference::{self, Cell, Table};
 
 /// Text to convert, a sorter that keeps it, groups.
-const QUERIES: [&str; 4] = [
+const QUERIES: [&str; 6] = [
     "SELECT id, name, code FROM t",
     "SELECT name, id, code || 'x' FROM t ORDER BY name || id DESC",
     "SELECT name, count(*), group_concat(id || name) FROM t GROUP BY name HAVING count(*) > 0",
     "SELECT NULL, CASE id % 3 WHEN 0 THEN name WHEN 1 THEN id ELSE code END FROM t",
-];
-
-/// Blobs to expand.
-const ZEROBLOBS: [&str; 2] = [
     "SELECT zeroblob(id * 300), name, zeroblob(10) FROM t",
     "SELECT id, code, zeroblob(id * 200) FROM t WHERE zeroblob(10) IS NOT NULL",
 ];
@@ -197,10 +193,6 @@ fn sweep(conn: &Connection, sticky: bool, run: impl Fn() -> Result<()>) -> (u64,
 /// Returns how many allocations failed.
 pub fn out_of_memory_is_an_error_and_nothing_else() -> u64 {
     sweep_all(&QUERIES)
-}
-
-pub fn a_zeroblob_without_memory_is_an_error() -> u64 {
-    sweep_all(&ZEROBLOBS)
 }
 
 fn sweep_all(queries: &[&str]) -> u64 {

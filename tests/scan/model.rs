@@ -37,7 +37,6 @@ struct Column {
     /// Neither a value nor the caller has said anything: the first value decides, whatever the declaration promised,
     /// unless it is an integer that widens to the promised REAL.
     is_open: bool,
-    is_declared: bool,
     /// In this batch an integer came that no double equals.
     has_large: bool,
 }
@@ -76,7 +75,7 @@ fn begin(table: &Table, rules: &Rules, index: usize) -> Column {
     let declared = rules.schema.as_ref().map(|types| types[index]);
     let is_declared = declared.is_some_and(|declared| declared != ColumnType::Null);
     let data_type = declared.unwrap_or_else(|| promised(table.declared[index].as_deref().unwrap_or("")));
-    Column { data_type, is_open: !is_declared, is_declared, has_large: false }
+    Column { data_type, is_open: !is_declared, has_large: false }
 }
 
 fn take(column: &mut Column, cell: &Cell, mixed: Mixed) -> Result<(), (ColumnType, Type)> {
@@ -102,10 +101,14 @@ fn take(column: &mut Column, cell: &Cell, mixed: Mixed) -> Result<(), (ColumnTyp
         return Ok(());
     }
     match (mixed, column.data_type, cell) {
-        (Mixed::Widen, ColumnType::Real, Cell::Text(_) | Cell::Blob(_)) if was_open => column.data_type = own,
+        (Mixed::Widen, ColumnType::Real, cell)
+            if was_open && !matches!(cell, Cell::Integer(value) if is_exact(*value)) =>
+        {
+            column.data_type = own;
+        }
         (Mixed::Dynamic, ..) => column.data_type = ColumnType::Dynamic,
         (Mixed::Widen, ColumnType::Real, Cell::Integer(value)) if is_exact(*value) => {}
-        (Mixed::Widen, ColumnType::Integer, Cell::Real(_)) if !column.is_declared && !column.has_large => {
+        (Mixed::Widen, ColumnType::Integer, Cell::Real(_)) if !column.has_large => {
             column.data_type = ColumnType::Real;
         }
         _ => return Err((column.data_type, found)),

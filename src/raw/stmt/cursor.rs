@@ -327,6 +327,10 @@ impl<'row> Row<'row> {
         self.0.column_names()
     }
 
+    pub(crate) fn column_declared_type(self, column: usize) -> Option<Box<str>> {
+        self.0.column_declared_type(column)
+    }
+
     /// The 0-based index of the first column of this name, ASCII letters compared without case.
     pub(crate) fn find_column(self, name: &str) -> Result<Option<usize>, Fault> {
         Ok(find(self.0.column_names()?, name))
