@@ -12,7 +12,7 @@ use crate::cache::{Cache, CachedStatement, StatementCacheStats, Ticket};
 use crate::error::{Error, ErrorKind, Result};
 use crate::memory;
 use crate::params::Params;
-use crate::raw::{Db, Fault, Kind, Parked, registry};
+use crate::raw::{Db, Fault, Kind, Parked, Taint, registry};
 use crate::rows::{FromRow, Row};
 use crate::sql;
 use crate::statement::Statement;
@@ -62,6 +62,12 @@ impl Connection {
     #[inline]
     pub(crate) fn db(&self) -> &Db {
         &self.db
+    }
+
+    /// Whether there are statements that are neither in the cache nor, since nothing borrows the connection, anybody's.
+    #[cfg(feature = "pool")]
+    pub(crate) fn has_forgotten_statements(&mut self) -> bool {
+        self.db.statements() > self.cache.get_mut().stats().statements
     }
 
     pub(crate) fn db_mut(&mut self) -> &mut Db {
@@ -146,7 +152,7 @@ impl Connection {
             return Err(error.in_sql(shown).at_offset(sql.len() - rest.len()));
         }
         tracing::debug!(target: "finalite::statement", sql = shown, "prepared");
-        Ok(Statement::new(raw.with_sql(shown), self))
+        Ok(Statement::new(raw.with_sql(shown, sql::taint(sql)), self))
     }
 
     /// What Drop of a [`CachedStatement`] does. Without a ticket it is new: it gets a slot, or is finalized if it is not
@@ -358,6 +364,7 @@ impl Connection {
     ///
     /// C: [sqlite3_busy_timeout](https://sqlite.org/c3ref/busy_timeout.html)
     pub fn set_busy_timeout(&self, timeout: Duration) -> Result<()> {
+        self.db.add_taint(Taint::SETTING);
         let milliseconds = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
         Ok(self.db.set_busy_timeout(milliseconds)?)
     }
@@ -367,6 +374,7 @@ impl Connection {
     ///
     /// An execution lasts from its start until its rows are dropped: what the caller does between rows counts.
     pub fn set_slow_threshold(&self, threshold: Option<Duration>) {
+        self.db.add_taint(Taint::SETTING);
         self.slow_threshold.set(threshold);
     }
 
@@ -384,6 +392,7 @@ impl Connection {
     /// How many statements the cache keeps (128 unless set; 0 keeps none), and how many bytes of memory those may
     /// hold together (8 MiB unless set). What is beyond is finalized at once.
     pub fn set_statement_cache_limits(&self, statements: usize, bytes: usize) {
+        self.db.add_taint(Taint::SETTING);
         let evicted = self.cache.borrow_mut().set_limits(statements, bytes);
         self.finalize_evicted(evicted);
     }

@@ -228,6 +228,27 @@ pub enum ErrorKind {
         /// Why not.
         reason: Box<str>,
     },
+    /// No connection of a pool came free in time.
+    #[error("no {role} connection came free within {waited:.1?}{}", out_of_pool(out))]
+    #[non_exhaustive]
+    PoolTimeout {
+        /// What the connection was to be for: `writer`, `reader` or `reserved`.
+        role: &'static str,
+        /// How long the caller waited.
+        waited: std::time::Duration,
+        /// Those that are out, each in a line: since when and from where.
+        out: Box<[Box<str>]>,
+    },
+    /// The pool is closed.
+    #[error("the pool is closed")]
+    PoolClosed,
+    /// A pool could not open a connection.
+    #[error("no connection after {} attempt{}: {}", attempts.len(), plural(attempts.len()), display_last(attempts))]
+    #[non_exhaustive]
+    OpenAttempts {
+        /// What each attempt came to, the last at the end.
+        attempts: Box<[Error]>,
+    },
     /// An error of the caller's own, from [`Error::external`].
     #[error("{0}")]
     External(Box<dyn StdError + Send + Sync>),
@@ -639,6 +660,14 @@ fn names(names: &[Box<str>]) -> String {
     let shown: Vec<String> = names.iter().take(SHOWN).map(|name| Excerpt::of(name).to_string()).collect();
     let more = if names.len() > SHOWN { format!(" and {} more", names.len() - SHOWN) } else { String::new() };
     shown.join(", ") + &more
+}
+
+fn out_of_pool(out: &[Box<str>]) -> String {
+    out.iter().map(|line| format!("\n  out: {line}")).collect()
+}
+
+fn display_last(attempts: &[Error]) -> String {
+    attempts.last().map_or_else(String::new, Error::to_string)
 }
 
 fn row_prefix(row: Option<u64>) -> String {

@@ -76,6 +76,8 @@ mod leak_check;
 pub mod memory;
 mod open;
 mod params;
+#[cfg(feature = "pool")]
+pub mod pool;
 mod pragma;
 #[allow(unsafe_code)]
 mod raw;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::Connection;
+use crate::cache::Cache;
 use crate::error::{Error, ErrorKind, Result};
 use crate::pragma::PragmaValue;
 use crate::raw::{Db, OpenFlags, Switch};
@@ -265,6 +266,22 @@ impl OpenOptions {
         Ok(conn)
     }
 
+    /// Without WAL, which a database in memory has not.
+    #[cfg(feature = "pool")]
+    pub(crate) fn without_wal(mut self) -> Self {
+        self.wal = false;
+        self
+    }
+
+    /// What finalite itself keeps for a connection.
+    pub(crate) fn set_limits(&self, conn: &Connection) -> Result<()> {
+        conn.set_busy_timeout(self.busy_timeout)?;
+        let (statements, bytes) = self.statement_cache.unwrap_or((Cache::STATEMENTS_MAX, Cache::BYTES_MAX));
+        conn.set_statement_cache_limits(statements, bytes);
+        conn.set_slow_threshold(self.slow_threshold);
+        Ok(())
+    }
+
     /// Whatever fails or panics here, the connection is owned by the caller's frame and closed.
     #[track_caller]
     fn set_up(&self, conn: &mut Connection) -> Result<()> {
@@ -273,7 +290,7 @@ impl OpenOptions {
         if let Some((slot_bytes, slots)) = self.lookaside {
             db.set_lookaside(slot_bytes, slots)?;
         }
-        conn.set_busy_timeout(self.busy_timeout)?;
+        self.set_limits(conn)?;
         db.switch(Switch::ForeignKeys, self.foreign_keys)?;
         if !self.double_quoted_strings {
             db.switch(Switch::DoubleQuotedStringsInDml, false)?;
@@ -282,10 +299,6 @@ impl OpenOptions {
         if !self.trusted_schema {
             db.switch(Switch::TrustedSchema, false)?;
         }
-        if let Some((statements, bytes)) = self.statement_cache {
-            conn.set_statement_cache_limits(statements, bytes);
-        }
-        conn.set_slow_threshold(self.slow_threshold);
         conn.optimize_on_close.set(self.optimize_on_close);
         if self.wal && conn.path().is_some() && conn.is_readonly("main") == Some(false) {
             conn.set_pragma("journal_mode", "wal")?;

@@ -75,7 +75,7 @@ impl<'conn> Script<'conn> {
         let (statement, taken) = prepared.map_err(|fault| conn.error(fault).in_sql(self.rest()))?;
         self.offset = (start + taken).min(self.len());
         let text = self.text[start..self.offset].trim_end();
-        Ok(statement.map(|raw| Statement::new(raw.with_sql(text), conn)))
+        Ok(statement.map(|raw| Statement::new(raw.with_sql(text, sql::taint(text)), conn)))
     }
 
     /// Says where in the script an error is; the script ends there.

@@ -1,5 +1,7 @@
 //! As much of SQL's lexical rules as finalite needs: what is blank, what a statement begins with, how to quote.
 
+use crate::raw::Taint;
+
 /// Skips white space, comments and semicolons; what remains starts with a token, or is empty.
 pub(crate) fn skip_blank(sql: &str) -> &str {
     let mut rest = sql;
@@ -22,6 +24,78 @@ pub(crate) fn starts_with_keyword(sql: &str, keyword: &str) -> bool {
     sql.get(..keyword.len()).is_some_and(|start| start.eq_ignore_ascii_case(keyword))
         && !sql[keyword.len()..]
             .starts_with(|next: char| next.is_ascii_alphanumeric() || !next.is_ascii() || next == '_' || next == '$')
+}
+
+/// What running the statement does to its connection that outlives it.
+pub(crate) fn taint(sql: &str) -> Taint {
+    let begins = |keyword| starts_with_keyword(sql, keyword);
+    if begins("CREATE") {
+        Taint::SCHEMA
+    } else if begins("ATTACH") || begins("DETACH") {
+        Taint::ATTACHED
+    } else if begins("PRAGMA") && sql.contains(['=', '(']) {
+        pragma_taint(sql)
+    } else {
+        Taint::NONE
+    }
+}
+
+/// Pragmas that change their connection alone, can be read, and can be set at any time outside of a transaction.
+pub(crate) const RESTORABLE_PRAGMAS: [&str; 20] = [
+    "analysis_limit",
+    "automatic_index",
+    "busy_timeout",
+    "cache_size",
+    "cache_spill",
+    "cell_size_check",
+    "checkpoint_fullfsync",
+    "defer_foreign_keys",
+    "foreign_keys",
+    "fullfsync",
+    "ignore_check_constraints",
+    "journal_size_limit",
+    "legacy_alter_table",
+    "query_only",
+    "read_uncommitted",
+    "recursive_triggers",
+    "reverse_unordered_selects",
+    "secure_delete",
+    "synchronous",
+    "trusted_schema",
+];
+
+/// Pragmas that ask, and take a name or a number to do so; or that change the database, and not the connection.
+const HARMLESS_PRAGMAS: [&str; 15] = [
+    "application_id",
+    "foreign_key_check",
+    "foreign_key_list",
+    "incremental_vacuum",
+    "index_info",
+    "index_list",
+    "index_xinfo",
+    "integrity_check",
+    "optimize",
+    "quick_check",
+    "table_info",
+    "table_list",
+    "table_xinfo",
+    "user_version",
+    "wal_checkpoint",
+];
+
+fn pragma_taint(sql: &str) -> Taint {
+    let rest = skip_blank(&skip_blank(sql)["PRAGMA".len()..]);
+    // The name, after that of the database where there is one.
+    let head = rest[..rest.find(['=', '(']).unwrap_or(rest.len())].trim_end();
+    let name = head.rsplit('.').next().unwrap_or(head).trim();
+    let is_in = |list: &[&str]| list.iter().any(|known| known.eq_ignore_ascii_case(name));
+    if is_in(&HARMLESS_PRAGMAS) {
+        Taint::NONE
+    } else if is_in(&RESTORABLE_PRAGMAS) {
+        Taint::PRAGMA
+    } else {
+        Taint::OTHER_PRAGMA
+    }
 }
 
 /// An identifier in double quotes.

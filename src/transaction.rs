@@ -195,6 +195,18 @@ impl Connection {
         Ok(Transaction { conn: self, drop_behavior: DropBehavior::Rollback, is_open: true })
     }
 
+    /// Rolls back what is open: nothing borrows the connection any more, so a guard of it was forgotten, or it was begun by
+    /// hand.
+    #[cfg(feature = "pool")]
+    pub(crate) fn roll_back_leftovers(&mut self) -> Result<()> {
+        self.guards.forget_all(self.db());
+        if !self.is_autocommit() {
+            self.control("ROLLBACK")?;
+        }
+        self.guards.rollback_owed.set(false);
+        Ok(())
+    }
+
     /// Refuses to run anything under a guard whose transaction is no more.
     #[inline]
     pub(crate) fn check_transaction(&self) -> Result<()> {

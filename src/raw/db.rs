@@ -10,7 +10,7 @@ use super::allocator::{self, Account, AccountMemory, Charge};
 use super::interrupt::Interrupter;
 use super::registry::{self, Book, Recorded};
 use super::stmt::StmtCore;
-use super::{Fault, FaultKind, Kind, Parked, counts, ffi, fork, library, text};
+use super::{Fault, FaultKind, Kind, Parked, Taint, counts, ffi, fork, library, text};
 
 /// An open connection. The first thing that owns the handle, and the only one that closes it.
 pub(crate) struct Db {
@@ -27,6 +27,8 @@ pub(crate) struct Db {
     account: Account,
     /// Made when there is something to record.
     book: OnceCell<Arc<Book>>,
+    /// What was done to the connection since it was last asked.
+    taint: Cell<Taint>,
     /// The connection's own record.
     recorded: Option<Recorded>,
     site: &'static Location<'static>,
@@ -149,6 +151,7 @@ impl Db {
             interrupter: OnceCell::new(),
             account,
             book: OnceCell::new(),
+            taint: Cell::new(Taint::NONE),
             recorded: None,
             site,
         };
@@ -223,6 +226,38 @@ impl Db {
     #[inline(always)]
     pub(super) fn parking(&self) -> u64 {
         self.parking
+    }
+
+    pub(crate) fn add_taint(&self, taint: Taint) {
+        self.taint.set(self.taint.get().with(taint));
+    }
+
+    /// What was done to the connection since this was last called.
+    #[cfg(feature = "pool")]
+    pub(crate) fn take_taint(&self) -> Taint {
+        self.taint.take()
+    }
+
+    /// The statements that are not finalized, parked ones included.
+    #[cfg(feature = "pool")]
+    pub(crate) fn statements(&self) -> usize {
+        self.children.borrow().count
+    }
+
+    /// Whether a transaction is open, be it by a statement that still reads.
+    #[cfg(feature = "pool")]
+    pub(crate) fn is_in_transaction(&self) -> bool {
+        // SAFETY: the connection is open, or not asked; c3ref/txn_state.html: with NULL, the highest state of any schema.
+        !self.is_closed() && unsafe { ffi::sqlite3_txn_state(self.ptr.as_ptr(), ptr::null()) } != ffi::SQLITE_TXN_NONE
+    }
+
+    /// Forgets the rowid of the last insert.
+    #[cfg(feature = "pool")]
+    pub(crate) fn reset_last_insert_rowid(&self) {
+        if !self.is_closed() {
+            // SAFETY: the connection is open; c3ref/set_last_insert_rowid.html: sets a number kept in it.
+            unsafe { ffi::sqlite3_set_last_insert_rowid(self.ptr.as_ptr(), 0) };
+        }
     }
 
     /// What SQLite holds for the connection now, and held at most.
@@ -517,6 +552,7 @@ impl Drop for Db {
 /// The statements made from a connection. A slab: a statement knows its slot, so coming and going cost no search.
 #[derive(Default)]
 struct Children {
+    count: usize,
     slots: Vec<Slot>,
     vacant: Option<u32>,
 }
@@ -533,6 +569,7 @@ impl Children {
     }
 
     fn insert(&mut self, child: NonNull<StmtCore>) {
+        self.count += 1;
         match self.vacant.and_then(|slot| self.slots.get_mut(slot as usize)) {
             Some(place) => {
                 if let Slot::Vacant { next } = std::mem::replace(place, Slot::Taken(child)) {
@@ -545,6 +582,7 @@ impl Children {
 
     fn remove(&mut self, slot: u32) {
         if let Some(place) = self.slots.get_mut(slot as usize) {
+            self.count -= 1;
             *place = Slot::Vacant { next: self.vacant };
             self.vacant = Some(slot);
         }
@@ -552,6 +590,7 @@ impl Children {
 
     fn drain(&mut self) -> impl Iterator<Item = NonNull<StmtCore>> + use<> {
         self.vacant = None;
+        self.count = 0;
         std::mem::take(&mut self.slots).into_iter().filter_map(|slot| match slot {
             Slot::Taken(child) => Some(child),
             Slot::Vacant { .. } => None,

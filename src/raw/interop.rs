@@ -4,7 +4,7 @@
 
 use std::panic::Location;
 
-use super::{Db, ffi};
+use super::{Db, Taint, ffi};
 use crate::{Connection, Error, ErrorKind, Result};
 
 impl Connection {
@@ -17,6 +17,7 @@ impl Connection {
     /// as long as it lives, [`close`](Connection::close) fails.
     #[must_use]
     pub unsafe fn as_raw(&self) -> *mut ffi::sqlite3 {
+        self.db().add_taint(Taint::RAW);
         self.db().as_ptr()
     }
 

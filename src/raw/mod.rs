@@ -27,6 +27,7 @@ pub(crate) mod library;
 pub(crate) mod registry;
 pub(crate) mod stmt;
 pub(crate) mod table;
+mod taint;
 mod text;
 pub(crate) mod value;
 
@@ -36,3 +37,4 @@ pub use counts::Kind;
 pub(crate) use db::{Db, Figure, OpenFlags, Switch};
 pub(crate) use fault::{Fault, FaultKind};
 pub(crate) use stmt::{Binding, CellError, Cursor, OwnedCursor, Parked, RawCopy, RawParam, Row, Stmt};
+pub(crate) use taint::Taint;

@@ -15,7 +15,7 @@ use super::allocator::Account;
 use super::db::{Db, Entered};
 use super::registry::{self, Recorded};
 use super::text::{self, SqliteString};
-use super::{Fault, FaultKind, Kind, counts, ffi};
+use super::{Fault, FaultKind, Kind, Taint, counts, ffi};
 
 mod binding;
 mod cursor;
@@ -67,6 +67,7 @@ pub(super) struct StmtCore {
     started: Option<Instant>,
     handles: Handles,
     recorded: Option<Recorded>,
+    taint: Taint,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -183,6 +184,7 @@ impl Db {
             started: None,
             handles: Handles::default(),
             recorded: None,
+            taint: Taint::NONE,
         })));
         self.adopt(core);
         Ok((Some(Stmt { core, db: self }), taken))
@@ -214,10 +216,13 @@ impl<'db> Stmt<'db> {
     }
 
     /// Remembers the SQL, as it may be shown, and records the statement with it.
-    pub(crate) fn with_sql(mut self, sql: &str) -> Self {
+    ///
+    /// `taint`: what running it does to the connection.
+    pub(crate) fn with_sql(mut self, sql: &str, taint: Taint) -> Self {
         let db = self.db;
         let core = self.core_mut();
         core.sql = sql.into();
+        core.taint = taint;
         if registry::is_recording() {
             core.recorded = db.record(core.kind, registry::new_id(), Some(db.id()), core.site, Some(sql));
         }

@@ -6,7 +6,7 @@ use std::panic;
 use std::ptr;
 
 use super::allocator::Charge;
-use super::{Db, Fault, ffi};
+use super::{Db, Fault, Taint, ffi};
 
 /// A table, which exists in every schema of the connections it is created on. It takes no parameters.
 #[derive(Debug)]
@@ -36,6 +36,7 @@ impl Db {
         let code = unsafe {
             ffi::sqlite3_create_module_v2(entered.db(), table.name.as_ptr(), &raw const MODULE, definition, None)
         };
+        self.add_taint(Taint::REGISTERED);
         self.check(code)
     }
 }

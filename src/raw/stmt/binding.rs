@@ -6,7 +6,7 @@ use std::mem::ManuallyDrop;
 use std::ptr;
 
 use super::super::db::Entered;
-use super::super::{Fault, Kind, counts, ffi};
+use super::super::{Fault, Kind, Taint, counts, ffi};
 use super::cursor::Cursor;
 use super::{Bound, Phase, StmtCore};
 
@@ -145,6 +145,9 @@ impl<'s, 'p> Binding<'s, 'p> {
 
     pub(super) fn start(&mut self) {
         counts::opened(Kind::Rows);
+        if self.core.taint != Taint::NONE {
+            self.entered.get().add_taint(self.core.taint);
+        }
         if let Some(recorded) = &self.core.recorded {
             recorded.run();
         }

@@ -1,0 +1,187 @@
+//! A connection that is lent.
+
+use std::fmt;
+use std::ops::Deref;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+
+use super::queue::Permit;
+use super::{Lane, Pool};
+use crate::error::Result;
+use crate::{Behavior, Connection, Transaction};
+
+/// A place for a connection. Its lock is held by the guard that has the connection, and by nobody else: waiting is the
+/// queue's business. It is not lost with a guard that is forgotten, because the pool gets around it by `&mut`.
+#[derive(Debug, Default)]
+pub(super) struct Slot(Mutex<Option<Connection>>);
+
+impl Slot {
+    /// A panic while the connection was lent has poisoned it, and was dealt with when it came back.
+    pub(super) fn lock(&self) -> MutexGuard<'_, Option<Connection>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn try_lock(&self) -> Option<MutexGuard<'_, Option<Connection>>> {
+        match self.0.try_lock() {
+            Ok(slot) => Some(slot),
+            Err(TryLockError::Poisoned(slot)) => Some(slot.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+
+    pub(super) fn get_mut(&mut self) -> &mut Option<Connection> {
+        self.0.get_mut().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+const PRESENT: &str = "a connection that is lent is there until its guard is dropped";
+
+/// A connection of a [`Pool`]'s. Dropping it gives it back.
+///
+/// It can do what a [`Connection`] can. It stays on its thread; [`OwnedConnection`] does not have to.
+#[must_use = "it goes back at once"]
+pub struct PooledConnection<'pool> {
+    /// Unlocked before the permit goes to the next.
+    conn: MutexGuard<'pool, Option<Connection>>,
+    pool: &'pool Pool,
+    lane: &'pool Lane,
+    permit: Permit<'pool>,
+}
+
+impl<'pool> PooledConnection<'pool> {
+    pub(super) fn new(
+        pool: &'pool Pool,
+        lane: &'pool Lane,
+        conn: MutexGuard<'pool, Option<Connection>>,
+        permit: Permit<'pool>,
+    ) -> Self {
+        Self { conn, pool, lane, permit }
+    }
+
+    fn conn_mut(&mut self) -> &mut Connection {
+        self.conn.as_mut().expect(PRESENT)
+    }
+
+    /// As [`Connection::transaction`]; the writer's takes the write lock at once.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    #[track_caller]
+    pub fn transaction(&mut self) -> Result<Transaction<'_>> {
+        let behavior = self.permit.queue().role().behavior();
+        self.transaction_with(behavior)
+    }
+
+    /// As [`Connection::transaction_with`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    #[track_caller]
+    pub fn transaction_with(&mut self, behavior: Behavior) -> Result<Transaction<'_>> {
+        self.conn_mut().transaction_with(behavior)
+    }
+}
+
+impl Deref for PooledConnection<'_> {
+    type Target = Connection;
+
+    #[inline]
+    fn deref(&self) -> &Connection {
+        self.conn.as_ref().expect(PRESENT)
+    }
+}
+
+impl Drop for PooledConnection<'_> {
+    fn drop(&mut self) {
+        self.pool.take_back(self.lane, &mut self.conn);
+    }
+}
+
+impl fmt::Debug for PooledConnection<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PooledConnection").field("connection", &**self).finish_non_exhaustive()
+    }
+}
+
+/// A connection of a [`Pool`]'s, with its share of the pool: it can be sent to another thread, and held anywhere.
+///
+/// # Example
+///
+/// ```
+/// use std::sync::Arc;
+/// use finalite::pool::Pool;
+///
+/// let pool = Arc::new(Pool::in_memory("doc").build()?);
+/// let conn = pool.reader_owned()?;
+/// let sum = std::thread::spawn(move || conn.query_one::<i64>("SELECT 1 + 1", ())).join().unwrap()?;
+/// assert_eq!(sum, 2);
+/// # Ok::<(), finalite::Error>(())
+/// ```
+#[must_use = "it goes back at once"]
+pub struct OwnedConnection {
+    /// `None` only within Drop.
+    conn: Option<Connection>,
+    pool: Arc<Pool>,
+    lane: fn(&Pool) -> &Lane,
+    slot: usize,
+}
+
+impl OwnedConnection {
+    pub(super) fn new(pool: Arc<Pool>, lane: fn(&Pool) -> &Lane, slot: usize, conn: Connection) -> Self {
+        Self { conn: Some(conn), pool, lane, slot }
+    }
+
+    fn conn_mut(&mut self) -> &mut Connection {
+        self.conn.as_mut().expect(PRESENT)
+    }
+
+    /// As [`PooledConnection::transaction`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    #[track_caller]
+    pub fn transaction(&mut self) -> Result<Transaction<'_>> {
+        let behavior = (self.lane)(&self.pool).queue.role().behavior();
+        self.transaction_with(behavior)
+    }
+
+    /// As [`Connection::transaction_with`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    #[track_caller]
+    pub fn transaction_with(&mut self, behavior: Behavior) -> Result<Transaction<'_>> {
+        self.conn_mut().transaction_with(behavior)
+    }
+}
+
+impl Deref for OwnedConnection {
+    type Target = Connection;
+
+    #[inline]
+    fn deref(&self) -> &Connection {
+        self.conn.as_ref().expect(PRESENT)
+    }
+}
+
+impl Drop for OwnedConnection {
+    fn drop(&mut self) {
+        let lane = (self.lane)(&self.pool);
+        // Given back last, whatever happens before.
+        let permit = Permit::new(&lane.queue, self.slot);
+        self.pool.take_back(lane, &mut self.conn);
+        if let Some(conn) = self.conn.take() {
+            *lane.slots[self.slot].lock() = Some(conn);
+        }
+        drop(permit);
+    }
+}
+
+impl fmt::Debug for OwnedConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OwnedConnection").field("connection", &**self).finish_non_exhaustive()
+    }
+}

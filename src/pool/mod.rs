@@ -1,0 +1,549 @@
+//! One writer and some readers on one database (feature `pool`).
+//!
+//! SQLite has one writer at a time and, in WAL mode, any number of readers beside it. A [`Pool`] keeps one connection for
+//! writing and a number of read-only ones, opens them when they are needed, and lends them one caller at a time:
+//! [`reader`](Pool::reader), [`writer`](Pool::writer), [`write`](Pool::write). Who waits is served in the order of
+//! coming. No thread is started.
+//!
+//! A connection that comes back is looked at. What can be proven clean is lent again; anything else (a rollback that
+//! failed, a temporary table, a pragma nobody can put back, a panic) is closed, counted with its [`DestroyReason`], and
+//! opened anew when its slot is next asked for. A slot is never lost: not by a failed rollback, a panic, a failed open.
+//!
+//! Session state that is to live on (temporary tables, attached databases) belongs to a connection from
+//! [`reserve`](Pool::reserve), which is the caller's until it is dropped, and closed then.
+//!
+//! # Example
+//!
+//! ```
+//! use finalite::pool::Pool;
+//!
+//! let dir = tempfile::tempdir()?;
+//! let pool = Pool::builder(dir.path().join("app.db"))
+//!     .readers(4)
+//!     .init(|conn| conn.set_pragma("cache_size", -4000))
+//!     .build()?;
+//!
+//! pool.writer()?.execute_batch("CREATE TABLE account(id INTEGER PRIMARY KEY, cents INTEGER NOT NULL)")?;
+//! pool.write(|tx| {
+//!     tx.execute("INSERT INTO account VALUES (1, 100), (2, 0)", ())?;
+//!     Ok(())
+//! })?;
+//! let sum: i64 = pool.reader()?.query_one("SELECT sum(cents) FROM account", ())?;
+//! assert_eq!(sum, 100);
+//!
+//! let report = pool.close();
+//! assert!(report.is_clean(), "{report}");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+use std::ffi::OsString;
+use std::fmt;
+use std::panic::Location;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::{Connection, OpenOptions};
+
+mod guard;
+mod profile;
+mod queue;
+mod reset;
+mod retry;
+mod status;
+
+pub use guard::{OwnedConnection, PooledConnection};
+pub use reset::{DestroyReason, ReturnPolicy};
+pub use retry::RetryPolicy;
+pub use status::{Lending, PoolReport, PoolStatus, Role, RoleStatus};
+
+use guard::Slot;
+use profile::Profile;
+use queue::{Patience, Permit, Queue, Refused};
+use status::Counters;
+
+/// Connections to one database, lent one caller at a time. See [the module](self).
+///
+/// Dropping it closes them, as [`close`](Self::close) does, and logs what that would report.
+pub struct Pool {
+    writer: Lane,
+    readers: Lane,
+    reserved: Lane,
+    options: Options,
+    counters: Counters,
+    /// Keeps a database in memory alive while no other connection does.
+    anchor: Mutex<Option<Connection>>,
+}
+
+/// The slots of one role.
+struct Lane {
+    queue: Queue,
+    slots: Box<[Slot]>,
+    /// What the role's connections are like when they are new.
+    profile: OnceLock<Profile>,
+}
+
+impl Lane {
+    fn new(role: Role, size: usize) -> Self {
+        let slots = (0..size).map(|_| Slot::default()).collect();
+        Self { queue: Queue::new(role, size), slots, profile: OnceLock::new() }
+    }
+}
+
+type Init = Arc<dyn Fn(&mut Connection) -> Result<()> + Send + Sync>;
+
+struct Options {
+    path: OsString,
+    open: OpenOptions,
+    is_in_memory: bool,
+    init: Option<Init>,
+    acquire_timeout: Duration,
+    policy: ReturnPolicy,
+    open_retry: RetryPolicy,
+    write_retry: RetryPolicy,
+}
+
+/// How to make a [`Pool`]. From [`Pool::builder`].
+#[must_use = "a pool is made by `build`"]
+pub struct PoolBuilder {
+    options: Options,
+    readers: usize,
+    reserved: usize,
+}
+
+impl Pool {
+    /// Begins a pool on the database at this path: 4 readers, no reserved connections, 30 seconds of patience, connections
+    /// opened as [`OpenOptions::recommended`] says.
+    pub fn builder(path: impl AsRef<Path>) -> PoolBuilder {
+        PoolBuilder::new(path.as_ref().as_os_str().to_owned(), OpenOptions::recommended(), false)
+    }
+
+    /// Begins a pool on a database in memory that its connections share under this name, in the whole process. It is gone
+    /// when the pool is.
+    ///
+    /// There is no WAL in memory: a reader and the writer wait for each other.
+    ///
+    /// C: [the memdb VFS](https://sqlite.org/src/doc/trunk/src/memdb.c)
+    pub fn in_memory(name: &str) -> PoolBuilder {
+        let name: String = name.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        let uri = format!("file:/{name}?vfs=memdb");
+        PoolBuilder::new(uri.into(), OpenOptions::recommended().without_wal().uri(true), true)
+    }
+
+    /// A connection for reading.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::PoolTimeout`] if none comes free within the builder's `acquire_timeout`, [`ErrorKind::PoolClosed`],
+    /// [`ErrorKind::OpenAttempts`] if one has to be opened and cannot be.
+    #[track_caller]
+    pub fn reader(&self) -> Result<PooledConnection<'_>> {
+        self.lend(&self.readers, self.patience(), Location::caller())
+    }
+
+    /// A connection for reading, within this time.
+    ///
+    /// # Errors
+    ///
+    /// As [`reader`](Self::reader).
+    #[track_caller]
+    pub fn reader_within(&self, longest: Duration) -> Result<PooledConnection<'_>> {
+        self.lend(&self.readers, Patience::For(longest), Location::caller())
+    }
+
+    /// A connection for reading, if there is one at once.
+    ///
+    /// # Errors
+    ///
+    /// As [`reader`](Self::reader), but for the time-out.
+    #[track_caller]
+    pub fn try_reader(&self) -> Result<Option<PooledConnection<'_>>> {
+        at_once(self.lend(&self.readers, Patience::None, Location::caller()))
+    }
+
+    /// The connection for writing. Its [`transaction`](PooledConnection::transaction) takes the write lock at once.
+    ///
+    /// # Errors
+    ///
+    /// As [`reader`](Self::reader).
+    #[track_caller]
+    pub fn writer(&self) -> Result<PooledConnection<'_>> {
+        self.lend(&self.writer, self.patience(), Location::caller())
+    }
+
+    /// The connection for writing, within this time.
+    ///
+    /// # Errors
+    ///
+    /// As [`reader`](Self::reader).
+    #[track_caller]
+    pub fn writer_within(&self, longest: Duration) -> Result<PooledConnection<'_>> {
+        self.lend(&self.writer, Patience::For(longest), Location::caller())
+    }
+
+    /// The connection for writing, if it is there at once.
+    ///
+    /// # Errors
+    ///
+    /// As [`reader`](Self::reader), but for the time-out.
+    #[track_caller]
+    pub fn try_writer(&self) -> Result<Option<PooledConnection<'_>>> {
+        at_once(self.lend(&self.writer, Patience::None, Location::caller()))
+    }
+
+    /// A connection of the caller's own, for state that is to live on: temporary tables, attached databases, pragmas. It is
+    /// opened now, and closed when it is dropped; until then it takes one of the builder's `reserved` places.
+    ///
+    /// # Errors
+    ///
+    /// As [`reader`](Self::reader).
+    #[track_caller]
+    pub fn reserve(&self) -> Result<PooledConnection<'_>> {
+        self.lend(&self.reserved, self.patience(), Location::caller())
+    }
+
+    /// As [`reader`](Self::reader), with a guard that can be sent to another thread and held anywhere.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    #[track_caller]
+    pub fn reader_owned(self: &Arc<Self>) -> Result<OwnedConnection> {
+        self.lend_owned(|pool| &pool.readers, Location::caller())
+    }
+
+    /// As [`writer`](Self::writer), with a guard that can be sent to another thread and held anywhere.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    #[track_caller]
+    pub fn writer_owned(self: &Arc<Self>) -> Result<OwnedConnection> {
+        self.lend_owned(|pool| &pool.writer, Location::caller())
+    }
+
+    /// As [`reserve`](Self::reserve), with a guard that can be sent to another thread and held anywhere.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    #[track_caller]
+    pub fn reserve_owned(self: &Arc<Self>) -> Result<OwnedConnection> {
+        self.lend_owned(|pool| &pool.reserved, Location::caller())
+    }
+
+    fn patience(&self) -> Patience {
+        Patience::For(self.options.acquire_timeout)
+    }
+
+    fn permit<'pool>(
+        &self,
+        lane: &'pool Lane,
+        patience: Patience,
+        site: &'static Location<'static>,
+        is_owned: bool,
+    ) -> Result<Permit<'pool>> {
+        let start = Instant::now();
+        match lane.queue.acquire(patience, site, is_owned) {
+            Ok(slot) => Ok(Permit::new(&lane.queue, slot)),
+            Err(Refused::Closed) => Err(Error::new(ErrorKind::PoolClosed)),
+            Err(Refused::TimedOut) => {
+                let out = status::lendings(&lane.queue).iter().map(|lending| lending.to_string().into()).collect();
+                let (role, waited) = (lane.queue.role().name(), start.elapsed());
+                Err(Error::new(ErrorKind::PoolTimeout { role, waited, out }))
+            }
+        }
+    }
+
+    fn lend<'pool>(
+        &'pool self,
+        lane: &'pool Lane,
+        patience: Patience,
+        site: &'static Location<'static>,
+    ) -> Result<PooledConnection<'pool>> {
+        let permit = self.permit(lane, patience, site, false)?;
+        let mut slot = lane.slots[permit.slot].lock();
+        if slot.is_none() {
+            *slot = Some(self.open(lane)?);
+        }
+        Ok(PooledConnection::new(self, lane, slot, permit))
+    }
+
+    fn lend_owned(
+        self: &Arc<Self>,
+        lane: fn(&Self) -> &Lane,
+        site: &'static Location<'static>,
+    ) -> Result<OwnedConnection> {
+        let permit = self.permit(lane(self), self.patience(), site, true)?;
+        let conn = lane(self).slots[permit.slot].lock().take();
+        let conn = match conn {
+            Some(conn) => conn,
+            None => self.open(lane(self))?,
+        };
+        let slot = permit.keep();
+        Ok(OwnedConnection::new(Arc::clone(self), lane, slot, conn))
+    }
+
+    /// Opens a connection for a slot, trying again as the caller's policy says. Each attempt that fails leaves nothing.
+    #[track_caller]
+    fn open(&self, lane: &Lane) -> Result<Connection> {
+        let role = lane.queue.role();
+        let mut attempts = Vec::new();
+        let mut pauses = self.options.open_retry.pauses();
+        loop {
+            match self.options.open(role) {
+                Ok(conn) => {
+                    self.counters.opened();
+                    conn.db().take_taint();
+                    if lane.profile.get().is_none() {
+                        let profile = Profile::of(&conn)?;
+                        let _ = lane.profile.set(profile);
+                    }
+                    return Ok(conn);
+                }
+                Err(error) => attempts.push(error),
+            }
+            self.counters.open_failed();
+            match pauses.next() {
+                Some(pause) if !lane.queue.is_closed() => std::thread::sleep(pause),
+                _ => return Err(Error::new(ErrorKind::OpenAttempts { attempts: attempts.into() })),
+            }
+        }
+    }
+
+    /// Takes a connection back: looks at it, and closes it unless it is as it was when it was new.
+    fn take_back(&self, lane: &Lane, conn: &mut Option<Connection>) {
+        let Some(borrowed) = conn.as_mut() else {
+            return;
+        };
+        let verdict = if lane.queue.is_closed() {
+            Err(DestroyReason::PoolClosed)
+        } else {
+            reset::check(borrowed, lane.queue.role(), self.options.policy, &self.options.open, lane.profile.get())
+        };
+        let Err(reason) = verdict else {
+            return;
+        };
+        self.destroy(conn, reason);
+        if self.options.policy == ReturnPolicy::Panic && reason.is_change() && !std::thread::panicking() {
+            panic!("a connection came back to its pool changed: {reason}");
+        }
+    }
+
+    /// The one way in which a connection of the pool ends, but for the pool's own end. No lock of the queue is held:
+    /// closing may take long.
+    fn destroy(&self, conn: &mut Option<Connection>, reason: DestroyReason) {
+        self.counters.destroyed(reason);
+        if reason.is_news() {
+            tracing::warn!(target: "finalite::pool", %reason, "a connection is closed instead of lent again");
+        }
+        drop(conn.take());
+    }
+
+    /// What the pool holds and did.
+    #[must_use]
+    pub fn status(&self) -> PoolStatus {
+        PoolStatus::new([&self.writer, &self.readers, &self.reserved].map(|lane| &lane.queue), &self.counters)
+    }
+
+    /// Ends the pool: when this returns, every file is closed. What a forgotten guard holds is taken back and closed; what
+    /// an owned guard holds is reported, and closed when that is dropped.
+    pub fn close(mut self) -> PoolReport {
+        self.end()
+    }
+
+    /// Lends nothing any more, closes what is idle, and reports what is out, which is closed when it comes back. For a pool
+    /// that is shared; [`close`](Self::close) has the last word.
+    pub fn shut_down(&self) -> PoolReport {
+        let mut report = PoolReport::default();
+        for lane in self.lanes() {
+            lane.queue.close();
+            for slot in &lane.slots {
+                // One that is out is locked, or empty.
+                if let Some(conn) = slot.try_lock().and_then(|mut slot| slot.take()) {
+                    report.close(conn);
+                }
+            }
+            report.is_out(status::lendings(&lane.queue));
+        }
+        if let Some(anchor) = self.anchor.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            report.close(anchor);
+        }
+        report
+    }
+
+    fn lanes(&self) -> [&Lane; 3] {
+        [&self.readers, &self.reserved, &self.writer]
+    }
+
+    fn end(&mut self) -> PoolReport {
+        let mut report = PoolReport::default();
+        // The writer last: closing the last connection checkpoints, and a reader may not.
+        for lane in [&mut self.readers, &mut self.reserved, &mut self.writer] {
+            lane.queue.close();
+            let out = status::lendings(&lane.queue);
+            for slot in &mut lane.slots {
+                // Nothing borrows the pool any more: a guard that seems to have the slot was forgotten.
+                if let Some(conn) = slot.get_mut().take() {
+                    report.close(conn);
+                }
+            }
+            report.is_out(out);
+        }
+        if let Some(anchor) = self.anchor.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
+            report.close(anchor);
+        }
+        report
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        let report = self.end();
+        if !report.is_clean() {
+            tracing::error!(target: "finalite::pool", %report, "the pool ended while something was out");
+        }
+    }
+}
+
+fn at_once<T>(lent: Result<T>) -> Result<Option<T>> {
+    match lent {
+        Ok(conn) => Ok(Some(conn)),
+        Err(error) if matches!(error.kind(), ErrorKind::PoolTimeout { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+impl Options {
+    #[track_caller]
+    fn open(&self, role: Role) -> Result<Connection> {
+        let options = match role {
+            Role::Writer | Role::Reserved => self.open.clone(),
+            // In memory a connection that is opened for reading only would have a database of its own.
+            Role::Reader if self.is_in_memory => self.open.clone().pragma("query_only", 1),
+            Role::Reader => self.open.clone().read_only(true),
+        };
+        let mut conn = options.open(&self.path)?;
+        if let Some(init) = &self.init {
+            let id = conn.db().id();
+            init(&mut conn)?;
+            if conn.db().id() != id {
+                return Err(Error::new(ErrorKind::Misuse {
+                    reason: "`init` exchanged the pool's connection for another",
+                }));
+            }
+        }
+        Ok(conn)
+    }
+}
+
+impl PoolBuilder {
+    fn new(path: OsString, open: OpenOptions, is_in_memory: bool) -> Self {
+        let options = Options {
+            path,
+            open,
+            is_in_memory,
+            init: None,
+            acquire_timeout: Duration::from_secs(30),
+            policy: ReturnPolicy::Reset,
+            open_retry: RetryPolicy::none(),
+            write_retry: RetryPolicy::new(Duration::from_secs(10)),
+        };
+        Self { options, readers: 4, reserved: 0 }
+    }
+
+    /// How many connections there are for reading.
+    pub fn readers(mut self, readers: usize) -> Self {
+        self.readers = readers;
+        self
+    }
+
+    /// How many connections [`Pool::reserve`] may have out at a time. 0 unless set.
+    pub fn reserved(mut self, connections: usize) -> Self {
+        self.reserved = connections;
+        self
+    }
+
+    /// How connections are opened. The readers' are read-only in addition. [`OpenOptions::recommended`] unless set.
+    pub fn options(mut self, options: OpenOptions) -> Self {
+        self.options.open = if self.options.is_in_memory { options.without_wal().uri(true) } else { options };
+        self
+    }
+
+    /// Runs this on each connection when it is opened. If it fails or panics, the connection is closed. It may not exchange
+    /// the connection for another.
+    pub fn init(mut self, init: impl Fn(&mut Connection) -> Result<()> + Send + Sync + 'static) -> Self {
+        self.options.init = Some(Arc::new(init));
+        self
+    }
+
+    /// How long to wait for a connection. 30 seconds unless set.
+    pub fn acquire_timeout(mut self, longest: Duration) -> Self {
+        self.options.acquire_timeout = longest;
+        self
+    }
+
+    /// What to do with a connection that comes back changed. [`ReturnPolicy::Reset`] unless set.
+    pub fn on_return(mut self, policy: ReturnPolicy) -> Self {
+        self.options.policy = policy;
+        self
+    }
+
+    /// Whether and when to try again where a connection cannot be opened. Not, unless set.
+    pub fn open_retry(mut self, retry: RetryPolicy) -> Self {
+        self.options.open_retry = retry;
+        self
+    }
+
+    /// For how long [`Pool::write`] tries again. 10 seconds unless set.
+    pub fn write_retry(mut self, retry: RetryPolicy) -> Self {
+        self.options.write_retry = retry;
+        self
+    }
+
+    /// Makes the pool. The writer's connection is opened now, so that a database that cannot be opened shows here.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::OpenAttempts`]; [`ErrorKind::Path`] for `:memory:` and the empty path, of which each connection would
+    /// have its own: see [`Pool::in_memory`].
+    #[track_caller]
+    pub fn build(self) -> Result<Pool> {
+        let Self { options, readers, reserved } = self;
+        if options.path.is_empty() || options.path == *":memory:" {
+            let reason = "each connection would have a database of its own; `Pool::in_memory` has one that is shared";
+            return Err(Error::new(ErrorKind::Path { reason }));
+        }
+        let pool = Pool {
+            writer: Lane::new(Role::Writer, 1),
+            readers: Lane::new(Role::Reader, readers),
+            reserved: Lane::new(Role::Reserved, reserved),
+            options,
+            counters: Counters::default(),
+            anchor: Mutex::new(None),
+        };
+        if pool.options.is_in_memory {
+            let anchor = pool.options.open.open(PathBuf::from(&pool.options.path))?;
+            *pool.anchor.lock().unwrap_or_else(PoisonError::into_inner) = Some(anchor);
+        }
+        *pool.writer.slots[0].lock() = Some(pool.open(&pool.writer)?);
+        Ok(pool)
+    }
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool").field("path", &self.options.path).field("status", &self.status()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for PoolBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PoolBuilder")
+            .field("path", &self.options.path)
+            .field("readers", &self.readers)
+            .field("reserved", &self.reserved)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,117 @@
+//! Trying again: how often, how long, with which pauses; and writing with it.
+
+use std::hash::{BuildHasher, RandomState};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::Pool;
+use crate::Transaction;
+use crate::error::{Error, Result};
+
+/// For how long to try again, and with which pauses: they double, up to a longest, and each is cut by a random part, so
+/// that those who failed together do not come back together.
+///
+/// # Example
+///
+/// ```
+/// use std::time::Duration;
+/// use finalite::pool::{Pool, RetryPolicy};
+///
+/// let retry = RetryPolicy::new(Duration::from_millis(20)).attempts(3);
+/// let error = Pool::builder("/nowhere/app.db").open_retry(retry).build().unwrap_err();
+/// assert!(error.to_string().contains("3 attempts"));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetryPolicy {
+    deadline: Duration,
+    attempts: u32,
+    first_pause: Duration,
+    longest_pause: Duration,
+}
+
+impl RetryPolicy {
+    /// Never again.
+    #[must_use]
+    pub fn none() -> Self {
+        Self::new(Duration::ZERO).attempts(1)
+    }
+
+    /// Tries again until this time has passed since the first attempt, with pauses from 1 ms to 100 ms.
+    #[must_use]
+    pub fn new(deadline: Duration) -> Self {
+        let (first_pause, longest_pause) = (Duration::from_millis(1), Duration::from_millis(100));
+        Self { deadline, attempts: u32::MAX, first_pause, longest_pause }
+    }
+
+    /// No more attempts than this, the first one counted.
+    #[must_use]
+    pub fn attempts(mut self, attempts: u32) -> Self {
+        self.attempts = attempts;
+        self
+    }
+
+    /// The first and the longest pause.
+    #[must_use]
+    pub fn pauses_between(mut self, first: Duration, longest: Duration) -> Self {
+        self.first_pause = first;
+        self.longest_pause = longest.max(first);
+        self
+    }
+
+    /// The pauses before the second attempt and those that follow; it ends when there is to be none.
+    pub(super) fn pauses(self) -> impl Iterator<Item = Duration> {
+        let start = Instant::now();
+        let mut pause = self.first_pause;
+        (1..self.attempts).map_while(move |_| {
+            let left = self.deadline.checked_sub(start.elapsed()).filter(|left| !left.is_zero())?;
+            let this = jittered(pause).min(left);
+            pause = (pause * 2).min(self.longest_pause);
+            Some(this)
+        })
+    }
+}
+
+/// From a half to the whole of it.
+fn jittered(pause: Duration) -> Duration {
+    let random = RandomState::new().hash_one(0);
+    let part = u32::try_from(random % 1024).unwrap_or(0);
+    pause / 2 + pause / 2048 * part
+}
+
+impl Pool {
+    /// Runs the closure in a transaction that has the write lock, and commits. If a lock is in the way (`SQLITE_BUSY` in
+    /// any of its forms) everything is rolled back and run again, as the builder's
+    /// [`write_retry`](super::PoolBuilder::write_retry) allows: so what the closure does outside of the database should
+    /// bear to be done twice.
+    ///
+    /// What may have been stored is never run again: a `COMMIT` that fails by anything but a lock is the end.
+    ///
+    /// # Errors
+    ///
+    /// As [`writer`](Self::writer), the closure's, and what `COMMIT` returns; nothing is stored then, unless `COMMIT` failed
+    /// in writing (`SQLITE_IOERR`), after which nobody can tell.
+    #[track_caller]
+    pub fn write<T>(&self, mut work: impl FnMut(&Transaction<'_>) -> Result<T>) -> Result<T> {
+        let mut pauses = self.options.write_retry.pauses();
+        loop {
+            let error = match self.try_write(&mut work) {
+                Ok(value) => return Ok(value),
+                Err(error) => error,
+            };
+            match pauses.next() {
+                // The commit was not carried out where a lock was in its way.
+                Some(pause) if error.is_busy() => thread::sleep(pause),
+                _ => return Err(error),
+            }
+        }
+    }
+
+    #[track_caller]
+    fn try_write<T>(&self, work: &mut impl FnMut(&Transaction<'_>) -> Result<T>) -> Result<T> {
+        let mut conn = self.writer()?;
+        let tx = conn.transaction()?;
+        let value = work(&tx)?;
+        tx.commit_or_return().map_err(Error::from)?;
+        Ok(value)
+    }
+}
