@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::convert::{ConversionError, FromColumn};
 use crate::error::{Error, ErrorKind, Result, What};
+use crate::raw::value::Sink;
 use crate::raw::{self, CellError, Cursor, OwnedCursor};
 use crate::{Connection, ValueRef};
 
@@ -290,6 +291,19 @@ impl<'row> Row<'row> {
     #[inline(always)]
     pub fn value(&self, column: usize) -> Result<ValueRef<'row>> {
         self.raw.value(column).map_err(|CellError| self.cell_error(column))
+    }
+
+    /// Hands each cell to the sink of its column. An error of a sink's comes with the column and is `Ok(Err(…))`.
+    #[inline(always)]
+    pub(crate) fn read_into<S, E>(&self, sinks: impl Iterator<Item = S>) -> Result<Result<(), (usize, E)>>
+    where
+        S: Sink<'row, Output = Result<(), E>>,
+    {
+        match self.raw.read_into(sinks) {
+            Ok(()) => Ok(Ok(())),
+            Err((column, Some(error))) => Ok(Err((column, error))),
+            Err((column, None)) => Err(self.cell_error(column)),
+        }
     }
 
     #[cold]

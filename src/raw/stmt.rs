@@ -344,6 +344,7 @@ impl<'db> Stmt<'db> {
         None
     }
 
+    #[cfg(feature = "bundled")]
     fn column_index(&self, column: usize) -> Option<c_int> {
         (column < self.column_count()).then(|| c_int::try_from(column).ok())?
     }

@@ -40,7 +40,39 @@ pub enum ValueRef<'a> {
 /// SQLite ran out of memory while it converted or expanded the value.
 pub(super) struct OutOfMemory;
 
+/// Who takes a value. It is called at one place for each type, so that what it does is compiled for each type, and
+/// nothing looks at the type a second time.
+pub(crate) trait Sink<'a> {
+    type Output;
+
+    /// To be `#[inline(always)]`.
+    fn take(self, value: ValueRef<'a>) -> Self::Output;
+}
+
+/// Hands the value on as it is.
+struct AsItIs;
+
+impl<'a> Sink<'a> for AsItIs {
+    type Output = ValueRef<'a>;
+
+    #[inline(always)]
+    fn take(self, value: ValueRef<'a>) -> ValueRef<'a> {
+        value
+    }
+}
+
 /// Reads a value without changing its type.
+///
+/// # Safety
+///
+/// As [`read_into`].
+#[inline(always)]
+pub(super) unsafe fn read<'a>(value: *mut ffi::sqlite3_value) -> Result<ValueRef<'a>, OutOfMemory> {
+    // SAFETY: the caller's promise.
+    unsafe { read_into(value, AsItIs) }
+}
+
+/// Reads a value without changing its type, into a sink.
 ///
 /// The type comes first, because a conversion would change it; TEXT goes through `sqlite3_value_text` also for its
 /// bytes, so that a UTF-16 database converts the cell once, before any slice of it is handed out.
@@ -51,17 +83,20 @@ pub(super) struct OutOfMemory;
 /// content does not change while `'a` lasts: no step, reset or finalize, and no reading of the same cell as another
 /// type.
 #[inline(always)]
-pub(super) unsafe fn read<'a>(value: *mut ffi::sqlite3_value) -> Result<ValueRef<'a>, OutOfMemory> {
+pub(super) unsafe fn read_into<'a, S: Sink<'a>>(
+    value: *mut ffi::sqlite3_value,
+    sink: S,
+) -> Result<S::Output, OutOfMemory> {
     // SAFETY: `value` is valid (caller). c3ref/value_blob.html: unprotected values may be used where no other thread
     // touches the connection.
     match unsafe { ffi::sqlite3_value_type(value) } {
         ffi::SQLITE_INTEGER => {
             // SAFETY: as above; an INTEGER is read without conversion.
-            Ok(ValueRef::Integer(unsafe { ffi::sqlite3_value_int64(value) }))
+            Ok(sink.take(ValueRef::Integer(unsafe { ffi::sqlite3_value_int64(value) })))
         }
         ffi::SQLITE_FLOAT => {
             // SAFETY: as above; a REAL is read without conversion.
-            Ok(ValueRef::Real(unsafe { ffi::sqlite3_value_double(value) }))
+            Ok(sink.take(ValueRef::Real(unsafe { ffi::sqlite3_value_double(value) })))
         }
         ffi::SQLITE_TEXT => {
             // SAFETY: as above; converts UTF-16 to UTF-8 in place, which happens at most once per cell.
@@ -72,7 +107,7 @@ pub(super) unsafe fn read<'a>(value: *mut ffi::sqlite3_value) -> Result<ValueRef
             // SAFETY: as above; c3ref/column_blob.html: call `_text` first, then `_bytes` for its size in UTF-8.
             let len = unsafe { ffi::sqlite3_value_bytes(value) };
             // SAFETY: `text` is not NULL and points to `len` bytes, valid while the caller's `'a` lasts.
-            Ok(ValueRef::Text(unsafe { slice::from_raw_parts(text, length(len)) }))
+            Ok(sink.take(ValueRef::Text(unsafe { slice::from_raw_parts(text, length(len)) })))
         }
         ffi::SQLITE_BLOB => {
             // SAFETY: as above; expands a zeroblob in place, which happens at most once per cell.
@@ -84,12 +119,12 @@ pub(super) unsafe fn read<'a>(value: *mut ffi::sqlite3_value) -> Result<ValueRef
                 // found no memory has become NULL.
                 // SAFETY: as above; reading the type converts nothing.
                 let is_empty = len == 0 && unsafe { ffi::sqlite3_value_type(value) } == ffi::SQLITE_BLOB;
-                return if is_empty { Ok(ValueRef::Blob(&[])) } else { Err(OutOfMemory) };
+                return if is_empty { Ok(sink.take(ValueRef::Blob(&[]))) } else { Err(OutOfMemory) };
             }
             // SAFETY: `blob` is not NULL and points to `len` bytes, valid while the caller's `'a` lasts.
-            Ok(ValueRef::Blob(unsafe { slice::from_raw_parts(blob.cast(), len) }))
+            Ok(sink.take(ValueRef::Blob(unsafe { slice::from_raw_parts(blob.cast(), len) })))
         }
-        _ => Ok(ValueRef::Null),
+        _ => Ok(sink.take(ValueRef::Null)),
     }
 }
 

@@ -62,11 +62,9 @@ impl ColumnBatch {
         if !self.is_begun {
             self.begin(row)?;
         }
-        for (index, column) in self.columns.iter_mut().enumerate() {
-            let value = row.value(index)?;
-            if let Err(mismatch) = column.push(value) {
-                return Err(mixed_column(column, self.first_row + self.len as u64, index, mismatch).in_sql(row.sql()));
-            }
+        if let Err((index, mismatch)) = row.read_into(self.columns.iter_mut())? {
+            let row_number = self.first_row + self.len as u64;
+            return Err(mixed_column(&self.columns[index], row_number, index, mismatch).in_sql(row.sql()));
         }
         self.len += 1;
         Ok(())

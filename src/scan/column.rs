@@ -6,6 +6,7 @@ use super::schema::{ColumnType, Mixed};
 use super::views::{BytesColumn, TextColumn};
 use crate::convert::exact_f64;
 use crate::error::{Error, ErrorKind, Result};
+use crate::raw::value::Sink;
 use crate::{Type, ValueRef};
 
 /// The values of one column, in contiguous memory that can be borrowed.
@@ -213,7 +214,7 @@ impl Nulls {
 
 /// A value does not fit its column, and may not be made to.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Mismatch {
+pub(crate) struct Mismatch {
     pub(super) expected: ColumnType,
     pub(super) found: Type,
 }
@@ -274,29 +275,65 @@ impl ColumnBuffer {
         }
     }
 
-    /// Adds a value.
+    /// Adds a value. What does not fit at once goes on as numbers and slices: they travel in registers, and a
+    /// `ValueRef` would be written to memory for each value that does fit.
     #[inline(always)]
     pub(super) fn push(&mut self, value: ValueRef<'_>) -> Result<(), Mismatch> {
-        match (&mut self.data, value) {
-            (Data::Integer(values), ValueRef::Integer(value)) => values.push(value),
-            (Data::Real(values), ValueRef::Real(value)) => values.push(value),
-            (Data::Text(values), ValueRef::Text(value)) | (Data::Blob(values), ValueRef::Blob(value)) => {
-                values.push(value);
+        match value {
+            ValueRef::Integer(value) => match &mut self.data {
+                Data::Integer(values) => values.push(value),
+                _ => return self.push_other_integer(value),
+            },
+            ValueRef::Real(value) => match &mut self.data {
+                Data::Real(values) => values.push(value),
+                _ => return self.push_other_real(value),
+            },
+            ValueRef::Text(value) => match &mut self.data {
+                Data::Text(values) => values.push(value),
+                _ => return self.push_other_text(value),
+            },
+            ValueRef::Blob(value) => match &mut self.data {
+                Data::Blob(values) => values.push(value),
+                _ => return self.push_other_blob(value),
+            },
+            ValueRef::Null => {
+                self.push_null();
+                return Ok(());
             }
-            _ => return self.push_other(value),
         }
         self.len += 1;
         Ok(())
     }
 
     #[inline(never)]
+    fn push_null(&mut self) {
+        self.nulls.push(self.len);
+        self.data.push_placeholder();
+        self.len += 1;
+    }
+
+    #[inline(never)]
+    fn push_other_integer(&mut self, value: i64) -> Result<(), Mismatch> {
+        self.push_other(ValueRef::Integer(value))
+    }
+
+    #[inline(never)]
+    fn push_other_real(&mut self, value: f64) -> Result<(), Mismatch> {
+        self.push_other(ValueRef::Real(value))
+    }
+
+    #[inline(never)]
+    fn push_other_text(&mut self, value: &[u8]) -> Result<(), Mismatch> {
+        self.push_other(ValueRef::Text(value))
+    }
+
+    #[inline(never)]
+    fn push_other_blob(&mut self, value: &[u8]) -> Result<(), Mismatch> {
+        self.push_other(ValueRef::Blob(value))
+    }
+
+    #[inline(never)]
     fn push_other(&mut self, value: ValueRef<'_>) -> Result<(), Mismatch> {
-        if value.is_null() {
-            self.nulls.push(self.len);
-            self.data.push_placeholder();
-            self.len += 1;
-            return Ok(());
-        }
         match (&mut self.data, value) {
             (Data::Dynamic(values), value) => values.push(value),
             (Data::Real(values), ValueRef::Integer(integer)) if self.mixed == Mixed::Widen => {
@@ -366,6 +403,15 @@ impl fmt::Debug for ColumnBuffer {
             .field("type", &self.data_type())
             .field("rows", &self.len)
             .finish_non_exhaustive()
+    }
+}
+
+impl<'a> Sink<'a> for &mut ColumnBuffer {
+    type Output = Result<(), Mismatch>;
+
+    #[inline(always)]
+    fn take(self, value: ValueRef<'a>) -> Result<(), Mismatch> {
+        self.push(value)
     }
 }
 

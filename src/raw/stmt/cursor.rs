@@ -4,7 +4,7 @@ use std::ffi::c_int;
 use std::time::Instant;
 
 use super::super::db::{Db, Entered};
-use super::super::value::{self, OutOfMemory, ValueRef};
+use super::super::value::{self, OutOfMemory, Sink, ValueRef};
 use super::super::{Fault, FaultKind, Kind, counts, ffi};
 use super::{Bound, Phase, Stmt, StmtCore, find, to_usize};
 
@@ -305,6 +305,29 @@ impl<'row> Row<'row> {
             Ok(value) => Ok(value),
             Err(OutOfMemory) => Err(self.out_of_memory(index)),
         }
+    }
+
+    /// Hands each cell to the sink of its column, up to the end of either; the first error of a sink ends it, and is told
+    /// with the column.
+    #[inline(always)]
+    pub(crate) fn read_into<S, E>(self, sinks: impl Iterator<Item = S>) -> Result<(), (usize, Option<E>)>
+    where
+        S: Sink<'row, Output = Result<(), E>>,
+    {
+        for (index, sink) in (0..self.0.columns).zip(sinks) {
+            // SAFETY: as in `value`; the index is below the number of the row's columns.
+            let value = unsafe { ffi::sqlite3_column_value(self.0.ptr.as_ptr(), index) };
+            // SAFETY: as in `value`.
+            match unsafe { value::read_into(value, sink) } {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => return Err((to_usize(index), Some(error))),
+                Err(OutOfMemory) => {
+                    let CellError = self.out_of_memory(index);
+                    return Err((to_usize(index), None));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The failed conversion left a mark on the connection that would fail a stranger's next call; a `column`
