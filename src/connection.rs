@@ -12,7 +12,7 @@ use crate::cache::{Cache, CachedStatement, StatementCacheStats, Ticket};
 use crate::error::{Error, ErrorKind, Result};
 use crate::memory;
 use crate::params::Params;
-use crate::raw::{Db, Fault, Kind, Parked, Taint, registry};
+use crate::raw::{Db, Fault, Kind, Parked, Taint, registry, shielded};
 use crate::rows::{FromRow, Row};
 use crate::sql;
 use crate::statement::Statement;
@@ -207,7 +207,9 @@ impl Connection {
     fn finalize_evicted(&self, evicted: Vec<Parked>) {
         for parked in evicted {
             let statement = self.db.unpark(parked);
-            tracing::trace!(target: "finalite::cache", sql = statement.sql(), "evicted");
+            shielded(|| {
+                tracing::trace!(target: "finalite::cache", sql = statement.sql(), "evicted");
+            });
             drop(statement);
         }
     }
@@ -445,7 +447,9 @@ impl Connection {
             && !self.db.is_inherited()
             && let Err(error) = self.execute("PRAGMA optimize", ())
         {
-            tracing::warn!(target: "finalite::open", %error, "PRAGMA optimize failed at close");
+            shielded(|| {
+                tracing::warn!(target: "finalite::open", %error, "PRAGMA optimize failed at close");
+            });
         }
         match self.close_in_place() {
             Ok(()) => Ok(()),
@@ -459,9 +463,14 @@ impl Connection {
         }
         self.guards.forget_all(&self.db);
         let kept = self.cache.get_mut().take_all();
-        tracing::debug!(target: "finalite::open", connection = self.db.id(), "close");
+        shielded(|| {
+            tracing::debug!(target: "finalite::open", connection = self.db.id(), "close");
+        });
         self.db.close(kept)?;
-        memory::report_orphans();
+        // In a child process nothing of the parent's is lost.
+        if !self.db.is_inherited() {
+            memory::report_orphans();
+        }
         Ok(())
     }
 }
@@ -470,12 +479,14 @@ impl Drop for Connection {
     fn drop(&mut self) {
         if let Err(error) = self.close_in_place() {
             registry::forgot(Kind::Connection, self.db.id(), Some(self.db.site()), None);
-            tracing::error!(
-                target: "finalite::leak",
-                opened_at = %self.db.site(),
-                %error,
-                "the connection could not be closed; its handle stays behind",
-            );
+            shielded(|| {
+                tracing::error!(
+                    target: "finalite::leak",
+                    opened_at = %self.db.site(),
+                    %error,
+                    "the connection could not be closed; its handle stays behind",
+                );
+            });
             self.db.abandon();
         }
     }

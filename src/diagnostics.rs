@@ -24,7 +24,7 @@ static HANDLES: Table = Table {
 
 impl Connection {
     /// Adds two tables to this connection, which show the state of the whole process when a query begins. Views and
-    /// triggers cannot use them.
+    /// triggers of a database file cannot use them.
     ///
     /// `finalite_memory(scope, connection, opened_at, bytes, peak_bytes, blocks)`: a row for the `process`, one for each
     /// open `connection`, one for each `closed connection` that left something behind, and one for what is

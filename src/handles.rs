@@ -238,7 +238,7 @@ impl fmt::Display for Record {
 pub struct Live {
     /// Connection by connection, in the order they were opened.
     pub records: Vec<Record>,
-    /// Those without a record: opened while the level asked for none.
+    /// Those without a record: opened while the level asked for none, or opened or closed while this list was made.
     pub unrecorded: HandleCounts,
 }
 

@@ -153,7 +153,7 @@ impl LeakCheck {
                 let has_new_rows = now.handles.rows > before.handles.rows;
                 let mut open = handles::list().records;
                 open.retain(|record| record.id > self.first_id || (has_new_rows && record.running.is_some()));
-                (grown(before, &now), open, registry::forgotten_count() - self.first_forgotten)
+                (grown(before, &now), open, registry::forgotten_count().saturating_sub(self.first_forgotten))
             }
             Scope::Connection { id, site, book, forgotten: before } => {
                 forgotten.retain(|forgotten| forgotten.connection == *id);
@@ -165,7 +165,7 @@ impl LeakCheck {
                     leaks.push(Leak::new("native bytes", 0, left.memory.bytes));
                     leaks.push(Leak::new("native blocks", 0, left.memory.blocks));
                 }
-                (leaks, handles::of_book(book), book.forgotten() - before)
+                (leaks, handles::of_book(book), book.forgotten().saturating_sub(*before))
             }
         };
         LeakReport { leaks, open, forgotten: forgotten.into_iter().map(Into::into).collect(), forgotten_count }

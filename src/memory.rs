@@ -33,8 +33,8 @@ use std::fmt;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::handles;
-use crate::raw::Figure;
 use crate::raw::allocator::{self, ConnectionAccount, Totals};
+use crate::raw::{Figure, shielded};
 use crate::{Connection, Statement};
 
 /// Who counts SQLite's memory in this process.
@@ -111,7 +111,7 @@ pub struct MemoryStats {
     pub backend: Backend,
     /// Bytes held now.
     pub bytes: u64,
-    /// The most bytes held. It may miss up to 32 KiB for each thread that uses SQLite, and is no less than any
+    /// The most bytes held. It may be off by up to 32 KiB for each thread that uses SQLite, and is no less than any
     /// connection's own, which is exact.
     pub peak_bytes: u64,
     /// Blocks held now.
@@ -136,8 +136,8 @@ pub struct MemoryStats {
     pub failures_injected_total: u64,
     /// Allocations by size: element `n` counts those of more than 2ⁿ⁻¹ and up to 2ⁿ bytes.
     pub size_histogram: [u64; 32],
-    /// Bytes that belong to no finalite connection: another driver's, SQLite's own, or allocated by calls through
-    /// [`ffi`](crate::ffi).
+    /// Bytes that belong to no finalite connection: another driver's, SQLite's own, allocated by calls through
+    /// [`ffi`](crate::ffi), or for a cell that had to be converted (UTF-16) or expanded (a zeroblob) to be read.
     pub unattributed_bytes: u64,
     /// Blocks of that kind.
     pub unattributed_blocks: u64,
@@ -346,14 +346,16 @@ pub(crate) fn report_orphans() {
         return;
     }
     for left in allocator::lingering_unreported() {
-        tracing::error!(
-            target: "finalite::leak",
-            connection = left.connection,
-            opened_at = %left.site,
-            bytes = left.memory.bytes,
-            blocks = left.memory.blocks,
-            "memory of a closed connection is not freed, and no connection is open any more",
-        );
+        shielded(|| {
+            tracing::error!(
+                target: "finalite::leak",
+                connection = left.connection,
+                opened_at = %left.site,
+                bytes = left.memory.bytes,
+                blocks = left.memory.blocks,
+                "memory of a closed connection is not freed, and no connection is open any more",
+            );
+        });
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::convert::{ConversionError, FromColumn};
 use crate::error::{Error, ErrorKind, Result, What};
 use crate::raw::value::Sink;
-use crate::raw::{self, CellError, Cursor, OwnedCursor};
+use crate::raw::{self, CellError, Cursor, OwnedCursor, shielded};
 use crate::{Connection, ValueRef};
 
 /// One execution of a statement: its rows, fetched one by one.
@@ -151,7 +151,9 @@ fn started(conn: &Connection) -> Option<Instant> {
 fn log_slow(started: Instant, conn: &Connection, sql: &str) {
     let elapsed = started.elapsed();
     if conn.slow_threshold().is_some_and(|threshold| elapsed >= threshold) {
-        tracing::warn!(target: "finalite::slow", sql, ?elapsed, "slow statement");
+        shielded(|| {
+            tracing::warn!(target: "finalite::slow", sql, ?elapsed, "slow statement");
+        });
     }
 }
 

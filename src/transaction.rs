@@ -7,7 +7,7 @@ use std::panic::Location;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::raw::registry::{self, Recorded};
-use crate::raw::{Db, Kind, counts};
+use crate::raw::{Db, Kind, counts, shielded};
 use crate::sql;
 use crate::{CachedStatement, Connection, Statement};
 
@@ -417,12 +417,16 @@ impl Drop for Transaction<'_> {
             match self.try_commit() {
                 Ok(()) => return,
                 Err(error) => {
-                    tracing::error!(target: "finalite::statement", %error, "commit failed in drop; rolling back");
+                    shielded(|| {
+                        tracing::error!(target: "finalite::statement", %error, "commit failed in drop; rolling back");
+                    });
                 }
             }
         }
         if let Err(error) = self.try_rollback() {
-            tracing::error!(target: "finalite::statement", %error, "rollback failed in drop; the next call does it");
+            shielded(|| {
+                tracing::error!(target: "finalite::statement", %error, "rollback failed in drop; the next call does it");
+            });
             self.ended();
             self.conn.guards.owe_rollback();
         }
@@ -653,13 +657,17 @@ impl Drop for Savepoint<'_> {
             match self.try_commit() {
                 Ok(()) => return,
                 Err(error) => {
-                    tracing::error!(target: "finalite::statement", %error, "release failed in drop; rolling back");
+                    shielded(|| {
+                        tracing::error!(target: "finalite::statement", %error, "release failed in drop; rolling back");
+                    });
                 }
             }
         }
         if let Err(error) = self.try_rollback() {
             // What the savepoint did must not be committed with the rest: the whole transaction goes.
-            tracing::error!(target: "finalite::statement", %error, "rollback failed in drop; the transaction is rolled back");
+            shielded(|| {
+                tracing::error!(target: "finalite::statement", %error, "rollback failed in drop; the transaction is rolled back");
+            });
             self.conn.guards.owe_rollback();
             self.ended();
         }

@@ -1029,7 +1029,10 @@ fn a_connection_that_cannot_be_closed_is_named() {
     let [one] = forgotten.as_slice() else { panic!("{forgotten:#?}") };
     let site = one.opened_at.unwrap();
     assert_eq!((one.kind, site.file(), site.line()), (Kind::Connection, file!(), line));
-    assert_eq!(handles::live().unrecorded.connections, 1, "finalite never saw it close");
+    // finalite never saw it close, and goes on naming it.
+    let live = handles::live();
+    let named: Vec<_> = live.records.iter().map(|record| (record.kind, record.opened_at.line())).collect();
+    assert_eq!((named, live.unrecorded.connections), (vec![(Kind::Connection, line)], 0));
 }
 
 #[test]
@@ -1151,4 +1154,61 @@ mod forked {
         let _conn = Connection::open_in_memory().unwrap();
         assert_eq!(in_child(60, || records().is_empty()), End::Good);
     }
+}
+
+// ---- events ----
+
+/// A subscriber that panics at every event that is sent while something ends.
+struct Panicking;
+
+impl tracing::Subscriber for Panicking {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        metadata.target() == "finalite::leak" || metadata.name().contains("connection.rs")
+    }
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        panic!("a subscriber's own panic at {}", event.metadata().target());
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+    fn enter(&self, _: &tracing::span::Id) {}
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[test]
+fn a_subscriber_that_panics_leaves_nothing_half_ended() {
+    let _alone = alone(Level::Records);
+    handles::set_warn_after(Kind::Connection, Some(Duration::ZERO));
+    handles::set_warn_after(Kind::Rows, Some(Duration::ZERO));
+    let dir = tempfile::tempdir().unwrap();
+    let forgotten = handles::forgotten();
+    // It does panic: within a call that may.
+    let panicked = std::panic::catch_unwind(|| {
+        tracing::subscriber::with_default(Panicking, || tracing::error!(target: "finalite::leak", "the control"));
+    });
+    assert!(panicked.is_err());
+    let conn = Connection::open(dir.path().join("a.db")).unwrap();
+    conn.execute("CREATE TABLE t(a)", ()).unwrap();
+    tracing::subscriber::with_default(Panicking, move || {
+        let mut reused = conn.prepare_cached("VALUES (1), (2)").unwrap();
+        forget(reused.query(()).unwrap());
+        assert_eq!(reused.query_all::<i64>(()).unwrap(), [1, 2]);
+        drop(reused);
+        let mut lost = conn.prepare("VALUES (1), (2)").unwrap();
+        forget(lost.query(()).unwrap());
+        forget(lost);
+        forget(conn.prepare("SELECT 1").unwrap());
+        drop(conn);
+    });
+    assert_eq!(handles::counts(), HandleCounts::default());
+    assert_eq!(finalite::memory::stats().bytes, 0);
+    assert!(records().is_empty());
+    assert_eq!(handles::forgotten().rows - forgotten.rows, 2);
+    assert_eq!(handles::forgotten().statements - forgotten.statements, 2);
+    assert!(!dir.path().join("a.db-journal").exists());
 }

@@ -44,6 +44,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::raw::shielded;
 use crate::{Connection, OpenOptions};
 
 mod guard;
@@ -336,7 +337,9 @@ impl Pool {
     fn destroy(&self, conn: &mut Option<Connection>, reason: DestroyReason) {
         self.counters.destroyed(reason);
         if reason.is_news() {
-            tracing::warn!(target: "finalite::pool", %reason, "a connection is closed instead of lent again");
+            shielded(|| {
+                tracing::warn!(target: "finalite::pool", %reason, "a connection is closed instead of lent again");
+            });
         }
         drop(conn.take());
     }
@@ -402,7 +405,9 @@ impl Drop for Pool {
     fn drop(&mut self) {
         let report = self.end();
         if !report.is_clean() {
-            tracing::error!(target: "finalite::pool", %report, "the pool ended while something was out");
+            shielded(|| {
+                tracing::error!(target: "finalite::pool", %report, "the pool ended while something was out");
+            });
         }
     }
 }

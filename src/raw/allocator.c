@@ -166,6 +166,7 @@ static word total_bytes, total_peak, limit_bytes = INT64_MAX;
 static word failures_system, failures_limit, failures_injected, foreign_blocks;
 static word rust_backend; /* the address of a `struct finalite_backend`, once there was one */
 static word uses_rust;
+static word has_key;
 static word installed; /* 1: sqlite3_config took these methods */
 static THREAD_LOCAL struct finalite_thread thread;
 
@@ -190,9 +191,12 @@ static COLD void flush(struct finalite_shard *shard) {
 }
 
 static void thread_ends(void *shard) {
-  /* First of all: what this thread still frees, in other destructors, goes to the shared shard. */
-  thread.shard = NULL;
-  STORE(&thread.is_sharing, 1);
+  /* First of all: what this thread still frees, in other destructors, goes to the shared shard. Where a fiber ends, the
+  ** thread may be another than the shard's, and go on. */
+  if (thread.shard == shard) {
+    thread.shard = NULL;
+    STORE(&thread.is_sharing, 1);
+  }
   flush((struct finalite_shard *)shard);
   STORE_RELEASE(&((struct finalite_shard *)shard)->is_taken, 0);
 }
@@ -520,7 +524,10 @@ static const struct mem_methods methods = {
 int finalite_allocator_install(void) {
   int code;
   if (LOAD(&installed)) return SQLITE_OK;
-  if (!make_key()) return 7; /* SQLITE_NOMEM */
+  if (!LOAD(&has_key)) {
+    if (!make_key()) return 7; /* SQLITE_NOMEM */
+    STORE(&has_key, 1);
+  }
   code = sqlite3_config(SQLITE_CONFIG_MALLOC, &methods);
   if (code == SQLITE_OK) code = sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
   if (code == SQLITE_OK) STORE(&installed, 1);

@@ -7,7 +7,7 @@ use std::iter;
 use std::marker::PhantomData;
 use std::panic::Location;
 use std::ptr::{self, NonNull};
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicPtr, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicPtr, AtomicU8, AtomicU64, Ordering, fence};
 
 use super::ffi;
 
@@ -297,7 +297,12 @@ impl Slot {
         if self.is_claimed.load(Ordering::Acquire) {
             return None;
         }
-        self.account().filter(|account| account.memory.blocks > 0 || account.memory.bytes > 0)
+        let account = self.account()?;
+        // A connection may have claimed it meanwhile, and charged it: then the words are not the closed one's.
+        fence(Ordering::Acquire);
+        let is_still =
+            !self.is_claimed.load(Ordering::Relaxed) && self.owner.load(Ordering::Relaxed) == account.connection;
+        (is_still && (account.memory.blocks > 0 || account.memory.bytes > 0)).then_some(account)
     }
 
     fn is_vacant(&self) -> bool {
@@ -360,6 +365,8 @@ impl Account {
         slot.is_reported.store(false, Ordering::Relaxed);
         slot.site.store(ptr::from_ref(site).cast_mut(), Ordering::Relaxed);
         slot.owner.store(owner, Ordering::Release);
+        // Whoever sees what is charged from here on sees the claim too.
+        fence(Ordering::Release);
         Self(Some(slot))
     }
 

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::ffi::{CStr, c_int, c_void};
+use std::mem;
 use std::panic::Location;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
@@ -480,8 +481,10 @@ impl Db {
     /// If SQLite refuses (BUSY: somebody made a statement, blob or backup behind our back), the connection stays
     /// open and usable.
     pub(crate) fn close(&mut self, parked: Vec<Parked>) -> Result<(), Fault> {
-        if self.gate.get() != Gate::Open {
-            return Ok(());
+        match self.gate.get() {
+            Gate::Open => {}
+            Gate::Closed => return Ok(()),
+            Gate::Closing => return Err(self.refuse()),
         }
         if self.is_inherited() {
             // Neither file nor lock may be touched, so the handle and its memory stay behind in this process.
@@ -504,8 +507,8 @@ impl Db {
         let code = unsafe { ffi::sqlite3_close(self.ptr.as_ptr()) };
         drop(charge);
         if code == ffi::SQLITE_OK {
-            self.closed();
             self.account.release();
+            self.closed();
             return Ok(());
         }
         self.set_gate(Gate::Open);
@@ -519,15 +522,17 @@ impl Db {
     fn closed(&mut self) {
         self.set_gate(Gate::Closed);
         counts::closed(Kind::Connection);
-        self.recorded = None;
         if let Some(book) = self.book.get() {
             book.close();
         }
+        self.recorded = None;
     }
 
     /// Gives up on a connection that `close` could not close: its handle stays behind.
     pub(crate) fn abandon(&mut self) {
         self.set_gate(Gate::Closed);
+        // It counts as open for ever, and is listed as long.
+        mem::forget(self.recorded.take());
         if let Some(interrupter) = self.interrupter.get() {
             interrupter.disarm();
         }

@@ -64,7 +64,7 @@ pub unsafe fn install() -> Result<()> {
     if code == ffi::SQLITE_OK {
         return Ok(());
     }
-    let reason =
-        format!("SQLite refused another allocator ({}); it has been used already", super::library::code_message(code));
+    let used = if code == ffi::SQLITE_MISUSE { "; it has been used already" } else { "" };
+    let reason = format!("SQLite refused another allocator: {}{used}", super::library::code_message(code));
     Err(Error::new(ErrorKind::Unsupported { reason: reason.into() }))
 }

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use super::{Kind, fork};
+use super::{Kind, fork, shielded};
 
 pub(crate) const COUNTERS: u8 = 0;
 pub(crate) const RECORDS: u8 = 1;
@@ -132,15 +132,17 @@ impl Record {
             return false;
         }
         if !self.is_warned.swap(true, Ordering::Relaxed) {
-            tracing::warn!(
-                target: "finalite::leak",
-                kind = %self.kind,
-                id = self.id,
-                opened_at = %self.site,
-                sql = self.sql.as_deref(),
-                held = ?held,
-                "held for long",
-            );
+            shielded(|| {
+                tracing::warn!(
+                    target: "finalite::leak",
+                    kind = %self.kind,
+                    id = self.id,
+                    opened_at = %self.site,
+                    sql = self.sql.as_deref(),
+                    held = ?held,
+                    "held for long",
+                );
+            });
         }
         true
     }
@@ -148,14 +150,16 @@ impl Record {
     fn released(&self) {
         if self.warn_if_overdue() || self.is_warned.load(Ordering::Relaxed) {
             self.is_warned.store(false, Ordering::Relaxed);
-            tracing::warn!(
-                target: "finalite::leak",
-                kind = %self.kind,
-                id = self.id,
-                opened_at = %self.site,
-                held = ?self.held(),
-                "released",
-            );
+            shielded(|| {
+                tracing::warn!(
+                    target: "finalite::leak",
+                    kind = %self.kind,
+                    id = self.id,
+                    opened_at = %self.site,
+                    held = ?self.held(),
+                    "released",
+                );
+            });
         }
     }
 }
@@ -202,6 +206,9 @@ impl Book {
 
     /// In the order they were opened.
     pub(crate) fn records(&self) -> Vec<Arc<Record>> {
+        if fork::generation() != 0 {
+            return Vec::new();
+        }
         lock(&self.records).map(|records| records.values().cloned().collect()).unwrap_or_default()
     }
 
@@ -321,14 +328,16 @@ static FORGOTTEN: Mutex<LostAndFound> = Mutex::new(LostAndFound { count: 0, last
 #[cold]
 pub(crate) fn forgot(kind: Kind, connection: u64, site: Option<&'static Location<'static>>, sql: Option<&str>) {
     super::counts::forgotten(kind);
-    tracing::error!(
-        target: "finalite::leak",
-        %kind,
-        connection,
-        opened_at = site.map(tracing::field::display),
-        sql,
-        "a handle was forgotten; it is ended now",
-    );
+    shielded(|| {
+        tracing::error!(
+            target: "finalite::leak",
+            %kind,
+            connection,
+            opened_at = site.map(tracing::field::display),
+            sql,
+            "a handle was forgotten; it is ended now",
+        );
+    });
     if let Some(book) = lock(&BOOKS).and_then(|books| books.get(&connection).cloned()) {
         book.forgotten.fetch_add(1, Ordering::Release);
     }

@@ -1,4 +1,4 @@
-//! Read-only tables whose rows are made when a query begins: eponymous virtual tables (sqlite.org/vtab.html, 2.1.2).
+//! Read-only tables whose rows are made when a query begins: eponymous virtual tables (sqlite.org/vtab.html, "Eponymous Virtual Tables").
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::mem::{self, MaybeUninit};
@@ -100,7 +100,7 @@ unsafe extern "C" fn connect(
 }
 
 unsafe extern "C" fn disconnect(connected: *mut ffi::sqlite3_vtab) -> c_int {
-    // SAFETY: made by `connect`, and disconnected once (vtab.html, 2.4).
+    // SAFETY: made by `connect`, and disconnected once (vtab.html, xDisconnect).
     drop(unsafe { Box::from_raw(connected.cast::<Connected>()) });
     ffi::SQLITE_OK
 }
@@ -118,7 +118,7 @@ unsafe extern "C" fn open(_connected: *mut ffi::sqlite3_vtab, out: *mut *mut ffi
 }
 
 unsafe extern "C" fn close(cursor: *mut ffi::sqlite3_vtab_cursor) -> c_int {
-    // SAFETY: made by `open`, and closed once (vtab.html, 2.7).
+    // SAFETY: made by `open`, and closed once (vtab.html, xClose).
     drop(unsafe { Box::from_raw(cursor.cast::<Cursor>()) });
     ffi::SQLITE_OK
 }
@@ -132,7 +132,7 @@ unsafe extern "C" fn filter(
 ) -> c_int {
     // SAFETY: made by `open`, and used by one query, which makes one call at a time.
     let cursor = unsafe { &mut *cursor.cast::<Cursor>() };
-    // SAFETY: SQLite has set `pVtab` to what `connect` made, which outlives its cursors (vtab.html, 2.6).
+    // SAFETY: SQLite has set `pVtab` to what `connect` made, which outlives its cursors (vtab.html, xOpen).
     let table = unsafe { &*cursor.base.pVtab.cast::<Connected>() }.table;
     let charge = Charge::to_nobody();
     let rows = panic::catch_unwind(table.rows);
@@ -195,7 +195,7 @@ unsafe extern "C" fn column(
 unsafe extern "C" fn rowid(cursor: *mut ffi::sqlite3_vtab_cursor, out: *mut ffi::sqlite3_int64) -> c_int {
     // SAFETY: made by `open`, and used by one query, which makes one call at a time.
     let cursor = unsafe { &*cursor.cast::<Cursor>() };
-    // SAFETY: SQLite's out pointer (vtab.html, 2.14).
+    // SAFETY: SQLite's out pointer (vtab.html, xRowid).
     unsafe { *out = i64::try_from(cursor.at).unwrap_or(i64::MAX) };
     ffi::SQLITE_OK
 }

@@ -68,7 +68,7 @@ impl<'a> Sink<'a> for AsItIs {
 /// As [`read_into`].
 #[inline(always)]
 pub(super) unsafe fn read<'a>(value: *mut ffi::sqlite3_value) -> Result<ValueRef<'a>, OutOfMemory> {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller promises for `value` and `'a` what `read_into` asks for.
     unsafe { read_into(value, AsItIs) }
 }
 

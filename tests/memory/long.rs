@@ -73,7 +73,9 @@ pub fn a_run_stays_where_it_is() {
     let growth = growth(|n| work(&path, n));
     println!("  {growth:?}");
     assert_eq!(growth.native_bytes, 0);
-    assert!(growth.resident_bytes < SLACK_BYTES, "{growth:?}");
+    if is_resident_size_telling() {
+        assert!(growth.resident_bytes < SLACK_BYTES, "{growth:?}");
+    }
 }
 
 pub fn a_model_that_keeps_statements_does_not() {
@@ -84,7 +86,12 @@ pub fn a_model_that_keeps_statements_does_not() {
     let growth = growth(|n| kept.push(conn.prepare(&format!("SELECT a + {n} FROM t -- {comment}")).unwrap()));
     println!("  {growth:?}");
     assert!(growth.native_bytes > SLACK_BYTES);
-    if cfg!(target_os = "linux") {
+    if is_resident_size_telling() {
         assert!(growth.resident_bytes > SLACK_BYTES, "{growth:?}");
     }
+}
+
+/// AddressSanitizer keeps what is freed for a while, and other systems tell nothing.
+fn is_resident_size_telling() -> bool {
+    cfg!(target_os = "linux") && std::env::var_os("FINALITE_NO_RSS").is_none()
 }

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::sync::{Arc, Barrier, Mutex};
+use std::sync::{Arc, Barrier, Mutex, MutexGuard};
 use std::thread;
 
 use finalite::{Connection, memory};
@@ -45,10 +45,10 @@ pub fn come_and_go() {
                 let queue = Arc::clone(&queue);
                 thread::spawn(move || {
                     for block in 0..BLOCKS {
-                        queue.lock().unwrap().push_back(Block::new(size(wave * 20 + n, block)).unwrap());
+                        spin_lock(&queue).push_back(Block::new(size(wave * 20 + n, block)).unwrap());
                         if block % 3 > 0 {
                             // Most likely another thread's.
-                            let block = queue.lock().unwrap().pop_front();
+                            let block = spin_lock(&queue).pop_front();
                             drop(block);
                         }
                     }
@@ -58,7 +58,7 @@ pub fn come_and_go() {
         threads.into_iter().for_each(|thread| thread.join().unwrap());
     }
     let (all, sizes) = expected(THREADS, BLOCKS);
-    let left = std::mem::take(&mut *queue.lock().unwrap());
+    let left = std::mem::take(&mut *spin_lock(&queue));
     let left_bytes: u64 = left.iter().map(Block::bytes).sum();
     let (bytes, blocks) = (left_bytes.cast_signed(), i64::try_from(left.len()).unwrap());
     assert!(blocks > 1_000);
@@ -75,16 +75,16 @@ pub fn come_and_go() {
             thread::spawn(move || {
                 let conn = Connection::open_in_memory().unwrap();
                 conn.execute_batch("CREATE TABLE t(a); INSERT INTO t VALUES (zeroblob(9000))").unwrap();
-                conns.lock().unwrap().push_back(conn);
+                spin_lock(&conns).push_back(conn);
                 if n > 20 {
-                    let conn = conns.lock().unwrap().pop_front();
+                    let conn = spin_lock(&conns).pop_front();
                     drop(conn);
                 }
             })
         })
         .collect();
     threads.into_iter().for_each(|thread| thread.join().unwrap());
-    let left = std::mem::take(&mut *conns.lock().unwrap());
+    let left = std::mem::take(&mut *spin_lock(&conns));
     let held: u64 = left.iter().map(|conn| conn.memory().bytes).sum();
     assert_eq!(moved_since(&before).bytes, held.cast_signed());
     drop(left);
@@ -105,12 +105,12 @@ pub fn more_than_shards() {
                     let mut block = Block::new(size(n, block)).unwrap();
                     // Each way through the books: here, where shards are shared.
                     assert!(block.resize(2_000));
-                    queue.lock().unwrap().push_back(block);
+                    spin_lock(&queue).push_back(block);
                 }
                 barrier.wait();
                 barrier.wait();
                 for _ in 0..BLOCKS {
-                    let block = queue.lock().unwrap().pop_front();
+                    let block = spin_lock(&queue).pop_front();
                     drop(block.unwrap());
                 }
                 barrier.wait();
@@ -215,4 +215,14 @@ pub fn frees_after_the_shard_is_given_back() {
     let moved = moved_since(&before);
     assert_eq!((moved.bytes, moved.blocks, moved.foreign), (0, 0, 0));
     assert!(moved.allocations > THREADS * 51 && moved.reallocations >= THREADS);
+}
+
+/// ThreadSanitizer does not see what std's own `lock` does where it has to wait.
+fn spin_lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    loop {
+        match mutex.try_lock() {
+            Ok(guard) => return guard,
+            Err(_) => thread::yield_now(),
+        }
+    }
 }

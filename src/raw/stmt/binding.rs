@@ -165,7 +165,7 @@ impl Drop for Binding<'_, '_> {
 
 type Destructor = Option<unsafe extern "C" fn(*mut std::ffi::c_void)>;
 
-// The two below are called by `Binding::bind` alone, which sets `StmtCore::bound` to match the destructor: a static
+// The two below are called by `Binding::bind` and `bind_copy` alone, which set `StmtCore::bound` to match the destructor: a static
 // binding lives for `'p`, and is cleared before SQLite can look at it after that.
 
 #[inline]

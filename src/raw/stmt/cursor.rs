@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::super::db::{Db, Entered};
 use super::super::value::{self, OutOfMemory, Sink, ValueRef};
-use super::super::{Fault, FaultKind, Kind, counts, ffi};
+use super::super::{Fault, FaultKind, Kind, counts, ffi, shielded};
 use super::{Bound, Phase, Stmt, StmtCore, find, to_usize};
 
 /// A cell could not be read. Which of the two it was is not carried along the way of those that can be read: ask
@@ -278,7 +278,9 @@ impl Drop for OwnedCursor<'_> {
 #[cold]
 fn log_reset(fault: Fault, sql: &str) {
     if let (FaultKind::Sqlite { code, message, .. }, _) = fault.into_parts() {
-        tracing::error!(target: "finalite::statement", sql, code, %message, "ended with an error that nobody waited for");
+        shielded(|| {
+            tracing::error!(target: "finalite::statement", sql, code, %message, "ended with an error that nobody waited for");
+        });
     }
 }
 
@@ -317,7 +319,7 @@ impl<'row> Row<'row> {
         for (index, sink) in (0..self.0.columns).zip(sinks) {
             // SAFETY: as in `value`; the index is below the number of the row's columns.
             let value = unsafe { ffi::sqlite3_column_value(self.0.ptr.as_ptr(), index) };
-            // SAFETY: as in `value`.
+            // SAFETY: as in `value`: unprotected is allowed here, and what is handed out stays while `'row` lasts.
             match unsafe { value::read_into(value, sink) } {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => return Err((to_usize(index), Some(error))),
