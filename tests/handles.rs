@@ -1163,7 +1163,7 @@ struct Panicking;
 
 impl tracing::Subscriber for Panicking {
     fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
-        metadata.target() == "finalite::leak" || metadata.name().contains("connection.rs")
+        ["finalite::leak", "finalite::open"].contains(&metadata.target())
     }
 
     fn event(&self, event: &tracing::Event<'_>) {
