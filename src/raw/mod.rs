@@ -24,6 +24,7 @@ mod fork;
 pub(crate) mod interop;
 pub(crate) mod interrupt;
 pub(crate) mod library;
+pub(crate) mod pages;
 pub(crate) mod registry;
 mod shield;
 pub(crate) mod stmt;

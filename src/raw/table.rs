@@ -1,11 +1,12 @@
 //! Read-only tables whose rows are made when a query begins: eponymous virtual tables (sqlite.org/vtab.html, "Eponymous Virtual Tables").
 
 use std::ffi::{CStr, c_char, c_int, c_void};
-use std::mem::{self, MaybeUninit};
+use std::mem::MaybeUninit;
 use std::panic;
 use std::ptr;
 
 use super::allocator::Charge;
+use super::shield::discard;
 use super::{Db, Fault, Taint, ffi};
 
 /// A table, which exists in every schema of the connections it is created on. It takes no parameters.
@@ -144,8 +145,7 @@ unsafe extern "C" fn filter(
             ffi::SQLITE_OK
         }
         Err(payload) => {
-            // Dropping it might panic again.
-            mem::forget(payload);
+            discard(payload);
             ffi::SQLITE_ERROR
         }
     }

@@ -6,6 +6,7 @@ use super::schema::{ColumnType, Mixed};
 use super::views::{BytesColumn, TextColumn};
 use crate::convert::exact_f64;
 use crate::error::{Error, ErrorKind, Result};
+use crate::raw::pages;
 use crate::raw::value::Sink;
 use crate::{Type, ValueRef};
 
@@ -81,9 +82,12 @@ impl Default for Bytes {
 impl Bytes {
     #[inline(always)]
     fn push(&mut self, value: &[u8]) {
+        if self.bytes.capacity() - self.bytes.len() < value.len() {
+            grow(&mut self.bytes, value.len());
+        }
         self.bytes.extend_from_slice(value);
         match (&mut self.offsets, i32::try_from(self.bytes.len())) {
-            (OwnedOffsets::Small(offsets), Ok(end)) => offsets.push(end),
+            (OwnedOffsets::Small(offsets), Ok(end)) => append(offsets, end),
             _ => self.push_large(),
         }
     }
@@ -129,6 +133,32 @@ impl Bytes {
             OwnedOffsets::Large(offsets) => offsets.reserve(rows),
         }
     }
+}
+
+/// Adds a value.
+#[inline(always)]
+fn append<T>(values: &mut Vec<T>, value: T) {
+    if values.len() == values.capacity() {
+        grow(values, 1);
+    }
+    values.push(value);
+}
+
+/// Makes room for so many more, and ahead: for twice as many as there are, and for four times as many once they are so
+/// many that copying them, and the faults of new memory, take longer than the rest. What is not used is not touched.
+#[cold]
+#[inline(never)]
+fn grow<T>(values: &mut Vec<T>, more: usize) {
+    const MANY_BYTES: usize = 512 << 10;
+    const LEAST_BYTES: usize = 8 << 20;
+    let len = values.len();
+    let is_many = len * size_of::<T>() >= MANY_BYTES;
+    let ahead = if is_many { (3 * len).max(LEAST_BYTES / size_of::<T>()) } else { len };
+    // The system may promise no more than it has.
+    if values.try_reserve(more.max(ahead)).is_err() {
+        values.reserve(more);
+    }
+    pages::prefer_large(values);
 }
 
 /// Values of any type.
@@ -281,11 +311,11 @@ impl ColumnBuffer {
     pub(super) fn push(&mut self, value: ValueRef<'_>) -> Result<(), Mismatch> {
         match value {
             ValueRef::Integer(value) => match &mut self.data {
-                Data::Integer(values) => values.push(value),
+                Data::Integer(values) => append(values, value),
                 _ => return self.push_other_integer(value),
             },
             ValueRef::Real(value) => match &mut self.data {
-                Data::Real(values) => values.push(value),
+                Data::Real(values) => append(values, value),
                 _ => return self.push_other_real(value),
             },
             ValueRef::Text(value) => match &mut self.data {
