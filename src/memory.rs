@@ -280,12 +280,12 @@ pub fn mode() -> Mode {
 /// Limits what SQLite may hold in the whole process; `None`: no limit. What is held already stays.
 ///
 /// An allocation beyond it fails as if there were no memory: the call returns
-/// [`ErrorKind::NoMemory`](crate::ErrorKind::NoMemory), and the connection stays usable. Each thread may exceed the limit by
+/// [`ErrorKind::NoMemory`], and the connection stays usable. Each thread may exceed the limit by
 /// up to 32 KiB.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) where the mode is not [`Mode::Counting`].
+/// [`ErrorKind::Unsupported`] where the mode is not [`Mode::Counting`].
 ///
 /// # Example
 ///
@@ -311,7 +311,7 @@ pub fn set_limit(bytes: impl Into<Option<u64>>) -> Result<()> {
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) where the mode is not [`Mode::Counting`].
+/// [`ErrorKind::Unsupported`] where the mode is not [`Mode::Counting`].
 ///
 /// # Example
 ///
