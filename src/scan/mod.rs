@@ -117,14 +117,17 @@ impl<'p, P: Params<'p>> Scan<'_, P> {
     /// ```
     pub fn for_each<E: From<Error>>(self, mut read: impl FnMut(Row<'_>) -> Result<(), E>) -> Result<u64, E> {
         self.run(|rows, pace| {
-            while let Some(last) = pace.next_stop() {
-                while pace.rows < last {
+            while let Some(stop) = pace.next_stop() {
+                // Counted in a register.
+                let mut count = pace.rows;
+                while count < stop {
                     let Some(row) = rows.next()? else {
-                        return Ok(pace.rows);
+                        return Ok(count);
                     };
                     read(row)?;
-                    pace.rows += 1;
+                    count += 1;
                 }
+                pace.rows = count;
             }
             Ok(pace.rows)
         })
@@ -155,16 +158,16 @@ impl<'p, P: Params<'p>> Scan<'_, P> {
         mut read: impl FnMut(Row<'_>) -> Result<ControlFlow<B>, E>,
     ) -> Result<Option<B>, E> {
         self.run(|rows, pace| {
-            while let Some(last) = pace.next_stop() {
-                while pace.rows < last {
+            while let Some(stop) = pace.next_stop() {
+                for _ in pace.rows..stop {
                     let Some(row) = rows.next()? else {
                         return Ok(None);
                     };
                     if let ControlFlow::Break(found) = read(row)? {
                         return Ok(Some(found));
                     }
-                    pace.rows += 1;
                 }
+                pace.rows = stop;
             }
             Ok(None)
         })
