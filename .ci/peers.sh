@@ -8,3 +8,6 @@ cargo fmt --check
 cargo clippy --quiet --all-targets -- -D warnings
 cargo test --quiet
 cargo run --quiet --release --bin core -- --quick
+cargo run --quiet --release --bin memory -- --quick
+cargo run --quiet --release --bin scan -- --quick
+cargo run --quiet --release --bin growth -- --quick

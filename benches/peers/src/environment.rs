@@ -74,12 +74,6 @@ pub fn resident_bytes() -> Option<u64> {
     Some(kilobytes.parse::<u64>().ok()? * 1024)
 }
 
-/// For how many nanoseconds this thread was ready to run and had no processor, where the system tells it.
-pub fn waited_for_processor() -> u128 {
-    let text = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    text.split(' ').nth(1).and_then(|waited| waited.parse().ok()).unwrap_or(0)
-}
-
 fn processor() -> String {
     let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));

@@ -7,8 +7,9 @@ pub mod native;
 pub mod reference;
 pub mod report;
 pub mod sample;
+pub mod scans;
 pub mod statistics;
+pub mod task;
 pub mod work;
 
-/// Any error: a bench program stops at the first.
-pub type Result<T, E = Box<dyn std::error::Error + Send + Sync>> = std::result::Result<T, E>;
+pub use task::Result;

@@ -5,10 +5,11 @@ use std::ffi::CString;
 use finalite::Connection;
 use finalite::handles::{self, Level};
 
+use crate::Result;
 use crate::reference::{self, Handle};
 use crate::sample;
+use crate::task::bytes;
 use crate::work::Competitor;
-use crate::{Result, work};
 
 /// One row of integers out of [`sample::fill`]'s table, by its key.
 const SMALL: &str = "SELECT i1, i2 FROM t WHERE id = 7";
@@ -88,7 +89,7 @@ fn finalite_sorts(conn: &Connection, keys: &[i64]) -> finalite::Result<u64> {
         let mut rows = statement.query((*key,))?;
         while let Some(row) = rows.next()? {
             let integer: i64 = row.get(1)?;
-            sum = sum.wrapping_add(work::bytes(row.get::<&str>(0)?.as_bytes())).wrapping_add(integer.cast_unsigned());
+            sum = sum.wrapping_add(bytes(row.get::<&str>(0)?.as_bytes())).wrapping_add(integer.cast_unsigned());
         }
         rows.finish()?;
     }
@@ -103,7 +104,7 @@ fn rusqlite_sorts(peer: &rusqlite::Connection, keys: &[i64]) -> rusqlite::Result
         let mut rows = statement.query((*key,))?;
         while let Some(row) = rows.next()? {
             let integer: i64 = row.get(1)?;
-            sum = sum.wrapping_add(work::bytes(row.get_ref(0)?.as_str()?.as_bytes()));
+            sum = sum.wrapping_add(bytes(row.get_ref(0)?.as_str()?.as_bytes()));
             sum = sum.wrapping_add(integer.cast_unsigned());
         }
     }

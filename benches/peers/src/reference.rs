@@ -169,6 +169,12 @@ impl Drop for Statement<'_> {
 }
 
 impl Statement<'_> {
+    /// Binds an integer to the only parameter.
+    pub fn bind(&mut self, key: i64) -> Result<()> {
+        // SAFETY: the statement is alive, ours alone, and was reset at the end of its last run.
+        check(unsafe { ffi::sqlite3_bind_int64(self.ptr.as_ptr(), 1, key) })
+    }
+
     /// Reads the first `limit` rows; returns the checksum.
     pub fn scan(&mut self, scan: Scan, limit: u64) -> Result<u64> {
         let function: c::Scan = match scan {

@@ -28,11 +28,11 @@ pub const fn target(workload: &'static str, what: &'static str, over: &'static s
 
 /// The samples of one workload and setting: nanoseconds by competitor and process, in the order of the rounds.
 #[derive(Default)]
-struct Group<'a> {
-    workload: &'a str,
-    setting: &'a str,
-    operations: f64,
-    competitors: Vec<&'a str>,
+pub struct Group<'a> {
+    pub workload: &'a str,
+    pub setting: &'a str,
+    pub operations: f64,
+    pub competitors: Vec<&'a str>,
     samples: BTreeMap<&'a str, BTreeMap<&'a str, Vec<f64>>>,
 }
 
@@ -44,6 +44,33 @@ impl Group<'_> {
             self.samples.get(name).ok_or_else(|| format!("no competitor {name:?} in {}", self.workload))?;
         let medians: Vec<_> = by_process.iter().map(|(process, samples)| median(&mut each(process, samples))).collect();
         Ok(Estimate::of(&medians))
+    }
+
+    /// Whether it took part.
+    pub fn has(&self, name: &str) -> bool {
+        self.samples.contains_key(name)
+    }
+
+    /// One over the other, within each round.
+    pub fn ratio(&self, what: &str, over: &str) -> Result<Estimate> {
+        let base = self.samples.get(over).ok_or_else(|| format!("no competitor {over:?} in {}", self.workload))?;
+        self.estimate(what, |process, samples| {
+            samples.iter().zip(&base[process]).map(|(what, over)| what / over).collect()
+        })
+    }
+
+    /// Nanoseconds per operation: so many per cent of the runs took no longer.
+    pub fn percentile(&self, name: &str, percent: usize) -> f64 {
+        let mut all: Vec<f64> =
+            self.samples.get(name).into_iter().flat_map(BTreeMap::values).flatten().copied().collect();
+        all.sort_by(f64::total_cmp);
+        let place = (all.len().saturating_sub(1) * percent + 50) / 100;
+        all.get(place).map_or(f64::NAN, |nanoseconds| nanoseconds / self.operations)
+    }
+
+    /// How often each ran.
+    pub fn rounds(&self) -> usize {
+        self.samples.values().next().map_or(0, |samples| samples.values().map(Vec::len).sum())
     }
 }
 
@@ -67,7 +94,8 @@ pub fn print(output: &str, comparisons: &[Comparison]) -> Result<Vec<String>> {
     Ok(missed)
 }
 
-fn groups(output: &str) -> Result<Vec<Group<'_>>> {
+/// The samples, put together.
+pub fn groups(output: &str) -> Result<Vec<Group<'_>>> {
     let mut groups: Vec<Group<'_>> = Vec::new();
     for line in output.lines().filter(|line| !line.starts_with('#')) {
         let [workload, setting, process, _round, _position, competitor, operations, nanoseconds] =
@@ -105,10 +133,7 @@ fn print_group(group: &Group<'_>, comparisons: &[Comparison], missed: &mut Vec<S
     }
     println!("\n| ratio | median | 95 % | target | |\n|---|---:|---|---|---|");
     for Comparison { what, over, at_most, .. } in comparisons.iter().filter(|known| known.workload == workload) {
-        let base = group.samples.get(over).ok_or_else(|| format!("no competitor {over:?} in {workload}"))?;
-        let Estimate { median, low, high } = group.estimate(what, |process, samples| {
-            samples.iter().zip(&base[process]).map(|(what, over)| what / over).collect()
-        })?;
+        let Estimate { median, low, high } = group.ratio(what, over)?;
         let verdict = match at_most {
             None => "",
             Some(target) if high <= *target => "met",

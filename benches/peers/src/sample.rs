@@ -3,6 +3,7 @@
 use finalite::Connection;
 
 use crate::Result;
+use crate::task::Numbers;
 use crate::work::Record;
 
 /// The queries of the row scans, by name.
@@ -17,30 +18,10 @@ pub const LOOKUP: &str = "SELECT s1, i1 FROM t WHERE id = ?";
 
 pub const INSERT: &str = "INSERT INTO sink VALUES (?, ?, ?)";
 
-/// A generator of numbers that are the same every time (SplitMix64).
-pub struct Numbers(u64);
-
-impl Numbers {
-    pub const fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    pub const fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// A number below `end`.
-    pub const fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
-    }
-
-    fn real(&mut self) -> f64 {
-        // 53 bits, so that the number is exact; as a whole number SQLite would store it as an INTEGER.
-        (self.next() >> 11) as f64 / (1_u64 << 40) as f64 + 0.5
-    }
+/// A real that is no whole number, which SQLite would store as an INTEGER.
+fn real(numbers: &mut Numbers) -> f64 {
+    // 53 bits, so that the number is exact.
+    (numbers.next() >> 11) as f64 / (1_u64 << 40) as f64 + 0.5
 }
 
 /// Creates the table `t` and fills it.
@@ -55,7 +36,7 @@ pub fn fill(conn: &mut Connection, rows: u64) -> Result<()> {
     for id in 1..=rows {
         let i1 = numbers.below(30_000);
         let i2 = numbers.below(1 << 31);
-        let (r1, r2) = (numbers.real(), numbers.real());
+        let (r1, r2) = (real(&mut numbers), real(&mut numbers));
         let s1 = format!("{:013x}", numbers.next() >> 12);
         let s2 = format!("{:016x}-{:016x}--", numbers.next(), numbers.next());
         let mut blob = [0; 16];
@@ -68,10 +49,32 @@ pub fn fill(conn: &mut Connection, rows: u64) -> Result<()> {
     Ok(())
 }
 
-/// Keys of rows, without order.
-pub fn keys(count: usize, rows: u64) -> Result<Vec<i64>> {
-    let mut numbers = Numbers::new(2);
-    (0..count).map(|_| Ok(i64::try_from(1 + numbers.below(rows))?)).collect()
+/// Creates the scan bench's other tables: `nulls` like `t`, but for NULL in two of three cells beyond the first column;
+/// `long` with texts of 1 KB; `hundred` with so many columns of integers.
+pub fn fill_others(conn: &mut Connection, rows: u64) -> Result<()> {
+    let columns: Vec<_> = (0..100).map(|column| format!("c{column} INTEGER")).collect();
+    conn.execute_batch(&format!(
+        "CREATE TABLE nulls(id INTEGER PRIMARY KEY, i1 INTEGER, i2 INTEGER, r1 REAL, r2 REAL, s1 TEXT, s2 TEXT, b BLOB);
+         CREATE TABLE long(s TEXT);
+         CREATE TABLE hundred({});
+         INSERT INTO nulls SELECT
+            id, iif(id % 3, NULL, i1), iif(id % 3 - 1, NULL, i2), iif(id % 3 - 2, NULL, r1), iif(id % 3, NULL, r2),
+            iif(id % 3 - 1, NULL, s1), iif(id % 3 - 2, NULL, s2), iif(id % 3, NULL, b)
+            FROM t WHERE id <= {rows};
+         INSERT INTO long SELECT
+            substr(replace(hex(zeroblob(16)), '00', s2), i1 % 64 + 1, 1000) FROM t WHERE id <= {rows} / 4;",
+        columns.join(", ")
+    ))?;
+    let tx = conn.transaction()?;
+    let marks = vec!["?"; 100].join(", ");
+    let mut insert = tx.prepare(&format!("INSERT INTO hundred VALUES ({marks})"))?;
+    let mut numbers = Numbers::new(4);
+    for _ in 0..rows / 10 {
+        insert.execute(finalite::params_from_iter((0..100).map(|_| numbers.below(1 << 31))))?;
+    }
+    drop(insert);
+    tx.commit()?;
+    Ok(())
 }
 
 /// Creates the table `sink`, empty.
@@ -86,7 +89,7 @@ pub fn records(count: usize) -> Result<Vec<Record>> {
     (0..count)
         .map(|_| {
             let integer = i64::try_from(numbers.below(1 << 31))?;
-            Ok(Record { integer, text: format!("{:013x}", numbers.next() >> 12), real: numbers.real() })
+            Ok(Record { integer, text: format!("{:013x}", numbers.next() >> 12), real: real(&mut numbers) })
         })
         .collect()
 }

@@ -10,6 +10,7 @@ use rusqlite::types::ValueRef as RusqliteRef;
 use crate::Result;
 use crate::reference::{self, CRecord, Handle, Insert, Lookup, Scan};
 use crate::sample::{INSERT, LOOKUP};
+use crate::task::bytes;
 
 /// Somebody who does a piece of work: `run(n)` does it `n` times and returns the checksum.
 pub struct Competitor<'a> {
@@ -30,15 +31,6 @@ pub struct Record {
     pub integer: i64,
     pub text: String,
     pub real: f64,
-}
-
-/// What a text or blob adds to the checksum.
-#[inline]
-pub fn bytes(bytes: &[u8]) -> u64 {
-    match bytes {
-        [.., last] => bytes.len() as u64 + u64::from(*last),
-        [] => 0,
-    }
 }
 
 /// Reads the first n rows of a query. The references are first; `C best` a second time is the control, whose ratio

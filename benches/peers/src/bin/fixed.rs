@@ -9,16 +9,20 @@
 use finalite::Connection;
 use finalite_peers::column::Column;
 use finalite_peers::work::{self, Competitor};
-use finalite_peers::{Result, environment, listener, native, reference, sample};
+use finalite_peers::{Result, environment, listener, native, reference, sample, scans, task};
 
 /// Rows of the table: the most that a scan can be asked for.
 const ROWS: u64 = 4_000;
 
-const WORKLOADS: [&str; 12] = [
+const WORKLOADS: [&str; 16] = [
     "scan one",
     "scan num",
     "scan text",
     "scan wide",
+    "rows one",
+    "rows num",
+    "rows text",
+    "rows wide",
     "lookup",
     "insert",
     "open memory",
@@ -86,8 +90,11 @@ fn with_competitors(workload: &str, run: impl FnOnce(&mut [Competitor<'_>]) -> R
         return with_inserts(&mut conn, run);
     }
     if workload == "lookup" {
-        let keys = sample::keys(10_000, ROWS)?;
+        let keys = task::keys(10_000, ROWS)?;
         return run(&mut work::lookups(&conn, &peer, &keys)?);
+    }
+    if let Some(name) = workload.strip_prefix("rows ") {
+        return run(&mut scans::competitors(&conn, &peer, task::workload(name)?, &[])?);
     }
     let scan = workload.strip_prefix("scan ").and_then(|name| sample::QUERIES.iter().find(|query| query.0 == name));
     let (_, sql) = scan.ok_or_else(|| format!("no workload {workload:?}"))?;

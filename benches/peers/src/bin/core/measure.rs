@@ -7,9 +7,9 @@ use std::path::Path;
 use std::time::Instant;
 
 use finalite::{Connection, OpenOptions};
-use finalite_peers::sample::Numbers;
+use finalite_peers::task::Numbers;
 use finalite_peers::work::{self, Competitor};
-use finalite_peers::{Result, environment, reference, sample};
+use finalite_peers::{Result, environment, reference, sample, task};
 
 use crate::Options;
 
@@ -93,7 +93,7 @@ fn read_file(options: &Options, path: &Path, setting: &str, mmap_size: i64) -> R
     }
     if options.wants("lookup") {
         let count = 100_000 / options.fewer;
-        let keys = sample::keys(usize::try_from(count)?, options.rows)?;
+        let keys = task::keys(count, options.rows)?;
         // In one read transaction: outside of it, locking and unlocking the file hides all else.
         conn.execute("BEGIN", ())?;
         measure(options, ("lookup", setting), count, work::lookups(&conn, &peer, &keys)?, || Ok(()))?;
@@ -114,7 +114,7 @@ fn look_up_in_memory(options: &Options) -> Result<()> {
     let setting = "1000 rows in memory";
     show(setting, &conn)?;
     let count = 200_000 / options.fewer;
-    let keys = sample::keys(usize::try_from(count)?, ROWS)?;
+    let keys = task::keys(count, ROWS)?;
     measure(options, ("lookup", setting), count, work::lookups(&conn, &peer, &keys)?, || Ok(()))
 }
 

@@ -6,11 +6,10 @@ use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 
 use finalite_peers::Result;
 use finalite_peers::column::Column;
-use finalite_peers::sample::Numbers;
+use finalite_peers::task::{Answer, Numbers, Task};
 
 use crate::Options;
 use crate::cases::{Case, Process, Run};
-use crate::worker::{Answer, Task};
 
 /// A process that works when it is asked to, and waits otherwise.
 struct Worker {

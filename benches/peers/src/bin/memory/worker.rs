@@ -7,61 +7,15 @@ use std::thread;
 use std::time::Instant;
 
 use finalite::OpenOptions;
+use finalite_peers::task::{self, Answer, Task, waited_for_processor};
 use finalite_peers::work::{self, Competitor};
-use finalite_peers::{Result, environment, native, reference, sample};
-
-/// What a process is to do.
-pub struct Task {
-    pub workload: String,
-    pub competitor: String,
-    pub threads: usize,
-    /// Of each thread.
-    pub operations: u64,
-}
-
-impl Task {
-    pub fn to_line(&self) -> String {
-        let Self { workload, competitor, threads, operations } = self;
-        format!("{workload},{competitor},{threads},{operations}")
-    }
-
-    fn of_line(line: &str) -> Result<Self> {
-        let [workload, competitor, threads, operations] = line.split(',').collect::<Vec<_>>()[..] else {
-            return Err(format!("not a task: {line}").into());
-        };
-        Ok(Self {
-            workload: workload.to_owned(),
-            competitor: competitor.to_owned(),
-            threads: threads.parse()?,
-            operations: operations.parse()?,
-        })
-    }
-}
-
-/// What it says when it is done.
-pub struct Answer {
-    /// From the first thread's begin to the last one's end.
-    pub nanoseconds: u128,
-    /// For how long of it a thread was ready and had no processor, at most; 0 where the system does not say.
-    pub waited: u128,
-    pub checksum: u64,
-}
-
-impl Answer {
-    pub fn of_line(line: &str) -> Result<Self> {
-        let [nanoseconds, waited, checksum] = line.trim_end().split(',').collect::<Vec<_>>()[..] else {
-            return Err("no answer".into());
-        };
-        Ok(Self { nanoseconds: nanoseconds.parse()?, waited: waited.parse()?, checksum: checksum.parse()? })
-    }
-}
+use finalite_peers::{Result, native, reference};
 
 /// Does one task after the other, until there are none.
 pub fn serve(path: &str) -> Result<()> {
     let mut output = io::stdout();
     for line in io::stdin().lock().lines() {
-        let Answer { nanoseconds, waited, checksum } = time(&Task::of_line(&line?)?, path)?;
-        writeln!(output, "{nanoseconds},{waited},{checksum}")?;
+        writeln!(output, "{}", time(&Task::of_line(&line?)?, path)?.to_line())?;
         output.flush()?;
     }
     Ok(())
@@ -85,7 +39,7 @@ fn time(task: &Task, path: &str) -> Result<Answer> {
             // Scans fill the page cache; for the others a part is enough.
             let is_scan = task.workload == "scan wide";
             (competitor.run)(if is_scan { task.operations } else { task.operations.div_ceil(10) })?;
-            let waited = environment::waited_for_processor();
+            let waited = waited_for_processor();
             // Not asleep: so the system finds a processor for each before they begin.
             arrived.fetch_add(1, Ordering::AcqRel);
             while arrived.load(Ordering::Acquire) < task.threads {
@@ -94,7 +48,7 @@ fn time(task: &Task, path: &str) -> Result<Answer> {
             let begin = Instant::now();
             let checksum = (competitor.run)(task.operations)?;
             let end = Instant::now();
-            Ok(Timed { begin, end, waited: environment::waited_for_processor() - waited, checksum })
+            Ok(Timed { begin, end, waited: waited_for_processor() - waited, checksum })
         })
     };
     let or_exit = || {
@@ -130,7 +84,7 @@ fn with_competitors<T>(task: &Task, path: &str, run: impl FnOnce(&mut [Competito
         "scan wide" => run(&mut work::scans(&conn, &peer, "SELECT * FROM t")?),
         workload @ ("lookup" | "sort") => {
             let rows: u64 = conn.query_one("SELECT max(id) FROM t", ())?;
-            let keys = sample::keys(usize::try_from(task.operations)?, rows - 50)?;
+            let keys = task::keys(task.operations, rows - 50)?;
             // In one read transaction: outside of it, locking and unlocking the file hides all else.
             conn.execute("BEGIN", ())?;
             let mut competitors = match workload {

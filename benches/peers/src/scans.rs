@@ -1,0 +1,381 @@
+//! The scan bench's work: a whole result, by every competitor that shares this process.
+
+use std::hint::black_box;
+
+use finalite::scan::{ColumnBatch, ColumnType};
+use finalite::{Connection, Error, FromRow, ValueRef};
+use rusqlite::types::ValueRef as RusqliteRef;
+
+use crate::Result;
+use crate::reference::{self, Handle, Scan};
+use crate::task::{Cell, Shape, Workload, bytes, sum};
+use crate::work::Competitor;
+
+/// How many rows a batch has.
+pub const BATCH: usize = 4096;
+
+/// One execution: the key to bind, and the most rows to read; returns the checksum.
+type Execute<'a> = Box<dyn FnMut(Option<i64>, u64) -> Result<u64> + 'a>;
+
+/// Everybody here reads through the one connection, and keeps the statement or takes it from the driver's cache. A
+/// run of n reads the first n rows, or executes the query for each of the first n keys.
+pub fn competitors<'a>(
+    conn: &'a Connection,
+    peer: &'a rusqlite::Connection,
+    workload: &'static Workload,
+    keys: &'a [i64],
+) -> Result<Vec<Competitor<'a>>> {
+    let Workload { sql, shape, is_keyed, .. } = *workload;
+    let c = |scan| -> Result<Execute<'a>> {
+        let mut statement = Handle::of(conn).prepare(sql)?;
+        Ok(Box::new(move |key, limit| run_c(&mut statement, scan, key, limit)))
+    };
+    let by_shape = |f: ByShape| -> Execute<'a> { Box::new(move |key, limit| Ok(f(peer, sql, key, limit)?)) };
+    let (owned, vecs) = rusqlite_of(shape);
+    let mut competitors: Vec<(&'static str, Execute<'a>)> = vec![
+        ("C usual", c(Scan::Usual)?),
+        ("C best", c(Scan::Best)?),
+        ("C best again", c(Scan::Best)?),
+        ("rusqlite get_ref", by_shape(rusqlite_refs)),
+        ("rusqlite get", by_shape(owned)),
+        ("rusqlite into Vecs", by_shape(vecs)),
+        ("finalite Rows", Box::new(|key, limit| Ok(rows(conn, sql, key, limit)?))),
+        ("finalite for_each", Box::new(|key, limit| Ok(for_each(conn, sql, key, limit)?))),
+        ("finalite for_each &str", Box::new(|key, limit| Ok(for_each_str(conn, sql, key, limit)?))),
+        ("finalite batches", Box::new(|key, limit| Ok(batches(conn, sql, key, limit)?))),
+        ("finalite columns", Box::new(|key, limit| Ok(columns(conn, sql, key, limit)?))),
+        ("finalite columns &str", Box::new(|key, limit| Ok(columns_str(conn, sql, key, limit)?))),
+    ];
+    if let Some(owned) = finalite_of(shape) {
+        competitors.push(("finalite query_as", Box::new(move |key, limit| Ok(owned(conn, sql, key, limit)?))));
+    }
+    Ok(competitors
+        .into_iter()
+        .map(|(name, mut execute)| {
+            Competitor::new(name, move |n| {
+                if !is_keyed {
+                    return execute(None, n);
+                }
+                let keys = keys.get(..usize::try_from(n)?).ok_or("more queries than keys")?;
+                keys.iter().try_fold(0_u64, |sum, &key| Ok(sum.wrapping_add(execute(Some(key), u64::MAX)?)))
+            })
+        })
+        .collect())
+}
+
+fn run_c(statement: &mut reference::Statement<'_>, scan: Scan, key: Option<i64>, limit: u64) -> Result<u64> {
+    if let Some(key) = key {
+        statement.bind(key)?;
+    }
+    statement.scan(scan, limit)
+}
+
+#[inline(always)]
+fn sum_of(value: ValueRef<'_>) -> u64 {
+    match value {
+        ValueRef::Null => 0,
+        ValueRef::Integer(value) => value.cast_unsigned(),
+        ValueRef::Real(value) => value.to_bits(),
+        ValueRef::Text(text) => bytes(text),
+        ValueRef::Blob(blob) => bytes(blob),
+    }
+}
+
+#[inline(always)]
+fn sum_of_str(value: ValueRef<'_>) -> finalite::Result<u64> {
+    match value {
+        ValueRef::Text(_) => Ok(bytes(value.as_str().map_err(Error::external)?.as_bytes())),
+        _ => Ok(sum_of(value)),
+    }
+}
+
+/// The parameters of a query that has a key, or has none.
+fn params<'p>(key: Option<i64>) -> impl finalite::Params<'p> {
+    finalite::params_from_iter(key)
+}
+
+#[inline(never)]
+fn rows(conn: &Connection, sql: &str, key: Option<i64>, limit: u64) -> finalite::Result<u64> {
+    let mut statement = conn.prepare_cached(sql)?;
+    let columns = statement.column_count();
+    let mut rows = statement.query(params(key))?;
+    let mut sum = 0_u64;
+    for _ in 0..limit {
+        let Some(row) = rows.next()? else {
+            break;
+        };
+        for column in 0..columns {
+            sum = sum.wrapping_add(sum_of(row.value(column)?));
+        }
+    }
+    rows.finish()?;
+    Ok(sum)
+}
+
+#[inline(never)]
+fn for_each(conn: &Connection, sql: &str, key: Option<i64>, limit: u64) -> finalite::Result<u64> {
+    let mut sum = 0_u64;
+    conn.scan(sql, params(key)).limit(limit).for_each(|row| {
+        for column in 0..row.column_count() {
+            sum = sum.wrapping_add(sum_of(row.value(column)?));
+        }
+        Ok::<_, Error>(())
+    })?;
+    Ok(sum)
+}
+
+#[inline(never)]
+fn for_each_str(conn: &Connection, sql: &str, key: Option<i64>, limit: u64) -> finalite::Result<u64> {
+    let mut sum = 0_u64;
+    conn.scan(sql, params(key)).limit(limit).for_each(|row| {
+        for column in 0..row.column_count() {
+            sum = sum.wrapping_add(sum_of_str(row.value(column)?)?);
+        }
+        Ok::<_, Error>(())
+    })?;
+    Ok(sum)
+}
+
+#[inline(never)]
+fn batches(conn: &Connection, sql: &str, key: Option<i64>, limit: u64) -> finalite::Result<u64> {
+    let mut sum = 0_u64;
+    conn.scan(sql, params(key)).limit(limit).batches(BATCH, |batch| {
+        sum = sum.wrapping_add(sum_of_batch(batch, false)?);
+        Ok::<_, Error>(())
+    })?;
+    Ok(sum)
+}
+
+#[inline(never)]
+fn columns(conn: &Connection, sql: &str, key: Option<i64>, limit: u64) -> finalite::Result<u64> {
+    sum_of_batch(&conn.scan(sql, params(key)).limit(limit).columns()?, false)
+}
+
+#[inline(never)]
+fn columns_str(conn: &Connection, sql: &str, key: Option<i64>, limit: u64) -> finalite::Result<u64> {
+    sum_of_batch(&conn.scan(sql, params(key)).limit(limit).columns()?, true)
+}
+
+/// Every value is read, as a user of columns reads them. `is_str`: texts as `&str`.
+fn sum_of_batch(batch: &ColumnBatch, is_str: bool) -> finalite::Result<u64> {
+    let mut sums = 0_u64;
+    for column in batch.columns() {
+        sums = sums.wrapping_add(match column.data_type() {
+            ColumnType::Null => 0,
+            // In the place of a NULL there is 0, whose bits are 0.
+            ColumnType::Integer => sum(column.as_i64()?),
+            ColumnType::Real => sum(column.as_f64()?),
+            ColumnType::Text if is_str => {
+                column.as_str()?.iter().flatten().fold(0, |sum, text| sum.wrapping_add(bytes(text.as_bytes())))
+            }
+            ColumnType::Text | ColumnType::Blob => {
+                column.as_bytes()?.iter().flatten().fold(0, |sum, value| sum.wrapping_add(bytes(value)))
+            }
+            _ => column.iter().fold(0, |sum, value| sum.wrapping_add(sum_of(value))),
+        });
+    }
+    Ok(sums)
+}
+
+type ByShape = fn(&rusqlite::Connection, &str, Option<i64>, u64) -> rusqlite::Result<u64>;
+
+#[inline(never)]
+fn rusqlite_refs(peer: &rusqlite::Connection, sql: &str, key: Option<i64>, limit: u64) -> rusqlite::Result<u64> {
+    let mut statement = peer.prepare_cached(sql)?;
+    let columns = statement.column_count();
+    let mut rows = statement.query(rusqlite::params_from_iter(key))?;
+    let mut sum = 0_u64;
+    for _ in 0..limit {
+        let Some(row) = rows.next()? else {
+            break;
+        };
+        for column in 0..columns {
+            sum = sum.wrapping_add(match row.get_ref(column)? {
+                RusqliteRef::Null => 0,
+                RusqliteRef::Integer(value) => value.cast_unsigned(),
+                RusqliteRef::Real(value) => value.to_bits(),
+                RusqliteRef::Text(text) => bytes(text),
+                RusqliteRef::Blob(blob) => bytes(blob),
+            });
+        }
+    }
+    Ok(sum)
+}
+
+/// A row as a program has it that knows its columns: a tuple of what is read as its own.
+trait Owned: Sized {
+    /// A vector per column.
+    type Vecs: Default;
+
+    fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self>;
+    fn sum(&self) -> u64;
+    fn push(row: &rusqlite::Row<'_>, vecs: &mut Self::Vecs) -> rusqlite::Result<()>;
+    fn sum_of(vecs: &Self::Vecs) -> u64;
+}
+
+macro_rules! owned {
+    ($($column:ident $index:tt),+) => {
+        impl<$($column: Cell + rusqlite::types::FromSql),+> Owned for ($($column,)+) {
+            type Vecs = ($(Vec<$column>,)+);
+
+            #[inline]
+            fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
+                Ok(($(row.get::<_, $column>($index)?,)+))
+            }
+
+            #[inline]
+            fn sum(&self) -> u64 {
+                let mut sum = 0_u64;
+                $(sum = sum.wrapping_add(self.$index.sum());)+
+                sum
+            }
+
+            #[inline]
+            fn push(row: &rusqlite::Row<'_>, vecs: &mut Self::Vecs) -> rusqlite::Result<()> {
+                $(vecs.$index.push(row.get($index)?);)+
+                Ok(())
+            }
+
+            fn sum_of(vecs: &Self::Vecs) -> u64 {
+                let mut sums = 0_u64;
+                $(sums = sums.wrapping_add(sum(&vecs.$index));)+
+                sums
+            }
+        }
+    };
+}
+
+owned!(A 0);
+owned!(A 0, B 1);
+owned!(A 0, B 1, C 2);
+owned!(A 0, B 1, C 2, D 3);
+owned!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7);
+
+type Wide = (i64, i64, i64, f64, f64, String, String, Vec<u8>);
+type Nulls = (i64, Option<i64>, Option<i64>, Option<f64>, Option<f64>, Option<String>, Option<String>, Option<Vec<u8>>);
+
+/// Reading into tuples, and into vectors.
+fn rusqlite_of(shape: Shape) -> (ByShape, ByShape) {
+    fn of<T: Owned>() -> (ByShape, ByShape) {
+        (rusqlite_owned::<T>, rusqlite_vecs::<T>)
+    }
+    match shape {
+        Shape::One => of::<(i64,)>(),
+        Shape::Num => of::<(i64, i64, f64, f64)>(),
+        Shape::Text => of::<(String, String)>(),
+        Shape::Wide => of::<Wide>(),
+        Shape::Nulls => of::<Nulls>(),
+        Shape::Long => of::<(String,)>(),
+        Shape::Hundred => (rusqlite_hundred, rusqlite_hundred_vecs),
+        Shape::Pair => of::<(i64, String)>(),
+        Shape::Group => of::<(i64, i64, f64)>(),
+        Shape::Lookup => of::<(String, i64)>(),
+    }
+}
+
+#[inline(never)]
+fn rusqlite_owned<T: Owned>(
+    peer: &rusqlite::Connection,
+    sql: &str,
+    key: Option<i64>,
+    limit: u64,
+) -> rusqlite::Result<u64> {
+    let mut statement = peer.prepare_cached(sql)?;
+    let mut rows = statement.query(rusqlite::params_from_iter(key))?;
+    let mut sum = 0_u64;
+    for _ in 0..limit {
+        let Some(row) = rows.next()? else {
+            break;
+        };
+        sum = sum.wrapping_add(black_box(T::read(row)?).sum());
+    }
+    Ok(sum)
+}
+
+#[inline(never)]
+fn rusqlite_vecs<T: Owned>(
+    peer: &rusqlite::Connection,
+    sql: &str,
+    key: Option<i64>,
+    limit: u64,
+) -> rusqlite::Result<u64> {
+    let mut statement = peer.prepare_cached(sql)?;
+    let mut rows = statement.query(rusqlite::params_from_iter(key))?;
+    let mut vecs = T::Vecs::default();
+    for _ in 0..limit {
+        let Some(row) = rows.next()? else {
+            break;
+        };
+        T::push(row, &mut vecs)?;
+    }
+    Ok(T::sum_of(black_box(&vecs)))
+}
+
+#[inline(never)]
+fn rusqlite_hundred(peer: &rusqlite::Connection, sql: &str, _: Option<i64>, limit: u64) -> rusqlite::Result<u64> {
+    let mut statement = peer.prepare_cached(sql)?;
+    let mut rows = statement.query(())?;
+    let mut sum = 0_u64;
+    for _ in 0..limit {
+        let Some(row) = rows.next()? else {
+            break;
+        };
+        for column in 0..100 {
+            sum = sum.wrapping_add(row.get::<_, i64>(column)?.cast_unsigned());
+        }
+    }
+    Ok(sum)
+}
+
+#[inline(never)]
+fn rusqlite_hundred_vecs(peer: &rusqlite::Connection, sql: &str, _: Option<i64>, limit: u64) -> rusqlite::Result<u64> {
+    let mut statement = peer.prepare_cached(sql)?;
+    let mut rows = statement.query(())?;
+    let mut vecs: Vec<Vec<i64>> = vec![vec![]; 100];
+    for _ in 0..limit {
+        let Some(row) = rows.next()? else {
+            break;
+        };
+        for (column, values) in vecs.iter_mut().enumerate() {
+            values.push(row.get(column)?);
+        }
+    }
+    Ok(sum(black_box(&vecs).iter().flatten()))
+}
+
+type OwnedByShape = fn(&Connection, &str, Option<i64>, u64) -> finalite::Result<u64>;
+
+/// Reading into tuples; finalite has none of a hundred.
+fn finalite_of(shape: Shape) -> Option<OwnedByShape> {
+    Some(match shape {
+        Shape::One => query_as::<(i64,)>,
+        Shape::Num => query_as::<(i64, i64, f64, f64)>,
+        Shape::Text => query_as::<(String, String)>,
+        Shape::Wide => query_as::<Wide>,
+        Shape::Nulls => query_as::<Nulls>,
+        Shape::Long => query_as::<(String,)>,
+        Shape::Hundred => return None,
+        Shape::Pair => query_as::<(i64, String)>,
+        Shape::Group => query_as::<(i64, i64, f64)>,
+        Shape::Lookup => query_as::<(String, i64)>,
+    })
+}
+
+#[inline(never)]
+fn query_as<T: Owned + for<'row> FromRow<'row>>(
+    conn: &Connection,
+    sql: &str,
+    key: Option<i64>,
+    limit: u64,
+) -> finalite::Result<u64> {
+    let mut statement = conn.prepare_cached(sql)?;
+    let mut rows = statement.query_as::<T>(params(key))?;
+    let mut sum = 0_u64;
+    for _ in 0..limit {
+        let Some(row) = rows.next() else {
+            break;
+        };
+        sum = sum.wrapping_add(black_box(row?).sum());
+    }
+    Ok(sum)
+}
