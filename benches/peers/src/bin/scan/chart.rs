@@ -28,7 +28,7 @@ const LABEL: f64 = 160.0;
 const SCALE: f64 = (WIDTH - LABEL - 70.0) / LONGEST;
 
 /// `None` without the headline.
-pub fn draw(groups: &[Group<'_>]) -> Result<Option<String>> {
+pub fn draw(groups: &[Group<'_>], rows: u64) -> Result<Option<String>> {
     let shown: Vec<_> = groups.iter().filter(|group| group.setting == "1 GB mapped").collect();
     if shown.is_empty() {
         return Ok(None);
@@ -78,7 +78,7 @@ pub fn draw(groups: &[Group<'_>]) -> Result<Option<String>> {
 <style>.own{{fill:#c2410c}}.c{{fill:#64748b}}.peer{{fill:#cbd5e1}}.head{{font-weight:bold;font-size:13px}}text{{fill:#111827}}</style>
 <rect width="{WIDTH}" height="{height}" fill="#ffffff"/>
 <text x="8" y="20" font-size="15" font-weight="bold">Reading every value of a result: time over the usual loop in C, less is better</text>
-<text x="8" y="37">1,000,000 rows, file mapped and cached; median of interleaved runs. benches/peers/METHOD.md</text>
+<text x="8" y="37">{rows} rows, file mapped and cached; median of interleaved runs. benches/peers/METHOD.md</text>
 <line x1="{line}" x2="{line}" y1="44" y2="{}" stroke="#111827" stroke-dasharray="3 3"/>
 {body}</svg>
 "##,

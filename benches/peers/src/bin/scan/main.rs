@@ -201,7 +201,7 @@ fn compare(options: &Options) -> Result<()> {
     fs::write(&options.csv, finalite_peers::report::csv(&output))?;
     let groups = finalite_peers::report::groups(&output)?;
     let summary = table::print(&groups)?;
-    if let Some(chart) = chart::draw(&groups)? {
+    if let Some(chart) = chart::draw(&groups, options.rows)? {
         fs::write(&options.svg, chart)?;
     }
     println!("\nload at the end {}; raw samples in {}", environment::load(), options.csv.display());
