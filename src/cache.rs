@@ -278,6 +278,11 @@ impl Cache {
         }
     }
 
+    #[cfg(feature = "pool")]
+    pub(crate) fn limits(&self) -> (usize, usize) {
+        (self.statements_max, self.bytes_max)
+    }
+
     /// Changes the limits, and returns what is beyond them.
     pub(crate) fn set_limits(&mut self, statements_max: usize, bytes_max: usize) -> Vec<Parked> {
         let mut evicted = Vec::new();

@@ -64,6 +64,12 @@ impl Connection {
         &self.db
     }
 
+    /// How many statements the cache keeps, and how many bytes.
+    #[cfg(feature = "pool")]
+    pub(crate) fn statement_cache_limits(&self) -> (usize, usize) {
+        self.cache.borrow().limits()
+    }
+
     /// Whether there are statements that are neither in the cache nor, since nothing borrows the connection, anybody's.
     #[cfg(feature = "pool")]
     pub(crate) fn has_forgotten_statements(&mut self) -> bool {
@@ -141,6 +147,8 @@ impl Connection {
         if let Some(nul) = sql.find('\0') {
             return Err(Error::new(ErrorKind::NulInSql).in_sql(shown).at_offset(nul));
         }
+        let taint = sql::taint(sql);
+        self.db.add_taint(taint);
         let prepared = self.db.prepare(sql, kind, site);
         let (statement, taken) = prepared.map_err(|fault| self.error(fault).in_sql(shown))?;
         let Some(raw) = statement else {
@@ -152,7 +160,7 @@ impl Connection {
             return Err(error.in_sql(shown).at_offset(sql.len() - rest.len()));
         }
         tracing::debug!(target: "finalite::statement", sql = shown, "prepared");
-        Ok(Statement::new(raw.with_sql(shown, sql::taint(sql)), self))
+        Ok(Statement::new(raw.with_sql(shown, taint), self))
     }
 
     /// What Drop of a [`CachedStatement`] does. Without a ticket it is new: it gets a slot, or is finalized if it is not

@@ -254,7 +254,7 @@ impl OpenOptions {
     }
 
     #[track_caller]
-    fn open_at(&self, path: &OsStr, site: &'static Location<'static>) -> Result<Connection> {
+    pub(crate) fn open_at(&self, path: &OsStr, site: &'static Location<'static>) -> Result<Connection> {
         let c_path = c_path(path, self.uri)?;
         let vfs = self.vfs.as_deref().map(|name| CString::new(name).map_err(|_| nul("the VFS name contains NUL")));
         let vfs = vfs.transpose()?;
@@ -264,6 +264,11 @@ impl OpenOptions {
         tracing::debug!(target: "finalite::open", connection = conn.db().id(), path = %path.display(), opened_at = %site, "open");
         self.set_up(&mut conn)?;
         Ok(conn)
+    }
+
+    #[cfg(feature = "pool")]
+    pub(crate) fn is_uri(&self) -> bool {
+        self.uri
     }
 
     /// Without WAL, which a database in memory has not.

@@ -71,11 +71,13 @@ impl<'conn> Script<'conn> {
             return Err(Error::new(ErrorKind::NulInSql).in_sql(self.rest()));
         }
         let conn = self.conn;
+        let taint = sql::taint(&self.text[start..self.len()]);
+        conn.db().add_taint(taint);
         let prepared = conn.db().prepare(&self.text[start..], Kind::Statement, self.site);
         let (statement, taken) = prepared.map_err(|fault| conn.error(fault).in_sql(self.rest()))?;
         self.offset = (start + taken).min(self.len());
         let text = self.text[start..self.offset].trim_end();
-        Ok(statement.map(|raw| Statement::new(raw.with_sql(text, sql::taint(text)), conn)))
+        Ok(statement.map(|raw| Statement::new(raw.with_sql(text, taint), conn)))
     }
 
     /// Says where in the script an error is; the script ends there.

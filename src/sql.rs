@@ -26,15 +26,24 @@ pub(crate) fn starts_with_keyword(sql: &str, keyword: &str) -> bool {
             .starts_with(|next: char| next.is_ascii_alphanumeric() || !next.is_ascii() || next == '_' || next == '$')
 }
 
-/// What running the statement does to its connection that outlives it.
+/// What the statement does to its connection that outlives it. Pragmas do it when they are prepared, explained or not.
 pub(crate) fn taint(sql: &str) -> Taint {
+    let mut sql = skip_blank(sql);
+    let is_explained = starts_with_keyword(sql, "EXPLAIN");
+    for word in ["EXPLAIN", "QUERY", "PLAN"] {
+        if starts_with_keyword(sql, word) {
+            sql = skip_blank(&sql[word.len()..]);
+        }
+    }
     let begins = |keyword| starts_with_keyword(sql, keyword);
-    if begins("CREATE") {
+    if begins("PRAGMA") {
+        pragma_taint(&sql["PRAGMA".len()..])
+    } else if is_explained {
+        Taint::NONE
+    } else if ["CREATE", "DROP", "ALTER", "ANALYZE"].into_iter().any(begins) {
         Taint::SCHEMA
     } else if begins("ATTACH") || begins("DETACH") {
         Taint::ATTACHED
-    } else if begins("PRAGMA") && sql.contains(['=', '(']) {
-        pragma_taint(sql)
     } else {
         Taint::NONE
     }
@@ -84,18 +93,38 @@ const HARMLESS_PRAGMAS: [&str; 15] = [
 ];
 
 fn pragma_taint(sql: &str) -> Taint {
-    let rest = skip_blank(&skip_blank(sql)["PRAGMA".len()..]);
-    // The name, after that of the database where there is one.
-    let head = rest[..rest.find(['=', '(']).unwrap_or(rest.len())].trim_end();
-    let name = head.rsplit('.').next().unwrap_or(head).trim();
+    let (mut name, mut rest) = identifier(sql);
+    let mut is_of_main = true;
+    if let Some(after) = rest.strip_prefix('.') {
+        is_of_main = name.eq_ignore_ascii_case("main");
+        (name, rest) = identifier(after);
+    }
     let is_in = |list: &[&str]| list.iter().any(|known| known.eq_ignore_ascii_case(name));
-    if is_in(&HARMLESS_PRAGMAS) {
+    if !rest.starts_with(['=', '(']) || is_in(&HARMLESS_PRAGMAS) {
         Taint::NONE
-    } else if is_in(&RESTORABLE_PRAGMAS) {
+    } else if is_of_main && is_in(&RESTORABLE_PRAGMAS) {
         Taint::PRAGMA
     } else {
         Taint::OTHER_PRAGMA
     }
+}
+
+/// The identifier that comes first, without its quotes, and what follows, from its next token on. A name with a quote in
+/// it is cut, and then no pragma's.
+fn identifier(sql: &str) -> (&str, &str) {
+    let sql = skip_blank(sql);
+    let closing = match sql.chars().next() {
+        Some('[') => Some(']'),
+        quote => quote.filter(|c| ['"', '\'', '`'].contains(c)),
+    };
+    let (name, rest) = match closing {
+        Some(closing) => sql[1..].split_once(closing).unwrap_or((&sql[1..], "")),
+        None => {
+            let is_part = |c: char| c.is_ascii_alphanumeric() || !c.is_ascii() || c == '_' || c == '$';
+            sql.split_at(sql.find(|c| !is_part(c)).unwrap_or(sql.len()))
+        }
+    };
+    (name, skip_blank(rest))
 }
 
 /// An identifier in double quotes.

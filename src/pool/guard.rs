@@ -1,10 +1,10 @@
 //! A connection that is lent.
 
 use std::fmt;
+use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
-use super::queue::Permit;
 use super::{Lane, Pool};
 use crate::error::Result;
 use crate::{Behavior, Connection, Transaction};
@@ -33,6 +33,32 @@ impl Slot {
     }
 }
 
+/// The right to a slot. Dropping it gives the slot to the next, after all else.
+pub(super) struct Permit<'pool> {
+    lane: &'pool Lane,
+    pub(super) slot: usize,
+}
+
+impl<'pool> Permit<'pool> {
+    pub(super) fn new(lane: &'pool Lane, slot: usize) -> Self {
+        Self { lane, slot }
+    }
+
+    /// Keeps the slot out; somebody else gives it back.
+    pub(super) fn keep(self) -> usize {
+        ManuallyDrop::new(self).slot
+    }
+}
+
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        if self.lane.queue.release(self.slot) {
+            // The pool was shut down, maybe while this connection was looked at: then nobody else closes it.
+            drop(self.lane.slots[self.slot].try_lock().and_then(|mut slot| slot.take()));
+        }
+    }
+}
+
 const PRESENT: &str = "a connection that is lent is there until its guard is dropped";
 
 /// A connection of a [`Pool`]'s. Dropping it gives it back.
@@ -44,7 +70,7 @@ pub struct PooledConnection<'pool> {
     conn: MutexGuard<'pool, Option<Connection>>,
     pool: &'pool Pool,
     lane: &'pool Lane,
-    permit: Permit<'pool>,
+    _permit: Permit<'pool>,
 }
 
 impl<'pool> PooledConnection<'pool> {
@@ -54,7 +80,7 @@ impl<'pool> PooledConnection<'pool> {
         conn: MutexGuard<'pool, Option<Connection>>,
         permit: Permit<'pool>,
     ) -> Self {
-        Self { conn, pool, lane, permit }
+        Self { conn, pool, lane, _permit: permit }
     }
 
     fn conn_mut(&mut self) -> &mut Connection {
@@ -68,7 +94,7 @@ impl<'pool> PooledConnection<'pool> {
     /// As there.
     #[track_caller]
     pub fn transaction(&mut self) -> Result<Transaction<'_>> {
-        let behavior = self.permit.queue().role().behavior();
+        let behavior = self.lane.queue.role().behavior();
         self.transaction_with(behavior)
     }
 
@@ -171,7 +197,7 @@ impl Drop for OwnedConnection {
     fn drop(&mut self) {
         let lane = (self.lane)(&self.pool);
         // Given back last, whatever happens before.
-        let permit = Permit::new(&lane.queue, self.slot);
+        let permit = Permit::new(lane, self.slot);
         self.pool.take_back(lane, &mut self.conn);
         if let Some(conn) = self.conn.take() {
             *lane.slots[self.slot].lock() = Some(conn);

@@ -39,7 +39,7 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::panic::Location;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -59,9 +59,9 @@ pub use reset::{DestroyReason, ReturnPolicy};
 pub use retry::RetryPolicy;
 pub use status::{Lending, PoolReport, PoolStatus, Role, RoleStatus};
 
-use guard::Slot;
+use guard::{Permit, Slot};
 use profile::Profile;
-use queue::{Patience, Permit, Queue, Refused};
+use queue::{Patience, Queue, Refused};
 use status::Counters;
 
 /// Connections to one database, lent one caller at a time. See [the module](self).
@@ -247,7 +247,7 @@ impl Pool {
     ) -> Result<Permit<'pool>> {
         let start = Instant::now();
         match lane.queue.acquire(patience, site, is_owned) {
-            Ok(slot) => Ok(Permit::new(&lane.queue, slot)),
+            Ok(slot) => Ok(Permit::new(lane, slot)),
             Err(Refused::Closed) => Err(Error::new(ErrorKind::PoolClosed)),
             Err(Refused::TimedOut) => {
                 let out = status::lendings(&lane.queue).iter().map(|lending| lending.to_string().into()).collect();
@@ -266,7 +266,7 @@ impl Pool {
         let permit = self.permit(lane, patience, site, false)?;
         let mut slot = lane.slots[permit.slot].lock();
         if slot.is_none() {
-            *slot = Some(self.open(lane)?);
+            *slot = Some(self.open(lane, site)?);
         }
         Ok(PooledConnection::new(self, lane, slot, permit))
     }
@@ -280,34 +280,44 @@ impl Pool {
         let conn = lane(self).slots[permit.slot].lock().take();
         let conn = match conn {
             Some(conn) => conn,
-            None => self.open(lane(self))?,
+            None => self.open(lane(self), site)?,
         };
         let slot = permit.keep();
         Ok(OwnedConnection::new(Arc::clone(self), lane, slot, conn))
     }
 
-    /// Opens a connection for a slot, trying again as the caller's policy says. Each attempt that fails leaves nothing.
-    #[track_caller]
-    fn open(&self, lane: &Lane) -> Result<Connection> {
+    /// Opens a connection for a slot.
+    fn open(&self, lane: &Lane, site: &'static Location<'static>) -> Result<Connection> {
         let role = lane.queue.role();
+        let conn = self.attempt(&lane.queue, || {
+            let conn = self.options.open(role, site)?;
+            if lane.profile.get().is_none() {
+                let _ = lane.profile.set(Profile::of(&conn)?);
+            }
+            conn.db().take_taint();
+            Ok(conn)
+        })?;
+        if lane.queue.is_closed() {
+            return Err(Error::new(ErrorKind::PoolClosed));
+        }
+        Ok(conn)
+    }
+
+    /// Tries again as the caller's policy says. Each attempt that fails leaves nothing.
+    fn attempt(&self, queue: &Queue, open: impl Fn() -> Result<Connection>) -> Result<Connection> {
         let mut attempts = Vec::new();
         let mut pauses = self.options.open_retry.pauses();
         loop {
-            match self.options.open(role) {
+            match open() {
                 Ok(conn) => {
                     self.counters.opened();
-                    conn.db().take_taint();
-                    if lane.profile.get().is_none() {
-                        let profile = Profile::of(&conn)?;
-                        let _ = lane.profile.set(profile);
-                    }
                     return Ok(conn);
                 }
                 Err(error) => attempts.push(error),
             }
             self.counters.open_failed();
             match pauses.next() {
-                Some(pause) if !lane.queue.is_closed() => std::thread::sleep(pause),
+                Some(pause) if !queue.is_closed() => std::thread::sleep(pause),
                 _ => return Err(Error::new(ErrorKind::OpenAttempts { attempts: attempts.into() })),
             }
         }
@@ -321,7 +331,7 @@ impl Pool {
         let verdict = if lane.queue.is_closed() {
             Err(DestroyReason::PoolClosed)
         } else {
-            reset::check(borrowed, lane.queue.role(), self.options.policy, &self.options.open, lane.profile.get())
+            reset::check(borrowed, lane.queue.role(), self.options.policy, lane.profile.get())
         };
         let Err(reason) = verdict else {
             return;
@@ -421,15 +431,31 @@ fn at_once<T>(lent: Result<T>) -> Result<Option<T>> {
 }
 
 impl Options {
-    #[track_caller]
-    fn open(&self, role: Role) -> Result<Connection> {
+    /// Whether each connection would have a database of its own.
+    fn is_private(&self) -> bool {
+        let path = self.path.to_string_lossy();
+        if self.is_in_memory {
+            return false;
+        }
+        let uri = path.strip_prefix("file:").filter(|_| self.open.is_uri());
+        let (name, query) = uri.unwrap_or(&path).split_once('?').unwrap_or((uri.unwrap_or(&path), ""));
+        let is_shared = query.contains("cache=shared") || query.contains("vfs=memdb");
+        name.is_empty() || ((name == ":memory:" || query.contains("mode=memory")) && !is_shared)
+    }
+
+    /// Says which database it was.
+    fn name(&self, error: Error) -> Error {
+        error.in_database(|| self.path.to_string_lossy().into())
+    }
+
+    fn open(&self, role: Role, site: &'static Location<'static>) -> Result<Connection> {
         let options = match role {
             Role::Writer | Role::Reserved => self.open.clone(),
             // In memory a connection that is opened for reading only would have a database of its own.
             Role::Reader if self.is_in_memory => self.open.clone().pragma("query_only", 1),
             Role::Reader => self.open.clone().read_only(true),
         };
-        let mut conn = options.open(&self.path)?;
+        let mut conn = options.open_at(&self.path, site).map_err(|error| self.name(error))?;
         if let Some(init) = &self.init {
             let id = conn.db().id();
             init(&mut conn)?;
@@ -515,8 +541,9 @@ impl PoolBuilder {
     /// have its own: see [`Pool::in_memory`].
     #[track_caller]
     pub fn build(self) -> Result<Pool> {
+        let site = Location::caller();
         let Self { options, readers, reserved } = self;
-        if options.path.is_empty() || options.path == *":memory:" {
+        if options.is_private() {
             let reason = "each connection would have a database of its own; `Pool::in_memory` has one that is shared";
             return Err(Error::new(ErrorKind::Path { reason }));
         }
@@ -529,10 +556,12 @@ impl PoolBuilder {
             anchor: Mutex::new(None),
         };
         if pool.options.is_in_memory {
-            let anchor = pool.options.open.open(PathBuf::from(&pool.options.path))?;
+            let anchor = pool.attempt(&pool.writer.queue, || {
+                pool.options.open.open_at(&pool.options.path, site).map_err(|error| pool.options.name(error))
+            })?;
             *pool.anchor.lock().unwrap_or_else(PoisonError::into_inner) = Some(anchor);
         }
-        *pool.writer.slots[0].lock() = Some(pool.open(&pool.writer)?);
+        *pool.writer.slots[0].lock() = Some(pool.open(&pool.writer, site)?);
         Ok(pool)
     }
 }

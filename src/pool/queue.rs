@@ -5,7 +5,6 @@
 //! given back goes to the first in line, and never to somebody who came later.
 
 use std::collections::VecDeque;
-use std::mem::ManuallyDrop;
 use std::panic::Location;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Thread};
@@ -139,8 +138,8 @@ impl Queue {
         Ok(slot)
     }
 
-    /// A slot is free again.
-    pub(super) fn release(&self, slot: usize) {
+    /// A slot is free again. Returns whether the queue is closed.
+    pub(super) fn release(&self, slot: usize) -> bool {
         let mut state = self.lock();
         state.out[slot] = None;
         match state.waiting.pop_front() {
@@ -148,6 +147,7 @@ impl Queue {
             Some(waiter) => waiter.grant(Ok(slot)),
             None => state.idle.push(slot),
         }
+        state.is_closed
     }
 
     /// Lends no slot any more, and sends away who waits.
@@ -193,35 +193,5 @@ impl Waiter {
         let granted = self.lock();
         let waited = self.changed.wait_timeout_while(granted, longest, |granted| granted.is_none());
         waited.unwrap_or_else(PoisonError::into_inner).0.take()
-    }
-}
-
-/// The right to a slot. Dropping it gives the slot to the next.
-#[derive(Debug)]
-pub(super) struct Permit<'pool> {
-    queue: &'pool Queue,
-    pub(super) slot: usize,
-}
-
-impl<'pool> Permit<'pool> {
-    pub(super) fn new(queue: &'pool Queue, slot: usize) -> Self {
-        Self { queue, slot }
-    }
-
-    pub(super) fn queue(&self) -> &'pool Queue {
-        self.queue
-    }
-}
-
-impl Drop for Permit<'_> {
-    fn drop(&mut self) {
-        self.queue.release(self.slot);
-    }
-}
-
-impl Permit<'_> {
-    /// Keeps the slot out; somebody else gives it back.
-    pub(super) fn keep(self) -> usize {
-        ManuallyDrop::new(self).slot
     }
 }

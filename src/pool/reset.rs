@@ -8,9 +8,8 @@ use std::thread;
 
 use super::profile::Profile;
 use super::status::Role;
-use crate::error::Result;
+use crate::Connection;
 use crate::raw::Taint;
-use crate::{Connection, OpenOptions};
 
 /// What to do with a connection that comes back changed: with a temporary table, an attached database, a pragma set.
 ///
@@ -126,7 +125,6 @@ pub(super) fn check(
     conn: &mut Connection,
     role: Role,
     policy: ReturnPolicy,
-    options: &OpenOptions,
     profile: Option<&Profile>,
 ) -> Result<(), DestroyReason> {
     if thread::panicking() {
@@ -138,6 +136,7 @@ pub(super) fn check(
     if conn.db().is_inherited() {
         return Err(DestroyReason::Forked);
     }
+    conn.db_mut().end_interrupts();
     if conn.has_forgotten_statements() {
         return Err(DestroyReason::Forgotten);
     }
@@ -150,20 +149,15 @@ pub(super) fn check(
         return Err(DestroyReason::Busy);
     }
     conn.db().reset_last_insert_rowid();
-    match conn.db().take_taint() {
-        Taint::NONE => Ok(()),
-        taint => put_back(conn, taint, policy, options, profile),
+    match (conn.db().take_taint(), profile) {
+        (Taint::NONE, _) => Ok(()),
+        (taint, Some(profile)) => put_back(conn, taint, policy, profile),
+        (_, None) => Err(DestroyReason::Changed),
     }
 }
 
 #[cold]
-fn put_back(
-    conn: &Connection,
-    taint: Taint,
-    policy: ReturnPolicy,
-    options: &OpenOptions,
-    profile: Option<&Profile>,
-) -> Result<(), DestroyReason> {
+fn put_back(conn: &Connection, taint: Taint, policy: ReturnPolicy, profile: &Profile) -> Result<(), DestroyReason> {
     for (kind, reason) in [
         (Taint::RAW, DestroyReason::Raw),
         (Taint::REGISTERED, DestroyReason::Registered),
@@ -173,9 +167,8 @@ fn put_back(
             return Err(reason);
         }
     }
-    let has_temporary = taint.has(Taint::SCHEMA)
-        && conn.query_one::<bool>("SELECT EXISTS (SELECT 1 FROM sqlite_temp_schema)", ()).unwrap_or(true);
     // A table of the database itself is no state of the connection's.
+    let has_temporary = taint.has(Taint::SCHEMA) && !profile.has_same_temporary_schema(conn).unwrap_or(false);
     let changes = Taint::ATTACHED.with(Taint::PRAGMA).with(Taint::SETTING);
     let is_changed = has_temporary || taint.has(changes);
     if is_changed && policy != ReturnPolicy::Reset {
@@ -184,25 +177,17 @@ fn put_back(
     if has_temporary {
         return Err(DestroyReason::TemporarySchema);
     }
-    if taint.has(Taint::ATTACHED) {
-        detach_all(conn).map_err(|_| DestroyReason::Attached)?;
+    if taint.has(Taint::ATTACHED) && !profile.detach_others(conn).unwrap_or(false) {
+        return Err(DestroyReason::Attached);
     }
     if taint.has(Taint::SETTING) {
-        options.set_limits(conn).map_err(|_| DestroyReason::Pragma)?;
+        profile.restore_settings(conn);
     }
-    if taint.has(Taint::PRAGMA) {
-        let profile = profile.ok_or(DestroyReason::Pragma)?;
-        profile.restore(conn).map_err(|_| DestroyReason::Pragma)?;
+    // The busy timeout is a pragma, too.
+    if taint.has(Taint::PRAGMA.with(Taint::SETTING)) {
+        profile.restore_pragmas(conn).map_err(|_| DestroyReason::Pragma)?;
     }
     // Putting back is no change.
     conn.db().take_taint();
-    Ok(())
-}
-
-fn detach_all(conn: &Connection) -> Result<()> {
-    let databases: Vec<String> = conn.query_all("SELECT name FROM pragma_database_list WHERE seq > 1", ())?;
-    for name in databases {
-        conn.execute("DETACH ?", (name,))?;
-    }
     Ok(())
 }

@@ -65,7 +65,7 @@ impl RetryPolicy {
         (1..self.attempts).map_while(move |_| {
             let left = self.deadline.checked_sub(start.elapsed()).filter(|left| !left.is_zero())?;
             let this = jittered(pause).min(left);
-            pause = (pause * 2).min(self.longest_pause);
+            pause = pause.saturating_mul(2).min(self.longest_pause);
             Some(this)
         })
     }

@@ -239,6 +239,14 @@ impl Db {
         self.taint.take()
     }
 
+    /// From here on the interrupt handles that were given out do nothing.
+    #[cfg(feature = "pool")]
+    pub(crate) fn end_interrupts(&mut self) {
+        if let Some(interrupter) = self.interrupter.take() {
+            interrupter.disarm();
+        }
+    }
+
     /// The statements that are not finalized, parked ones included.
     #[cfg(feature = "pool")]
     pub(crate) fn statements(&self) -> usize {

@@ -1,0 +1,121 @@
+//! `Pool::write`: what is run again, and what is not.
+
+use super::*;
+
+#[test]
+fn write_commits_and_returns() -> Outcome {
+    let db = Database::new();
+    let pool = db.pool().build()?;
+    let id = pool.write(|tx| {
+        tx.execute("INSERT INTO t(b) VALUES ('x')", ())?;
+        Ok(tx.last_insert_rowid())
+    })?;
+    assert_eq!(id, 1);
+    assert_eq!(rows(&*pool.reader()?), 1);
+    Ok(())
+}
+
+/// A lock that another connection holds, and gives up after so many attempts.
+#[test]
+fn write_tries_again_while_somebody_has_the_lock() -> Outcome {
+    let db = Database::new();
+    let retry = RetryPolicy::new(LONG).pauses_between(Duration::ZERO, Duration::ZERO);
+    let pool = db.pool().options(quick().busy_timeout(Duration::ZERO)).write_retry(retry).build()?;
+    let other = Connection::open(&db.path)?;
+    other.execute("BEGIN IMMEDIATE", ())?;
+    thread::scope(|scope| {
+        let written = scope.spawn(|| pool.write(|tx| tx.execute("INSERT INTO t(b) VALUES ('x')", ())));
+        while pool.status().role(Role::Writer).acquired_total < 4 {
+            thread::yield_now();
+        }
+        other.execute("COMMIT", ()).unwrap();
+        written.join().unwrap()
+    })?;
+    assert_eq!(rows(&*pool.reader()?), 1);
+
+    other.execute("BEGIN IMMEDIATE", ())?;
+    let before = pool.status().role(Role::Writer).acquired_total;
+    let limited = db.pool().options(quick().busy_timeout(Duration::ZERO)).write_retry(retry.attempts(3)).build()?;
+    assert!(limited.write(|_| Ok(())).unwrap_err().is_busy());
+    assert_eq!(limited.status().role(Role::Writer).acquired_total, 3);
+    let late = RetryPolicy::new(Duration::from_millis(3)).pauses_between(Duration::from_millis(1), SHORT);
+    let late = db.pool().options(quick().busy_timeout(Duration::ZERO)).write_retry(late).build()?;
+    assert!(late.write(|_| Ok(())).unwrap_err().is_busy(), "it ends");
+    assert_eq!(pool.status().role(Role::Writer).acquired_total, before);
+    Ok(())
+}
+
+/// In rollback mode a reader bars the commit; all is run again, from the start.
+#[test]
+fn a_commit_that_a_reader_bars_is_run_again() -> Outcome {
+    let dir = tempfile::tempdir()?;
+    let path = dir.path().join("delete.db");
+    Connection::open(&path)?.execute_batch("CREATE TABLE t(a); INSERT INTO t VALUES (0)")?;
+    let retry = RetryPolicy::new(LONG).pauses_between(Duration::ZERO, Duration::ZERO);
+    let options = OpenOptions::new().busy_timeout(Duration::ZERO);
+    let pool = Pool::builder(&path).options(options).write_retry(retry).build()?;
+    let mut reader = Some(pool.reader()?);
+    reader.as_ref().expect("it is there").execute_batch("BEGIN; SELECT * FROM t")?;
+    let runs = Cell::new(0);
+    pool.write(|tx| {
+        runs.set(runs.get() + 1);
+        assert_eq!(tx.query_one::<i64>("SELECT count(*) FROM t", ())?, 1, "nothing of an earlier run is there");
+        tx.execute("INSERT INTO t VALUES (1)", ())?;
+        if runs.get() == 3
+            && let Some(reader) = reader.take()
+        {
+            reader.execute("COMMIT", ())?;
+        }
+        Ok(())
+    })?;
+    assert_eq!((runs.get(), rows(&*pool.reader()?)), (3, 2));
+    Ok(())
+}
+
+#[test]
+fn write_runs_nothing_again_after_another_failure() -> Outcome {
+    let db = Database::new();
+    let pool = db.pool().build()?;
+    pool.writer()?.execute_batch(
+        "CREATE TABLE parent(id INTEGER PRIMARY KEY);
+         CREATE TABLE child(parent REFERENCES parent DEFERRABLE INITIALLY DEFERRED);",
+    )?;
+    let runs = Cell::new(0);
+    let error = pool
+        .write(|tx| {
+            runs.set(runs.get() + 1);
+            tx.execute("INSERT INTO child VALUES (7)", ())
+        })
+        .unwrap_err();
+    assert!(error.is_constraint(), "a deferred foreign key, at COMMIT");
+    assert_eq!(runs.replace(0), 1);
+    let error = pool
+        .write(|tx| {
+            runs.set(runs.get() + 1);
+            tx.execute("INSERT INTO t(b) VALUES ('x')", ())?;
+            Err::<(), _>(Error::external("the closure's own"))
+        })
+        .unwrap_err();
+    assert!(error.to_string().contains("the closure's own"));
+    assert_eq!(runs.replace(0), 1);
+    let error = pool
+        .write(|tx| {
+            runs.set(runs.get() + 1);
+            tx.execute("INSERT INTO t(b) VALUES ('x')", ())?;
+            tx.execute("ROLLBACK", ())
+        })
+        .unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::TransactionEnded));
+    assert_eq!(runs.get(), 1);
+    let reader = pool.reader()?;
+    assert_eq!((rows(&reader), reader.query_one::<i64>("SELECT count(*) FROM child", ())?), (0, 0));
+    Ok(())
+}
+
+/// Pauses are doubled without end; a long one must not be too long for a `Duration`.
+#[test]
+fn pauses_may_be_as_long_as_can_be() {
+    let retry = RetryPolicy::new(SHORT).pauses_between(Duration::MAX, Duration::MAX);
+    let error = Pool::builder("/nowhere/pool.db").open_retry(retry).build().unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::OpenAttempts { .. }));
+}
