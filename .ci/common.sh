@@ -9,4 +9,5 @@ say() { printf '\n== %s\n' "$*"; }
 # What runs under a sanitizer unless arguments say otherwise: all tests but those about the compiler and the shell
 # (ui, tidy, examples).
 TESTS=(--lib --test it --test scan --test lifecycle --test forget --test fork --test out_of_memory --test memory --test memory_modes
-    --test handles --test leak_check)
+    --test handles --test leak_check --test pool --test incidents_tidb --test incidents_vitess --test incidents_canal
+    --test incidents_gosqlite --test incidents_everything)

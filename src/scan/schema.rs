@@ -42,8 +42,9 @@ impl ColumnType {
         let Some(declaration) = declaration else {
             return Self::Null;
         };
-        let declaration = declaration.to_ascii_uppercase();
-        let has = |words: &[&str]| words.iter().any(|word| declaration.contains(word));
+        let has_word =
+            |word: &str| declaration.as_bytes().windows(word.len()).any(|at| at.eq_ignore_ascii_case(word.as_bytes()));
+        let has = |words: &[&str]| words.iter().any(|word| has_word(word));
         if has(&["INT"]) {
             Self::Integer
         } else if has(&["CHAR", "CLOB", "TEXT"]) {
