@@ -88,7 +88,7 @@ fn open_together(number: u32, before_opening: impl Fn(u32) + Sync) -> i32 {
     let (ours, theirs) = (random >> 20 & 0x7ff, random >> 9 & 0x7ff);
     let barrier = Barrier::new(2);
     let is_foreign = thread::scope(|scope| {
-        scope.spawn(|| {
+        let rusqlites = scope.spawn(|| {
             barrier.wait();
             wait(theirs);
             let conn = rusqlite::Connection::open_in_memory().unwrap();
@@ -103,7 +103,10 @@ fn open_together(number: u32, before_opening: impl Fn(u32) + Sync) -> i32 {
         conn.execute_batch("CREATE TABLE t(a); INSERT INTO t VALUES (zeroblob(5000));").unwrap();
         barrier.wait();
         conn.close().unwrap();
-        memory::stats().foreign_blocks_total > 0
+        let is_foreign = memory::stats().foreign_blocks_total > 0;
+        // The scope waits for what a thread does, and not for its end, at which its part of the sums goes to the process.
+        rusqlites.join().unwrap();
+        is_foreign
     });
     let stats = memory::stats();
     if stats.mode != Mode::Counting {
