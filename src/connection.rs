@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::cache::{Cache, CachedStatement, StatementCacheStats, Ticket};
 use crate::error::{Error, ErrorKind, Result};
+use crate::failures;
 use crate::memory;
 use crate::params::Params;
 use crate::raw::{Db, Fault, Kind, Parked, Taint, registry, shielded};
@@ -474,7 +475,7 @@ impl Connection {
         shielded(|| {
             tracing::debug!(target: "finalite::open", connection = self.db.id(), "close");
         });
-        self.db.close(kept)?;
+        self.db.close(kept).map_err(Error::from).inspect_err(|error| failures::CLOSE.count(error))?;
         // In a child process nothing of the parent's is lost.
         if !self.db.is_inherited() {
             memory::report_orphans();

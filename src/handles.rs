@@ -90,6 +90,11 @@ impl HandleCounts {
         }
     }
 
+    /// Each number less that of an earlier moment.
+    pub(crate) fn since(&self, earlier: &Self) -> Self {
+        Self::collect(|kind| self.of(kind).saturating_sub(earlier.of(kind)))
+    }
+
     /// The sum over all kinds.
     #[must_use]
     pub fn total(&self) -> u64 {
@@ -122,6 +127,12 @@ fn open(kind: Kind) -> u64 {
 #[must_use]
 pub fn opened() -> HandleCounts {
     HandleCounts::collect(counts::opened_total)
+}
+
+/// The handles closed since the process began.
+#[must_use]
+pub fn closed() -> HandleCounts {
+    HandleCounts::collect(counts::closed_total)
 }
 
 /// The handles that were forgotten (`mem::forget`) since the process began, and found and ended by finalite: when
@@ -189,6 +200,10 @@ pub struct Record {
     pub thread_name: Option<Box<str>>,
     /// The SQL of a statement, up to 256 bytes of it; never a value.
     pub sql: Option<Box<str>>,
+    /// The bytes that a statement held when its connection last made that known: see [`stats`](crate::stats).
+    pub memory_bytes: Option<u64>,
+    /// How often it had been run then.
+    pub runs: Option<u64>,
     source: Arc<registry::Record>,
 }
 
@@ -204,6 +219,8 @@ impl Record {
             thread: source.thread.as_ref().map(Thread::id),
             thread_name: source.thread.as_ref().and_then(Thread::name).map(Into::into),
             sql: source.sql.clone(),
+            memory_bytes: source.published().map(|(memory_bytes, _)| memory_bytes),
+            runs: source.published().map(|(_, runs)| runs),
             source,
         }
     }
@@ -271,15 +288,18 @@ pub(crate) fn list() -> Live {
     let counts = counts();
     let sources = registry::records();
     let records: Vec<Record> = sources.into_iter().map(Record::new).collect();
-    let recorded = HandleCounts::collect(|kind| {
-        let is_it = |record: &&Record| match kind {
-            Kind::Rows => record.running.is_some(),
-            _ => record.kind == kind,
-        };
-        records.iter().filter(is_it).count() as u64
-    });
-    let unrecorded = HandleCounts::collect(|kind| counts.of(kind).saturating_sub(recorded.of(kind)));
+    let unrecorded = unrecorded(&counts, &records);
     Live { records, unrecorded }
+}
+
+/// What is open and not among the records.
+pub(crate) fn unrecorded<'a>(open: &HandleCounts, records: impl IntoIterator<Item = &'a Record>) -> HandleCounts {
+    let mut recorded = [0; Kind::ALL.len()];
+    for record in records {
+        recorded[record.kind as usize] += 1;
+        recorded[Kind::Rows as usize] += u64::from(record.running.is_some());
+    }
+    HandleCounts::collect(|kind| open.of(kind).saturating_sub(recorded[kind as usize]))
 }
 
 /// For how long handles of a kind may be held before a warning is logged (target `finalite::leak`), and another when

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::panic::Location;
-use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,6 +9,7 @@ use std::time::{Duration, Instant};
 use crate::Connection;
 use crate::handles::{self, ForgottenHandle, HandleCounts, Record};
 use crate::memory;
+use crate::process;
 use crate::raw::allocator;
 use crate::raw::registry::{self, Book, Demand};
 
@@ -87,8 +87,8 @@ impl ProcessSnapshot {
             handles: handles::counts(),
             native_bytes: stats.bytes,
             native_blocks: stats.blocks,
-            descriptors: descriptors(),
-            threads: threads(),
+            descriptors: process::descriptors().unwrap_or_default(),
+            threads: process::threads().unwrap_or(0),
         }
     }
 }
@@ -288,25 +288,7 @@ fn grown(before: &ProcessSnapshot, after: &ProcessSnapshot) -> Vec<Leak> {
 fn wait_for_threads(expected: usize) {
     const LONGEST: Duration = Duration::from_secs(1);
     let start = Instant::now();
-    while threads() > expected && start.elapsed() < LONGEST {
+    while process::threads().unwrap_or(0) > expected && start.elapsed() < LONGEST {
         thread::sleep(Duration::from_millis(1));
     }
-}
-
-fn threads() -> usize {
-    Path::new("/proc/self/task").read_dir().map_or(0, Iterator::count)
-}
-
-fn descriptors() -> Vec<Box<str>> {
-    let Ok(entries) = Path::new("/proc/self/fd").read_dir() else {
-        return Vec::new();
-    };
-    let mut targets: Vec<Box<str>> = entries
-        .filter_map(|entry| entry.ok()?.path().read_link().ok())
-        .map(|target| -> Box<str> { target.to_string_lossy().into() })
-        // The one that lists them.
-        .filter(|target| !(target.starts_with("/proc/") && target.ends_with("/fd")))
-        .collect();
-    targets.sort_unstable();
-    targets
 }

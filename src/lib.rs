@@ -31,7 +31,7 @@
 //! - Values: [`convert`] has the table of all conversions; [`Params`] is what can be bound, [`FromRow`] what can be read.
 //! - [`Connection::transaction`], [`Transaction`], [`Savepoint`].
 //! - Errors: [`Error`], [`ErrorKind`].
-//! - What SQLite holds: [`memory`]; what is alive: [`handles`]; both in a test: [`LeakCheck`].
+//! - What SQLite holds: [`memory`]; what is alive: [`handles`]; both in a test: [`LeakCheck`]; all at once: [`stats`].
 //! - Pragmas: [`Connection::pragma`], [`Connection::set_pragma`].
 //!
 //! # Logging
@@ -69,7 +69,10 @@ mod cache;
 mod connection;
 pub mod convert;
 mod diagnostics;
+#[cfg(feature = "endpoint")]
+pub mod endpoint;
 mod error;
+mod failures;
 pub mod handles;
 mod interrupt;
 mod leak_check;
@@ -79,6 +82,7 @@ mod params;
 #[cfg(feature = "pool")]
 pub mod pool;
 mod pragma;
+mod process;
 #[allow(unsafe_code)]
 mod raw;
 mod result_code;
@@ -88,9 +92,12 @@ mod script;
 mod sql;
 pub mod sqlite;
 mod statement;
+pub mod stats;
 mod transaction;
 mod tuples;
 mod value;
+#[cfg(any(feature = "pool", feature = "endpoint"))]
+mod worker;
 
 pub use cache::{CachedStatement, StatementCacheStats};
 pub use connection::{CloseError, Connection};

@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::Connection;
 use crate::cache::Cache;
 use crate::error::{Error, ErrorKind, Result};
+use crate::failures;
 use crate::pragma::PragmaValue;
 use crate::raw::{Db, OpenFlags, Switch};
 
@@ -36,6 +37,7 @@ pub struct OpenOptions {
     create: bool,
     uri: bool,
     vfs: Option<Box<str>>,
+    name: Option<Box<str>>,
     busy_timeout: Duration,
     foreign_keys: bool,
     double_quoted_strings: bool,
@@ -66,6 +68,7 @@ impl OpenOptions {
             create: true,
             uri: false,
             vfs: None,
+            name: None,
             busy_timeout: Duration::from_secs(5),
             foreign_keys: true,
             double_quoted_strings: true,
@@ -120,6 +123,13 @@ impl OpenOptions {
     #[must_use]
     pub fn vfs(mut self, name: &str) -> Self {
         self.vfs = Some(name.into());
+        self
+    }
+
+    /// What the connection is called in [`stats`](crate::stats), where it tells one from another. No name unless set.
+    #[must_use]
+    pub fn name(mut self, name: &str) -> Self {
+        self.name = Some(name.into());
         self
     }
 
@@ -255,11 +265,16 @@ impl OpenOptions {
 
     #[track_caller]
     pub(crate) fn open_at(&self, path: &OsStr, site: &'static Location<'static>) -> Result<Connection> {
+        self.try_open_at(path, site).inspect_err(|error| failures::OPEN.count(error))
+    }
+
+    #[track_caller]
+    fn try_open_at(&self, path: &OsStr, site: &'static Location<'static>) -> Result<Connection> {
         let c_path = c_path(path, self.uri)?;
         let vfs = self.vfs.as_deref().map(|name| CString::new(name).map_err(|_| nul("the VFS name contains NUL")));
         let vfs = vfs.transpose()?;
         let flags = OpenFlags { read_only: self.read_only, create: self.create, uri: self.uri };
-        let db = Db::open(&c_path, flags, vfs.as_deref(), site)?;
+        let db = Db::open(&c_path, flags, vfs.as_deref(), self.name.as_deref(), site)?;
         let mut conn = Connection::adopt(db);
         tracing::debug!(target: "finalite::open", connection = conn.db().id(), path = %path.display(), opened_at = %site, "open");
         self.set_up(&mut conn)?;

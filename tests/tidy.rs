@@ -126,7 +126,7 @@ fn the_database_file_is_opened_by_sqlite_alone() {
     };
     assert_holds(
         rule,
-        &rust_files("src"),
+        &rust_files("src").into_iter().filter(|file| !file.path.ends_with(PROCESS)).collect::<Vec<_>>(),
         &[
             "let file = std::fs::File::open(path)?;",
             "use std::{fs, io};",
@@ -134,6 +134,26 @@ fn the_database_file_is_opened_by_sqlite_alone() {
             "fs::copy(a, b)?;",
         ],
         &["/// Never through `std::fs`.\nfn open() {}", "OpenOptions::new().open(path)?;", "let text = \"fs::copy\";"],
+    );
+}
+
+/// The one file that may read others, and which.
+const PROCESS: &str = "process.rs";
+
+#[test]
+fn what_is_read_beside_sqlite_is_the_systems() {
+    let opening = ["Path::new(", "read_to_string(", "File::open(", "fs::read("];
+    let rule = |file: &File| {
+        let calls = opening.iter().flat_map(|call| file.text.match_indices(call));
+        let is_other = |&(at, call): &(usize, &str)| !file.text[at + call.len()..].starts_with("\"/proc/self/");
+        let places = calls.filter(is_other).map(|(at, text)| Place { line: line_of(&file.text, at), text });
+        file.report(places, "may be a database")
+    };
+    assert_holds(
+        rule,
+        &rust_files("src").into_iter().filter(|file| file.path.ends_with(PROCESS)).collect::<Vec<_>>(),
+        &["std::fs::read_to_string(path)", "Path::new(\"/etc/passwd\").read_dir()", "std::fs::File::open(&path)"],
+        &["std::fs::read_to_string(\"/proc/self/status\")", "Path::new(\"/proc/self/fd\").read_dir()"],
     );
 }
 

@@ -47,14 +47,18 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::raw::shielded;
 use crate::{Connection, OpenOptions};
 
+mod checkpointer;
 mod guard;
 mod profile;
 mod queue;
+pub(crate) mod registry;
 mod reset;
 mod retry;
 mod status;
 
+pub use checkpointer::Checkpointer;
 pub use guard::{OwnedConnection, PooledConnection};
+pub use registry::PoolTotals;
 pub use reset::{DestroyReason, ReturnPolicy};
 pub use retry::RetryPolicy;
 pub use status::{Lending, PoolReport, PoolStatus, Role, RoleStatus};
@@ -62,6 +66,7 @@ pub use status::{Lending, PoolReport, PoolStatus, Role, RoleStatus};
 use guard::{Permit, Slot};
 use profile::Profile;
 use queue::{Patience, Queue, Refused};
+use registry::{Entry, Listed};
 use status::Counters;
 
 /// Connections to one database, lent one caller at a time. See [the module](self).
@@ -72,14 +77,14 @@ pub struct Pool {
     readers: Lane,
     reserved: Lane,
     options: Options,
-    counters: Counters,
+    listed: Listed,
     /// Keeps a database in memory alive while no other connection does.
     anchor: Mutex<Option<Connection>>,
 }
 
 /// The slots of one role.
 struct Lane {
-    queue: Queue,
+    queue: Arc<Queue>,
     slots: Box<[Slot]>,
     /// What the role's connections are like when they are new.
     profile: OnceLock<Profile>,
@@ -88,13 +93,14 @@ struct Lane {
 impl Lane {
     fn new(role: Role, size: usize) -> Self {
         let slots = (0..size).map(|_| Slot::default()).collect();
-        Self { queue: Queue::new(role, size), slots, profile: OnceLock::new() }
+        Self { queue: Arc::new(Queue::new(role, size)), slots, profile: OnceLock::new() }
     }
 }
 
 type Init = Arc<dyn Fn(&mut Connection) -> Result<()> + Send + Sync>;
 
 struct Options {
+    name: Box<str>,
     path: OsString,
     open: OpenOptions,
     is_in_memory: bool,
@@ -117,7 +123,9 @@ impl Pool {
     /// Begins a pool on the database at this path: 4 readers, no reserved connections, 30 seconds of patience, connections
     /// opened as [`OpenOptions::recommended`] says.
     pub fn builder(path: impl AsRef<Path>) -> PoolBuilder {
-        PoolBuilder::new(path.as_ref().as_os_str().to_owned(), OpenOptions::recommended(), false)
+        let path = path.as_ref();
+        let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+        PoolBuilder::new(&name, path.as_os_str().to_owned(), OpenOptions::recommended(), false)
     }
 
     /// Begins a pool on a database in memory that its connections share under this name, in the whole process. It is gone
@@ -127,9 +135,9 @@ impl Pool {
     ///
     /// C: [the memdb VFS](https://sqlite.org/src/doc/trunk/src/memdb.c)
     pub fn in_memory(name: &str) -> PoolBuilder {
-        let name: String = name.bytes().map(|byte| format!("%{byte:02X}")).collect();
-        let uri = format!("file:/{name}?vfs=memdb");
-        PoolBuilder::new(uri.into(), OpenOptions::recommended().without_wal().uri(true), true)
+        let encoded: String = name.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        let uri = format!("file:/{encoded}?vfs=memdb");
+        PoolBuilder::new(name, uri.into(), OpenOptions::recommended().without_wal().uri(true), true)
     }
 
     /// A connection for reading.
@@ -266,7 +274,7 @@ impl Pool {
         let permit = self.permit(lane, patience, site, false)?;
         let mut slot = lane.slots[permit.slot].lock();
         if slot.is_none() {
-            *slot = Some(self.open(lane, site)?);
+            *slot = Some(self.open(lane, permit.slot, site)?);
         }
         Ok(PooledConnection::new(self, lane, slot, permit))
     }
@@ -280,17 +288,17 @@ impl Pool {
         let conn = lane(self).slots[permit.slot].lock().take();
         let conn = match conn {
             Some(conn) => conn,
-            None => self.open(lane(self), site)?,
+            None => self.open(lane(self), permit.slot, site)?,
         };
         let slot = permit.keep();
         Ok(OwnedConnection::new(Arc::clone(self), lane, slot, conn))
     }
 
     /// Opens a connection for a slot.
-    fn open(&self, lane: &Lane, site: &'static Location<'static>) -> Result<Connection> {
+    fn open(&self, lane: &Lane, slot: usize, site: &'static Location<'static>) -> Result<Connection> {
         let role = lane.queue.role();
         let conn = self.attempt(&lane.queue, || {
-            let conn = self.options.open(role, site)?;
+            let conn = self.options.open(role, slot, site)?;
             if lane.profile.get().is_none() {
                 let _ = lane.profile.set(Profile::of(&conn)?);
             }
@@ -310,12 +318,12 @@ impl Pool {
         loop {
             match open() {
                 Ok(conn) => {
-                    self.counters.opened();
+                    self.counters().opened();
                     return Ok(conn);
                 }
                 Err(error) => attempts.push(error),
             }
-            self.counters.open_failed();
+            self.counters().open_failed();
             match pauses.next() {
                 Some(pause) if !queue.is_closed() => std::thread::sleep(pause),
                 _ => return Err(Error::new(ErrorKind::OpenAttempts { attempts: attempts.into() })),
@@ -334,6 +342,7 @@ impl Pool {
             reset::check(borrowed, lane.queue.role(), self.options.policy, lane.profile.get())
         };
         let Err(reason) = verdict else {
+            borrowed.db().publish_if_asked();
             return;
         };
         self.destroy(conn, reason);
@@ -345,7 +354,7 @@ impl Pool {
     /// The one way in which a connection of the pool ends, but for the pool's own end. No lock of the queue is held:
     /// closing may take long.
     fn destroy(&self, conn: &mut Option<Connection>, reason: DestroyReason) {
-        self.counters.destroyed(reason);
+        self.counters().destroyed(reason);
         if reason.is_news() {
             shielded(|| {
                 tracing::warn!(target: "finalite::pool", %reason, "a connection is closed instead of lent again");
@@ -357,7 +366,11 @@ impl Pool {
     /// What the pool holds and did.
     #[must_use]
     pub fn status(&self) -> PoolStatus {
-        PoolStatus::new([&self.writer, &self.readers, &self.reserved].map(|lane| &lane.queue), &self.counters)
+        PoolStatus::new(&self.listed.0)
+    }
+
+    fn counters(&self) -> &Counters {
+        &self.listed.0.counters
     }
 
     /// Ends the pool: when this returns, every file is closed. What a forgotten guard holds is taken back and closed; what
@@ -444,18 +457,23 @@ impl Options {
     }
 
     /// Says which database it was.
-    fn name(&self, error: Error) -> Error {
+    fn in_database(&self, error: Error) -> Error {
         error.in_database(|| self.path.to_string_lossy().into())
     }
 
-    fn open(&self, role: Role, site: &'static Location<'static>) -> Result<Connection> {
-        let options = match role {
-            Role::Writer | Role::Reserved => self.open.clone(),
-            // In memory a connection that is opened for reading only would have a database of its own.
-            Role::Reader if self.is_in_memory => self.open.clone().pragma("query_only", 1),
-            Role::Reader => self.open.clone().read_only(true),
+    fn open(&self, role: Role, slot: usize, site: &'static Location<'static>) -> Result<Connection> {
+        let name = match role {
+            Role::Writer => format!("{}/{role}", self.name),
+            Role::Reader | Role::Reserved => format!("{}/{role}/{slot}", self.name),
         };
-        let mut conn = options.open_at(&self.path, site).map_err(|error| self.name(error))?;
+        let options = self.open.clone().name(&name);
+        let options = match role {
+            Role::Writer | Role::Reserved => options,
+            // In memory a connection that is opened for reading only would have a database of its own.
+            Role::Reader if self.is_in_memory => options.pragma("query_only", 1),
+            Role::Reader => options.read_only(true),
+        };
+        let mut conn = options.open_at(&self.path, site).map_err(|error| self.in_database(error))?;
         if let Some(init) = &self.init {
             let id = conn.db().id();
             init(&mut conn)?;
@@ -470,8 +488,9 @@ impl Options {
 }
 
 impl PoolBuilder {
-    fn new(path: OsString, open: OpenOptions, is_in_memory: bool) -> Self {
+    fn new(name: &str, path: OsString, open: OpenOptions, is_in_memory: bool) -> Self {
         let options = Options {
+            name: name.into(),
             path,
             open,
             is_in_memory,
@@ -482,6 +501,13 @@ impl PoolBuilder {
             write_retry: RetryPolicy::new(Duration::from_secs(10)),
         };
         Self { options, readers: 4, reserved: 0 }
+    }
+
+    /// What the pool is called in [`stats`](crate::stats). Its connections are then called `name/writer`, `name/reader/0`
+    /// and so on. The name of the file unless set.
+    pub fn name(mut self, name: &str) -> Self {
+        self.options.name = name.into();
+        self
     }
 
     /// How many connections there are for reading.
@@ -547,21 +573,29 @@ impl PoolBuilder {
             let reason = "each connection would have a database of its own; `Pool::in_memory` has one that is shared";
             return Err(Error::new(ErrorKind::Path { reason }));
         }
+        let lanes = [(Role::Writer, 1), (Role::Reader, readers), (Role::Reserved, reserved)];
+        let [writer, readers, reserved] = lanes.map(|(role, size)| Lane::new(role, size));
+        let queues = [&writer, &readers, &reserved].map(|lane| Arc::clone(&lane.queue));
         let pool = Pool {
-            writer: Lane::new(Role::Writer, 1),
-            readers: Lane::new(Role::Reader, readers),
-            reserved: Lane::new(Role::Reserved, reserved),
+            listed: Listed::new(Entry { name: options.name.clone(), queues, counters: Counters::default() }),
+            writer,
+            readers,
+            reserved,
             options,
-            counters: Counters::default(),
             anchor: Mutex::new(None),
         };
         if pool.options.is_in_memory {
             let anchor = pool.attempt(&pool.writer.queue, || {
-                pool.options.open.open_at(&pool.options.path, site).map_err(|error| pool.options.name(error))
+                pool.options
+                    .open
+                    .clone()
+                    .name(&format!("{}/anchor", pool.options.name))
+                    .open_at(&pool.options.path, site)
+                    .map_err(|error| pool.options.in_database(error))
             })?;
             *pool.anchor.lock().unwrap_or_else(PoisonError::into_inner) = Some(anchor);
         }
-        *pool.writer.slots[0].lock() = Some(pool.open(&pool.writer, site)?);
+        *pool.writer.slots[0].lock() = Some(pool.open(&pool.writer, 0, site)?);
         Ok(pool)
     }
 }

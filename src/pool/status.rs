@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::queue::{Queue, QueueStatus};
+use super::registry::Entry;
 use super::reset::DestroyReason;
 use crate::error::Error;
 use crate::{Behavior, Connection};
@@ -111,6 +112,8 @@ pub struct RoleStatus {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct PoolStatus {
+    /// [`PoolBuilder::name`](super::PoolBuilder::name), or the name of the file.
+    pub name: Box<str>,
     /// The writer, the readers, the reserved ones.
     pub roles: [RoleStatus; 3],
     /// Connections opened.
@@ -122,9 +125,10 @@ pub struct PoolStatus {
 }
 
 impl PoolStatus {
-    pub(super) fn new(queues: [&Queue; 3], counters: &Counters) -> Self {
+    pub(super) fn new(Entry { name, queues, counters }: &Entry) -> Self {
         Self {
-            roles: queues.map(|queue| {
+            name: name.clone(),
+            roles: queues.each_ref().map(|queue| {
                 let status = queue.status();
                 RoleStatus {
                     role: queue.role(),

@@ -8,8 +8,10 @@ use std::ptr::{self, NonNull};
 use std::sync::Arc;
 
 use super::allocator::{self, Account, AccountMemory, Charge};
+use super::figures::LastSeen;
+use super::fork::Moment;
 use super::interrupt::Interrupter;
-use super::registry::{self, Book, Recorded};
+use super::registry::{self, Book, Record, Recorded};
 use super::stmt::StmtCore;
 use super::{Fault, FaultKind, Kind, Parked, Taint, counts, ffi, fork, library, text};
 
@@ -21,13 +23,13 @@ pub(crate) struct Db {
     parking: u64,
     fork_generation: u32,
     gate: Cell<Gate>,
-    /// What [`Db::enter`] compares with the fork generation: ours while the gate is open, no generation otherwise.
-    entry: Cell<u64>,
+    /// What [`Db::enter`] compares: the moment at which the connection gave its figures last, while the gate is open.
+    entry: Cell<Moment>,
     children: RefCell<Children>,
     interrupter: OnceCell<Arc<Interrupter>>,
     account: Account,
-    /// Made when there is something to record.
-    book: OnceCell<Arc<Book>>,
+    book: Arc<Book>,
+    last_seen: LastSeen,
     /// What was done to the connection since it was last asked.
     taint: Cell<Taint>,
     /// The connection's own record.
@@ -64,15 +66,6 @@ pub(crate) enum Switch {
     DoubleQuotedStringsInDdl,
 }
 
-/// What `sqlite3_db_status` can tell.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Figure {
-    PageCacheBytes,
-    SchemaBytes,
-    StatementBytes,
-    LookasideSlots,
-}
-
 /// Proof that the connection may be used now; the only way to its pointer.
 #[must_use]
 pub(super) struct Entered<'db>(&'db Db);
@@ -101,6 +94,7 @@ impl Db {
         path: &CStr,
         flags: OpenFlags,
         vfs: Option<&CStr>,
+        name: Option<&str>,
         site: &'static Location<'static>,
     ) -> Result<Self, Fault> {
         library::check()?;
@@ -123,7 +117,7 @@ impl Db {
         };
         // c3ref/open.html: "Whether or not an error occurs when it is opened, resources associated with the database
         // connection handle should be released": owned here, before `code` is looked at.
-        let db = Self::own(handle, id, account, site);
+        let db = Self::own(handle, id, account, name, site);
         drop(charge);
         allocator::settle_mode();
         let db = db.ok_or_else(Fault::no_memory)?;
@@ -135,7 +129,13 @@ impl Db {
 
     /// Takes ownership of a handle; `None` for NULL, which SQLite returns where it "is unable to allocate memory to
     /// hold the sqlite3 object".
-    fn own(handle: *mut ffi::sqlite3, id: u64, account: Account, site: &'static Location<'static>) -> Option<Self> {
+    fn own(
+        handle: *mut ffi::sqlite3,
+        id: u64,
+        account: Account,
+        name: Option<&str>,
+        site: &'static Location<'static>,
+    ) -> Option<Self> {
         let Some(ptr) = NonNull::new(handle) else {
             account.release();
             return None;
@@ -147,11 +147,12 @@ impl Db {
             parking: registry::new_id(),
             fork_generation: fork::generation(),
             gate: Cell::new(Gate::Open),
-            entry: Cell::new(fork::generation().into()),
+            entry: Cell::new(fork::now()),
             children: RefCell::new(Children::default()),
             interrupter: OnceCell::new(),
             account,
-            book: OnceCell::new(),
+            book: Book::open(id, name, site),
+            last_seen: LastSeen::default(),
             taint: Cell::new(Taint::NONE),
             recorded: None,
             site,
@@ -169,7 +170,7 @@ impl Db {
         library::check()?;
         fork::watch();
         let id = registry::new_id();
-        let db = Self::own(handle, id, Account::claim(id, site), site);
+        let db = Self::own(handle, id, Account::claim(id, site), None, site);
         let db = db.ok_or_else(|| Fault::new(FaultKind::Misuse("the handle is NULL")))?;
         allocator::settle_mode();
         // SAFETY: the handle is open (caller) and ours alone from here on.
@@ -186,12 +187,24 @@ impl Db {
     /// The same without a reason.
     #[inline(always)]
     pub(super) fn try_enter(&self) -> Option<Entered<'_>> {
-        (self.entry.get() == u64::from(fork::generation())).then_some(Entered(self))
+        if self.entry.get() == fork::now() { Some(Entered(self)) } else { self.enter_late() }
+    }
+
+    /// Something changed since the last entry: this connection is not to be used now, or somebody asked for its figures.
+    #[cold]
+    #[inline(never)]
+    fn enter_late(&self) -> Option<Entered<'_>> {
+        if self.gate.get() != Gate::Open || self.is_inherited() {
+            return None;
+        }
+        self.entry.set(fork::now());
+        self.publish();
+        Some(Entered(self))
     }
 
     fn set_gate(&self, gate: Gate) {
         self.gate.set(gate);
-        self.entry.set(if gate == Gate::Open { self.fork_generation.into() } else { u64::MAX });
+        self.entry.set(if gate == Gate::Open { fork::now() } else { Moment::NEVER });
     }
 
     #[cold]
@@ -274,24 +287,6 @@ impl Db {
         self.account.memory()
     }
 
-    /// A figure of `sqlite3_db_status`; 0 for a closed connection. Nothing is reset.
-    pub(crate) fn status(&self, figure: Figure) -> u64 {
-        if self.is_closed() {
-            return 0;
-        }
-        let operation = match figure {
-            Figure::PageCacheBytes => ffi::SQLITE_DBSTATUS_CACHE_USED,
-            Figure::SchemaBytes => ffi::SQLITE_DBSTATUS_SCHEMA_USED,
-            Figure::StatementBytes => ffi::SQLITE_DBSTATUS_STMT_USED,
-            Figure::LookasideSlots => ffi::SQLITE_DBSTATUS_LOOKASIDE_USED,
-        };
-        let (mut now, mut highest) = (0, 0);
-        // SAFETY: the connection is open; both pointers are to integers of ours. c3ref/db_status.html: reads memory,
-        // and with 0 resets nothing.
-        unsafe { ffi::sqlite3_db_status(self.ptr.as_ptr(), operation, &raw mut now, &raw mut highest, 0) };
-        u64::try_from(now).unwrap_or(0)
-    }
-
     /// Gives back what memory it can: pages of the cache that nobody uses.
     pub(crate) fn release_memory(&self) -> Result<(), Fault> {
         let entered = self.enter()?;
@@ -305,18 +300,21 @@ impl Db {
     pub(crate) fn set_lookaside(&self, slot_bytes: u16, slots: u32) -> Result<(), Fault> {
         let entered = self.enter()?;
         let _charge = entered.charge();
+        let bytes = u64::from(slot_bytes) * u64::from(slots);
         let slots = c_int::try_from(slots).unwrap_or(c_int::MAX);
         let memory: *mut c_void = ptr::null_mut();
         let (operation, slot_bytes) = (ffi::SQLITE_DBCONFIG_LOOKASIDE, c_int::from(slot_bytes));
         // SAFETY: the connection is open (entered); c3ref/c_dbconfig_defensive.html: a pointer, which may be NULL for
         // memory of SQLite's own, and two ints.
         let code = unsafe { ffi::sqlite3_db_config(entered.db(), operation, memory, slot_bytes, slots) };
-        self.check(code)
+        self.check(code)?;
+        self.book.published().set_lookaside_bytes(bytes);
+        Ok(())
     }
 
     /// Where the connection and what is made from it are recorded.
     pub(crate) fn book(&self) -> &Arc<Book> {
-        self.book.get_or_init(|| Book::open(self.id))
+        &self.book
     }
 
     /// Records a handle, if that is asked for.
@@ -329,7 +327,7 @@ impl Db {
         site: &'static Location<'static>,
         sql: Option<&str>,
     ) -> Option<Recorded> {
-        if registry::is_recording() { self.book().enter(kind, id, parent, site, sql) } else { None }
+        if registry::is_recording() { self.book.enter(kind, id, parent, site, sql) } else { None }
     }
 
     /// Where it was opened.
@@ -476,8 +474,29 @@ impl Db {
         self.children.borrow().next()
     }
 
-    pub(super) fn adopt(&self, child: NonNull<StmtCore>) {
-        self.children.borrow_mut().insert(child);
+    pub(super) fn adopt(&self, core: NonNull<StmtCore>, statement: NonNull<ffi::sqlite3_stmt>) {
+        self.children.borrow_mut().insert(Child { core, statement, record: None });
+    }
+
+    /// Tells the list what record a statement has.
+    pub(super) fn describe(&self, slot: u32, record: &Recorded) {
+        if let Some(Slot::Taken(child)) = self.children.borrow_mut().slots.get_mut(slot as usize) {
+            child.record = Some(record.share());
+        }
+    }
+
+    pub(super) fn last_seen(&self) -> &LastSeen {
+        &self.last_seen
+    }
+
+    /// Makes known what each statement holds. Returns the bytes of all of them; `None` if there are more than so many.
+    pub(super) fn publish_statements(&self, most: usize) -> Option<u64> {
+        // It is borrowed for a moment only, and never while SQLite is called.
+        let children = self.children.try_borrow().ok()?;
+        if children.count > most {
+            return None;
+        }
+        Some(children.slots.iter().map(Slot::publish).sum())
     }
 
     pub(super) fn disown(&self, slot: u32) {
@@ -509,6 +528,7 @@ impl Db {
         if let Some(interrupter) = self.interrupter.get() {
             interrupter.disarm();
         }
+        self.publish_counts();
         let charge = self.account.charge();
         // SAFETY: the handle is open and ours alone; every statement of ours is finalized. c3ref/close.html:
         // sqlite3_close() returns SQLITE_BUSY and leaves the connection open if anything unfinalized remains.
@@ -530,9 +550,7 @@ impl Db {
     fn closed(&mut self) {
         self.set_gate(Gate::Closed);
         counts::closed(Kind::Connection);
-        if let Some(book) = self.book.get() {
-            book.close();
-        }
+        self.book.close();
         self.recorded = None;
     }
 
@@ -572,7 +590,33 @@ struct Children {
 
 enum Slot {
     Vacant { next: Option<u32> },
-    Taken(NonNull<StmtCore>),
+    Taken(Child),
+}
+
+struct Child {
+    core: NonNull<StmtCore>,
+    /// The core's own: whoever has the core may have it exclusively.
+    statement: NonNull<ffi::sqlite3_stmt>,
+    record: Option<Arc<Record>>,
+}
+
+impl Slot {
+    fn publish(&self) -> u64 {
+        let Self::Taken(Child { statement, record, .. }) = self else {
+            return 0;
+        };
+        let ask = |operation| {
+            // SAFETY: what is in the list is not finalized, and its connection is not in a call; c3ref/stmt_status.html:
+            // reads memory, and with 0 resets nothing.
+            let answer = unsafe { ffi::sqlite3_stmt_status(statement.as_ptr(), operation, 0) };
+            u64::try_from(answer).unwrap_or(0)
+        };
+        let memory = ask(ffi::SQLITE_STMTSTATUS_MEMUSED);
+        if let Some(record) = record {
+            record.publish(memory, ask(ffi::SQLITE_STMTSTATUS_RUN));
+        }
+        memory
+    }
 }
 
 impl Children {
@@ -581,7 +625,7 @@ impl Children {
             .unwrap_or_else(|| u32::try_from(self.slots.len()).expect("memory ends before 2^32 statements are alive"))
     }
 
-    fn insert(&mut self, child: NonNull<StmtCore>) {
+    fn insert(&mut self, child: Child) {
         self.count += 1;
         match self.vacant.and_then(|slot| self.slots.get_mut(slot as usize)) {
             Some(place) => {
@@ -605,7 +649,7 @@ impl Children {
         self.vacant = None;
         self.count = 0;
         std::mem::take(&mut self.slots).into_iter().filter_map(|slot| match slot {
-            Slot::Taken(child) => Some(child),
+            Slot::Taken(child) => Some(child.core),
             Slot::Vacant { .. } => None,
         })
     }

@@ -4,15 +4,49 @@
 //! (sqlite.org/howtocorrupt.html, 2.6): it believes in locks that only the parent holds, and closing rolls back the
 //! parent's transaction in the file. The count kept here moves in every forked child, so one relaxed load tells a
 //! stranger's connection from our own.
+//!
+//! The same load tells whether somebody asked for the figures of all connections since this one gave its own: the word
+//! it reads moves for both, so that neither costs what the other does not.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
-static GENERATION: AtomicU32 = AtomicU32::new(0);
+/// The number of forks in the upper half, of requests for figures in the lower.
+static NOW: AtomicU64 = AtomicU64::new(0);
+
+const REQUESTS: u64 = u32::MAX as u64;
+
+/// A moment between a fork or a request and the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Moment(u64);
+
+impl Moment {
+    /// One that never is: before there is such a number of forks, there is no process left.
+    pub(super) const NEVER: Self = Self(u64::MAX);
+}
+
+#[inline(always)]
+pub(super) fn now() -> Moment {
+    Moment(NOW.load(Ordering::Relaxed))
+}
 
 /// The number of forks between this process and the one that loaded the library.
 #[inline(always)]
 pub(super) fn generation() -> u32 {
-    GENERATION.load(Ordering::Relaxed)
+    let [.., a, b, c, d] = (NOW.load(Ordering::Relaxed) >> 32).to_be_bytes();
+    u32::from_be_bytes([a, b, c, d])
+}
+
+/// Asks the connections for their figures: each gives them when it is next used.
+pub(super) fn request_figures() {
+    // The lower half begins again, and does not carry into the upper.
+    let next = |now: u64| (now & !REQUESTS) | (now.wrapping_add(1) & REQUESTS).max(1);
+    let _ = NOW.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |now| Some(next(now)));
+}
+
+/// Whether anybody ever asked.
+#[cfg(feature = "pool")]
+pub(super) fn are_figures_asked() -> bool {
+    NOW.load(Ordering::Relaxed) & REQUESTS != 0
 }
 
 /// Starts counting forks, once per process. Called before the first open.
@@ -30,7 +64,7 @@ pub(super) fn watch() {
     }
 
     unsafe extern "C" fn in_child() {
-        GENERATION.fetch_add(1, Ordering::Relaxed);
+        NOW.fetch_add(1 << 32, Ordering::Relaxed);
     }
 
     static WATCHING: Once = Once::new();

@@ -1,6 +1,7 @@
 //! The SQLite that is linked into this process.
 
 use std::ffi::{CStr, c_char, c_int};
+use std::sync::OnceLock;
 
 use super::ffi;
 use super::{Fault, FaultKind};
@@ -35,6 +36,17 @@ pub(crate) fn compile_options() -> impl Iterator<Item = &'static str> {
         // SAFETY: not NULL here, and then a string constant of the library.
         (!option.is_null()).then(|| unsafe { constant(option) })
     })
+}
+
+/// Bytes of the lookaside memory that a connection has unless it is set.
+pub(super) fn default_lookaside() -> u64 {
+    static BYTES: OnceLock<u64> = OnceLock::new();
+    let bytes = || {
+        let sizes = compile_options().find_map(|option| option.strip_prefix("DEFAULT_LOOKASIDE="))?;
+        let (slot_bytes, slots) = sizes.split_once(',')?;
+        Some(slot_bytes.trim().parse::<u64>().ok()? * slots.trim().parse::<u64>().ok()?)
+    };
+    *BYTES.get_or_init(|| bytes().unwrap_or(0))
 }
 
 /// SQLite's own words for a result code.

@@ -23,6 +23,7 @@ pub(crate) mod allocator;
 pub(crate) mod counts;
 pub(crate) mod db;
 pub(crate) mod fault;
+pub(crate) mod figures;
 mod fork;
 pub(crate) mod interop;
 pub(crate) mod interrupt;
@@ -39,8 +40,9 @@ pub(crate) mod value;
 pub use libsqlite3_sys as ffi;
 
 pub use counts::Kind;
-pub(crate) use db::{Db, Figure, OpenFlags, Switch};
+pub(crate) use db::{Db, OpenFlags, Switch};
 pub(crate) use fault::{Fault, FaultKind};
+pub(crate) use figures::Figure;
 pub(crate) use shield::shielded;
 pub(crate) use stmt::{Binding, CellError, Cursor, OwnedCursor, Parked, RawCopy, RawParam, Row, Stmt};
 pub(crate) use taint::Taint;

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
+use super::figures::{Counter, Counts, Published};
 use super::{Kind, fork, shielded};
 
 pub(crate) const COUNTERS: u8 = 0;
@@ -23,7 +24,14 @@ static LEVEL: AtomicU8 = AtomicU8::new(if cfg!(debug_assertions) { RECORDS } els
 /// By kind, in nanoseconds; 0: never.
 static WARN_AFTER: [AtomicU64; Kind::COUNT] = [const { AtomicU64::new(0) }; Kind::COUNT];
 
-static BOOKS: Mutex<BTreeMap<u64, Arc<Book>>> = Mutex::new(BTreeMap::new());
+static BOOKS: Mutex<Shelf> = Mutex::new(Shelf { books: BTreeMap::new(), closed: [0; Counter::ALL.len()] });
+
+/// One book for each connection.
+struct Shelf {
+    books: BTreeMap<u64, Arc<Book>>,
+    /// What the connections counted whose books are no longer here: under the same lock, so that no sum goes back.
+    closed: Counts,
+}
 
 pub(crate) fn level() -> u8 {
     LEVEL.load(Ordering::Relaxed)
@@ -70,7 +78,7 @@ fn nanoseconds(duration: Duration) -> u64 {
 
 /// A child process may have been forked while another thread held a lock, which nobody gives back there: a child keeps
 /// no records, and passes over what it cannot lock.
-fn lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
     if fork::generation() == 0 {
         Some(mutex.lock().unwrap_or_else(PoisonError::into_inner))
     } else {
@@ -99,9 +107,23 @@ pub(crate) struct Record {
     /// When the execution began, in nanoseconds after `since`, and one more; 0 while there is none.
     running: AtomicU64,
     is_warned: AtomicBool,
+    /// What a statement made known of itself, and one more; 0: nothing yet.
+    memory_bytes: AtomicU64,
+    runs: AtomicU64,
 }
 
 impl Record {
+    pub(super) fn publish(&self, memory_bytes: u64, runs: u64) {
+        self.memory_bytes.store(memory_bytes + 1, Ordering::Relaxed);
+        self.runs.store(runs + 1, Ordering::Relaxed);
+    }
+
+    /// The bytes that a statement held and how often it had run, when its connection last made that known.
+    pub(crate) fn published(&self) -> Option<(u64, u64)> {
+        let memory_bytes = self.memory_bytes.load(Ordering::Relaxed).checked_sub(1)?;
+        Some((memory_bytes, self.runs.load(Ordering::Relaxed).checked_sub(1)?))
+    }
+
     /// How long its rows have been out.
     pub(crate) fn running(&self) -> Option<Duration> {
         let began = self.running.load(Ordering::Relaxed).checked_sub(1)?;
@@ -164,10 +186,16 @@ impl Record {
     }
 }
 
-/// The records of one connection and of what was made from it.
+/// What others may know of a connection, and the records of what was made from it.
 #[derive(Debug)]
 pub(crate) struct Book {
     connection: u64,
+    name: Option<Box<str>>,
+    site: &'static Location<'static>,
+    /// The thread that opened it.
+    thread: Option<Thread>,
+    fork_generation: u32,
+    published: Published,
     is_closed: AtomicBool,
     /// How many handles of the connection were forgotten.
     forgotten: AtomicU64,
@@ -175,15 +203,20 @@ pub(crate) struct Book {
 }
 
 impl Book {
-    pub(super) fn open(connection: u64) -> Arc<Self> {
+    pub(super) fn open(connection: u64, name: Option<&str>, site: &'static Location<'static>) -> Arc<Self> {
         let book = Arc::new(Self {
             connection,
+            name: name.map(Into::into),
+            site,
+            thread: current_thread(),
+            fork_generation: fork::generation(),
+            published: Published::new(),
             is_closed: AtomicBool::new(false),
             forgotten: AtomicU64::new(0),
             records: Mutex::default(),
         });
-        if let Some(mut books) = lock(&BOOKS) {
-            books.insert(connection, Arc::clone(&book));
+        if let Some(mut shelf) = lock(&BOOKS) {
+            shelf.books.insert(connection, Arc::clone(&book));
         }
         book
     }
@@ -191,9 +224,31 @@ impl Book {
     /// The connection is closed: nobody lists the book any more.
     pub(super) fn close(&self) {
         self.is_closed.store(true, Ordering::Release);
-        if let Some(mut books) = lock(&BOOKS) {
-            books.remove(&self.connection);
+        if let Some(mut shelf) = lock(&BOOKS)
+            && shelf.books.remove(&self.connection).is_some()
+        {
+            add(&mut shelf.closed, self.published.counts());
         }
+    }
+
+    pub(crate) fn connection(&self) -> u64 {
+        self.connection
+    }
+
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    pub(crate) fn site(&self) -> &'static Location<'static> {
+        self.site
+    }
+
+    pub(crate) fn thread_name(&self) -> Option<&str> {
+        self.thread.as_ref().and_then(Thread::name)
+    }
+
+    pub(crate) fn published(&self) -> &Published {
+        &self.published
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -232,6 +287,8 @@ impl Book {
             backtrace: has_backtrace.then(Backtrace::force_capture),
             running: AtomicU64::new(0),
             is_warned: AtomicBool::new(false),
+            memory_bytes: AtomicU64::new(0),
+            runs: AtomicU64::new(0),
         });
         lock(&self.records)?.insert(id, Arc::clone(&record));
         Some(Recorded { record, book: Arc::clone(self) })
@@ -265,6 +322,10 @@ impl Recorded {
         self.record.id
     }
 
+    pub(super) fn share(&self) -> Arc<Record> {
+        Arc::clone(&self.record)
+    }
+
     /// An execution begins.
     pub(super) fn run(&self) {
         self.record.running.store(nanoseconds(self.record.since.elapsed()) + 1, Ordering::Relaxed);
@@ -295,12 +356,37 @@ pub(crate) fn is_recording() -> bool {
 /// Every record, connection by connection.
 pub(crate) fn records() -> Vec<Arc<Record>> {
     // The books are let go one by one: no lock is held while another is taken.
-    // A child process inherited those of its parent, which are none of its own.
-    if fork::generation() != 0 {
-        return Vec::new();
+    books().0.iter().flat_map(|book| book.records()).collect()
+}
+
+/// The books of the connections that are open in this process, in the order they were opened, and what all connections
+/// counted together, those closed included. Asks the connections for their figures, for the next time.
+pub(crate) fn books_and_counts() -> (Vec<Arc<Book>>, Counts) {
+    let both = books();
+    fork::request_figures();
+    both
+}
+
+fn books() -> (Vec<Arc<Book>>, Counts) {
+    let Some(shelf) = lock(&BOOKS) else {
+        return Default::default();
+    };
+    let mut counts = shelf.closed;
+    let mut books = Vec::with_capacity(shelf.books.len());
+    for book in shelf.books.values() {
+        add(&mut counts, book.published.counts());
+        // A child process inherited those of its parent, which are none of its own.
+        if book.fork_generation == fork::generation() {
+            books.push(Arc::clone(book));
+        }
     }
-    let books: Vec<Arc<Book>> = lock(&BOOKS).map(|books| books.values().cloned().collect()).unwrap_or_default();
-    books.iter().flat_map(|book| book.records()).collect()
+    (books, counts)
+}
+
+fn add(sum: &mut Counts, counts: Counts) {
+    for (sum, count) in sum.iter_mut().zip(counts) {
+        *sum += count;
+    }
 }
 
 /// A handle that its user forgot and finalite ended.
@@ -338,7 +424,7 @@ pub(crate) fn forgot(kind: Kind, connection: u64, site: Option<&'static Location
             "a handle was forgotten; it is ended now",
         );
     });
-    if let Some(book) = lock(&BOOKS).and_then(|books| books.get(&connection).cloned()) {
+    if let Some(book) = lock(&BOOKS).and_then(|shelf| shelf.books.get(&connection).cloned()) {
         book.forgotten.fetch_add(1, Ordering::Release);
     }
     if let Some(mut lost) = lock(&FORGOTTEN) {

@@ -186,7 +186,7 @@ impl Db {
             recorded: None,
             taint: Taint::NONE,
         })));
-        self.adopt(core);
+        self.adopt(core, ptr);
         Ok((Some(Stmt { core, db: self }), taken))
     }
 
@@ -225,6 +225,9 @@ impl<'db> Stmt<'db> {
         core.taint = taint;
         if registry::is_recording() {
             core.recorded = db.record(core.kind, registry::new_id(), Some(db.id()), core.site, Some(sql));
+            if let Some(recorded) = &core.recorded {
+                db.describe(core.slot, recorded);
+            }
         }
         self
     }

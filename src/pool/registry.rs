@@ -1,0 +1,106 @@
+//! The pools of the process, for those who look at all of them.
+
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use super::queue::Queue;
+use super::reset::DestroyReason;
+use super::status::{Counters, PoolStatus};
+use crate::raw::registry::lock as lock_unless_forked;
+
+/// What others may know of a pool.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) name: Box<str>,
+    /// Of the writer, the readers, the reserved ones.
+    pub(super) queues: [Arc<Queue>; 3],
+    pub(super) counters: Counters,
+}
+
+/// What pools did since the process began, those that are gone included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PoolTotals {
+    /// How often a connection was lent.
+    pub acquired: u64,
+    /// How often somebody waited for one for too long.
+    pub timeouts: u64,
+    /// Connections opened.
+    pub opened: u64,
+    /// Attempts to open one that failed.
+    pub open_failures: u64,
+    /// Connections closed instead of lent again, in the order of [`DestroyReason::ALL`].
+    pub destroyed: [u64; DestroyReason::ALL.len()],
+}
+
+impl PoolTotals {
+    fn add(&mut self, status: &PoolStatus) {
+        for role in &status.roles {
+            self.acquired += role.acquired_total;
+            self.timeouts += role.timeouts_total;
+        }
+        self.opened += status.opened_total;
+        self.open_failures += status.open_failures_total;
+        for (sum, count) in self.destroyed.iter_mut().zip(status.destroyed_total) {
+            *sum += count;
+        }
+    }
+}
+
+struct Registry {
+    pools: Vec<Arc<Entry>>,
+    /// Of the pools that are gone: under the same lock, so that no sum goes back.
+    gone: PoolTotals,
+}
+
+static POOLS: Mutex<Registry> = Mutex::new(Registry {
+    pools: Vec::new(),
+    gone: PoolTotals {
+        acquired: 0,
+        timeouts: 0,
+        opened: 0,
+        open_failures: 0,
+        destroyed: [0; DestroyReason::ALL.len()],
+    },
+});
+
+fn lock() -> Option<MutexGuard<'static, Registry>> {
+    lock_unless_forked(&POOLS)
+}
+
+/// Lists a pool until this is dropped.
+#[derive(Debug)]
+pub(super) struct Listed(pub(super) Arc<Entry>);
+
+impl Listed {
+    pub(super) fn new(entry: Entry) -> Self {
+        let entry = Arc::new(entry);
+        if let Some(mut registry) = lock() {
+            registry.pools.push(Arc::clone(&entry));
+        }
+        Self(entry)
+    }
+}
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        let Some(mut registry) = lock() else {
+            return;
+        };
+        let status = PoolStatus::new(&self.0);
+        registry.gone.add(&status);
+        registry.pools.retain(|entry| !Arc::ptr_eq(entry, &self.0));
+    }
+}
+
+/// What each pool holds, and what all of them did.
+pub(crate) fn all() -> (Vec<PoolStatus>, PoolTotals) {
+    let Some(registry) = lock() else {
+        return Default::default();
+    };
+    let mut totals = registry.gone;
+    let pools: Vec<PoolStatus> = registry.pools.iter().map(|entry| PoolStatus::new(entry)).collect();
+    for pool in &pools {
+        totals.add(pool);
+    }
+    (pools, totals)
+}

@@ -1,0 +1,191 @@
+//! The one owner of every thread that finalite starts.
+//!
+//! A [`Worker`] that is dropped tells its thread to stop, and waits until it has; a thread that panicked has stopped, and
+//! is joined all the same. Dropped on the thread it owns (by what that thread runs), it cannot wait for itself: the thread
+//! stops when it looks next, and nobody is left who could wait.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::{fmt, io};
+
+use crate::raw::shielded;
+
+/// Threads that run now.
+static RUNNING: AtomicU64 = AtomicU64::new(0);
+
+/// How many threads of finalite's run now.
+pub(crate) fn running() -> u64 {
+    RUNNING.load(Ordering::Acquire)
+}
+
+/// Owns a thread.
+pub(crate) struct Worker {
+    thread: Option<JoinHandle<()>>,
+    stop: Arc<Stop>,
+}
+
+impl Worker {
+    /// Starts a thread. `work` is to return soon after the stop is set.
+    ///
+    /// # Errors
+    ///
+    /// The system's, where it gives no thread.
+    pub(crate) fn start(name: &str, work: impl FnOnce(&Stop) + Send + 'static) -> io::Result<Self> {
+        let stop = Arc::new(Stop::default());
+        let told = Arc::clone(&stop);
+        let running = Running::new();
+        let thread = thread::Builder::new().name(name.into()).spawn(move || {
+            let _running = running;
+            work(&told);
+        })?;
+        Ok(Self { thread: Some(thread), stop })
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.stop.set();
+        let Some(thread) = self.thread.take().filter(|thread| thread.thread().id() != thread::current().id()) else {
+            return;
+        };
+        let name = thread.thread().name().map(Box::<str>::from);
+        if let Err(panic) = thread.join() {
+            shielded(|| {
+                tracing::error!(target: "finalite::worker", name, "a thread of finalite's has panicked");
+            });
+            // What a panic carries may panic when it is dropped.
+            shielded(|| drop(panic));
+        }
+    }
+}
+
+impl fmt::Debug for Worker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Worker").field("thread", &self.thread).finish_non_exhaustive()
+    }
+}
+
+/// Counts a thread for as long as it runs.
+struct Running(());
+
+impl Running {
+    fn new() -> Self {
+        RUNNING.fetch_add(1, Ordering::AcqRel);
+        Self(())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        RUNNING.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// Tells a thread to stop.
+#[derive(Default)]
+pub(crate) struct Stop {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    is_set: bool,
+    wake: Option<Box<dyn FnOnce() + Send>>,
+}
+
+impl Stop {
+    /// Nothing that runs under the lock can panic, so a poisoned one is as good.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self) {
+        let wake = {
+            let mut state = self.lock();
+            state.is_set = true;
+            state.wake.take()
+        };
+        self.changed.notify_all();
+        if let Some(wake) = wake {
+            wake();
+        }
+    }
+
+    /// Waits for this long, or until the stop is set. Returns whether it is.
+    #[cfg(feature = "pool")]
+    pub(crate) fn wait(&self, longest: std::time::Duration) -> bool {
+        let state = self.lock();
+        let waited = self.changed.wait_timeout_while(state, longest, |state| !state.is_set);
+        waited.unwrap_or_else(PoisonError::into_inner).0.is_set
+    }
+
+    /// Calls this when the stop is set, on the thread that sets it; at once if it is set already. For a thread that waits
+    /// for something else.
+    #[cfg(feature = "endpoint")]
+    pub(crate) fn on_set(&self, wake: impl FnOnce() + Send + 'static) {
+        let mut state = self.lock();
+        if state.is_set {
+            drop(state);
+            wake();
+        } else {
+            state.wake = Some(Box::new(wake));
+        }
+    }
+}
+
+#[cfg(all(test, feature = "pool"))]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn dropping_joins() {
+        let (report, ended) = mpsc::channel();
+        let worker = Worker::start("dropping_joins", move |stop| {
+            while !stop.wait(Duration::from_secs(3600)) {}
+            report.send(()).unwrap();
+        });
+        drop(worker.unwrap());
+        // It was sent before the join, or never.
+        assert!(ended.try_recv().is_ok());
+    }
+
+    /// The control: without the join the thread still runs.
+    #[test]
+    fn a_thread_that_is_not_joined_still_runs() {
+        let (report, ended) = mpsc::channel::<()>();
+        let (go, wait) = mpsc::channel::<()>();
+        drop(thread::spawn(move || {
+            wait.recv().unwrap();
+            report.send(()).unwrap();
+        }));
+        assert!(ended.try_recv().is_err());
+        go.send(()).unwrap();
+        ended.recv().unwrap();
+    }
+
+    #[test]
+    fn a_thread_that_panicked_is_joined() {
+        let worker = Worker::start("panics", |_| panic!("on purpose")).unwrap();
+        let stop = Arc::downgrade(&worker.stop);
+        drop(worker);
+        // The thread's share is gone with the thread.
+        assert_eq!(stop.strong_count(), 0);
+    }
+
+    #[test]
+    fn it_may_be_dropped_by_its_own_thread() {
+        let (send, receive) = mpsc::channel::<Worker>();
+        let (report, ended) = mpsc::channel();
+        let worker = Worker::start("drops itself", move |stop| {
+            drop(receive.recv().unwrap());
+            report.send(stop.wait(Duration::ZERO)).unwrap();
+        });
+        send.send(worker.unwrap()).unwrap();
+        assert_eq!(ended.recv(), Ok(true));
+    }
+}
