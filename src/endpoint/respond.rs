@@ -1,0 +1,244 @@
+//! A request and its answer, without I/O.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use http::header::{
+    ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, REFERRER_POLICY, VARY,
+    WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
+
+use super::{Options, page, query};
+use crate::handles::{self, Record};
+use crate::stats;
+
+/// What there is.
+pub(super) const PATHS: [&str; 6] = ["/", "/metrics", "/memory.json", "/handles.json", "/handles.txt", "/healthz"];
+
+const TEXT: &str = "text/plain; charset=utf-8";
+const JSON: &str = "application/json";
+const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// What a page that is no page may do.
+const NOTHING: &str = "default-src 'none'; frame-ancestors 'none'";
+
+struct Answer {
+    status: StatusCode,
+    content_type: &'static str,
+    body: Vec<u8>,
+    /// What else is to be said.
+    header: Option<(HeaderName, &'static str)>,
+}
+
+impl Answer {
+    fn new(content_type: &'static str, body: impl Into<Vec<u8>>) -> Self {
+        Self { status: StatusCode::OK, content_type, body: body.into(), header: None }
+    }
+
+    fn refusal(status: StatusCode, why: &str) -> Self {
+        Self { status, ..Self::new(TEXT, format!("{why}\n")) }
+    }
+
+    fn with(mut self, header: HeaderName, value: &'static str) -> Self {
+        self.header = Some((header, value));
+        self
+    }
+
+    fn into_response(self, method: &Method) -> Response<Vec<u8>> {
+        let length = self.body.len();
+        let mut response = Response::new(if method == Method::HEAD { Vec::new() } else { self.body });
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+        let always = [
+            (CONTENT_TYPE, self.content_type),
+            (CACHE_CONTROL, "no-store"),
+            (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+            (REFERRER_POLICY, "no-referrer"),
+            (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+            (CONTENT_SECURITY_POLICY, NOTHING),
+        ];
+        for (name, value) in always.into_iter().chain(self.header) {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+        response
+    }
+}
+
+pub(super) fn respond(options: &Options, method: &Method, path: &str, headers: &HeaderMap) -> Response<Vec<u8>> {
+    answer(options, method, path, headers).into_response(method)
+}
+
+fn answer(options: &Options, method: &Method, path: &str, headers: &HeaderMap) -> Answer {
+    if !options.has_any_host && !is_host_ours(headers, &options.hosts) {
+        let why = "this name is not served: see `Options::host`";
+        return Answer::refusal(StatusCode::MISDIRECTED_REQUEST, why);
+    }
+    if method != Method::GET && method != Method::HEAD {
+        return Answer::refusal(StatusCode::METHOD_NOT_ALLOWED, "there is GET and HEAD").with(ALLOW, "GET, HEAD");
+    }
+    let (path, query) = path.split_once('?').unwrap_or((path, ""));
+    if path == "/healthz" {
+        return Answer::new(TEXT, "ok\n");
+    }
+    if options.authorize.as_ref().is_some_and(|authorize| !authorize(headers)) {
+        let refusal = Answer::refusal(StatusCode::UNAUTHORIZED, "not authorized");
+        return refusal.with(WWW_AUTHENTICATE, "Bearer realm=\"finalite\"");
+    }
+    match path {
+        "" | "/" => Answer::new("text/html; charset=utf-8", page::PAGE).with(CONTENT_SECURITY_POLICY, page::POLICY),
+        "/metrics" => metrics(headers),
+        "/memory.json" => Answer::new(JSON, stats::snapshot().to_json_as(options.privacy)),
+        "/handles.json" => match query::filter(query) {
+            Ok(filter) => Answer::new(JSON, stats::handles_json(filter, options.privacy)),
+            Err(wrong) => Answer::refusal(StatusCode::BAD_REQUEST, &wrong),
+        },
+        "/handles.txt" => Answer::new(TEXT, handles_by_site()),
+        _ => Answer::refusal(StatusCode::NOT_FOUND, &format!("there is {}", PATHS.join(", "))),
+    }
+}
+
+fn metrics(headers: &HeaderMap) -> Answer {
+    let stats = stats::snapshot();
+    let answer = if wants_openmetrics(headers) {
+        Answer::new(OPENMETRICS, stats::to_openmetrics(&stats))
+    } else {
+        Answer::new(PROMETHEUS, stats::to_text(&stats))
+    };
+    answer.with(VARY, "accept")
+}
+
+/// Whether the client prefers OpenMetrics to the older text.
+fn wants_openmetrics(headers: &HeaderMap) -> bool {
+    let mut best = (0.0, false);
+    for accepted in headers.get_all(ACCEPT).iter().filter_map(|accept| accept.to_str().ok()).flat_map(|a| a.split(','))
+    {
+        let mut parts = accepted.split(';').map(str::trim);
+        let is_openmetrics = match parts.next() {
+            Some("application/openmetrics-text") => true,
+            Some("text/plain" | "text/*" | "*/*") => false,
+            _ => continue,
+        };
+        let parameter = |name: &str| parts.clone().find_map(|part| part.strip_prefix(name)?.strip_prefix('='));
+        if is_openmetrics && parameter("version").is_some_and(|version| version != "1.0.0") {
+            continue;
+        }
+        let weight = parameter("q").map_or(1.0, |q| q.parse().unwrap_or(0.0));
+        if weight > best.0 || (weight == best.0 && is_openmetrics) {
+            best = (weight, is_openmetrics);
+        }
+    }
+    best.0 > 0.0 && best.1
+}
+
+/// A page elsewhere can point a name of its own at this machine, and would then read what it gets from it. It cannot do
+/// that with an address, nor with `localhost`. Who sends no name is no browser.
+fn is_host_ours(headers: &HeaderMap, hosts: &[Box<str>]) -> bool {
+    let mut given = headers.get_all(HOST).iter();
+    let Some(first) = given.next() else {
+        return true;
+    };
+    let (Ok(host), None) = (first.to_str(), given.next()) else {
+        return false;
+    };
+    let name = match host.strip_prefix('[') {
+        Some(rest) => return rest.split_once(']').is_some_and(|(address, _)| address.parse::<IpAddr>().is_ok()),
+        None => host.rsplit_once(':').map_or(host, |(name, _port)| name),
+    };
+    let is_one_of = |host: &str| name.eq_ignore_ascii_case(host);
+    name.parse::<IpAddr>().is_ok() || is_one_of("localhost") || hosts.iter().any(|host| is_one_of(host))
+}
+
+/// The handles that are recorded, by the lines that opened them.
+fn handles_by_site() -> String {
+    let live = handles::live();
+    let mut sites: BTreeMap<(&str, u32, u32, &str), Vec<&Record>> = BTreeMap::new();
+    for record in &live.records {
+        let site = record.opened_at;
+        sites.entry((site.file(), site.line(), site.column(), record.kind.name())).or_default().push(record);
+    }
+    let mut sites: Vec<_> = sites.into_iter().collect();
+    sites.sort_by_key(|(_, records)| std::cmp::Reverse(records.len()));
+    let mut text = String::new();
+    let _ = writeln!(text, "open: {}", handles::counts());
+    let _ = writeln!(text, "without a record: {}\n", live.unrecorded);
+    for ((file, line, column, kind), records) in sites {
+        let age = |pick: fn(Duration, Duration) -> Duration| records.iter().map(|record| record.age).reduce(pick);
+        let (oldest, youngest) = (age(Duration::max).unwrap_or_default(), age(Duration::min).unwrap_or_default());
+        let running = records.iter().filter(|record| record.running.is_some()).count();
+        let _ = write!(text, "{} {kind} opened at {file}:{line}:{column}", records.len());
+        let _ = write!(text, ", {youngest:.1?} to {oldest:.1?} ago");
+        let _ = if running > 0 { writeln!(text, ", {running} running") } else { writeln!(text) };
+    }
+    let forgotten = handles::forgotten_handles();
+    if !forgotten.is_empty() {
+        let _ = writeln!(text, "\nforgotten: {}", handles::forgotten());
+    }
+    let mut sites: BTreeMap<String, usize> = BTreeMap::new();
+    for handle in forgotten {
+        let site = handle.opened_at.map_or_else(|| "an unknown line".into(), ToString::to_string);
+        *sites.entry(format!("{} opened at {site}", handle.kind)).or_default() += 1;
+    }
+    for (what, count) in sites {
+        let _ = writeln!(text, "{count} {what}");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(name: HeaderName, value: &str) -> HeaderMap {
+        HeaderMap::from_iter([(name, HeaderValue::from_str(value).unwrap())])
+    }
+
+    #[test]
+    fn the_format_is_the_one_asked_for() {
+        // What Prometheus 2.42 sends.
+        let prometheus = "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,\
+                          text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
+        assert!(wants_openmetrics(&with(ACCEPT, prometheus)));
+        assert!(wants_openmetrics(&with(ACCEPT, "application/openmetrics-text")));
+        assert!(wants_openmetrics(&with(
+            ACCEPT,
+            "text/plain;q=0.5, application/openmetrics-text; version=1.0.0; q=0.5"
+        )));
+        for other in
+            ["*/*", "text/plain", "application/openmetrics-text;q=0", "application/openmetrics-text;version=2.0.0"]
+        {
+            assert!(!wants_openmetrics(&with(ACCEPT, other)), "{other}");
+        }
+        assert!(!wants_openmetrics(&with(ACCEPT, "text/plain, application/openmetrics-text;version=1.0.0;q=0.3")));
+        assert!(!wants_openmetrics(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn a_name_that_somebody_points_here_is_not_ours() {
+        let is_ours = |host: &str| is_host_ours(&with(HOST, host), &["metrics.example".into()]);
+        for host in [
+            "localhost",
+            "LOCALHOST:9100",
+            "127.0.0.1",
+            "127.0.0.1:9100",
+            "[::1]:9100",
+            "10.0.0.3",
+            "metrics.example:1",
+        ] {
+            assert!(is_ours(host), "{host}");
+        }
+        for host in
+            ["evil.example", "localhost.evil.example", "evil.example:9100", "", "[evil]", "[::1", "127.0.0.1.evil"]
+        {
+            assert!(!is_ours(host), "{host}");
+        }
+        let mut two = with(HOST, "localhost");
+        two.append(HOST, HeaderValue::from_static("evil.example"));
+        assert!(!is_host_ours(&two, &[]));
+        assert!(is_host_ours(&HeaderMap::new(), &[]));
+    }
+}

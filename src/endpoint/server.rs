@@ -1,0 +1,140 @@
+//! A server of its own, on a thread of its own.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::fmt;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpStream;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::oneshot;
+use tokio::task::AbortHandle;
+use tokio::time;
+
+use super::{ServeError, Served};
+use crate::worker::{Stop, Worker};
+
+/// Bytes of a request before its body. hyper takes no less than this.
+const HEADER_BYTES_MAX: usize = 8192;
+const HEADERS_MAX: usize = 64;
+/// How long a client may stay when others wait for its place.
+const SLOW: Duration = Duration::from_secs(1);
+
+/// A server that runs. From [`serve`](super::serve) or [`Options::serve`](super::Options::serve).
+///
+/// Dropping it stops it: when that returns, its thread has ended and its sockets are closed.
+#[must_use = "dropping it stops it"]
+pub struct Endpoint {
+    address: SocketAddr,
+    _worker: Worker,
+}
+
+impl Endpoint {
+    pub(super) fn start(addresses: &[SocketAddr], served: Arc<Served>) -> Result<Self, ServeError> {
+        let listener = TcpListener::bind(addresses).map_err(ServeError::Bind)?;
+        let address = listener.local_addr().map_err(ServeError::Bind)?;
+        listener.set_nonblocking(true).map_err(ServeError::Bind)?;
+        let runtime = Builder::new_current_thread().enable_io().enable_time().build().map_err(ServeError::Start)?;
+        let work = move |stop: &Stop| run(&runtime, listener, served, stop);
+        let worker = Worker::start("finalite-endpoint", work).map_err(ServeError::Start)?;
+        tracing::info!(target: "finalite::endpoint", %address, "listening");
+        Ok(Self { address, _worker: worker })
+    }
+
+    /// Where it listens: with the port that was chosen, if 0 was asked for.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where a browser finds the page.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}/", self.address)
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Endpoint").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+/// Serves until it is told to stop. The tasks end with the runtime, which the caller drops.
+fn run(runtime: &Runtime, listener: TcpListener, served: Arc<Served>, stop: &Stop) {
+    let (tell, told) = oneshot::channel::<()>();
+    stop.on_set(move || drop(tell));
+    runtime.block_on(async {
+        match tokio::net::TcpListener::from_std(listener) {
+            Ok(listener) => drop(tokio::spawn(accept(listener, served))),
+            Err(error) => tracing::error!(target: "finalite::endpoint", %error, "nothing is served"),
+        }
+        // Its other end is dropped, which is what it waits for.
+        let _ = told.await;
+    });
+}
+
+async fn accept(listener: tokio::net::TcpListener, served: Arc<Served>) {
+    let mut clients = Clients(VecDeque::new());
+    loop {
+        clients.make_room(served.options.connections_max).await;
+        match listener.accept().await {
+            Ok((stream, _)) => clients.add(tokio::spawn(converse(stream, Arc::clone(&served))).abort_handle()),
+            Err(error) => {
+                // Most likely there is no descriptor left: one may come free.
+                tracing::warn!(target: "finalite::endpoint", %error, "a client could not be accepted");
+                time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
+/// The clients that are served, in the order of coming.
+struct Clients(VecDeque<(Instant, AbortHandle)>);
+
+impl Clients {
+    fn add(&mut self, client: AbortHandle) {
+        self.0.push_back((Instant::now(), client));
+    }
+
+    /// Waits until there are fewer than so many. One that is slow has to go.
+    async fn make_room(&mut self, most: usize) {
+        loop {
+            self.0.retain(|(_, client)| !client.is_finished());
+            let Some((since, oldest)) = self.0.front().filter(|_| self.0.len() >= most) else {
+                return;
+            };
+            if since.elapsed() >= SLOW {
+                oldest.abort();
+            }
+            time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+}
+
+/// One request of a client, and the answer.
+async fn converse(stream: TcpStream, served: Arc<Served>) {
+    let longest = served.options.time_max;
+    let answer = service_fn(|request: Request<Incoming>| {
+        let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+        let answer = served.options.respond(request.method(), path, request.headers());
+        async { Ok::<Response<Full<Bytes>>, Infallible>(answer.map(Full::from)) }
+    });
+    let mut http = http1::Builder::new();
+    // A connection that stays would have to be watched, and told from one that is slow.
+    http.keep_alive(false).max_buf_size(HEADER_BYTES_MAX).max_headers(HEADERS_MAX);
+    http.timer(TokioTimer::new()).header_read_timeout(longest);
+    match time::timeout(longest, http.serve_connection(TokioIo::new(stream), answer)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(target: "finalite::endpoint", %error, "a client went wrong"),
+        Err(_) => tracing::debug!(target: "finalite::endpoint", "a client took too long"),
+    }
+}
