@@ -10,4 +10,5 @@ say() { printf '\n== %s\n' "$*"; }
 # (ui, tidy, examples).
 TESTS=(--lib --test it --test scan --test lifecycle --test forget --test fork --test out_of_memory --test memory --test memory_modes
     --test handles --test leak_check --test pool --test incidents_tidb --test incidents_vitess --test incidents_canal
-    --test incidents_gosqlite --test incidents_everything)
+    --test incidents_gosqlite --test incidents_patroni --test incidents_everything
+    --test stats --test endpoint)

@@ -16,7 +16,7 @@ edition = "2024"
 finalite = { path = "$(echo "$scratch"/finalite-*)" }
 [workspace]
 EOF
-# The README's program.
-awk '/^```rust/{on=1;next} /^```/{on=0} on' README.md > "$scratch/app/src/main.rs"
+# The README's first program.
+awk '/^```rust/{on=1;next} /^```/&&on{exit} on' README.md > "$scratch/app/src/main.rs"
 (cd "$scratch/app" && cargo run -q) | tee "$scratch/out"
 grep -q 'Grace: 1906' "$scratch/out"

@@ -107,6 +107,15 @@ impl<'pool> PooledConnection<'pool> {
     pub fn transaction_with(&mut self, behavior: Behavior) -> Result<Transaction<'_>> {
         self.conn_mut().transaction_with(behavior)
     }
+
+    /// As [`Connection::create_diagnostic_tables`]. The connection is closed when it comes back: the tables stay with it.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn create_diagnostic_tables(&mut self) -> Result<()> {
+        self.conn_mut().create_diagnostic_tables()
+    }
 }
 
 impl Deref for PooledConnection<'_> {
@@ -181,6 +190,15 @@ impl OwnedConnection {
     #[track_caller]
     pub fn transaction_with(&mut self, behavior: Behavior) -> Result<Transaction<'_>> {
         self.conn_mut().transaction_with(behavior)
+    }
+
+    /// As [`Connection::create_diagnostic_tables`]. The connection is closed when it comes back: the tables stay with it.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn create_diagnostic_tables(&mut self) -> Result<()> {
+        self.conn_mut().create_diagnostic_tables()
     }
 }
 

@@ -35,6 +35,45 @@
 //! assert!(report.is_clean(), "{report}");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! # In an async program
+//!
+//! SQLite's calls block, and so does waiting for a connection: both belong on a thread that may block. An
+//! [`OwnedConnection`] goes there and back. A handler for axum:
+//!
+//! ```
+//! use std::sync::Arc;
+//! use axum::extract::{Path, State};
+//! use axum::http::StatusCode;
+//! use finalite::pool::Pool;
+//! use tokio::task::spawn_blocking;
+//!
+//! async fn cents(State(pool): State<Arc<Pool>>, Path(account): Path<i64>) -> Result<String, StatusCode> {
+//!     let read = move || {
+//!         let conn = pool.reader_owned()?;
+//!         conn.query_optional::<i64>("SELECT cents FROM account WHERE id = ?", (account,))
+//!     };
+//!     match spawn_blocking(read).await {
+//!         Ok(Ok(Some(cents))) => Ok(cents.to_string()),
+//!         Ok(Ok(None)) => Err(StatusCode::NOT_FOUND),
+//!         Ok(Err(error)) if error.is_busy() => Err(StatusCode::SERVICE_UNAVAILABLE),
+//!         _ => Err(StatusCode::INTERNAL_SERVER_ERROR),
+//!     }
+//! }
+//!
+//! let dir = tempfile::tempdir()?;
+//! let pool = Arc::new(Pool::builder(dir.path().join("app.db")).build()?);
+//! pool.writer()?.execute_batch("CREATE TABLE account(id INTEGER PRIMARY KEY, cents); INSERT INTO account VALUES (1, 100)")?;
+//! let _app: axum::Router =
+//!     axum::Router::new().route("/account/{id}/cents", axum::routing::get(cents)).with_state(Arc::clone(&pool));
+//!
+//! # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+//! # runtime.block_on(async {
+//! assert_eq!(cents(State(Arc::clone(&pool)), Path(1)).await, Ok("100".into()));
+//! assert_eq!(cents(State(pool), Path(2)).await, Err(StatusCode::NOT_FOUND));
+//! # });
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use std::ffi::OsString;
 use std::fmt;

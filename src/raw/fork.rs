@@ -38,9 +38,12 @@ pub(super) fn generation() -> u32 {
 
 /// Asks the connections for their figures: each gives them when it is next used.
 pub(super) fn request_figures() {
-    // The lower half begins again, and does not carry into the upper.
-    let next = |now: u64| (now & !REQUESTS) | (now.wrapping_add(1) & REQUESTS).max(1);
-    let _ = NOW.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |now| Some(next(now)));
+    let _ = NOW.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |now| Some(after_request(now)));
+}
+
+/// The lower half begins again at 1, and does not carry into the upper.
+fn after_request(now: u64) -> u64 {
+    (now & !REQUESTS) | (now.wrapping_add(1) & REQUESTS).max(1)
 }
 
 /// Whether anybody ever asked.
@@ -79,3 +82,16 @@ pub(super) fn watch() {
 /// No `fork` here.
 #[cfg(not(unix))]
 pub(super) fn watch() {}
+
+#[cfg(test)]
+mod tests {
+    use super::after_request;
+
+    #[test]
+    fn requests_are_no_forks() {
+        let forks = 7 << 32;
+        assert_eq!(after_request(forks), forks + 1);
+        assert_eq!(after_request(forks + 5), forks + 6);
+        assert_eq!(after_request(forks + u64::from(u32::MAX)), forks + 1);
+    }
+}

@@ -506,3 +506,22 @@ fn set_pragma_of_the_database_costs_no_connection() -> Outcome {
     assert_eq!(pool.status().destroyed_total.iter().sum::<u64>(), 0);
     Ok(())
 }
+
+#[test]
+fn tables_added_to_a_guard_stay_with_its_connection() -> Outcome {
+    let db = Database::new();
+    let pool = Arc::new(db.pool().build()?);
+    let knows = |conn: &Connection| conn.query_one::<i64>("SELECT count(*) FROM finalite_handles", ()).is_ok();
+    let mut writer = pool.writer()?;
+    writer.create_diagnostic_tables()?;
+    assert!(knows(&writer));
+    drop(writer);
+    assert!(!knows(&*pool.writer()?));
+    let mut reader = pool.reader_owned()?;
+    reader.create_diagnostic_tables()?;
+    assert!(knows(&reader));
+    drop(reader);
+    assert!(!knows(&*pool.reader()?));
+    assert_eq!(pool.status().destroyed(DestroyReason::Registered), 2);
+    Ok(())
+}
