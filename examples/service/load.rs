@@ -47,7 +47,7 @@ impl Load {
         let mut random = Random(thread as u64 + 1);
         let outcome = match thread {
             1 => self.hold_a_session(ledger),
-            _ => self.work(thread % 4 == 0, &mut random, ledger),
+            _ => self.work(thread.is_multiple_of(4), &mut random, ledger),
         };
         if let Err(error) = outcome {
             self.stop();

@@ -6,8 +6,8 @@ pub(super) const PAGE: &str = include_str!("page.html");
 /// What the page may do: run its own script and its own style, known by their hashes, and ask this server.
 pub(super) const POLICY: &str = concat!(
     "default-src 'none'; ",
-    "script-src 'sha256-sG15vYBZJnK8ZhT1b9POcm53NnWagHDxh7soF9lE1LY='; ",
-    "style-src 'sha256-89SXVbuP0wLVnCS6lJNLx+ZAWL31fQkdEFTbAP1hQuo='; ",
+    "script-src 'sha256-XZhM5lwXbUiwhm6y5W7H//sxZYMu7eqVMSVkc/cS3xk='; ",
+    "style-src 'sha256-jZmdjetIKyAarDAELhG/NhLcaxcVjK4tksNxq7Dw2jM='; ",
     "img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 );
 

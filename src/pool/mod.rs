@@ -2,8 +2,9 @@
 //!
 //! SQLite has one writer at a time and, in WAL mode, any number of readers beside it. A [`Pool`] keeps one connection for
 //! writing and a number of read-only ones, opens them when they are needed, and lends them one caller at a time:
-//! [`reader`](Pool::reader), [`writer`](Pool::writer), [`write`](Pool::write). Who waits is served in the order of
-//! coming. No thread is started.
+//! [`reader`](Pool::reader), [`writer`](Pool::writer), [`write`](Pool::write). Who waits keeps its place
+//! in line; somebody who comes when a connection comes back may take it before the first in line is awake, but not for
+//! longer than half a millisecond. No thread is started.
 //!
 //! A connection that comes back is looked at. What can be proven clean is lent again; anything else (a rollback that
 //! failed, a temporary table, a pragma nobody can put back, a panic) is closed, counted with its [`DestroyReason`], and
@@ -80,7 +81,7 @@ use std::fmt;
 use std::panic::Location;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::raw::shielded;
@@ -292,13 +293,12 @@ impl Pool {
         site: &'static Location<'static>,
         is_owned: bool,
     ) -> Result<Permit<'pool>> {
-        let start = Instant::now();
         match lane.queue.acquire(patience, site, is_owned) {
             Ok(slot) => Ok(Permit::new(lane, slot)),
             Err(Refused::Closed) => Err(Error::new(ErrorKind::PoolClosed)),
-            Err(Refused::TimedOut) => {
+            Err(Refused::TimedOut { waited }) => {
                 let out = status::lendings(&lane.queue).iter().map(|lending| lending.to_string().into()).collect();
-                let (role, waited) = (lane.queue.role().name(), start.elapsed());
+                let role = lane.queue.role().name();
                 Err(Error::new(ErrorKind::PoolTimeout { role, waited, out }))
             }
         }
@@ -381,7 +381,7 @@ impl Pool {
             reset::check(borrowed, lane.queue.role(), self.options.policy, lane.profile.get())
         };
         let Err(reason) = verdict else {
-            borrowed.db().publish_if_asked();
+            borrowed.db().publish_if_changed();
             return;
         };
         self.destroy(conn, reason);

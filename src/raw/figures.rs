@@ -9,6 +9,7 @@ use std::ffi::c_int;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use super::allocator::AccountMemory;
 use super::db::Db;
 use super::{ffi, library};
 
@@ -140,9 +141,13 @@ impl Published {
     }
 }
 
-/// What SQLite said of the counters last, which it keeps in 31 bits.
+/// What was the case when the connection published last.
 #[derive(Debug, Default)]
-pub(super) struct LastSeen(Cell<[i32; Counter::ALL.len()]>);
+pub(super) struct LastSeen {
+    /// SQLite's counters, which it keeps in 31 bits.
+    counts: Cell<[i32; Counter::ALL.len()]>,
+    memory: Cell<Option<AccountMemory>>,
+}
 
 /// How much a counter of 31 bits went on.
 fn advance(before: i32, now: i32) -> u64 {
@@ -182,11 +187,17 @@ impl Db {
         u64::try_from(self.ask(operation).0).unwrap_or(0)
     }
 
-    /// Publishes, if anybody in this process ever looked: the connection may now lie idle for long.
+    /// Publishes before the connection lies idle, maybe for long: if anybody in this process ever looked, and its memory is
+    /// not what it was the last time. What it counts then waits until it is used again.
     #[cfg(feature = "pool")]
     #[inline]
-    pub(crate) fn publish_if_asked(&self) {
-        if super::fork::are_figures_asked() {
+    pub(crate) fn publish_if_changed(&self) {
+        if !super::fork::are_figures_asked() {
+            return;
+        }
+        // Without a block it is not counted: then nothing tells.
+        let memory = self.memory();
+        if memory.blocks == 0 || self.last_seen().memory.get() != Some(memory) {
             self.publish();
         }
     }
@@ -203,11 +214,12 @@ impl Db {
         published.lookaside_slots.store(self.status(Figure::LookasideSlots), Ordering::Relaxed);
         let at = u64::try_from(published.opened.elapsed().as_nanos()).unwrap_or(u64::MAX - 1);
         published.at.store(at + 1, Ordering::Release);
+        self.last_seen().memory.set(Some(self.memory()));
     }
 
     /// The part that outlives the connection.
     pub(super) fn publish_counts(&self) {
-        let mut seen = self.last_seen().0.get();
+        let mut seen = self.last_seen().counts.get();
         for ((counter, seen), count) in Counter::ALL.into_iter().zip(&mut seen).zip(&self.book().published().counts) {
             let (now, highest) = self.ask(counter.operation());
             // SQLite answers some in one place, and some in the other, and 0 in the place it does not use.
@@ -216,7 +228,7 @@ impl Db {
             count.store(count.load(Ordering::Relaxed) + advance(*seen, now), Ordering::Relaxed);
             *seen = now;
         }
-        self.last_seen().0.set(seen);
+        self.last_seen().counts.set(seen);
     }
 }
 

@@ -545,3 +545,39 @@ fn whatever_fails_at_opening_is_an_attempt() {
     assert!(failed > 20, "{failed}");
     assert!(others.is_empty(), "{} beside {failed}: {others:?}", others.len());
 }
+
+/// Threads that come and go on a slot that is too few, with patience and without: nobody is forgotten in line, and no slot
+/// is lost, whoever passes whom.
+#[test]
+fn a_crowd_is_served_to_the_last() -> Outcome {
+    const THREADS: usize = 12;
+    const TURNS: usize = 400;
+    let db = Database::new();
+    for readers in [1, 2, 3] {
+        let pool = db.pool().readers(readers).build()?;
+        let served = AtomicUsize::new(0);
+        thread::scope(|scope| {
+            for thread in 0..THREADS {
+                let (pool, served) = (&pool, &served);
+                scope.spawn(move || {
+                    for turn in 0..TURNS {
+                        let lent = match (thread + turn) % 4 {
+                            0 => pool.try_reader().unwrap(),
+                            1 => pool.reader_within(Duration::from_micros(300)).ok(),
+                            _ => Some(pool.reader().unwrap()),
+                        };
+                        served.fetch_add(usize::from(lent.is_some()), Ordering::Relaxed);
+                        if turn % 7 == 0 {
+                            thread::yield_now();
+                        }
+                    }
+                });
+            }
+        });
+        let status = pool.status().role(Role::Reader).clone();
+        assert_eq!(status.acquired_total, served.into_inner() as u64);
+        assert!(status.acquired_total >= (THREADS * TURNS / 2) as u64);
+        assert_eq!((status.idle, status.waiting, status.out.len()), (readers, 0, 0));
+    }
+    Ok(())
+}

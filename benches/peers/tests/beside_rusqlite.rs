@@ -58,10 +58,15 @@ fn child() {
         assert_eq!(memory::mode(), Mode::Counting);
         return;
     };
-    let (role, number) = role.split_once(' ').unwrap();
+    let (role, number) = role.rsplit_once(' ').unwrap();
     let number = number.parse().unwrap();
     let code = match role {
         "together" => open_together(number, |_| ()),
+        "first of all" => {
+            // SAFETY: there is no other thread that uses SQLite.
+            unsafe { memory::install() }.unwrap();
+            open_together(number, |_| ())
+        }
         "late" => open_together(number, |spin| {
             wait(spin);
             // SAFETY: the other thread uses SQLite meanwhile, which is forbidden: this child shows what comes of it.
@@ -156,7 +161,12 @@ fn installed_late_it_is_too_late_in_some() {
     );
     assert_eq!(ends.len(), count as usize);
     assert!(not_counting + foreign + not_freed + crashed > 0, "the check sees nothing");
-    assert!(good > 0, "install does nothing");
+
+    // It is the moment that is wrong: before the other thread there is none of that.
+    let ends = children("first of all", count / 4, |child| {
+        child.env("FINALITE_ALLOCATOR", "stock");
+    });
+    assert_eq!(tally(&ends), [ends.len(), 0, 0, 0, 0]);
 }
 
 #[test]
