@@ -47,6 +47,7 @@ pub struct Connection {
     pub(crate) guards: Guards,
     slow_threshold: Cell<Option<Duration>>,
     pub(crate) optimize_on_close: Cell<bool>,
+    has_failed_to_close: Cell<bool>,
 }
 
 impl Connection {
@@ -57,6 +58,7 @@ impl Connection {
             guards: Guards::default(),
             slow_threshold: Cell::new(None),
             optimize_on_close: Cell::new(false),
+            has_failed_to_close: Cell::new(false),
         }
     }
 
@@ -475,7 +477,14 @@ impl Connection {
         shielded(|| {
             tracing::debug!(target: "finalite::open", connection = self.db.id(), "close");
         });
-        self.db.close(kept).map_err(Error::from).inspect_err(|error| failures::CLOSE.count(error))?;
+        if let Err(fault) = self.db.close(kept) {
+            let error = Error::from(fault);
+            // Dropping what could not be closed tries once more.
+            if !self.has_failed_to_close.replace(true) {
+                failures::CLOSE.count(&error);
+            }
+            return Err(error);
+        }
         // In a child process nothing of the parent's is lost.
         if !self.db.is_inherited() {
             memory::report_orphans();

@@ -368,3 +368,12 @@ pub fn forgotten_handles() -> Vec<ForgottenHandle> {
 pub(crate) fn of_book(book: &Book) -> Vec<Record> {
     book.records().into_iter().map(Record::new).collect()
 }
+
+/// The same, with a warning of what is held for long.
+pub(crate) fn look_through(book: &Book) -> Vec<Record> {
+    let records = book.records();
+    for record in &records {
+        record.warn_if_overdue();
+    }
+    records.into_iter().map(Record::new).collect()
+}

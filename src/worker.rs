@@ -2,27 +2,28 @@
 //!
 //! A [`Worker`] that is dropped tells its thread to stop, and waits until it has; a thread that panicked has stopped, and
 //! is joined all the same. Dropped on the thread it owns (by what that thread runs), it cannot wait for itself: the thread
-//! stops when it looks next, and nobody is left who could wait.
+//! stops when it looks next, and nobody is left who could wait. In a child process there is no such thread, and nothing to
+//! do.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::{fmt, io};
+use std::{fmt, io, mem};
 
-use crate::raw::shielded;
+use crate::raw::{PerProcess, Process, shielded};
 
 /// Threads that run now.
-static RUNNING: AtomicU64 = AtomicU64::new(0);
+static RUNNING: PerProcess<u64> = PerProcess::new(u64::default);
 
 /// How many threads of finalite's run now.
 pub(crate) fn running() -> u64 {
-    RUNNING.load(Ordering::Acquire)
+    *RUNNING.lock()
 }
 
 /// Owns a thread.
 pub(crate) struct Worker {
     thread: Option<JoinHandle<()>>,
     stop: Arc<Stop>,
+    process: Process,
 }
 
 impl Worker {
@@ -32,6 +33,7 @@ impl Worker {
     ///
     /// The system's, where it gives no thread.
     pub(crate) fn start(name: &str, work: impl FnOnce(&Stop) + Send + 'static) -> io::Result<Self> {
+        let process = Process::this();
         let stop = Arc::new(Stop::default());
         let told = Arc::clone(&stop);
         let running = Running::new();
@@ -39,12 +41,16 @@ impl Worker {
             let _running = running;
             work(&told);
         })?;
-        Ok(Self { thread: Some(thread), stop })
+        Ok(Self { thread: Some(thread), stop, process })
     }
 }
 
 impl Drop for Worker {
     fn drop(&mut self) {
+        if !self.process.is_this() {
+            mem::forget(self.thread.take());
+            return;
+        }
         self.stop.set();
         let Some(thread) = self.thread.take().filter(|thread| thread.thread().id() != thread::current().id()) else {
             return;
@@ -71,14 +77,14 @@ struct Running(());
 
 impl Running {
     fn new() -> Self {
-        RUNNING.fetch_add(1, Ordering::AcqRel);
+        *RUNNING.lock() += 1;
         Self(())
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        RUNNING.fetch_sub(1, Ordering::AcqRel);
+        *RUNNING.lock() -= 1;
     }
 }
 

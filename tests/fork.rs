@@ -3,8 +3,13 @@
 
 use std::ffi::c_int;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
 
-use finalite::{Connection, ErrorKind, OpenOptions, ffi};
+use finalite::pool::{Checkpointer, Pool};
+use finalite::{Connection, ErrorKind, OpenOptions, endpoint, ffi, stats};
 
 unsafe extern "C" {
     fn fork() -> c_int;
@@ -88,6 +93,9 @@ fn a_forked_connection_is_refused_and_dropping_it_touches_nothing() {
         conn.query_one::<i64>("SELECT count(*) FROM t", ()).unwrap() == 1
     }));
     the_guards_of_a_forked_connection_do_nothing_in_drop(&path);
+    a_child_begins_its_own_books(&path);
+    what_has_a_thread_is_dropped_by_a_child();
+    a_pool_in_use_does_not_hold_a_child();
     the_control(&path, &journal);
 }
 
@@ -109,6 +117,75 @@ fn the_guards_of_a_forked_connection_do_nothing_in_drop(path: &Path) {
     }));
     tx.unwrap().commit().unwrap();
     assert_eq!(conn.query_one::<i64>("SELECT count(*) FROM t WHERE a = 'kept'", ()).unwrap(), 1);
+}
+
+/// What connections of a child count never goes back, though its threads open and close them all the time.
+fn a_child_begins_its_own_books(path: &Path) {
+    let _inherited = OpenOptions::new().name("inherited").open(path).unwrap();
+    assert!(stats::snapshot().connections.iter().any(|conn| conn.name.as_deref() == Some("inherited")));
+    assert!(in_child(|| {
+        let is_over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    while !is_over.load(Ordering::Relaxed) {
+                        let conn = Connection::open(path).unwrap();
+                        conn.query_one::<i64>("SELECT count(*) FROM t", ()).unwrap();
+                    }
+                });
+            }
+            let mut hits = 0;
+            for _ in 0..200 {
+                let now = stats::snapshot();
+                assert!(now.caches.pager_hits >= hits, "{} after {hits}", now.caches.pager_hits);
+                assert!(now.connections.len() <= 3);
+                assert!(now.closed.connections <= now.opened.connections);
+                hits = now.caches.pager_hits;
+            }
+            is_over.store(true, Ordering::Relaxed);
+            assert!(hits > 0);
+        });
+        stats::snapshot().connections.is_empty()
+    }));
+}
+
+fn what_has_a_thread_is_dropped_by_a_child() {
+    let dir = tempfile::tempdir().unwrap();
+    let pool = Arc::new(Pool::builder(dir.path().join("a.db")).build().unwrap());
+    let mut endpoint = Some(endpoint::serve("127.0.0.1:0").unwrap());
+    let mut checkpointer = Some(Checkpointer::start(&pool, Duration::from_secs(3600)).unwrap());
+    assert_eq!(stats::snapshot().process.background_threads, 2);
+    assert!(in_child(|| {
+        drop(endpoint.take());
+        drop(checkpointer.take());
+        stats::snapshot().process.background_threads == 0
+    }));
+    drop(endpoint);
+    drop(checkpointer);
+    assert_eq!(stats::snapshot().process.background_threads, 0);
+}
+
+/// Whatever lock was held at the moment of the fork, the child waits for none of them.
+fn a_pool_in_use_does_not_hold_a_child() {
+    let dir = tempfile::tempdir().unwrap();
+    let pool = Pool::builder(dir.path().join("a.db")).readers(2).build().unwrap();
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    drop(pool.reader().unwrap());
+                }
+            });
+        }
+        for _ in 0..20 {
+            assert!(in_child(|| {
+                let refused = pool.reader().map(drop).unwrap_err();
+                matches!(refused.kind(), ErrorKind::Forked) && stats::snapshot().pools.is_empty()
+            }));
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
 }
 
 /// A driver whose Drop closes in the child as well: the parent's transaction is rolled back on disk, behind its back.

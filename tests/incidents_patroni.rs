@@ -48,7 +48,7 @@ fn background_threads() -> u64 {
 fn open_use_and_drop(path: &Path, turn: usize) {
     let pool = pool(path);
     let endpoint = endpoint::serve("127.0.0.1:0").unwrap();
-    let every = if turn % 2 == 0 { OFTEN } else { NEVER };
+    let every = if turn.is_multiple_of(2) { OFTEN } else { NEVER };
     let checkpointer = Checkpointer::start(&pool, every).unwrap();
     assert_eq!(background_threads(), 2);
     pool.writer().unwrap().execute("INSERT INTO t(b) VALUES ('x')", ()).unwrap();
@@ -60,7 +60,7 @@ fn open_use_and_drop(path: &Path, turn: usize) {
     drop(endpoint);
     assert!(TcpStream::connect(address).is_err(), "somebody still listens");
     assert_eq!(background_threads(), 1);
-    if turn % 3 == 0 {
+    if turn.is_multiple_of(3) {
         // The pool first: the checkpointer does not keep it.
         drop(pool);
         drop(checkpointer);

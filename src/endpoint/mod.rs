@@ -8,19 +8,20 @@
 //! # Ok::<(), finalite::endpoint::ServeError>(())
 //! ```
 //!
-//! or, in an axum router of the service's own: `.nest("/sqlite", finalite::endpoint::router())`.
+//! or, in an axum router of the service's own: `.nest("/sqlite", finalite::endpoint::router())` has the page at
+//! `/sqlite`, and `.nest("/sqlite/", …)` at `/sqlite/`.
 //!
 //! | path | what |
 //! |---|---|
 //! | `/` | a page that shows it live |
 //! | `/metrics` | OpenMetrics 1.0, or Prometheus text 0.0.4, as the client asks |
 //! | `/memory.json` | [`Stats::to_json`](crate::stats::Stats::to_json) |
-//! | `/handles.json?kind=statement&older_than=2.5&limit=100` | the handles that are recorded; `older_than` in seconds |
+//! | `/handles.json?kind=statement&older_than=2.5&limit=100` | the handles that are recorded, longest open first; `older_than` in seconds; 1,000 unless `limit` says otherwise |
 //! | `/handles.txt` | the same, by the lines that opened them |
 //! | `/healthz` | `ok` |
 //!
-//! Each answer is a [`snapshot`](crate::stats::snapshot) of its own: no connection is waited for, and a query gets no
-//! slower for it.
+//! Each answer is a [`snapshot`](crate::stats::snapshot) of its own: no connection is waited for. What a connection does next
+//! after it takes some microseconds longer, in which it makes its figures known.
 //!
 //! # What it shows to whom
 //!
@@ -47,6 +48,7 @@ mod respond;
 mod router;
 mod server;
 
+use respond::Asked;
 pub use server::Endpoint;
 
 type Authorize = dyn Fn(&HeaderMap) -> bool + Send + Sync;
@@ -101,7 +103,8 @@ impl Options {
     }
 
     /// Whether the text of statements is shown, up to 256 bytes of each. Literals in it are shown, what was bound is not.
-    /// Otherwise a hash tells one statement from another.
+    /// Otherwise a hash of those bytes is, by which a statement can be told from others; who knows all of it but a short
+    /// literal can find that by trying.
     pub fn expose_sql(mut self, on: bool) -> Self {
         self.privacy = if on { Privacy::ShowSql } else { Privacy::HashSql };
         self
@@ -125,7 +128,8 @@ impl Options {
         self
     }
 
-    /// Asks this whether a request with these headers is answered. If not, the answer is 401. `/healthz` always is.
+    /// Asks this whether a request with these headers is answered. If not, the answer is 401; if it panics, 500. `/healthz`
+    /// always is answered.
     pub fn authorize(mut self, authorize: impl Fn(&HeaderMap) -> bool + Send + Sync + 'static) -> Self {
         self.authorize = Some(Arc::new(authorize));
         self
@@ -139,24 +143,26 @@ impl Options {
         self
     }
 
-    /// How many clients [`serve`](Self::serve) has at a time. Others wait; if one is slow, it has to go for them.
+    /// How many clients [`serve`](Self::serve) has at a time. Others wait. While they do, the oldest has to go when it has
+    /// been there for a second.
     pub fn max_connections(mut self, connections: usize) -> Self {
         self.connections_max = connections.max(1);
         self
     }
 
-    /// How long a client of [`serve`](Self::serve) has for its request and our answer together.
+    /// How long a client of [`serve`](Self::serve) has for its request and our answer together; a day at most.
     pub fn timeout(mut self, longest: Duration) -> Self {
-        self.time_max = longest;
+        self.time_max = longest.min(Duration::from_secs(24 * 60 * 60));
         self
     }
 
     /// The answer to a request, without any I/O: for any server.
     ///
-    /// `path` is the path below which this is served, with the query.
+    /// `path` is the path below which this is served, with the query. A name that HTTP/2 gives outside of the headers is to
+    /// be put into `host`, or it is not looked at.
     #[must_use]
     pub fn respond(&self, method: &Method, path: &str, headers: &HeaderMap) -> Response<Vec<u8>> {
-        respond::respond(self, method, path, headers)
+        respond::respond(self, Asked { method, authority: None, path, headers })
     }
 
     /// A router for axum.

@@ -2,14 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::net::IpAddr;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::panic::{self, AssertUnwindSafe};
+use std::thread;
 use std::time::Duration;
 
 use http::header::{
     ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, REFERRER_POLICY, VARY,
     WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
+use http::uri::Authority;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Uri};
 
 use super::{Options, page, query};
 use crate::handles::{self, Record};
@@ -69,25 +72,49 @@ impl Answer {
     }
 }
 
-pub(super) fn respond(options: &Options, method: &Method, path: &str, headers: &HeaderMap) -> Response<Vec<u8>> {
-    answer(options, method, path, headers).into_response(method)
+/// A request without its body.
+#[derive(Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub(super) method: &'a Method,
+    /// The host, where it does not stand in the headers: of HTTP/2, or of a request to a proxy.
+    pub(super) authority: Option<&'a str>,
+    /// With the query.
+    pub(super) path: &'a str,
+    pub(super) headers: &'a HeaderMap,
 }
 
-fn answer(options: &Options, method: &Method, path: &str, headers: &HeaderMap) -> Answer {
-    if !options.has_any_host && !is_host_ours(headers, &options.hosts) {
+impl<'a> Asked<'a> {
+    pub(super) fn new(method: &'a Method, uri: &'a Uri, headers: &'a HeaderMap) -> Self {
+        let path = uri.path_and_query().map_or("/", |path| path.as_str());
+        Self { method, authority: uri.authority().map(Authority::as_str), path, headers }
+    }
+}
+
+pub(super) fn respond(options: &Options, asked: Asked<'_>) -> Response<Vec<u8>> {
+    answer(options, asked).into_response(asked.method)
+}
+
+fn answer(options: &Options, asked: Asked<'_>) -> Answer {
+    let Asked { method, path, headers, .. } = asked;
+    let (path, query) = path.split_once('?').unwrap_or((path, ""));
+    let is_read = method == Method::GET || method == Method::HEAD;
+    if path == "/healthz" && is_read {
+        return Answer::new(TEXT, "ok\n");
+    }
+    if !options.has_any_host && !is_host_ours(asked, &options.hosts) {
         let why = "this name is not served: see `Options::host`";
         return Answer::refusal(StatusCode::MISDIRECTED_REQUEST, why);
     }
-    if method != Method::GET && method != Method::HEAD {
+    if !is_read {
         return Answer::refusal(StatusCode::METHOD_NOT_ALLOWED, "there is GET and HEAD").with(ALLOW, "GET, HEAD");
     }
-    let (path, query) = path.split_once('?').unwrap_or((path, ""));
-    if path == "/healthz" {
-        return Answer::new(TEXT, "ok\n");
-    }
-    if options.authorize.as_ref().is_some_and(|authorize| !authorize(headers)) {
-        let refusal = Answer::refusal(StatusCode::UNAUTHORIZED, "not authorized");
-        return refusal.with(WWW_AUTHENTICATE, "Bearer realm=\"finalite\"");
+    match authorize(options, headers) {
+        Ok(true) => {}
+        Ok(false) => {
+            let refusal = Answer::refusal(StatusCode::UNAUTHORIZED, "not authorized");
+            return refusal.with(WWW_AUTHENTICATE, "Bearer realm=\"finalite\"");
+        }
+        Err(_) => return Answer::refusal(StatusCode::INTERNAL_SERVER_ERROR, "who may ask could not be found out"),
     }
     match path {
         "" | "/" => Answer::new("text/html; charset=utf-8", page::PAGE).with(CONTENT_SECURITY_POLICY, page::POLICY),
@@ -100,6 +127,16 @@ fn answer(options: &Options, method: &Method, path: &str, headers: &HeaderMap) -
         "/handles.txt" => Answer::new(TEXT, handles_by_site()),
         _ => Answer::refusal(StatusCode::NOT_FOUND, &format!("there is {}", PATHS.join(", "))),
     }
+}
+
+/// Whether the program lets it pass; the error is a panic of its.
+fn authorize(options: &Options, headers: &HeaderMap) -> thread::Result<bool> {
+    let Some(authorize) = &options.authorize else {
+        return Ok(true);
+    };
+    panic::catch_unwind(AssertUnwindSafe(|| authorize(headers))).inspect_err(|_| {
+        tracing::error!(target: "finalite::endpoint", "the function given to `Options::authorize` has panicked");
+    })
 }
 
 fn metrics(headers: &HeaderMap) -> Answer {
@@ -137,20 +174,31 @@ fn wants_openmetrics(headers: &HeaderMap) -> bool {
 
 /// A page elsewhere can point a name of its own at this machine, and would then read what it gets from it. It cannot do
 /// that with an address, nor with `localhost`. Who sends no name is no browser.
-fn is_host_ours(headers: &HeaderMap, hosts: &[Box<str>]) -> bool {
-    let mut given = headers.get_all(HOST).iter();
-    let Some(first) = given.next() else {
-        return true;
-    };
-    let (Ok(host), None) = (first.to_str(), given.next()) else {
+fn is_host_ours(asked: Asked<'_>, hosts: &[Box<str>]) -> bool {
+    let mut given = asked.headers.get_all(HOST).iter();
+    let header = given.next().map(HeaderValue::to_str).transpose();
+    let (Ok(header), None) = (header, given.next()) else {
         return false;
     };
-    let name = match host.strip_prefix('[') {
-        Some(rest) => return rest.split_once(']').is_some_and(|(address, _)| address.parse::<IpAddr>().is_ok()),
-        None => host.rsplit_once(':').map_or(host, |(name, _port)| name),
+    header.into_iter().chain(asked.authority).all(|host| is_name_ours(host, hosts))
+}
+
+fn is_name_ours(host: &str, hosts: &[Box<str>]) -> bool {
+    let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
+    if let Some(rest) = host.strip_prefix('[') {
+        let Some((address, port)) = rest.split_once(']') else {
+            return false;
+        };
+        let is_end = port.is_empty() || port.strip_prefix(':').is_some_and(is_port);
+        return is_end && address.parse::<Ipv6Addr>().is_ok();
+    }
+    let name = match host.split_once(':') {
+        Some((name, port)) if is_port(port) => name,
+        Some(_) => return false,
+        None => host,
     };
-    let is_one_of = |host: &str| name.eq_ignore_ascii_case(host);
-    name.parse::<IpAddr>().is_ok() || is_one_of("localhost") || hosts.iter().any(|host| is_one_of(host))
+    let is_it = |known: &str| name.eq_ignore_ascii_case(known);
+    name.parse::<Ipv4Addr>().is_ok() || is_it("localhost") || hosts.iter().any(|host| is_it(host))
 }
 
 /// The handles that are recorded, by the lines that opened them.
@@ -219,7 +267,16 @@ mod tests {
 
     #[test]
     fn a_name_that_somebody_points_here_is_not_ours() {
-        let is_ours = |host: &str| is_host_ours(&with(HOST, host), &["metrics.example".into()]);
+        let hosts = ["metrics.example".into()];
+        let ask = |authority: Option<&str>, headers: &HeaderMap| {
+            is_host_ours(Asked { method: &Method::GET, authority, path: "/", headers }, &hosts)
+        };
+        let is_ours = |host: &str| {
+            let by_header = ask(None, &with(HOST, host));
+            assert_eq!(by_header, ask(Some(host), &HeaderMap::new()), "{host}");
+            assert!(!ask(Some("evil.example"), &with(HOST, host)), "{host}");
+            by_header
+        };
         for host in [
             "localhost",
             "LOCALHOST:9100",
@@ -238,7 +295,7 @@ mod tests {
         }
         let mut two = with(HOST, "localhost");
         two.append(HOST, HeaderValue::from_static("evil.example"));
-        assert!(!is_host_ours(&two, &[]));
-        assert!(is_host_ours(&HeaderMap::new(), &[]));
+        assert!(!ask(None, &two));
+        assert!(ask(None, &HeaderMap::new()));
     }
 }

@@ -3,8 +3,9 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::fmt;
-use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use http::{Request, Response};
@@ -13,12 +14,13 @@ use hyper::body::{Bytes, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 use tokio::time;
 
+use super::respond::{Asked, respond};
 use super::{ServeError, Served};
 use crate::worker::{Stop, Worker};
 
@@ -30,7 +32,8 @@ const SLOW: Duration = Duration::from_secs(1);
 
 /// A server that runs. From [`serve`](super::serve) or [`Options::serve`](super::Options::serve).
 ///
-/// Dropping it stops it: when that returns, its thread has ended and its sockets are closed.
+/// Dropping it stops it: when that returns, its thread has ended and its sockets are closed. A child process that was
+/// forked meanwhile has neither the thread nor anything to stop, but shares the port until it ends.
 #[must_use = "dropping it stops it"]
 pub struct Endpoint {
     address: SocketAddr,
@@ -39,12 +42,19 @@ pub struct Endpoint {
 
 impl Endpoint {
     pub(super) fn start(addresses: &[SocketAddr], served: Arc<Served>) -> Result<Self, ServeError> {
-        let listener = TcpListener::bind(addresses).map_err(ServeError::Bind)?;
+        let listener = std::net::TcpListener::bind(addresses).map_err(ServeError::Bind)?;
         let address = listener.local_addr().map_err(ServeError::Bind)?;
         listener.set_nonblocking(true).map_err(ServeError::Bind)?;
-        let runtime = Builder::new_current_thread().enable_io().enable_time().build().map_err(ServeError::Start)?;
-        let work = move |stop: &Stop| run(&runtime, listener, served, stop);
+        let (report, started) = mpsc::channel();
+        let work = move |stop: &Stop| match start_runtime(listener) {
+            Ok((runtime, listener)) => {
+                let _ = report.send(Ok(()));
+                run(&runtime, listener, served, stop);
+            }
+            Err(error) => drop(report.send(Err(error))),
+        };
         let worker = Worker::start("finalite-endpoint", work).map_err(ServeError::Start)?;
+        started.recv().unwrap_or_else(|_| Err(io::Error::other("its thread has ended"))).map_err(ServeError::Start)?;
         tracing::info!(target: "finalite::endpoint", %address, "listening");
         Ok(Self { address, _worker: worker })
     }
@@ -68,21 +78,27 @@ impl fmt::Debug for Endpoint {
     }
 }
 
+/// On the thread that serves: a runtime may not be dropped within another one, which the caller may be in.
+fn start_runtime(listener: std::net::TcpListener) -> io::Result<(Runtime, TcpListener)> {
+    let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
+    let entered = runtime.enter();
+    let listener = TcpListener::from_std(listener)?;
+    drop(entered);
+    Ok((runtime, listener))
+}
+
 /// Serves until it is told to stop. The tasks end with the runtime, which the caller drops.
 fn run(runtime: &Runtime, listener: TcpListener, served: Arc<Served>, stop: &Stop) {
     let (tell, told) = oneshot::channel::<()>();
     stop.on_set(move || drop(tell));
     runtime.block_on(async {
-        match tokio::net::TcpListener::from_std(listener) {
-            Ok(listener) => drop(tokio::spawn(accept(listener, served))),
-            Err(error) => tracing::error!(target: "finalite::endpoint", %error, "nothing is served"),
-        }
+        drop(tokio::spawn(accept(listener, served)));
         // Its other end is dropped, which is what it waits for.
         let _ = told.await;
     });
 }
 
-async fn accept(listener: tokio::net::TcpListener, served: Arc<Served>) {
+async fn accept(listener: TcpListener, served: Arc<Served>) {
     let mut clients = Clients(VecDeque::new());
     loop {
         clients.make_room(served.options.connections_max).await;
@@ -124,8 +140,7 @@ impl Clients {
 async fn converse(stream: TcpStream, served: Arc<Served>) {
     let longest = served.options.time_max;
     let answer = service_fn(|request: Request<Incoming>| {
-        let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-        let answer = served.options.respond(request.method(), path, request.headers());
+        let answer = respond(&served.options, Asked::new(request.method(), request.uri(), request.headers()));
         async { Ok::<Response<Full<Bytes>>, Infallible>(answer.map(Full::from)) }
     });
     let mut http = http1::Builder::new();

@@ -3,8 +3,8 @@
 //! SQLite has one writer at a time and, in WAL mode, any number of readers beside it. A [`Pool`] keeps one connection for
 //! writing and a number of read-only ones, opens them when they are needed, and lends them one caller at a time:
 //! [`reader`](Pool::reader), [`writer`](Pool::writer), [`write`](Pool::write). Who waits keeps its place
-//! in line; somebody who comes when a connection comes back may take it before the first in line is awake, but not for
-//! longer than half a millisecond. No thread is started.
+//! in line. Somebody who comes when a connection comes back may take it before the first in line is awake; once that has
+//! waited for half a millisecond, or half its patience, the next connection there is goes to it. No thread is started.
 //!
 //! A connection that comes back is looked at. What can be proven clean is lent again; anything else (a rollback that
 //! failed, a temporary table, a pragma nobody can put back, a panic) is closed, counted with its [`DestroyReason`], and
@@ -296,6 +296,7 @@ impl Pool {
         match lane.queue.acquire(patience, site, is_owned) {
             Ok(slot) => Ok(Permit::new(lane, slot)),
             Err(Refused::Closed) => Err(Error::new(ErrorKind::PoolClosed)),
+            Err(Refused::Forked) => Err(Error::new(ErrorKind::Forked)),
             Err(Refused::TimedOut { waited }) => {
                 let out = status::lendings(&lane.queue).iter().map(|lending| lending.to_string().into()).collect();
                 let role = lane.queue.role().name();
@@ -335,6 +336,9 @@ impl Pool {
 
     /// Opens a connection for a slot.
     fn open(&self, lane: &Lane, slot: usize, site: &'static Location<'static>) -> Result<Connection> {
+        if lane.queue.is_closed() {
+            return Err(Error::new(ErrorKind::PoolClosed));
+        }
         let role = lane.queue.role();
         let conn = self.attempt(&lane.queue, || {
             let conn = self.options.open(role, slot, site)?;

@@ -5,16 +5,18 @@
 //!
 //! Who waits keeps its place in line. A slot that comes back is not handed to the first, who is asleep: it is left where
 //! whoever is awake may take it, and the first is woken. Otherwise every use of a busy pool would wait for a thread to wake
-//! up. But who has waited for longer than [`PASSED_MAX`] is passed no more: it is given the slot.
+//! up. But who has waited for longer than [`PASSED_MAX`] is passed no more: it is given the next slot there is.
 
 use std::collections::VecDeque;
 use std::panic::Location;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, Thread, ThreadId};
+use std::thread::{Thread, ThreadId};
 use std::time::{Duration, Instant};
 
 use super::Role;
+use crate::raw::Process;
+use crate::raw::registry::current_thread;
 
 /// For how long the first in line may be passed by those who come. Measured: with none a busy pool does a quarter of the
 /// work, and with more it does little more, while the longest wait grows.
@@ -27,6 +29,7 @@ pub(super) struct Queue {
     is_closed: AtomicBool,
     role: Role,
     size: usize,
+    process: Process,
 }
 
 #[derive(Debug)]
@@ -51,6 +54,8 @@ struct Waiter {
     word: Mutex<Option<Word>>,
     changed: Condvar,
     since: Instant,
+    /// For how long others may pass it: who has little patience is not passed for all of it.
+    passed_max: Duration,
 }
 
 /// What a waiter is told.
@@ -67,7 +72,8 @@ enum Word {
 pub(super) struct Lent {
     pub(super) site: &'static Location<'static>,
     pub(super) since: Instant,
-    pub(super) thread: Thread,
+    /// `None` in the last destructors of a thread.
+    pub(super) thread: Option<Thread>,
     pub(super) is_owned: bool,
 }
 
@@ -75,7 +81,11 @@ pub(super) struct Lent {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refused {
     Closed,
-    TimedOut { waited: Duration },
+    /// The pool belongs to the process that this one was forked from.
+    Forked,
+    TimedOut {
+        waited: Duration,
+    },
 }
 
 /// How long to wait.
@@ -86,7 +96,7 @@ pub(super) enum Patience {
 }
 
 /// What a queue knows of itself.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct QueueStatus {
     pub(super) idle: usize,
     pub(super) waiting: usize,
@@ -104,7 +114,7 @@ impl Queue {
             acquired: 0,
             timeouts: 0,
         };
-        Self { state: Mutex::new(state), is_closed: AtomicBool::new(false), role, size }
+        Self { state: Mutex::new(state), is_closed: AtomicBool::new(false), role, size, process: Process::this() }
     }
 
     pub(super) fn role(&self) -> Role {
@@ -115,9 +125,10 @@ impl Queue {
         self.size
     }
 
-    /// Nothing that runs under the lock can panic, so a poisoned one is as good.
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// `None` in a child process that inherited it: another thread may have held the lock at the fork. Nothing that runs
+    /// under it can panic, so a poisoned one is as good.
+    fn lock(&self) -> Option<MutexGuard<'_, State>> {
+        self.process.is_this().then(|| self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// A slot, at once or when it is this caller's turn.
@@ -127,10 +138,12 @@ impl Queue {
         site: &'static Location<'static>,
         is_owned: bool,
     ) -> Result<usize, Refused> {
-        let mut state = self.lock();
+        let me = current_id();
+        let mut state = self.lock().ok_or(Refused::Forked)?;
         if self.is_closed() {
             return Err(Refused::Closed);
         }
+        state.serve_overdue();
         let slot = match (state.idle.pop(), patience) {
             (Some(slot), _) => slot,
             (None, Patience::None) => return Err(Refused::TimedOut { waited: Duration::ZERO }),
@@ -143,8 +156,8 @@ impl Queue {
         state.acquired += 1;
         let place = &mut state.slots[slot];
         let thread = match place.last.take() {
-            Some(last) if last.id() == current_id() => last,
-            _ => thread::current(),
+            Some(last) if Some(last.id()) == me => Some(last),
+            _ => current_thread(),
         };
         place.lent = Some(Lent { site, since: Instant::now(), thread, is_owned });
         Ok(slot)
@@ -156,14 +169,23 @@ impl Queue {
         mut state: MutexGuard<'a, State>,
         longest: Duration,
     ) -> Result<(usize, MutexGuard<'a, State>), Refused> {
-        let waiter = Arc::new(Waiter { word: Mutex::new(None), changed: Condvar::new(), since: Instant::now() });
+        let waiter = Arc::new(Waiter {
+            word: Mutex::new(None),
+            changed: Condvar::new(),
+            since: Instant::now(),
+            passed_max: PASSED_MAX.min(longest / 2),
+        });
         state.waiting.push_back(Arc::clone(&waiter));
         loop {
             drop(state);
             waiter.wait(longest);
-            state = self.lock();
+            state = self.lock().ok_or(Refused::Forked)?;
             // Under the lock nobody tells it anything any more.
             match waiter.take() {
+                Some(Word::Take(slot)) if self.is_closed() => {
+                    state.idle.push(slot);
+                    return Err(Refused::Closed);
+                }
                 Some(Word::Take(slot)) => return Ok((slot, state)),
                 Some(Word::Closed) => return Err(Refused::Closed),
                 Some(Word::Look) => {
@@ -183,17 +205,13 @@ impl Queue {
 
     /// A slot is free again. Returns whether the queue is closed.
     pub(super) fn release(&self, slot: usize) -> bool {
-        let mut state = self.lock();
+        let Some(mut state) = self.lock() else {
+            return self.is_closed();
+        };
         let place = &mut state.slots[slot];
-        place.last = place.lent.take().map(|lent| lent.thread);
-        let first = state.waiting.front();
-        match first.filter(|first| first.since.elapsed() >= PASSED_MAX) {
-            Some(first) => {
-                first.tell(Word::Take(slot));
-                state.waiting.pop_front();
-            }
-            None => state.idle.push(slot),
-        }
+        place.last = place.lent.take().and_then(|lent| lent.thread);
+        state.idle.push(slot);
+        state.serve_overdue();
         let next = state.next_to_look();
         drop(state);
         if let Some(next) = next {
@@ -204,7 +222,9 @@ impl Queue {
 
     /// Lends no slot any more, and sends away who waits.
     pub(super) fn close(&self) {
-        let mut state = self.lock();
+        let Some(mut state) = self.lock() else {
+            return;
+        };
         self.is_closed.store(true, Ordering::Release);
         for waiter in state.waiting.drain(..) {
             waiter.tell(Word::Closed);
@@ -216,7 +236,9 @@ impl Queue {
     }
 
     pub(super) fn status(&self) -> QueueStatus {
-        let state = self.lock();
+        let Some(state) = self.lock() else {
+            return QueueStatus::default();
+        };
         let out = state.slots.iter().enumerate().filter_map(|(slot, place)| Some((slot, place.lent.clone()?)));
         QueueStatus {
             idle: state.idle.len(),
@@ -229,6 +251,19 @@ impl Queue {
 }
 
 impl State {
+    /// Gives what is idle to those who were passed for long enough.
+    #[inline]
+    fn serve_overdue(&mut self) {
+        while !self.idle.is_empty()
+            && let Some(first) = self.waiting.front()
+            && first.since.elapsed() >= first.passed_max
+            && let Some(slot) = self.idle.pop()
+        {
+            first.tell(Word::Take(slot));
+            self.waiting.pop_front();
+        }
+    }
+
     /// The first in line, if there is something for it. Whoever leaves a slot idle, or the line, wakes it.
     fn next_to_look(&self) -> Option<Arc<Waiter>> {
         self.waiting.front().filter(|_| !self.idle.is_empty()).cloned()
@@ -274,8 +309,8 @@ impl Waiter {
     }
 }
 
-/// `thread::current` counts a reference, and this does not.
-fn current_id() -> ThreadId {
-    thread_local!(static ID: ThreadId = thread::current().id());
-    ID.try_with(|&id| id).unwrap_or_else(|_| thread::current().id())
+/// Known without counting a reference, as `current_thread` does.
+fn current_id() -> Option<ThreadId> {
+    thread_local!(static ID: Option<ThreadId> = current_thread().map(|thread| thread.id()));
+    ID.try_with(|&id| id).ok().flatten()
 }

@@ -1,11 +1,11 @@
 //! The pools of the process, for those who look at all of them.
 
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 
 use super::queue::Queue;
 use super::reset::DestroyReason;
 use super::status::{Counters, PoolStatus};
-use crate::raw::registry::lock as lock_unless_forked;
+use crate::raw::PerProcess;
 
 /// What others may know of a pool.
 #[derive(Debug)]
@@ -46,26 +46,14 @@ impl PoolTotals {
     }
 }
 
+#[derive(Default)]
 struct Registry {
     pools: Vec<Arc<Entry>>,
     /// Of the pools that are gone: under the same lock, so that no sum goes back.
     gone: PoolTotals,
 }
 
-static POOLS: Mutex<Registry> = Mutex::new(Registry {
-    pools: Vec::new(),
-    gone: PoolTotals {
-        acquired: 0,
-        timeouts: 0,
-        opened: 0,
-        open_failures: 0,
-        destroyed: [0; DestroyReason::ALL.len()],
-    },
-});
-
-fn lock() -> Option<MutexGuard<'static, Registry>> {
-    lock_unless_forked(&POOLS)
-}
+static POOLS: PerProcess<Registry> = PerProcess::new(Registry::default);
 
 /// Lists a pool until this is dropped.
 #[derive(Debug)]
@@ -74,29 +62,26 @@ pub(super) struct Listed(pub(super) Arc<Entry>);
 impl Listed {
     pub(super) fn new(entry: Entry) -> Self {
         let entry = Arc::new(entry);
-        if let Some(mut registry) = lock() {
-            registry.pools.push(Arc::clone(&entry));
-        }
+        POOLS.lock().pools.push(Arc::clone(&entry));
         Self(entry)
     }
 }
 
 impl Drop for Listed {
     fn drop(&mut self) {
-        let Some(mut registry) = lock() else {
-            return;
-        };
-        let status = PoolStatus::new(&self.0);
-        registry.gone.add(&status);
+        let mut registry = POOLS.lock();
+        let known = registry.pools.len();
         registry.pools.retain(|entry| !Arc::ptr_eq(entry, &self.0));
+        // A child process does not list the pools of its parent.
+        if registry.pools.len() < known {
+            registry.gone.add(&PoolStatus::new(&self.0));
+        }
     }
 }
 
 /// What each pool holds, and what all of them did.
 pub(crate) fn all() -> (Vec<PoolStatus>, PoolTotals) {
-    let Some(registry) = lock() else {
-        return Default::default();
-    };
+    let registry = POOLS.lock();
     let mut totals = registry.gone;
     let pools: Vec<PoolStatus> = registry.pools.iter().map(|entry| PoolStatus::new(entry)).collect();
     for pool in &pools {

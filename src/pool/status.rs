@@ -3,6 +3,7 @@
 use std::fmt;
 use std::panic::Location;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::Thread;
 use std::time::Duration;
 
 use super::queue::{Queue, QueueStatus};
@@ -82,7 +83,7 @@ fn lendings_of(role: Role, status: QueueStatus) -> Vec<Lending> {
         slot,
         lent_at: lent.site,
         age: lent.since.elapsed(),
-        thread_name: lent.thread.name().map(Into::into),
+        thread_name: lent.thread.as_ref().and_then(Thread::name).map(Into::into),
         is_owned: lent.is_owned,
     };
     status.out.into_iter().map(lending).collect()

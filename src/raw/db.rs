@@ -147,7 +147,8 @@ impl Db {
             parking: registry::new_id(),
             fork_generation: fork::generation(),
             gate: Cell::new(Gate::Open),
-            entry: Cell::new(fork::now()),
+            // Where somebody looks, the first entry tells what there is.
+            entry: Cell::new(if fork::are_figures_asked() { Moment::NEVER } else { fork::now() }),
             children: RefCell::new(Children::default()),
             interrupter: OnceCell::new(),
             account,
@@ -491,7 +492,7 @@ impl Db {
 
     /// Makes known what each statement holds. Returns the bytes of all of them; `None` if there are more than so many.
     pub(super) fn publish_statements(&self, most: usize) -> Option<u64> {
-        // It is borrowed for a moment only, and never while SQLite is called.
+        // Where it is borrowed otherwise, nothing is called that could lead here.
         let children = self.children.try_borrow().ok()?;
         if children.count > most {
             return None;

@@ -83,8 +83,12 @@ pub(crate) struct Published {
 /// There are too many statements to ask each.
 const TOO_MANY: u64 = u64::MAX;
 
-/// A statement is asked in about half a microsecond.
+/// Each is asked for itself.
 const STATEMENTS_MAX: usize = 64;
+
+/// SQLite walks through the whole schema to tell its bytes: a large one is not asked for each time.
+const SCHEMA_EVERY: Duration = Duration::from_secs(5);
+const LARGE_SCHEMA_BYTES: u64 = 64 << 10;
 
 /// What a connection made known of itself, and how long ago that was.
 #[derive(Clone, Copy, Debug)]
@@ -147,9 +151,11 @@ pub(super) struct LastSeen {
     /// SQLite's counters, which it keeps in 31 bits.
     counts: Cell<[i32; Counter::ALL.len()]>,
     memory: Cell<Option<AccountMemory>>,
+    /// When the schema was asked for.
+    schema: Cell<Option<Instant>>,
 }
 
-/// How much a counter of 31 bits went on.
+/// How much a counter of 31 bits went on, if not by more than that.
 fn advance(before: i32, now: i32) -> u64 {
     let (before, now) = (i64::from(before), i64::from(now));
     let advance = if now >= before {
@@ -158,8 +164,8 @@ fn advance(before: i32, now: i32) -> u64 {
         // It began again at 0.
         now - before + (1 << 31)
     } else {
-        // Foreign code set it to 0.
-        now
+        // SQLite adds up over the databases of a connection, and one was detached; or foreign code set it to 0.
+        0
     };
     advance.unsigned_abs()
 }
@@ -210,7 +216,12 @@ impl Db {
         let statements = self.publish_statements(STATEMENTS_MAX).unwrap_or(TOO_MANY);
         published.statement_bytes.store(statements, Ordering::Relaxed);
         published.page_cache_bytes.store(self.status(Figure::PageCacheBytes), Ordering::Relaxed);
-        published.schema_bytes.store(self.status(Figure::SchemaBytes), Ordering::Relaxed);
+        let asked = &self.last_seen().schema;
+        let is_large = published.schema_bytes.load(Ordering::Relaxed) >= LARGE_SCHEMA_BYTES;
+        if !is_large || asked.get().is_none_or(|asked| asked.elapsed() >= SCHEMA_EVERY) {
+            published.schema_bytes.store(self.status(Figure::SchemaBytes), Ordering::Relaxed);
+            asked.set(Some(Instant::now()));
+        }
         published.lookaside_slots.store(self.status(Figure::LookasideSlots), Ordering::Relaxed);
         let at = u64::try_from(published.opened.elapsed().as_nanos()).unwrap_or(u64::MAX - 1);
         published.at.store(at + 1, Ordering::Release);
@@ -242,6 +253,10 @@ mod tests {
         assert_eq!(advance(5, 7), 2);
         assert_eq!(advance(i32::MAX, 0), 1);
         assert_eq!(advance(i32::MAX - 1, 3), 5);
-        assert_eq!(advance(1000, 3), 3);
+    }
+
+    #[test]
+    fn what_is_detached_is_not_counted_again() {
+        assert_eq!(advance(1000, 3), 0);
     }
 }

@@ -47,7 +47,6 @@ fn after_request(now: u64) -> u64 {
 }
 
 /// Whether anybody ever asked.
-#[cfg(feature = "pool")]
 pub(super) fn are_figures_asked() -> bool {
     NOW.load(Ordering::Relaxed) & REQUESTS != 0
 }

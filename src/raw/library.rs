@@ -41,12 +41,19 @@ pub(crate) fn compile_options() -> impl Iterator<Item = &'static str> {
 /// Bytes of the lookaside memory that a connection has unless it is set.
 pub(super) fn default_lookaside() -> u64 {
     static BYTES: OnceLock<u64> = OnceLock::new();
-    let bytes = || {
-        let sizes = compile_options().find_map(|option| option.strip_prefix("DEFAULT_LOOKASIDE="))?;
+    /// What SQLite's source says; the options name it only where the build says otherwise.
+    const UNLESS_BUILT_OTHERWISE: u64 = 1200 * 40;
+    let parse = |sizes: &str| {
         let (slot_bytes, slots) = sizes.split_once(',')?;
         Some(slot_bytes.trim().parse::<u64>().ok()? * slots.trim().parse::<u64>().ok()?)
     };
-    *BYTES.get_or_init(|| bytes().unwrap_or(0))
+    *BYTES.get_or_init(|| {
+        let of = |option: &'static str| match option.strip_prefix("DEFAULT_LOOKASIDE=") {
+            Some(sizes) => parse(sizes),
+            None => (option == "OMIT_LOOKASIDE").then_some(0),
+        };
+        compile_options().find_map(of).unwrap_or(UNLESS_BUILT_OTHERWISE)
+    })
 }
 
 /// SQLite's own words for a result code.

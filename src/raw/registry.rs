@@ -12,8 +12,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use super::figures::{Counter, Counts, Published};
-use super::{Kind, fork, shielded};
+use super::figures::{Counts, Published};
+use super::{Kind, PerProcess, Process, fork, shielded};
 
 pub(crate) const COUNTERS: u8 = 0;
 pub(crate) const RECORDS: u8 = 1;
@@ -24,9 +24,10 @@ static LEVEL: AtomicU8 = AtomicU8::new(if cfg!(debug_assertions) { RECORDS } els
 /// By kind, in nanoseconds; 0: never.
 static WARN_AFTER: [AtomicU64; Kind::COUNT] = [const { AtomicU64::new(0) }; Kind::COUNT];
 
-static BOOKS: Mutex<Shelf> = Mutex::new(Shelf { books: BTreeMap::new(), closed: [0; Counter::ALL.len()] });
+static BOOKS: PerProcess<Shelf> = PerProcess::new(Shelf::default);
 
 /// One book for each connection.
+#[derive(Default)]
 struct Shelf {
     books: BTreeMap<u64, Arc<Book>>,
     /// What the connections counted whose books are no longer here: under the same lock, so that no sum goes back.
@@ -74,16 +75,6 @@ fn warn_after(kind: Kind) -> Option<Duration> {
 
 fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
-}
-
-/// A child process may have been forked while another thread held a lock, which nobody gives back there: a child keeps
-/// no records, and passes over what it cannot lock.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
-    if fork::generation() == 0 {
-        Some(mutex.lock().unwrap_or_else(PoisonError::into_inner))
-    } else {
-        mutex.try_lock().ok()
-    }
 }
 
 /// A number that no other handle has had.
@@ -194,7 +185,7 @@ pub(crate) struct Book {
     site: &'static Location<'static>,
     /// The thread that opened it.
     thread: Option<Thread>,
-    fork_generation: u32,
+    process: Process,
     published: Published,
     is_closed: AtomicBool,
     /// How many handles of the connection were forgotten.
@@ -209,24 +200,21 @@ impl Book {
             name: name.map(Into::into),
             site,
             thread: current_thread(),
-            fork_generation: fork::generation(),
+            process: Process::this(),
             published: Published::new(),
             is_closed: AtomicBool::new(false),
             forgotten: AtomicU64::new(0),
             records: Mutex::default(),
         });
-        if let Some(mut shelf) = lock(&BOOKS) {
-            shelf.books.insert(connection, Arc::clone(&book));
-        }
+        BOOKS.lock().books.insert(connection, Arc::clone(&book));
         book
     }
 
     /// The connection is closed: nobody lists the book any more.
     pub(super) fn close(&self) {
         self.is_closed.store(true, Ordering::Release);
-        if let Some(mut shelf) = lock(&BOOKS)
-            && shelf.books.remove(&self.connection).is_some()
-        {
+        let mut shelf = BOOKS.lock();
+        if shelf.books.remove(&self.connection).is_some() {
             add(&mut shelf.closed, self.published.counts());
         }
     }
@@ -259,12 +247,15 @@ impl Book {
         self.forgotten.load(Ordering::Acquire)
     }
 
+    /// `None` in a child process that inherited it: another thread may have held the lock at the fork.
+    fn lock(&self) -> Option<MutexGuard<'_, BTreeMap<u64, Arc<Record>>>> {
+        let lock = || self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        self.process.is_this().then(lock)
+    }
+
     /// In the order they were opened.
     pub(crate) fn records(&self) -> Vec<Arc<Record>> {
-        if fork::generation() != 0 {
-            return Vec::new();
-        }
-        lock(&self.records).map(|records| records.values().cloned().collect()).unwrap_or_default()
+        self.lock().map(|records| records.values().cloned().collect()).unwrap_or_default()
     }
 
     pub(crate) fn enter(
@@ -290,13 +281,13 @@ impl Book {
             memory_bytes: AtomicU64::new(0),
             runs: AtomicU64::new(0),
         });
-        lock(&self.records)?.insert(id, Arc::clone(&record));
+        self.lock()?.insert(id, Arc::clone(&record));
         Some(Recorded { record, book: Arc::clone(self) })
     }
 }
 
 /// `thread::current` panics when the thread's own variables are gone; handles may be opened even then.
-fn current_thread() -> Option<Thread> {
+pub(crate) fn current_thread() -> Option<Thread> {
     thread_local! {
         static CURRENT: Option<Thread> = panic::catch_unwind(thread::current).ok();
     }
@@ -341,7 +332,7 @@ impl Recorded {
 impl Drop for Recorded {
     fn drop(&mut self) {
         self.record.released();
-        if let Some(mut records) = lock(&self.book.records) {
+        if let Some(mut records) = self.book.lock() {
             records.remove(&self.record.id);
         }
     }
@@ -368,19 +359,12 @@ pub(crate) fn books_and_counts() -> (Vec<Arc<Book>>, Counts) {
 }
 
 fn books() -> (Vec<Arc<Book>>, Counts) {
-    let Some(shelf) = lock(&BOOKS) else {
-        return Default::default();
-    };
+    let shelf = BOOKS.lock();
     let mut counts = shelf.closed;
-    let mut books = Vec::with_capacity(shelf.books.len());
     for book in shelf.books.values() {
         add(&mut counts, book.published.counts());
-        // A child process inherited those of its parent, which are none of its own.
-        if book.fork_generation == fork::generation() {
-            books.push(Arc::clone(book));
-        }
     }
-    (books, counts)
+    (shelf.books.values().cloned().collect(), counts)
 }
 
 fn add(sum: &mut Counts, counts: Counts) {
@@ -400,6 +384,7 @@ pub(crate) struct Forgotten {
     pub(crate) sql: Option<Box<str>>,
 }
 
+#[derive(Default)]
 struct LostAndFound {
     count: u64,
     last: VecDeque<Forgotten>,
@@ -408,7 +393,7 @@ struct LostAndFound {
 /// How many of the forgotten are kept.
 pub(crate) const FORGOTTEN_MAX: usize = 256;
 
-static FORGOTTEN: Mutex<LostAndFound> = Mutex::new(LostAndFound { count: 0, last: VecDeque::new() });
+static FORGOTTEN: PerProcess<LostAndFound> = PerProcess::new(LostAndFound::default);
 
 /// Logs a handle that was forgotten and is ended now, and keeps it for whoever asks.
 #[cold]
@@ -424,26 +409,25 @@ pub(crate) fn forgot(kind: Kind, connection: u64, site: Option<&'static Location
             "a handle was forgotten; it is ended now",
         );
     });
-    if let Some(book) = lock(&BOOKS).and_then(|shelf| shelf.books.get(&connection).cloned()) {
+    let book = BOOKS.lock().books.get(&connection).cloned();
+    if let Some(book) = book {
         book.forgotten.fetch_add(1, Ordering::Release);
     }
-    if let Some(mut lost) = lock(&FORGOTTEN) {
-        let number = lost.count;
-        lost.count += 1;
-        if lost.last.len() == FORGOTTEN_MAX {
-            lost.last.pop_front();
-        }
-        lost.last.push_back(Forgotten { number, kind, connection, site, sql: sql.map(beginning) });
+    let mut lost = FORGOTTEN.lock();
+    let number = lost.count;
+    lost.count += 1;
+    if lost.last.len() == FORGOTTEN_MAX {
+        lost.last.pop_front();
     }
+    lost.last.push_back(Forgotten { number, kind, connection, site, sql: sql.map(beginning) });
 }
 
 /// How many were forgotten so far.
 pub(crate) fn forgotten_count() -> u64 {
-    lock(&FORGOTTEN).map_or(0, |lost| lost.count)
+    FORGOTTEN.lock().count
 }
 
 /// The forgotten from this number on, as far as they are kept.
 pub(crate) fn forgotten_since(number: u64) -> Vec<Forgotten> {
-    let lost = lock(&FORGOTTEN);
-    lost.map(|lost| lost.last.iter().filter(|one| one.number >= number).cloned().collect()).unwrap_or_default()
+    FORGOTTEN.lock().last.iter().filter(|one| one.number >= number).cloned().collect()
 }

@@ -241,6 +241,10 @@ fn write_pool(json: &mut Json, pool: &crate::pool::PoolStatus) {
     });
 }
 
+/// More handles than anybody reads who does not say how many.
+#[cfg(feature = "endpoint")]
+const HANDLES_MAX: usize = 1000;
+
 /// Which handles `/handles.json` lists.
 #[cfg(feature = "endpoint")]
 #[derive(Clone, Copy, Debug, Default)]
@@ -257,7 +261,7 @@ pub(crate) fn handles_json(filter: Filter, privacy: Privacy) -> String {
     let mut records: Vec<&Record> = live.records.iter().collect();
     records.sort_by_key(|record| std::cmp::Reverse(record.age));
     records.retain(|record| filter.kind.is_none_or(|kind| kind == record.kind) && record.age >= filter.older_than);
-    let shown = &records[..records.len().min(filter.limit.unwrap_or(usize::MAX))];
+    let shown = &records[..records.len().min(filter.limit.unwrap_or(HANDLES_MAX))];
     write(|json| {
         json.number("taken_at_ms", milliseconds(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()));
         json.objects("handles", shown, |json, record| write_record(json, record, privacy));

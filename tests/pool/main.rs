@@ -581,3 +581,32 @@ fn a_crowd_is_served_to_the_last() -> Outcome {
     }
     Ok(())
 }
+
+/// A slot that was given to a waiter who is not awake yet is not used after the pool was shut down: what is reported as
+/// closed stays closed.
+#[test]
+fn who_is_given_a_slot_too_late_opens_nothing() -> Outcome {
+    for _ in 0..100 {
+        let db = Database::new();
+        let pool = db.pool().readers(1).build()?;
+        let reader = pool.reader()?;
+        thread::scope(|scope| {
+            let waiter = scope.spawn(|| pool.reader().map(drop));
+            while pool.status().role(Role::Reader).waiting == 0 {
+                thread::yield_now();
+            }
+            thread::sleep(Duration::from_millis(1));
+            drop(reader);
+            let report = pool.shut_down();
+            let opened = pool.status().opened_total;
+            let outcome = waiter.join().unwrap();
+            assert_eq!(pool.status().opened_total, opened, "after {report}");
+            // It had the connection before the pool was shut down, or had none at all.
+            assert!(outcome.is_ok() || matches!(outcome.unwrap_err().kind(), ErrorKind::PoolClosed));
+        });
+        assert!(db.is_closed());
+        let status = pool.status();
+        assert_eq!(status.role(Role::Reader).out.len(), 0);
+    }
+    Ok(())
+}
