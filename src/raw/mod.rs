@@ -33,6 +33,7 @@ mod per_process;
 pub(crate) mod registry;
 mod shield;
 pub(crate) mod stmt;
+pub(crate) mod storage;
 pub(crate) mod table;
 mod taint;
 mod text;

@@ -196,6 +196,16 @@ impl<'stmt> Cursor<'stmt> {
         self.core.finish(self.db)
     }
 
+    /// Goes back to before the first row. The parameters stay.
+    pub(crate) fn restart(&mut self) -> Result<(), Fault> {
+        let _charge = self.db.enter()?.charge();
+        self.core.columns = 0;
+        // SAFETY: the statement is alive and what it borrowed too, as `self` is; c3ref/reset.html.
+        let code = unsafe { ffi::sqlite3_reset(self.core.ptr.as_ptr()) };
+        self.core.phase.set(Phase::Started);
+        if code == ffi::SQLITE_OK { Ok(()) } else { Err(self.core.fault(self.db, code)) }
+    }
+
     pub(crate) fn expanded_sql(&self) -> Result<Box<str>, Fault> {
         self.core.expanded_sql(self.db)
     }

@@ -1,0 +1,256 @@
+//! The bytes of a database, as SQLite's own file objects read them: the database file, its write-ahead log, and the log's
+//! index in shared memory. Nothing is opened here, and nothing is locked.
+
+use std::ffi::{CStr, c_char, c_int, c_void};
+use std::ptr::{self, NonNull};
+use std::slice;
+use std::sync::atomic::{AtomicU32, Ordering, fence};
+
+use super::db::{Db, Entered};
+use super::{Fault, FaultKind, ffi};
+
+unsafe extern "C" {
+    // c3ref/interrupt.html, since 3.41; not in every version of the bindings.
+    fn sqlite3_is_interrupted(db: *mut ffi::sqlite3) -> c_int;
+}
+
+/// One database of a connection, as it lies in its files.
+///
+/// The pointers are asked for anew at each call: nothing is kept that closing or detaching could take away.
+#[derive(Clone, Copy)]
+pub(crate) struct Storage<'db> {
+    db: &'db Db,
+    /// 0 for main, 1 for temp, from 2 on what is attached.
+    index: c_int,
+}
+
+/// What kind of transaction the connection has open on a database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TransactionState {
+    None,
+    Read,
+    Write,
+}
+
+/// Words of 32 bits in one region of the index of a write-ahead log.
+pub(crate) const LOG_REGION_WORDS: usize = 8192;
+const LOG_REGION_BYTES: c_int = 4 * 8192;
+
+/// The file systems whose files are read in one piece however long it is, as they come with SQLite. Another one may give
+/// a meaning to the size of a read, as those do that check or decrypt each page.
+const KNOWN_SYSTEMS: [&CStr; 5] = [c"unix", c"unix-excl", c"unix-dotfile", c"win32", c"win32-longpath"];
+
+impl<'db> Storage<'db> {
+    pub(crate) fn new(db: &'db Db, index: i32) -> Self {
+        Self { db, index }
+    }
+
+    fn name_in(self, entered: &Entered<'_>) -> Option<NonNull<c_char>> {
+        // SAFETY: the connection is open (entered); c3ref/db_name.html: NULL if the index is out of range.
+        let name = unsafe { ffi::sqlite3_db_name(entered.db(), self.index) };
+        NonNull::new(name.cast_mut())
+    }
+
+    /// # Safety
+    ///
+    /// `argument` is what SQLite's documentation of file controls says that the operation takes.
+    unsafe fn control(self, entered: &Entered<'_>, operation: c_int, argument: *mut c_void) -> bool {
+        let Some(name) = self.name_in(entered) else {
+            return false;
+        };
+        // SAFETY: the connection is open (entered), the name its own; the caller answers for the argument.
+        let code = unsafe { ffi::sqlite3_file_control(entered.db(), name.as_ptr(), operation, argument) };
+        code == ffi::SQLITE_OK
+    }
+
+    /// One of the database's files, if it is open, with its methods. It stays open during the entry: nothing else of the
+    /// connection runs meanwhile.
+    fn file(self, entered: &Entered<'_>, operation: c_int) -> Option<OpenFile> {
+        let mut file: *mut ffi::sqlite3_file = ptr::null_mut();
+        // SAFETY: SQLITE_FCNTL_FILE_POINTER and SQLITE_FCNTL_JOURNAL_POINTER take a pointer to a `sqlite3_file*`.
+        let is_told = unsafe { self.control(entered, operation, (&raw mut file).cast()) };
+        if !is_told || file.is_null() {
+            return None;
+        }
+        // SAFETY: the pager's own object, which lives as long as the database is attached; c3ref/file.html.
+        let methods = unsafe { (*file).pMethods };
+        if methods.is_null() {
+            return None;
+        }
+        // SAFETY: c3ref/io_methods.html: the methods of an open file, constant and alive as long as it is open.
+        let methods = unsafe { *methods };
+        Some(OpenFile { file, methods })
+    }
+
+    /// Whether the files are read by code that comes with SQLite.
+    pub(crate) fn is_of_known_system(self) -> bool {
+        let Some(entered) = self.db.try_enter() else {
+            return false;
+        };
+        let mut vfs: *mut ffi::sqlite3_vfs = ptr::null_mut();
+        // SAFETY: SQLITE_FCNTL_VFS_POINTER takes a pointer to a `sqlite3_vfs*`.
+        let is_told = unsafe { self.control(&entered, ffi::SQLITE_FCNTL_VFS_POINTER, (&raw mut vfs).cast()) };
+        if !is_told || vfs.is_null() {
+            return false;
+        }
+        // SAFETY: a registered VFS, which outlives the connections that use it (c3ref/vfs_find.html).
+        let name = unsafe { (*vfs).zName };
+        if name.is_null() {
+            return false;
+        }
+        // SAFETY: c3ref/vfs.html: "zName holds the name of the VFS module", NUL-terminated and constant.
+        let name = unsafe { CStr::from_ptr(name) };
+        KNOWN_SYSTEMS.contains(&name)
+    }
+
+    /// Whether there is a file that can be read.
+    pub(crate) fn is_open(self) -> bool {
+        let file = |entered| self.file(&entered, ffi::SQLITE_FCNTL_FILE_POINTER);
+        self.db.try_enter().and_then(file).is_some_and(|file| file.methods.xRead.is_some())
+    }
+
+    /// Whether the journal is open; where the database has a write-ahead log, that is the log.
+    pub(crate) fn is_journal_open(self) -> bool {
+        let file = |entered| self.file(&entered, ffi::SQLITE_FCNTL_JOURNAL_POINTER);
+        self.db.try_enter().and_then(file).is_some()
+    }
+
+    /// Whether the connection holds a shared lock on the file, and no more.
+    pub(crate) fn is_lock_shared(self) -> bool {
+        const SHARED: c_int = ffi::SQLITE_LOCK_SHARED;
+        let Some(entered) = self.db.try_enter() else {
+            return false;
+        };
+        let mut level: c_int = -1;
+        // SAFETY: SQLITE_FCNTL_LOCKSTATE takes a pointer to an int; a file system without it writes nothing.
+        let is_told = unsafe { self.control(&entered, ffi::SQLITE_FCNTL_LOCKSTATE, (&raw mut level).cast()) };
+        is_told && level == SHARED
+    }
+
+    /// Whether the file was opened as one that never changes: without locks, and without a log.
+    pub(crate) fn is_immutable(self) -> bool {
+        let Some(entered) = self.db.try_enter() else {
+            return false;
+        };
+        let Some(name) = self.name_in(&entered) else {
+            return false;
+        };
+        // SAFETY: the connection is open (entered), the name its own; NULL for a database without a file.
+        let path = unsafe { ffi::sqlite3_db_filename(entered.db(), name.as_ptr()) };
+        if path.is_null() {
+            return false;
+        }
+        // SAFETY: c3ref/uri_boolean.html: takes the filename that sqlite3_db_filename() returned.
+        unsafe { ffi::sqlite3_uri_boolean(path, c"immutable".as_ptr(), 0) != 0 }
+    }
+
+    /// A number that is another one after each change, of this connection or any other, as far as this one has seen it.
+    ///
+    /// C: [`SQLITE_FCNTL_DATA_VERSION`](https://sqlite.org/c3ref/c_fcntl_begin_atomic_write.html)
+    pub(crate) fn data_version(self) -> Option<u32> {
+        let entered = self.db.try_enter()?;
+        let mut version: u32 = 0;
+        // SAFETY: SQLITE_FCNTL_DATA_VERSION takes a pointer to an unsigned integer of 32 bits.
+        let is_told = unsafe { self.control(&entered, ffi::SQLITE_FCNTL_DATA_VERSION, (&raw mut version).cast()) };
+        is_told.then_some(version)
+    }
+
+    pub(crate) fn transaction(self) -> TransactionState {
+        let Some(entered) = self.db.try_enter() else {
+            return TransactionState::None;
+        };
+        let Some(name) = self.name_in(&entered) else {
+            return TransactionState::None;
+        };
+        // SAFETY: the connection is open (entered), the name its own; c3ref/txn_state.html.
+        match unsafe { ffi::sqlite3_txn_state(entered.db(), name.as_ptr()) } {
+            ffi::SQLITE_TXN_READ => TransactionState::Read,
+            ffi::SQLITE_TXN_WRITE => TransactionState::Write,
+            _ => TransactionState::None,
+        }
+    }
+
+    /// Whether the connection was told to stop what it does.
+    pub(crate) fn is_interrupted(self) -> bool {
+        // SAFETY: the connection is open (entered); c3ref/interrupt.html: reads a flag kept in it.
+        self.db.try_enter().is_some_and(|entered| unsafe { sqlite3_is_interrupted(entered.db()) != 0 })
+    }
+
+    /// Reads from the database file. Beyond its end there are zeros, and it is `false` that all was there.
+    pub(crate) fn read(self, offset: u64, into: &mut [u8]) -> Result<bool, Fault> {
+        self.read_file(ffi::SQLITE_FCNTL_FILE_POINTER, offset, into)
+    }
+
+    /// Reads from the write-ahead log, as `read`.
+    pub(crate) fn read_log(self, offset: u64, into: &mut [u8]) -> Result<bool, Fault> {
+        self.read_file(ffi::SQLITE_FCNTL_JOURNAL_POINTER, offset, into)
+    }
+
+    /// How long the database file is.
+    pub(crate) fn bytes(self) -> Option<u64> {
+        let entered = self.db.try_enter()?;
+        let OpenFile { file, methods } = self.file(&entered, ffi::SQLITE_FCNTL_FILE_POINTER)?;
+        let mut bytes: i64 = 0;
+        // SAFETY: the file is open; c3ref/io_methods.html: xFileSize takes a pointer to an integer of 64 bits.
+        let code = unsafe { methods.xFileSize?(file, &raw mut bytes) };
+        if code == ffi::SQLITE_OK { u64::try_from(bytes).ok() } else { None }
+    }
+
+    fn read_file(self, operation: c_int, offset: u64, into: &mut [u8]) -> Result<bool, Fault> {
+        let entered = self.db.enter()?;
+        let Some(OpenFile { file, methods }) = self.file(&entered, operation) else {
+            return Err(Fault::new(FaultKind::Misuse("the file is not open")));
+        };
+        let (Some(read), Ok(bytes), Ok(offset)) = (methods.xRead, c_int::try_from(into.len()), i64::try_from(offset))
+        else {
+            return Err(Fault::new(FaultKind::Misuse("the file cannot be read so")));
+        };
+        let _charge = entered.charge();
+        // SAFETY: the file is open, and its buffer is of `bytes` bytes; c3ref/io_methods.html: "If xRead() returns
+        // SQLITE_IOERR_SHORT_READ it must also fill in the unread portions of the buffer with zeros."
+        match unsafe { read(file, into.as_mut_ptr().cast(), bytes, offset) } {
+            ffi::SQLITE_OK => Ok(true),
+            ffi::SQLITE_IOERR_SHORT_READ => Ok(false),
+            code => Err(self.db.fault(code)),
+        }
+    }
+
+    /// Copies words of the log's index, from a word of a region on, up to the end of the region. `false` if there is no
+    /// such region. Only for a database that has a write-ahead log: asking makes the index, if there is none.
+    pub(crate) fn read_log_index(self, region: u32, first_word: usize, into: &mut [u32]) -> bool {
+        let Some(entered) = self.db.try_enter() else {
+            return false;
+        };
+        let Some(OpenFile { file, methods }) = self.file(&entered, ffi::SQLITE_FCNTL_FILE_POINTER) else {
+            return false;
+        };
+        let (true, Some(map), Ok(region)) = (methods.iVersion >= 2, methods.xShmMap, c_int::try_from(region)) else {
+            return false;
+        };
+        let Some(last_word) = first_word.checked_add(into.len()).filter(|&last| last <= LOG_REGION_WORDS) else {
+            return false;
+        };
+        let mut words: *mut c_void = ptr::null_mut();
+        let charge = entered.charge();
+        // SAFETY: the file is open; as the pager calls it, with 0 for "do not extend": NULL if the region is not there.
+        let code = unsafe { map(file, region, LOG_REGION_BYTES, 0, &raw mut words) };
+        drop(charge);
+        if code != ffi::SQLITE_OK || words.is_null() {
+            return false;
+        }
+        // SAFETY: the region is mapped as long as the connection has the log open, 32768 bytes from a page's or an
+        // allocation's start on; others write to it in words of 32 bits or less, so it is read by atomic loads.
+        let words = unsafe { slice::from_raw_parts(words.cast::<AtomicU32>(), last_word) };
+        for (to, word) in into.iter_mut().zip(&words[first_word..]) {
+            *to = word.load(Ordering::Relaxed);
+        }
+        // What is read after this was written no earlier.
+        fence(Ordering::SeqCst);
+        true
+    }
+}
+
+struct OpenFile {
+    file: *mut ffi::sqlite3_file,
+    methods: ffi::sqlite3_io_methods,
+}
