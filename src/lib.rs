@@ -78,6 +78,7 @@ mod interrupt;
 mod leak_check;
 pub mod memory;
 mod open;
+mod pages;
 mod params;
 #[cfg(feature = "pool")]
 pub mod pool;

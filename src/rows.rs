@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::convert::{ConversionError, FromColumn};
 use crate::error::{Error, ErrorKind, Result, What};
+use crate::pages::Record;
 use crate::raw::value::Sink;
 use crate::raw::{self, CellError, Cursor, OwnedCursor, shielded};
 use crate::{Connection, ValueRef};
@@ -58,7 +59,7 @@ impl<'stmt> Rows<'stmt> {
     #[inline]
     pub fn next(&mut self) -> Result<Option<Row<'_>>> {
         if self.cursor.step_on() {
-            return Ok(Some(Row { raw: self.cursor.row() }));
+            return Ok(Some(Row::of_statement(self.cursor.row())));
         }
         self.step()
     }
@@ -70,14 +71,23 @@ impl<'stmt> Rows<'stmt> {
             self.conn.check_transaction().map_err(|error| error.in_sql(self.cursor.sql()))?;
         }
         match self.cursor.step() {
-            Ok(row) => Ok(row.map(|raw| Row { raw })),
+            Ok(row) => Ok(row.map(Row::of_statement)),
             Err(fault) => Err(self.conn.error(fault)),
         }
     }
 
     /// The row it stands on; without columns if there is none, but with what is known of the statement.
     pub(crate) fn current(&self) -> Row<'_> {
-        Row { raw: self.cursor.row() }
+        Row::of_statement(self.cursor.row())
+    }
+
+    pub(crate) fn current_raw(&self) -> raw::Row<'_> {
+        self.cursor.row()
+    }
+
+    /// Goes back to before the first row. The parameters stay.
+    pub(crate) fn restart(&mut self) -> Result<()> {
+        self.cursor.restart().map_err(|fault| self.conn.error(fault))
     }
 
     /// Ends the execution and returns what Drop would only log: the result of the reset. No further row is fetched.
@@ -181,7 +191,7 @@ impl<'conn> OwnedRows<'conn> {
     #[inline]
     pub fn next(&mut self) -> Result<Option<Row<'_>>> {
         if self.cursor.step_on() {
-            return Ok(Some(Row { raw: self.cursor.row() }));
+            return Ok(Some(Row::of_statement(self.cursor.row())));
         }
         self.step()
     }
@@ -193,7 +203,7 @@ impl<'conn> OwnedRows<'conn> {
             self.conn.check_transaction().map_err(|error| error.in_sql(self.cursor.statement().sql()))?;
         }
         match self.cursor.step() {
-            Ok(row) => Ok(row.map(|raw| Row { raw })),
+            Ok(row) => Ok(row.map(Row::of_statement)),
             Err(fault) => Err(self.conn.error(fault)),
         }
     }
@@ -227,17 +237,43 @@ impl fmt::Debug for OwnedRows<'_> {
 /// What it hands out borrowed (`&'row str`, `&'row [u8]`) is SQLite's memory, and ends with the row.
 #[derive(Clone, Copy)]
 pub struct Row<'row> {
-    raw: raw::Row<'row>,
+    source: Source<'row>,
+}
+
+/// Where the cells are. A loop over rows makes them all of one source, so that nothing looks at this in it.
+#[derive(Clone, Copy)]
+enum Source<'row> {
+    Statement(raw::Row<'row>),
+    Record(&'row Record<'row>),
 }
 
 impl<'row> Row<'row> {
+    #[inline(always)]
+    pub(crate) fn of_statement(raw: raw::Row<'row>) -> Self {
+        Self { source: Source::Statement(raw) }
+    }
+
+    #[inline(always)]
+    pub(crate) fn of_record(record: &'row Record<'row>) -> Self {
+        Self { source: Source::Record(record) }
+    }
+
+    /// What knows the names.
+    #[inline]
+    fn statement(&self) -> raw::Row<'row> {
+        match self.source {
+            Source::Statement(raw) => raw,
+            Source::Record(record) => record.statement,
+        }
+    }
+
     /// The number of columns.
     ///
     /// C: [sqlite3_data_count](https://sqlite.org/c3ref/data_count.html)
     #[inline]
     #[must_use]
     pub fn column_count(&self) -> usize {
-        self.raw.column_count()
+        self.statement().column_count()
     }
 
     /// The name of a column, 0-based: the `AS` name where there is one.
@@ -248,7 +284,7 @@ impl<'row> Row<'row> {
     ///
     /// C: [sqlite3_column_name](https://sqlite.org/c3ref/column_name.html)
     pub fn column_name(&self, column: usize) -> Result<&'row str> {
-        let names = self.raw.column_names()?;
+        let names = self.statement().column_names()?;
         names.get(column).map(|name| &**name).ok_or_else(|| self.no_such(&column.to_string()))
     }
 
@@ -292,7 +328,10 @@ impl<'row> Row<'row> {
     /// C: [sqlite3_column_value](https://sqlite.org/c3ref/column_blob.html)
     #[inline(always)]
     pub fn value(&self, column: usize) -> Result<ValueRef<'row>> {
-        self.raw.value(column).map_err(|CellError| self.cell_error(column))
+        match self.source {
+            Source::Statement(raw) => raw.value(column).map_err(|CellError| self.cell_error(column)),
+            Source::Record(record) => record.cells.value(column).ok_or_else(|| self.no_such(&column.to_string())),
+        }
     }
 
     /// Hands each cell to the sink of its column. An error of a sink's comes with the column and is `Ok(Err(…))`.
@@ -301,7 +340,11 @@ impl<'row> Row<'row> {
     where
         S: Sink<'row, Output = Result<(), E>>,
     {
-        match self.raw.read_into(sinks) {
+        let raw = match self.source {
+            Source::Statement(raw) => raw,
+            Source::Record(record) => return Ok(record.cells.read_all_into(sinks)),
+        };
+        match raw.read_into(sinks) {
             Ok(()) => Ok(Ok(())),
             Err((column, Some(error))) => Ok(Err((column, error))),
             Err((column, None)) => Err(self.cell_error(column)),
@@ -311,8 +354,8 @@ impl<'row> Row<'row> {
     #[cold]
     #[inline(never)]
     fn cell_error(&self, column: usize) -> Error {
-        if self.raw.is_out_of_memory() {
-            Error::new(ErrorKind::NoMemory { code: crate::ResultCode::NOMEM }).in_sql(self.raw.sql())
+        if self.statement().is_out_of_memory() {
+            Error::new(ErrorKind::NoMemory { code: crate::ResultCode::NOMEM }).in_sql(self.statement().sql())
         } else {
             self.no_such(&column.to_string())
         }
@@ -321,29 +364,30 @@ impl<'row> Row<'row> {
     #[cold]
     #[inline(never)]
     fn unreadable(&self, column: usize, value: ValueRef<'_>, problem: ConversionError) -> Error {
-        let name = self.raw.column_names().ok().and_then(|names| names.get(column).cloned()).unwrap_or_default();
+        let name =
+            self.statement().column_names().ok().and_then(|names| names.get(column).cloned()).unwrap_or_default();
         Error::new(ErrorKind::Column { row: None, column, name, found: value.data_type(), problem })
-            .in_sql(self.raw.sql())
+            .in_sql(self.statement().sql())
     }
 
     #[cold]
     #[inline(never)]
     fn no_such(&self, name: &str) -> Error {
-        let known = self.raw.column_names().unwrap_or_default().into();
-        Error::new(ErrorKind::NoSuch { what: What::Column, name: name.into(), known }).in_sql(self.raw.sql())
+        let known = self.statement().column_names().unwrap_or_default().into();
+        Error::new(ErrorKind::NoSuch { what: What::Column, name: name.into(), known }).in_sql(self.statement().sql())
     }
 
     pub(crate) fn names(&self) -> Result<&'row [Box<str>]> {
-        Ok(self.raw.column_names()?)
+        Ok(self.statement().column_names()?)
     }
 
     /// The type a column was declared with, where it is a table's column.
     pub(crate) fn declared_type(&self, column: usize) -> Option<Box<str>> {
-        self.raw.column_declared_type(column)
+        self.statement().column_declared_type(column)
     }
 
     pub(crate) fn sql(&self) -> &'row str {
-        self.raw.sql()
+        self.statement().sql()
     }
 
     #[inline]
@@ -354,15 +398,16 @@ impl<'row> Row<'row> {
     #[cold]
     #[inline(never)]
     fn wrong_column_count(&self, expected: usize) -> Error {
-        let columns = self.raw.column_names().unwrap_or_default().into();
-        Error::new(ErrorKind::ColumnCount { expected, found: self.column_count(), columns }).in_sql(self.raw.sql())
+        let columns = self.statement().column_names().unwrap_or_default().into();
+        Error::new(ErrorKind::ColumnCount { expected, found: self.column_count(), columns })
+            .in_sql(self.statement().sql())
     }
 }
 
 impl fmt::Debug for Row<'_> {
     /// Shows the columns' names; the values may be anybody's.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Row").field("columns", &self.raw.column_names().unwrap_or_default()).finish()
+        f.debug_struct("Row").field("columns", &self.statement().column_names().unwrap_or_default()).finish()
     }
 }
 
@@ -400,14 +445,14 @@ impl ColumnIndex for usize {
 impl ColumnIndex for &str {
     #[inline]
     fn find(self, row: &Row<'_>) -> Result<usize> {
-        row.raw.find_column(self)?.ok_or_else(|| row.no_such(self))
+        row.statement().find_column(self)?.ok_or_else(|| row.no_such(self))
     }
 }
 
 impl ColumnIndex for Column {
     #[inline]
     fn find(self, row: &Row<'_>) -> Result<usize> {
-        match row.raw.resolve(self.owner, self.number) {
+        match row.statement().resolve(self.owner, self.number) {
             Some(Ok(index)) => Ok(index),
             Some(Err(name)) => Err(row.no_such(name)),
             None => Err(Error::new(ErrorKind::Misuse { reason: "the column belongs to another statement" })),

@@ -1,0 +1,437 @@
+//! The cells of the row that a scan stands on: where they are in its record, and what they hold.
+
+use super::format::{
+    BYTES_BY_SERIAL, Damage, Encoding, append_utf8, local_bytes, read_u16, read_u32, serial_bytes, varint,
+};
+use super::tree::{Leaf, Pages, SLACK_BYTES, Tree};
+use crate::ValueRef;
+use crate::raw::value::Sink;
+
+/// A column of the result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Want {
+    Rowid,
+    /// A value of the record, by its place there.
+    Stored {
+        place: usize,
+        /// Integers are read as reals: what has no fraction is stored without one.
+        is_real: bool,
+    },
+}
+
+/// The current row, and the memory that it is in.
+pub(crate) struct Cells {
+    wants: Box<[Want]>,
+    encoding: Encoding,
+    /// Pages, as they were read.
+    buffer: Vec<u8>,
+    /// A record that was put together of several pages.
+    spilled: Vec<u8>,
+    /// The places are in `spilled`.
+    is_spilled: bool,
+    /// Text in UTF-8, where the database holds it otherwise.
+    converted: Vec<u8>,
+    /// As many as there may be up to the last one that is wanted.
+    places: Vec<Place>,
+    rowid: i64,
+    /// What the values are that were not there yet when the record was written, by place; `None` while nobody has asked.
+    defaults: Vec<Option<Default>>,
+}
+
+/// A value in a record.
+#[derive(Clone, Copy)]
+struct Place {
+    serial: u32,
+    at: u32,
+}
+
+/// A value that stands for those that are missing.
+#[derive(Clone, Debug)]
+enum Default {
+    Null,
+    Integer(i64),
+    Real(f64),
+    Text(Box<[u8]>),
+    Blob(Box<[u8]>),
+}
+
+impl From<ValueRef<'_>> for Default {
+    fn from(value: ValueRef<'_>) -> Self {
+        match value {
+            ValueRef::Null => Self::Null,
+            ValueRef::Integer(value) => Self::Integer(value),
+            ValueRef::Real(value) => Self::Real(value),
+            ValueRef::Text(text) => Self::Text(text.into()),
+            ValueRef::Blob(blob) => Self::Blob(blob.into()),
+        }
+    }
+}
+
+/// The record ends before this value.
+const MISSING: u32 = u32::MAX;
+
+/// What a step found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    Row,
+    /// A row, of which values are missing that are not known yet.
+    RowWithoutDefaults,
+    End,
+}
+
+/// A scan of a table's tree.
+pub(super) struct Reader<P> {
+    tree: Tree<P>,
+    leaf: Leaf,
+    cell: usize,
+}
+
+impl<P: Pages> Reader<P> {
+    pub(super) fn new(tree: Tree<P>) -> Self {
+        Self { tree, leaf: Leaf::default(), cell: 0 }
+    }
+
+    /// Passes over so many rows. `false` if there are fewer.
+    pub(super) fn skip(&mut self, cells: &mut Cells, mut rows: u64) -> Result<bool, P::Error> {
+        while rows > 0 {
+            if self.cell == self.leaf.cells && !self.next_leaf(cells)? {
+                return Ok(false);
+            }
+            let here = rows.min((self.leaf.cells - self.cell) as u64);
+            self.cell += usize::try_from(here).unwrap_or(0);
+            rows -= here;
+        }
+        Ok(true)
+    }
+
+    /// Goes to the next row.
+    #[inline(always)]
+    pub(super) fn step(&mut self, cells: &mut Cells) -> Result<Step, P::Error> {
+        if self.cell == self.leaf.cells && !self.next_leaf(cells)? {
+            return Ok(Step::End);
+        }
+        let cell = self.cell;
+        self.cell += 1;
+        self.read_cell(cell, cells)
+    }
+
+    /// Whether there is another leaf that has cells.
+    #[inline(never)]
+    fn next_leaf(&mut self, cells: &mut Cells) -> Result<bool, P::Error> {
+        self.cell = 0;
+        self.leaf = Leaf::default();
+        while self.leaf.cells == 0 {
+            match self.tree.next_leaf(&mut cells.buffer)? {
+                Some(leaf) => self.leaf = leaf,
+                None => return Ok(false),
+            }
+        }
+        Ok(true)
+    }
+
+    #[inline(always)]
+    fn read_cell(&mut self, index: usize, cells: &mut Cells) -> Result<Step, P::Error> {
+        let Leaf { page: number, at, pointers, .. } = self.leaf;
+        let usable = self.tree.usable_bytes();
+        let page = &cells.buffer[at..at + usable];
+        let damage = |what| Damage::of_cell(number, index, what);
+        let parts = || {
+            let start = read_u16(page, pointers + 2 * index)?;
+            let cell = page.get(start..)?;
+            let (payload, first) = varint(cell)?;
+            let (rowid, second) = varint(&cell[first..])?;
+            Some((start + first + second, payload, rowid))
+        };
+        let Some((start, payload, rowid)) = parts() else {
+            return Err(damage("it leads out of the page").into());
+        };
+        cells.rowid = rowid.cast_signed();
+        cells.is_spilled = false;
+        let most = self.tree.page_count() as usize * usable;
+        let Some(payload) = usize::try_from(payload).ok().filter(|&payload| payload <= most) else {
+            return Err(damage("its payload is larger than the database").into());
+        };
+        let local = local_bytes(payload, usable);
+        let Some(record) = page.get(start..start + local) else {
+            return Err(damage("its payload ends outside of the page").into());
+        };
+        if local < payload {
+            return self.read_long(index, start, local, payload, cells);
+        }
+        let start = at + start;
+        let found = read_places(record, start, payload, &mut cells.places);
+        match found {
+            Some(found) if cells.encoding == Encoding::Utf8 => {
+                if found.is_whole {
+                    Ok(Step::Row)
+                } else {
+                    Ok(cells.leave_out(found.places))
+                }
+            }
+            Some(found) => Ok(cells.convert(found)),
+            None => Err(damage("its record does not decode").into()),
+        }
+    }
+
+    /// A record that goes on in overflow pages.
+    #[inline(never)]
+    fn read_long(
+        &mut self,
+        index: usize,
+        start: usize,
+        local: usize,
+        payload: usize,
+        cells: &mut Cells,
+    ) -> Result<Step, P::Error> {
+        let Leaf { page: number, at, .. } = self.leaf;
+        let damage = |what| Damage::of_cell(number, index, what);
+        let page = &cells.buffer[at..at + self.tree.usable_bytes()];
+        let Some(overflow) = read_u32(page, start + local) else {
+            return Err(damage("its overflow pages begin outside of the page").into());
+        };
+        let record = &page[start..start + local];
+        // What is wanted may all be here.
+        if let Some(found) = read_places(record, at + start, payload, &mut cells.places)
+            && found.end <= at + start + local
+        {
+            return Ok(cells.convert(found));
+        }
+        let mut spilled = std::mem::take(&mut cells.spilled);
+        spilled.clear();
+        spilled.extend_from_slice(record);
+        // The pages ahead are in the buffer.
+        let mut pages = std::mem::take(&mut cells.converted);
+        let read = self.tree.read_overflow((number, index), overflow, payload - local, &mut pages, &mut spilled);
+        cells.converted = pages;
+        let found = read_places(&spilled, 0, payload, &mut cells.places);
+        spilled.extend_from_slice(&[0; SLACK_BYTES]);
+        cells.spilled = spilled;
+        cells.is_spilled = true;
+        read?;
+        match found {
+            Some(found) => Ok(cells.convert(found)),
+            None => Err(damage("its record does not decode").into()),
+        }
+    }
+}
+
+/// What is known of a record.
+#[derive(Clone, Copy)]
+struct Found {
+    /// Values that are there, of those up to the last one that is wanted.
+    places: usize,
+    is_whole: bool,
+    /// Where the last of them ends.
+    end: usize,
+}
+
+/// Looks where the values of a record are, which begins at `start` and is `payload` bytes long; `record` is as much of it
+/// as is at hand. `None` if it does not decode.
+#[inline(always)]
+fn read_places(record: &[u8], start: usize, payload: usize, places: &mut [Place]) -> Option<Found> {
+    let header = usize::from(*record.first()?);
+    if header >= 0x80 || header == 0 {
+        return read_long_header(record, start, payload, places);
+    }
+    let serials = record.get(1..header)?;
+    let end = u32::try_from(start + payload).ok()?;
+    let mut at = u32::try_from(start + header).ok()?;
+    let mut seen = 0;
+    for (&serial, place) in serials.iter().zip(places.iter_mut()) {
+        seen |= serial;
+        *place = Place { serial: serial.into(), at };
+        at += u32::from(BYTES_BY_SERIAL[usize::from(serial & 0x7f)]);
+    }
+    if seen >= 0x80 {
+        return read_long_header(record, start, payload, places);
+    }
+    if at > end || serials.len() <= places.len() && at != end {
+        return None;
+    }
+    let count = serials.len().min(places.len());
+    Some(Found { places: count, is_whole: count == places.len(), end: at as usize })
+}
+
+/// The same, for a header with numbers of several bytes.
+#[inline(never)]
+fn read_long_header(record: &[u8], start: usize, payload: usize, places: &mut [Place]) -> Option<Found> {
+    let (header, first) = varint(record)?;
+    let header = usize::try_from(header).ok()?;
+    let mut serials = record.get(first..header)?;
+    let end = u64::try_from(start + payload).ok()?;
+    let mut at = u64::try_from(start + header).ok()?;
+    let mut count = 0;
+    for place in &mut *places {
+        if serials.is_empty() {
+            break;
+        }
+        let (serial, bytes) = varint(serials)?;
+        serials = &serials[bytes..];
+        *place = Place { serial: u32::try_from(serial).ok()?, at: u32::try_from(at).ok()? };
+        at = at.checked_add(serial_bytes(serial))?;
+        count += 1;
+    }
+    if at > end || serials.is_empty() && at != end {
+        return None;
+    }
+    Some(Found { places: count, is_whole: count == places.len(), end: usize::try_from(at).ok()? })
+}
+
+impl Cells {
+    pub(super) fn new(wants: Box<[Want]>, encoding: Encoding) -> Self {
+        let count = wants.iter().map(|want| match want {
+            Want::Rowid => 0,
+            Want::Stored { place, .. } => place + 1,
+        });
+        let count = count.max().unwrap_or(0);
+        Self {
+            wants,
+            encoding,
+            buffer: Vec::new(),
+            spilled: Vec::new(),
+            is_spilled: false,
+            converted: Vec::new(),
+            places: vec![Place { serial: 0, at: 0 }; count],
+            rowid: 0,
+            defaults: vec![None; count],
+        }
+    }
+
+    pub(super) fn wants(&self) -> &[Want] {
+        &self.wants
+    }
+
+    pub(crate) fn rowid(&self) -> i64 {
+        self.rowid
+    }
+
+    /// Marks what the record is too short for.
+    #[cold]
+    fn leave_out(&mut self, from: usize) -> Step {
+        for place in &mut self.places[from..] {
+            place.serial = MISSING;
+        }
+        let is_known = |want: &Want| match *want {
+            Want::Stored { place, .. } if place >= from => self.defaults[place].is_some(),
+            _ => true,
+        };
+        if self.wants.iter().all(is_known) { Step::Row } else { Step::RowWithoutDefaults }
+    }
+
+    /// Says what a value of the current row is, by its column in the result. It is kept if it is missing here.
+    pub(super) fn set_default(&mut self, column: usize, value: ValueRef<'_>) {
+        if let Some(&Want::Stored { place, .. }) = self.wants.get(column)
+            && self.places[place].serial == MISSING
+        {
+            self.defaults[place] = Some(value.into());
+        }
+    }
+
+    /// Makes UTF-8 of the texts, where they are not.
+    #[inline(never)]
+    fn convert(&mut self, found: Found) -> Step {
+        if let Encoding::Utf16 { is_big_endian } = self.encoding {
+            self.converted.clear();
+            let record = if self.is_spilled { &self.spilled } else { &self.buffer };
+            for (index, place) in self.places[..found.places].iter_mut().enumerate() {
+                let is_wanted = |want: &Want| matches!(want, Want::Stored { place, .. } if *place == index);
+                if place.serial < 13 || place.serial % 2 == 0 || !self.wants.iter().any(is_wanted) {
+                    continue;
+                }
+                let start = place.at as usize;
+                let text = record.get(start..start + (place.serial as usize - 13) / 2).unwrap_or_default();
+                let at = self.converted.len();
+                append_utf8(text, is_big_endian, &mut self.converted);
+                let bytes = self.converted.len() - at;
+                // UTF-8 takes no more than half as much again, and what does not fit is longer than SQLite allows.
+                place.at = u32::try_from(at).unwrap_or(0);
+                place.serial = u32::try_from(2 * bytes + 13).unwrap_or(13);
+            }
+        }
+        if found.is_whole { Step::Row } else { self.leave_out(found.places) }
+    }
+
+    #[inline(always)]
+    pub(crate) fn value(&self, column: usize) -> Option<ValueRef<'_>> {
+        struct AsItIs;
+        impl<'a> Sink<'a> for AsItIs {
+            type Output = ValueRef<'a>;
+
+            #[inline(always)]
+            fn take(self, value: ValueRef<'a>) -> ValueRef<'a> {
+                value
+            }
+        }
+        let want = self.wants.get(column)?;
+        Some(self.read_into(want, AsItIs))
+    }
+
+    /// Hands each cell to the sink of its column; the first error ends it, and is told with the column.
+    #[inline(always)]
+    pub(crate) fn read_all_into<'a, S, E>(&'a self, sinks: impl Iterator<Item = S>) -> Result<(), (usize, E)>
+    where
+        S: Sink<'a, Output = Result<(), E>>,
+    {
+        for (index, (want, sink)) in self.wants.iter().zip(sinks).enumerate() {
+            self.read_into(want, sink).map_err(|error| (index, error))?;
+        }
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn read_into<'a, S: Sink<'a>>(&'a self, want: &Want, sink: S) -> S::Output {
+        let Want::Stored { place, is_real } = *want else {
+            return sink.take(ValueRef::Integer(self.rowid));
+        };
+        let Place { serial, at } = self.places[place];
+        let at = at as usize;
+        let record: &[u8] = if self.is_spilled { &self.spilled } else { &self.buffer };
+        match serial {
+            1..=9 => {
+                let bits = match serial {
+                    8 => 0,
+                    9 => 1,
+                    _ => {
+                        // There is always that much to read.
+                        let bytes = record.get(at..).and_then(|bytes| bytes.first_chunk()).copied().unwrap_or_default();
+                        i64::from_be_bytes(bytes) >> UNUSED_BITS[serial as usize]
+                    }
+                };
+                if serial == 7 {
+                    let real = f64::from_bits(bits.cast_unsigned());
+                    // SQLite has no NaN.
+                    return if real.is_nan() { sink.take(ValueRef::Null) } else { sink.take(ValueRef::Real(real)) };
+                }
+                if is_real { sink.take(ValueRef::Real(to_f64(bits))) } else { sink.take(ValueRef::Integer(bits)) }
+            }
+            0 | 10 | 11 => sink.take(ValueRef::Null),
+            MISSING => match &self.defaults[place] {
+                Some(Default::Integer(value)) => sink.take(ValueRef::Integer(*value)),
+                Some(Default::Real(value)) => sink.take(ValueRef::Real(*value)),
+                Some(Default::Text(text)) => sink.take(ValueRef::Text(text)),
+                Some(Default::Blob(blob)) => sink.take(ValueRef::Blob(blob)),
+                Some(Default::Null) | None => sink.take(ValueRef::Null),
+            },
+            _ => {
+                let bytes = (serial as usize - 12) / 2;
+                if serial.is_multiple_of(2) {
+                    return sink.take(ValueRef::Blob(record.get(at..at + bytes).unwrap_or_default()));
+                }
+                let text = if self.encoding == Encoding::Utf8 { record } else { &self.converted };
+                sink.take(ValueRef::Text(text.get(at..at + bytes).unwrap_or_default()))
+            }
+        }
+    }
+}
+
+/// How many of eight bytes read as one number belong to the next value, in bits, by serial type.
+const UNUSED_BITS: [u32; 10] = [0, 56, 48, 40, 32, 16, 0, 0, 0, 0];
+
+/// The double nearest to an integer.
+#[inline]
+fn to_f64(value: i64) -> f64 {
+    // Both halves are exact, and their sum is rounded once.
+    let high = i32::try_from(value >> 32).unwrap_or(0);
+    let low = u32::try_from(value & 0xffff_ffff).unwrap_or(0);
+    f64::from(high) * 4_294_967_296.0 + f64::from(low)
+}

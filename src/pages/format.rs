@@ -1,0 +1,179 @@
+//! The file format, as far as a scan needs it: the header, varints, page headers, records.
+//!
+//! <https://sqlite.org/fileformat2.html>
+
+use std::fmt;
+
+/// What does not decode, and where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Damage {
+    pub(super) page: u32,
+    /// The cell of the page, 0-based.
+    pub(super) cell: Option<usize>,
+    pub(super) what: &'static str,
+}
+
+impl Damage {
+    #[cold]
+    pub(super) fn of_page(page: u32, what: &'static str) -> Self {
+        Self { page, cell: None, what }
+    }
+
+    #[cold]
+    pub(super) fn of_cell(page: u32, cell: usize, what: &'static str) -> Self {
+        Self { page, cell: Some(cell), what }
+    }
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "page {}", self.page)?;
+        if let Some(cell) = self.cell {
+            write!(f, ", cell {cell}")?;
+        }
+        write!(f, ": {}", self.what)
+    }
+}
+
+/// How text is stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Encoding {
+    #[default]
+    Utf8,
+    Utf16 {
+        is_big_endian: bool,
+    },
+}
+
+/// What the header on the first page says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Header {
+    pub(super) page_bytes: usize,
+    /// What is left of a page without the bytes that are reserved at its end.
+    pub(super) usable_bytes: usize,
+    /// It has a write-ahead log.
+    pub(super) has_log: bool,
+    pub(super) encoding: Encoding,
+    /// `None` where it was written by a SQLite that did not know it.
+    pub(super) pages: Option<u32>,
+}
+
+impl Header {
+    pub(super) const BYTES: usize = 100;
+
+    /// `None` if it is not the header of a database, or of one that this SQLite would not read.
+    pub(super) fn parse(bytes: &[u8; Self::BYTES]) -> Option<Self> {
+        let word = |at: usize| u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+        let page_bytes = match u16::from_be_bytes([bytes[16], bytes[17]]) {
+            1 => 65_536,
+            bytes => usize::from(bytes),
+        };
+        let usable_bytes = page_bytes.checked_sub(bytes[20].into())?;
+        let is_sound = &bytes[..16] == b"SQLite format 3\0"
+            && page_bytes.is_power_of_two()
+            && page_bytes >= 512
+            && usable_bytes >= 480
+            && bytes[19] <= 2
+            && bytes[21..24] == [64, 32, 32];
+        let encoding = match word(56) {
+            // An empty database has not decided.
+            0 | 1 => Encoding::Utf8,
+            2 => Encoding::Utf16 { is_big_endian: false },
+            3 => Encoding::Utf16 { is_big_endian: true },
+            _ => return None,
+        };
+        let pages = (word(24) == word(92) && word(28) > 0).then(|| word(28));
+        is_sound.then_some(Self { page_bytes, usable_bytes, has_log: bytes[18] == 2, encoding, pages })
+    }
+}
+
+/// A number of one to nine bytes, and how many they are.
+#[inline(always)]
+pub(super) fn varint(bytes: &[u8]) -> Option<(u64, usize)> {
+    match *bytes {
+        [a, ..] if a < 0x80 => Some((a.into(), 1)),
+        [a, b, ..] if b < 0x80 => Some((u64::from(a & 0x7f) << 7 | u64::from(b), 2)),
+        [a, b, c, ..] if c < 0x80 => Some((u64::from(a & 0x7f) << 14 | u64::from(b & 0x7f) << 7 | u64::from(c), 3)),
+        _ => long_varint(bytes),
+    }
+}
+
+#[inline(never)]
+fn long_varint(bytes: &[u8]) -> Option<(u64, usize)> {
+    let mut value = 0;
+    for (index, &byte) in bytes.iter().take(8).enumerate() {
+        value = value << 7 | u64::from(byte & 0x7f);
+        if byte < 0x80 {
+            return Some((value, index + 1));
+        }
+    }
+    Some((value << 8 | u64::from(*bytes.get(8)?), 9))
+}
+
+#[inline(always)]
+pub(super) fn read_u16(bytes: &[u8], at: usize) -> Option<usize> {
+    let &[a, b] = bytes.get(at..)?.first_chunk()?;
+    Some(u16::from_be_bytes([a, b]).into())
+}
+
+#[inline(always)]
+pub(super) fn read_u32(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_be_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+/// How long a value is in a record, by its serial type.
+#[inline(always)]
+pub(super) fn serial_bytes(serial: u64) -> u64 {
+    match serial {
+        0..12 => u64::from(BYTES_BY_SERIAL[usize::try_from(serial).unwrap_or(0)]),
+        _ => (serial - 12) / 2,
+    }
+}
+
+/// The same for those of one byte.
+pub(super) const BYTES_BY_SERIAL: [u8; 128] = {
+    let mut bytes = [0; 128];
+    let fixed: [u8; 12] = [0, 1, 2, 3, 4, 6, 8, 8, 0, 0, 0, 0];
+    let mut serial: u8 = 0;
+    while serial < 128 {
+        bytes[serial as usize] = if serial < 12 { fixed[serial as usize] } else { (serial - 12) / 2 };
+        serial += 1;
+    }
+    bytes
+};
+
+/// How much of a payload is on the leaf page itself. <https://sqlite.org/fileformat2.html#b_tree_pages>
+#[inline(always)]
+pub(super) fn local_bytes(payload: usize, usable: usize) -> usize {
+    if payload <= usable - 35 { payload } else { local_bytes_of_long(payload, usable) }
+}
+
+#[inline(never)]
+fn local_bytes_of_long(payload: usize, usable: usize) -> usize {
+    let least = (usable - 12) * 32 / 255 - 23;
+    let most = usable - 35;
+    let local = least + (payload - least) % (usable - 4);
+    if local <= most { local } else { least }
+}
+
+/// UTF-16 as SQLite turns it into UTF-8, surrogates that have no partner included.
+pub(super) fn append_utf8(utf16: &[u8], is_big_endian: bool, to: &mut Vec<u8>) {
+    let unit = |&pair: &[u8; 2]| -> u32 {
+        if is_big_endian { u16::from_be_bytes(pair).into() } else { u16::from_le_bytes(pair).into() }
+    };
+    let mut units = utf16.as_chunks::<2>().0.iter().map(unit);
+    while let Some(mut c) = units.next() {
+        if (0xd800..0xe000).contains(&c)
+            && let Some(low) = units.next()
+        {
+            c = (low & 0x03ff) + ((c & 0x003f) << 10) + (((c & 0x03c0) + 0x0040) << 10);
+        }
+        let part = |shift: u32, mask: u32| (c >> shift & mask).to_le_bytes()[0];
+        match c {
+            0..0x80 => to.push(part(0, 0x7f)),
+            0x80..0x800 => to.extend([0xc0 | part(6, 0x1f), 0x80 | part(0, 0x3f)]),
+            0x800..0x1_0000 => to.extend([0xe0 | part(12, 0x0f), 0x80 | part(6, 0x3f), 0x80 | part(0, 0x3f)]),
+            _ => to.extend([0xf0 | part(18, 0x07), 0x80 | part(12, 0x3f), 0x80 | part(6, 0x3f), 0x80 | part(0, 0x3f)]),
+        }
+    }
+}

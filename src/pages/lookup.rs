@@ -1,0 +1,57 @@
+//! Questions to SQLite about single rows of a table that is scanned: what a record is too short for, and how to go on.
+
+use super::cells::Want;
+use crate::Connection;
+use crate::error::{Error, ErrorKind, Result};
+use crate::sql::quote_identifier;
+
+/// A table and the columns that are wanted of it, in SQL.
+pub(super) struct Names {
+    columns: String,
+    table: String,
+    rowid: String,
+}
+
+impl Names {
+    /// Looks the names up, which a scan does without.
+    pub(super) fn find(conn: &Connection, database: &str, root: u32, wants: &[Want]) -> Result<Self> {
+        let unknown = || Error::new(ErrorKind::Misuse { reason: "the table that is scanned is gone" });
+        let quoted = quote_identifier(database);
+        let table = if root == 1 {
+            "sqlite_schema".to_owned()
+        } else {
+            let sql = format!("SELECT name FROM {quoted}.sqlite_schema WHERE rootpage = ? AND type = 'table'");
+            conn.prepare(&sql)?.query_optional::<String>((root,))?.ok_or_else(unknown)?
+        };
+        // Columns that are computed when they are read have no place in a record.
+        let columns = conn
+            .prepare("SELECT name FROM pragma_table_xinfo(?, ?) WHERE hidden <> 2 ORDER BY cid")?
+            .query_all::<String>((&*table, database))?;
+        let is_column = |name: &str| columns.iter().any(|column| column.eq_ignore_ascii_case(name));
+        let rowid = ["rowid", "_rowid_", "oid"].into_iter().find(|name| !is_column(name)).ok_or_else(|| {
+            Error::new(ErrorKind::Misuse { reason: "the rowid of the table that is scanned has no name left" })
+        })?;
+        let name = |want: &Want| match *want {
+            Want::Rowid => Some(rowid.to_owned()),
+            Want::Stored { place, .. } => columns.get(place).map(|name| quote_identifier(name)),
+        };
+        let columns = wants.iter().map(name).collect::<Option<Vec<_>>>().ok_or_else(unknown)?;
+        Ok(Self {
+            columns: columns.join(", "),
+            table: format!("{quoted}.{}", quote_identifier(&table)),
+            rowid: rowid.to_owned(),
+        })
+    }
+
+    /// One row.
+    pub(super) fn select_row(&self) -> String {
+        let Self { columns, table, rowid } = self;
+        format!("SELECT {columns} FROM {table} NOT INDEXED WHERE {rowid} = ?")
+    }
+
+    /// What comes after a row.
+    pub(super) fn select_rest(&self) -> String {
+        let Self { columns, table, rowid } = self;
+        format!("SELECT {columns} FROM {table} NOT INDEXED WHERE {rowid} > ? ORDER BY {rowid}")
+    }
+}

@@ -1,0 +1,203 @@
+//! The page reader: a scan of a table that decodes its pages, while SQLite holds the lock and the snapshot.
+//!
+//! The statement of the scan is stepped to its first row, and stays there: it is what keeps the read transaction open, what
+//! knows the names of the columns, and what goes on if the pages cannot be read. [`Program`] tells from its bytecode
+//! whether it is a plain scan of a table; [`snapshot`] finds the version of each page that it sees; [`tree`] and [`cells`]
+//! decode, and know nothing of SQLite's interface.
+
+mod cells;
+mod format;
+mod lookup;
+mod program;
+mod snapshot;
+mod tree;
+
+pub(crate) use cells::Cells;
+use cells::{Reader, Step};
+use lookup::Names;
+use program::Program;
+pub(crate) use snapshot::View;
+use snapshot::{Before, ReadError, Seen, Snapshot};
+use tree::Tree;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::raw::storage::Storage;
+use crate::rows::{Row, Rows};
+use crate::{Connection, ResultCode, raw};
+
+/// Rows that the statement yields before the pages are read: there are mostly no more, and setting up takes as long as some
+/// hundred.
+pub(crate) const ROWS_BEFORE: u64 = 2048;
+
+/// SQLite's number for the main database.
+const MAIN: i32 = 0;
+
+/// What a statement's first step led to.
+pub(crate) struct Begun {
+    pub(crate) has_row: bool,
+    /// What its transaction sees, or why that is not known.
+    pub(crate) view: Result<View, &'static str>,
+}
+
+/// Takes the first step, and finds out what is seen.
+pub(crate) fn begin(conn: &Connection, rows: &mut Rows<'_>) -> Result<Begun> {
+    /// A commit falls into the two reads of the log's index only now and then.
+    const ATTEMPTS: usize = 5;
+    let main = Storage::new(conn.db(), MAIN);
+    for attempt in 1.. {
+        let before = Before::take(main);
+        let has_row = rows.next()?.is_some();
+        let view = if has_row { View::after(before, main) } else { Seen::Unknown("the table is empty") };
+        let view = match view {
+            Seen::View(view) => Ok(view),
+            Seen::Unknown(reason) => Err(reason),
+            // Where a transaction is open, another first step would not begin another one.
+            Seen::Moved if attempt < ATTEMPTS && conn.is_autocommit() => {
+                rows.restart()?;
+                continue;
+            }
+            Seen::Moved => Err("others wrote while the scan began, or the transaction was open before"),
+        };
+        return Ok(Begun { has_row, view });
+    }
+    unreachable!("the last attempt returns")
+}
+
+/// The rows of a table, from its pages.
+pub(crate) struct PageRows<'rows> {
+    reader: Reader<Snapshot<'rows>>,
+    record: Record<'rows>,
+    conn: &'rows Connection,
+    root: u32,
+    names: Option<Names>,
+    end: End,
+}
+
+/// Why there are no more rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// There are none, or the scan goes on.
+    Natural,
+    /// The connection has written: SQLite has to read the rest.
+    Written,
+    /// The connection was told to stop.
+    Interrupted,
+}
+
+/// The row that a scan of pages stands on.
+pub(crate) struct Record<'rows> {
+    pub(crate) cells: Cells,
+    /// Of the same scan: it knows the names.
+    pub(crate) statement: raw::Row<'rows>,
+}
+
+impl<'rows> PageRows<'rows> {
+    /// Begins after so many rows. The error is the reason why the pages cannot be read.
+    pub(crate) fn open(
+        conn: &'rows Connection,
+        rows: &'rows Rows<'_>,
+        view: View,
+        after: u64,
+    ) -> Result<Result<Self, &'static str>> {
+        let statement = rows.current_raw();
+        let Some(Program { database, root, wants }) = Program::of(conn, statement.sql())? else {
+            return Ok(Err(
+                "SQLite does more than scan a table: a condition, an order, an index, a computed column, …",
+            ));
+        };
+        if database != MAIN {
+            return Ok(Err("the table is temporary, or of an attached database"));
+        }
+        let snapshot = match Snapshot::open(Storage::new(conn.db(), MAIN), view) {
+            Ok(Ok(snapshot)) => snapshot,
+            Ok(Err(reason)) => return Ok(Err(reason)),
+            Err(ReadError::Written) => return Ok(Err("the connection has written since the scan began")),
+            Err(ReadError::Interrupted) => return Ok(Err("the connection was interrupted")),
+            Err(ReadError::Damage(damage)) => return Err(corrupt(conn, damage)),
+            Err(ReadError::Fault(fault)) => return Err(conn.error(fault)),
+        };
+        let header = snapshot.header();
+        let page_count = snapshot.page_count();
+        let mut cells = Cells::new(wants, header.encoding);
+        let mut reader = Reader::new(Tree::new(snapshot, root, header.page_bytes, header.usable_bytes, page_count));
+        match reader.skip(&mut cells, after) {
+            Ok(_) => {}
+            Err(ReadError::Written | ReadError::Interrupted) => return Ok(Err("the connection was interrupted")),
+            Err(ReadError::Damage(damage)) => return Err(corrupt(conn, damage)),
+            Err(ReadError::Fault(fault)) => return Err(conn.error(fault)),
+        }
+        let record = Record { cells, statement };
+        Ok(Ok(Self { reader, record, conn, root, names: None, end: End::Natural }))
+    }
+
+    /// The next row.
+    #[inline(always)]
+    pub(crate) fn next(&mut self) -> Result<Option<Row<'_>>> {
+        match self.reader.step(&mut self.record.cells) {
+            Ok(Step::Row) => Ok(Some(Row::of_record(&self.record))),
+            other => self.next_otherwise(other),
+        }
+    }
+
+    #[inline(never)]
+    fn next_otherwise(&mut self, step: Result<Step, ReadError>) -> Result<Option<Row<'_>>> {
+        self.end = match step {
+            Ok(Step::Row) => return Ok(Some(Row::of_record(&self.record))),
+            Ok(Step::RowWithoutDefaults) => {
+                self.find_defaults()?;
+                return Ok(Some(Row::of_record(&self.record)));
+            }
+            Ok(Step::End) => End::Natural,
+            Err(ReadError::Written) => End::Written,
+            Err(ReadError::Interrupted) => End::Interrupted,
+            Err(ReadError::Damage(damage)) => return Err(self.corrupt(damage)),
+            Err(ReadError::Fault(fault)) => return Err(self.conn.error(fault).in_sql(self.record.statement.sql())),
+        };
+        Ok(None)
+    }
+
+    /// Why it ended.
+    pub(crate) fn end(&self) -> End {
+        self.end
+    }
+
+    /// The SQL for what comes after the last row, and that row's rowid.
+    pub(crate) fn rest(&mut self) -> Result<(String, i64)> {
+        let rowid = self.record.cells.rowid();
+        Ok((self.names()?.select_rest(), rowid))
+    }
+
+    fn names(&mut self) -> Result<&Names> {
+        let names = match self.names.take() {
+            Some(names) => names,
+            None => Names::find(self.conn, "main", self.root, self.record.cells.wants())?,
+        };
+        Ok(self.names.insert(names))
+    }
+
+    /// Asks SQLite for the row, whose record is too short.
+    #[cold]
+    fn find_defaults(&mut self) -> Result<()> {
+        let conn = self.conn;
+        let sql = self.names()?.select_row();
+        let mut statement = conn.prepare(&sql)?;
+        let mut rows = statement.query((self.record.cells.rowid(),))?;
+        if let Some(row) = rows.next()? {
+            for column in 0..row.column_count() {
+                self.record.cells.set_default(column, row.value(column)?);
+            }
+        }
+        rows.finish()
+    }
+
+    #[cold]
+    fn corrupt(&self, damage: format::Damage) -> Error {
+        corrupt(self.conn, damage).in_sql(self.record.statement.sql())
+    }
+}
+
+fn corrupt(conn: &Connection, damage: format::Damage) -> Error {
+    let message = format!("database disk image is malformed: {damage}").into();
+    let error = Error::new(ErrorKind::Sqlite { code: ResultCode::CORRUPT, message });
+    error.in_database(|| conn.db().path().to_string_lossy().into())
+}

@@ -1,0 +1,146 @@
+//! What SQLite would do for a statement, told by its `EXPLAIN`: whether that is a plain scan of a table, of which, and
+//! where each column of the result comes from.
+//!
+//! The names in the SQL say less: a view may be no more than a table, `a` may be a column that is computed, and a table may
+//! be read from an index. So nothing of the SQL is looked at. An instruction that is not expected means no more than that
+//! SQLite has to run the statement.
+
+use super::cells::Want;
+use crate::Connection;
+use crate::error::Result;
+
+/// A plain scan.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Program {
+    /// 0 for main, 1 for temp, from 2 on what is attached.
+    pub(super) database: i32,
+    pub(super) root: u32,
+    pub(super) wants: Box<[Want]>,
+}
+
+struct Instruction {
+    code: Box<str>,
+    p1: i64,
+    p2: i64,
+    p3: i64,
+    p5: i64,
+}
+
+impl Program {
+    /// `None` if the statement is anything else. The SQL is that of a statement that only reads.
+    pub(super) fn of(conn: &Connection, sql: &str) -> Result<Option<Self>> {
+        let mut explain = conn.prepare(&format!("EXPLAIN {sql}"))?;
+        let mut rows = explain.query(())?;
+        let mut parser = Parser::default();
+        while let Some(row) = rows.next()? {
+            let instruction = Instruction {
+                code: row.get::<&str>(1)?.into(),
+                p1: row.get(2)?,
+                p2: row.get(3)?,
+                p3: row.get(4)?,
+                p5: row.get(6)?,
+            };
+            if !parser.take(&instruction) {
+                return Ok(None);
+            }
+        }
+        Ok(parser.finish())
+    }
+}
+
+/// What comes next.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Expected {
+    #[default]
+    Init,
+    Open,
+    Rewind,
+    Row,
+    Step,
+    Halt,
+    Transaction,
+    Goto,
+    Nothing,
+}
+
+#[derive(Default)]
+struct Parser {
+    next: Expected,
+    cursor: i64,
+    database: i64,
+    root: i64,
+    registers: Vec<(i64, Want)>,
+    result: Option<Box<[Want]>>,
+}
+
+impl Parser {
+    /// `false` if that is not part of a plain scan.
+    fn take(&mut self, instruction: &Instruction) -> bool {
+        let &Instruction { ref code, p1, p2, p3, p5 } = instruction;
+        let next = match (self.next, &**code) {
+            // Marks for those who look at a program.
+            (now, "Explain" | "Noop") => now,
+            (Expected::Init, "Init") => Expected::Open,
+            (Expected::Open, "OpenRead") if p5 == 0 => {
+                (self.cursor, self.root, self.database) = (p1, p2, p3);
+                Expected::Rewind
+            }
+            (now @ Expected::Rewind, "ColumnsUsed") if p1 == self.cursor => now,
+            (Expected::Rewind, "Rewind") if p1 == self.cursor => Expected::Row,
+            (now @ Expected::Row, "Rowid") if p1 == self.cursor => {
+                self.set(p2, Want::Rowid);
+                now
+            }
+            (now @ Expected::Row, "Column") if p1 == self.cursor && p5 == 0 => {
+                let Ok(place) = usize::try_from(p2) else {
+                    return false;
+                };
+                self.set(p3, Want::Stored { place, is_real: false });
+                now
+            }
+            (now @ Expected::Row, "RealAffinity") => {
+                let Some((_, Want::Stored { is_real, .. })) =
+                    self.registers.iter_mut().find(|(register, _)| *register == p1)
+                else {
+                    return false;
+                };
+                *is_real = true;
+                now
+            }
+            (Expected::Row, "ResultRow") => {
+                self.result = (p1..p1.saturating_add(p2)).map(|register| self.get(register)).collect();
+                if self.result.is_none() {
+                    return false;
+                }
+                Expected::Step
+            }
+            (Expected::Step, "Next") if p1 == self.cursor => Expected::Halt,
+            (Expected::Halt, "Halt") => Expected::Transaction,
+            (Expected::Transaction, "Transaction") if p1 == self.database && p2 == 0 => Expected::Goto,
+            (Expected::Goto, "Goto") => Expected::Nothing,
+            _ => return false,
+        };
+        self.next = next;
+        true
+    }
+
+    fn set(&mut self, register: i64, want: Want) {
+        self.registers.retain(|(other, _)| *other != register);
+        self.registers.push((register, want));
+    }
+
+    fn get(&self, register: i64) -> Option<Want> {
+        self.registers.iter().find(|(other, _)| *other == register).map(|&(_, want)| want)
+    }
+
+    fn finish(self) -> Option<Program> {
+        if self.next != Expected::Nothing {
+            return None;
+        }
+        Some(Program {
+            database: i32::try_from(self.database).ok()?,
+            root: u32::try_from(self.root).ok().filter(|&root| root > 0)?,
+            wants: self.result.filter(|wants| !wants.is_empty())?,
+        })
+    }
+}

@@ -1,0 +1,337 @@
+//! Which version of each page the connection's read transaction sees, and reading it.
+//!
+//! Without a write-ahead log the shared lock keeps the file as it is. With one, the transaction sees the log up to the frame
+//! that was the last when it began. SQLite does not tell which that was, so the log's index is read before the transaction
+//! begins and once it has begun. If it is the same, nothing was committed between, and that is the one.
+//!
+//! <https://sqlite.org/walformat.html>
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+
+use super::format::{Damage, Header};
+use super::tree::Pages;
+use crate::raw::Fault;
+use crate::raw::storage::{LOG_REGION_WORDS, Storage, TransactionState};
+
+/// Why a page was not read.
+#[derive(Debug)]
+pub(crate) enum ReadError {
+    Damage(Damage),
+    /// The connection itself has written meanwhile, or writes.
+    Written,
+    /// The connection was told to stop.
+    Interrupted,
+    Fault(Fault),
+}
+
+impl From<Damage> for ReadError {
+    fn from(damage: Damage) -> Self {
+        Self::Damage(damage)
+    }
+}
+
+impl From<Fault> for ReadError {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+/// The header of the log's index: what the last commit was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct LogHead([u32; Self::WORDS]);
+
+impl LogHead {
+    const WORDS: usize = 12;
+    /// Where the number of frames is that are in the database file, after two copies of the header.
+    const BACKFILL_WORD: usize = 2 * Self::WORDS;
+    const VERSION: u32 = 3_007_000;
+
+    /// `None` if there is none, or it is just being written.
+    fn read(storage: Storage<'_>) -> Option<Self> {
+        let (mut first, mut second) = ([0; Self::WORDS], [0; Self::WORDS]);
+        // Whoever writes begins with the second.
+        let is_there = storage.read_log_index(0, 0, &mut first) && storage.read_log_index(0, Self::WORDS, &mut second);
+        let head = Self(first);
+        let is_initialized = head.0[3].to_ne_bytes()[0] != 0;
+        (is_there && first == second && is_initialized && head.0[0] == Self::VERSION).then_some(head)
+    }
+
+    fn page_bytes(self) -> usize {
+        let [_, _, low, high] = self.0[3].to_ne_bytes();
+        match u16::from_ne_bytes([low, high]) {
+            1 => 65_536,
+            bytes => usize::from(bytes),
+        }
+    }
+
+    fn frames(self) -> u32 {
+        self.0[4]
+    }
+
+    fn pages(self) -> u32 {
+        self.0[5]
+    }
+}
+
+/// Taken before a transaction begins.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Before {
+    was_open: bool,
+    head: Option<LogHead>,
+}
+
+impl Before {
+    pub(super) fn take(storage: Storage<'_>) -> Self {
+        let was_open = storage.transaction() != TransactionState::None;
+        let head = (!was_open && has_log(storage)).then(|| LogHead::read(storage)).flatten();
+        Self { was_open, head }
+    }
+}
+
+/// Whether the connection has a write-ahead log open.
+fn has_log(storage: Storage<'_>) -> bool {
+    const VERSION_OFFSET: u64 = 18;
+    let mut version = [0];
+    storage.is_journal_open() && matches!(storage.read(VERSION_OFFSET, &mut version), Ok(true)) && version == [2]
+}
+
+/// What a read transaction sees.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct View {
+    log: Option<LogView>,
+    /// The connection's own count of changes.
+    data_version: u32,
+}
+
+/// The frames of the log that a transaction sees, and how many of them, from the first on, are in the file as well.
+#[derive(Clone, Copy, Debug)]
+struct LogView {
+    head: LogHead,
+    in_the_file: u32,
+}
+
+/// What is known of a transaction that has begun.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Seen {
+    View(View),
+    /// Somebody committed just then: another attempt may know more.
+    Moved,
+    Unknown(&'static str),
+}
+
+impl View {
+    /// To be called when the transaction has begun, and nothing else has happened since.
+    pub(super) fn after(before: Before, storage: Storage<'_>) -> Seen {
+        match storage.transaction() {
+            TransactionState::Read => {}
+            TransactionState::Write => return Seen::Unknown("the connection has a write transaction open"),
+            TransactionState::None => return Seen::Unknown("it reads nothing of the main database"),
+        }
+        if !storage.is_open() {
+            return Seen::Unknown("the database is in memory, or temporary");
+        }
+        let Some(data_version) = storage.data_version() else {
+            return Seen::Unknown("the file system does not say what changes");
+        };
+        if storage.is_immutable() {
+            return Seen::View(Self { log: None, data_version });
+        }
+        if !storage.is_lock_shared() {
+            return Seen::Unknown("the file is not locked as for reading: another locking mode, or no lock");
+        }
+        if !has_log(storage) {
+            return Seen::View(Self { log: None, data_version });
+        }
+        if before.was_open {
+            return Seen::Unknown(
+                "the transaction was open before, and what it sees of the write-ahead log is not known",
+            );
+        }
+        // In this order: a log that begins anew has another header first, and nothing in the file after.
+        let mut in_the_file = [0];
+        if !storage.read_log_index(0, LogHead::BACKFILL_WORD, &mut in_the_file) {
+            return Seen::Unknown("the index of the write-ahead log cannot be read");
+        }
+        match (before.head, LogHead::read(storage)) {
+            (Some(before), Some(after)) if before == after => {
+                let log = LogView { head: after, in_the_file: in_the_file[0] };
+                Seen::View(Self { log: Some(log), data_version })
+            }
+            _ => Seen::Moved,
+        }
+    }
+
+    /// The row before which the page reader is not worth it: the more frames are to be looked through, the later.
+    pub(crate) fn first_row(self) -> u64 {
+        const FRAMES_PER_ROW: u64 = 16;
+        let frames = self.log.map_or(0, |log| log.head.frames().saturating_sub(log.in_the_file));
+        u64::from(frames) / FRAMES_PER_ROW
+    }
+}
+
+/// The pages that a transaction sees.
+pub(crate) struct Snapshot<'db> {
+    storage: Storage<'db>,
+    data_version: u32,
+    page_bytes: usize,
+    page_count: u32,
+    header: Header,
+    /// The newest frame of each page, where it is not in the file.
+    frames: Frames,
+}
+
+type Frames = HashMap<u32, u32, BuildHasherDefault<PageHasher>>;
+
+/// Page numbers are many and mostly follow each other.
+#[derive(Default)]
+struct PageHasher(u64);
+
+impl Hasher for PageHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.write_u32(byte.into());
+        }
+    }
+
+    fn write_u32(&mut self, page: u32) {
+        self.0 = (self.0 ^ u64::from(page)).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32);
+    }
+}
+
+/// Bytes before each frame's page, and before the first frame.
+const FRAME_HEAD_BYTES: usize = 24;
+const LOG_HEAD_BYTES: u64 = 32;
+
+impl<'db> Snapshot<'db> {
+    /// Reads what is needed to find pages. The error is a reason not to.
+    pub(super) fn open(storage: Storage<'db>, view: View) -> Result<Result<Self, &'static str>, ReadError> {
+        if !storage.is_of_known_system() {
+            return Ok(Err("the file is read by a file system that does not come with SQLite"));
+        }
+        let (frames, log_bytes) = match view.log {
+            Some(log) => match find_frames(storage, log) {
+                Some(frames) => (frames, log.head.page_bytes()),
+                None => return Ok(Err("the index of the write-ahead log cannot be read")),
+            },
+            None => (Frames::default(), 0),
+        };
+        let mut header = [0; Header::BYTES];
+        let mut this = Self {
+            storage,
+            data_version: view.data_version,
+            page_bytes: log_bytes,
+            page_count: 0,
+            header: Header::default(),
+            frames,
+        };
+        this.read(1, &mut header)?;
+        let Some(header) = Header::parse(&header) else {
+            return Ok(Err("the file is not in SQLite's format: it is encrypted, or of a newer one"));
+        };
+        let log_pages = view.log.filter(|log| log.head.frames() > 0).map(|log| log.head.pages());
+        if view.log.is_some_and(|log| log.head.frames() > 0 && log.head.page_bytes() != header.page_bytes) {
+            return Ok(Err("the write-ahead log has pages of another size"));
+        }
+        let in_file = || storage.bytes().map(|bytes| bytes / header.page_bytes as u64);
+        let page_count = match log_pages.or(header.pages) {
+            Some(pages) => pages,
+            None => in_file().and_then(|pages| u32::try_from(pages).ok()).unwrap_or(0),
+        };
+        Ok(Ok(Self { page_bytes: header.page_bytes, page_count, header, ..this }))
+    }
+
+    pub(super) fn header(&self) -> Header {
+        self.header
+    }
+
+    pub(super) fn page_count(&self) -> u32 {
+        self.page_count
+    }
+
+    fn frame(&self, page: u32) -> Option<u32> {
+        if self.frames.is_empty() { None } else { self.frames.get(&page).copied() }
+    }
+
+    /// Whether the connection has not written since the transaction began. Called before each read: nothing else of the
+    /// connection can run until it is done.
+    fn check(&self) -> Result<(), ReadError> {
+        if self.storage.is_interrupted() {
+            return Err(ReadError::Interrupted);
+        }
+        let is_same = self.storage.data_version() == Some(self.data_version)
+            && self.storage.transaction() == TransactionState::Read;
+        if is_same { Ok(()) } else { Err(ReadError::Written) }
+    }
+}
+
+/// The newest frame of each page that is not in the file yet. `None` if the index cannot be read.
+fn find_frames(storage: Storage<'_>, log: LogView) -> Option<Frames> {
+    /// Frames that a region tells the pages of; the first has the header where others begin.
+    const FRAMES_PER_REGION: u32 = 4096;
+    const HEAD_WORDS: u32 = 34;
+    let (last, done) = (log.head.frames(), log.in_the_file);
+    let mut frames = Frames::default();
+    if done >= last {
+        return Some(frames);
+    }
+    // Counted as if the header were frames, frame `n` is word `n - 1 + HEAD_WORDS`.
+    let mut next = done + HEAD_WORDS;
+    let end = last.checked_add(HEAD_WORDS)?;
+    let mut words = [0; FRAMES_PER_REGION as usize];
+    const { assert!(FRAMES_PER_REGION as usize <= LOG_REGION_WORDS) };
+    while next < end {
+        let region = next / FRAMES_PER_REGION;
+        let first = (next % FRAMES_PER_REGION) as usize;
+        let count = (end - next).min(FRAMES_PER_REGION - next % FRAMES_PER_REGION);
+        let pages = &mut words[..count as usize];
+        // In each region the pages come before the hash table. From the second on they begin at its start.
+        if !storage.read_log_index(region, first, pages) {
+            return None;
+        }
+        for (number, &page) in (next - HEAD_WORDS + 1..).zip(&*pages) {
+            frames.insert(page, number);
+        }
+        next += count;
+    }
+    Some(frames)
+}
+
+impl Pages for Snapshot<'_> {
+    type Error = ReadError;
+
+    fn piece(&self, first: u32, pages: u32) -> (u32, usize) {
+        if self.frames.is_empty() {
+            return (pages, self.page_bytes);
+        }
+        let followers = 1..pages;
+        match self.frame(first) {
+            None => {
+                let more = followers.take_while(|more| self.frame(first + more).is_none()).count();
+                (1 + u32::try_from(more).unwrap_or(0), self.page_bytes)
+            }
+            Some(frame) => {
+                let more = followers.take_while(|more| self.frame(first + more) == Some(frame + more)).count();
+                (1 + u32::try_from(more).unwrap_or(0), self.page_bytes + FRAME_HEAD_BYTES)
+            }
+        }
+    }
+
+    fn read(&mut self, first: u32, into: &mut [u8]) -> Result<(), ReadError> {
+        self.check()?;
+        let index = |number: u32| u64::from(number.saturating_sub(1));
+        match self.frame(first) {
+            None => self.storage.read(index(first) * self.page_bytes as u64, into)?,
+            Some(frame) => {
+                let frame_bytes = (self.page_bytes + FRAME_HEAD_BYTES) as u64;
+                let offset = LOG_HEAD_BYTES + index(frame) * frame_bytes + FRAME_HEAD_BYTES as u64;
+                self.storage.read_log(offset, into)?
+            }
+        };
+        Ok(())
+    }
+}

@@ -1,0 +1,264 @@
+//! The b-tree of a table, leaf by leaf, in the order of its rowids.
+
+use super::format::{Damage, read_u16, read_u32};
+
+/// Where pages come from.
+pub(super) trait Pages {
+    type Error: From<Damage>;
+
+    /// How many of so many pages can be had in one piece, and how far apart they lie in it. At least one.
+    fn piece(&self, first: u32, pages: u32) -> (u32, usize);
+
+    /// Reads a piece. What is not there is zeros.
+    fn read(&mut self, first: u32, into: &mut [u8]) -> Result<(), Self::Error>;
+}
+
+/// The way through a table's b-tree.
+pub(super) struct Tree<P> {
+    pages: P,
+    page_bytes: usize,
+    usable_bytes: usize,
+    page_count: u32,
+    /// The interior pages on the way, from the root on.
+    levels: Vec<Level>,
+    depth: usize,
+    /// The leaves that were read and are still to come.
+    ahead: Vec<Place>,
+    ahead_next: usize,
+    /// How many pages to read at once: more and more, as the scan goes on.
+    stride: u32,
+    /// Pages of the tree and its overflow pages so far. Each is there once, so there are no more than in the database.
+    visited: u32,
+}
+
+#[derive(Default)]
+struct Level {
+    page: u32,
+    children: Vec<u32>,
+    next: usize,
+    is_above_leaves: bool,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Place {
+    page: u32,
+    at: usize,
+}
+
+/// A leaf page in the buffer.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Leaf {
+    pub(super) page: u32,
+    /// Where it begins in the buffer.
+    pub(super) at: usize,
+    pub(super) cells: usize,
+    /// Where its cell pointers begin, from its own beginning on.
+    pub(super) pointers: usize,
+}
+
+/// What may be read beyond a value, so that eight bytes can be read where a number begins.
+pub(super) const SLACK_BYTES: usize = 8;
+
+/// Bytes to read at once.
+const PIECE_BYTES: usize = 256 << 10;
+/// As SQLite.
+const DEPTH_MAX: usize = 20;
+/// As many pages are read along with those wanted around them.
+const GAP_PAGES: u32 = 3;
+
+impl<P: Pages> Tree<P> {
+    pub(super) fn new(pages: P, root: u32, page_bytes: usize, usable_bytes: usize, page_count: u32) -> Self {
+        let root = Level { page: 0, children: vec![root], next: 0, is_above_leaves: false };
+        Self {
+            pages,
+            page_bytes,
+            usable_bytes,
+            page_count,
+            levels: vec![root],
+            depth: 1,
+            ahead: Vec::new(),
+            ahead_next: 0,
+            stride: 1,
+            visited: 0,
+        }
+    }
+
+    pub(super) fn usable_bytes(&self) -> usize {
+        self.usable_bytes
+    }
+
+    pub(super) fn page_count(&self) -> u32 {
+        self.page_count
+    }
+
+    /// The next leaf, in the buffer; `None` after the last.
+    pub(super) fn next_leaf(&mut self, buffer: &mut Vec<u8>) -> Result<Option<Leaf>, P::Error> {
+        loop {
+            while let Some(&place) = self.ahead.get(self.ahead_next) {
+                self.ahead_next += 1;
+                let page = &buffer[place.at..place.at + self.usable_bytes];
+                if let Some(leaf) = self.look_at(place, page)? {
+                    return Ok(Some(leaf));
+                }
+            }
+            if !self.read_ahead(buffer)? {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// A leaf is returned, the children of an interior page are what comes next.
+    fn look_at(&mut self, place: Place, page: &[u8]) -> Result<Option<Leaf>, P::Error> {
+        let Place { page: number, at } = place;
+        let damage = |what| Damage::of_page(number, what);
+        let header = if number == 1 { super::format::Header::BYTES } else { 0 };
+        let cells = read_u16(page, header + 3).unwrap_or(0);
+        let parent = &mut self.levels[self.depth - 1];
+        match page.get(header) {
+            Some(13) => {
+                parent.is_above_leaves = true;
+                let pointers = header + 8;
+                if pointers + 2 * cells > page.len() {
+                    return Err(damage("more cells than fit").into());
+                }
+                Ok(Some(Leaf { page: number, at, cells, pointers }))
+            }
+            Some(5) => {
+                if parent.is_above_leaves && parent.page != 0 {
+                    return Err(damage("an interior page among leaves").into());
+                }
+                if self.depth > DEPTH_MAX {
+                    return Err(damage("the tree is too deep").into());
+                }
+                self.descend(number, page, header, cells)?;
+                Ok(None)
+            }
+            _ => Err(damage("not a page of a table").into()),
+        }
+    }
+
+    fn descend(&mut self, number: u32, page: &[u8], header: usize, cells: usize) -> Result<(), Damage> {
+        if self.depth == self.levels.len() {
+            self.levels.push(Level::default());
+        }
+        let level = &mut self.levels[self.depth];
+        level.page = number;
+        level.next = 0;
+        level.is_above_leaves = false;
+        level.children.clear();
+        for cell in 0..cells {
+            let child = read_u16(page, header + 12 + 2 * cell).and_then(|pointer| read_u32(page, pointer));
+            let child = child.ok_or_else(|| Damage::of_cell(number, cell, "a pointer leads out of the page"))?;
+            level.children.push(child);
+        }
+        let last = read_u32(page, header + 8).ok_or_else(|| Damage::of_page(number, "no last child"))?;
+        level.children.push(last);
+        if let Some(cell) = level.children.iter().position(|child| !(2..=self.page_count).contains(child)) {
+            return Err(Damage::of_cell(number, cell, "a child that is no page of the database"));
+        }
+        self.depth += 1;
+        Ok(())
+    }
+
+    /// Reads what comes next: one page of which nothing is known, or some leaves. `false` at the end.
+    fn read_ahead(&mut self, buffer: &mut Vec<u8>) -> Result<bool, P::Error> {
+        let level = loop {
+            let Some(last) = self.depth.checked_sub(1) else {
+                return Ok(false);
+            };
+            let level = &mut self.levels[last];
+            if level.next < level.children.len() {
+                break level;
+            }
+            self.depth = last;
+        };
+        let first = level.children[level.next];
+        let most = if level.is_above_leaves { self.stride } else { 1 };
+        let mut last = first;
+        for &child in &level.children[level.next..] {
+            if child < last || child - last > GAP_PAGES + 1 || child - first >= most {
+                break;
+            }
+            last = child;
+        }
+        let (pages, apart) = self.pages.piece(first, last - first + 1);
+        self.ahead.clear();
+        self.ahead_next = 0;
+        let mut before = 0;
+        for &child in &level.children[level.next..] {
+            if child <= before || child < first || child - first >= pages {
+                break;
+            }
+            before = child;
+            self.ahead.push(Place { page: child, at: (child - first) as usize * apart });
+        }
+        level.next += self.ahead.len();
+        if level.is_above_leaves {
+            let most = u32::try_from(PIECE_BYTES / self.page_bytes).unwrap_or(1).max(1);
+            self.stride = (2 * self.stride).min(most);
+        }
+        let of_last = self.ahead.last().map_or(0, |place| place.at);
+        let read = u32::try_from(self.ahead.len()).unwrap_or(u32::MAX);
+        self.visit(first, read)?;
+        let bytes = of_last + self.page_bytes;
+        if buffer.len() < bytes + SLACK_BYTES {
+            buffer.resize(bytes + SLACK_BYTES, 0);
+        }
+        self.pages.read(first, &mut buffer[..bytes])?;
+        Ok(true)
+    }
+
+    fn visit(&mut self, page: u32, more: u32) -> Result<(), Damage> {
+        self.visited = self.visited.saturating_add(more);
+        if self.visited > self.page_count {
+            return Err(Damage::of_page(page, "a page is used twice"));
+        }
+        Ok(())
+    }
+
+    /// Appends so many bytes of a chain of overflow pages.
+    pub(super) fn read_overflow(
+        &mut self,
+        (of_page, of_cell): (u32, usize),
+        first: u32,
+        mut bytes: usize,
+        buffer: &mut Vec<u8>,
+        to: &mut Vec<u8>,
+    ) -> Result<(), P::Error> {
+        let damage = |what| Damage::of_cell(of_page, of_cell, what);
+        let content = self.usable_bytes - 4;
+        let mut page = first;
+        let mut ahead: u32 = 1;
+        while bytes > 0 {
+            if !(2..=self.page_count).contains(&page) {
+                return Err(damage("an overflow page that is no page of the database").into());
+            }
+            // Those of a chain mostly follow each other.
+            let rest = u32::try_from(bytes.div_ceil(content)).unwrap_or(u32::MAX);
+            let wanted = ahead.min(rest).min(self.page_count - page + 1);
+            let (pages, apart) = self.pages.piece(page, wanted);
+            let len = (pages - 1) as usize * apart + self.page_bytes;
+            if buffer.len() < len {
+                buffer.resize(len, 0);
+            }
+            self.pages.read(page, &mut buffer[..len])?;
+            for index in 0..pages {
+                let part = &buffer[index as usize * apart..][..self.usable_bytes];
+                self.visit(page, 1)?;
+                let (next, part) = part.split_at(4);
+                let part = &part[..content.min(bytes)];
+                to.extend_from_slice(part);
+                bytes -= part.len();
+                let next = read_u32(next, 0).unwrap_or(0);
+                let follows = next == page + 1;
+                page = next;
+                if !follows {
+                    ahead = 1;
+                    break;
+                }
+                ahead = (2 * ahead).min(u32::try_from(PIECE_BYTES / self.page_bytes).unwrap_or(1).max(1));
+            }
+        }
+        Ok(())
+    }
+}
