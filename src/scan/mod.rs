@@ -31,33 +31,41 @@
 //! # Ok::<(), finalite::Error>(())
 //! ```
 
+use std::borrow::Cow;
 use std::fmt;
+use std::marker::PhantomData;
 use std::ops::ControlFlow;
 use std::panic::Location;
 
 use crate::Connection;
 use crate::error::{Error, ErrorKind, Result};
+use crate::pages::{self, Begun, End, PageRows};
 use crate::params::Params;
 use crate::rows::{Row, Rows};
+use crate::sql;
+use crate::statement::Statement;
 
 mod batch;
 mod column;
 mod print;
 mod schema;
+mod table;
 mod views;
 
 use batch::Plan;
 pub use batch::{BatchIndex, ColumnBatch};
 pub use column::{ColumnBuffer, Offsets};
 pub use schema::{ColumnType, Mixed};
+pub use table::TableScan;
 pub use views::{BytesColumn, TextColumn};
 
 /// A scan that is still to run. From [`Connection::scan`].
 #[must_use = "a scan does nothing until its rows are asked for"]
 pub struct Scan<'a, P> {
     conn: &'a Connection,
-    sql: &'a str,
+    sql: Cow<'a, str>,
     params: P,
+    path: Option<ScanPath>,
     limit: u64,
     progress: Option<Progress<'a>>,
     schema: Option<Box<[ColumnType]>>,
@@ -68,6 +76,8 @@ pub struct Scan<'a, P> {
 /// Whom to tell how many rows were read, and how often.
 struct Progress<'a> {
     every: u64,
+    /// The last number told.
+    told: u64,
     report: Box<dyn FnMut(u64) -> ControlFlow<()> + 'a>,
 }
 
@@ -77,16 +87,13 @@ impl Connection {
     /// See [`scan`](crate::scan).
     #[track_caller]
     pub fn scan<'a, 'p, P: Params<'p>>(&'a self, sql: &'a str, params: P) -> Scan<'a, P> {
-        Scan {
-            conn: self,
-            sql,
-            params,
-            limit: u64::MAX,
-            progress: None,
-            schema: None,
-            mixed: None,
-            site: Location::caller(),
-        }
+        Scan::new(self, sql.into(), params, Location::caller())
+    }
+}
+
+impl<'a, P> Scan<'a, P> {
+    fn new(conn: &'a Connection, sql: Cow<'a, str>, params: P, site: &'static Location<'static>) -> Self {
+        Self { conn, sql, params, path: None, limit: u64::MAX, progress: None, schema: None, mixed: None, site }
     }
 }
 
@@ -116,21 +123,7 @@ impl<'p, P: Params<'p>> Scan<'_, P> {
     /// # Ok::<(), Error>(())
     /// ```
     pub fn for_each<E: From<Error>>(self, mut read: impl FnMut(Row<'_>) -> Result<(), E>) -> Result<u64, E> {
-        self.run(|rows, pace| {
-            while let Some(stop) = pace.next_stop() {
-                // Counted in a register.
-                let mut count = pace.rows;
-                while count < stop {
-                    let Some(row) = rows.next()? else {
-                        return Ok(count);
-                    };
-                    read(row)?;
-                    count += 1;
-                }
-                pace.rows = count;
-            }
-            Ok(pace.rows)
-        })
+        self.run(&mut ForEach { read: &mut read, error: PhantomData })
     }
 
     /// Calls the closure with each row until it breaks. Returns what it broke with; `None` if it never did.
@@ -157,20 +150,9 @@ impl<'p, P: Params<'p>> Scan<'_, P> {
         self,
         mut read: impl FnMut(Row<'_>) -> Result<ControlFlow<B>, E>,
     ) -> Result<Option<B>, E> {
-        self.run(|rows, pace| {
-            while let Some(stop) = pace.next_stop() {
-                for _ in pace.rows..stop {
-                    let Some(row) = rows.next()? else {
-                        return Ok(None);
-                    };
-                    if let ControlFlow::Break(found) = read(row)? {
-                        return Ok(Some(found));
-                    }
-                }
-                pace.rows = stop;
-            }
-            Ok(None)
-        })
+        let mut reader = TryForEach { read: &mut read, found: None, error: PhantomData };
+        self.run(&mut reader)?;
+        Ok(reader.found)
     }
 
     /// Calls the closure with up to this many rows at a time, as columns. Returns the number of rows.
@@ -206,22 +188,11 @@ impl<'p, P: Params<'p>> Scan<'_, P> {
     ) -> Result<u64, E> {
         if rows == 0 {
             return Err(Error::new(ErrorKind::Misuse { reason: "a batch has at least one row" })
-                .in_sql(self.sql)
+                .in_sql(&self.sql)
                 .into());
         }
-        let mut batch = ColumnBatch::new(Plan { schema: self.schema.clone(), mixed: self.mixed, rows });
-        self.run(|cursor, pace| {
-            loop {
-                let is_end = fill(&mut batch, cursor, pace, rows)?;
-                if !batch.is_empty() {
-                    read(&batch)?;
-                }
-                if is_end {
-                    return Ok(pace.rows);
-                }
-                batch.clear();
-            }
-        })
+        let batch = ColumnBatch::new(Plan { schema: self.schema.clone(), mixed: self.mixed, rows });
+        self.run(&mut Batches { batch, rows, read: &mut read, error: PhantomData })
     }
 
     /// Reads the whole result into columns.
@@ -243,9 +214,10 @@ impl<'p, P: Params<'p>> Scan<'_, P> {
     /// # Ok::<(), finalite::Error>(())
     /// ```
     pub fn columns(self) -> Result<ColumnBatch> {
-        let mut batch = ColumnBatch::new(Plan { schema: self.schema.clone(), mixed: self.mixed, rows: 0 });
-        self.run(|cursor, pace| fill(&mut batch, cursor, pace, usize::MAX))?;
-        Ok(batch)
+        let batch = ColumnBatch::new(Plan { schema: self.schema.clone(), mixed: self.mixed, rows: 0 });
+        let mut reader = Columns { batch };
+        self.run::<Error>(&mut reader)?;
+        Ok(reader.batch)
     }
 
     /// Reads no more than this many rows; with 0, the statement is not run.
@@ -284,16 +256,17 @@ impl<'p, P: Params<'p>> Scan<'_, P> {
         Self: 'b,
     {
         assert!(every > 0, "progress is reported every so many rows, and 0 is not so many");
-        let Scan { conn, sql, params, limit, schema, mixed, site, progress: _ } = self;
+        let Scan { conn, sql, params, path, limit, schema, mixed, site, progress: _ } = self;
         Scan {
             conn,
             sql,
             params,
+            path,
             limit,
             schema,
             mixed,
             site,
-            progress: Some(Progress { every, report: Box::new(report) }),
+            progress: Some(Progress { every, told: 0, report: Box::new(report) }),
         }
     }
 
@@ -325,83 +298,339 @@ impl<'p, P: Params<'p>> Scan<'_, P> {
         self
     }
 
+    /// Chooses what yields the rows, where there is a choice.
+    ///
+    /// [`ScanPath::Statement`] leaves it to SQLite. [`ScanPath::Pages`] asks for the page reader from the first row on,
+    /// where it would begin when some thousand rows have come; where it cannot be, SQLite runs the statement all the
+    /// same. [`plan`](Self::plan) tells.
+    pub fn path(mut self, path: ScanPath) -> Self {
+        self.path = Some(path);
+        self
+    }
+
     /// How the scan will be run, and why so.
+    ///
+    /// It looks at the statement, and if that may be a scan of a table, at its first rows.
     ///
     /// # Errors
     ///
-    /// As [`Connection::prepare`].
+    /// As [`Connection::prepare`] and [`Statement::query`].
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use finalite::Connection;
+    ///
+    /// let conn = Connection::open_in_memory()?;
+    /// let plan = conn.scan("SELECT type, name FROM sqlite_schema WHERE name > 'a'", ()).plan()?;
+    /// assert!(plan.to_string().starts_with("by running the statement: "));
+    /// # Ok::<(), finalite::Error>(())
+    /// ```
     pub fn plan(&self) -> Result<ScanPlan> {
-        self.conn.prepare_cached_at(self.sql, self.site)?;
-        Ok(ScanPlan { path: ScanPath::Statement, reason: "every statement can be run step by step" })
+        let by_statement = |reason| Ok(ScanPlan { path: ScanPath::Statement, reason });
+        let mut statement = self.conn.prepare_cached_at(&self.sql, self.site)?;
+        let start = match self.pages_from(&statement) {
+            Ok(start) => start,
+            Err(reason) => return by_statement(reason),
+        };
+        if statement.parameter_count() > 0 {
+            return by_statement("the statement has parameters");
+        }
+        let mut rows = statement.statement_mut().start(())?;
+        let Begun { has_row, view } = pages::begin(self.conn, &mut rows)?;
+        let view = match view {
+            Ok(view) => view,
+            Err(reason) => return by_statement(reason),
+        };
+        let start = if start == 0 { 0 } else { start.max(view.first_row()) };
+        let mut rest = if has_row { start } else { 0 };
+        while rest > 0 {
+            if rows.next()?.is_none() {
+                return by_statement("there are so few rows that setting up the page reader would take longer");
+            }
+            rest -= 1;
+        }
+        match PageRows::open(self.conn, &rows, view, start)? {
+            Ok(_) => Ok(ScanPlan { path: ScanPath::Pages, reason: "it is a scan of a table, and no more" }),
+            Err(reason) => by_statement(reason),
+        }
     }
 
-    /// Runs the statement; the reset's result is part of the whole.
-    fn run<T, E: From<Error>>(self, read: impl FnOnce(&mut Rows<'_>, &mut Pace<'_>) -> Result<T, E>) -> Result<T, E> {
-        let mut statement = self.conn.prepare_cached_at(self.sql, self.site)?;
+    /// The row from which on the page reader may be tried; the error is the reason why it may not.
+    fn pages_from(&self, statement: &Statement<'_>) -> Result<u64, &'static str> {
+        let start = match self.path {
+            Some(ScanPath::Statement) => return Err("it was asked for"),
+            Some(ScanPath::Pages) => 0,
+            None => pages::ROWS_BEFORE,
+        };
+        if self.limit <= start {
+            return Err("so few rows are asked for that setting up the page reader would take longer");
+        }
+        let may_be_scan = statement.is_readonly() && sql::starts_with_keyword(statement.sql(), "SELECT");
+        if may_be_scan { Ok(start) } else { Err("the statement is not a SELECT") }
+    }
+
+    /// Runs the statement; the reset's result is part of the whole. Returns the number of rows.
+    fn run<E: From<Error>>(self, reader: &mut impl Reader<E>) -> Result<u64, E> {
+        let mut statement = self.conn.prepare_cached_at(&self.sql, self.site)?;
         if let Some(types) = &self.schema {
             batch::check_before(&statement, types)?;
         }
+        let start = self.pages_from(&statement);
         let mut rows = statement.statement_mut().start(self.params)?;
-        let mut pace = Pace { rows: 0, limit: self.limit, progress: self.progress };
-        let value = read(&mut rows, &mut pace)?;
+        let mut pace = Pace { rows: 0, limit: self.limit, pages_from: u64::MAX, progress: self.progress };
+        match start {
+            Ok(start) => run_with_pages(self.conn, &mut rows, start, &mut pace, reader)?,
+            Err(_) => {
+                drive(&mut rows, &mut pace, reader)?;
+            }
+        }
+        reader.end(rows.current())?;
         rows.finish()?;
-        Ok(value)
+        Ok(pace.rows)
     }
+}
+
+/// What is done with the rows.
+trait Reader<E> {
+    /// Takes a row; a break ends the scan.
+    fn read(&mut self, row: Row<'_>) -> Result<ControlFlow<()>, E>;
+
+    /// The scan has ended, not by an error. The row has no values, and knows the columns.
+    fn end(&mut self, _: Row<'_>) -> Result<(), E> {
+        Ok(())
+    }
+}
+
+struct ForEach<'f, F, E> {
+    read: &'f mut F,
+    error: PhantomData<E>,
+}
+
+impl<E, F: FnMut(Row<'_>) -> Result<(), E>> Reader<E> for ForEach<'_, F, E> {
+    #[inline(always)]
+    fn read(&mut self, row: Row<'_>) -> Result<ControlFlow<()>, E> {
+        (self.read)(row).map(ControlFlow::Continue)
+    }
+}
+
+struct TryForEach<'f, F, B, E> {
+    read: &'f mut F,
+    found: Option<B>,
+    error: PhantomData<E>,
+}
+
+impl<B, E, F: FnMut(Row<'_>) -> Result<ControlFlow<B>, E>> Reader<E> for TryForEach<'_, F, B, E> {
+    #[inline(always)]
+    fn read(&mut self, row: Row<'_>) -> Result<ControlFlow<()>, E> {
+        match (self.read)(row)? {
+            ControlFlow::Continue(()) => Ok(ControlFlow::Continue(())),
+            ControlFlow::Break(found) => {
+                self.found = Some(found);
+                Ok(ControlFlow::Break(()))
+            }
+        }
+    }
+}
+
+struct Batches<'f, F, E> {
+    batch: ColumnBatch,
+    rows: usize,
+    read: &'f mut F,
+    error: PhantomData<E>,
+}
+
+impl<E: From<Error>, F: FnMut(&ColumnBatch) -> Result<(), E>> Batches<'_, F, E> {
+    #[inline(never)]
+    fn hand_over(&mut self) -> Result<(), E> {
+        self.batch.finish();
+        (self.read)(&self.batch)?;
+        self.batch.clear();
+        Ok(())
+    }
+}
+
+impl<E: From<Error>, F: FnMut(&ColumnBatch) -> Result<(), E>> Reader<E> for Batches<'_, F, E> {
+    #[inline(always)]
+    fn read(&mut self, row: Row<'_>) -> Result<ControlFlow<()>, E> {
+        self.batch.push(row)?;
+        if self.batch.len() == self.rows {
+            self.hand_over()?;
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn end(&mut self, columns: Row<'_>) -> Result<(), E> {
+        // A result without rows has columns too, and they may be other ones than declared.
+        self.batch.begin(columns)?;
+        if self.batch.is_empty() { Ok(()) } else { self.hand_over() }
+    }
+}
+
+struct Columns {
+    batch: ColumnBatch,
+}
+
+impl<E: From<Error>> Reader<E> for Columns {
+    #[inline(always)]
+    fn read(&mut self, row: Row<'_>) -> Result<ControlFlow<()>, E> {
+        self.batch.push(row)?;
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn end(&mut self, columns: Row<'_>) -> Result<(), E> {
+        self.batch.begin(columns)?;
+        self.batch.finish();
+        Ok(())
+    }
+}
+
+/// Where rows come from.
+trait Feed {
+    fn next(&mut self) -> Result<Option<Row<'_>>>;
+}
+
+impl Feed for Rows<'_> {
+    #[inline(always)]
+    fn next(&mut self) -> Result<Option<Row<'_>>> {
+        Rows::next(self)
+    }
+}
+
+impl Feed for PageRows<'_> {
+    #[inline(always)]
+    fn next(&mut self) -> Result<Option<Row<'_>>> {
+        PageRows::next(self)
+    }
+}
+
+/// The row on which a statement stands already.
+struct First<'rows, 'stmt>(Option<&'rows Rows<'stmt>>);
+
+impl Feed for First<'_, '_> {
+    fn next(&mut self) -> Result<Option<Row<'_>>> {
+        Ok(self.0.take().map(Rows::current))
+    }
+}
+
+/// Why `drive` returned.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pause {
+    /// There are no more rows here.
+    Empty,
+    /// No more are asked for.
+    Enough,
+    /// From here on the page reader may be tried.
+    Pages,
+}
+
+/// Hands rows over, until there is something else to do.
+fn drive<E: From<Error>>(feed: &mut impl Feed, pace: &mut Pace<'_>, reader: &mut impl Reader<E>) -> Result<Pause, E> {
+    loop {
+        let stop = match pace.next_stop() {
+            Ok(stop) => stop,
+            Err(pause) => return Ok(pause),
+        };
+        // Counted in a register.
+        let mut count = pace.rows;
+        while count < stop {
+            let Some(row) = feed.next()? else {
+                pace.rows = count;
+                return Ok(Pause::Empty);
+            };
+            count += 1;
+            if reader.read(row)?.is_break() {
+                pace.rows = count;
+                return Ok(Pause::Enough);
+            }
+        }
+        pace.rows = count;
+    }
+}
+
+/// Begins with the statement, and goes on with the page reader where that can be.
+fn run_with_pages<E: From<Error>>(
+    conn: &Connection,
+    rows: &mut Rows<'_>,
+    start: u64,
+    pace: &mut Pace<'_>,
+    reader: &mut impl Reader<E>,
+) -> Result<(), E> {
+    let Begun { has_row, view } = pages::begin(conn, rows)?;
+    if !has_row {
+        return Ok(());
+    }
+    if let Ok(view) = &view {
+        pace.pages_from = if start == 0 { 0 } else { start.max(view.first_row()) };
+    }
+    let mut pause = drive(&mut First(Some(rows)), pace, reader)?;
+    if pause == Pause::Empty {
+        pause = drive(rows, pace, reader)?;
+    }
+    let (Pause::Pages, Ok(view)) = (pause, view) else {
+        return Ok(());
+    };
+    let before = pace.rows;
+    if let Ok(mut pages) = PageRows::open(conn, rows, view, before)? {
+        if drive(&mut pages, pace, reader)? != Pause::Empty {
+            return Ok(());
+        }
+        match pages.end() {
+            End::Natural => return Ok(()),
+            End::Interrupted => return rows.next().map(drop).map_err(E::from),
+            // The statement stands where it stood: before the next row.
+            End::Written if pace.rows == before => {}
+            End::Written => {
+                let (sql, rowid) = pages.rest()?;
+                drop(pages);
+                let mut rest = conn.prepare(&sql)?;
+                let mut rest = rest.query((rowid,))?;
+                drive(&mut rest, pace, reader)?;
+                return rest.finish().map_err(E::from);
+            }
+        }
+    }
+    if before == 0 && drive(&mut First(Some(rows)), pace, reader)? != Pause::Empty {
+        return Ok(());
+    }
+    drive(rows, pace, reader)?;
+    Ok(())
 }
 
 /// How far a scan is, and where it pauses.
 struct Pace<'a> {
     rows: u64,
     limit: u64,
+    /// From which row on the page reader may be tried, while it has not been.
+    pages_from: u64,
     progress: Option<Progress<'a>>,
 }
 
 impl Pace<'_> {
-    /// The number of rows up to which nothing else is to do, after doing it; `None` at the end.
-    fn next_stop(&mut self) -> Option<u64> {
-        if let Some(Progress { every, report }) = &mut self.progress
-            && self.rows > 0
+    /// The number of rows up to which nothing else is to do, after doing it; the error says what comes instead.
+    fn next_stop(&mut self) -> Result<u64, Pause> {
+        if let Some(Progress { every, told, report }) = &mut self.progress
+            && self.rows > *told
             && self.rows.is_multiple_of(*every)
-            && report(self.rows).is_break()
         {
-            return None;
+            *told = self.rows;
+            if report(self.rows).is_break() {
+                return Err(Pause::Enough);
+            }
         }
         if self.rows >= self.limit {
-            return None;
+            return Err(Pause::Enough);
+        }
+        if self.rows >= self.pages_from {
+            self.pages_from = u64::MAX;
+            return Err(Pause::Pages);
         }
         let pause = self
             .progress
             .as_ref()
             .map_or(u64::MAX, |progress| (self.rows / progress.every + 1).saturating_mul(progress.every));
-        Some(pause.min(self.limit))
+        Ok(pause.min(self.limit).min(self.pages_from))
     }
-}
-
-/// Reads up to so many rows into the batch. Returns whether the result has ended.
-fn fill(batch: &mut ColumnBatch, cursor: &mut Rows<'_>, pace: &mut Pace<'_>, rows: usize) -> Result<bool> {
-    let is_end = fill_rows(batch, cursor, pace, rows)?;
-    // A result without rows has columns too.
-    batch.begin(cursor.current())?;
-    batch.finish();
-    Ok(is_end)
-}
-
-fn fill_rows(batch: &mut ColumnBatch, cursor: &mut Rows<'_>, pace: &mut Pace<'_>, rows: usize) -> Result<bool> {
-    while let Some(last) = pace.next_stop() {
-        let room = (rows - batch.len()) as u64;
-        let stop = last.min(pace.rows.saturating_add(room));
-        while pace.rows < stop {
-            let Some(row) = cursor.next()? else {
-                return Ok(true);
-            };
-            batch.push(row)?;
-            pace.rows += 1;
-        }
-        if batch.len() == rows {
-            return Ok(false);
-        }
-    }
-    Ok(true)
 }
 
 impl<P> fmt::Debug for Scan<'_, P> {
@@ -426,12 +655,17 @@ pub struct ScanPlan {
 pub enum ScanPath {
     /// SQLite's own execution of the statement, step by step.
     Statement,
+    /// The pages of the table, decoded under the lock and the snapshot that SQLite holds. The first rows, some thousand,
+    /// come from the statement all the same, unless [`Scan::path`] asks for this one.
+    Pages,
 }
 
 impl fmt::Display for ScanPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.path {
-            ScanPath::Statement => write!(f, "by running the statement: {}", self.reason),
-        }
+        let path = match self.path {
+            ScanPath::Statement => "by running the statement",
+            ScanPath::Pages => "by reading the table's pages",
+        };
+        write!(f, "{path}: {}", self.reason)
     }
 }
