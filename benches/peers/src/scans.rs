@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use finalite::scan::{ColumnBatch, ColumnType};
+use finalite::scan::{ColumnBatch, ColumnType, Scan as FinaliteScan, ScanPath};
 use finalite::{Connection, Error, FromRow, ValueRef};
 use rusqlite::types::ValueRef as RusqliteRef;
 
@@ -94,6 +94,16 @@ fn params<'p>(key: Option<i64>) -> impl finalite::Params<'p> {
     finalite::params_from_iter(key)
 }
 
+/// A scan that leaves the rows to SQLite; the page reader has a bench of its own.
+fn by_statement<'a>(
+    conn: &'a Connection,
+    sql: &'a str,
+    key: Option<i64>,
+    limit: u64,
+) -> FinaliteScan<'a, impl finalite::Params<'static>> {
+    conn.scan(sql, params(key)).limit(limit).path(ScanPath::Statement)
+}
+
 #[inline(never)]
 fn rows(conn: &Connection, sql: &str, key: Option<i64>, limit: u64) -> finalite::Result<u64> {
     let mut statement = conn.prepare_cached(sql)?;
@@ -115,7 +125,7 @@ fn rows(conn: &Connection, sql: &str, key: Option<i64>, limit: u64) -> finalite:
 #[inline(never)]
 fn for_each(conn: &Connection, sql: &str, key: Option<i64>, limit: u64) -> finalite::Result<u64> {
     let mut sum = 0_u64;
-    conn.scan(sql, params(key)).limit(limit).for_each(|row| {
+    by_statement(conn, sql, key, limit).for_each(|row| {
         for column in 0..row.column_count() {
             sum = sum.wrapping_add(sum_of(row.value(column)?));
         }
@@ -127,7 +137,7 @@ fn for_each(conn: &Connection, sql: &str, key: Option<i64>, limit: u64) -> final
 #[inline(never)]
 fn for_each_str(conn: &Connection, sql: &str, key: Option<i64>, limit: u64) -> finalite::Result<u64> {
     let mut sum = 0_u64;
-    conn.scan(sql, params(key)).limit(limit).for_each(|row| {
+    by_statement(conn, sql, key, limit).for_each(|row| {
         for column in 0..row.column_count() {
             sum = sum.wrapping_add(sum_of_str(row.value(column)?)?);
         }
@@ -139,7 +149,7 @@ fn for_each_str(conn: &Connection, sql: &str, key: Option<i64>, limit: u64) -> f
 #[inline(never)]
 fn batches(conn: &Connection, sql: &str, key: Option<i64>, limit: u64) -> finalite::Result<u64> {
     let mut sum = 0_u64;
-    conn.scan(sql, params(key)).limit(limit).batches(BATCH, |batch| {
+    by_statement(conn, sql, key, limit).batches(BATCH, |batch| {
         sum = sum.wrapping_add(sum_of_batch(batch, false)?);
         Ok::<_, Error>(())
     })?;
@@ -148,12 +158,49 @@ fn batches(conn: &Connection, sql: &str, key: Option<i64>, limit: u64) -> finali
 
 #[inline(never)]
 fn columns(conn: &Connection, sql: &str, key: Option<i64>, limit: u64) -> finalite::Result<u64> {
-    sum_of_batch(&conn.scan(sql, params(key)).limit(limit).columns()?, false)
+    sum_of_batch(&by_statement(conn, sql, key, limit).columns()?, false)
 }
 
 #[inline(never)]
 fn columns_str(conn: &Connection, sql: &str, key: Option<i64>, limit: u64) -> finalite::Result<u64> {
-    sum_of_batch(&conn.scan(sql, params(key)).limit(limit).columns()?, true)
+    sum_of_batch(&by_statement(conn, sql, key, limit).columns()?, true)
+}
+
+/// Full scans by the page reader, beside C and beside the statement.
+pub fn page_competitors<'a>(conn: &'a Connection, sql: &'static str) -> Result<Vec<Competitor<'a>>> {
+    let mut usual = Handle::of(conn).prepare(sql)?;
+    let mut best = Handle::of(conn).prepare(sql)?;
+    Ok(vec![
+        Competitor::new("C usual", move |n| usual.scan(Scan::Usual, n)),
+        Competitor::new("C best", move |n| best.scan(Scan::Best, n)),
+        Competitor::new("statement for_each", move |n| Ok(for_each(conn, sql, None, n)?)),
+        Competitor::new("statement columns", move |n| Ok(columns(conn, sql, None, n)?)),
+        Competitor::new("for_each", move |n| Ok(pages_for_each(conn, sql, n)?)),
+        Competitor::new("batches", move |n| Ok(pages_batches(conn, sql, n)?)),
+        Competitor::new("columns", move |n| Ok(sum_of_batch(&conn.scan(sql, ()).limit(n).columns()?, false)?)),
+    ])
+}
+
+#[inline(never)]
+fn pages_for_each(conn: &Connection, sql: &str, limit: u64) -> finalite::Result<u64> {
+    let mut sum = 0_u64;
+    conn.scan(sql, ()).limit(limit).for_each(|row| {
+        for column in 0..row.column_count() {
+            sum = sum.wrapping_add(sum_of(row.value(column)?));
+        }
+        Ok::<_, Error>(())
+    })?;
+    Ok(sum)
+}
+
+#[inline(never)]
+fn pages_batches(conn: &Connection, sql: &str, limit: u64) -> finalite::Result<u64> {
+    let mut sum = 0_u64;
+    conn.scan(sql, ()).limit(limit).batches(BATCH, |batch| {
+        sum = sum.wrapping_add(sum_of_batch(batch, false)?);
+        Ok::<_, Error>(())
+    })?;
+    Ok(sum)
 }
 
 /// Every value is read, as a user of columns reads them. `is_str`: texts as `&str`.

@@ -1,0 +1,202 @@
+//! Full scans of a rowid table by the page reader, which is not SQLite's executor: beside C on the same connection, over
+//! journal and log, mapped or not. And beside a plain read of the file.
+//!
+//! `pages [--rows N] [--rounds N] [WORKLOAD-PREFIX]`
+
+use std::fs;
+use std::io::Read;
+use std::path::Path;
+use std::time::Instant;
+
+use finalite::scan::ScanPath;
+use finalite::{Connection, OpenOptions};
+use finalite_peers::statistics::Estimate;
+use finalite_peers::work::Competitor;
+use finalite_peers::{Result, environment, sample, scans};
+
+struct Options {
+    rows: u64,
+    rounds: usize,
+    only: String,
+}
+
+impl Options {
+    fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Self> {
+        let mut options = Self { rows: 400_000, rounds: 15, only: String::new() };
+        while let Some(argument) = arguments.next() {
+            let mut value = || arguments.next().ok_or_else(|| format!("{argument} needs a value"));
+            match &*argument {
+                "--rows" => options.rows = value()?.parse()?,
+                "--rounds" => options.rounds = value()?.parse()?,
+                _ if argument.starts_with('-') => return Err(format!("unknown option {argument}").into()),
+                _ => options.only = argument,
+            }
+        }
+        if options.rows == 0 || options.rounds == 0 {
+            return Err("rows and rounds are at least 1".into());
+        }
+        Ok(options)
+    }
+}
+
+/// How the file is.
+struct Setting {
+    name: &'static str,
+    mmap: i64,
+    /// Frames of the log that are not in the file; `None` for a rollback journal.
+    frames: Option<u64>,
+}
+
+const SETTINGS: [Setting; 5] = [
+    Setting { name: "journal, 1 GB mapped", mmap: 1 << 30, frames: None },
+    Setting { name: "journal, not mapped", mmap: 0, frames: None },
+    Setting { name: "log, all in the file, not mapped", mmap: 0, frames: Some(0) },
+    Setting { name: "log, about 1,000 frames, not mapped", mmap: 0, frames: Some(1_000) },
+    Setting { name: "log, about 100,000 frames, not mapped", mmap: 0, frames: Some(100_000) },
+];
+
+fn main() -> Result<()> {
+    let options = Options::parse(std::env::args().skip(1))?;
+    println!("# Full scans of a rowid table by its pages\n\n{}", environment::of_process());
+    let dir = tempfile::tempdir()?;
+    for (number, setting) in SETTINGS.iter().enumerate() {
+        let path = dir.path().join(format!("{number}.db"));
+        let _writer = make(&path, setting, options.rows)?;
+        println!("\n## {}, {} rows\n", setting.name, options.rows);
+        println!("| | over C usual | 95 % | over C best | ns per row |\n|---|---:|---:|---:|---:|");
+        let conn = OpenOptions::new()
+            .read_only(true)
+            .pragma("mmap_size", setting.mmap)
+            .pragma("cache_size", -400_000_i64)
+            .open(&path)?;
+        for (name, sql) in sample::QUERIES.into_iter().filter(|(name, _)| name.starts_with(&options.only)) {
+            let plan = conn.scan(sql, ()).plan()?;
+            if plan.path != ScanPath::Pages && options.rows > 10_000 {
+                return Err(format!("{name}: {plan}").into());
+            }
+            measure(name, &mut scans::page_competitors(&conn, sql)?, &options)?;
+        }
+        conn.close()?;
+        fs::remove_file(&path)?;
+    }
+    let path = dir.path().join("plain.db");
+    drop(make(&path, &SETTINGS[0], options.rows)?);
+    beside_a_plain_read(&path)?;
+    small_tables(&dir.path().join("small.db"), &options)
+}
+
+/// Makes the file. The writer is returned that keeps the log from being written back.
+fn make(path: &Path, setting: &Setting, rows: u64) -> Result<Connection> {
+    let mut conn = Connection::open(path)?;
+    if setting.frames.is_some() {
+        conn.execute("PRAGMA journal_mode = wal", ())?;
+        conn.execute("PRAGMA wal_autocheckpoint = 0", ())?;
+    }
+    sample::fill(&mut conn, rows)?;
+    if let Some(frames) = setting.frames {
+        conn.execute("PRAGMA wal_checkpoint(TRUNCATE)", ())?;
+        // Each changed row is about a page, until all are changed.
+        let pages: u64 = conn.query_one("PRAGMA page_count", ())?;
+        let mut left = frames;
+        while left > 0 {
+            let now = left.min(pages);
+            let every = rows / now.max(1);
+            conn.execute("UPDATE t SET i1 = i1 + 1 WHERE id % ? = 0", (every.max(1),))?;
+            left -= now;
+        }
+    }
+    Ok(conn)
+}
+
+fn measure(name: &str, competitors: &mut [Competitor<'_>], options: &Options) -> Result<()> {
+    let mut samples = vec![Vec::new(); competitors.len()];
+    let mut sums = Vec::new();
+    for round in 0..=options.rounds {
+        for (competitor, samples) in competitors.iter_mut().zip(&mut samples) {
+            let start = Instant::now();
+            let sum = (competitor.run)(options.rows)?;
+            let elapsed = start.elapsed().as_secs_f64();
+            // The first is not counted.
+            if round > 0 {
+                samples.push(elapsed);
+            } else {
+                sums.push(sum);
+            }
+        }
+    }
+    if sums.iter().any(|&sum| sum != sums[0]) {
+        return Err(format!("{name}: the checksums differ").into());
+    }
+    let over = |samples: &[f64], base: &[f64]| {
+        Estimate::of(&samples.iter().zip(base).map(|(what, over)| what / over).collect::<Vec<_>>())
+    };
+    for (competitor, mine) in competitors.iter().zip(&samples) {
+        let usual = over(mine, &samples[0]);
+        let best = over(mine, &samples[1]);
+        let each = Estimate::of(mine).median * 1e9 / options.rows as f64;
+        println!(
+            "| {name}: {} | {:.2} | {:.2} … {:.2} | {:.2} | {each:.1} |",
+            competitor.name, usual.median, usual.low, usual.high, best.median
+        );
+    }
+    Ok(())
+}
+
+/// Bytes per second, of the file.
+fn beside_a_plain_read(path: &Path) -> Result<()> {
+    let bytes = fs::metadata(path)?.len() as f64;
+    let mut plain = Vec::new();
+    let mut buffer = vec![0; 256 << 10];
+    for _ in 0..7 {
+        let start = Instant::now();
+        let mut file = fs::File::open(path)?;
+        while file.read(&mut buffer)? > 0 {}
+        plain.push(bytes / start.elapsed().as_secs_f64());
+    }
+    let conn = Connection::open(path)?;
+    let mut pages = Vec::new();
+    for _ in 0..7 {
+        let start = Instant::now();
+        conn.scan("SELECT * FROM t", ()).for_each(|_| Ok::<_, finalite::Error>(()))?;
+        pages.push(bytes / start.elapsed().as_secs_f64());
+    }
+    let [plain, pages] = [plain, pages].map(|samples| Estimate::of(&samples).median / 1e9);
+    println!("\n## Beside a plain read\n\nreading the file: {plain:.2} GB/s; scanning it: {pages:.2} GB/s");
+    Ok(())
+}
+
+/// Tables that are not worth it must not pay for it.
+fn small_tables(path: &Path, options: &Options) -> Result<()> {
+    println!(
+        "\n## Small tables: the scan as it is, over the statement alone\n\n| rows | ratio | 95 % |\n|---:|---:|---:|"
+    );
+    let conn = Connection::open(path)?;
+    for rows in [1, 10, 100, 1_000, 2_000, 2_100, 4_000, 10_000, 100_000] {
+        conn.execute_batch(&format!(
+            "DROP TABLE IF EXISTS s; CREATE TABLE s(id INTEGER PRIMARY KEY, a INTEGER, b TEXT);
+             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows})
+             INSERT INTO s SELECT i, i * 7, 'text ' || i FROM n;"
+        ))?;
+        let time = |path: Option<ScanPath>| -> Result<f64> {
+            let repeats = 200_000 / (rows + 100) + 1;
+            let start = Instant::now();
+            for _ in 0..repeats {
+                let scan = conn.scan("SELECT * FROM s", ());
+                let scan = path.map_or(conn.scan("SELECT * FROM s", ()), |path| scan.path(path));
+                scan.for_each(|row| {
+                    std::hint::black_box(row.value(2)?);
+                    Ok::<_, finalite::Error>(())
+                })?;
+            }
+            Ok(start.elapsed().as_secs_f64())
+        };
+        let mut ratios = Vec::new();
+        for _ in 0..options.rounds {
+            let base = time(Some(ScanPath::Statement))?;
+            ratios.push(time(None)? / base);
+        }
+        let ratio = Estimate::of(&ratios);
+        println!("| {rows} | {:.2} | {:.2} … {:.2} |", ratio.median, ratio.low, ratio.high);
+    }
+    Ok(())
+}

@@ -1,0 +1,94 @@
+//! One scan by both paths.
+
+use finalite::scan::{Scan, ScanPath};
+use finalite::{Connection, Error, Result, ValueRef};
+
+/// A value, to the last bit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cell {
+    Null,
+    Integer(i64),
+    Real(u64),
+    Text(Vec<u8>),
+    Blob(Vec<u8>),
+}
+
+impl From<ValueRef<'_>> for Cell {
+    fn from(value: ValueRef<'_>) -> Self {
+        match value {
+            ValueRef::Null => Self::Null,
+            ValueRef::Integer(value) => Self::Integer(value),
+            ValueRef::Real(value) => Self::Real(value.to_bits()),
+            ValueRef::Text(bytes) => Self::Text(bytes.to_vec()),
+            ValueRef::Blob(bytes) => Self::Blob(bytes.to_vec()),
+        }
+    }
+}
+
+/// All rows.
+pub fn read(scan: Scan<'_, ()>, path: ScanPath) -> Result<Vec<Vec<Cell>>> {
+    let mut rows = Vec::new();
+    let count = scan.path(path).for_each(|row| {
+        let cells = (0..row.column_count()).map(|column| row.value(column).map(Cell::from));
+        rows.push(cells.collect::<Result<_>>()?);
+        Ok::<_, Error>(())
+    })?;
+    assert_eq!(count, rows.len() as u64);
+    Ok(rows)
+}
+
+/// Reads by both paths, row by row and as columns. Returns whether it was the page reader, and how many rows there are.
+pub fn both(conn: &Connection, sql: &str) -> (bool, usize) {
+    let expected = read(conn.scan(sql, ()), ScanPath::Statement).unwrap();
+    let found = read(conn.scan(sql, ()), ScanPath::Pages).unwrap();
+    assert_same(&expected, &found, sql);
+
+    let columns = conn.scan(sql, ()).path(ScanPath::Pages).columns().unwrap();
+    assert_eq!(columns.len(), expected.len(), "{sql}");
+    let mut names = conn.prepare(sql).unwrap();
+    let names: Vec<String> = {
+        let rows = names.query(()).unwrap();
+        drop(rows);
+        names.column_names().unwrap().map(str::to_owned).collect()
+    };
+    assert_eq!(columns.columns().iter().map(|column| column.name().to_owned()).collect::<Vec<_>>(), names);
+    let by_statement = conn.scan(sql, ()).path(ScanPath::Statement).columns().unwrap();
+    for (index, (one, other)) in columns.columns().iter().zip(by_statement.columns()).enumerate() {
+        assert_eq!(one.data_type(), other.data_type(), "{sql}: column {index}");
+        for (row, value) in one.iter().enumerate() {
+            assert_eq!(Cell::from(value), expected[row][index], "{sql}: row {row}, column {index}");
+        }
+    }
+    let mut row = 0;
+    conn.scan(sql, ())
+        .path(ScanPath::Pages)
+        .batches(7, |batch| {
+            for at in 0..batch.len() {
+                for (column, expected) in expected[row].iter().enumerate() {
+                    assert_eq!(Cell::from(batch.value(at, column).unwrap()), *expected);
+                }
+                row += 1;
+            }
+            Ok::<_, Error>(())
+        })
+        .unwrap();
+    assert_eq!(row, expected.len(), "{sql}");
+    let plan = conn.scan(sql, ()).path(ScanPath::Pages).plan().unwrap();
+    (plan.path == ScanPath::Pages, expected.len())
+}
+
+fn assert_same(expected: &[Vec<Cell>], found: &[Vec<Cell>], sql: &str) {
+    for (row, (expected, found)) in expected.iter().zip(found).enumerate() {
+        for (column, (expected, found)) in expected.iter().zip(found).enumerate() {
+            assert!(expected == found, "{sql}: row {row}, column {column}: {} not {}", brief(found), brief(expected));
+        }
+    }
+    assert_eq!(expected.len(), found.len(), "{sql}");
+}
+
+fn brief(cell: &Cell) -> String {
+    match cell {
+        Cell::Text(bytes) | Cell::Blob(bytes) if bytes.len() > 40 => format!("{} bytes", bytes.len()),
+        cell => format!("{cell:?}"),
+    }
+}

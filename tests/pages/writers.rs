@@ -1,0 +1,258 @@
+//! Scans beside writers: a snapshot is one, whatever is committed and checkpointed meanwhile; and after a writer was killed.
+
+use std::ffi::c_void;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use finalite::scan::ScanPath;
+use finalite::{Connection, Error, OpenOptions, ffi};
+
+use crate::compare::{Cell, read};
+use crate::random::Random;
+
+const ACCOUNTS: usize = 3_000;
+const EACH: i64 = 1_000;
+const TOTAL: i64 = 3_000 * EACH;
+const CHECKPOINTS: [&str; 4] = ["PASSIVE", "FULL", "RESTART", "TRUNCATE"];
+
+fn fill(path: &Path, journal: &str) -> Connection {
+    let conn = Connection::open(path).unwrap();
+    conn.execute_batch(&format!(
+        "PRAGMA journal_mode = {journal}; PRAGMA synchronous = off;
+         CREATE TABLE account(id INTEGER PRIMARY KEY, amount INTEGER, filler BLOB);
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {ACCOUNTS})
+         INSERT INTO account SELECT i, {EACH}, zeroblob(100) FROM n;"
+    ))
+    .unwrap();
+    conn
+}
+
+/// Moves money around, until it is told to stop. Rows grow and shrink, so that pages are split and freed.
+fn transfer(conn: &mut Connection, random: &mut Random) {
+    let tx = conn.transaction_with(finalite::Behavior::Immediate).unwrap();
+    for _ in 0..1 + random.below(20) {
+        let amount = i64::try_from(random.below(50)).unwrap();
+        let (from, to) = (1 + random.below(ACCOUNTS), 1 + random.below(ACCOUNTS));
+        tx.execute("UPDATE account SET amount = amount - ? WHERE id = ?", (amount, from as u64)).unwrap();
+        tx.execute("UPDATE account SET amount = amount + ? WHERE id = ?", (amount, to as u64)).unwrap();
+        if random.one_in(4) {
+            let bytes = random.below(3_000) as u64;
+            tx.execute("UPDATE account SET filler = zeroblob(?) WHERE id = ?", (bytes, from as u64)).unwrap();
+        }
+    }
+    tx.commit().unwrap();
+}
+
+/// Scans beside a writer. Returns how many scans, how many of them by pages, how many did not balance, and how many
+/// transactions were committed.
+fn scan_beside_a_writer(path: &Path, scan: impl Fn(&Connection) -> Option<(i64, usize)>, time: Duration) -> [u64; 4] {
+    let (stop, commits) = (AtomicBool::new(false), AtomicU64::new(0));
+    let [mut scans, mut by_pages, mut wrong] = [0; 3];
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut conn = Connection::open(path).unwrap();
+            conn.execute_batch("PRAGMA synchronous = off; PRAGMA wal_autocheckpoint = 0; PRAGMA busy_timeout = 20000")
+                .unwrap();
+            let mut random = Random::new(7);
+            while !stop.load(Ordering::Relaxed) {
+                transfer(&mut conn, &mut random);
+                if commits.fetch_add(1, Ordering::Relaxed) % 16 == 0 {
+                    // A reader may be in the way.
+                    let _ = conn.set_busy_timeout(Duration::from_millis(2));
+                    let _ = conn.execute(&format!("PRAGMA wal_checkpoint({})", random.pick(&CHECKPOINTS)), ());
+                    let _ = conn.set_busy_timeout(Duration::from_secs(20));
+                }
+            }
+        });
+        let conn = OpenOptions::new().busy_timeout(Duration::from_secs(20)).open(path).unwrap();
+        let end = Instant::now() + time;
+        while Instant::now() < end {
+            scans += 1;
+            match scan(&conn) {
+                Some((total, rows)) => {
+                    by_pages += 1;
+                    wrong += u64::from(total != TOTAL || rows != ACCOUNTS);
+                }
+                None => thread::yield_now(),
+            }
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+    [scans, by_pages, wrong, commits.into_inner()]
+}
+
+/// The totals of a scan, and of a SELECT in the same transaction.
+fn by_pages(conn: &Connection) -> Option<(i64, usize)> {
+    conn.execute("BEGIN", ()).unwrap();
+    let (mut total, mut rows) = (0, 0);
+    conn.scan("SELECT id, amount FROM account NOT INDEXED", ())
+        .path(ScanPath::Pages)
+        .for_each(|row| {
+            total += row.get::<i64>(1)?;
+            rows += 1;
+            Ok::<_, Error>(())
+        })
+        .unwrap();
+    let sum: i64 = conn.query_one("SELECT sum(amount) FROM account", ()).unwrap();
+    assert_eq!(sum, TOTAL);
+    conn.execute("COMMIT", ()).unwrap();
+    Some((total, rows))
+}
+
+#[test]
+fn totals_balance_beside_a_writer_with_a_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("wal.db");
+    let conn = fill(&path, "wal");
+    let [scans, _, wrong, commits] = scan_beside_a_writer(&path, by_pages, Duration::from_secs(8));
+    // Whether it was the page reader is known of scans that nobody writes beside.
+    let plan = conn.scan("SELECT id, amount FROM account", ()).path(ScanPath::Pages).plan().unwrap();
+    println!("{scans} scans beside {commits} transactions: {wrong} wrong; now {plan}");
+    assert_eq!(plan.path, ScanPath::Pages);
+    assert_eq!(wrong, 0);
+    assert!(scans > 50 && commits > 50, "{scans} {commits}");
+}
+
+/// While a writer works as fast as it can, most scans still learn what they see.
+#[test]
+fn most_scans_beside_a_writer_are_of_pages() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("wal.db");
+    drop(fill(&path, "wal"));
+    let (planned, pages) = (AtomicU64::new(0), AtomicU64::new(0));
+    let plan = |conn: &Connection| {
+        let plan = conn.scan("SELECT id, amount FROM account", ()).path(ScanPath::Pages).plan().unwrap();
+        planned.fetch_add(1, Ordering::Relaxed);
+        pages.fetch_add(u64::from(plan.path == ScanPath::Pages), Ordering::Relaxed);
+        None
+    };
+    scan_beside_a_writer(&path, plan, Duration::from_secs(3));
+    let (planned, pages) = (planned.into_inner(), pages.into_inner());
+    println!("{pages} of {planned} plans are for pages");
+    assert!(pages * 10 > planned * 8, "{pages} of {planned}");
+}
+
+#[test]
+fn totals_balance_beside_a_writer_with_a_journal() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("journal.db");
+    drop(fill(&path, "delete"));
+    let [scans, _, wrong, commits] = scan_beside_a_writer(&path, by_pages, Duration::from_secs(4));
+    println!("{scans} scans beside {commits} transactions: {wrong} wrong");
+    assert_eq!(wrong, 0);
+    assert!(scans > 20 && commits > 5, "{scans} {commits}");
+}
+
+/// Positive control: the same file read without the rule, from the database file alone, does not balance.
+#[test]
+fn without_the_snapshot_rule_totals_do_not_balance() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("wal.db");
+    let _keeps_the_log = fill(&path, "wal");
+    let [_, scans, wrong, commits] = scan_beside_a_writer(&path, file_alone, Duration::from_secs(3));
+    println!("{scans} scans without the rule, beside {commits} transactions: {wrong} wrong");
+    assert!(wrong > 0, "the check sees nothing");
+}
+
+/// Sums the amounts in the leaves of the database file, whatever the log says.
+fn file_alone(conn: &Connection) -> Option<(i64, usize)> {
+    conn.execute("BEGIN", ()).unwrap();
+    conn.query_one::<i64>("SELECT count(*) FROM account", ()).unwrap();
+    let pages: i64 = conn.query_one("PRAGMA page_count", ()).unwrap();
+    let (mut total, mut rows) = (0, 0);
+    for number in 1..pages {
+        let page = read_page(conn, number);
+        if page[0] != 13 {
+            continue;
+        }
+        let word = |at: usize| usize::from(u16::from_be_bytes([page[at], page[at + 1]]));
+        for cell in 0..word(3) {
+            let mut at = word(8 + 2 * cell);
+            let mut varint = || {
+                let mut value: u64 = 0;
+                loop {
+                    value = value << 7 | u64::from(page[at] & 0x7f);
+                    at += 1;
+                    if page[at - 1] < 0x80 {
+                        return value;
+                    }
+                }
+            };
+            let [_, _, header, _, serial] = [varint(), varint(), varint(), varint(), varint()];
+            let start = at - 2 + usize::try_from(header).unwrap_or(0) - 1;
+            let amount = page.get(start..).unwrap_or_default().iter().take(usize::try_from(serial).unwrap_or(0).min(4));
+            total += amount.fold(0_i64, |value, &byte| value << 8 | i64::from(byte));
+            rows += 1;
+        }
+    }
+    conn.execute("COMMIT", ()).unwrap();
+    Some((total, rows))
+}
+
+fn read_page(conn: &Connection, number: i64) -> Vec<u8> {
+    let mut page = vec![0_u8; 4096];
+    let mut file: *mut ffi::sqlite3_file = std::ptr::null_mut();
+    let argument: *mut *mut ffi::sqlite3_file = &raw mut file;
+    // SAFETY: the connection is open, and nothing is closed; the file is the pager's, and read within its page.
+    unsafe {
+        let main = c"main".as_ptr();
+        ffi::sqlite3_file_control(conn.as_raw(), main, ffi::SQLITE_FCNTL_FILE_POINTER, argument.cast::<c_void>());
+        let read = (*(*file).pMethods).xRead.unwrap();
+        read(file, page.as_mut_ptr().cast(), 4096, number * 4096);
+    }
+    page
+}
+
+const VICTIM: &str = "FINALITE_TEST_PAGES_VICTIM";
+
+/// Not a test: the process that is killed.
+#[test]
+fn victim() {
+    let Some(path) = std::env::var_os(VICTIM) else {
+        return;
+    };
+    let mut conn = Connection::open(Path::new(&path)).unwrap();
+    // So few pages are kept that changes are written before the commit.
+    conn.execute_batch("PRAGMA cache_size = 5; PRAGMA synchronous = off").unwrap();
+    let mut random = Random::new(u64::from(std::process::id()));
+    loop {
+        let tx = conn.transaction_with(finalite::Behavior::Immediate).unwrap();
+        let amount = i64::try_from(random.below(9)).unwrap();
+        tx.execute("UPDATE account SET amount = amount + iif(id % 2, ?1, -?1)", (amount,)).unwrap();
+        tx.commit().unwrap();
+    }
+}
+
+#[test]
+fn after_a_kill_of_the_writer() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut hot = 0;
+    for (round, journal) in ["delete", "wal", "truncate", "wal", "persist", "delete"].into_iter().enumerate() {
+        let path = dir.path().join(format!("{round}.db"));
+        drop(fill(&path, journal));
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "writers::victim", "--nocapture"])
+            .env(VICTIM, &path)
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        thread::sleep(Duration::from_millis(300 + 37 * u64::try_from(round).unwrap()));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let left = |suffix| path.with_extension(suffix).metadata().is_ok_and(|left| left.len() > 0);
+        hot += usize::from(left("db-journal") || left("db-wal"));
+        let conn = Connection::open(&path).unwrap();
+        let found = read(conn.scan("SELECT id, amount FROM account", ()), ScanPath::Pages).unwrap();
+        let plan = conn.scan("SELECT id, amount FROM account", ()).path(ScanPath::Pages).plan().unwrap();
+        assert_eq!(plan.path, ScanPath::Pages, "{journal}: {plan}");
+        let expected = read(conn.scan("SELECT id, amount FROM account", ()), ScanPath::Statement).unwrap();
+        assert!(found == expected, "{journal}");
+        let total: i64 = found.iter().map(|row| if let Cell::Integer(amount) = row[1] { amount } else { 0 }).sum();
+        assert_eq!(total, TOTAL, "{journal}");
+    }
+    println!("{hot} of 6 left a journal or a log");
+    assert!(hot >= 3, "{hot}");
+}
