@@ -65,7 +65,9 @@ fn flipped_bytes() {
             fs::remove_file(&damaged).unwrap();
         }
     }
-    println!("{agreed} the same, {both_failed} corrupt for both, {stricter} for the page reader alone, {laxer} for SQLite");
+    println!(
+        "{agreed} the same, {both_failed} corrupt for both, {stricter} for the page reader alone, {laxer} for SQLite"
+    );
     assert!(agreed > 100 && both_failed > 100, "{agreed} {both_failed}");
 }
 

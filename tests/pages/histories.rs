@@ -152,7 +152,9 @@ impl World {
                 let name = format!("c{}", self.next_column);
                 self.next_column += 1;
                 let (data_type, default) = (self.random.pick(&TYPES), self.random.pick(&DEFAULTS));
-                self.conn.execute(&format!("ALTER TABLE t ADD COLUMN {name} {data_type} DEFAULT {default}"), ()).unwrap();
+                self.conn
+                    .execute(&format!("ALTER TABLE t ADD COLUMN {name} {data_type} DEFAULT {default}"), ())
+                    .unwrap();
                 self.columns.push(name);
             }
             8 if self.columns.len() > 2 && column != "c0" => {
@@ -236,7 +238,8 @@ fn a_deep_tree_and_long_rows() {
          INSERT INTO long VALUES (1, zeroblob(3000000), 'end'), (2, hex(randomblob(700000)), 'end'), (3, '', NULL);",
     )
     .unwrap();
-    for sql in ["SELECT * FROM t", "SELECT a FROM t", "SELECT rowid, b FROM t", "SELECT * FROM long", "SELECT a FROM long"]
+    for sql in
+        ["SELECT * FROM t", "SELECT a FROM t", "SELECT rowid, b FROM t", "SELECT * FROM long", "SELECT a FROM long"]
     {
         let (is_pages, _) = compare::both(&conn, sql);
         assert!(is_pages, "{sql}");
@@ -271,8 +274,10 @@ fn the_change_of_paths_loses_nothing() {
                     Ok::<_, finalite::Error>(())
                 })
                 .unwrap();
-            let expected: Vec<_> =
-                (1..=i64::from(rows)).take(usize::try_from(limit).unwrap()).map(|i| (i * 3, format!("row {i}"))).collect();
+            let expected: Vec<_> = (1..=i64::from(rows))
+                .take(usize::try_from(limit).unwrap())
+                .map(|i| (i * 3, format!("row {i}")))
+                .collect();
             assert!(seen == expected, "{rows} rows, {limit} asked for: {} seen", seen.len());
             assert_eq!(count, seen.len() as u64);
             assert_eq!(told, (1..=count / 512).map(|n| n * 512).collect::<Vec<_>>());
