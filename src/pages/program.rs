@@ -23,6 +23,8 @@ struct Instruction {
     p1: i64,
     p2: i64,
     p3: i64,
+    /// Whether the fourth is a number.
+    has_number: bool,
     p5: i64,
 }
 
@@ -38,6 +40,7 @@ impl Program {
                 p1: row.get(2)?,
                 p2: row.get(3)?,
                 p3: row.get(4)?,
+                has_number: row.get::<Option<&str>>(5)?.is_some_and(|p4| p4.parse::<i64>().is_ok()),
                 p5: row.get(6)?,
             };
             if !parser.take(&instruction) {
@@ -76,12 +79,13 @@ struct Parser {
 impl Parser {
     /// `false` if that is not part of a plain scan.
     fn take(&mut self, instruction: &Instruction) -> bool {
-        let &Instruction { ref code, p1, p2, p3, p5 } = instruction;
+        let &Instruction { ref code, p1, p2, p3, has_number, p5 } = instruction;
         let next = match (self.next, &**code) {
             // Marks for those who look at a program.
             (now, "Explain" | "Noop") => now,
             (Expected::Init, "Init") => Expected::Open,
-            (Expected::Open, "OpenRead") if p5 == 0 => {
+            // An index, or a table without rowids, is opened with the order of its keys instead of a number of columns.
+            (Expected::Open, "OpenRead") if has_number && p5 == 0 => {
                 (self.cursor, self.root, self.database) = (p1, p2, p3);
                 Expected::Rewind
             }

@@ -1,1 +1,314 @@
+//! Where the pages cannot be read SQLite runs the statement, and the plan says why. And what happens when the connection
+//! writes, or is told to stop, while its pages are read.
 
+use std::ffi::c_void;
+use std::ops::ControlFlow;
+
+use finalite::scan::ScanPath;
+use finalite::{Connection, Error, ErrorKind, OpenOptions, ffi};
+
+use crate::compare::both;
+
+fn fill(conn: &Connection) {
+    conn.execute_batch(
+        "CREATE TABLE t(id INTEGER PRIMARY KEY, a INTEGER, b TEXT, v AS (a + 1), w AS (a * 2) STORED);
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500)
+         INSERT INTO t(a, b) SELECT -i, 'text ' || i FROM n;
+         CREATE INDEX t_a ON t(a);
+         CREATE TABLE k(a TEXT PRIMARY KEY, b) WITHOUT ROWID;
+         INSERT INTO k SELECT b, a FROM t;
+         CREATE VIEW plain AS SELECT b, a FROM t NOT INDEXED;
+         CREATE VIEW filtered AS SELECT b, a FROM t WHERE a < -3;
+         CREATE VIRTUAL TABLE f USING fts5(x); INSERT INTO f SELECT b FROM t;
+         CREATE TEMP TABLE temporary AS SELECT * FROM t;",
+    )
+    .unwrap();
+}
+
+fn file(dir: &tempfile::TempDir) -> Connection {
+    let conn = Connection::open(dir.path().join("a.db")).unwrap();
+    fill(&conn);
+    conn
+}
+
+/// What a scan is run by; both paths read the same.
+#[track_caller]
+fn assert_path(conn: &Connection, sql: &str, path: ScanPath, reason: &str) {
+    let (is_pages, rows) = both(conn, sql);
+    let plan = conn.scan(sql, ()).path(ScanPath::Pages).plan().unwrap();
+    assert_eq!(is_pages, path == ScanPath::Pages, "{sql}: {plan}");
+    assert_eq!(plan.path, path, "{sql}: {plan}");
+    assert!(plan.reason.contains(reason), "{sql}: {plan}");
+    assert!(rows > 0, "{sql}");
+}
+
+#[test]
+fn plain_scans_are_told_from_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let conn = file(&dir);
+    for sql in [
+        "SELECT id, a, b, w FROM t NOT INDEXED",
+        "  select rowid, B as x from main.t -- all of it\n ;",
+        "SELECT t.b, t.id FROM t",
+        "SELECT b FROM (SELECT a, b FROM t)",
+        "SELECT * FROM plain",
+        "SELECT b, b FROM t",
+        "SELECT * FROM sqlite_schema",
+        "SELECT * FROM f_content",
+    ] {
+        assert_path(&conn, sql, ScanPath::Pages, "a scan of a table");
+    }
+    for sql in [
+        "SELECT * FROM t",
+        "SELECT v FROM t",
+        "SELECT a FROM t",
+        "SELECT a + 1, b FROM t",
+        "SELECT b FROM t WHERE b > 'text 4'",
+        "SELECT b FROM t ORDER BY b",
+        "SELECT b FROM t ORDER BY id DESC",
+        "SELECT b FROM t LIMIT 5",
+        "SELECT DISTINCT b FROM t",
+        "SELECT count(b) FROM t",
+        "SELECT b, 1 FROM t",
+        "SELECT b FROM t UNION ALL SELECT b FROM t",
+        "SELECT t.b, u.b FROM t JOIN t AS u ON u.id = t.id",
+        "SELECT * FROM k",
+        "SELECT a FROM k",
+        "SELECT * FROM filtered",
+        "SELECT * FROM f",
+        "SELECT value FROM json_each('[1, 2]')",
+        "SELECT rowid, b, (SELECT 1) FROM t",
+    ] {
+        assert_path(&conn, sql, ScanPath::Statement, "SQLite does more");
+    }
+    assert_path(&conn, "SELECT * FROM temporary", ScanPath::Statement, "nothing of the main database");
+    assert_path(&conn, "VALUES (1), (2)", ScanPath::Statement, "not a SELECT");
+    conn.execute("PRAGMA reverse_unordered_selects = on", ()).unwrap();
+    assert_path(&conn, "SELECT b FROM t", ScanPath::Statement, "SQLite does more");
+}
+
+#[test]
+fn a_plan_is_that_of_the_scan_as_it_is_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let conn = file(&dir);
+    let plan = |sql| conn.scan(sql, ()).plan().unwrap();
+    assert!(plan("SELECT b FROM t").reason.contains("so few rows"));
+    assert!(conn.scan("SELECT b FROM t", ()).path(ScanPath::Statement).plan().unwrap().reason.contains("asked for"));
+    assert!(conn.scan("SELECT b FROM t", ()).limit(9).plan().unwrap().reason.contains("so few rows"));
+    assert!(plan("UPDATE t SET a = 0 RETURNING a").reason.contains("not a SELECT"));
+    assert_eq!(conn.query_one::<i64>("SELECT count(*) FROM t WHERE a = 0", ()).unwrap(), 0, "a plan runs nothing");
+    conn.execute("INSERT INTO t(a, b) SELECT a, b FROM t, (VALUES (1), (2), (3), (4), (5), (6))", ()).unwrap();
+    assert_eq!(
+        plan("SELECT b FROM t").to_string(),
+        "by reading the table's pages: it is a scan of a table, and no more"
+    );
+    let error = conn.scan_table("t").columns(["nowhere"]).columns().unwrap_err();
+    assert!(error.to_string().contains("no such column: t.nowhere"), "{error}");
+    let error = conn.scan_table("nowhere").all_columns().columns().unwrap_err();
+    assert!(error.to_string().contains("no such table: nowhere"), "{error}");
+}
+
+#[test]
+fn other_connections() {
+    let dir = tempfile::tempdir().unwrap();
+    let sql = "SELECT id, b FROM t NOT INDEXED";
+    let memory = Connection::open_in_memory().unwrap();
+    fill(&memory);
+    assert_path(&memory, sql, ScanPath::Statement, "in memory");
+    let temporary = Connection::open("").unwrap();
+    fill(&temporary);
+    assert_path(&temporary, sql, ScanPath::Statement, "");
+
+    let conn = file(&dir);
+    let path = dir.path().join("a.db");
+    conn.execute("ATTACH ? AS other", (path.to_str().unwrap(),)).unwrap();
+    assert_path(&conn, "SELECT id, b FROM other.t NOT INDEXED", ScanPath::Statement, "nothing of the main database");
+    conn.execute("DETACH other", ()).unwrap();
+
+    conn.execute("PRAGMA locking_mode = exclusive", ()).unwrap();
+    conn.execute("UPDATE t SET a = a WHERE id = 1", ()).unwrap();
+    assert_path(&conn, sql, ScanPath::Statement, "locking mode");
+    conn.close().unwrap();
+
+    let conn = OpenOptions::new().vfs("unix-none").open(&path).unwrap();
+    assert_path(&conn, sql, ScanPath::Statement, "no lock");
+    conn.close().unwrap();
+    let conn = OpenOptions::new().read_only(true).open(&path).unwrap();
+    assert_path(&conn, sql, ScanPath::Pages, "");
+    conn.close().unwrap();
+    let immutable = format!("file:{}?immutable=1", path.display());
+    let conn = OpenOptions::new().read_only(true).uri(true).open(immutable).unwrap();
+    assert_path(&conn, sql, ScanPath::Pages, "");
+}
+
+/// A file system that is not known to read as much as it is asked for.
+#[test]
+fn a_foreign_file_system() {
+    // SAFETY: the default file system is registered, and its methods are copied under another name, for good.
+    let code = unsafe {
+        let mut vfs = *ffi::sqlite3_vfs_find(std::ptr::null());
+        vfs.zName = c"pages-foreign".as_ptr();
+        vfs.pNext = std::ptr::null_mut();
+        ffi::sqlite3_vfs_register(Box::leak(Box::new(vfs)), 0)
+    };
+    assert_eq!(code, ffi::SQLITE_OK);
+    let dir = tempfile::tempdir().unwrap();
+    drop(file(&dir));
+    let conn = OpenOptions::new().vfs("pages-foreign").open(dir.path().join("a.db")).unwrap();
+    assert_path(&conn, "SELECT id, b FROM t NOT INDEXED", ScanPath::Statement, "does not come with SQLite");
+}
+
+/// An authorizer that hides a column.
+#[test]
+fn an_authorizer_is_asked_as_for_the_statement() {
+    unsafe extern "C" fn hide(
+        _: *mut c_void,
+        action: i32,
+        _: *const std::ffi::c_char,
+        column: *const std::ffi::c_char,
+        _: *const std::ffi::c_char,
+        _: *const std::ffi::c_char,
+    ) -> i32 {
+        // SAFETY: for SQLITE_READ it is the name of a column.
+        let is_hidden = action == ffi::SQLITE_READ && unsafe { std::ffi::CStr::from_ptr(column) } == c"b";
+        if is_hidden { ffi::SQLITE_IGNORE } else { ffi::SQLITE_OK }
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let conn = file(&dir);
+    // SAFETY: the connection is open, and closed after the last statement; the function needs no data.
+    unsafe { ffi::sqlite3_set_authorizer(conn.as_raw(), Some(hide), std::ptr::null_mut()) };
+    assert_path(&conn, "SELECT id, b FROM t NOT INDEXED", ScanPath::Statement, "SQLite does more");
+    assert_path(&conn, "SELECT id, a FROM t NOT INDEXED", ScanPath::Pages, "");
+    let batch = conn.scan_table("t").columns(["b"]).columns().unwrap();
+    assert_eq!(batch.column(0).unwrap().null_count(), 500);
+}
+
+#[test]
+fn transactions() {
+    let sql = "SELECT id, b FROM t NOT INDEXED";
+    for journal in ["delete", "wal"] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut conn = file(&dir);
+        conn.execute(&format!("PRAGMA journal_mode = {journal}"), ()).unwrap();
+        assert_path(&conn, sql, ScanPath::Pages, "");
+        {
+            let tx = conn.transaction().unwrap();
+            assert_eq!(tx.scan(sql, ()).path(ScanPath::Pages).plan().unwrap().path, ScanPath::Pages, "the first read");
+            let later = tx.scan(sql, ()).path(ScanPath::Pages).plan().unwrap();
+            let expected = if journal == "wal" { ScanPath::Statement } else { ScanPath::Pages };
+            assert_eq!(later.path, expected, "{journal}: {later}");
+            tx.execute("UPDATE t SET b = 'other' WHERE id > 250", ()).unwrap();
+            assert_path(&tx, sql, ScanPath::Statement, "write transaction");
+        }
+        assert_path(&conn, sql, ScanPath::Pages, "");
+        // Others commit after the transaction has begun to read.
+        let tx = conn.transaction().unwrap();
+        tx.query_one::<i64>("SELECT count(*) FROM t", ()).unwrap();
+        if journal == "wal" {
+            let other = Connection::open(dir.path().join("a.db")).unwrap();
+            other.execute("DELETE FROM t WHERE id > 100", ()).unwrap();
+            other.close().unwrap();
+            assert_eq!(both(&tx, sql), (false, 500));
+        }
+        drop(tx);
+    }
+}
+
+/// The closure writes to the table that is read, in every phase of the scan; what is there before and after is read once.
+#[test]
+fn the_closure_writes() {
+    for journal in ["delete", "truncate", "wal"] {
+        for path in [None, Some(ScanPath::Pages)] {
+            for at in [1, 300, 2_500, 9_000] {
+                let dir = tempfile::tempdir().unwrap();
+                let conn = Connection::open(dir.path().join("a.db")).unwrap();
+                conn.execute_batch(&format!(
+                    "PRAGMA journal_mode = {journal}; PRAGMA synchronous = off;
+                     CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT);
+                     WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000)
+                     INSERT INTO t SELECT i, 'some text to fill the page, and some more, row ' || i FROM n;"
+                ))
+                .unwrap();
+                let mut seen: Vec<i64> = Vec::new();
+                let scan = conn.scan("SELECT id, a FROM t", ());
+                let scan = match path {
+                    Some(path) => scan.path(path),
+                    None => scan,
+                };
+                scan.for_each(|row| {
+                    seen.push(row.get(0)?);
+                    let text: String = row.get(1)?;
+                    assert!(text.ends_with(&format!(" {}", seen.last().unwrap())), "{text}");
+                    if seen.len() == at {
+                        // What was seen goes, and its pages are used for something else.
+                        conn.execute("DELETE FROM t WHERE id < ?", (seen[at - 1],))?;
+                        conn.execute("CREATE TABLE u AS SELECT zeroblob(3000) FROM t LIMIT 300", ())?;
+                        if journal == "wal" {
+                            let other = Connection::open(dir.path().join("a.db"))?;
+                            other.execute("PRAGMA wal_checkpoint(PASSIVE)", ())?;
+                        }
+                    }
+                    Ok::<_, Error>(())
+                })
+                .unwrap();
+                assert!(seen == (1..=10_000).collect::<Vec<_>>(), "{journal}, {path:?}, {at}: {}", seen.len());
+            }
+        }
+    }
+}
+
+#[test]
+fn an_interrupt_ends_the_scan() {
+    let dir = tempfile::tempdir().unwrap();
+    let conn = file(&dir);
+    conn.execute("INSERT INTO t(a, b) SELECT a, b FROM t, generate_series(1, 40)", ()).unwrap_err();
+    conn.execute_batch(
+        "WITH n(i) AS (SELECT a FROM t) INSERT INTO t(a, b) SELECT 1, zeroblob(900) FROM n, n LIMIT 20000",
+    )
+    .unwrap();
+    let handle = conn.interrupt_handle();
+    for path in [ScanPath::Statement, ScanPath::Pages] {
+        let mut rows = 0;
+        let error = conn
+            .scan("SELECT id, b FROM t NOT INDEXED", ())
+            .path(path)
+            .for_each(|_| {
+                rows += 1;
+                if rows == 700 {
+                    handle.interrupt();
+                }
+                Ok::<_, Error>(())
+            })
+            .unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Interrupted), "{error:?}");
+        assert!(rows < 20_000, "{rows}");
+    }
+    // The next scan is not stopped.
+    assert!(conn.scan("SELECT id FROM t NOT INDEXED", ()).path(ScanPath::Pages).columns().unwrap().len() > 20_000);
+}
+
+#[test]
+fn a_scan_of_pages_within_a_scan_of_pages() {
+    let dir = tempfile::tempdir().unwrap();
+    let conn = file(&dir);
+    let mut pairs = 0;
+    conn.scan("SELECT id, b FROM t NOT INDEXED", ())
+        .path(ScanPath::Pages)
+        .limit(20)
+        .for_each(|row| {
+            let id: i64 = row.get("id")?;
+            let found =
+                conn.scan("SELECT id, b FROM t NOT INDEXED", ()).path(ScanPath::Pages).try_for_each(|inner| {
+                    pairs += 1;
+                    Ok::<_, Error>(if inner.get::<i64>(0)? == id {
+                        ControlFlow::Break(inner.get::<String>(1)?)
+                    } else {
+                        ControlFlow::Continue(())
+                    })
+                })?;
+            assert_eq!(found.as_deref(), Some(row.get::<&str>(1)?));
+            Ok::<_, Error>(())
+        })
+        .unwrap();
+    assert_eq!(pairs, 210);
+}
