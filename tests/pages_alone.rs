@@ -1,0 +1,145 @@
+//! What a scan of pages leaves behind: no lock, no handle, no memory, also where allocations fail.
+//!
+//! A process of its own, with one test: what is left is compared by equality.
+
+#![cfg(target_os = "linux")]
+
+use std::fs;
+use std::path::Path;
+
+use finalite::memory::AllocationFault;
+use finalite::scan::ScanPath;
+use finalite::{Connection, Error, ErrorKind, LeakCheck, OpenOptions, Result, memory};
+
+fn fill(path: &Path, journal: &str, encoding: &str) -> Connection {
+    let conn = OpenOptions::new().pragma("encoding", encoding).lookaside(0, 0).open(path).unwrap();
+    conn.execute_batch(&format!(
+        "PRAGMA journal_mode = {journal};
+         CREATE TABLE t(id INTEGER PRIMARY KEY, a REAL, b TEXT, c BLOB);
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 900)
+         INSERT INTO t SELECT i, i / 2.0, 'text ' || i, zeroblob(i * 11 % 9000) FROM n;
+         ALTER TABLE t ADD COLUMN d TEXT DEFAULT 'later';"
+    ))
+    .unwrap();
+    conn
+}
+
+fn total(conn: &Connection) -> Result<(i64, u64)> {
+    let mut ids = 0;
+    let rows = conn.scan("SELECT * FROM t", ()).path(ScanPath::Pages).for_each(|row| {
+        ids += row.get::<i64>(0)?;
+        assert_eq!(row.get::<&str>("d")?, "later");
+        assert_eq!(row.get::<&[u8]>("c")?.len() as i64, ids_len(row.get(0)?));
+        Ok::<_, Error>(())
+    })?;
+    Ok((ids, rows))
+}
+
+fn ids_len(id: i64) -> i64 {
+    id * 11 % 9000
+}
+
+/// The locks of this process on the files of a directory, as the system lists them: without their numbers, sorted.
+fn locks(dir: &Path) -> Vec<String> {
+    use std::os::unix::fs::MetadataExt;
+    let inodes: Vec<String> =
+        fs::read_dir(dir).unwrap().map(|entry| format!(":{} ", entry.unwrap().metadata().unwrap().ino())).collect();
+    let all = fs::read_to_string("/proc/locks").unwrap();
+    let mut mine: Vec<String> = all
+        .lines()
+        .filter(|line| inodes.iter().any(|inode| line.contains(inode.as_str())))
+        .map(|line| line.split_once(": ").unwrap().1.to_owned())
+        .collect();
+    mine.sort();
+    mine
+}
+
+#[test]
+fn nothing_is_left() {
+    let dir = tempfile::tempdir().unwrap();
+    let check = LeakCheck::new();
+    for journal in ["delete", "wal"] {
+        locks_are_as_before(dir.path(), journal);
+    }
+    let mut points = 0;
+    for (journal, encoding) in [("delete", "UTF-8"), ("wal", "UTF-16le")] {
+        points += allocations_fail(&dir.path().join(format!("{journal}-sweep.db")), journal, encoding);
+    }
+    println!("{points} allocations failed");
+    assert!(points > 400, "{points}");
+    the_check_sees_what_is_left(dir.path());
+    assert_eq!(memory::stats().foreign_blocks_total, 0);
+    drop(check);
+}
+
+fn locks_are_as_before(dir: &Path, journal: &str) {
+    let path = dir.join(format!("{journal}.db"));
+    let conn = fill(&path, journal, "UTF-8");
+    total(&conn).unwrap();
+    let idle = locks(dir);
+    assert_eq!(total(&conn).unwrap(), (405_450, 900));
+    assert_eq!(locks(dir), idle, "{journal}, after a scan");
+
+    // The writer's lock of one connection is not lost by the scan of another one on the same file.
+    let writer = Connection::open(&path).unwrap();
+    writer.execute_batch("BEGIN IMMEDIATE; UPDATE t SET a = 1 WHERE id = 1").unwrap();
+    let held = locks(dir);
+    assert!(held.len() > idle.len(), "{held:?}");
+    total(&conn).unwrap();
+    assert_eq!(locks(dir), held, "{journal}, beside a writer");
+    let mut while_scanning = Vec::new();
+    conn.scan("SELECT id FROM t", ())
+        .path(ScanPath::Pages)
+        .for_each(|_| {
+            while_scanning = locks(dir);
+            Ok::<_, Error>(())
+        })
+        .unwrap();
+    assert!(!while_scanning.is_empty());
+    // Positive control: any other descriptor drops them.
+    drop(fs::File::open(&path).unwrap());
+    assert_ne!(locks(dir), held, "{journal}: the list does not show what is lost");
+    writer.execute("ROLLBACK", ()).unwrap_or_default();
+    writer.close().unwrap();
+    conn.close().unwrap();
+}
+
+/// Each allocation of SQLite's fails, once and with all that follow: the scan is right or says so.
+fn allocations_fail(path: &Path, journal: &str, encoding: &str) -> u64 {
+    let conn = fill(path, journal, encoding);
+    let expected = total(&conn).unwrap();
+    let mut points = 0;
+    for sticky in [false, true] {
+        for n in 0.. {
+            conn.clear_statement_cache();
+            let fault = AllocationFault::after(n).sticky(sticky).arm();
+            let result = total(&conn);
+            let failures = fault.disarm();
+            match result {
+                Ok(found) => assert_eq!(found, expected, "point {n}"),
+                Err(error) => {
+                    assert!(failures > 0, "point {n}: {error:?}");
+                    assert!(matches!(error.kind(), ErrorKind::NoMemory { .. }), "point {n}: {error:?}");
+                }
+            }
+            assert_eq!(conn.query_one::<i64>("SELECT 7", ()).unwrap(), 7, "point {n}");
+            assert_eq!(total(&conn).unwrap(), expected, "point {n}");
+            if failures == 0 {
+                break;
+            }
+            points += 1;
+        }
+    }
+    conn.close().unwrap();
+    points
+}
+
+/// Positive control: a connection that is left shows in the report.
+fn the_check_sees_what_is_left(dir: &Path) {
+    let check = LeakCheck::new();
+    let conn = fill(&dir.join("left.db"), "delete", "UTF-8");
+    total(&conn).unwrap();
+    let report = check.finish();
+    assert!(!report.is_clean());
+    drop(conn);
+}
