@@ -29,6 +29,7 @@
 //!   [`query_all`](Connection::query_all), [`execute_batch`](Connection::execute_batch). Statements are cached.
 //! - Running it many times, reading row by row: [`Connection::prepare`], [`Statement`], [`Rows`], [`Row`].
 //! - Values: [`convert`] has the table of all conversions; [`Params`] is what can be bound, [`FromRow`] what can be read.
+//! - Reading a whole result, or a whole table from its pages: [`scan`].
 //! - [`Connection::transaction`], [`Transaction`], [`Savepoint`].
 //! - Errors: [`Error`], [`ErrorKind`].
 //! - What SQLite holds: [`memory`]; what is alive: [`handles`]; both in a test: [`LeakCheck`]; all at once: [`stats`].

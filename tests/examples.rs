@@ -499,7 +499,7 @@ fn scan_reads_the_same_in_every_mode() {
          INSERT INTO t VALUES (1, 1, NULL, 'one', x'00', 0.5), (2, 'two', NULL, '', x'', NULL),
                               (3, 3.5, NULL, CAST(x'ff' AS TEXT), NULL, -9e999), (4, NULL, NULL, 'four', x'04', 4);",
     );
-    let modes = ["rows", "for-each", "columns"];
+    let modes = ["rows", "for-each", "columns", "pages"];
     let summaries = modes.map(|mode| {
         let json = parse(&scan(&[path.as_os_str(), "--json".as_ref(), "--mode".as_ref(), mode.as_ref()]));
         assert_eq!(json["mode"], mode);
@@ -508,8 +508,12 @@ fn scan_reads_the_same_in_every_mode() {
     assert_eq!(summaries[0][1]["text"], 1);
     assert_eq!(summaries[0], summaries[1]);
     assert_eq!(summaries[0], summaries[2]);
+    assert_eq!(summaries[0], summaries[3]);
     let outcome = scan(&[path.as_os_str(), "--mode".as_ref(), "pages".as_ref()]);
-    assert_eq!((outcome.code, &*outcome.stderr), (Some(2), "error: --mode is rows, for-each or columns, not pages\n"));
+    assert!(outcome.stdout.contains("\nmode      pages, by reading the table's pages: "), "{}", outcome.stdout);
+    let outcome = scan(&[path.as_os_str(), "--mode".as_ref(), "all".as_ref()]);
+    let error = "error: --mode is rows, for-each, columns or pages, not all\n";
+    assert_eq!((outcome.code, &*outcome.stderr), (Some(2), error));
 }
 
 #[test]

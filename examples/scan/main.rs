@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use finalite::handles::{self, HandleCounts};
 use finalite::memory::{self, ConnectionMemory, MemoryStats};
+use finalite::scan::{ScanPath, ScanPlan};
 use finalite::{Connection, OpenOptions, ResultCode};
 
 use summary::{Collation, Column};
@@ -24,13 +25,14 @@ const HELP: &str = "\
 Read every value of a query on a SQLite database; print the speed, what the columns hold, the live handles,
 and the memory that SQLite held.
 
-Usage: scan [DATABASE [SQL]] [--mode rows|for-each|columns] [--json] [--rows N]
+Usage: scan [DATABASE [SQL]] [--mode rows|for-each|columns|pages] [--json] [--rows N]
 
   DATABASE   a database file, opened for reading only;
              without it, a sample is built in a temporary directory and removed at the end
   SQL        a statement that returns rows; without it, SELECT * FROM the table with the most rows
-  --mode     how the rows are read: one by one (rows), in one call (for-each), or all of them into columns in memory
-             (columns); rows unless given
+  --mode     how the rows are read: one by one (rows), in one call (for-each), all of them into columns in memory
+             (columns), or in one call from the table's pages, where the SQL is a scan of a table (pages); rows unless
+             given
   --json     print one JSON object: text that is not UTF-8 with U+FFFD in place of what is wrong,
              a blob as \"X'hex'\", an infinite REAL as \"Inf\" or \"-Inf\"
   --rows N   rows in the sample, 1000000 unless given
@@ -47,16 +49,18 @@ enum Mode {
     Rows,
     ForEach,
     Columns,
+    Pages,
 }
 
 impl Mode {
-    const ALL: [Self; 3] = [Self::Rows, Self::ForEach, Self::Columns];
+    const ALL: [Self; 4] = [Self::Rows, Self::ForEach, Self::Columns, Self::Pages];
 
     fn name(self) -> &'static str {
         match self {
             Self::Rows => "rows",
             Self::ForEach => "for-each",
             Self::Columns => "columns",
+            Self::Pages => "pages",
         }
     }
 }
@@ -64,6 +68,8 @@ impl Mode {
 /// What a scan found.
 struct Scan {
     mode: Mode,
+    /// What yielded the rows, where there was a choice.
+    plan: Option<ScanPlan>,
     database: PathBuf,
     bytes: Option<u64>,
     sql: String,
@@ -130,7 +136,8 @@ fn arguments(given: impl Iterator<Item = OsString>) -> Outcome<Arguments> {
             Some("--mode") => {
                 let mode = given.next().ok_or("--mode needs a word")?.to_string_lossy().into_owned();
                 let known = Mode::ALL.into_iter().find(|known| known.name() == mode);
-                arguments.mode = known.ok_or_else(|| format!("--mode is rows, for-each or columns, not {mode}"))?;
+                arguments.mode =
+                    known.ok_or_else(|| format!("--mode is rows, for-each, columns or pages, not {mode}"))?;
             }
             Some("--rows") => rows = Some(given.next().ok_or("--rows needs a number")?),
             Some("--") => words.extend(given.by_ref()),
@@ -197,10 +204,15 @@ fn scan(database: PathBuf, sql: Option<String>, mode: Mode) -> Outcome<Scan> {
     let start = Instant::now();
     let (count, during) = match mode {
         Mode::Rows => read_rows(&conn, &sql, &mut columns, collation)?,
-        Mode::ForEach => read_for_each(&conn, &sql, &mut columns, collation)?,
+        Mode::ForEach => read_for_each(&conn, &sql, ScanPath::Statement, &mut columns, collation)?,
         Mode::Columns => read_columns(&conn, &sql, &mut columns, collation)?,
+        Mode::Pages => read_for_each(&conn, &sql, ScanPath::Pages, &mut columns, collation)?,
     };
     let elapsed = start.elapsed();
+    let plan = match mode {
+        Mode::Pages => Some(conn.scan(&sql, ()).path(ScanPath::Pages).plan()?),
+        _ => None,
+    };
 
     conn.close()?;
     let after = handles::counts();
@@ -208,6 +220,7 @@ fn scan(database: PathBuf, sql: Option<String>, mode: Mode) -> Outcome<Scan> {
     let bytes = database.metadata().ok().map(|metadata| metadata.len());
     Ok(Scan {
         mode,
+        plan,
         database,
         bytes,
         sql,
@@ -236,8 +249,14 @@ fn read_rows(conn: &Connection, sql: &str, columns: &mut [Column], collation: Co
     Ok((count, during))
 }
 
-fn read_for_each(conn: &Connection, sql: &str, columns: &mut [Column], collation: Collation) -> Outcome<(u64, During)> {
-    let count = conn.scan(sql, ()).for_each(|row| {
+fn read_for_each(
+    conn: &Connection,
+    sql: &str,
+    path: ScanPath,
+    columns: &mut [Column],
+    collation: Collation,
+) -> Outcome<(u64, During)> {
+    let count = conn.scan(sql, ()).path(path).for_each(|row| {
         for (index, column) in columns.iter_mut().enumerate() {
             column.add(row.value(index)?, collation);
         }
@@ -247,7 +266,7 @@ fn read_for_each(conn: &Connection, sql: &str, columns: &mut [Column], collation
 }
 
 fn read_columns(conn: &Connection, sql: &str, columns: &mut [Column], collation: Collation) -> Outcome<(u64, During)> {
-    let batch = conn.scan(sql, ()).columns()?;
+    let batch = conn.scan(sql, ()).path(ScanPath::Statement).columns()?;
     for (column, values) in columns.iter_mut().zip(batch.columns()) {
         values.iter().for_each(|value| column.add(value, collation));
     }

@@ -135,7 +135,7 @@ pub fn text(scan: &Scan) -> String {
             format!("{}{}", escaped(&scan.database.to_string_lossy()), scan.bytes.map_or_else(String::new, size)),
         ),
         ("sql", escaped(&scan.sql)),
-        ("mode", scan.mode.name().to_owned()),
+        ("mode", scan.plan.map_or(scan.mode.name().to_owned(), |plan| format!("{}, {plan}", scan.mode.name()))),
         ("rows", grouped(scan.rows)),
         ("columns", scan.columns.len().to_string()),
         ("time", format!("{:.1?} to read and summarize every value", scan.elapsed)),

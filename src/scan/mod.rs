@@ -6,6 +6,19 @@
 //! - [`batches`](Scan::batches): some thousand rows at a time as a [`ColumnBatch`], whose buffers are used again;
 //! - [`columns`](Scan::columns): all of it as one [`ColumnBatch`].
 //!
+//! # From pages
+//!
+//! Where the statement is no more than a scan of a rowid table, as [`Connection::scan_table`] makes it, its rows come from
+//! the table's pages once the first some thousand have come from the statement: the same rows, types and bytes in the same
+//! order, several times as fast. SQLite holds the lock and the snapshot meanwhile. [`Scan::plan`] tells whether, and why not;
+//! [`Scan::path`] chooses. It is SQLite that runs the statement where there is a condition, an order, an index that has all
+//! columns, a column that is computed when it is read; for views that are more than a table, virtual tables, tables without
+//! rowids, and those of temporary, in-memory and attached databases; in exclusive locking mode and with a file system that
+//! does not come with SQLite; while the connection has a write transaction open, and, with a write-ahead log, in a
+//! transaction that has read before. A progress handler that was set through the C interface is not called while pages are
+//! read; an [`InterruptHandle`](crate::InterruptHandle) works. A page that does not decode is `SQLITE_CORRUPT`, also where
+//! SQLite would look past it.
+//!
 //! # Example
 //!
 //! ```
