@@ -29,6 +29,8 @@ use crate::{Connection, ResultCode, raw};
 /// hundred.
 pub(crate) const ROWS_BEFORE: u64 = 2048;
 
+const NOT_PLAIN: &str = "SQLite does more than scan a table: a condition, an order, an index, a computed column, …";
+
 /// SQLite's number for the main database.
 const MAIN: i32 = 0;
 
@@ -53,6 +55,10 @@ pub(crate) fn begin(conn: &Connection, rows: &mut Rows<'_>) -> Result<Begun> {
             Seen::Unknown(reason) => Err(reason),
             // Where a transaction is open, another first step would not begin another one.
             Seen::Moved if attempt < ATTEMPTS && conn.is_autocommit() => {
+                // What the first step has called (a function of the program's) must not be called again.
+                if attempt == 1 && Program::of(conn, rows.current_raw().sql()).is_none() {
+                    return Ok(Begun { has_row, view: Err(NOT_PLAIN) });
+                }
                 rows.restart()?;
                 continue;
             }
@@ -100,7 +106,7 @@ impl<'rows> PageRows<'rows> {
         after: u64,
     ) -> Result<Result<Self, &'static str>> {
         let statement = rows.current_raw();
-        let Some(Program { database, root, wants }) = Program::of(conn, statement.sql())? else {
+        let Some(Program { database, root, wants }) = Program::of(conn, statement.sql()) else {
             return Ok(Err(
                 "SQLite does more than scan a table: a condition, an order, an index, a computed column, …",
             ));
@@ -108,7 +114,11 @@ impl<'rows> PageRows<'rows> {
         if database != MAIN {
             return Ok(Err("the table is temporary, or of an attached database"));
         }
-        let snapshot = match Snapshot::open(Storage::new(conn.db(), MAIN), view) {
+        let storage = Storage::new(conn.db(), MAIN);
+        if let Err(reason) = view.check(storage) {
+            return Ok(Err(reason));
+        }
+        let snapshot = match Snapshot::open(storage, view) {
             Ok(Ok(snapshot)) => snapshot,
             Ok(Err(reason)) => return Ok(Err(reason)),
             Err(ReadError::Written) => return Ok(Err("the connection has written since the scan began")),

@@ -8,6 +8,7 @@
 use super::cells::Want;
 use crate::Connection;
 use crate::error::Result;
+use crate::sql::skip_blank;
 
 /// A plain scan.
 #[derive(Debug, PartialEq, Eq)]
@@ -30,8 +31,13 @@ struct Instruction {
 
 impl Program {
     /// `None` if the statement is anything else. The SQL is that of a statement that only reads.
-    pub(super) fn of(conn: &Connection, sql: &str) -> Result<Option<Self>> {
-        let mut explain = conn.prepare(&format!("EXPLAIN {sql}"))?;
+    pub(super) fn of(conn: &Connection, sql: &str) -> Option<Self> {
+        // The statement can be run, whatever is wrong with explaining it.
+        Self::explain(conn, sql).unwrap_or(None)
+    }
+
+    fn explain(conn: &Connection, sql: &str) -> Result<Option<Self>> {
+        let mut explain = conn.prepare(&format!("EXPLAIN {}", skip_blank(sql)))?;
         let mut rows = explain.query(())?;
         let mut parser = Parser::default();
         while let Some(row) = rows.next()? {

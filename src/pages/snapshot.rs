@@ -83,8 +83,13 @@ pub(super) struct Before {
 
 impl Before {
     pub(super) fn take(storage: Storage<'_>) -> Self {
+        // A connection that has not read yet has no log open. What it sees is then looked at in another attempt.
+        if !storage.is_journal_open() {
+            return Self { was_open: false, head: None };
+        }
         let was_open = storage.transaction() != TransactionState::None;
-        let head = (!was_open && has_log(storage)).then(|| LogHead::read(storage)).flatten();
+        let may_have_index = !was_open && has_log(storage) && storage.is_lock_shared();
+        let head = may_have_index.then(|| LogHead::read(storage)).flatten();
         Self { was_open, head }
     }
 }
@@ -95,6 +100,9 @@ fn has_log(storage: Storage<'_>) -> bool {
     let mut version = [0];
     storage.is_journal_open() && matches!(storage.read(VERSION_OFFSET, &mut version), Ok(true)) && version == [2]
 }
+
+const WRITING: &str = "the connection has a write transaction open";
+const NOT_SHARED: &str = "the file is not locked as for reading: another locking mode, or no lock";
 
 /// What a read transaction sees.
 #[derive(Clone, Copy, Debug)]
@@ -121,27 +129,21 @@ pub(crate) enum Seen {
 }
 
 impl View {
-    /// To be called when the transaction has begun, and nothing else has happened since.
+    /// To be called when the transaction has begun, and nothing else has happened since. It does no more than has to be
+    /// done then: most results are so small that nothing else is ever asked. The rest is `check`.
     pub(super) fn after(before: Before, storage: Storage<'_>) -> Seen {
-        match storage.transaction() {
-            TransactionState::Read => {}
-            TransactionState::Write => return Seen::Unknown("the connection has a write transaction open"),
-            TransactionState::None => return Seen::Unknown("it reads nothing of the main database"),
-        }
-        if !storage.is_open() {
-            return Seen::Unknown("the database is in memory, or temporary");
-        }
         let Some(data_version) = storage.data_version() else {
             return Seen::Unknown("the file system does not say what changes");
         };
-        if storage.is_immutable() {
-            return Seen::View(Self { log: None, data_version });
-        }
-        if !storage.is_lock_shared() {
-            return Seen::Unknown("the file is not locked as for reading: another locking mode, or no lock");
-        }
         if !has_log(storage) {
             return Seen::View(Self { log: None, data_version });
+        }
+        // An exclusive connection may have the index in its own memory: there is none to look at.
+        if !storage.is_lock_shared() {
+            return Seen::Unknown(NOT_SHARED);
+        }
+        if storage.transaction() == TransactionState::Write {
+            return Seen::Unknown(WRITING);
         }
         if before.was_open {
             return Seen::Unknown(
@@ -160,6 +162,24 @@ impl View {
             }
             _ => Seen::Moved,
         }
+    }
+
+    /// Whether what is seen can be read from the files. The error is the reason why not.
+    pub(super) fn check(self, storage: Storage<'_>) -> Result<(), &'static str> {
+        match storage.transaction() {
+            TransactionState::Read => {}
+            TransactionState::Write => return Err(WRITING),
+            TransactionState::None => return Err("it reads nothing of the main database"),
+        }
+        if !storage.is_open() {
+            return Err("the database is in memory, or temporary");
+        }
+        if storage.data_version() != Some(self.data_version) {
+            return Err("the connection has written since the scan began");
+        }
+        // Where there is a log, an immutable file is read without it.
+        let is_kept = storage.is_lock_shared() || self.log.is_none() && storage.is_immutable();
+        if is_kept { Ok(()) } else { Err(NOT_SHARED) }
     }
 
     /// The row before which the page reader is not worth it: the more frames are to be looked through, the later.

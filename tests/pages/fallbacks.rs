@@ -55,6 +55,7 @@ fn plain_scans_are_told_from_others() {
         "SELECT b, b FROM t",
         "SELECT * FROM sqlite_schema",
         "SELECT * FROM f_content",
+        ";; SELECT b FROM t",
     ] {
         assert_path(&conn, sql, ScanPath::Pages, "a scan of a table");
     }
@@ -81,7 +82,7 @@ fn plain_scans_are_told_from_others() {
     ] {
         assert_path(&conn, sql, ScanPath::Statement, "SQLite does more");
     }
-    assert_path(&conn, "SELECT * FROM temporary", ScanPath::Statement, "nothing of the main database");
+    assert_path(&conn, "SELECT * FROM temporary", ScanPath::Statement, "temporary, or of an attached");
     assert_path(&conn, "VALUES (1), (2)", ScanPath::Statement, "not a SELECT");
     conn.execute("PRAGMA reverse_unordered_selects = on", ()).unwrap();
     assert_path(&conn, "SELECT b FROM t", ScanPath::Statement, "SQLite does more");
@@ -122,12 +123,21 @@ fn other_connections() {
     let conn = file(&dir);
     let path = dir.path().join("a.db");
     conn.execute("ATTACH ? AS other", (path.to_str().unwrap(),)).unwrap();
-    assert_path(&conn, "SELECT id, b FROM other.t NOT INDEXED", ScanPath::Statement, "nothing of the main database");
+    assert_path(&conn, "SELECT id, b FROM other.t NOT INDEXED", ScanPath::Statement, "temporary, or of an attached");
     conn.execute("DETACH other", ()).unwrap();
 
     conn.execute("PRAGMA locking_mode = exclusive", ()).unwrap();
     conn.execute("UPDATE t SET a = a WHERE id = 1", ()).unwrap();
     assert_path(&conn, sql, ScanPath::Statement, "locking mode");
+    conn.close().unwrap();
+
+    // An exclusive connection has the index of its log to itself: it is not to be made, and looked at, as a file.
+    let conn = OpenOptions::new().pragma("locking_mode", "exclusive").open(&path).unwrap();
+    conn.execute("PRAGMA journal_mode = wal", ()).unwrap();
+    conn.execute("UPDATE t SET a = a WHERE id = 1", ()).unwrap();
+    assert_path(&conn, sql, ScanPath::Statement, "locking mode");
+    assert!(path.with_extension("db-wal").exists() && !path.with_extension("db-shm").exists());
+    conn.execute("PRAGMA journal_mode = delete", ()).unwrap();
     conn.close().unwrap();
 
     let conn = OpenOptions::new().vfs("unix-none").open(&path).unwrap();
