@@ -177,3 +177,86 @@ pub(super) fn append_utf8(utf16: &[u8], is_big_endian: bool, to: &mut Vec<u8>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_every_length() {
+        for (bytes, value) in [
+            (&[0x00][..], 0),
+            (&[0x7f], 127),
+            (&[0x81, 0x00], 128),
+            (&[0xff, 0x7f], 16_383),
+            (&[0x81, 0x80, 0x00], 16_384),
+            (&[0x81, 0x80, 0x80, 0x00], 1 << 21),
+            (&[0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x01], 1),
+            (&[0xff; 9], u64::MAX),
+            (&[0x81, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x00], 1 << 57),
+        ] {
+            assert_eq!(varint(bytes), Some((value, bytes.len())), "{bytes:x?}");
+            assert_eq!(varint(&bytes[..bytes.len() - 1]), None, "{bytes:x?}, cut");
+        }
+    }
+
+    /// The formulas of the file format, for the smallest page and the largest.
+    #[test]
+    fn payloads_are_cut_as_the_format_says() {
+        for (payload, usable, local) in [
+            (477, 512, 477),
+            (478, 512, 39),
+            (39 + 508, 512, 39),
+            (39 + 508 + 438, 512, 39 + 438),
+            (39 + 508 + 439, 512, 39),
+            (4061, 4096, 4061),
+            (4062, 4096, 489),
+            (65_501, 65_536, 65_501),
+            (65_502, 65_536, 8199),
+        ] {
+            assert_eq!(local_bytes(payload, usable), local, "{payload} of {usable}");
+        }
+    }
+
+    #[test]
+    fn lengths_by_serial_type() {
+        let lengths = [0, 1, 2, 3, 4, 6, 8, 8, 0, 0, 0, 0, 0, 0, 1, 1, 2, 2];
+        for (serial, length) in (0..).zip(lengths) {
+            assert_eq!(serial_bytes(serial), length, "{serial}");
+        }
+        for serial in 0..128_u8 {
+            assert_eq!(u64::from(BYTES_BY_SERIAL[usize::from(serial)]), serial_bytes(serial.into()), "{serial}");
+        }
+        assert_eq!(serial_bytes(u64::MAX), (u64::MAX - 12) / 2);
+    }
+
+    #[test]
+    fn every_character_becomes_utf8() {
+        for is_big_endian in [false, true] {
+            let text: String = (0..=0x10_ffff).step_by(37).filter_map(char::from_u32).collect();
+            let bytes: Vec<u8> = text
+                .encode_utf16()
+                .flat_map(|unit| if is_big_endian { unit.to_be_bytes() } else { unit.to_le_bytes() })
+                .collect();
+            let mut found = Vec::new();
+            append_utf8(&bytes, is_big_endian, &mut found);
+            assert!(found == text.as_bytes());
+        }
+    }
+
+    #[test]
+    fn a_header_that_is_none() {
+        let mut header = [0; Header::BYTES];
+        header[..16].copy_from_slice(b"SQLite format 3\0");
+        header[16..24].copy_from_slice(&[16, 0, 2, 2, 32, 64, 32, 32]);
+        let sound = Header::parse(&header).unwrap();
+        assert_eq!((sound.page_bytes, sound.usable_bytes, sound.has_log), (4096, 4064, true));
+        assert_eq!((sound.encoding, sound.pages), (Encoding::Utf8, None));
+        for (at, byte) in [(0, b's'), (16, 0), (17, 1), (19, 3), (20, 255), (21, 63), (59, 4)] {
+            let mut damaged = header;
+            damaged[at] = byte;
+            let is_sound = Header::parse(&damaged).is_some();
+            assert_eq!(is_sound, at == 20, "{at}");
+        }
+    }
+}

@@ -10,6 +10,8 @@ use crate::random::Random;
 
 #[test]
 fn flipped_bytes() {
+    // More of them on request.
+    let rounds = std::env::var("FINALITE_PAGES_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(700);
     let dir = tempfile::tempdir().unwrap();
     let (mut agreed, mut both_failed, mut stricter, mut laxer) = (0, 0, 0, 0);
     for (page_bytes, encoding) in [(512_i64, "UTF-8"), (1024, "UTF-16le"), (4096, "UTF-8")] {
@@ -24,7 +26,7 @@ fn flipped_bytes() {
         conn.close().unwrap();
         let sound = fs::read(&path).unwrap();
         let mut random = Random::new(u64::try_from(page_bytes).unwrap());
-        for round in 0..700 {
+        for round in 0..rounds {
             let mut bytes = sound.clone();
             for _ in 0..1 + random.below(6) {
                 // Not the header of the file, which SQLite itself reads at the start.

@@ -209,7 +209,9 @@ impl World {
 fn generated_histories() {
     let dir = tempfile::tempdir().unwrap();
     let (mut compared, mut by_pages, mut rows, mut with_keys) = (0, 0, 0, 0);
-    for seed in 0..30 {
+    // More of them on request.
+    let seeds = std::env::var("FINALITE_PAGES_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(30);
+    for seed in 0..seeds {
         let mut world = World::new(seed, &dir.path().join(format!("{seed}.db")));
         world.compare();
         for _ in 0..12 {

@@ -1,7 +1,7 @@
 //! Full scans of a rowid table by the page reader, which is not SQLite's executor: beside C on the same connection, over
 //! journal and log, mapped or not. And beside a plain read of the file.
 //!
-//! `pages [--rows N] [--rounds N] [WORKLOAD-PREFIX]`
+//! `pages [--quick] [--rows N] [--rounds N] [WORKLOAD-PREFIX]`
 
 use std::fs;
 use std::io::Read;
@@ -26,6 +26,7 @@ impl Options {
         while let Some(argument) = arguments.next() {
             let mut value = || arguments.next().ok_or_else(|| format!("{argument} needs a value"));
             match &*argument {
+                "--quick" => (options.rows, options.rounds) = (20_000, 3),
                 "--rows" => options.rows = value()?.parse()?,
                 "--rounds" => options.rounds = value()?.parse()?,
                 _ if argument.starts_with('-') => return Err(format!("unknown option {argument}").into()),
