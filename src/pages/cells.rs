@@ -33,6 +33,8 @@ pub(crate) struct Cells {
     converted: Vec<u8>,
     /// As many as there may be up to the last one that is wanted.
     places: Vec<Place>,
+    /// Which of them are.
+    is_wanted: Box<[bool]>,
     rowid: i64,
     /// What the values are that were not there yet when the record was written, by place; `None` while nobody has asked.
     defaults: Vec<Option<Default>>,
@@ -89,6 +91,10 @@ pub(super) struct Reader<P> {
 impl<P: Pages> Reader<P> {
     pub(super) fn new(tree: Tree<P>) -> Self {
         Self { tree, leaf: Leaf::default(), cell: 0 }
+    }
+
+    pub(super) fn pages(&self) -> &P {
+        self.tree.pages()
     }
 
     /// Passes over so many rows. `false` if there are fewer.
@@ -284,6 +290,12 @@ impl Cells {
             Want::Stored { place, .. } => place + 1,
         });
         let count = count.max().unwrap_or(0);
+        let mut is_wanted = vec![false; count];
+        for want in &wants {
+            if let Want::Stored { place, .. } = *want {
+                is_wanted[place] = true;
+            }
+        }
         Self {
             wants,
             encoding,
@@ -292,6 +304,7 @@ impl Cells {
             is_spilled: false,
             converted: Vec::new(),
             places: vec![Place { serial: 0, at: 0 }; count],
+            is_wanted: is_wanted.into(),
             rowid: 0,
             defaults: vec![None; count],
         }
@@ -333,9 +346,8 @@ impl Cells {
         if let Encoding::Utf16 { is_big_endian } = self.encoding {
             self.converted.clear();
             let record = if self.is_spilled { &self.spilled } else { &self.buffer };
-            for (index, place) in self.places[..found.places].iter_mut().enumerate() {
-                let is_wanted = |want: &Want| matches!(want, Want::Stored { place, .. } if *place == index);
-                if place.serial < 13 || place.serial % 2 == 0 || !self.wants.iter().any(is_wanted) {
+            for (place, is_wanted) in self.places[..found.places].iter_mut().zip(&self.is_wanted) {
+                if place.serial < 13 || place.serial % 2 == 0 || !is_wanted {
                     continue;
                 }
                 let start = place.at as usize;

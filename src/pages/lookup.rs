@@ -49,9 +49,10 @@ impl Names {
         format!("SELECT {columns} FROM {table} NOT INDEXED WHERE {rowid} = ?")
     }
 
-    /// What comes after a row.
-    pub(super) fn select_rest(&self) -> String {
+    /// What comes after a row, or from it on.
+    pub(super) fn select_rest(&self, is_from_it_on: bool) -> String {
         let Self { columns, table, rowid } = self;
-        format!("SELECT {columns} FROM {table} NOT INDEXED WHERE {rowid} > ? ORDER BY {rowid}")
+        let comparison = if is_from_it_on { ">=" } else { ">" };
+        format!("SELECT {columns} FROM {table} NOT INDEXED WHERE {rowid} {comparison} ? ORDER BY {rowid}")
     }
 }

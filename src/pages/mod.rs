@@ -77,6 +77,8 @@ pub(crate) struct PageRows<'rows> {
     root: u32,
     names: Option<Names>,
     end: End,
+    /// The row that it stands on has not been handed out.
+    owes_row: bool,
 }
 
 /// Why there are no more rows.
@@ -137,7 +139,7 @@ impl<'rows> PageRows<'rows> {
             Err(ReadError::Fault(fault)) => return Err(conn.error(fault)),
         }
         let record = Record { cells, statement };
-        Ok(Ok(Self { reader, record, conn, root, names: None, end: End::Natural }))
+        Ok(Ok(Self { reader, record, conn, root, names: None, end: End::Natural, owes_row: false }))
     }
 
     /// The next row.
@@ -153,10 +155,17 @@ impl<'rows> PageRows<'rows> {
     fn next_otherwise(&mut self, step: Result<Step, ReadError>) -> Result<Option<Row<'_>>> {
         self.end = match step {
             Ok(Step::Row) => return Ok(Some(Row::of_record(&self.record))),
-            Ok(Step::RowWithoutDefaults) => {
-                self.find_defaults()?;
-                return Ok(Some(Row::of_record(&self.record)));
-            }
+            Ok(Step::RowWithoutDefaults) => match self.reader.pages().check() {
+                Ok(()) => {
+                    self.find_defaults()?;
+                    return Ok(Some(Row::of_record(&self.record)));
+                }
+                // SQLite may know another row by now.
+                Err(error) => {
+                    self.owes_row = true;
+                    return self.next_otherwise(Err(error));
+                }
+            },
             Ok(Step::End) => End::Natural,
             Err(ReadError::Written) => End::Written,
             Err(ReadError::Interrupted) => End::Interrupted,
@@ -171,10 +180,10 @@ impl<'rows> PageRows<'rows> {
         self.end
     }
 
-    /// The SQL for what comes after the last row, and that row's rowid.
+    /// The SQL for what comes next, and the rowid that is its parameter.
     pub(crate) fn rest(&mut self) -> Result<(String, i64)> {
-        let rowid = self.record.cells.rowid();
-        Ok((self.names()?.select_rest(), rowid))
+        let (rowid, owes_row) = (self.record.cells.rowid(), self.owes_row);
+        Ok((self.names()?.select_rest(owes_row), rowid))
     }
 
     fn names(&mut self) -> Result<&Names> {

@@ -279,7 +279,7 @@ impl<'db> Snapshot<'db> {
 
     /// Whether the connection has not written since the transaction began. Called before each read: nothing else of the
     /// connection can run until it is done.
-    fn check(&self) -> Result<(), ReadError> {
+    pub(super) fn check(&self) -> Result<(), ReadError> {
         if self.storage.is_interrupted() {
             return Err(ReadError::Interrupted);
         }

@@ -83,6 +83,10 @@ impl<P: Pages> Tree<P> {
         }
     }
 
+    pub(super) fn pages(&self) -> &P {
+        &self.pages
+    }
+
     pub(super) fn usable_bytes(&self) -> usize {
         self.usable_bytes
     }

@@ -271,6 +271,41 @@ fn the_closure_writes() {
     }
 }
 
+/// What a record is too short for is asked of SQLite, which may know another row by then.
+#[test]
+fn the_closure_changes_what_a_record_is_too_short_for() {
+    for change in ["UPDATE t SET d = 'other' WHERE id = 2", "DELETE FROM t WHERE id = 2"] {
+        for path in [ScanPath::Statement, ScanPath::Pages] {
+            let dir = tempfile::tempdir().unwrap();
+            let conn = Connection::open(dir.path().join("a.db")).unwrap();
+            conn.execute_batch(
+                "CREATE TABLE t(id INTEGER PRIMARY KEY, a);
+                 INSERT INTO t VALUES (1, 1), (2, 2), (3, 3), (4, 4);
+                 ALTER TABLE t ADD COLUMN d TEXT DEFAULT 'later';
+                 UPDATE t SET d = 'full' WHERE id = 1;",
+            )
+            .unwrap();
+            let mut seen = Vec::new();
+            conn.scan("SELECT d, id FROM t", ())
+                .path(path)
+                .for_each(|row| {
+                    seen.push((row.get::<i64>("id")?, row.get::<String>("d")?));
+                    if seen.len() == 1 {
+                        conn.execute(change, ())?;
+                    }
+                    Ok::<_, Error>(())
+                })
+                .unwrap();
+            let second = change.starts_with("UPDATE").then_some((2, "other".to_owned()));
+            let expected: Vec<_> = std::iter::once((1, "full".to_owned()))
+                .chain(second)
+                .chain([(3, "later".to_owned()), (4, "later".to_owned())])
+                .collect();
+            assert_eq!(seen, expected, "{change}, {path:?}");
+        }
+    }
+}
+
 #[test]
 fn an_interrupt_ends_the_scan() {
     let dir = tempfile::tempdir().unwrap();
