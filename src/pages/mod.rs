@@ -107,6 +107,10 @@ impl<'rows> PageRows<'rows> {
         view: View,
         after: u64,
     ) -> Result<Result<Self, &'static str>> {
+        let storage = Storage::new(conn.db(), MAIN);
+        if let Err(reason) = view.check(storage) {
+            return Ok(Err(reason));
+        }
         let statement = rows.current_raw();
         let Some(Program { database, root, wants }) = Program::of(conn, statement.sql()) else {
             return Ok(Err(
@@ -115,10 +119,6 @@ impl<'rows> PageRows<'rows> {
         };
         if database != MAIN {
             return Ok(Err("the table is temporary, or of an attached database"));
-        }
-        let storage = Storage::new(conn.db(), MAIN);
-        if let Err(reason) = view.check(storage) {
-            return Ok(Err(reason));
         }
         let snapshot = match Snapshot::open(storage, view) {
             Ok(Ok(snapshot)) => snapshot,

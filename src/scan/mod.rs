@@ -171,7 +171,8 @@ impl<'p, P: Params<'p>> Scan<'_, P> {
     /// Calls the closure with up to this many rows at a time, as columns. Returns the number of rows.
     ///
     /// The buffers are used again for the next batch: after the first, nothing is allocated unless text or blobs need
-    /// more room. Some thousand rows are a good size. What a column's type is may change from one batch to the next
+    /// more room, but for a little once, where it is looked at whether the rest can come from
+    /// [pages](ScanPath::Pages). Some thousand rows are a good size. What a column's type is may change from one batch to the next
     /// where nothing declares it: see [`schema`](Self::schema).
     ///
     /// # Errors
