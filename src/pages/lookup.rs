@@ -13,8 +13,14 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// Looks the names up, which a scan does without.
-    pub(super) fn find(conn: &Connection, database: &str, root: u32, wants: &[Want]) -> Result<Self> {
+    /// Looks the names up, which a scan does without. The columns are called as in its result.
+    pub(super) fn find(
+        conn: &Connection,
+        database: &str,
+        root: u32,
+        wants: &[Want],
+        called: &[Box<str>],
+    ) -> Result<Self> {
         let unknown = || Error::new(ErrorKind::Misuse { reason: "the table that is scanned is gone" });
         let quoted = quote_identifier(database);
         let table = if root == 1 {
@@ -35,7 +41,12 @@ impl Names {
             Want::Rowid => Some(rowid.to_owned()),
             Want::Stored { place, .. } => columns.get(place).map(|name| quote_identifier(name)),
         };
-        let columns = wants.iter().map(name).collect::<Option<Vec<_>>>().ok_or_else(unknown)?;
+        let columns = wants
+            .iter()
+            .zip(called)
+            .map(|(want, called)| Some(format!("{} AS {}", name(want)?, quote_identifier(called))))
+            .collect::<Option<Vec<_>>>()
+            .ok_or_else(unknown)?;
         Ok(Self {
             columns: columns.join(", "),
             table: format!("{quoted}.{}", quote_identifier(&table)),
@@ -46,13 +57,15 @@ impl Names {
     /// One row.
     pub(super) fn select_row(&self) -> String {
         let Self { columns, table, rowid } = self;
-        format!("SELECT {columns} FROM {table} NOT INDEXED WHERE {rowid} = ?")
+        format!("SELECT {columns} FROM {table} NOT INDEXED WHERE {table}.{rowid} = ?")
     }
 
     /// What comes after a row, or from it on.
     pub(super) fn select_rest(&self, is_from_it_on: bool) -> String {
         let Self { columns, table, rowid } = self;
         let comparison = if is_from_it_on { ">=" } else { ">" };
-        format!("SELECT {columns} FROM {table} NOT INDEXED WHERE {rowid} {comparison} ? ORDER BY {rowid}")
+        format!(
+            "SELECT {columns} FROM {table} NOT INDEXED WHERE {table}.{rowid} {comparison} ? ORDER BY {table}.{rowid}"
+        )
     }
 }

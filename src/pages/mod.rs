@@ -46,7 +46,9 @@ pub(crate) fn begin(conn: &Connection, rows: &mut Rows<'_>) -> Result<Begun> {
     /// A commit falls into the two reads of the log's index only now and then.
     const ATTEMPTS: usize = 5;
     let main = Storage::new(conn.db(), MAIN);
-    for attempt in 1.. {
+    let mut attempt = 0;
+    loop {
+        attempt += 1;
         let before = Before::take(main);
         let has_row = rows.next()?.is_some();
         let view = if has_row { View::after(before, main) } else { Seen::Unknown("the table is empty") };
@@ -66,7 +68,6 @@ pub(crate) fn begin(conn: &Connection, rows: &mut Rows<'_>) -> Result<Begun> {
         };
         return Ok(Begun { has_row, view });
     }
-    unreachable!("the last attempt returns")
 }
 
 /// The rows of a table, from its pages.
@@ -113,9 +114,7 @@ impl<'rows> PageRows<'rows> {
         }
         let statement = rows.current_raw();
         let Some(Program { database, root, wants }) = Program::of(conn, statement.sql()) else {
-            return Ok(Err(
-                "SQLite does more than scan a table: a condition, an order, an index, a computed column, …",
-            ));
+            return Ok(Err(NOT_PLAIN));
         };
         if database != MAIN {
             return Ok(Err("the table is temporary, or of an attached database"));
@@ -189,7 +188,10 @@ impl<'rows> PageRows<'rows> {
     fn names(&mut self) -> Result<&Names> {
         let names = match self.names.take() {
             Some(names) => names,
-            None => Names::find(self.conn, "main", self.root, self.record.cells.wants())?,
+            None => {
+                let called = self.record.statement.column_names()?;
+                Names::find(self.conn, "main", self.root, self.record.cells.wants(), called)?
+            }
         };
         Ok(self.names.insert(names))
     }

@@ -591,7 +591,10 @@ fn run_with_pages<E: From<Error>>(
         }
         match pages.end() {
             End::Natural => return Ok(()),
-            End::Interrupted => return rows.next().map(drop).map_err(E::from),
+            End::Interrupted => {
+                rows.next()?;
+                return Err(Error::new(ErrorKind::Interrupted).into());
+            }
             // The statement stands where it stood: before the next row.
             End::Written if pace.rows == before => {}
             End::Written => {

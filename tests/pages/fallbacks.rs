@@ -286,10 +286,11 @@ fn the_closure_changes_what_a_record_is_too_short_for() {
             )
             .unwrap();
             let mut seen = Vec::new();
-            conn.scan("SELECT d, id FROM t", ())
+            conn.scan("SELECT d AS e, id AS rowid, id AS a FROM t", ())
                 .path(path)
                 .for_each(|row| {
-                    seen.push((row.get::<i64>("id")?, row.get::<String>("d")?));
+                    seen.push((row.get::<i64>("rowid")?, row.get::<String>("e")?));
+                    assert_eq!(row.get::<i64>("a")?, seen.last().unwrap().0);
                     if seen.len() == 1 {
                         conn.execute(change, ())?;
                     }
