@@ -192,7 +192,8 @@ pub struct Record {
     pub opened_at: &'static Location<'static>,
     /// How long ago.
     pub age: Duration,
-    /// How long its rows have been out, for a statement that is running. It keeps a lock on the database meanwhile.
+    /// How long its rows have been out, for a statement that is running, to some milliseconds. It keeps a lock on the
+    /// database meanwhile.
     pub running: Option<Duration>,
     /// The thread that opened it; `None` if that was in its last destructors.
     pub thread: Option<ThreadId>,

@@ -20,6 +20,7 @@
 //! Nothing here depends on the layers above, except `interop.rs`, which declares the public `unsafe` doors.
 
 pub(crate) mod allocator;
+mod clock;
 pub(crate) mod counts;
 pub(crate) mod db;
 pub(crate) mod fault;

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
+use super::clock::coarse_nanoseconds;
 use super::figures::{Counts, Published};
 use super::{Kind, PerProcess, Process, fork, shielded};
 
@@ -83,6 +84,9 @@ pub(crate) fn new_id() -> u64 {
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
+/// Marks a time that is not the coarse clock's.
+const PRECISELY: u64 = 1 << 63;
+
 /// One handle that is open.
 #[derive(Debug)]
 pub(crate) struct Record {
@@ -95,7 +99,7 @@ pub(crate) struct Record {
     pub(crate) thread: Option<Thread>,
     pub(crate) sql: Option<Box<str>>,
     pub(crate) backtrace: Option<Backtrace>,
-    /// When the execution began, in nanoseconds after `since`, and one more; 0 while there is none.
+    /// When the execution began, by the coarse clock; or `PRECISELY`, in nanoseconds after `since`. 0 while there is none.
     running: AtomicU64,
     is_warned: AtomicBool,
     /// What a statement made known of itself, and one more; 0: nothing yet.
@@ -117,8 +121,12 @@ impl Record {
 
     /// How long its rows have been out.
     pub(crate) fn running(&self) -> Option<Duration> {
-        let began = self.running.load(Ordering::Relaxed).checked_sub(1)?;
-        Some(self.since.elapsed().saturating_sub(Duration::from_nanos(began)))
+        let began = Some(self.running.load(Ordering::Relaxed)).filter(|&began| began != 0)?;
+        let age = self.since.elapsed();
+        if began & PRECISELY != 0 {
+            return Some(age.saturating_sub(Duration::from_nanos(began & !PRECISELY)));
+        }
+        Some(Duration::from_nanos(coarse_nanoseconds().saturating_sub(began)).min(age))
     }
 
     /// How long it has been held. A statement harms nobody while it does not run.
@@ -131,19 +139,12 @@ impl Record {
 
     /// Warns once if it is held for longer than its kind should be. Returns whether it is.
     pub(crate) fn warn_if_overdue(&self) -> bool {
-        let after = match self.kind {
-            // It is held by its rows.
-            Kind::Statement | Kind::CachedStatement => {
-                warn_after(self.kind).into_iter().chain(warn_after(Kind::Rows)).min()
-            }
-            _ => warn_after(self.kind),
-        };
-        let (Some(after), Some(held)) = (after, self.held()) else {
+        let Some(after) = self.warn_after() else {
             return false;
         };
-        if held < after {
+        let Some(held) = self.held().filter(|&held| held >= after) else {
             return false;
-        }
+        };
         if !self.is_warned.swap(true, Ordering::Relaxed) {
             shielded(|| {
                 tracing::warn!(
@@ -158,6 +159,16 @@ impl Record {
             });
         }
         true
+    }
+
+    fn warn_after(&self) -> Option<Duration> {
+        match self.kind {
+            // It is held by its rows.
+            Kind::Statement | Kind::CachedStatement => {
+                warn_after(self.kind).into_iter().chain(warn_after(Kind::Rows)).min()
+            }
+            _ => warn_after(self.kind),
+        }
     }
 
     fn released(&self) {
@@ -319,7 +330,12 @@ impl Recorded {
 
     /// An execution begins.
     pub(super) fn run(&self) {
-        self.record.running.store(nanoseconds(self.record.since.elapsed()) + 1, Ordering::Relaxed);
+        // The coarse clock is cheap, and good enough where nobody asks to be warned.
+        let began = match self.record.warn_after() {
+            None => coarse_nanoseconds().max(1),
+            Some(_) => PRECISELY | nanoseconds(self.record.since.elapsed()),
+        };
+        self.record.running.store(began, Ordering::Relaxed);
     }
 
     /// It ends.

@@ -59,7 +59,7 @@ fn main() -> Result<()> {
         })?;
         Ok(sum)
     };
-    let prepare = |_: u64| -> Result<i64> { Ok(conn.prepare("SELECT count(*) FROM t WHERE a < 0")?.query_one(())?) };
+    let prepare = |_: u64| -> Result<i64> { Ok(conn.prepare("SELECT a FROM t WHERE id = 1")?.query_one(())?) };
     let workloads: [(&str, u64, Work<'_>); 3] =
         [("lookup", 64, &lookup), ("scan", 1, &scan), ("prepare", 16, &prepare)];
 
@@ -76,7 +76,8 @@ fn main() -> Result<()> {
                 watcher.end(length)?;
                 // Per million operations: the turns differ in how many they did.
                 let nanoseconds = elapsed.as_nanos() * 1_000_000 / u128::from(operations);
-                output += &format!("{workload},-,1,{round},{position},{competitor},1000000,{nanoseconds}\n");
+                // The rounds are what there is many of: each counts as the report counts a process.
+                output += &format!("{workload},-,{round},{round},{position},{competitor},1000000,{nanoseconds}\n");
             }
         }
     }

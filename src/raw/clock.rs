@@ -1,0 +1,51 @@
+//! A clock that costs a query nothing to speak of, for what is told to the millisecond.
+
+/// Nanoseconds since some moment, exact to some milliseconds. It costs a fifth of `Instant::now`.
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+#[inline]
+pub(super) fn coarse_nanoseconds() -> u64 {
+    use std::ffi::c_int;
+
+    #[repr(C)]
+    struct Timespec {
+        seconds: i64,
+        nanoseconds: i64,
+    }
+    unsafe extern "C" {
+        fn clock_gettime(clock: c_int, time: *mut Timespec) -> c_int;
+    }
+    const CLOCK_MONOTONIC_COARSE: c_int = 6;
+    let mut time = Timespec { seconds: 0, nanoseconds: 0 };
+    // SAFETY: the struct is C's `timespec` on a 64-bit Linux, and lives during the call, which fills it. It cannot fail:
+    // the clock exists since Linux 2.6.32.
+    unsafe { clock_gettime(CLOCK_MONOTONIC_COARSE, &raw mut time) };
+    time.seconds.unsigned_abs() * 1_000_000_000 + time.nanoseconds.unsigned_abs()
+}
+
+/// Elsewhere there is none that is cheaper.
+#[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
+pub(super) fn coarse_nanoseconds() -> u64 {
+    use std::sync::OnceLock;
+    use std::time::Instant;
+
+    static START: OnceLock<Instant> = OnceLock::new();
+    let start = START.get_or_init(Instant::now);
+    u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn it_goes_on() {
+        let before = coarse_nanoseconds();
+        thread::sleep(Duration::from_millis(50));
+        let after = coarse_nanoseconds();
+        // It may be late by some milliseconds at either end.
+        assert!(after - before >= 30_000_000, "{}", after - before);
+    }
+}
