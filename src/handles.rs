@@ -210,13 +210,15 @@ pub struct Record {
 
 impl Record {
     fn new(source: Arc<registry::Record>) -> Self {
+        // Before the age: it is no longer.
+        let running = source.running();
         Self {
             kind: source.kind,
             id: source.id,
             parent: source.parent,
             opened_at: source.site,
             age: source.since.elapsed(),
-            running: source.running(),
+            running,
             thread: source.thread.as_ref().map(Thread::id),
             thread_name: source.thread.as_ref().and_then(Thread::name).map(Into::into),
             sql: source.sql.clone(),
