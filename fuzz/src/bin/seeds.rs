@@ -1,0 +1,27 @@
+//! Writes small sound databases into a directory, for the fuzzer to damage: `seeds DIRECTORY`.
+
+use finalite::OpenOptions;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let directory = std::path::PathBuf::from(std::env::args_os().nth(1).ok_or("usage: seeds DIRECTORY")?);
+    std::fs::create_dir_all(&directory)?;
+    let schemas = [
+        "CREATE TABLE t(a); INSERT INTO t VALUES (1), (NULL), ('text'), (x'00ff'), (1.5), (-1), (0), (9223372036854775807)",
+        "CREATE TABLE t(id INTEGER PRIMARY KEY, a REAL, b TEXT, c BLOB);
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 120)
+         INSERT INTO t SELECT i * 7, i / 2.0, 'row ' || i, zeroblob(i * i % 900) FROM n",
+        "CREATE TABLE t(a, b); INSERT INTO t VALUES (1, 2), (3, 4); ALTER TABLE t ADD COLUMN c DEFAULT 'later';
+         INSERT INTO t VALUES (5, 6, 7); DELETE FROM t WHERE a = 3",
+    ];
+    for (number, schema) in schemas.iter().enumerate() {
+        for (page_bytes, encoding) in [(512, "UTF-8"), (1024, "UTF-16le"), (4096, "UTF-16be")] {
+            let path = directory.join(format!("{number}-{page_bytes}.db"));
+            let _ = std::fs::remove_file(&path);
+            let options = OpenOptions::new().pragma("page_size", page_bytes).pragma("encoding", encoding);
+            let conn = options.open(&path)?;
+            conn.execute_batch(schema)?;
+            conn.close()?;
+        }
+    }
+    Ok(())
+}
