@@ -69,6 +69,9 @@ impl From<ValueRef<'_>> for Default {
     }
 }
 
+/// No row is larger: SQLite's own limit, unless it was compiled with another.
+const PAYLOAD_BYTES_MAX: u64 = 1_000_000_000;
+
 /// The record ends before this value.
 const MISSING: u32 = u32::MAX;
 
@@ -97,19 +100,6 @@ impl<P: Pages> Reader<P> {
         self.tree.pages()
     }
 
-    /// Passes over so many rows. `false` if there are fewer.
-    pub(super) fn skip(&mut self, cells: &mut Cells, mut rows: u64) -> Result<bool, P::Error> {
-        while rows > 0 {
-            if self.cell == self.leaf.cells && !self.next_leaf(cells)? {
-                return Ok(false);
-            }
-            let here = rows.min((self.leaf.cells - self.cell) as u64);
-            self.cell += usize::try_from(here).unwrap_or(0);
-            rows -= here;
-        }
-        Ok(true)
-    }
-
     /// Goes to the next row.
     #[inline(always)]
     pub(super) fn step(&mut self, cells: &mut Cells) -> Result<Step, P::Error> {
@@ -119,6 +109,17 @@ impl<P: Pages> Reader<P> {
         let cell = self.cell;
         self.cell += 1;
         self.read_cell(cell, cells)
+    }
+
+    /// Whether the last step came to a row, be it that this could not be read.
+    pub(super) fn is_on_row(&self) -> bool {
+        self.cell > 0
+    }
+
+    /// Something wrong with the row that it stands on.
+    #[cold]
+    pub(super) fn damage(&self, what: &'static str) -> Damage {
+        Damage::of_cell(self.leaf.page, self.cell.saturating_sub(1), what)
     }
 
     /// Whether there is another leaf that has cells.
@@ -153,9 +154,9 @@ impl<P: Pages> Reader<P> {
         };
         cells.rowid = rowid.cast_signed();
         cells.is_spilled = false;
-        let most = self.tree.page_count() as usize * usable;
-        let Some(payload) = usize::try_from(payload).ok().filter(|&payload| payload <= most) else {
-            return Err(damage("its payload is larger than the database").into());
+        let most = (u64::from(self.tree.page_count()) * usable as u64).min(PAYLOAD_BYTES_MAX);
+        let Some(payload) = usize::try_from(payload).ok().filter(|_| payload <= most) else {
+            return Err(damage("its payload is larger than the database, or than SQLite allows").into());
         };
         let local = local_bytes(payload, usable);
         let Some(record) = page.get(start..start + local) else {
@@ -196,18 +197,21 @@ impl<P: Pages> Reader<P> {
             return Err(damage("its overflow pages begin outside of the page").into());
         };
         let record = &page[start..start + local];
-        // What is wanted may all be here.
-        if let Some(found) = read_places(record, at + start, payload, &mut cells.places)
-            && found.end <= at + start + local
-        {
-            return Ok(cells.convert(found));
-        }
+        // What is wanted may all be here; if not, it is known how much is.
+        let wanted = match read_places(record, at + start, payload, &mut cells.places) {
+            Some(found) if found.end <= at + start + local => return Ok(cells.convert(found)),
+            Some(found) => found.end - at - start,
+            None if varint(record).is_some_and(|(header, _)| header <= local as u64) => {
+                return Err(damage("its record does not decode").into());
+            }
+            None => payload,
+        };
         let mut spilled = std::mem::take(&mut cells.spilled);
         spilled.clear();
         spilled.extend_from_slice(record);
         // The pages ahead are in the buffer.
         let mut pages = std::mem::take(&mut cells.converted);
-        let read = self.tree.read_overflow((number, index), overflow, payload - local, &mut pages, &mut spilled);
+        let read = self.tree.read_overflow((number, index), overflow, wanted - local, &mut pages, &mut spilled);
         cells.converted = pages;
         let found = read_places(&spilled, 0, payload, &mut cells.places);
         spilled.extend_from_slice(&[0; SLACK_BYTES]);

@@ -56,6 +56,8 @@ pub(super) struct Header {
     pub(super) encoding: Encoding,
     /// `None` where it was written by a SQLite that did not know it.
     pub(super) pages: Option<u32>,
+    /// It is another one after each change of the schema.
+    pub(super) schema_version: u32,
 }
 
 impl Header {
@@ -83,7 +85,14 @@ impl Header {
             _ => return None,
         };
         let pages = (word(24) == word(92) && word(28) > 0).then(|| word(28));
-        is_sound.then_some(Self { page_bytes, usable_bytes, has_log: bytes[18] == 2, encoding, pages })
+        is_sound.then_some(Self {
+            page_bytes,
+            usable_bytes,
+            has_log: bytes[19] == 2,
+            encoding,
+            pages,
+            schema_version: word(40),
+        })
     }
 }
 

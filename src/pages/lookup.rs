@@ -37,9 +37,11 @@ impl Names {
         let rowid = ["rowid", "_rowid_", "oid"].into_iter().find(|name| !is_column(name)).ok_or_else(|| {
             Error::new(ErrorKind::Misuse { reason: "the rowid of the table that is scanned has no name left" })
         })?;
+        let table = format!("{quoted}.{}", quote_identifier(&table));
+        // With the table before it, a name that is no column's is not taken for a text.
         let name = |want: &Want| match *want {
-            Want::Rowid => Some(rowid.to_owned()),
-            Want::Stored { place, .. } => columns.get(place).map(|name| quote_identifier(name)),
+            Want::Rowid => Some(format!("{table}.{rowid}")),
+            Want::Stored { place, .. } => columns.get(place).map(|name| format!("{table}.{}", quote_identifier(name))),
         };
         let columns = wants
             .iter()
@@ -47,11 +49,12 @@ impl Names {
             .map(|(want, called)| Some(format!("{} AS {}", name(want)?, quote_identifier(called))))
             .collect::<Option<Vec<_>>>()
             .ok_or_else(unknown)?;
-        Ok(Self {
-            columns: columns.join(", "),
-            table: format!("{quoted}.{}", quote_identifier(&table)),
-            rowid: rowid.to_owned(),
-        })
+        Ok(Self { columns: columns.join(", "), table, rowid: rowid.to_owned() })
+    }
+
+    /// The number of changes of a database's schema.
+    pub(super) fn schema_version(conn: &Connection, database: &str) -> Result<u32> {
+        conn.prepare(&format!("PRAGMA {}.schema_version", quote_identifier(database)))?.query_one(())
     }
 
     /// One row.

@@ -25,11 +25,8 @@ use crate::raw::storage::Storage;
 use crate::rows::{Row, Rows};
 use crate::{Connection, ResultCode, raw};
 
-/// Rows that the statement yields before the pages are read: there are mostly no more, and setting up takes as long as some
-/// hundred.
-pub(crate) const ROWS_BEFORE: u64 = 2048;
-
-const NOT_PLAIN: &str = "SQLite does more than scan a table: a condition, an order, an index, a computed column, …";
+pub(crate) const NOT_PLAIN: &str =
+    "SQLite does more than scan a table: a condition, an order, an index, a computed column, …";
 
 /// SQLite's number for the main database.
 const MAIN: i32 = 0;
@@ -46,6 +43,13 @@ pub(crate) fn begin(conn: &Connection, rows: &mut Rows<'_>) -> Result<Begun> {
     /// A commit falls into the two reads of the log's index only now and then.
     const ATTEMPTS: usize = 5;
     let main = Storage::new(conn.db(), MAIN);
+    if main.is_shared() {
+        let has_row = rows.next()?.is_some();
+        return Ok(Begun {
+            has_row,
+            view: Err("the database has no file, or its cache is shared with other connections"),
+        });
+    }
     let mut attempt = 0;
     loop {
         attempt += 1;
@@ -70,13 +74,18 @@ pub(crate) fn begin(conn: &Connection, rows: &mut Rows<'_>) -> Result<Begun> {
     }
 }
 
+/// Whether SQLite would do no more for the statement than scan a table.
+pub(crate) fn is_plain(conn: &Connection, sql: &str) -> bool {
+    Program::of(conn, sql).is_some()
+}
+
 /// The rows of a table, from its pages.
 pub(crate) struct PageRows<'rows> {
     reader: Reader<Snapshot<'rows>>,
     record: Record<'rows>,
     conn: &'rows Connection,
     root: u32,
-    names: Option<Names>,
+    schema_version: u32,
     end: End,
     /// The row that it stands on has not been handed out.
     owes_row: bool,
@@ -101,12 +110,11 @@ pub(crate) struct Record<'rows> {
 }
 
 impl<'rows> PageRows<'rows> {
-    /// Begins after so many rows. The error is the reason why the pages cannot be read.
+    /// Begins with the first row. The error is the reason why the pages cannot be read.
     pub(crate) fn open(
         conn: &'rows Connection,
         rows: &'rows Rows<'_>,
         view: View,
-        after: u64,
     ) -> Result<Result<Self, &'static str>> {
         let storage = Storage::new(conn.db(), MAIN);
         if let Err(reason) = view.check(storage) {
@@ -129,16 +137,11 @@ impl<'rows> PageRows<'rows> {
         };
         let header = snapshot.header();
         let page_count = snapshot.page_count();
-        let mut cells = Cells::new(wants, header.encoding);
-        let mut reader = Reader::new(Tree::new(snapshot, root, header.page_bytes, header.usable_bytes, page_count));
-        match reader.skip(&mut cells, after) {
-            Ok(_) => {}
-            Err(ReadError::Written | ReadError::Interrupted) => return Ok(Err("the connection was interrupted")),
-            Err(ReadError::Damage(damage)) => return Err(corrupt(conn, damage)),
-            Err(ReadError::Fault(fault)) => return Err(conn.error(fault)),
-        }
+        let cells = Cells::new(wants, header.encoding);
+        let reader = Reader::new(Tree::new(snapshot, root, header.page_bytes, header.usable_bytes, page_count));
         let record = Record { cells, statement };
-        Ok(Ok(Self { reader, record, conn, root, names: None, end: End::Natural, owes_row: false }))
+        let schema_version = header.schema_version;
+        Ok(Ok(Self { reader, record, conn, root, schema_version, end: End::Natural, owes_row: false }))
     }
 
     /// The next row.
@@ -160,13 +163,14 @@ impl<'rows> PageRows<'rows> {
                     return Ok(Some(Row::of_record(&self.record)));
                 }
                 // SQLite may know another row by now.
-                Err(error) => {
-                    self.owes_row = true;
-                    return self.next_otherwise(Err(error));
-                }
+                Err(error) => return self.next_otherwise(Err(error)),
             },
             Ok(Step::End) => End::Natural,
-            Err(ReadError::Written) => End::Written,
+            Err(ReadError::Written) => {
+                // It may have come while the rest of a long row was read.
+                self.owes_row = self.reader.is_on_row();
+                End::Written
+            }
             Err(ReadError::Interrupted) => End::Interrupted,
             Err(ReadError::Damage(damage)) => return Err(self.corrupt(damage)),
             Err(ReadError::Fault(fault)) => return Err(self.conn.error(fault).in_sql(self.record.statement.sql())),
@@ -180,20 +184,32 @@ impl<'rows> PageRows<'rows> {
     }
 
     /// The SQL for what comes next, and the rowid that is its parameter.
-    pub(crate) fn rest(&mut self) -> Result<(String, i64)> {
+    pub(crate) fn rest(&self) -> Result<(String, i64)> {
         let (rowid, owes_row) = (self.record.cells.rowid(), self.owes_row);
         Ok((self.names()?.select_rest(owes_row), rowid))
     }
 
-    fn names(&mut self) -> Result<&Names> {
-        let names = match self.names.take() {
-            Some(names) => names,
-            None => {
-                let called = self.record.statement.column_names()?;
-                Names::find(self.conn, "main", self.root, self.record.cells.wants(), called)?
-            }
-        };
-        Ok(self.names.insert(names))
+    /// Found anew each time: a name may be another one by now.
+    fn names(&self) -> Result<Names> {
+        if Names::schema_version(self.conn, "main")? != self.schema_version && !self.is_table_as_it_was() {
+            let reason = "a table was altered while it was read from its pages";
+            return Err(Error::new(ErrorKind::Misuse { reason }));
+        }
+        let called = self.record.statement.column_names()?;
+        Names::find(self.conn, "main", self.root, self.record.cells.wants(), called)
+    }
+
+    /// Whether the statement, prepared anew, would read the same columns of the same table.
+    fn is_table_as_it_was(&self) -> bool {
+        let sql = self.record.statement.sql();
+        let called = self.record.statement.column_names().unwrap_or_default();
+        let is_called_so = self
+            .conn
+            .prepare(sql)
+            .is_ok_and(|now| now.column_names().is_ok_and(|now| now.eq(called.iter().map(|name| &**name))));
+        let wants = self.record.cells.wants();
+        let is_it = |now: &Program| now.database == MAIN && now.root == self.root && *now.wants == *wants;
+        is_called_so && Program::of(self.conn, sql).as_ref().is_some_and(is_it)
     }
 
     /// Asks SQLite for the row, whose record is too short.
@@ -203,10 +219,11 @@ impl<'rows> PageRows<'rows> {
         let sql = self.names()?.select_row();
         let mut statement = conn.prepare(&sql)?;
         let mut rows = statement.query((self.record.cells.rowid(),))?;
-        if let Some(row) = rows.next()? {
-            for column in 0..row.column_count() {
-                self.record.cells.set_default(column, row.value(column)?);
-            }
+        let Some(row) = rows.next()? else {
+            return Err(self.corrupt(self.reader.damage("SQLite does not find its rowid")));
+        };
+        for column in 0..row.column_count() {
+            self.record.cells.set_default(column, row.value(column)?);
         }
         rows.finish()
     }

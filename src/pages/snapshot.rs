@@ -88,17 +88,25 @@ impl Before {
             return Self { was_open: false, head: None };
         }
         let was_open = storage.transaction() != TransactionState::None;
-        let may_have_index = !was_open && has_log(storage) && storage.is_lock_shared();
+        let may_have_index = !was_open && has_log(storage) == Some(true) && storage.is_lock_shared();
         let head = may_have_index.then(|| LogHead::read(storage)).flatten();
         Self { was_open, head }
     }
 }
 
-/// Whether the connection has a write-ahead log open.
-fn has_log(storage: Storage<'_>) -> bool {
-    const VERSION_OFFSET: u64 = 18;
+/// Whether the connection has a write-ahead log open; `None` if that cannot be told.
+fn has_log(storage: Storage<'_>) -> Option<bool> {
+    /// The version that says how the file is to be read: 2 with a log.
+    const READ_VERSION_OFFSET: u64 = 19;
+    if !storage.is_journal_open() {
+        return Some(false);
+    }
     let mut version = [0];
-    storage.is_journal_open() && matches!(storage.read(VERSION_OFFSET, &mut version), Ok(true)) && version == [2]
+    match (storage.read(READ_VERSION_OFFSET, &mut version), version) {
+        (Ok(true), [2]) => Some(true),
+        // A journal that was left open, or a log that the file does not tell of.
+        _ => None,
+    }
 }
 
 const WRITING: &str = "the connection has a write transaction open";
@@ -135,8 +143,12 @@ impl View {
         let Some(data_version) = storage.data_version() else {
             return Seen::Unknown("the file system does not say what changes");
         };
-        if !has_log(storage) {
-            return Seen::View(Self { log: None, data_version });
+        match has_log(storage) {
+            Some(true) => {}
+            Some(false) => return Seen::View(Self { log: None, data_version }),
+            None if storage.transaction() == TransactionState::Write => return Seen::Unknown(WRITING),
+            None if !storage.is_lock_shared() => return Seen::Unknown(NOT_SHARED),
+            None => return Seen::Unknown("a journal is open, and the file does not say that it is a write-ahead log"),
         }
         // An exclusive connection may have the index in its own memory: there is none to look at.
         if !storage.is_lock_shared() {
@@ -180,13 +192,6 @@ impl View {
         // Where there is a log, an immutable file is read without it.
         let is_kept = storage.is_lock_shared() || self.log.is_none() && storage.is_immutable();
         if is_kept { Ok(()) } else { Err(NOT_SHARED) }
-    }
-
-    /// The row before which the page reader is not worth it: the more frames are to be looked through, the later.
-    pub(crate) fn first_row(self) -> u64 {
-        const FRAMES_PER_ROW: u64 = 16;
-        let frames = self.log.map_or(0, |log| log.head.frames().saturating_sub(log.in_the_file));
-        u64::from(frames) / FRAMES_PER_ROW
     }
 }
 
@@ -257,11 +262,13 @@ impl<'db> Snapshot<'db> {
         if view.log.is_some_and(|log| log.head.frames() > 0 && log.head.page_bytes() != header.page_bytes) {
             return Ok(Err("the write-ahead log has pages of another size"));
         }
-        let in_file = || storage.bytes().map(|bytes| bytes / header.page_bytes as u64);
-        let page_count = match log_pages.or(header.pages) {
-            Some(pages) => pages,
-            None => in_file().and_then(|pages| u32::try_from(pages).ok()).unwrap_or(0),
-        };
+        if view.log.is_none() && header.has_log && !storage.is_immutable() {
+            return Ok(Err("the file is to be read with a write-ahead log, and none is open"));
+        }
+        // No more than there can be, whatever the file says.
+        let in_file = storage.bytes().map_or(0, |bytes| bytes / header.page_bytes as u64);
+        let there = u32::try_from(in_file + this.frames.len() as u64).unwrap_or(u32::MAX);
+        let page_count = log_pages.or(header.pages).map_or(there, |pages| pages.min(there));
         Ok(Ok(Self { page_bytes: header.page_bytes, page_count, header, ..this }))
     }
 

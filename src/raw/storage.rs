@@ -74,12 +74,27 @@ impl<'db> Storage<'db> {
         }
         // SAFETY: the pager's own object, which lives as long as the database is attached; c3ref/file.html.
         let methods = unsafe { (*file).pMethods };
-        if methods.is_null() {
-            return None;
+        (!methods.is_null()).then_some(OpenFile { file, methods })
+    }
+
+    /// Whether its cache may be shared with another connection, and so its files with another thread. What is shared in the
+    /// whole process (`sqlite3_enable_shared_cache`) is not told.
+    pub(crate) fn is_shared(self) -> bool {
+        let Some(entered) = self.db.try_enter() else {
+            return true;
+        };
+        let Some(name) = self.name_in(&entered) else {
+            return true;
+        };
+        // SAFETY: the connection is open (entered), the name its own; NULL for a database without a file.
+        let path = unsafe { ffi::sqlite3_db_filename(entered.db(), name.as_ptr()) };
+        if path.is_null() {
+            return true;
         }
-        // SAFETY: c3ref/io_methods.html: the methods of an open file, constant and alive as long as it is open.
-        let methods = unsafe { *methods };
-        Some(OpenFile { file, methods })
+        // SAFETY: c3ref/uri_boolean.html: takes the filename that sqlite3_db_filename() returned; NULL without the parameter.
+        let cache = unsafe { ffi::sqlite3_uri_parameter(path, c"cache".as_ptr()) };
+        // SAFETY: not NULL here, and then a NUL-terminated part of the filename, which lives as long as the connection.
+        !cache.is_null() && unsafe { CStr::from_ptr(cache) } != c"private"
     }
 
     /// Whether the files are read by code that comes with SQLite.
@@ -106,7 +121,7 @@ impl<'db> Storage<'db> {
     /// Whether there is a file that can be read.
     pub(crate) fn is_open(self) -> bool {
         let file = |entered| self.file(&entered, ffi::SQLITE_FCNTL_FILE_POINTER);
-        self.db.try_enter().and_then(file).is_some_and(|file| file.methods.xRead.is_some())
+        self.db.try_enter().and_then(file).is_some_and(|file| file.read_method().is_some())
     }
 
     /// Whether the journal is open; where the database has a write-ahead log, that is the log.
@@ -190,18 +205,22 @@ impl<'db> Storage<'db> {
     pub(crate) fn bytes(self) -> Option<u64> {
         let entered = self.db.try_enter()?;
         let OpenFile { file, methods } = self.file(&entered, ffi::SQLITE_FCNTL_FILE_POINTER)?;
+        // SAFETY: the methods of an open file, constant and alive as long as it is; this one is in every version.
+        let size = unsafe { (*methods).xFileSize }?;
         let mut bytes: i64 = 0;
         // SAFETY: the file is open; c3ref/io_methods.html: xFileSize takes a pointer to an integer of 64 bits.
-        let code = unsafe { methods.xFileSize?(file, &raw mut bytes) };
+        let code = unsafe { size(file, &raw mut bytes) };
         if code == ffi::SQLITE_OK { u64::try_from(bytes).ok() } else { None }
     }
 
     fn read_file(self, operation: c_int, offset: u64, into: &mut [u8]) -> Result<bool, Fault> {
         let entered = self.db.enter()?;
-        let Some(OpenFile { file, methods }) = self.file(&entered, operation) else {
+        let Some(open) = self.file(&entered, operation) else {
             return Err(Fault::new(FaultKind::Misuse("the file is not open")));
         };
-        let (Some(read), Ok(bytes), Ok(offset)) = (methods.xRead, c_int::try_from(into.len()), i64::try_from(offset))
+        let file = open.file;
+        let (Some(read), Ok(bytes), Ok(offset)) =
+            (open.read_method(), c_int::try_from(into.len()), i64::try_from(offset))
         else {
             return Err(Fault::new(FaultKind::Misuse("the file cannot be read so")));
         };
@@ -224,7 +243,13 @@ impl<'db> Storage<'db> {
         let Some(OpenFile { file, methods }) = self.file(&entered, ffi::SQLITE_FCNTL_FILE_POINTER) else {
             return false;
         };
-        let (true, Some(map), Ok(region)) = (methods.iVersion >= 2, methods.xShmMap, c_int::try_from(region)) else {
+        // SAFETY: the methods of an open file, constant and alive as long as it is; the version is in every version.
+        if unsafe { (*methods).iVersion } < 2 {
+            return false;
+        }
+        // SAFETY: as above; c3ref/io_methods.html: "Methods above are valid for version 2".
+        let map = unsafe { (*methods).xShmMap };
+        let (Some(map), Ok(region)) = (map, c_int::try_from(region)) else {
             return false;
         };
         let Some(last_word) = first_word.checked_add(into.len()).filter(|&last| last <= LOG_REGION_WORDS) else {
@@ -252,5 +277,15 @@ impl<'db> Storage<'db> {
 
 struct OpenFile {
     file: *mut ffi::sqlite3_file,
-    methods: ffi::sqlite3_io_methods,
+    /// As long as its version says: what is beyond that is not there.
+    methods: *const ffi::sqlite3_io_methods,
+}
+
+type Read = unsafe extern "C" fn(*mut ffi::sqlite3_file, *mut c_void, c_int, i64) -> c_int;
+
+impl OpenFile {
+    fn read_method(&self) -> Option<Read> {
+        // SAFETY: the methods of an open file, constant and alive as long as it is; this one is in every version.
+        unsafe { (*self.methods).xRead }
+    }
 }

@@ -8,12 +8,11 @@
 //!
 //! # From pages
 //!
-//! Where the statement is no more than a scan of a rowid table, as [`Connection::scan_table`] makes it, its rows come from
-//! the table's pages once the first some thousand have come from the statement: the same rows, types and bytes in the same
-//! order, several times as fast. SQLite holds the lock and the snapshot meanwhile. [`Scan::plan`] tells whether, and why not;
-//! [`Scan::path`] chooses. It is SQLite that runs the statement where there is a condition, an order, an index that has all
+//! The rows of [`Connection::scan_table`], and of a statement that is no more than a scan of a rowid table where
+//! [`Scan::path`] asks for it, come from the table's pages: the same rows, types and bytes in the same order, several times as
+//! fast. SQLite holds the lock and the snapshot meanwhile. [`Scan::plan`] tells whether, and why not. It is SQLite that runs the statement where there is a condition, an order, an index that has all
 //! columns, a column that is computed when it is read; for views that are more than a table, virtual tables, tables without
-//! rowids, and those of temporary, in-memory and attached databases; in exclusive locking mode and with a file system that
+//! rowids, and those of temporary, in-memory and attached databases, and with a shared cache; in exclusive locking mode and with a file system that
 //! does not come with SQLite; while the connection has a write transaction open, and, with a write-ahead log, in a
 //! transaction that has read before. A progress handler that was set through the C interface is not called while pages are
 //! read; an [`InterruptHandle`](crate::InterruptHandle) works. A page that does not decode is `SQLITE_CORRUPT`, also where
@@ -78,7 +77,7 @@ pub struct Scan<'a, P> {
     conn: &'a Connection,
     sql: Cow<'a, str>,
     params: P,
-    path: Option<ScanPath>,
+    path: ScanPath,
     limit: u64,
     progress: Option<Progress<'a>>,
     schema: Option<Box<[ColumnType]>>,
@@ -106,7 +105,17 @@ impl Connection {
 
 impl<'a, P> Scan<'a, P> {
     fn new(conn: &'a Connection, sql: Cow<'a, str>, params: P, site: &'static Location<'static>) -> Self {
-        Self { conn, sql, params, path: None, limit: u64::MAX, progress: None, schema: None, mixed: None, site }
+        Self {
+            conn,
+            sql,
+            params,
+            path: ScanPath::Statement,
+            limit: u64::MAX,
+            progress: None,
+            schema: None,
+            mixed: None,
+            site,
+        }
     }
 }
 
@@ -312,13 +321,14 @@ impl<'p, P: Params<'p>> Scan<'_, P> {
         self
     }
 
-    /// Chooses what yields the rows, where there is a choice.
+    /// Chooses what yields the rows. [`ScanPath::Statement`] unless set, but for [`Connection::scan_table`].
     ///
-    /// [`ScanPath::Statement`] leaves it to SQLite. [`ScanPath::Pages`] asks for the page reader from the first row on,
-    /// where it would begin when some thousand rows have come; where it cannot be, SQLite runs the statement all the
-    /// same. [`plan`](Self::plan) tells.
+    /// With [`ScanPath::Pages`] they come from the pages of the table, where the statement is a scan of a table and no more;
+    /// otherwise SQLite runs the statement all the same. [`plan`](Self::plan) tells. The rows are those that were there when
+    /// the scan began; a closure that writes to the table sees what it changed from the next piece of the table on, and a
+    /// closure that changes the schema may end the scan with [`ErrorKind::Misuse`].
     pub fn path(mut self, path: ScanPath) -> Self {
-        self.path = Some(path);
+        self.path = path;
         self
     }
 
@@ -343,45 +353,33 @@ impl<'p, P: Params<'p>> Scan<'_, P> {
     pub fn plan(&self) -> Result<ScanPlan> {
         let by_statement = |reason| Ok(ScanPlan { path: ScanPath::Statement, reason });
         let mut statement = self.conn.prepare_cached_at(&self.sql, self.site)?;
-        let start = match self.pages_from(&statement) {
-            Ok(start) => start,
-            Err(reason) => return by_statement(reason),
-        };
+        if let Err(reason) = self.may_be_pages(&statement) {
+            return by_statement(reason);
+        }
         if statement.parameter_count() > 0 {
             return by_statement("the statement has parameters");
         }
+        if !pages::is_plain(self.conn, statement.sql()) {
+            return by_statement(pages::NOT_PLAIN);
+        }
         let mut rows = statement.statement_mut().start(())?;
-        let Begun { has_row, view } = pages::begin(self.conn, &mut rows)?;
-        let view = match view {
+        let view = match pages::begin(self.conn, &mut rows)?.view {
             Ok(view) => view,
             Err(reason) => return by_statement(reason),
         };
-        let start = if start == 0 { 0 } else { start.max(view.first_row()) };
-        let mut rest = if has_row { start } else { 0 };
-        while rest > 0 {
-            if rows.next()?.is_none() {
-                return by_statement("there are so few rows that setting up the page reader would take longer");
-            }
-            rest -= 1;
-        }
-        match PageRows::open(self.conn, &rows, view, start)? {
+        match PageRows::open(self.conn, &rows, view)? {
             Ok(_) => Ok(ScanPlan { path: ScanPath::Pages, reason: "it is a scan of a table, and no more" }),
             Err(reason) => by_statement(reason),
         }
     }
 
-    /// The row from which on the page reader may be tried; the error is the reason why it may not.
-    fn pages_from(&self, statement: &Statement<'_>) -> Result<u64, &'static str> {
-        let start = match self.path {
-            Some(ScanPath::Statement) => return Err("it was asked for"),
-            Some(ScanPath::Pages) => 0,
-            None => pages::ROWS_BEFORE,
-        };
-        if self.limit <= start {
-            return Err("so few rows are asked for that setting up the page reader would take longer");
+    /// Whether the page reader may be tried; the error is the reason why not.
+    fn may_be_pages(&self, statement: &Statement<'_>) -> Result<(), &'static str> {
+        if self.path == ScanPath::Statement {
+            return Err("nobody asked for the page reader: see `Scan::path` and `scan_table`");
         }
         let may_be_scan = statement.is_readonly() && sql::starts_with_keyword(statement.sql(), "SELECT");
-        if may_be_scan { Ok(start) } else { Err("the statement is not a SELECT") }
+        if may_be_scan { Ok(()) } else { Err("the statement is not a SELECT") }
     }
 
     /// Runs the statement; the reset's result is part of the whole. Returns the number of rows.
@@ -390,14 +388,13 @@ impl<'p, P: Params<'p>> Scan<'_, P> {
         if let Some(types) = &self.schema {
             batch::check_before(&statement, types)?;
         }
-        let start = self.pages_from(&statement);
+        let is_by_pages = self.limit > 0 && statement.parameter_count() == 0 && self.may_be_pages(&statement).is_ok();
         let mut rows = statement.statement_mut().start(self.params)?;
-        let mut pace = Pace { rows: 0, limit: self.limit, pages_from: u64::MAX, progress: self.progress };
-        match start {
-            Ok(start) => run_with_pages(self.conn, &mut rows, start, &mut pace, reader)?,
-            Err(_) => {
-                drive(&mut rows, &mut pace, reader)?;
-            }
+        let mut pace = Pace { rows: 0, limit: self.limit, progress: self.progress };
+        if is_by_pages {
+            run_by_pages(self.conn, &mut rows, &mut pace, reader)?;
+        } else {
+            drive(&mut rows, &mut pace, reader)?;
         }
         reader.end(rows.current())?;
         rows.finish()?;
@@ -534,8 +531,6 @@ enum Pause {
     Empty,
     /// No more are asked for.
     Enough,
-    /// From here on the page reader may be tried.
-    Pages,
 }
 
 /// Hands rows over, until there is something else to do.
@@ -562,11 +557,10 @@ fn drive<E: From<Error>>(feed: &mut impl Feed, pace: &mut Pace<'_>, reader: &mut
     }
 }
 
-/// Begins with the statement, and goes on with the page reader where that can be.
-fn run_with_pages<E: From<Error>>(
+/// Has the rows from the pages where that can be: the statement stays on its first row meanwhile. Else it yields them.
+fn run_by_pages<E: From<Error>>(
     conn: &Connection,
     rows: &mut Rows<'_>,
-    start: u64,
     pace: &mut Pace<'_>,
     reader: &mut impl Reader<E>,
 ) -> Result<(), E> {
@@ -574,19 +568,10 @@ fn run_with_pages<E: From<Error>>(
     if !has_row {
         return Ok(());
     }
-    if let Ok(view) = &view {
-        pace.pages_from = if start == 0 { 0 } else { start.max(view.first_row()) };
-    }
-    let mut pause = drive(&mut First(Some(rows)), pace, reader)?;
-    if pause == Pause::Empty {
-        pause = drive(rows, pace, reader)?;
-    }
-    let (Pause::Pages, Ok(view)) = (pause, view) else {
-        return Ok(());
-    };
-    let before = pace.rows;
-    if let Ok(mut pages) = PageRows::open(conn, rows, view, before)? {
-        if drive(&mut pages, pace, reader)? != Pause::Empty {
+    if let Ok(view) = view
+        && let Ok(mut pages) = PageRows::open(conn, rows, view)?
+    {
+        if drive(&mut pages, pace, reader)? == Pause::Enough {
             return Ok(());
         }
         match pages.end() {
@@ -595,8 +580,7 @@ fn run_with_pages<E: From<Error>>(
                 rows.next()?;
                 return Err(Error::new(ErrorKind::Interrupted).into());
             }
-            // The statement stands where it stood: before the next row.
-            End::Written if pace.rows == before => {}
+            End::Written if pace.rows == 0 => {}
             End::Written => {
                 let (sql, rowid) = pages.rest()?;
                 drop(pages);
@@ -607,10 +591,9 @@ fn run_with_pages<E: From<Error>>(
             }
         }
     }
-    if before == 0 && drive(&mut First(Some(rows)), pace, reader)? != Pause::Empty {
-        return Ok(());
+    if drive(&mut First(Some(rows)), pace, reader)? == Pause::Empty {
+        drive(rows, pace, reader)?;
     }
-    drive(rows, pace, reader)?;
     Ok(())
 }
 
@@ -618,8 +601,6 @@ fn run_with_pages<E: From<Error>>(
 struct Pace<'a> {
     rows: u64,
     limit: u64,
-    /// From which row on the page reader may be tried, while it has not been.
-    pages_from: u64,
     progress: Option<Progress<'a>>,
 }
 
@@ -638,15 +619,11 @@ impl Pace<'_> {
         if self.rows >= self.limit {
             return Err(Pause::Enough);
         }
-        if self.rows >= self.pages_from {
-            self.pages_from = u64::MAX;
-            return Err(Pause::Pages);
-        }
         let pause = self
             .progress
             .as_ref()
             .map_or(u64::MAX, |progress| (self.rows / progress.every + 1).saturating_mul(progress.every));
-        Ok(pause.min(self.limit).min(self.pages_from))
+        Ok(pause.min(self.limit))
     }
 }
 
@@ -672,8 +649,7 @@ pub struct ScanPlan {
 pub enum ScanPath {
     /// SQLite's own execution of the statement, step by step.
     Statement,
-    /// The pages of the table, decoded under the lock and the snapshot that SQLite holds. The first rows, some thousand,
-    /// come from the statement all the same, unless [`Scan::path`] asks for this one.
+    /// The pages of the table, decoded under the lock and the snapshot that SQLite holds.
     Pages,
 }
 

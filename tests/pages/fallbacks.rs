@@ -92,10 +92,9 @@ fn plain_scans_are_told_from_others() {
 fn a_plan_is_that_of_the_scan_as_it_is_asked_for() {
     let dir = tempfile::tempdir().unwrap();
     let conn = file(&dir);
-    let plan = |sql| conn.scan(sql, ()).plan().unwrap();
-    assert!(plan("SELECT b FROM t").reason.contains("so few rows"));
-    assert!(conn.scan("SELECT b FROM t", ()).path(ScanPath::Statement).plan().unwrap().reason.contains("asked for"));
-    assert!(conn.scan("SELECT b FROM t", ()).limit(9).plan().unwrap().reason.contains("so few rows"));
+    let plan = |sql| conn.scan(sql, ()).path(ScanPath::Pages).plan().unwrap();
+    assert!(conn.scan("SELECT b FROM t", ()).plan().unwrap().reason.contains("nobody asked"));
+    assert_eq!(conn.scan_table("t").columns(["b"]).plan().unwrap().path, ScanPath::Pages);
     assert!(plan("UPDATE t SET a = 0 RETURNING a").reason.contains("not a SELECT"));
     assert_eq!(conn.query_one::<i64>("SELECT count(*) FROM t WHERE a = 0", ()).unwrap(), 0, "a plan runs nothing");
     conn.execute("INSERT INTO t(a, b) SELECT a, b FROM t, (VALUES (1), (2), (3), (4), (5), (6))", ()).unwrap();
@@ -361,4 +360,130 @@ fn a_scan_of_pages_within_a_scan_of_pages() {
         })
         .unwrap();
     assert_eq!(pairs, 210);
+}
+
+/// A row that goes on in other pages is read after the closure has written for another.
+#[test]
+fn a_long_row_after_a_write_is_not_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let conn = Connection::open(dir.path().join("a.db")).unwrap();
+    conn.execute_batch(
+        "CREATE TABLE t(id INTEGER PRIMARY KEY, a); CREATE TABLE u(a);
+         INSERT INTO t VALUES (1, 'short'), (2, zeroblob(9000)), (3, 'short'), (4, zeroblob(9000));",
+    )
+    .unwrap();
+    let mut ids = Vec::new();
+    let scan = conn.scan_table("t").all_columns().for_each(|row| {
+        ids.push(row.get::<i64>(0)?);
+        if ids.len() == 1 {
+            conn.execute("INSERT INTO u VALUES (1)", ())?;
+        }
+        Ok::<_, Error>(())
+    });
+    assert_eq!((scan.unwrap(), ids), (4, vec![1, 2, 3, 4]));
+}
+
+/// No value ever becomes the name of its column, nor that of another one.
+#[test]
+fn the_closure_alters_the_table() {
+    for (alter, is_refused) in [
+        ("ALTER TABLE t RENAME COLUMN d TO e", true),
+        ("ALTER TABLE t DROP COLUMN c", true),
+        ("ALTER TABLE t DROP COLUMN d", true),
+        ("ALTER TABLE t ADD COLUMN e", true),
+        ("CREATE TABLE other(a)", false),
+        ("CREATE INDEX i ON t(c)", false),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let conn = Connection::open(dir.path().join("a.db")).unwrap();
+        conn.execute_batch(
+            "CREATE TABLE t(id INTEGER PRIMARY KEY, c TEXT);
+             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 9000)
+             INSERT INTO t SELECT i, 'row ' || i FROM n;
+             ALTER TABLE t ADD COLUMN d TEXT DEFAULT 'later';",
+        )
+        .unwrap();
+        let mut seen = 0;
+        let outcome = conn.scan_table("t").all_columns().for_each(|row| {
+            seen += 1;
+            assert_eq!(row.get::<i64>(0)?, seen, "{alter}");
+            assert_eq!(row.get::<&str>(1)?, format!("row {seen}"), "{alter}");
+            assert_eq!(row.get::<&str>(2)?, "later", "{alter}");
+            if seen == 100 {
+                conn.execute(alter, ())?;
+            }
+            Ok::<_, Error>(())
+        });
+        match outcome {
+            Ok(rows) => assert!(!is_refused && rows == 9000, "{alter}: {rows}"),
+            Err(error) => assert!(is_refused && error.to_string().contains("was altered"), "{alter}: {error}"),
+        }
+    }
+}
+
+#[test]
+fn a_transaction_that_is_rolled_back_within_loses_and_repeats_nothing() {
+    for journal in ["delete", "wal"] {
+        for path in [ScanPath::Statement, ScanPath::Pages] {
+            let dir = tempfile::tempdir().unwrap();
+            let conn = Connection::open(dir.path().join("a.db")).unwrap();
+            conn.execute_batch(&format!(
+                "PRAGMA journal_mode = {journal}; CREATE TABLE t(id INTEGER PRIMARY KEY, a);
+                 WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000)
+                 INSERT INTO t SELECT i, 'some text to fill the page' FROM n;"
+            ))
+            .unwrap();
+            let mut seen: Vec<i64> = Vec::new();
+            conn.scan("SELECT id, a FROM t", ())
+                .path(path)
+                .for_each(|row| {
+                    seen.push(row.get(0)?);
+                    match seen.len() {
+                        100 => conn.execute_batch("BEGIN; DELETE FROM t WHERE id BETWEEN 200 AND 1200")?,
+                        1500 => conn.execute_batch("ROLLBACK")?,
+                        _ => {}
+                    }
+                    Ok::<_, Error>(())
+                })
+                .unwrap();
+            assert!(seen.windows(2).all(|pair| pair[0] < pair[1]), "{journal}, {path:?}");
+            let kept = seen.iter().filter(|id| !(200..=1200).contains(*id)).count();
+            assert_eq!(kept, 10_000 - 1001, "{journal}, {path:?}");
+        }
+    }
+}
+
+#[test]
+fn a_shared_cache_is_left_to_sqlite() {
+    let dir = tempfile::tempdir().unwrap();
+    let uri = format!("file:{}?cache=shared", dir.path().join("a.db").display());
+    let conn = OpenOptions::new().uri(true).open(&uri).unwrap();
+    conn.execute_batch("CREATE TABLE t(a); INSERT INTO t VALUES (1), (2)").unwrap();
+    let plan = conn.scan_table("t").all_columns().plan().unwrap();
+    assert_eq!(plan.path, ScanPath::Statement, "{plan}");
+    assert_eq!(both(&conn, "SELECT a FROM t"), (false, 2));
+}
+
+/// The version that decides is the one for reading.
+#[test]
+fn a_file_that_tells_of_no_log_is_not_read_beside_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.db");
+    let conn = Connection::open(&path).unwrap();
+    conn.execute_batch(
+        "PRAGMA journal_mode = wal; CREATE TABLE t(id INTEGER PRIMARY KEY); INSERT INTO t VALUES (1);
+         PRAGMA wal_checkpoint(TRUNCATE); PRAGMA wal_autocheckpoint = 0; INSERT INTO t VALUES (2), (3);",
+    )
+    .unwrap();
+    for (write, read) in [(1, 2), (3, 2), (1, 1)] {
+        let copy = dir.path().join(format!("{write}-{read}.db"));
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[18..20].copy_from_slice(&[write, read]);
+        std::fs::write(&copy, bytes).unwrap();
+        std::fs::copy(dir.path().join("a.db-wal"), dir.path().join(format!("{write}-{read}.db-wal"))).unwrap();
+        let other = Connection::open(&copy).unwrap();
+        let rows = |path| other.scan("SELECT id FROM t NOT INDEXED", ()).path(path).columns().map(|batch| batch.len());
+        let (by_sqlite, by_pages) = (rows(ScanPath::Statement), rows(ScanPath::Pages));
+        assert_eq!(by_sqlite.ok(), by_pages.ok(), "{write} {read}");
+    }
 }

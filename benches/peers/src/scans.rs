@@ -177,14 +177,16 @@ pub fn page_competitors<'a>(conn: &'a Connection, sql: &'static str) -> Result<V
         Competitor::new("statement columns", move |n| Ok(columns(conn, sql, None, n)?)),
         Competitor::new("for_each", move |n| Ok(pages_for_each(conn, sql, n)?)),
         Competitor::new("batches", move |n| Ok(pages_batches(conn, sql, n)?)),
-        Competitor::new("columns", move |n| Ok(sum_of_batch(&conn.scan(sql, ()).limit(n).columns()?, false)?)),
+        Competitor::new("columns", move |n| {
+            Ok(sum_of_batch(&conn.scan(sql, ()).path(ScanPath::Pages).limit(n).columns()?, false)?)
+        }),
     ])
 }
 
 #[inline(never)]
 fn pages_for_each(conn: &Connection, sql: &str, limit: u64) -> finalite::Result<u64> {
     let mut sum = 0_u64;
-    conn.scan(sql, ()).limit(limit).for_each(|row| {
+    conn.scan(sql, ()).path(ScanPath::Pages).limit(limit).for_each(|row| {
         for column in 0..row.column_count() {
             sum = sum.wrapping_add(sum_of(row.value(column)?));
         }
@@ -196,7 +198,7 @@ fn pages_for_each(conn: &Connection, sql: &str, limit: u64) -> finalite::Result<
 #[inline(never)]
 fn pages_batches(conn: &Connection, sql: &str, limit: u64) -> finalite::Result<u64> {
     let mut sum = 0_u64;
-    conn.scan(sql, ()).limit(limit).batches(BATCH, |batch| {
+    conn.scan(sql, ()).path(ScanPath::Pages).limit(limit).batches(BATCH, |batch| {
         sum = sum.wrapping_add(sum_of_batch(batch, false)?);
         Ok::<_, Error>(())
     })?;

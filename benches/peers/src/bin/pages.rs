@@ -71,7 +71,7 @@ fn main() -> Result<()> {
             .pragma("cache_size", -400_000_i64)
             .open(&path)?;
         for (name, sql) in sample::QUERIES.into_iter().filter(|(name, _)| name.starts_with(&options.only)) {
-            let plan = conn.scan(sql, ()).plan()?;
+            let plan = conn.scan(sql, ()).path(ScanPath::Pages).plan()?;
             if plan.path != ScanPath::Pages && options.rows > 10_000 {
                 return Err(format!("{name}: {plan}").into());
             }
@@ -178,13 +178,11 @@ fn small_tables(path: &Path, options: &Options) -> Result<()> {
              WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows})
              INSERT INTO s SELECT i, i * 7, 'text ' || i FROM n;"
         ))?;
-        let time = |path: Option<ScanPath>| -> Result<f64> {
+        let time = |path: ScanPath| -> Result<f64> {
             let repeats = 200_000 / (rows + 100) + 1;
             let start = Instant::now();
             for _ in 0..repeats {
-                let scan = conn.scan("SELECT * FROM s", ());
-                let scan = path.map_or(conn.scan("SELECT * FROM s", ()), |path| scan.path(path));
-                scan.for_each(|row| {
+                conn.scan("SELECT * FROM s", ()).path(path).for_each(|row| {
                     std::hint::black_box(row.value(2)?);
                     Ok::<_, finalite::Error>(())
                 })?;
@@ -193,8 +191,8 @@ fn small_tables(path: &Path, options: &Options) -> Result<()> {
         };
         let mut ratios = Vec::new();
         for _ in 0..options.rounds {
-            let base = time(Some(ScanPath::Statement))?;
-            ratios.push(time(None)? / base);
+            let base = time(ScanPath::Statement)?;
+            ratios.push(time(ScanPath::Pages)? / base);
         }
         let ratio = Estimate::of(&ratios);
         println!("| {rows} | {:.2} | {:.2} … {:.2} |", ratio.median, ratio.low, ratio.high);
