@@ -20,8 +20,8 @@ impl Connection {
     /// [`all_columns`](TableScan::all_columns).
     ///
     /// The rows come in the order of the rowid. Where the table qualifies they come from its pages, which is several times
-    /// as fast as running a statement once there are some thousand rows, and takes a microsecond or two to set up: see
-    /// [`Scan::path`].
+    /// as fast as running a statement from some hundred rows on, and takes some microseconds to set up, which is more than
+    /// the statement of a table of ten rows: see [`Scan::path`].
     ///
     /// # Example
     ///

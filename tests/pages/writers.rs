@@ -198,7 +198,7 @@ fn totals_balance_beside_a_writer_with_a_journal() {
 /// Positive control: the same tree read without the rule, from the database file alone, does not balance; at rest it
 /// does.
 #[test]
-fn without_the_snapshot_rule_totals_do_not_balance() {
+fn read_without_the_snapshot_totals_do_not_balance() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("wal.db");
     let conn = fill(&path, "wal");

@@ -158,7 +158,7 @@ fn beside_a_plain_read(path: &Path) -> Result<()> {
     let mut pages = Vec::new();
     for _ in 0..7 {
         let start = Instant::now();
-        conn.scan("SELECT * FROM t", ()).for_each(|_| Ok::<_, finalite::Error>(()))?;
+        conn.scan("SELECT * FROM t", ()).path(ScanPath::Pages).for_each(|_| Ok::<_, finalite::Error>(()))?;
         pages.push(bytes / start.elapsed().as_secs_f64());
     }
     let [plain, pages] = [plain, pages].map(|samples| Estimate::of(&samples).median / 1e9);
