@@ -1,37 +1,17 @@
 //! A child process that inherits a connection through `fork` can do nothing with it, and nothing to it by dropping it.
 #![cfg(unix)]
 
-use std::ffi::c_int;
+mod child;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use child::in_child;
 use finalite::pool::{Checkpointer, Pool};
 use finalite::{Connection, ErrorKind, OpenOptions, endpoint, ffi, stats};
-
-unsafe extern "C" {
-    fn fork() -> c_int;
-    fn waitpid(pid: c_int, status: *mut c_int, options: c_int) -> c_int;
-    fn _exit(status: c_int) -> !;
-}
-
-/// Runs this in a forked child; its answer is the exit status.
-fn in_child(work: impl FnOnce() -> bool) -> bool {
-    // SAFETY: the child runs `work`, which takes no lock that another thread may hold, and leaves by `_exit`.
-    let pid = unsafe { fork() };
-    assert!(pid >= 0);
-    if pid == 0 {
-        let good = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_or(false);
-        // SAFETY: ends the child without running what belongs to the parent.
-        unsafe { _exit(c_int::from(!good)) };
-    }
-    let mut status = 0;
-    // SAFETY: the child was just made.
-    assert_eq!(unsafe { waitpid(pid, &raw mut status, 0) }, pid);
-    status == 0
-}
 
 /// A connection in the middle of a transaction whose journal is on disk.
 fn in_transaction(path: &Path) -> Connection {

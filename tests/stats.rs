@@ -3,6 +3,8 @@
 //!
 //! It compares counters of the whole process: so there is one test, which takes one case after the other.
 
+#[cfg(unix)]
+mod child;
 #[path = "endpoint/openmetrics.rs"]
 mod openmetrics;
 
@@ -1261,34 +1263,8 @@ fn a_collector_stands_beside_others() {
 
 #[cfg(unix)]
 mod forked {
-    use std::ffi::c_uint;
-
     use super::*;
-
-    unsafe extern "C" {
-        fn fork() -> c_int;
-        fn waitpid(pid: c_int, status: *mut c_int, options: c_int) -> c_int;
-        fn _exit(status: c_int) -> !;
-        fn alarm(seconds: c_uint) -> c_uint;
-    }
-
-    /// Runs this in a child, which is killed if it hangs; returns whether it said yes.
-    fn in_child(work: impl FnOnce() -> bool) -> bool {
-        // SAFETY: the child runs `work`, and leaves by `_exit`.
-        let pid = unsafe { fork() };
-        assert!(pid >= 0);
-        if pid == 0 {
-            // SAFETY: takes a number; the signal's default is to end the process.
-            unsafe { alarm(120) };
-            let good = catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_or(false);
-            // SAFETY: ends the child without running what belongs to the parent.
-            unsafe { _exit(c_int::from(!good)) };
-        }
-        let mut status = 0;
-        // SAFETY: the child was just made.
-        assert_eq!(unsafe { waitpid(pid, &raw mut status, 0) }, pid);
-        status == 0
-    }
+    use crate::child::in_child;
 
     pub fn a_child_tells_of_its_own_connections() {
         let dir = tempfile::tempdir().unwrap();

@@ -266,7 +266,7 @@ fn read_for_each(
 }
 
 fn read_columns(conn: &Connection, sql: &str, columns: &mut [Column], collation: Collation) -> Outcome<(u64, During)> {
-    let batch = conn.scan(sql, ()).path(ScanPath::Statement).columns()?;
+    let batch = conn.scan(sql, ()).columns()?;
     for (column, values) in columns.iter_mut().zip(batch.columns()) {
         values.iter().for_each(|value| column.add(value, collation));
     }

@@ -5,7 +5,7 @@ use super::format::{
 };
 use super::tree::{Leaf, Pages, SLACK_BYTES, Tree};
 use crate::ValueRef;
-use crate::raw::value::Sink;
+use crate::raw::value::{AsItIs, Sink};
 
 /// A column of the result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -369,15 +369,6 @@ impl Cells {
 
     #[inline(always)]
     pub(crate) fn value(&self, column: usize) -> Option<ValueRef<'_>> {
-        struct AsItIs;
-        impl<'a> Sink<'a> for AsItIs {
-            type Output = ValueRef<'a>;
-
-            #[inline(always)]
-            fn take(self, value: ValueRef<'a>) -> ValueRef<'a> {
-                value
-            }
-        }
         let want = self.wants.get(column)?;
         Some(self.read_into(want, AsItIs))
     }

@@ -51,6 +51,14 @@ impl<'db> Storage<'db> {
         NonNull::new(name.cast_mut())
     }
 
+    /// The filename, with what a URI said beside it; `None` for a database without a file.
+    fn path_in(self, entered: &Entered<'_>) -> Option<NonNull<c_char>> {
+        let name = self.name_in(entered)?;
+        // SAFETY: the connection is open (entered), the name its own; NULL for a database without a file.
+        let path = unsafe { ffi::sqlite3_db_filename(entered.db(), name.as_ptr()) };
+        NonNull::new(path.cast_mut())
+    }
+
     /// # Safety
     ///
     /// `argument` is what SQLite's documentation of file controls says that the operation takes.
@@ -83,16 +91,11 @@ impl<'db> Storage<'db> {
         let Some(entered) = self.db.try_enter() else {
             return true;
         };
-        let Some(name) = self.name_in(&entered) else {
+        let Some(path) = self.path_in(&entered) else {
             return true;
         };
-        // SAFETY: the connection is open (entered), the name its own; NULL for a database without a file.
-        let path = unsafe { ffi::sqlite3_db_filename(entered.db(), name.as_ptr()) };
-        if path.is_null() {
-            return true;
-        }
         // SAFETY: c3ref/uri_boolean.html: takes the filename that sqlite3_db_filename() returned; NULL without the parameter.
-        let cache = unsafe { ffi::sqlite3_uri_parameter(path, c"cache".as_ptr()) };
+        let cache = unsafe { ffi::sqlite3_uri_parameter(path.as_ptr(), c"cache".as_ptr()) };
         // SAFETY: not NULL here, and then a NUL-terminated part of the filename, which lives as long as the connection.
         !cache.is_null() && unsafe { CStr::from_ptr(cache) } != c"private"
     }
@@ -147,16 +150,11 @@ impl<'db> Storage<'db> {
         let Some(entered) = self.db.try_enter() else {
             return false;
         };
-        let Some(name) = self.name_in(&entered) else {
+        let Some(path) = self.path_in(&entered) else {
             return false;
         };
-        // SAFETY: the connection is open (entered), the name its own; NULL for a database without a file.
-        let path = unsafe { ffi::sqlite3_db_filename(entered.db(), name.as_ptr()) };
-        if path.is_null() {
-            return false;
-        }
         // SAFETY: c3ref/uri_boolean.html: takes the filename that sqlite3_db_filename() returned.
-        unsafe { ffi::sqlite3_uri_boolean(path, c"immutable".as_ptr(), 0) != 0 }
+        unsafe { ffi::sqlite3_uri_boolean(path.as_ptr(), c"immutable".as_ptr(), 0) != 0 }
     }
 
     /// A number that is another one after each change, of this connection or any other, as far as this one has seen it.

@@ -50,7 +50,7 @@ pub(crate) trait Sink<'a> {
 }
 
 /// Hands the value on as it is.
-struct AsItIs;
+pub(crate) struct AsItIs;
 
 impl<'a> Sink<'a> for AsItIs {
     type Output = ValueRef<'a>;

@@ -356,9 +356,6 @@ impl<'p, P: Params<'p>> Scan<'_, P> {
         if let Err(reason) = self.may_be_pages(&statement) {
             return by_statement(reason);
         }
-        if statement.parameter_count() > 0 {
-            return by_statement("the statement has parameters");
-        }
         if !pages::is_plain(self.conn, statement.sql()) {
             return by_statement(pages::NOT_PLAIN);
         }
@@ -378,8 +375,13 @@ impl<'p, P: Params<'p>> Scan<'_, P> {
         if self.path == ScanPath::Statement {
             return Err("nobody asked for the page reader: see `Scan::path` and `scan_table`");
         }
-        let may_be_scan = statement.is_readonly() && sql::starts_with_keyword(statement.sql(), "SELECT");
-        if may_be_scan { Ok(()) } else { Err("the statement is not a SELECT") }
+        if !statement.is_readonly() || !sql::starts_with_keyword(statement.sql(), "SELECT") {
+            return Err("the statement is not a SELECT");
+        }
+        if statement.parameter_count() > 0 {
+            return Err("the statement has parameters");
+        }
+        Ok(())
     }
 
     /// Runs the statement; the reset's result is part of the whole. Returns the number of rows.
@@ -388,7 +390,7 @@ impl<'p, P: Params<'p>> Scan<'_, P> {
         if let Some(types) = &self.schema {
             batch::check_before(&statement, types)?;
         }
-        let is_by_pages = self.limit > 0 && statement.parameter_count() == 0 && self.may_be_pages(&statement).is_ok();
+        let is_by_pages = self.limit > 0 && self.may_be_pages(&statement).is_ok();
         let mut rows = statement.statement_mut().start(self.params)?;
         let mut pace = Pace { rows: 0, limit: self.limit, progress: self.progress };
         if is_by_pages {
@@ -533,12 +535,11 @@ enum Pause {
     Enough,
 }
 
-/// Hands rows over, until there is something else to do.
+/// Hands rows over, until there are no more or enough.
 fn drive<E: From<Error>>(feed: &mut impl Feed, pace: &mut Pace<'_>, reader: &mut impl Reader<E>) -> Result<Pause, E> {
     loop {
-        let stop = match pace.next_stop() {
-            Ok(stop) => stop,
-            Err(pause) => return Ok(pause),
+        let Some(stop) = pace.next_stop() else {
+            return Ok(Pause::Enough);
         };
         // Counted in a register.
         let mut count = pace.rows;
@@ -605,25 +606,25 @@ struct Pace<'a> {
 }
 
 impl Pace<'_> {
-    /// The number of rows up to which nothing else is to do, after doing it; the error says what comes instead.
-    fn next_stop(&mut self) -> Result<u64, Pause> {
+    /// The number of rows up to which nothing else is to do, after doing it; `None` at the end.
+    fn next_stop(&mut self) -> Option<u64> {
         if let Some(Progress { every, told, report }) = &mut self.progress
             && self.rows > *told
             && self.rows.is_multiple_of(*every)
         {
             *told = self.rows;
             if report(self.rows).is_break() {
-                return Err(Pause::Enough);
+                return None;
             }
         }
         if self.rows >= self.limit {
-            return Err(Pause::Enough);
+            return None;
         }
         let pause = self
             .progress
             .as_ref()
             .map_or(u64::MAX, |progress| (self.rows / progress.every + 1).saturating_mul(progress.every));
-        Ok(pause.min(self.limit))
+        Some(pause.min(self.limit))
     }
 }
 

@@ -1,29 +1,9 @@
 //! One scan by both paths.
 
 use finalite::scan::{Scan, ScanPath};
-use finalite::{Connection, Error, Result, ValueRef};
+use finalite::{Connection, Error, Result};
 
-/// A value, to the last bit.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Cell {
-    Null,
-    Integer(i64),
-    Real(u64),
-    Text(Vec<u8>),
-    Blob(Vec<u8>),
-}
-
-impl From<ValueRef<'_>> for Cell {
-    fn from(value: ValueRef<'_>) -> Self {
-        match value {
-            ValueRef::Null => Self::Null,
-            ValueRef::Integer(value) => Self::Integer(value),
-            ValueRef::Real(value) => Self::Real(value.to_bits()),
-            ValueRef::Text(bytes) => Self::Text(bytes.to_vec()),
-            ValueRef::Blob(bytes) => Self::Blob(bytes.to_vec()),
-        }
-    }
-}
+use crate::cell::Cell;
 
 /// All rows.
 pub fn read(scan: Scan<'_, ()>, path: ScanPath) -> Result<Vec<Vec<Cell>>> {

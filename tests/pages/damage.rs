@@ -5,7 +5,9 @@ use std::fs;
 use finalite::scan::ScanPath;
 use finalite::{Error, OpenOptions, ResultCode};
 
-use crate::compare::{Cell, read};
+use crate::STREAM;
+use crate::cell::Cell;
+use crate::compare::read;
 use crate::random::Random;
 
 #[test]
@@ -25,7 +27,7 @@ fn flipped_bytes() {
         .unwrap();
         conn.close().unwrap();
         let sound = fs::read(&path).unwrap();
-        let mut random = Random::new(u64::try_from(page_bytes).unwrap());
+        let mut random = Random::new(u64::try_from(page_bytes).unwrap(), STREAM);
         for round in 0..rounds {
             let mut bytes = sound.clone();
             for _ in 0..1 + random.below(6) {

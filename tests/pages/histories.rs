@@ -5,6 +5,7 @@ use std::path::Path;
 
 use finalite::{Connection, OpenOptions, Value, ffi, params_from_iter};
 
+use crate::STREAM;
 use crate::compare;
 use crate::random::Random;
 
@@ -50,7 +51,7 @@ fn reserve(conn: &Connection, bytes: c_int) {
 
 impl World {
     fn new(seed: u64, path: &Path) -> Self {
-        let mut random = Random::new(seed);
+        let mut random = Random::new(seed, STREAM);
         let conn = OpenOptions::new()
             .pragma("encoding", random.pick(&ENCODINGS))
             .pragma("page_size", random.pick(&PAGE_BYTES))

@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 use finalite::scan::ScanPath;
 use finalite::{Connection, Error, OpenOptions, ffi};
 
-use crate::compare::{Cell, read};
+use crate::STREAM;
+use crate::cell::Cell;
+use crate::compare::read;
 use crate::random::Random;
 
 const ACCOUNTS: usize = 3_000;
@@ -56,7 +58,7 @@ fn scan_beside_a_writer(path: &Path, scan: impl Fn(&Connection) -> Option<(i64, 
             let mut conn = Connection::open(path).unwrap();
             conn.execute_batch("PRAGMA synchronous = off; PRAGMA wal_autocheckpoint = 0; PRAGMA busy_timeout = 20000")
                 .unwrap();
-            let mut random = Random::new(7);
+            let mut random = Random::new(7, STREAM);
             while !stop.load(Ordering::Relaxed) {
                 transfer(&mut conn, &mut random);
                 if commits.fetch_add(1, Ordering::Relaxed) % 16 == 0 {
@@ -280,7 +282,7 @@ fn victim() {
     let mut conn = Connection::open(Path::new(&path)).unwrap();
     // So few pages are kept that changes are written before the commit.
     conn.execute_batch("PRAGMA cache_size = 5; PRAGMA synchronous = off").unwrap();
-    let mut random = Random::new(u64::from(std::process::id()));
+    let mut random = Random::new(u64::from(std::process::id()), STREAM);
     loop {
         let tx = conn.transaction_with(finalite::Behavior::Immediate).unwrap();
         let amount = i64::try_from(random.below(9)).unwrap();

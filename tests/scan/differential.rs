@@ -5,9 +5,11 @@ use std::ops::ControlFlow;
 use finalite::scan::{ColumnBuffer, ColumnType, Mixed, Offsets};
 use finalite::{ColumnBatch, Connection, Error, ErrorKind, Result, Row, Scan, Type, ValueRef};
 
-use crate::generate::{Random, World};
+use crate::cell::Cell;
+use crate::generate::{STREAM, World};
 use crate::model::{self, Rules};
-use crate::reference::{self, Cell, Table};
+use crate::random::Random;
+use crate::reference::{self, Table};
 
 /// Some seconds' worth; `FINALITE_SCAN_SEEDS` asks for another number.
 const SEEDS: u64 = 20;
@@ -36,7 +38,7 @@ pub fn scans_read_what_c_reads() -> (u64, u64) {
     let seeds = std::env::var("FINALITE_SCAN_SEEDS").map_or(SEEDS, |seeds| seeds.parse().unwrap());
     for seed in 0..seeds {
         let world = World::new(seed);
-        let mut random = Random::new(!seed);
+        let mut random = Random::new(!seed, STREAM);
         for sql in &world.queries {
             let table = reference::read(&world.conn, sql);
             let mut case = Case { seed, sql, scans: 0, rules: Rules::default() };

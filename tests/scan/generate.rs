@@ -2,37 +2,10 @@
 
 use finalite::{Connection, OpenOptions, Value, params_from_iter};
 
-/// A generator of numbers: the same seed, the same numbers (SplitMix64).
-pub struct Random(u64);
+use crate::random::Random;
 
-impl Random {
-    pub fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x2545_f491_4f6c_dd1d)
-    }
-
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    pub fn below(&mut self, end: usize) -> usize {
-        usize::try_from(self.next() % end as u64).unwrap()
-    }
-
-    pub fn one_in(&mut self, n: usize) -> bool {
-        self.below(n) == 0
-    }
-
-    pub fn pick<T: Copy>(&mut self, from: &[T]) -> T {
-        from[self.below(from.len())]
-    }
-
-    fn bytes(&mut self, len: usize) -> Vec<u8> {
-        (0..len).map(|_| self.next().to_le_bytes()[0]).collect()
-    }
-}
+/// Of the numbers that these tests take.
+pub const STREAM: u64 = 0x2545_f491_4f6c_dd1d;
 
 /// A database, and what to ask it.
 pub struct World {
@@ -116,7 +89,7 @@ const NULLS: [Nulls; 9] = [
 
 impl World {
     pub fn new(seed: u64) -> Self {
-        let mut random = Random::new(seed);
+        let mut random = Random::new(seed, STREAM);
         let options = OpenOptions::new().pragma("encoding", random.pick(&ENCODINGS));
         let options = if random.one_in(3) { options.lookaside(0, 0) } else { options };
         let conn = options.open_in_memory().unwrap();

@@ -5,7 +5,8 @@ use std::ops::Range;
 use finalite::Type;
 use finalite::scan::{ColumnType, Mixed};
 
-use crate::reference::{Cell, Table};
+use crate::cell::Cell;
+use crate::reference::Table;
 
 /// What a scan is told of its columns.
 #[derive(Clone, Debug, Default)]

@@ -40,11 +40,11 @@ pub fn competitors<'a>(
         ("rusqlite get", by_shape(owned)),
         ("rusqlite into Vecs", by_shape(vecs)),
         ("finalite Rows", Box::new(|key, limit| Ok(rows(conn, sql, key, limit)?))),
-        ("finalite for_each", Box::new(|key, limit| Ok(for_each(conn, sql, key, limit)?))),
-        ("finalite for_each &str", Box::new(|key, limit| Ok(for_each_str(conn, sql, key, limit)?))),
-        ("finalite batches", Box::new(|key, limit| Ok(batches(conn, sql, key, limit)?))),
-        ("finalite columns", Box::new(|key, limit| Ok(columns(conn, sql, key, limit)?))),
-        ("finalite columns &str", Box::new(|key, limit| Ok(columns_str(conn, sql, key, limit)?))),
+        ("finalite for_each", Box::new(|key, limit| Ok(for_each(first_rows(conn, sql, key, limit))?))),
+        ("finalite for_each &str", Box::new(|key, limit| Ok(for_each_str(first_rows(conn, sql, key, limit))?))),
+        ("finalite batches", Box::new(|key, limit| Ok(batches(first_rows(conn, sql, key, limit))?))),
+        ("finalite columns", Box::new(|key, limit| Ok(columns(first_rows(conn, sql, key, limit), false)?))),
+        ("finalite columns &str", Box::new(|key, limit| Ok(columns(first_rows(conn, sql, key, limit), true)?))),
     ];
     if let Some(owned) = finalite_of(shape) {
         competitors.push(("finalite query_as", Box::new(move |key, limit| Ok(owned(conn, sql, key, limit)?))));
@@ -94,14 +94,14 @@ fn params<'p>(key: Option<i64>) -> impl finalite::Params<'p> {
     finalite::params_from_iter(key)
 }
 
-/// A scan that leaves the rows to SQLite; the page reader has a bench of its own.
-fn by_statement<'a>(
+/// A scan of so many rows, with the key where there is one.
+fn first_rows<'a>(
     conn: &'a Connection,
     sql: &'a str,
     key: Option<i64>,
     limit: u64,
 ) -> FinaliteScan<'a, impl finalite::Params<'static>> {
-    conn.scan(sql, params(key)).limit(limit).path(ScanPath::Statement)
+    conn.scan(sql, params(key)).limit(limit)
 }
 
 #[inline(never)]
@@ -123,9 +123,9 @@ fn rows(conn: &Connection, sql: &str, key: Option<i64>, limit: u64) -> finalite:
 }
 
 #[inline(never)]
-fn for_each(conn: &Connection, sql: &str, key: Option<i64>, limit: u64) -> finalite::Result<u64> {
+fn for_each(scan: FinaliteScan<'_, impl finalite::Params<'static>>) -> finalite::Result<u64> {
     let mut sum = 0_u64;
-    by_statement(conn, sql, key, limit).for_each(|row| {
+    scan.for_each(|row| {
         for column in 0..row.column_count() {
             sum = sum.wrapping_add(sum_of(row.value(column)?));
         }
@@ -135,9 +135,9 @@ fn for_each(conn: &Connection, sql: &str, key: Option<i64>, limit: u64) -> final
 }
 
 #[inline(never)]
-fn for_each_str(conn: &Connection, sql: &str, key: Option<i64>, limit: u64) -> finalite::Result<u64> {
+fn for_each_str(scan: FinaliteScan<'_, impl finalite::Params<'static>>) -> finalite::Result<u64> {
     let mut sum = 0_u64;
-    by_statement(conn, sql, key, limit).for_each(|row| {
+    scan.for_each(|row| {
         for column in 0..row.column_count() {
             sum = sum.wrapping_add(sum_of_str(row.value(column)?)?);
         }
@@ -147,9 +147,9 @@ fn for_each_str(conn: &Connection, sql: &str, key: Option<i64>, limit: u64) -> f
 }
 
 #[inline(never)]
-fn batches(conn: &Connection, sql: &str, key: Option<i64>, limit: u64) -> finalite::Result<u64> {
+fn batches(scan: FinaliteScan<'_, impl finalite::Params<'static>>) -> finalite::Result<u64> {
     let mut sum = 0_u64;
-    by_statement(conn, sql, key, limit).batches(BATCH, |batch| {
+    scan.batches(BATCH, |batch| {
         sum = sum.wrapping_add(sum_of_batch(batch, false)?);
         Ok::<_, Error>(())
     })?;
@@ -157,52 +157,24 @@ fn batches(conn: &Connection, sql: &str, key: Option<i64>, limit: u64) -> finali
 }
 
 #[inline(never)]
-fn columns(conn: &Connection, sql: &str, key: Option<i64>, limit: u64) -> finalite::Result<u64> {
-    sum_of_batch(&by_statement(conn, sql, key, limit).columns()?, false)
-}
-
-#[inline(never)]
-fn columns_str(conn: &Connection, sql: &str, key: Option<i64>, limit: u64) -> finalite::Result<u64> {
-    sum_of_batch(&by_statement(conn, sql, key, limit).columns()?, true)
+fn columns(scan: FinaliteScan<'_, impl finalite::Params<'static>>, is_str: bool) -> finalite::Result<u64> {
+    sum_of_batch(&scan.columns()?, is_str)
 }
 
 /// Full scans by the page reader, beside C and beside the statement.
 pub fn page_competitors<'a>(conn: &'a Connection, sql: &'static str) -> Result<Vec<Competitor<'a>>> {
     let mut usual = Handle::of(conn).prepare(sql)?;
     let mut best = Handle::of(conn).prepare(sql)?;
+    let by_pages = move |n| first_rows(conn, sql, None, n).path(ScanPath::Pages);
     Ok(vec![
         Competitor::new("C usual", move |n| usual.scan(Scan::Usual, n)),
         Competitor::new("C best", move |n| best.scan(Scan::Best, n)),
-        Competitor::new("statement for_each", move |n| Ok(for_each(conn, sql, None, n)?)),
-        Competitor::new("statement columns", move |n| Ok(columns(conn, sql, None, n)?)),
-        Competitor::new("for_each", move |n| Ok(pages_for_each(conn, sql, n)?)),
-        Competitor::new("batches", move |n| Ok(pages_batches(conn, sql, n)?)),
-        Competitor::new("columns", move |n| {
-            Ok(sum_of_batch(&conn.scan(sql, ()).path(ScanPath::Pages).limit(n).columns()?, false)?)
-        }),
+        Competitor::new("statement for_each", move |n| Ok(for_each(first_rows(conn, sql, None, n))?)),
+        Competitor::new("statement columns", move |n| Ok(columns(first_rows(conn, sql, None, n), false)?)),
+        Competitor::new("for_each", move |n| Ok(for_each(by_pages(n))?)),
+        Competitor::new("batches", move |n| Ok(batches(by_pages(n))?)),
+        Competitor::new("columns", move |n| Ok(columns(by_pages(n), false)?)),
     ])
-}
-
-#[inline(never)]
-fn pages_for_each(conn: &Connection, sql: &str, limit: u64) -> finalite::Result<u64> {
-    let mut sum = 0_u64;
-    conn.scan(sql, ()).path(ScanPath::Pages).limit(limit).for_each(|row| {
-        for column in 0..row.column_count() {
-            sum = sum.wrapping_add(sum_of(row.value(column)?));
-        }
-        Ok::<_, Error>(())
-    })?;
-    Ok(sum)
-}
-
-#[inline(never)]
-fn pages_batches(conn: &Connection, sql: &str, limit: u64) -> finalite::Result<u64> {
-    let mut sum = 0_u64;
-    conn.scan(sql, ()).path(ScanPath::Pages).limit(limit).batches(BATCH, |batch| {
-        sum = sum.wrapping_add(sum_of_batch(batch, false)?);
-        Ok::<_, Error>(())
-    })?;
-    Ok(sum)
 }
 
 /// Every value is read, as a user of columns reads them. `is_str`: texts as `&str`.

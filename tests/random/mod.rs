@@ -1,10 +1,11 @@
-//! Numbers made of a seed (SplitMix64).
+//! Numbers made of a seed: the same seed, the same numbers (SplitMix64).
 
 pub struct Random(u64);
 
 impl Random {
-    pub fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x6a09_e667_f3bc_c908)
+    /// Two streams of one seed have nothing in common.
+    pub fn new(seed: u64, stream: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ stream)
     }
 
     pub fn next(&mut self) -> u64 {
