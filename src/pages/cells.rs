@@ -111,6 +111,12 @@ impl<P: Pages> Reader<P> {
         self.read_cell(cell, cells)
     }
 
+    /// Goes before the first row. Returns its leaf, or one without cells.
+    pub(super) fn first_leaf(&mut self, cells: &mut Cells) -> Result<Leaf, P::Error> {
+        self.next_leaf(cells)?;
+        Ok(self.leaf)
+    }
+
     /// Whether the last step came to a row, be it that this could not be read.
     pub(super) fn is_on_row(&self) -> bool {
         self.cell > 0

@@ -2,22 +2,25 @@
 //!
 //! The statement of the scan is stepped to its first row, and stays there: it is what keeps the read transaction open, what
 //! knows the names of the columns, and what goes on if the pages cannot be read. [`Program`] tells from its bytecode
-//! whether it is a plain scan of a table; [`snapshot`] finds the version of each page that it sees; [`tree`] and [`cells`]
+//! whether it is a plain scan of a table, which [`findings`] keep; [`snapshot`] finds the version of each page that it sees; [`tree`] and [`cells`]
 //! decode, and know nothing of SQLite's interface.
 
 mod cells;
+mod findings;
 mod format;
 mod lookup;
 mod program;
 mod snapshot;
 mod tree;
 
+use std::sync::Arc;
+
 pub(crate) use cells::Cells;
 use cells::{Reader, Step};
+use findings::{Findings, SMALL_ROWS};
 use lookup::Names;
 use program::Program;
-pub(crate) use snapshot::View;
-use snapshot::{Before, ReadError, Seen, Snapshot};
+use snapshot::{Before, ReadError, Seen, Snapshot, View};
 use tree::Tree;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -25,58 +28,93 @@ use crate::raw::storage::Storage;
 use crate::rows::{Row, Rows};
 use crate::{Connection, ResultCode, raw};
 
-pub(crate) const NOT_PLAIN: &str =
-    "SQLite does more than scan a table: a condition, an order, an index, a computed column, …";
+const NOT_PLAIN: &str = "SQLite does more than scan a table: a condition, an order, an index, a computed column, …";
+const SMALL: &str = "the table is so small that SQLite is as fast";
 
 /// SQLite's number for the main database.
 const MAIN: i32 = 0;
 
+/// Which tables are read from their pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Worth {
+    /// Those that can be.
+    Any,
+    /// Those that are not so small that SQLite is as fast.
+    Large,
+}
+
 /// What a statement's first step led to.
 pub(crate) struct Begun {
     pub(crate) has_row: bool,
-    /// What its transaction sees, or why that is not known.
-    pub(crate) view: Result<View, &'static str>,
+    /// What is to be scanned, or why that is left to SQLite.
+    pub(crate) scan: Result<PlainScan, &'static str>,
 }
 
-/// Takes the first step, and finds out what is seen.
-pub(crate) fn begin(conn: &Connection, rows: &mut Rows<'_>) -> Result<Begun> {
+/// A scan of a table and no more, and what its transaction sees.
+pub(crate) struct PlainScan {
+    program: Arc<Program>,
+    view: View,
+    worth: Worth,
+}
+
+/// Takes the first step, and finds out what is scanned and seen.
+pub(crate) fn begin(conn: &Connection, rows: &mut Rows<'_>, worth: Worth) -> Result<Begun> {
     /// A commit falls into the two reads of the log's index only now and then.
     const ATTEMPTS: usize = 5;
     let main = Storage::new(conn.db(), MAIN);
-    if main.is_shared() {
-        let has_row = rows.next()?.is_some();
-        return Ok(Begun {
-            has_row,
-            view: Err("the database has no file, or its cache is shared with other connections"),
-        });
+    let findings = Findings::of(rows);
+    let mut is_small = worth == Worth::Large && findings.was_small();
+    let reason = if findings.is_known_not_plain() {
+        Some(NOT_PLAIN)
+    } else if !is_small && main.is_shared() {
+        Some("the database has no file, or its cache is shared with other connections")
+    } else {
+        None
+    };
+    if let Some(reason) = reason {
+        return Ok(Begun { has_row: rows.next()?.is_some(), scan: Err(reason) });
     }
     let mut attempt = 0;
     loop {
         attempt += 1;
-        let before = Before::take(main);
+        // Where the table was small, all that is asked is whether it still is.
+        let before = if is_small { Before::default() } else { Before::take(main) };
         let has_row = rows.next()?.is_some();
-        let view = if has_row { View::after(before, main) } else { Seen::Unknown("the table is empty") };
-        let view = match view {
-            Seen::View(view) => Ok(view),
+        let findings = Findings::of(rows);
+        if std::mem::take(&mut is_small) && findings.is_still_small(main) {
+            return Ok(Begun { has_row, scan: Err(SMALL) });
+        }
+        if !has_row {
+            findings.set_empty(main);
+            return Ok(Begun { has_row, scan: Err("the table is empty") });
+        }
+        let seen = View::after(before, main);
+        if let Seen::Unknown(reason) = seen {
+            return Ok(Begun { has_row, scan: Err(reason) });
+        }
+        // What the first step has called (a function of the program's) must not be called again.
+        let Some(program) = findings.program(conn, rows.current_raw().sql()) else {
+            return Ok(Begun { has_row, scan: Err(NOT_PLAIN) });
+        };
+        let scan = match seen {
+            Seen::View(view) => Ok(PlainScan { program, view, worth }),
             Seen::Unknown(reason) => Err(reason),
             // Where a transaction is open, another first step would not begin another one.
             Seen::Moved if attempt < ATTEMPTS && conn.is_autocommit() => {
-                // What the first step has called (a function of the program's) must not be called again.
-                if attempt == 1 && Program::of(conn, rows.current_raw().sql()).is_none() {
-                    return Ok(Begun { has_row, view: Err(NOT_PLAIN) });
-                }
                 rows.restart()?;
                 continue;
             }
             Seen::Moved => Err("others wrote while the scan began, or the transaction was open before"),
         };
-        return Ok(Begun { has_row, view });
+        return Ok(Begun { has_row, scan });
     }
 }
 
-/// Whether SQLite would do no more for the statement than scan a table.
-pub(crate) fn is_plain(conn: &Connection, sql: &str) -> bool {
-    Program::of(conn, sql).is_some()
+/// To be called when a scan that was left to SQLite has ended.
+pub(crate) fn note_rows(rows: &Rows<'_>, count: u64) {
+    if count > SMALL_ROWS as u64 {
+        Findings::of(rows).set_large();
+    }
 }
 
 /// The rows of a table, from its pages.
@@ -110,36 +148,47 @@ pub(crate) struct Record<'rows> {
 }
 
 impl<'rows> PageRows<'rows> {
-    /// Begins with the first row. The error is the reason why the pages cannot be read.
+    /// Begins with the first row. The error is the reason why the pages are not read.
     pub(crate) fn open(
         conn: &'rows Connection,
         rows: &'rows Rows<'_>,
-        view: View,
+        scan: PlainScan,
     ) -> Result<Result<Self, &'static str>> {
+        let PlainScan { program, view, worth } = scan;
         let storage = Storage::new(conn.db(), MAIN);
         if let Err(reason) = view.check(storage) {
             return Ok(Err(reason));
         }
-        let statement = rows.current_raw();
-        let Some(Program { database, root, wants }) = Program::of(conn, statement.sql()) else {
-            return Ok(Err(NOT_PLAIN));
-        };
-        if database != MAIN {
+        if program.database != MAIN {
             return Ok(Err("the table is temporary, or of an attached database"));
         }
+        let stopped = |error| match error {
+            ReadError::Written => Ok(Err("the connection has written since the scan began")),
+            ReadError::Interrupted => Ok(Err("the connection was interrupted")),
+            ReadError::Damage(damage) => Err(corrupt(conn, damage)),
+            ReadError::Fault(fault) => Err(conn.error(fault)),
+        };
         let snapshot = match Snapshot::open(storage, view) {
             Ok(Ok(snapshot)) => snapshot,
             Ok(Err(reason)) => return Ok(Err(reason)),
-            Err(ReadError::Written) => return Ok(Err("the connection has written since the scan began")),
-            Err(ReadError::Interrupted) => return Ok(Err("the connection was interrupted")),
-            Err(ReadError::Damage(damage)) => return Err(corrupt(conn, damage)),
-            Err(ReadError::Fault(fault)) => return Err(conn.error(fault)),
+            Err(error) => return stopped(error),
         };
         let header = snapshot.header();
         let page_count = snapshot.page_count();
-        let cells = Cells::new(wants, header.encoding);
-        let reader = Reader::new(Tree::new(snapshot, root, header.page_bytes, header.usable_bytes, page_count));
-        let record = Record { cells, statement };
+        let root = program.root;
+        let mut cells = Cells::new(program.wants.clone(), header.encoding);
+        let mut reader = Reader::new(Tree::new(snapshot, root, header.page_bytes, header.usable_bytes, page_count));
+        if worth == Worth::Large {
+            match reader.first_leaf(&mut cells) {
+                Ok(leaf) if leaf.page == root && leaf.cells <= SMALL_ROWS => {
+                    Findings::of(rows).set_on_page(storage, root, header.page_bytes);
+                    return Ok(Err(SMALL));
+                }
+                Ok(_) => {}
+                Err(error) => return stopped(error),
+            }
+        }
+        let record = Record { cells, statement: rows.current_raw() };
         let schema_version = header.schema_version;
         Ok(Ok(Self { reader, record, conn, root, schema_version, end: End::Natural, owes_row: false }))
     }

@@ -75,7 +75,7 @@ impl LogHead {
 }
 
 /// Taken before a transaction begins.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Before {
     was_open: bool,
     head: Option<LogHead>,
@@ -85,7 +85,7 @@ impl Before {
     pub(super) fn take(storage: Storage<'_>) -> Self {
         // A connection that has not read yet has no log open. What it sees is then looked at in another attempt.
         if !storage.is_journal_open() {
-            return Self { was_open: false, head: None };
+            return Self::default();
         }
         let was_open = storage.transaction() != TransactionState::None;
         let may_have_index = !was_open && has_log(storage) == Some(true) && storage.is_lock_shared();

@@ -1,6 +1,6 @@
 //! The b-tree of a table, leaf by leaf, in the order of its rowids.
 
-use super::format::{Damage, read_u16, read_u32};
+use super::format::{Damage, Header, read_u16, read_u32};
 
 /// Where pages come from.
 pub(super) trait Pages {
@@ -59,12 +59,36 @@ pub(super) struct Leaf {
 /// What may be read beyond a value, so that eight bytes can be read where a number begins.
 pub(super) const SLACK_BYTES: usize = 8;
 
+/// Kinds of pages.
+const LEAF: u8 = 13;
+const INTERIOR: u8 = 5;
+
 /// Bytes to read at once.
 const PIECE_BYTES: usize = 256 << 10;
 /// As SQLite.
 const DEPTH_MAX: usize = 20;
 /// As many pages are read along with those wanted around them.
 const GAP_PAGES: u32 = 3;
+
+/// Where a page's own header begins in it.
+fn head_in_page(page: u32) -> usize {
+    if page == 1 { Header::BYTES } else { 0 }
+}
+
+/// What tells a leaf and its cells, and where that is in the file.
+pub(super) const HEAD_BYTES: usize = 5;
+
+pub(super) fn head_in_file(page: u32, page_bytes: usize) -> u64 {
+    u64::from(page.saturating_sub(1)) * page_bytes as u64 + head_in_page(page) as u64
+}
+
+/// The number of cells, if that is the head of a leaf.
+pub(super) fn leaf_cells(head: [u8; HEAD_BYTES]) -> Option<u16> {
+    let [LEAF, _, _, high, low] = head else {
+        return None;
+    };
+    Some(u16::from_be_bytes([high, low]))
+}
 
 impl<P: Pages> Tree<P> {
     pub(super) fn new(pages: P, root: u32, page_bytes: usize, usable_bytes: usize, page_count: u32) -> Self {
@@ -115,11 +139,11 @@ impl<P: Pages> Tree<P> {
     fn look_at(&mut self, place: Place, page: &[u8]) -> Result<Option<Leaf>, P::Error> {
         let Place { page: number, at } = place;
         let damage = |what| Damage::of_page(number, what);
-        let header = if number == 1 { super::format::Header::BYTES } else { 0 };
+        let header = head_in_page(number);
         let cells = read_u16(page, header + 3).unwrap_or(0);
         let parent = &mut self.levels[self.depth - 1];
         match page.get(header) {
-            Some(13) => {
+            Some(&LEAF) => {
                 parent.is_above_leaves = true;
                 let pointers = header + 8;
                 if pointers + 2 * cells > page.len() {
@@ -127,7 +151,7 @@ impl<P: Pages> Tree<P> {
                 }
                 Ok(Some(Leaf { page: number, at, cells, pointers }))
             }
-            Some(5) => {
+            Some(&INTERIOR) => {
                 if parent.is_above_leaves && parent.page != 0 {
                     return Err(damage("an interior page among leaves").into());
                 }

@@ -3,6 +3,7 @@
 //! `Stmt` owns a statement and finalizes it. `Binding` takes the parameters of one execution, `Cursor` is the
 //! execution, and ends it (reset, then the bindings that took memory) when it is dropped. `Row` is what a step found.
 
+use std::any::Any;
 use std::cell::{Cell, OnceCell};
 use std::ffi::{c_char, c_int, c_uint};
 use std::mem::ManuallyDrop;
@@ -61,11 +62,13 @@ pub(super) struct StmtCore {
     /// Which parameters have a value, while they are given by name: a bit each. Kept for the next execution.
     marks: Vec<u64>,
     names: OnceCell<Box<[Box<str>]>>,
-    /// `SQLITE_STMTSTATUS_REPREPARE` when `names` and `handles` were last looked at.
+    /// `SQLITE_STMTSTATUS_REPREPARE` when `names`, `handles` and `findings` were last looked at.
     reprepares: c_int,
     /// When the execution began, where that is of interest. Kept here, so that forgotten rows leave nothing behind.
     started: Option<Instant>,
     handles: Handles,
+    /// Of the layers above, about the statement as it is prepared now.
+    findings: OnceCell<Box<dyn Any + Send>>,
     recorded: Option<Recorded>,
     taint: Taint,
 }
@@ -183,6 +186,7 @@ impl Db {
             reprepares: 0,
             started: None,
             handles: Handles::default(),
+            findings: OnceCell::new(),
             recorded: None,
             taint: Taint::NONE,
         })));

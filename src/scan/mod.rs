@@ -9,14 +9,18 @@
 //! # From pages
 //!
 //! The rows of [`Connection::scan_table`], and of a statement that is no more than a scan of a rowid table where
-//! [`Scan::path`] asks for it, come from the table's pages: the same rows, types and bytes in the same order, several times as
-//! fast. SQLite holds the lock and the snapshot meanwhile. [`Scan::plan`] tells whether, and why not. It is SQLite that runs the statement where there is a condition, an order, an index that has all
-//! columns, a column that is computed when it is read; for views that are more than a table, virtual tables, tables without
-//! rowids, and those of temporary, in-memory and attached databases, and with a shared cache; in exclusive locking mode and with a file system that
-//! does not come with SQLite; while the connection has a write transaction open, and, with a write-ahead log, in a
-//! transaction that has read before. A progress handler that was set through the C interface is not called while pages are
-//! read; an [`InterruptHandle`](crate::InterruptHandle) works. A page that does not decode is `SQLITE_CORRUPT`, also where
-//! SQLite would look past it.
+//! [`Scan::path`] asks for it, come from the table's pages: the same rows, types and bytes in the same order, several
+//! times as fast. SQLite holds the lock and the snapshot meanwhile. [`Scan::plan`] tells whether, and why not.
+//!
+//! It is SQLite that runs the statement where there is a condition, an order, an index that has all columns, or a column
+//! that is computed when it is read; for views that are more than a table, virtual tables, tables without rowids, and
+//! those of temporary, in-memory and attached databases, and with a shared cache; in exclusive locking mode and with a
+//! file system that does not come with SQLite; while the connection has a write transaction open, and, with a write-ahead
+//! log, in a transaction that has read before.
+//!
+//! A progress handler that was set through the C interface is not called while pages are read; an
+//! [`InterruptHandle`](crate::InterruptHandle) works. A page that does not decode is `SQLITE_CORRUPT`, also where SQLite
+//! would look past it.
 //!
 //! # Example
 //!
@@ -51,7 +55,7 @@ use std::panic::Location;
 
 use crate::Connection;
 use crate::error::{Error, ErrorKind, Result};
-use crate::pages::{self, Begun, End, PageRows};
+use crate::pages::{self, Begun, End, PageRows, Worth};
 use crate::params::Params;
 use crate::rows::{Row, Rows};
 use crate::sql;
@@ -77,7 +81,8 @@ pub struct Scan<'a, P> {
     conn: &'a Connection,
     sql: Cow<'a, str>,
     params: P,
-    path: ScanPath,
+    /// What was asked for; `None` for what is fastest.
+    path: Option<ScanPath>,
     limit: u64,
     progress: Option<Progress<'a>>,
     schema: Option<Box<[ColumnType]>>,
@@ -109,7 +114,7 @@ impl<'a, P> Scan<'a, P> {
             conn,
             sql,
             params,
-            path: ScanPath::Statement,
+            path: Some(ScanPath::Statement),
             limit: u64::MAX,
             progress: None,
             schema: None,
@@ -180,9 +185,8 @@ impl<'p, P: Params<'p>> Scan<'_, P> {
     /// Calls the closure with up to this many rows at a time, as columns. Returns the number of rows.
     ///
     /// The buffers are used again for the next batch: after the first, nothing is allocated unless text or blobs need
-    /// more room, but for a little once, where it is looked at whether the rest can come from
-    /// [pages](ScanPath::Pages). Some thousand rows are a good size. What a column's type is may change from one batch to the next
-    /// where nothing declares it: see [`schema`](Self::schema).
+    /// more room. Some thousand rows are a good size. What a column's type is may change from one batch to the next where
+    /// nothing declares it: see [`schema`](Self::schema).
     ///
     /// # Errors
     ///
@@ -222,8 +226,9 @@ impl<'p, P: Params<'p>> Scan<'_, P> {
     ///
     /// # Errors
     ///
-    /// As [`Connection::prepare`] and [`Statement::execute`](crate::Statement::execute); [`ErrorKind::MixedColumn`] for a value that does not fit
-    /// its column, [`ErrorKind::ColumnCount`] if [`schema`](Self::schema) declares another number of columns.
+    /// As [`Connection::prepare`] and [`Statement::execute`](crate::Statement::execute); [`ErrorKind::MixedColumn`] for a
+    /// value that does not fit its column, [`ErrorKind::ColumnCount`] if [`schema`](Self::schema) declares another number
+    /// of columns.
     ///
     /// # Example
     ///
@@ -321,14 +326,15 @@ impl<'p, P: Params<'p>> Scan<'_, P> {
         self
     }
 
-    /// Chooses what yields the rows. [`ScanPath::Statement`] unless set, but for [`Connection::scan_table`].
+    /// Chooses what yields the rows. [`ScanPath::Statement`] unless set. For [`Connection::scan_table`] it is
+    /// [`ScanPath::Pages`] unless set, but for tables that are so small that the statement is as fast.
     ///
-    /// With [`ScanPath::Pages`] they come from the pages of the table, where the statement is a scan of a table and no more;
-    /// otherwise SQLite runs the statement all the same. [`plan`](Self::plan) tells. The rows are those that were there when
-    /// the scan began; a closure that writes to the table sees what it changed from the next piece of the table on, and a
-    /// closure that changes the schema may end the scan with [`ErrorKind::Misuse`].
+    /// With [`ScanPath::Pages`] they come from the pages of the table, where the statement is a scan of a table and no
+    /// more; otherwise SQLite runs the statement all the same. [`plan`](Self::plan) tells. The rows are those that were
+    /// there when the scan began; a closure that writes to the table sees what it changed from the next piece of the table
+    /// on, and a closure that changes the schema may end the scan with [`ErrorKind::Misuse`].
     pub fn path(mut self, path: ScanPath) -> Self {
-        self.path = path;
+        self.path = Some(path);
         self
     }
 
@@ -353,35 +359,37 @@ impl<'p, P: Params<'p>> Scan<'_, P> {
     pub fn plan(&self) -> Result<ScanPlan> {
         let by_statement = |reason| Ok(ScanPlan { path: ScanPath::Statement, reason });
         let mut statement = self.conn.prepare_cached_at(&self.sql, self.site)?;
-        if let Err(reason) = self.may_be_pages(&statement) {
-            return by_statement(reason);
-        }
-        if !pages::is_plain(self.conn, statement.sql()) {
-            return by_statement(pages::NOT_PLAIN);
-        }
-        let mut rows = statement.statement_mut().start(())?;
-        let view = match pages::begin(self.conn, &mut rows)?.view {
-            Ok(view) => view,
+        let worth = match self.may_be_pages(&statement) {
+            Ok(worth) => worth,
             Err(reason) => return by_statement(reason),
         };
-        match PageRows::open(self.conn, &rows, view)? {
+        let mut rows = statement.statement_mut().start(())?;
+        let scan = match pages::begin(self.conn, &mut rows, worth)?.scan {
+            Ok(scan) => scan,
+            Err(reason) => return by_statement(reason),
+        };
+        match PageRows::open(self.conn, &rows, scan)? {
             Ok(_) => Ok(ScanPlan { path: ScanPath::Pages, reason: "it is a scan of a table, and no more" }),
             Err(reason) => by_statement(reason),
         }
     }
 
-    /// Whether the page reader may be tried; the error is the reason why not.
-    fn may_be_pages(&self, statement: &Statement<'_>) -> Result<(), &'static str> {
-        if self.path == ScanPath::Statement {
-            return Err("nobody asked for the page reader: see `Scan::path` and `scan_table`");
-        }
+    /// For which tables the page reader is to be tried; the error is the reason why for none.
+    fn may_be_pages(&self, statement: &Statement<'_>) -> Result<Worth, &'static str> {
+        let worth = match self.path {
+            Some(ScanPath::Statement) => {
+                return Err("nobody asked for the page reader: see `Scan::path` and `scan_table`");
+            }
+            Some(ScanPath::Pages) => Worth::Any,
+            None => Worth::Large,
+        };
         if !statement.is_readonly() || !sql::starts_with_keyword(statement.sql(), "SELECT") {
             return Err("the statement is not a SELECT");
         }
         if statement.parameter_count() > 0 {
             return Err("the statement has parameters");
         }
-        Ok(())
+        Ok(worth)
     }
 
     /// Runs the statement; the reset's result is part of the whole. Returns the number of rows.
@@ -390,13 +398,14 @@ impl<'p, P: Params<'p>> Scan<'_, P> {
         if let Some(types) = &self.schema {
             batch::check_before(&statement, types)?;
         }
-        let is_by_pages = self.limit > 0 && self.may_be_pages(&statement).is_ok();
+        let worth = self.may_be_pages(&statement).ok().filter(|_| self.limit > 0);
         let mut rows = statement.statement_mut().start(self.params)?;
         let mut pace = Pace { rows: 0, limit: self.limit, progress: self.progress };
-        if is_by_pages {
-            run_by_pages(self.conn, &mut rows, &mut pace, reader)?;
-        } else {
-            drive(&mut rows, &mut pace, reader)?;
+        match worth {
+            Some(worth) => run_by_pages(self.conn, &mut rows, worth, &mut pace, reader)?,
+            None => {
+                drive(&mut rows, &mut pace, reader)?;
+            }
         }
         reader.end(rows.current())?;
         rows.finish()?;
@@ -562,15 +571,16 @@ fn drive<E: From<Error>>(feed: &mut impl Feed, pace: &mut Pace<'_>, reader: &mut
 fn run_by_pages<E: From<Error>>(
     conn: &Connection,
     rows: &mut Rows<'_>,
+    worth: Worth,
     pace: &mut Pace<'_>,
     reader: &mut impl Reader<E>,
 ) -> Result<(), E> {
-    let Begun { has_row, view } = pages::begin(conn, rows)?;
+    let Begun { has_row, scan } = pages::begin(conn, rows, worth)?;
     if !has_row {
         return Ok(());
     }
-    if let Ok(view) = view
-        && let Ok(mut pages) = PageRows::open(conn, rows, view)?
+    if let Ok(scan) = scan
+        && let Ok(mut pages) = PageRows::open(conn, rows, scan)?
     {
         if drive(&mut pages, pace, reader)? == Pause::Enough {
             return Ok(());
@@ -595,6 +605,7 @@ fn run_by_pages<E: From<Error>>(
     if drive(&mut First(Some(rows)), pace, reader)? == Pause::Empty {
         drive(rows, pace, reader)?;
     }
+    pages::note_rows(rows, pace.rows);
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::panic::Location;
 
-use super::{Scan, ScanPath};
+use super::Scan;
 use crate::Connection;
 use crate::sql::quote_identifier;
 
@@ -20,8 +20,8 @@ impl Connection {
     /// [`all_columns`](TableScan::all_columns).
     ///
     /// The rows come in the order of the rowid. Where the table qualifies they come from its pages, which is several times
-    /// as fast as running a statement from some hundred rows on, and takes some microseconds to set up, which is more than
-    /// the statement of a table of ten rows: see [`Scan::path`].
+    /// as fast as running a statement; SQLite runs one for a table of a few rows on one page. That is found out at the
+    /// first scan, and remembered with the cached statement: see [`Scan::path`].
     ///
     /// # Example
     ///
@@ -58,7 +58,7 @@ impl<'a> TableScan<'a> {
     fn select(self, columns: &str) -> Scan<'a, ()> {
         // An index that has all the columns would give another order.
         let sql = format!("SELECT {columns} FROM {} NOT INDEXED", quote_identifier(self.table));
-        Scan::new(self.conn, sql.into(), (), self.site).path(ScanPath::Pages)
+        Scan { path: None, ..Scan::new(self.conn, sql.into(), (), self.site) }
     }
 }
 

@@ -5,10 +5,15 @@ use finalite::{Connection, Error, Result};
 
 use crate::cell::Cell;
 
-/// All rows.
+/// All rows, by one path.
 pub fn read(scan: Scan<'_, ()>, path: ScanPath) -> Result<Vec<Vec<Cell>>> {
+    read_all(scan.path(path))
+}
+
+/// All rows.
+pub fn read_all(scan: Scan<'_, ()>) -> Result<Vec<Vec<Cell>>> {
     let mut rows = Vec::new();
-    let count = scan.path(path).for_each(|row| {
+    let count = scan.for_each(|row| {
         let cells = (0..row.column_count()).map(|column| row.value(column).map(Cell::from));
         rows.push(cells.collect::<Result<_>>()?);
         Ok::<_, Error>(())
@@ -57,7 +62,7 @@ pub fn both(conn: &Connection, sql: &str) -> (bool, usize) {
     (plan.path == ScanPath::Pages, expected.len())
 }
 
-fn assert_same(expected: &[Vec<Cell>], found: &[Vec<Cell>], sql: &str) {
+pub fn assert_same(expected: &[Vec<Cell>], found: &[Vec<Cell>], sql: &str) {
     for (row, (expected, found)) in expected.iter().zip(found).enumerate() {
         for (column, (expected, found)) in expected.iter().zip(found).enumerate() {
             assert!(expected == found, "{sql}: row {row}, column {column}: {} not {}", brief(found), brief(expected));

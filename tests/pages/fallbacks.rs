@@ -373,7 +373,7 @@ fn a_long_row_after_a_write_is_not_lost() {
     )
     .unwrap();
     let mut ids = Vec::new();
-    let scan = conn.scan_table("t").all_columns().for_each(|row| {
+    let scan = conn.scan_table("t").all_columns().path(ScanPath::Pages).for_each(|row| {
         ids.push(row.get::<i64>(0)?);
         if ids.len() == 1 {
             conn.execute("INSERT INTO u VALUES (1)", ())?;

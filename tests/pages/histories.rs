@@ -3,6 +3,7 @@
 use std::ffi::{c_int, c_void};
 use std::path::Path;
 
+use finalite::scan::ScanPath;
 use finalite::{Connection, OpenOptions, Value, ffi, params_from_iter};
 
 use crate::STREAM;
@@ -202,6 +203,12 @@ impl World {
             self.compared += 1;
             self.by_pages += usize::from(is_pages);
             self.rows += rows;
+        }
+        // The path that is chosen by what earlier scans have found out, before the table changed.
+        let scan = || self.conn.scan_table("t").columns(["c0", "rowid"]);
+        let expected = compare::read(scan(), ScanPath::Statement).unwrap();
+        for _ in 0..2 {
+            compare::assert_same(&expected, &compare::read_all(scan()).unwrap(), "scan_table");
         }
     }
 }

@@ -6,6 +6,7 @@ mod cell;
 mod compare;
 mod damage;
 mod fallbacks;
+mod findings;
 mod histories;
 #[path = "../random/mod.rs"]
 mod random;

@@ -1,5 +1,6 @@
 //! One execution of a statement, and the row it stands on.
 
+use std::any::Any;
 use std::ffi::c_int;
 use std::time::Instant;
 
@@ -63,8 +64,8 @@ impl StmtCore {
     #[inline]
     fn first_step(&mut self, db: &Db) -> Result<Option<Row<'_>>, Fault> {
         let code = self.call_step(&db.enter()?);
-        if self.names.get().is_some() || !self.handles.columns.is_empty() {
-            self.refresh_names();
+        if self.names.get().is_some() || !self.handles.columns.is_empty() || self.findings.get().is_some() {
+            self.refresh();
         }
         if code != ffi::SQLITE_ROW {
             return self.last_step(db, code);
@@ -86,13 +87,14 @@ impl StmtCore {
         Err(self.fault(db, code))
     }
 
-    fn refresh_names(&mut self) {
+    fn refresh(&mut self) {
         let reprepares = self.status(ffi::SQLITE_STMTSTATUS_REPREPARE);
         if reprepares == self.reprepares {
             return;
         }
         self.reprepares = reprepares;
         self.names.take();
+        self.findings.take();
         if self.handles.columns.is_empty() {
             return;
         }
@@ -384,5 +386,15 @@ impl<'row> Row<'row> {
 
     pub(crate) fn sql(self) -> &'row str {
         &self.0.sql
+    }
+
+    /// What is kept with the statement, until SQLite prepares it anew. Made when it is first asked for.
+    ///
+    /// # Panics
+    ///
+    /// If it was asked for as another type.
+    pub(crate) fn findings<T: Any + Send + Default>(self) -> &'row T {
+        let findings = self.0.findings.get_or_init(|| Box::new(T::default()));
+        findings.downcast_ref().expect("there is one type of them")
     }
 }

@@ -166,36 +166,53 @@ fn beside_a_plain_read(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Tables that are not worth it must not pay for it.
+/// Tables that are not worth it must not pay for it: with a statement that the connection has, and with one that it prepares
+/// each time.
 fn small_tables(path: &Path, options: &Options) -> Result<()> {
-    println!(
-        "\n## Small tables: the scan as it is, over the statement alone\n\n| rows | ratio | 95 % |\n|---:|---:|---:|"
-    );
-    let conn = Connection::open(path)?;
-    for rows in [1, 10, 100, 1_000, 2_000, 2_100, 4_000, 10_000, 100_000] {
-        conn.execute_batch(&format!(
-            "DROP TABLE IF EXISTS s; CREATE TABLE s(id INTEGER PRIMARY KEY, a INTEGER, b TEXT);
-             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows})
-             INSERT INTO s SELECT i, i * 7, 'text ' || i FROM n;"
-        ))?;
-        let time = |path: ScanPath| -> Result<f64> {
-            let repeats = 200_000 / (rows + 100) + 1;
-            let start = Instant::now();
-            for _ in 0..repeats {
-                conn.scan("SELECT * FROM s", ()).path(path).for_each(|row| {
-                    std::hint::black_box(row.value(2)?);
-                    Ok::<_, finalite::Error>(())
-                })?;
-            }
-            Ok(start.elapsed().as_secs_f64())
-        };
-        let mut ratios = Vec::new();
-        for _ in 0..options.rounds {
-            let base = time(ScanPath::Statement)?;
-            ratios.push(time(ScanPath::Pages)? / base);
+    println!("\n## Small tables: `scan_table` as it is, over the statement alone\n");
+    println!("| rows | statement kept | 95 % | statement prepared | 95 % |\n|---:|---:|---:|---:|---:|");
+    for journal in ["delete", "wal"] {
+        let conn = Connection::open(path)?;
+        conn.execute_batch(&format!("PRAGMA journal_mode = {journal}"))?;
+        for rows in [0, 1, 10, 30, 60, 100, 1_000, 10_000, 100_000] {
+            conn.execute_batch(&format!(
+                "DROP TABLE IF EXISTS s; CREATE TABLE s(id INTEGER PRIMARY KEY, a INTEGER, b TEXT);
+                 WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows})
+                 INSERT INTO s SELECT i, i * 7, 'text ' || i FROM n WHERE {rows} > 0;"
+            ))?;
+            let time = |path: Option<ScanPath>| -> Result<f64> {
+                let repeats = 200_000 / (rows + 100) + 1;
+                let start = Instant::now();
+                for _ in 0..repeats {
+                    let scan = conn.scan_table("s").all_columns();
+                    let scan = match path {
+                        Some(path) => scan.path(path),
+                        None => scan,
+                    };
+                    scan.for_each(|row| {
+                        std::hint::black_box(row.value(2)?);
+                        Ok::<_, finalite::Error>(())
+                    })?;
+                }
+                Ok(start.elapsed().as_secs_f64())
+            };
+            let ratio = || -> Result<Estimate> {
+                let mut ratios = Vec::new();
+                for _ in 0..options.rounds {
+                    let base = time(Some(ScanPath::Statement))?;
+                    ratios.push(time(None)? / base);
+                }
+                Ok(Estimate::of(&ratios))
+            };
+            let kept = ratio()?;
+            conn.set_statement_cache_limits(0, 0);
+            let prepared = ratio()?;
+            conn.set_statement_cache_limits(128, 8 << 20);
+            println!(
+                "| {rows}, {journal} | {:.2} | {:.2} … {:.2} | {:.2} | {:.2} … {:.2} |",
+                kept.median, kept.low, kept.high, prepared.median, prepared.low, prepared.high
+            );
         }
-        let ratio = Estimate::of(&ratios);
-        println!("| {rows} | {:.2} | {:.2} … {:.2} |", ratio.median, ratio.low, ratio.high);
     }
     Ok(())
 }

@@ -1,0 +1,119 @@
+//! What a scan finds out serves the next scan of the same statement, and no longer than it is true.
+
+use finalite::scan::ScanPath;
+use finalite::{Connection, OpenOptions};
+
+use crate::compare::read_all;
+
+/// Adds so many rows.
+fn add(conn: &Connection, table: &str, rows: usize) {
+    conn.execute_batch(&format!(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows})
+         INSERT INTO {table}(a) SELECT 'row ' || i FROM n;"
+    ))
+    .unwrap();
+}
+
+/// The rows of `t` and the path that they would come by, when nobody chooses it.
+#[track_caller]
+fn assert_chosen(conn: &Connection, rows: usize, path: ScanPath, reason: &str) {
+    let scan = || conn.scan_table("t").columns(["rowid", "a"]);
+    assert_eq!(read_all(scan()).unwrap().len(), rows);
+    let plan = scan().plan().unwrap();
+    assert_eq!(plan.path, path, "{plan}");
+    assert!(plan.reason.contains(reason), "{plan}");
+    assert_eq!(read_all(scan()).unwrap().len(), rows);
+}
+
+const SMALL: &str = "so small";
+
+#[test]
+fn a_table_that_grows_and_shrinks() {
+    for journal in ["delete", "wal"] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.db");
+        let conn = Connection::open(&path).unwrap();
+        conn.execute_batch(&format!("PRAGMA journal_mode = {journal}; CREATE TABLE t(a TEXT); CREATE TABLE u(a);"))
+            .unwrap();
+        let other = Connection::open(&path).unwrap();
+        assert_chosen(&conn, 0, ScanPath::Statement, "");
+        add(&other, "t", 30);
+        assert_chosen(&conn, 30, ScanPath::Statement, SMALL);
+        // Something else changes.
+        add(&other, "u", 30);
+        assert_chosen(&conn, 30, ScanPath::Statement, SMALL);
+        add(&conn, "t", 30);
+        assert_chosen(&conn, 60, ScanPath::Pages, "");
+        add(&other, "t", 5_000);
+        assert_chosen(&conn, 5_060, ScanPath::Pages, "");
+        other.execute("DELETE FROM t WHERE rowid > 20", ()).unwrap();
+        assert_chosen(&conn, 20, ScanPath::Statement, SMALL);
+        other.execute("DELETE FROM t", ()).unwrap();
+        assert_chosen(&conn, 0, ScanPath::Statement, "");
+        add(&conn, "t", 5_000);
+        assert_chosen(&conn, 5_000, ScanPath::Pages, "");
+    }
+}
+
+/// What the file tells is of before, as long as nothing is written back: one scan is left to SQLite, and no more.
+#[test]
+fn a_table_that_grows_in_the_log_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let conn = OpenOptions::new()
+        .pragma("journal_mode", "wal")
+        .pragma("wal_autocheckpoint", 0_i64)
+        .open(dir.path().join("a.db"))
+        .unwrap();
+    conn.execute("CREATE TABLE t(a TEXT)", ()).unwrap();
+    add(&conn, "t", 10);
+    conn.execute("PRAGMA wal_checkpoint(TRUNCATE)", ()).unwrap();
+    assert_chosen(&conn, 10, ScanPath::Statement, SMALL);
+    add(&conn, "t", 5_000);
+    assert_chosen(&conn, 5_010, ScanPath::Pages, "");
+}
+
+/// Whoever asks for pages has them, also where the statement was found to be as fast.
+#[test]
+fn a_small_table_whose_pages_are_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let conn = Connection::open(dir.path().join("a.db")).unwrap();
+    conn.execute_batch("CREATE TABLE t(a TEXT); INSERT INTO t VALUES ('one')").unwrap();
+    assert_chosen(&conn, 1, ScanPath::Statement, SMALL);
+    let scan = || conn.scan_table("t").columns(["rowid", "a"]).path(ScanPath::Pages);
+    assert_eq!(scan().plan().unwrap().path, ScanPath::Pages);
+    assert_eq!(read_all(scan()).unwrap().len(), 1);
+    assert_chosen(&conn, 1, ScanPath::Statement, SMALL);
+}
+
+/// The same SQL is another statement once the schema is another one.
+#[test]
+fn what_was_found_out_is_forgotten_with_the_schema() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.db");
+    let conn = Connection::open(&path).unwrap();
+    conn.execute("CREATE TABLE t(a TEXT)", ()).unwrap();
+    add(&conn, "t", 1_000);
+    let other = Connection::open(&path).unwrap();
+    let first = || {
+        let rows = read_all(conn.scan_table("t").columns(["a"])).unwrap();
+        let plan = conn.scan_table("t").columns(["a"]).plan().unwrap();
+        (format!("{:?}", rows[0][0]), rows.len(), plan.path)
+    };
+    let text = |text: &str| format!("{:?}", crate::cell::Cell::Text(text.into()));
+    assert_eq!(first(), (text("row 1"), 1_000, ScanPath::Pages));
+    // Its root is another page, and `a` another place in the record.
+    other
+        .execute_batch(
+            "ALTER TABLE t RENAME TO old; CREATE TABLE t(b, a TEXT);
+             INSERT INTO t SELECT 0, 'new' || a FROM old; DROP TABLE old; VACUUM;",
+        )
+        .unwrap();
+    assert_eq!(first(), (text("newrow 1"), 1_000, ScanPath::Pages));
+    // A view hides the table, and then goes.
+    conn.execute("CREATE TEMP VIEW t AS SELECT a || '!' AS a FROM main.t", ()).unwrap();
+    assert_eq!(first(), (text("newrow 1!"), 1_000, ScanPath::Statement));
+    conn.execute("DROP VIEW temp.t", ()).unwrap();
+    assert_eq!(first(), (text("newrow 1"), 1_000, ScanPath::Pages));
+    conn.execute("PRAGMA reverse_unordered_selects = on", ()).unwrap();
+    assert_eq!(first(), (text("newrow 1000"), 1_000, ScanPath::Statement));
+}
