@@ -138,6 +138,8 @@ pub(crate) enum End {
     Written,
     /// The connection was told to stop.
     Interrupted,
+    /// The row lacks values that nobody could be asked for but the statement of the scan, which sees the same rows.
+    Unknown,
 }
 
 /// The row that a scan of pages stands on.
@@ -207,10 +209,14 @@ impl<'rows> PageRows<'rows> {
         self.end = match step {
             Ok(Step::Row) => return Ok(Some(Row::of_record(&self.record))),
             Ok(Step::RowWithoutDefaults) => match self.reader.pages().check() {
-                Ok(()) => {
-                    self.find_defaults()?;
-                    return Ok(Some(Row::of_record(&self.record)));
-                }
+                // The table cannot be asked by its names: they may be taken, or not be for everybody to know.
+                Ok(()) => match self.names() {
+                    Ok(names) => {
+                        self.find_defaults(&names)?;
+                        return Ok(Some(Row::of_record(&self.record)));
+                    }
+                    Err(_) => End::Unknown,
+                },
                 // SQLite may know another row by now.
                 Err(error) => return self.next_otherwise(Err(error)),
             },
@@ -263,10 +269,8 @@ impl<'rows> PageRows<'rows> {
 
     /// Asks SQLite for the row, whose record is too short.
     #[cold]
-    fn find_defaults(&mut self) -> Result<()> {
-        let conn = self.conn;
-        let sql = self.names()?.select_row();
-        let mut statement = conn.prepare(&sql)?;
+    fn find_defaults(&mut self, names: &Names) -> Result<()> {
+        let mut statement = self.conn.prepare(&names.select_row())?;
         let mut rows = statement.query((self.record.cells.rowid(),))?;
         let Some(row) = rows.next()? else {
             return Err(self.corrupt(self.reader.damage("SQLite does not find its rowid")));

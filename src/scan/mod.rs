@@ -591,6 +591,13 @@ fn run_by_pages<E: From<Error>>(
                 rows.next()?;
                 return Err(Error::new(ErrorKind::Interrupted).into());
             }
+            End::Unknown => {
+                drop(pages);
+                // It stands on the first.
+                for _ in 0..pace.rows {
+                    rows.next()?;
+                }
+            }
             End::Written if pace.rows == 0 => {}
             End::Written => {
                 let (sql, rowid) = pages.rest()?;

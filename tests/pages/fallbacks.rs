@@ -306,6 +306,50 @@ fn the_closure_changes_what_a_record_is_too_short_for() {
     }
 }
 
+/// A record that is too short for its table, where the row cannot be asked for by names.
+#[test]
+fn the_statement_goes_on_where_nobody_can_be_asked() {
+    unsafe extern "C" fn deny_schema(
+        _: *mut c_void,
+        action: i32,
+        table: *const std::ffi::c_char,
+        _: *const std::ffi::c_char,
+        _: *const std::ffi::c_char,
+        _: *const std::ffi::c_char,
+    ) -> i32 {
+        // SAFETY: for SQLITE_READ it is the name of a table.
+        let is_schema =
+            action == ffi::SQLITE_READ && unsafe { std::ffi::CStr::from_ptr(table) }.to_bytes().starts_with(b"sqlite_");
+        if is_schema { ffi::SQLITE_DENY } else { ffi::SQLITE_OK }
+    }
+    let make = |columns: &str| {
+        let dir = tempfile::tempdir().unwrap();
+        let conn = Connection::open(dir.path().join("a.db")).unwrap();
+        conn.execute_batch(&format!(
+            "CREATE TABLE t({columns});
+             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 900)
+             INSERT INTO t SELECT i, i + 1, i + 2 FROM n;
+             ALTER TABLE t ADD COLUMN later DEFAULT 'later';
+             UPDATE t SET later = 'full' WHERE {0} <= 500;
+             UPDATE t SET later = 'full' WHERE {0} = 502;",
+            columns.split(',').next().unwrap()
+        ))
+        .unwrap();
+        (dir, conn)
+    };
+    let (_dir, without_name) = make("rowid, oid, _rowid_");
+    let (_other, hidden) = make("a, b, c");
+    // SAFETY: the connection is open, and closed after the last statement; the function needs no data.
+    unsafe { ffi::sqlite3_set_authorizer(hidden.as_raw(), Some(deny_schema), std::ptr::null_mut()) };
+    hidden.query_one::<i64>("SELECT rootpage FROM sqlite_schema", ()).unwrap_err();
+    for conn in [&without_name, &hidden] {
+        assert_path(conn, "SELECT * FROM t", ScanPath::Pages, "");
+        for limit in [1, 499, 500, 501, 502, 503] {
+            assert_eq!(conn.scan_table("t").all_columns().limit(limit).columns().unwrap().len() as u64, limit);
+        }
+    }
+}
+
 #[test]
 fn an_interrupt_ends_the_scan() {
     let dir = tempfile::tempdir().unwrap();
