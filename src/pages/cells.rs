@@ -117,6 +117,11 @@ impl<P: Pages> Reader<P> {
         Ok(self.leaf)
     }
 
+    /// As many rows as there are if all pages are as full as those on the way to the first leaf.
+    pub(super) fn expected_rows(&self) -> u64 {
+        self.tree.expected_leaves().saturating_mul(self.leaf.cells as u64)
+    }
+
     /// Whether the last step came to a row, be it that this could not be read.
     pub(super) fn is_on_row(&self) -> bool {
         self.cell > 0

@@ -180,19 +180,23 @@ impl<'rows> PageRows<'rows> {
         let root = program.root;
         let mut cells = Cells::new(program.wants.clone(), header.encoding);
         let mut reader = Reader::new(Tree::new(snapshot, root, header.page_bytes, header.usable_bytes, page_count));
-        if worth == Worth::Large {
-            match reader.first_leaf(&mut cells) {
-                Ok(leaf) if leaf.page == root && leaf.cells <= SMALL_ROWS => {
-                    Findings::of(rows).set_on_page(storage, root, header.page_bytes);
-                    return Ok(Err(SMALL));
-                }
-                Ok(_) => {}
-                Err(error) => return stopped(error),
-            }
+        let leaf = match reader.first_leaf(&mut cells) {
+            Ok(leaf) => leaf,
+            Err(error) => return stopped(error),
+        };
+        if worth == Worth::Large && leaf.page == root && leaf.cells <= SMALL_ROWS {
+            Findings::of(rows).set_on_page(storage, root, header.page_bytes);
+            return Ok(Err(SMALL));
         }
         let record = Record { cells, statement: rows.current_raw() };
         let schema_version = header.schema_version;
         Ok(Ok(Self { reader, record, conn, root, schema_version, end: End::Natural, owes_row: false }))
+    }
+
+    /// As many rows as there are if all pages are as full as the first ones, and some more.
+    pub(crate) fn expected_rows(&self) -> u64 {
+        let rows = self.reader.expected_rows();
+        rows.saturating_add(rows / 16)
     }
 
     /// The next row.

@@ -135,6 +135,13 @@ impl<P: Pages> Tree<P> {
         }
     }
 
+    /// As many leaves as there are if all interior pages have as many children as those on the way here.
+    pub(super) fn expected_leaves(&self) -> u64 {
+        let levels = self.levels[..self.depth].iter();
+        let leaves = levels.fold(1_u64, |leaves, level| leaves.saturating_mul(level.children.len() as u64));
+        leaves.min(self.page_count.into())
+    }
+
     /// A leaf is returned, the children of an interior page are what comes next.
     fn look_at(&mut self, place: Place, page: &[u8]) -> Result<Option<Leaf>, P::Error> {
         let Place { page: number, at } = place;

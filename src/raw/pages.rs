@@ -9,8 +9,8 @@ pub(crate) fn prefer_large<T>(buffer: &Vec<T>) {
     unsafe extern "C" {
         fn madvise(start: *mut c_void, length: usize, advice: c_int) -> c_int;
     }
-    /// Below this there is little to gain, and a large page may be half empty.
-    const LARGE_BYTES: usize = 4 << 20;
+    /// Below this there is little to gain. Smaller buffers beside each other share large pages.
+    const LARGE_BYTES: usize = 1 << 20;
     /// Where pages are larger, the call is refused, and all stays as it was.
     const PAGE_BYTES: usize = 4096;
     const MADV_HUGEPAGE: c_int = 14;

@@ -103,6 +103,13 @@ impl ColumnBatch {
         Ok(())
     }
 
+    /// Makes room for so many rows, if there are as many. It is begun.
+    pub(super) fn expect(&mut self, rows: u64) {
+        for column in &mut self.columns {
+            column.expect(usize::try_from(rows).unwrap_or(usize::MAX));
+        }
+    }
+
     pub(super) fn finish(&mut self) {
         for column in &mut self.columns {
             column.finish();

@@ -65,6 +65,8 @@ impl Offsets<'_> {
 pub(super) struct Bytes {
     pub(super) bytes: Vec<u8>,
     offsets: OwnedOffsets,
+    /// How many values there may be in the end; 0 where nothing is known.
+    expected: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -75,7 +77,7 @@ enum OwnedOffsets {
 
 impl Default for Bytes {
     fn default() -> Self {
-        Self { bytes: Vec::new(), offsets: OwnedOffsets::Small(vec![0]) }
+        Self { bytes: Vec::new(), offsets: OwnedOffsets::Small(vec![0]), expected: 0 }
     }
 }
 
@@ -83,13 +85,31 @@ impl Bytes {
     #[inline(always)]
     fn push(&mut self, value: &[u8]) {
         if self.bytes.capacity() - self.bytes.len() < value.len() {
-            grow(&mut self.bytes, value.len());
+            self.grow(value.len());
         }
         self.bytes.extend_from_slice(value);
         match (&mut self.offsets, i32::try_from(self.bytes.len())) {
             (OwnedOffsets::Small(offsets), Ok(end)) => append(offsets, end),
             _ => self.push_large(),
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn grow(&mut self, more: usize) {
+        /// Values that tell how long others are.
+        const SOME: usize = 256;
+        let values = match &self.offsets {
+            OwnedOffsets::Small(offsets) => offsets.len() - 1,
+            OwnedOffsets::Large(offsets) => offsets.len() - 1,
+        };
+        if values >= SOME && values < self.expected {
+            let ahead = self.bytes.len() / values * (self.expected - values);
+            if make_room(&mut self.bytes, more + ahead + ahead / 16) {
+                return;
+            }
+        }
+        grow(&mut self.bytes, more);
     }
 
     #[cold]
@@ -127,6 +147,14 @@ impl Bytes {
         self.bytes.get(self.offsets().range(index)?)
     }
 
+    fn expect(&mut self, values: usize) -> bool {
+        self.expected = values;
+        match &mut self.offsets {
+            OwnedOffsets::Small(offsets) => make_room(offsets, values),
+            OwnedOffsets::Large(offsets) => make_room(offsets, values),
+        }
+    }
+
     fn reserve(&mut self, rows: usize) {
         match &mut self.offsets {
             OwnedOffsets::Small(offsets) => offsets.reserve(rows),
@@ -137,7 +165,7 @@ impl Bytes {
 
 /// Adds a value.
 #[inline(always)]
-fn append<T>(values: &mut Vec<T>, value: T) {
+fn append<T: Copy>(values: &mut Vec<T>, value: T) {
     if values.len() == values.capacity() {
         grow(values, 1);
     }
@@ -148,17 +176,29 @@ fn append<T>(values: &mut Vec<T>, value: T) {
 /// many that copying them, and the faults of new memory, take longer than the rest. What is not used is not touched.
 #[cold]
 #[inline(never)]
-fn grow<T>(values: &mut Vec<T>, more: usize) {
+fn grow<T: Copy>(values: &mut Vec<T>, more: usize) {
     const MANY_BYTES: usize = 512 << 10;
     const LEAST_BYTES: usize = 8 << 20;
     let len = values.len();
-    let is_many = len * size_of::<T>() >= MANY_BYTES;
-    let ahead = if is_many { (3 * len).max(LEAST_BYTES / size_of::<T>()) } else { len };
-    // The system may promise no more than it has.
-    if values.try_reserve(more.max(ahead)).is_err() {
+    if len * size_of::<T>() < MANY_BYTES {
+        values.reserve(more.max(len));
+    } else if !make_room(values, more.max(3 * len).max(LEAST_BYTES / size_of::<T>())) {
         values.reserve(more);
     }
-    pages::prefer_large(values);
+}
+
+/// Moves the values to where there is room for so many more. `false` if there is nowhere: the system may promise no more than
+/// it has.
+fn make_room<T: Copy>(values: &mut Vec<T>, more: usize) -> bool {
+    let mut larger = Vec::new();
+    let is_there = values.len().checked_add(more).is_some_and(|all| larger.try_reserve_exact(all).is_ok());
+    if is_there {
+        // Before anything is touched: where there is a small page, there will be no large one.
+        pages::prefer_large(&larger);
+        larger.extend_from_slice(values);
+        *values = larger;
+    }
+    is_there
 }
 
 /// Values of any type.
@@ -278,6 +318,17 @@ impl ColumnBuffer {
             Data::Text(values) | Data::Blob(values) => values.reserve(rows),
             Data::Dynamic(values) => values.cells.reserve(rows),
         }
+    }
+
+    /// Makes room where there may be so many values in the end.
+    pub(super) fn expect(&mut self, rows: usize) {
+        // Without it there is room as it is needed.
+        match &mut self.data {
+            Data::Null | Data::Dynamic(_) => true,
+            Data::Integer(values) => make_room(values, rows),
+            Data::Real(values) => make_room(values, rows),
+            Data::Text(values) | Data::Blob(values) => values.expect(rows),
+        };
     }
 
     /// Forgets the values, and keeps their room.

@@ -418,6 +418,11 @@ trait Reader<E> {
     /// Takes a row; a break ends the scan.
     fn read(&mut self, row: Row<'_>) -> Result<ControlFlow<()>, E>;
 
+    /// There may be so many rows. The row stands for them.
+    fn expect(&mut self, _: Row<'_>, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
     /// The scan has ended, not by an error. The row has no values, and knows the columns.
     fn end(&mut self, _: Row<'_>) -> Result<(), E> {
         Ok(())
@@ -498,6 +503,12 @@ impl<E: From<Error>> Reader<E> for Columns {
     fn read(&mut self, row: Row<'_>) -> Result<ControlFlow<()>, E> {
         self.batch.push(row)?;
         Ok(ControlFlow::Continue(()))
+    }
+
+    fn expect(&mut self, first: Row<'_>, rows: u64) -> Result<(), E> {
+        self.batch.begin(first)?;
+        self.batch.expect(rows);
+        Ok(())
     }
 
     fn end(&mut self, columns: Row<'_>) -> Result<(), E> {
@@ -582,6 +593,7 @@ fn run_by_pages<E: From<Error>>(
     if let Ok(scan) = scan
         && let Ok(mut pages) = PageRows::open(conn, rows, scan)?
     {
+        reader.expect(rows.current(), pages.expected_rows().min(pace.limit))?;
         if drive(&mut pages, pace, reader)? == Pause::Enough {
             return Ok(());
         }
