@@ -5,7 +5,9 @@
 #![cfg(target_os = "linux")]
 
 use std::fs;
+use std::ops::ControlFlow;
 use std::path::Path;
+use std::thread;
 
 use finalite::memory::AllocationFault;
 use finalite::scan::ScanPath;
@@ -35,6 +37,15 @@ fn total(conn: &Connection) -> Result<(i64, u64)> {
     Ok((ids, rows))
 }
 
+/// The same by several threads.
+fn total_by_threads(conn: &Connection, threads: usize) -> Result<(i64, u64)> {
+    let scan = |sql| conn.scan(sql, ()).path(ScanPath::Pages).threads(threads);
+    let columns = scan("SELECT id, d FROM t").columns()?;
+    assert!(columns.column("d")?.as_str()?.iter().all(|later| later == Some("later")));
+    let rows = u64::try_from(columns.len()).unwrap();
+    Ok((columns.column("id")?.as_i64()?.iter().sum(), rows))
+}
+
 fn ids_len(id: i64) -> i64 {
     id * 11 % 9000
 }
@@ -62,8 +73,10 @@ fn nothing_is_left() {
         locks_are_as_before(dir.path(), journal);
     }
     let mut points = 0;
-    for (journal, encoding) in [("delete", "UTF-8"), ("wal", "UTF-16le")] {
-        points += allocations_fail(&dir.path().join(format!("{journal}-sweep.db")), journal, encoding);
+    for (journal, encoding, threads) in [("delete", "UTF-8", 0), ("wal", "UTF-16le", 0), ("wal", "UTF-8", 2)] {
+        let path = dir.path().join(format!("{journal}-{threads}-sweep.db"));
+        let read = |conn: &Connection| if threads == 0 { total(conn) } else { total_by_threads(conn, threads) };
+        points += allocations_fail(&path, journal, encoding, read);
     }
     println!("{points} allocations failed");
     assert!(points > 400, "{points}");
@@ -79,6 +92,11 @@ fn locks_are_as_before(dir: &Path, journal: &str) {
     let idle = locks(dir);
     assert_eq!(total(&conn).unwrap(), (405_450, 900));
     assert_eq!(locks(dir), idle, "{journal}, after a scan");
+    for threads in 1..=4 {
+        assert_eq!(total_by_threads(&conn, threads).unwrap(), (405_450, 900));
+        assert_eq!(locks(dir), idle, "{journal}, after a scan by {threads} threads");
+        threads_end_with_the_scan(&conn, threads);
+    }
 
     // The writer's lock of one connection is not lost by the scan of another one on the same file.
     let writer = Connection::open(&path).unwrap();
@@ -104,8 +122,29 @@ fn locks_are_as_before(dir: &Path, journal: &str) {
     conn.close().unwrap();
 }
 
+fn threads_end_with_the_scan(conn: &Connection, threads: usize) {
+    let count = || fs::read_dir("/proc/self/task").unwrap().count();
+    let (before, mut most) = (count(), 0);
+    let scan = conn.scan("SELECT * FROM t", ()).path(ScanPath::Pages).threads(threads).progress(50, |_| {
+        most = most.max(count());
+        ControlFlow::Continue(())
+    });
+    assert_eq!(scan.columns().unwrap().len(), 900);
+    // They are joined; the system's list may be behind.
+    while count() > before {
+        thread::yield_now();
+    }
+    let expected = if threads == 1 { before..=before } else { before + 1..=before + threads - 1 };
+    assert!(expected.contains(&most), "{before}, then {most}, with {threads} threads");
+}
+
 /// Each allocation of SQLite's fails, once and with all that follow: the scan is right or says so.
-fn allocations_fail(path: &Path, journal: &str, encoding: &str) -> u64 {
+fn allocations_fail(
+    path: &Path,
+    journal: &str,
+    encoding: &str,
+    total: impl Fn(&Connection) -> Result<(i64, u64)>,
+) -> u64 {
     let conn = fill(path, journal, encoding);
     let expected = total(&conn).unwrap();
     let mut points = 0;

@@ -1,5 +1,8 @@
 //! The cells of the row that a scan stands on: where they are in its record, and what they hold.
 
+use std::ops::Deref;
+use std::sync::Arc;
+
 use super::format::{
     BYTES_BY_SERIAL, Damage, Encoding, append_utf8, local_bytes, read_u16, read_u32, serial_bytes, varint,
 };
@@ -20,11 +23,11 @@ pub(crate) enum Want {
 }
 
 /// The current row, and the memory that it is in.
-pub(crate) struct Cells {
+pub(crate) struct Cells<B = Vec<u8>> {
     wants: Box<[Want]>,
     encoding: Encoding,
     /// Pages, as they were read.
-    buffer: Vec<u8>,
+    pub(super) buffer: B,
     /// A record that was put together of several pages.
     spilled: Vec<u8>,
     /// The places are in `spilled`.
@@ -35,10 +38,13 @@ pub(crate) struct Cells {
     places: Vec<Place>,
     /// Which of them are.
     is_wanted: Box<[bool]>,
-    rowid: i64,
+    pub(super) rowid: i64,
     /// What the values are that were not there yet when the record was written, by place; `None` while nobody has asked.
-    defaults: Vec<Option<Default>>,
+    pub(super) defaults: Defaults,
 }
+
+/// Who shares them keeps what was known before.
+pub(super) type Defaults = Arc<[Option<Default>]>;
 
 /// A value in a record.
 #[derive(Clone, Copy)]
@@ -49,7 +55,7 @@ struct Place {
 
 /// A value that stands for those that are missing.
 #[derive(Clone, Debug)]
-enum Default {
+pub(super) enum Default {
     Null,
     Integer(i64),
     Real(f64),
@@ -122,6 +128,26 @@ impl<P: Pages> Reader<P> {
         self.tree.expected_leaves().saturating_mul(self.leaf.cells as u64)
     }
 
+    pub(super) fn tree(&mut self) -> &mut Tree<P> {
+        &mut self.tree
+    }
+
+    /// Whether it stands on this leaf.
+    pub(super) fn is_at(&self, page: u32) -> bool {
+        self.leaf.page == page
+    }
+
+    /// Leaves the leaf that it stands on, and is between two rows.
+    pub(super) fn leave(&mut self) -> Leaf {
+        self.cell = 0;
+        std::mem::take(&mut self.leaf)
+    }
+
+    /// Goes to a cell of a leaf that is in the buffer.
+    pub(super) fn go_to(&mut self, leaf: Leaf, cell: usize) {
+        (self.leaf, self.cell) = (leaf, cell);
+    }
+
     /// Whether the last step came to a row, be it that this could not be read.
     pub(super) fn is_on_row(&self) -> bool {
         self.cell > 0
@@ -148,7 +174,11 @@ impl<P: Pages> Reader<P> {
     }
 
     #[inline(always)]
-    fn read_cell(&mut self, index: usize, cells: &mut Cells) -> Result<Step, P::Error> {
+    pub(super) fn read_cell<B: Deref<Target = [u8]>>(
+        &mut self,
+        index: usize,
+        cells: &mut Cells<B>,
+    ) -> Result<Step, P::Error> {
         let Leaf { page: number, at, pointers, .. } = self.leaf;
         let usable = self.tree.usable_bytes();
         let page = &cells.buffer[at..at + usable];
@@ -193,13 +223,13 @@ impl<P: Pages> Reader<P> {
 
     /// A record that goes on in overflow pages.
     #[inline(never)]
-    fn read_long(
+    fn read_long<B: Deref<Target = [u8]>>(
         &mut self,
         index: usize,
         start: usize,
         local: usize,
         payload: usize,
-        cells: &mut Cells,
+        cells: &mut Cells<B>,
     ) -> Result<Step, P::Error> {
         let Leaf { page: number, at, .. } = self.leaf;
         let damage = |what| Damage::of_cell(number, index, what);
@@ -298,8 +328,8 @@ fn read_long_header(record: &[u8], start: usize, payload: usize, places: &mut [P
     Some(Found { places: count, is_whole: count == places.len(), end: usize::try_from(at).ok()? })
 }
 
-impl Cells {
-    pub(super) fn new(wants: Box<[Want]>, encoding: Encoding) -> Self {
+impl<B: Deref<Target = [u8]>> Cells<B> {
+    pub(super) fn new(wants: Box<[Want]>, encoding: Encoding, buffer: B) -> Self {
         let count = wants.iter().map(|want| match want {
             Want::Rowid => 0,
             Want::Stored { place, .. } => place + 1,
@@ -314,23 +344,24 @@ impl Cells {
         Self {
             wants,
             encoding,
-            buffer: Vec::new(),
+            buffer,
             spilled: Vec::new(),
             is_spilled: false,
             converted: Vec::new(),
             places: vec![Place { serial: 0, at: 0 }; count],
             is_wanted: is_wanted.into(),
             rowid: 0,
-            defaults: vec![None; count],
+            defaults: vec![None; count].into(),
         }
+    }
+
+    /// Cells of the same columns, in another buffer.
+    pub(super) fn in_another<C: Deref<Target = [u8]>>(&self, buffer: C) -> Cells<C> {
+        Cells::new(self.wants.clone(), self.encoding, buffer)
     }
 
     pub(super) fn wants(&self) -> &[Want] {
         &self.wants
-    }
-
-    pub(crate) fn rowid(&self) -> i64 {
-        self.rowid
     }
 
     /// Marks what the record is too short for.
@@ -351,7 +382,7 @@ impl Cells {
         if let Some(&Want::Stored { place, .. }) = self.wants.get(column)
             && self.places[place].serial == MISSING
         {
-            self.defaults[place] = Some(value.into());
+            Arc::make_mut(&mut self.defaults)[place] = Some(value.into());
         }
     }
 
@@ -360,7 +391,7 @@ impl Cells {
     fn convert(&mut self, found: Found) -> Step {
         if let Encoding::Utf16 { is_big_endian } = self.encoding {
             self.converted.clear();
-            let record = if self.is_spilled { &self.spilled } else { &self.buffer };
+            let record: &[u8] = if self.is_spilled { &self.spilled } else { &self.buffer };
             for (place, is_wanted) in self.places[..found.places].iter_mut().zip(&self.is_wanted) {
                 if place.serial < 13 || place.serial % 2 == 0 || !is_wanted {
                     continue;

@@ -6,6 +6,7 @@
 //! decode, and know nothing of SQLite's interface.
 
 mod cells;
+mod crew;
 mod findings;
 mod format;
 mod lookup;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 
 pub(crate) use cells::Cells;
 use cells::{Reader, Step};
+pub(crate) use crew::{Part, Piece, Split};
 use findings::{Findings, SMALL_ROWS};
 use lookup::Names;
 use program::Program;
@@ -178,7 +180,7 @@ impl<'rows> PageRows<'rows> {
         let header = snapshot.header();
         let page_count = snapshot.page_count();
         let root = program.root;
-        let mut cells = Cells::new(program.wants.clone(), header.encoding);
+        let mut cells = Cells::new(program.wants.clone(), header.encoding, Vec::new());
         let mut reader = Reader::new(Tree::new(snapshot, root, header.page_bytes, header.usable_bytes, page_count));
         let leaf = match reader.first_leaf(&mut cells) {
             Ok(leaf) => leaf,
@@ -244,7 +246,7 @@ impl<'rows> PageRows<'rows> {
 
     /// The SQL for what comes next, and the rowid that is its parameter.
     pub(crate) fn rest(&self) -> Result<(String, i64)> {
-        let (rowid, owes_row) = (self.record.cells.rowid(), self.owes_row);
+        let (rowid, owes_row) = (self.record.cells.rowid, self.owes_row);
         Ok((self.names()?.select_rest(owes_row), rowid))
     }
 
@@ -275,7 +277,7 @@ impl<'rows> PageRows<'rows> {
     #[cold]
     fn find_defaults(&mut self, names: &Names) -> Result<()> {
         let mut statement = self.conn.prepare(&names.select_row())?;
-        let mut rows = statement.query((self.record.cells.rowid(),))?;
+        let mut rows = statement.query((self.record.cells.rowid,))?;
         let Some(row) = rows.next()? else {
             return Err(self.corrupt(self.reader.damage("SQLite does not find its rowid")));
         };

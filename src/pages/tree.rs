@@ -107,6 +107,11 @@ impl<P: Pages> Tree<P> {
         }
     }
 
+    /// A tree of the same file, from its beginning.
+    pub(super) fn anew<Q: Pages>(&self, pages: Q) -> Tree<Q> {
+        Tree::new(pages, 0, self.page_bytes, self.usable_bytes, self.page_count)
+    }
+
     pub(super) fn pages(&self) -> &P {
         &self.pages
     }
@@ -122,12 +127,8 @@ impl<P: Pages> Tree<P> {
     /// The next leaf, in the buffer; `None` after the last.
     pub(super) fn next_leaf(&mut self, buffer: &mut Vec<u8>) -> Result<Option<Leaf>, P::Error> {
         loop {
-            while let Some(&place) = self.ahead.get(self.ahead_next) {
-                self.ahead_next += 1;
-                let page = &buffer[place.at..place.at + self.usable_bytes];
-                if let Some(leaf) = self.look_at(place, page)? {
-                    return Ok(Some(leaf));
-                }
+            if let Some(leaf) = self.leaf_ahead(buffer)? {
+                return Ok(Some(leaf));
             }
             if !self.read_ahead(buffer)? {
                 return Ok(None);
@@ -140,6 +141,18 @@ impl<P: Pages> Tree<P> {
         let levels = self.levels[..self.depth].iter();
         let leaves = levels.fold(1_u64, |leaves, level| leaves.saturating_mul(level.children.len() as u64));
         leaves.min(self.page_count.into())
+    }
+
+    /// The next leaf of those that are in the buffer.
+    pub(super) fn leaf_ahead(&mut self, buffer: &[u8]) -> Result<Option<Leaf>, P::Error> {
+        while let Some(&place) = self.ahead.get(self.ahead_next) {
+            self.ahead_next += 1;
+            let page = &buffer[place.at..place.at + self.usable_bytes];
+            if let Some(leaf) = self.look_at(place, page)? {
+                return Ok(Some(leaf));
+            }
+        }
+        Ok(None)
     }
 
     /// A leaf is returned, the children of an interior page are what comes next.
@@ -196,7 +209,7 @@ impl<P: Pages> Tree<P> {
     }
 
     /// Reads what comes next: one page of which nothing is known, or some leaves. `false` at the end.
-    fn read_ahead(&mut self, buffer: &mut Vec<u8>) -> Result<bool, P::Error> {
+    pub(super) fn read_ahead(&mut self, buffer: &mut Vec<u8>) -> Result<bool, P::Error> {
         let level = loop {
             let Some(last) = self.depth.checked_sub(1) else {
                 return Ok(false);

@@ -1,11 +1,13 @@
 //! Rows as columns.
 
 use std::fmt;
+use std::ops::Range;
 
 use super::column::{ColumnBuffer, Mismatch};
 use super::schema::{ColumnType, Mixed};
 use crate::ValueRef;
 use crate::error::{Error, ErrorKind, Result, What};
+use crate::pages::{Cells, Part, Piece};
 use crate::rows::Row;
 use crate::statement::Statement;
 
@@ -110,6 +112,27 @@ impl ColumnBatch {
         }
     }
 
+    /// A batch for rows that are to be appended to this one, which is begun.
+    pub(super) fn part(&self) -> Self {
+        let columns = self.columns.iter().map(ColumnBuffer::part).collect();
+        Self { columns, len: 0, first_row: 0, is_begun: true, plan: Plan { schema: None, mixed: None, rows: 0 } }
+    }
+
+    /// Adds some of a part's rows, as if each was pushed. All of them may be taken out of it, but for their number.
+    pub(super) fn append(&mut self, part: &mut Self, rows: Range<usize>) -> Result<()> {
+        let is_batch = self.len == 0 && rows == (0..self.plan.rows) && rows.len() == part.len;
+        let columns = self.columns.iter_mut().zip(&mut part.columns).enumerate();
+        // All are tried: the first row counts, and in it the first column.
+        let errors =
+            columns.filter_map(|(index, (to, from))| Some((index, to.append(from, rows.clone(), is_batch).err()?)));
+        if let Some((index, (row, mismatch))) = errors.min_by_key(|&(_, (row, _))| row) {
+            let row_number = self.first_row + (self.len + row) as u64;
+            return Err(mixed_column(&self.columns[index], row_number, index, mismatch));
+        }
+        self.len += rows.len();
+        Ok(())
+    }
+
     pub(super) fn finish(&mut self) {
         for column in &mut self.columns {
             column.finish();
@@ -165,6 +188,23 @@ impl ColumnBatch {
     #[must_use]
     pub fn value(&self, row: usize, column: usize) -> Option<ValueRef<'_>> {
         self.columns.get(column)?.value(row)
+    }
+}
+
+impl Part for ColumnBatch {
+    #[inline(always)]
+    fn push(&mut self, cells: &Cells<Piece>) {
+        // A part takes any value.
+        let is_taken = cells.read_all_into(self.columns.iter_mut()).is_ok();
+        debug_assert!(is_taken, "a value does not fit a column of a part");
+        self.len += 1;
+    }
+
+    fn forget(&mut self) {
+        self.len = 0;
+        for column in &mut self.columns {
+            column.forget();
+        }
     }
 }
 

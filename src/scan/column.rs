@@ -1,6 +1,8 @@
 //! One column of a batch: its values, one after another.
 
 use std::fmt;
+use std::mem;
+use std::ops::Range;
 
 use super::schema::{ColumnType, Mixed};
 use super::views::{BytesColumn, TextColumn};
@@ -51,12 +53,17 @@ pub enum Offsets<'a> {
 impl Offsets<'_> {
     /// The range of a value in the bytes; `None` beyond the last.
     #[inline]
-    pub(super) fn range(self, index: usize) -> Option<std::ops::Range<usize>> {
+    pub(super) fn range(self, index: usize) -> Option<Range<usize>> {
         let range = match self {
             Self::Small(offsets) => i64::from(*offsets.get(index)?)..i64::from(*offsets.get(index + 1)?),
             Self::Large(offsets) => *offsets.get(index)?..*offsets.get(index + 1)?,
         };
         Some(usize::try_from(range.start).ok()?..usize::try_from(range.end).ok()?)
+    }
+
+    /// The range of some values together, of which there is one at least.
+    fn span(self, values: Range<usize>) -> Option<Range<usize>> {
+        Some(self.range(values.start)?.start..self.range(values.end - 1)?.end)
     }
 }
 
@@ -136,6 +143,29 @@ impl Bytes {
         }
     }
 
+    /// Adds some of another's values, of which there is one at least.
+    fn append(&mut self, other: &Self, range: Range<usize>) {
+        let bytes = other.offsets().span(range.clone()).unwrap_or_default();
+        let before = self.bytes.len();
+        if self.bytes.capacity() - before < bytes.len() {
+            self.grow(bytes.len());
+        }
+        let (start, end) = (i32::try_from(before), i32::try_from(before + bytes.len()));
+        match (&mut self.offsets, &other.offsets, start, end) {
+            (OwnedOffsets::Small(to), OwnedOffsets::Small(from), Ok(before), Ok(_)) => {
+                self.bytes.extend_from_slice(&other.bytes[bytes]);
+                reserve(to, range.len());
+                let start = from[range.start];
+                to.extend(from[range.start + 1..=range.end].iter().map(|end| end - start + before));
+            }
+            _ => {
+                for index in range {
+                    self.push(other.get(index).unwrap_or_default());
+                }
+            }
+        }
+    }
+
     pub(super) fn offsets(&self) -> Offsets<'_> {
         match &self.offsets {
             OwnedOffsets::Small(offsets) => Offsets::Small(offsets),
@@ -199,6 +229,18 @@ fn make_room<T: Copy>(values: &mut Vec<T>, more: usize) -> bool {
         *values = larger;
     }
     is_there
+}
+
+/// Makes room for so many more values, as one by one.
+fn reserve<T: Copy>(values: &mut Vec<T>, more: usize) {
+    if values.capacity() - values.len() < more {
+        grow(values, more);
+    }
+}
+
+fn extend<T: Copy>(values: &mut Vec<T>, more: &[T]) {
+    reserve(values, more.len());
+    values.extend_from_slice(more);
 }
 
 /// Values of any type.
@@ -272,6 +314,15 @@ impl Nulls {
         self.count += 1;
     }
 
+    /// Adds those of some of another's rows, from a row on.
+    fn append(&mut self, row: usize, other: &Self, range: Range<usize>) {
+        if other.count > 0 {
+            for (index, _) in range.enumerate().filter(|&(_, from)| other.contains(from)) {
+                self.push(row + index);
+            }
+        }
+    }
+
     fn contains(&self, row: usize) -> bool {
         self.validity.get(row / 8).is_some_and(|byte| byte & (1 << (row % 8)) == 0)
     }
@@ -329,6 +380,47 @@ impl ColumnBuffer {
             Data::Real(values) => make_room(values, rows),
             Data::Text(values) | Data::Blob(values) => values.expect(rows),
         };
+    }
+
+    /// A column for values that are to be appended to this one: of any type, and probably of the same.
+    pub(super) fn part(&self) -> Self {
+        Self::promised(self.index, "".into(), self.data_type(), Mixed::Dynamic)
+    }
+
+    /// Adds some of a part's values, one at least, as if each was pushed. Where they are all that it has, and a whole batch,
+    /// they may be taken out of it. The error is told with the number of the value.
+    pub(super) fn append(
+        &mut self,
+        part: &mut Self,
+        range: Range<usize>,
+        is_batch: bool,
+    ) -> Result<(), (usize, Mismatch)> {
+        if is_batch && self.data_type() == part.data_type() {
+            mem::swap(&mut self.data, &mut part.data);
+            mem::swap(&mut self.nulls, &mut part.nulls);
+            self.len = range.len();
+            return Ok(());
+        }
+        match (&mut self.data, &part.data) {
+            (Data::Integer(to), Data::Integer(from)) => extend(to, &from[range.clone()]),
+            (Data::Real(to), Data::Real(from)) => extend(to, &from[range.clone()]),
+            (Data::Text(to), Data::Text(from)) | (Data::Blob(to), Data::Blob(from)) => to.append(from, range.clone()),
+            _ => {
+                for (number, row) in range.enumerate() {
+                    self.push(part.value(row).unwrap_or(ValueRef::Null)).map_err(|mismatch| (number, mismatch))?;
+                }
+                return Ok(());
+            }
+        }
+        self.nulls.append(self.len, &part.nulls, range.clone());
+        self.len += range.len();
+        Ok(())
+    }
+
+    /// Forgets the values of a part, and keeps their room.
+    pub(super) fn forget(&mut self) {
+        self.clear();
+        self.is_settled = false;
     }
 
     /// Forgets the values, and keeps their room.

@@ -10,7 +10,8 @@
 //!
 //! The rows of [`Connection::scan_table`], and of a statement that is no more than a scan of a rowid table where
 //! [`Scan::path`] asks for it, come from the table's pages: the same rows, types and bytes in the same order, several
-//! times as fast. SQLite holds the lock and the snapshot meanwhile. [`Scan::plan`] tells whether, and why not.
+//! times as fast, and decoded by several threads where [`Scan::threads`] asks for them. SQLite holds the lock and the
+//! snapshot meanwhile. [`Scan::plan`] tells whether, and why not.
 //!
 //! It is SQLite that runs the statement where there is a condition, an order, an index that has all columns, or a column
 //! that is computed when it is read; for views that are more than a table, virtual tables, tables without rowids, and
@@ -63,6 +64,7 @@ use crate::statement::Statement;
 
 mod batch;
 mod column;
+mod crew;
 mod print;
 mod schema;
 mod table;
@@ -83,6 +85,7 @@ pub struct Scan<'a, P> {
     params: P,
     /// What was asked for; `None` for what is fastest.
     path: Option<ScanPath>,
+    threads: usize,
     limit: u64,
     progress: Option<Progress<'a>>,
     schema: Option<Box<[ColumnType]>>,
@@ -115,6 +118,7 @@ impl<'a, P> Scan<'a, P> {
             sql,
             params,
             path: Some(ScanPath::Statement),
+            threads: 1,
             limit: u64::MAX,
             progress: None,
             schema: None,
@@ -284,12 +288,13 @@ impl<'p, P: Params<'p>> Scan<'_, P> {
         Self: 'b,
     {
         assert!(every > 0, "progress is reported every so many rows, and 0 is not so many");
-        let Scan { conn, sql, params, path, limit, schema, mixed, site, progress: _ } = self;
+        let Scan { conn, sql, params, path, threads, limit, schema, mixed, site, progress: _ } = self;
         Scan {
             conn,
             sql,
             params,
             path,
+            threads,
             limit,
             schema,
             mixed,
@@ -338,6 +343,41 @@ impl<'p, P: Params<'p>> Scan<'_, P> {
         self
     }
 
+    /// Has [`batches`](Self::batches) and [`columns`](Self::columns) decoded by this many threads, where the rows come from
+    /// [pages](ScanPath::Pages). 1 unless set; 0 is 1. The rows, their order and their batches are the same.
+    ///
+    /// The thread that calls is one of them: it alone uses the connection, reads the pages and calls the closure, and it
+    /// decodes when it would wait. The others are started when there is enough to do, and have ended when the call
+    /// returns. If the system gives fewer threads, fewer decode. For each there are two parts of the table in memory, of
+    /// some 1 MB of pages at most. Values that go on beyond their row's page, and those of columns that were added after
+    /// the row was written, once for each column, are read by the thread that calls. For [`for_each`](Self::for_each) and
+    /// [`try_for_each`](Self::try_for_each) it has no effect: their rows are borrowed, one by one.
+    ///
+    /// A closure that writes to the database sees up to one part of rows as they were; the rest is as SQLite reads it.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use finalite::Connection;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("numbers.db");
+    /// let conn = Connection::open(&path)?;
+    /// conn.execute_batch(
+    ///     "CREATE TABLE number(n INTEGER);
+    ///      WITH RECURSIVE i(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM i WHERE n < 50000)
+    ///      INSERT INTO number SELECT n FROM i;",
+    /// )?;
+    /// let numbers = conn.scan_table("number").columns(["n"]).threads(2);
+    /// assert_eq!(numbers.plan()?.threads, 2);
+    /// assert_eq!(numbers.columns()?.column("n")?.as_i64()?.iter().sum::<i64>(), 1_250_025_000);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = threads.max(1);
+        self
+    }
+
     /// How the scan will be run, and why so.
     ///
     /// It looks at the statement, and if that may be a scan of a table, at its first rows.
@@ -357,7 +397,7 @@ impl<'p, P: Params<'p>> Scan<'_, P> {
     /// # Ok::<(), finalite::Error>(())
     /// ```
     pub fn plan(&self) -> Result<ScanPlan> {
-        let by_statement = |reason| Ok(ScanPlan { path: ScanPath::Statement, reason });
+        let by_statement = |reason| Ok(ScanPlan { path: ScanPath::Statement, threads: 1, reason });
         let mut statement = self.conn.prepare_cached_at(&self.sql, self.site)?;
         let worth = match self.may_be_pages(&statement) {
             Ok(worth) => worth,
@@ -369,7 +409,10 @@ impl<'p, P: Params<'p>> Scan<'_, P> {
             Err(reason) => return by_statement(reason),
         };
         match PageRows::open(self.conn, &rows, scan)? {
-            Ok(_) => Ok(ScanPlan { path: ScanPath::Pages, reason: "it is a scan of a table, and no more" }),
+            Ok(_) => {
+                let reason = "it is a scan of a table, and no more";
+                Ok(ScanPlan { path: ScanPath::Pages, threads: self.threads, reason })
+            }
             Err(reason) => by_statement(reason),
         }
     }
@@ -402,7 +445,7 @@ impl<'p, P: Params<'p>> Scan<'_, P> {
         let mut rows = statement.statement_mut().start(self.params)?;
         let mut pace = Pace { rows: 0, limit: self.limit, progress: self.progress };
         match worth {
-            Some(worth) => run_by_pages(self.conn, &mut rows, worth, &mut pace, reader)?,
+            Some(worth) => run_by_pages(self.conn, &mut rows, worth, self.threads, &mut pace, reader)?,
             None => {
                 drive(&mut rows, &mut pace, reader)?;
             }
@@ -425,6 +468,16 @@ trait Reader<E> {
 
     /// The scan has ended, not by an error. The row has no values, and knows the columns.
     fn end(&mut self, _: Row<'_>) -> Result<(), E> {
+        Ok(())
+    }
+
+    /// If it makes columns of the rows: the batch that they go into, and how many fill it.
+    fn batch(&mut self) -> Option<(&mut ColumnBatch, usize)> {
+        None
+    }
+
+    /// The batch is full.
+    fn hand_over(&mut self) -> Result<(), E> {
         Ok(())
     }
 }
@@ -467,16 +520,6 @@ struct Batches<'f, F, E> {
     error: PhantomData<E>,
 }
 
-impl<E: From<Error>, F: FnMut(&ColumnBatch) -> Result<(), E>> Batches<'_, F, E> {
-    #[inline(never)]
-    fn hand_over(&mut self) -> Result<(), E> {
-        self.batch.finish();
-        (self.read)(&self.batch)?;
-        self.batch.clear();
-        Ok(())
-    }
-}
-
 impl<E: From<Error>, F: FnMut(&ColumnBatch) -> Result<(), E>> Reader<E> for Batches<'_, F, E> {
     #[inline(always)]
     fn read(&mut self, row: Row<'_>) -> Result<ControlFlow<()>, E> {
@@ -491,6 +534,18 @@ impl<E: From<Error>, F: FnMut(&ColumnBatch) -> Result<(), E>> Reader<E> for Batc
         // A result without rows has columns too, and they may be other ones than declared.
         self.batch.begin(columns)?;
         if self.batch.is_empty() { Ok(()) } else { self.hand_over() }
+    }
+
+    fn batch(&mut self) -> Option<(&mut ColumnBatch, usize)> {
+        Some((&mut self.batch, self.rows))
+    }
+
+    #[inline(never)]
+    fn hand_over(&mut self) -> Result<(), E> {
+        self.batch.finish();
+        (self.read)(&self.batch)?;
+        self.batch.clear();
+        Ok(())
     }
 }
 
@@ -515,6 +570,10 @@ impl<E: From<Error>> Reader<E> for Columns {
         self.batch.begin(columns)?;
         self.batch.finish();
         Ok(())
+    }
+
+    fn batch(&mut self) -> Option<(&mut ColumnBatch, usize)> {
+        Some((&mut self.batch, usize::MAX))
     }
 }
 
@@ -583,6 +642,7 @@ fn run_by_pages<E: From<Error>>(
     conn: &Connection,
     rows: &mut Rows<'_>,
     worth: Worth,
+    threads: usize,
     pace: &mut Pace<'_>,
     reader: &mut impl Reader<E>,
 ) -> Result<(), E> {
@@ -594,7 +654,11 @@ fn run_by_pages<E: From<Error>>(
         && let Ok(mut pages) = PageRows::open(conn, rows, scan)?
     {
         reader.expect(rows.current(), pages.expected_rows().min(pace.limit))?;
-        if drive(&mut pages, pace, reader)? == Pause::Enough {
+        let pause = match crew::drive(&mut pages, rows, threads, pace, reader)? {
+            Some(pause) => pause,
+            None => drive(&mut pages, pace, reader)?,
+        };
+        if pause == Pause::Enough {
             return Ok(());
         }
         match pages.end() {
@@ -670,6 +734,8 @@ impl<P> fmt::Debug for Scan<'_, P> {
 pub struct ScanPlan {
     /// What yields the rows.
     pub path: ScanPath,
+    /// How many threads decode, at most, where the rows are made columns. See [`Scan::threads`].
+    pub threads: usize,
     /// Why it does.
     pub reason: &'static str,
 }
@@ -690,6 +756,10 @@ impl fmt::Display for ScanPlan {
             ScanPath::Statement => "by running the statement",
             ScanPath::Pages => "by reading the table's pages",
         };
-        write!(f, "{path}: {}", self.reason)
+        write!(f, "{path}")?;
+        if self.threads > 1 {
+            write!(f, ", with {} threads", self.threads)?;
+        }
+        write!(f, ": {}", self.reason)
     }
 }

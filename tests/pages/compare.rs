@@ -44,9 +44,20 @@ pub fn both(conn: &Connection, sql: &str) -> (bool, usize) {
             assert_eq!(Cell::from(value), expected[row][index], "{sql}: row {row}, column {index}");
         }
     }
+    for threads in [2, 4] {
+        let found = conn.scan(sql, ()).path(ScanPath::Pages).threads(threads).columns().unwrap();
+        for (index, (one, other)) in found.columns().iter().zip(by_statement.columns()).enumerate() {
+            assert_eq!(one.data_type(), other.data_type(), "{sql}: column {index}, {threads} threads");
+            assert!(
+                one.iter().map(Cell::from).eq(other.iter().map(Cell::from)),
+                "{sql}: column {index}, {threads} threads"
+            );
+        }
+    }
     let mut row = 0;
     conn.scan(sql, ())
         .path(ScanPath::Pages)
+        .threads(1 + expected.len() % 3)
         .batches(7, |batch| {
             for at in 0..batch.len() {
                 for (column, expected) in expected[row].iter().enumerate() {

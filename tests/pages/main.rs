@@ -10,6 +10,7 @@ mod findings;
 mod histories;
 #[path = "../random/mod.rs"]
 mod random;
+mod threads;
 mod writers;
 
 /// Of the numbers that these tests take.

@@ -173,7 +173,9 @@ pub fn page_competitors<'a>(conn: &'a Connection, sql: &'static str) -> Result<V
         Competitor::new("statement columns", move |n| Ok(columns(first_rows(conn, sql, None, n), false)?)),
         Competitor::new("for_each", move |n| Ok(for_each(by_pages(n))?)),
         Competitor::new("batches", move |n| Ok(batches(by_pages(n))?)),
+        Competitor::new("2 threads: batches", move |n| Ok(batches(by_pages(n).threads(2))?)),
         Competitor::new("columns", move |n| Ok(columns(by_pages(n), false)?)),
+        Competitor::new("2 threads: columns", move |n| Ok(columns(by_pages(n).threads(2), false)?)),
     ])
 }
 

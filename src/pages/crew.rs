@@ -1,0 +1,445 @@
+//! Several threads decode the pages of one scan. The thread that called has the connection: it alone reads pages, hands the
+//! rows over, and decodes what needs more pages or a question to SQLite; and whatever nobody else has begun, when it
+//! would have to wait.
+
+use std::any::Any;
+use std::collections::VecDeque;
+use std::mem;
+use std::ops::{Deref, Range};
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use super::PageRows;
+use super::cells::{Cells, Defaults, Reader, Step};
+use super::format::Damage;
+use super::snapshot::ReadError;
+use super::tree::{Leaf, Pages, SLACK_BYTES};
+use crate::error::Result;
+use crate::rows::Row;
+
+/// What rows are decoded into.
+pub(crate) trait Part: Clone + Send {
+    /// Adds the row that the cells stand on.
+    fn push(&mut self, cells: &Cells<Piece>);
+
+    /// Forgets the rows, and keeps their room.
+    fn forget(&mut self);
+}
+
+/// Pages, as they were read, for all threads that decode rows of them.
+#[derive(Clone, Default)]
+pub(crate) struct Piece(Arc<Vec<u8>>);
+
+impl Deref for Piece {
+    type Target = [u8];
+
+    #[inline(always)]
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// How rows are split into parts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Split {
+    /// No more threads than these, with the one that calls.
+    pub(crate) threads: usize,
+    /// Parts end after so many rows, if no sooner.
+    pub(crate) rows: u64,
+    /// And where so many bytes of pages are in one.
+    pub(crate) bytes: usize,
+    /// There are no more rows in all of them.
+    pub(crate) limit: u64,
+}
+
+/// Rows of a leaf.
+struct Span {
+    piece: Piece,
+    leaf: Leaf,
+    cells: Range<usize>,
+}
+
+/// A row that only the thread that called can decode.
+struct Hole {
+    /// How many rows of the part come before it.
+    before: usize,
+    span: usize,
+    cell: usize,
+}
+
+/// Rows to decode, and decoded rows.
+pub(crate) struct Task<T> {
+    number: u64,
+    spans: Vec<Span>,
+    defaults: Defaults,
+    part: T,
+    holes: VecDeque<Hole>,
+    /// What came after the rows, and does not decode.
+    damage: Option<Damage>,
+    last_rowid: i64,
+}
+
+impl<T> Task<T> {
+    pub(crate) fn part(&mut self) -> &mut T {
+        &mut self.part
+    }
+
+    /// How many rows of the part come before the next one that is not in it; `None` if all are.
+    pub(crate) fn next_hole(&self) -> Option<usize> {
+        self.holes.front().map(|hole| hole.before)
+    }
+}
+
+/// What is between the threads.
+struct Shared<T> {
+    state: Mutex<State<T>>,
+    /// There is something to decode, or nothing any more.
+    todo: Condvar,
+    /// Something is decoded.
+    done: Condvar,
+}
+
+struct State<T> {
+    todo: VecDeque<Task<T>>,
+    done: Vec<Task<T>>,
+    is_over: bool,
+    panic: Option<Box<dyn Any + Send>>,
+}
+
+impl<T> Shared<T> {
+    /// Nothing that runs under the lock can panic, so a poisoned one is as good.
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Sends the threads home, however the scan ends.
+struct Over<'a, T>(&'a Shared<T>);
+
+impl<T> Drop for Over<'_, T> {
+    fn drop(&mut self) {
+        self.0.lock().is_over = true;
+        self.0.todo.notify_all();
+    }
+}
+
+fn work<T: Part>(shared: &Shared<T>, mut decoder: Decoder) {
+    let mut state = shared.lock();
+    while !state.is_over {
+        let Some(mut task) = state.todo.pop_front() else {
+            state = shared.todo.wait(state).unwrap_or_else(PoisonError::into_inner);
+            continue;
+        };
+        drop(state);
+        let decoded = panic::catch_unwind(AssertUnwindSafe(|| decoder.decode(&mut task)));
+        state = shared.lock();
+        match decoded {
+            Ok(()) => state.done.push(task),
+            Err(panic) => state.panic = Some(panic),
+        }
+        shared.done.notify_one();
+    }
+}
+
+/// Decodes without a connection.
+struct Decoder {
+    reader: Reader<Alone>,
+    cells: Cells<Piece>,
+}
+
+/// There is the leaf, and nothing else.
+struct Alone;
+
+enum Halt {
+    Damage(Damage),
+    /// Other pages are needed.
+    More,
+}
+
+impl From<Damage> for Halt {
+    fn from(damage: Damage) -> Self {
+        Self::Damage(damage)
+    }
+}
+
+impl Pages for Alone {
+    type Error = Halt;
+
+    fn piece(&self, _: u32, _: u32) -> (u32, usize) {
+        (1, 0)
+    }
+
+    fn read(&mut self, _: u32, _: &mut [u8]) -> Result<(), Halt> {
+        Err(Halt::More)
+    }
+}
+
+impl Decoder {
+    fn of(pages: &mut PageRows<'_>) -> Self {
+        let reader = Reader::new(pages.reader.tree().anew(Alone));
+        Self { reader, cells: pages.record.cells.in_another(Piece::default()) }
+    }
+
+    fn decode<T: Part>(&mut self, task: &mut Task<T>) {
+        self.cells.defaults = Arc::clone(&task.defaults);
+        let mut before = 0;
+        for (index, span) in task.spans.iter_mut().enumerate() {
+            mem::swap(&mut span.piece, &mut self.cells.buffer);
+            self.reader.go_to(span.leaf, 0);
+            for cell in span.cells.clone() {
+                match self.reader.read_cell(cell, &mut self.cells) {
+                    Ok(Step::Row) => {
+                        task.part.push(&self.cells);
+                        before += 1;
+                    }
+                    Ok(Step::RowWithoutDefaults | Step::End) | Err(Halt::More) => {
+                        task.holes.push_back(Hole { before, span: index, cell });
+                    }
+                    Err(Halt::Damage(damage)) => {
+                        task.damage = Some(damage);
+                        break;
+                    }
+                }
+            }
+            mem::swap(&mut span.piece, &mut self.cells.buffer);
+            if task.damage.is_some() {
+                break;
+            }
+        }
+        task.last_rowid = self.cells.rowid;
+    }
+}
+
+/// The threads, and what they are given to do, in the hand of the one that called.
+pub(crate) struct Crew<'crew, 'rows, T> {
+    pages: &'crew mut PageRows<'rows>,
+    shared: &'crew Shared<T>,
+    /// Starts a thread. `false` if the system gives none.
+    start: &'crew mut dyn FnMut(Decoder) -> bool,
+    split: Split,
+    /// Threads that may be started yet.
+    more_threads: usize,
+    decoder: Decoder,
+    /// Where reading goes on.
+    piece: Piece,
+    leaf: Leaf,
+    cell: usize,
+    /// Rows in all tasks so far.
+    rows: u64,
+    /// Tasks that were made, and those of them that were handed over.
+    made: u64,
+    handed_over: u64,
+    /// There is nothing more to read, or no way to.
+    read_end: Option<Result<(), ReadError>>,
+    empty_part: T,
+    spare_parts: Vec<T>,
+    spare_buffers: Vec<Vec<u8>>,
+}
+
+impl<'rows> PageRows<'rows> {
+    /// Has all rows decoded by several threads, which are joined when `drive` returns. None has been read yet.
+    pub(crate) fn with_crew<T: Part, R>(
+        &mut self,
+        split: Split,
+        empty_part: T,
+        drive: impl FnOnce(&mut Crew<'_, 'rows, T>) -> R,
+    ) -> R {
+        let state = State { todo: VecDeque::new(), done: Vec::new(), is_over: false, panic: None };
+        let shared = Shared { state: Mutex::new(state), todo: Condvar::new(), done: Condvar::new() };
+        thread::scope(|scope| {
+            let shared = &shared;
+            let over = Over(shared);
+            let mut threads = Vec::new();
+            let mut start = |decoder| {
+                let thread = thread::Builder::new().name("finalite-scan".into());
+                thread.spawn_scoped(scope, move || work(shared, decoder)).map(|thread| threads.push(thread)).is_ok()
+            };
+            let decoder = Decoder::of(self);
+            let piece = Piece(Arc::new(mem::take(&mut self.record.cells.buffer)));
+            let leaf = self.reader.leave();
+            let driven = drive(&mut Crew {
+                pages: self,
+                shared,
+                start: &mut start,
+                split,
+                more_threads: split.threads.saturating_sub(1),
+                decoder,
+                piece,
+                leaf,
+                cell: 0,
+                rows: 0,
+                made: 0,
+                handed_over: 0,
+                read_end: None,
+                empty_part,
+                spare_parts: Vec::new(),
+                spare_buffers: Vec::new(),
+            });
+            drop(over);
+            // The scope would not wait until they are gone.
+            for thread in threads {
+                drop(thread.join());
+            }
+            driven
+        })
+    }
+}
+
+impl<T: Part> Crew<'_, '_, T> {
+    /// The next rows, in their order; `None` at the end.
+    pub(crate) fn next(&mut self) -> Result<Option<Task<T>>> {
+        let is_all_read = self.read_end.is_some() && self.handed_over == self.made;
+        // What was read ahead is of the same snapshot, but newer rows are better, and who interrupts does not want them.
+        if !is_all_read && let Err(error) = self.pages.reader.pages().check() {
+            return self.end(Err(error));
+        }
+        self.read_ahead();
+        if self.handed_over == self.made {
+            let end = self.read_end.take().unwrap_or(Ok(()));
+            return self.end(end);
+        }
+        let mut state = self.shared.lock();
+        loop {
+            if let Some(panic) = state.panic.take() {
+                drop(state);
+                panic::resume_unwind(panic);
+            }
+            if let Some(index) = state.done.iter().position(|task| task.number == self.handed_over) {
+                self.handed_over += 1;
+                return Ok(Some(state.done.swap_remove(index)));
+            }
+            state = match state.todo.pop_front() {
+                Some(mut task) => {
+                    drop(state);
+                    self.decoder.decode(&mut task);
+                    let mut state = self.shared.lock();
+                    state.done.push(task);
+                    state
+                }
+                None => self.shared.done.wait(state).unwrap_or_else(PoisonError::into_inner),
+            };
+        }
+    }
+
+    fn end(&mut self, end: Result<(), ReadError>) -> Result<Option<Task<T>>> {
+        self.pages.reader.leave();
+        self.pages.next_otherwise(end.map(|()| Step::End))?;
+        Ok(None)
+    }
+
+    /// Decodes the row at the next hole; `None` if that cannot be, and why is told by the pages.
+    pub(crate) fn fill(&mut self, task: &mut Task<T>) -> Result<Option<Row<'_>>> {
+        let Some(Hole { span, cell, .. }) = task.holes.pop_front() else {
+            return Ok(None);
+        };
+        let Span { piece, leaf, .. } = &task.spans[span];
+        let reader = &mut self.pages.reader;
+        if !reader.is_at(leaf.page) {
+            let buffer = &mut self.pages.record.cells.buffer;
+            buffer.clear();
+            buffer.extend_from_slice(&piece[leaf.at..][..reader.tree().usable_bytes()]);
+            buffer.extend_from_slice(&[0; SLACK_BYTES]);
+        }
+        reader.go_to(Leaf { at: 0, ..*leaf }, cell);
+        self.pages.next()
+    }
+
+    /// Takes back what was handed over, when all its rows are read. The error is what came after them.
+    pub(crate) fn finish(&mut self, task: Task<T>) -> Result<()> {
+        let Task { spans, mut part, damage, last_rowid, .. } = task;
+        if let Some(damage) = damage {
+            return Err(self.pages.corrupt(damage));
+        }
+        self.pages.record.cells.rowid = last_rowid;
+        self.spare_buffers.extend(spans.into_iter().filter_map(|span| Arc::into_inner(span.piece.0)));
+        part.forget();
+        self.spare_parts.push(part);
+        Ok(())
+    }
+
+    /// Reads pages, as many as may be ahead.
+    fn read_ahead(&mut self) {
+        /// For each thread one to work on and one to take next.
+        const TASKS_PER_THREAD: u64 = 2;
+        let most = TASKS_PER_THREAD * self.split.threads as u64;
+        while self.read_end.is_none() && self.made - self.handed_over < most {
+            let spans = self.read_spans();
+            if spans.is_empty() {
+                continue;
+            }
+            let task = Task {
+                number: self.made,
+                spans,
+                defaults: Arc::clone(&self.pages.record.cells.defaults),
+                part: self.spare_parts.pop().unwrap_or_else(|| self.empty_part.clone()),
+                holes: VecDeque::new(),
+                damage: None,
+                last_rowid: 0,
+            };
+            self.made += 1;
+            let mut state = self.shared.lock();
+            state.todo.push_back(task);
+            let waiting = state.todo.len();
+            drop(state);
+            self.shared.todo.notify_one();
+            // For the first one the calling thread is enough.
+            if waiting > 1 && self.more_threads > 0 {
+                let is_started = (self.start)(Decoder::of(self.pages));
+                self.more_threads = if is_started { self.more_threads - 1 } else { 0 };
+            }
+        }
+    }
+
+    /// The rows of the next part; there may be none at the end.
+    fn read_spans(&mut self) -> Vec<Span> {
+        let usable_bytes = self.pages.reader.tree().usable_bytes();
+        let Split { rows, bytes, limit, .. } = self.split;
+        // Where a part has ended sooner, the next one ends where that would have.
+        let end = limit.min(self.rows - self.rows % rows + rows);
+        let mut spans = Vec::new();
+        while self.rows < end {
+            if self.cell == self.leaf.cells {
+                if spans.len() * usable_bytes >= bytes {
+                    break;
+                }
+                match self.next_leaf() {
+                    Ok(true) => continue,
+                    Ok(false) => self.read_end = Some(Ok(())),
+                    Err(error) => self.read_end = Some(Err(error)),
+                }
+                break;
+            }
+            let from = self.cell;
+            let left = usize::try_from(end - self.rows).unwrap_or(usize::MAX);
+            self.cell += left.min(self.leaf.cells - from);
+            self.rows += (self.cell - from) as u64;
+            spans.push(Span { piece: self.piece.clone(), leaf: self.leaf, cells: from..self.cell });
+        }
+        if self.rows == limit {
+            self.read_end.get_or_insert(Ok(()));
+        }
+        spans
+    }
+
+    /// Whether there is another leaf. It may have no cells.
+    fn next_leaf(&mut self) -> Result<bool, ReadError> {
+        (self.leaf, self.cell) = (Leaf::default(), 0);
+        let tree = self.pages.reader.tree();
+        loop {
+            if let Some(leaf) = tree.leaf_ahead(&self.piece)? {
+                self.leaf = leaf;
+                return Ok(true);
+            }
+            let mut buffer = match Arc::get_mut(&mut self.piece.0) {
+                Some(buffer) => mem::take(buffer),
+                None => self.spare_buffers.pop().unwrap_or_default(),
+            };
+            let is_read = tree.read_ahead(&mut buffer);
+            self.piece = Piece(Arc::new(buffer));
+            if !is_read? {
+                return Ok(false);
+            }
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Columns that several threads decode.
+
+use super::{Pace, Pause, Reader};
+use crate::error::{Error, Result};
+use crate::pages::{PageRows, Split};
+use crate::rows::Rows;
+
+/// Bytes of pages in a part, unless a batch ends.
+const PART_BYTES: usize = 256 << 10;
+/// As many as this if that makes whole batches, which are handed over without being copied.
+const BATCH_BYTES: usize = 1 << 20;
+/// Rows in a part, where batches are smaller.
+const PART_ROWS_MIN: usize = 1024;
+
+/// Hands rows over, until there are no more or enough. `None` if one thread is to do that: no row has been read.
+pub(super) fn drive<E: From<Error>>(
+    pages: &mut PageRows<'_>,
+    rows: &Rows<'_>,
+    threads: usize,
+    pace: &mut Pace<'_>,
+    reader: &mut dyn Reader<E>,
+) -> Result<Option<Pause>, E> {
+    let Some((batch, batch_rows)) = reader.batch().filter(|_| threads > 1) else {
+        return Ok(None);
+    };
+    batch.begin(rows.current())?;
+    let empty_part = batch.part();
+    let (part_rows, bytes) = match batch_rows {
+        usize::MAX => (usize::MAX, PART_BYTES),
+        rows => (rows.saturating_mul(PART_ROWS_MIN.div_ceil(rows)), BATCH_BYTES),
+    };
+    let split = Split { threads, rows: part_rows as u64, bytes, limit: pace.limit };
+    let pause = pages.with_crew(split, empty_part, |crew| {
+        let mut stop = 0;
+        while let Some(mut task) = crew.next()? {
+            let mut from = 0;
+            loop {
+                if pace.rows == stop {
+                    let Some(next) = pace.next_stop() else {
+                        return Ok(Pause::Enough);
+                    };
+                    stop = next;
+                }
+                let hole = task.next_hole();
+                let to = hole.unwrap_or(task.part().len());
+                if from < to
+                    && let Some((batch, _)) = reader.batch()
+                {
+                    let left = usize::try_from(stop - pace.rows).unwrap_or(usize::MAX);
+                    let count = (to - from).min(batch_rows - batch.len()).min(left);
+                    batch
+                        .append(task.part(), from..from + count)
+                        .map_err(|error| error.in_sql(rows.current().sql()))?;
+                    from += count;
+                    pace.rows += count as u64;
+                    if batch.len() == batch_rows {
+                        reader.hand_over()?;
+                    }
+                } else if hole.is_some() {
+                    let Some(row) = crew.fill(&mut task)? else {
+                        return Ok(Pause::Empty);
+                    };
+                    pace.rows += 1;
+                    if reader.read(row)?.is_break() {
+                        return Ok(Pause::Enough);
+                    }
+                } else {
+                    break;
+                }
+            }
+            crew.finish(task)?;
+        }
+        Ok(Pause::Empty)
+    });
+    pause.map(Some)
+}
