@@ -2,6 +2,7 @@
 
 pub mod column;
 pub mod environment;
+pub mod file_cache;
 pub mod listener;
 pub mod native;
 pub mod reference;

@@ -12,7 +12,7 @@ use finalite::scan::ScanPath;
 use finalite::{Connection, OpenOptions};
 use finalite_peers::statistics::Estimate;
 use finalite_peers::work::Competitor;
-use finalite_peers::{Result, environment, sample, scans};
+use finalite_peers::{Result, environment, file_cache, sample, scans};
 
 struct Options {
     rows: u64,
@@ -83,6 +83,8 @@ fn main() -> Result<()> {
     let path = dir.path().join("plain.db");
     drop(make(&path, &SETTINGS[0], options.rows)?);
     beside_a_plain_read(&path)?;
+    cold(&path, &options)?;
+    growth(dir.path(), &options)?;
     small_tables(&dir.path().join("small.db"), &options)
 }
 
@@ -163,6 +165,72 @@ fn beside_a_plain_read(path: &Path) -> Result<()> {
     }
     let [plain, pages] = [plain, pages].map(|samples| Estimate::of(&samples).median / 1e9);
     println!("\n## Beside a plain read\n\nreading the file: {plain:.2} GB/s; scanning it: {pages:.2} GB/s");
+    Ok(())
+}
+
+/// From a file that the system has forgotten, by a connection that has read nothing.
+fn cold(path: &Path, options: &Options) -> Result<()> {
+    println!("\n## Cold, not mapped, {} rows\n\n| | ns per row | 95 % |\n|---|---:|---:|", options.rows);
+    let sql = "SELECT * FROM t";
+    let names: Vec<_> = {
+        let conn = Connection::open(path)?;
+        scans::page_competitors(&conn, sql)?.iter().map(|competitor| competitor.name).collect()
+    };
+    let mut samples = vec![Vec::new(); names.len() + 1];
+    for _ in 0..options.rounds.min(7) {
+        for (index, samples) in samples.iter_mut().enumerate() {
+            file_cache::evict(path)?;
+            let held = file_cache::held(path)?;
+            if held > 0.01 {
+                return Err(format!("the system still holds {held:.2} of the file").into());
+            }
+            let start = Instant::now();
+            if index < names.len() {
+                let conn = Connection::open(path)?;
+                (scans::page_competitors(&conn, sql)?[index].run)(options.rows)?;
+            } else {
+                let mut file = fs::File::open(path)?;
+                while file.read(&mut [0; 256 << 10])? > 0 {}
+            }
+            samples.push(start.elapsed().as_secs_f64() * 1e9 / options.rows as f64);
+        }
+    }
+    for (name, samples) in names.iter().chain(&["a plain read of the file"]).zip(&samples) {
+        let each = Estimate::of(samples);
+        println!("| {name} | {:.1} | {:.1} … {:.1} |", each.median, each.low, each.high);
+    }
+    Ok(())
+}
+
+/// The same for all sizes, 1 GB mapped.
+fn growth(dir: &Path, options: &Options) -> Result<()> {
+    println!("\n## Growth, 8 columns, 1 GB mapped: ns per row\n");
+    let sizes: &[u64] = if options.rows < 100_000 { &[10_000] } else { &[10_000, 100_000, 1_000_000, 10_000_000] };
+    for (number, &rows) in sizes.iter().enumerate() {
+        let path = dir.join("growth.db");
+        drop(make(&path, &SETTINGS[0], rows)?);
+        let conn = OpenOptions::new().read_only(true).pragma("mmap_size", 1_i64 << 30).open(&path)?;
+        let mut competitors = scans::page_competitors(&conn, "SELECT * FROM t")?;
+        if number == 0 {
+            let names: Vec<_> = competitors.iter().map(|competitor| competitor.name).collect();
+            println!("| rows | {} |\n|---:|{}", names.join(" | "), "---:|".repeat(names.len()));
+        }
+        let mut samples = vec![Vec::new(); competitors.len()];
+        for round in 0..=options.rounds.min(5) {
+            for (competitor, samples) in competitors.iter_mut().zip(&mut samples) {
+                let start = Instant::now();
+                (competitor.run)(rows)?;
+                if round > 0 {
+                    samples.push(start.elapsed().as_secs_f64() * 1e9 / rows as f64);
+                }
+            }
+        }
+        let each: Vec<_> = samples.iter().map(|samples| format!("{:.1}", Estimate::of(samples).median)).collect();
+        println!("| {rows} | {} |", each.join(" | "));
+        drop(competitors);
+        conn.close()?;
+        fs::remove_file(&path)?;
+    }
     Ok(())
 }
 

@@ -6,8 +6,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-use finalite_peers::Result;
 use finalite_peers::task::{Answer, Numbers, Shape, Task, Workload};
+use finalite_peers::{Result, file_cache};
 
 use crate::{Options, Setting};
 
@@ -139,7 +139,7 @@ pub fn measure(
                 let task =
                     Task { workload: name.to_owned(), competitor: competitor.to_owned(), threads: 1, operations };
                 if setting.is_cold {
-                    drop_cache(path)?;
+                    file_cache::evict(path.as_ref())?;
                 }
                 let Answer { nanoseconds, checksum, .. } = workers[worker].ask(&task)?;
                 if *expected.get_or_insert(checksum) != checksum {
@@ -156,19 +156,4 @@ pub fn measure(
         }
     }
     workers.drain(..).try_for_each(Worker::end)
-}
-
-/// Has the system forget what it holds of the file.
-fn drop_cache(path: &str) -> Result<()> {
-    use std::ffi::c_int;
-    use std::os::fd::AsRawFd;
-
-    unsafe extern "C" {
-        fn posix_fadvise(file: c_int, offset: i64, length: i64, advice: c_int) -> c_int;
-    }
-    const POSIX_FADV_DONTNEED: c_int = 4;
-    let file = std::fs::File::open(path)?;
-    // SAFETY: the file is open; 0 is its whole length. It is advice, which changes no content.
-    let code = unsafe { posix_fadvise(file.as_raw_fd(), 0, 0, POSIX_FADV_DONTNEED) };
-    if code == 0 { Ok(()) } else { Err(std::io::Error::from_raw_os_error(code).into()) }
 }
