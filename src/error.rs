@@ -188,7 +188,7 @@ pub enum ErrorKind {
         reason: &'static str,
     },
     /// A pragma did not take the value it was given.
-    #[error("{}", display_pragma(name, requested, effective.as_deref()))]
+    #[error("{}", display_pragma(name, requested, effective.as_deref(), *is_known))]
     #[non_exhaustive]
     Pragma {
         /// The pragma.
@@ -197,6 +197,9 @@ pub enum ErrorKind {
         requested: Box<str>,
         /// What it is, as SQLite reads it back; `None` if SQLite reads back nothing.
         effective: Option<Box<str>>,
+        /// Whether SQLite has a pragma of this name. One that it has reads back nothing where it is not for this
+        /// database: `mmap_size` of one in memory.
+        is_known: bool,
     },
     /// SQLite ended the transaction by itself, or a `COMMIT` or `ROLLBACK` did, while its guard is alive: running
     /// more would store it at once.
@@ -678,9 +681,10 @@ fn null_hint(found: Type, problem: &ConversionError) -> String {
     if found == Type::Null { format!(" (Option<{}> reads it)", problem.rust_type()) } else { String::new() }
 }
 
-fn display_pragma(name: &str, requested: &str, effective: Option<&str>) -> String {
+fn display_pragma(name: &str, requested: &str, effective: Option<&str>, is_known: bool) -> String {
     match effective {
         Some(effective) => format!("PRAGMA {name} is {effective}, not {requested}"),
+        None if is_known => format!("PRAGMA {name} reads back nothing: it is not for this database"),
         None => format!("PRAGMA {name} reads back nothing: this SQLite does not know it"),
     }
 }

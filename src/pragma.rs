@@ -4,10 +4,10 @@ use std::fmt;
 use std::panic::Location;
 
 use crate::error::{Error, ErrorKind, Result, What};
-use crate::raw::Kind;
+use crate::raw::{Kind, library};
 use crate::rows::FromRow;
 use crate::sql;
-use crate::{Connection, Value};
+use crate::{Connection, ResultCode, Value};
 
 /// The value of a pragma: a number, or a word.
 #[derive(Clone, Debug, PartialEq)]
@@ -64,8 +64,46 @@ impl fmt::Display for PragmaValue {
     }
 }
 
-/// Pragmas that can be set and not be read.
-const WRITE_ONLY: [&str; 4] = ["case_sensitive_like", "incremental_vacuum", "optimize", "shrink_memory"];
+/// Pragmas that do something, and one that sets what nobody can read: there is nothing to read back.
+const ACTIONS: [&str; 4] = ["case_sensitive_like", "incremental_vacuum", "optimize", "shrink_memory"];
+
+/// Pragmas that ask: what they are given is what they ask about.
+const QUESTIONS: [&str; 10] = [
+    "foreign_key_check",
+    "foreign_key_list",
+    "index_info",
+    "index_list",
+    "index_xinfo",
+    "integrity_check",
+    "quick_check",
+    "table_info",
+    "table_list",
+    "table_xinfo",
+];
+
+/// Pragmas that are off for 0 and on for any other number. All read back 0 or 1 but `cache_spill`, which reads back how
+/// many pages the cache has, or more.
+const SWITCHES: [&str; 19] = [
+    "automatic_index",
+    "cache_spill",
+    "cell_size_check",
+    "checkpoint_fullfsync",
+    "count_changes",
+    "defer_foreign_keys",
+    "empty_result_callbacks",
+    "foreign_keys",
+    "full_column_names",
+    "fullfsync",
+    "ignore_check_constraints",
+    "legacy_alter_table",
+    "query_only",
+    "read_uncommitted",
+    "recursive_triggers",
+    "reverse_unordered_selects",
+    "short_column_names",
+    "trusted_schema",
+    "writable_schema",
+];
 
 /// Pragmas whose value nobody may see; they cannot be read either.
 const SECRET: [&str; 6] = ["hexkey", "hexrekey", "key", "rekey", "textkey", "textrekey"];
@@ -101,11 +139,19 @@ impl Connection {
 
     /// Sets a pragma and reads it back. Name and value are quoted.
     ///
+    /// It has taken if what is read means what was set, in any of SQLite's words for it: `on` is `true` is 1, `UTF16` is
+    /// `UTF-16le`, a switch is on for every number but 0, `wal_autocheckpoint` is off for every number below 1. A number
+    /// above SQLite's own limit for `mmap_size` or `threads` has taken too: it is lowered to the limit.
+    ///
+    /// Pragmas that do something (`incremental_vacuum`, `optimize`, `shrink_memory`, `wal_checkpoint`), keys, and
+    /// `case_sensitive_like`, which cannot be read, are run and not read back.
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::Pragma`] if it reads back as something else: SQLite refuses many settings silently (`journal_mode`
-    /// of a database in memory, `foreign_keys` within a transaction, an unknown name). Pragmas that cannot be read
-    /// are not checked. What SQLite returns.
+    /// of a database in memory, `foreign_keys` within a transaction, an unknown name). `SQLITE_BUSY` for a
+    /// `wal_checkpoint` that somebody kept from its end. [`ErrorKind::Misuse`] for a pragma that asks and does not set
+    /// (`integrity_check`, `table_info`): [`query_all`](Self::query_all) has its answer. What SQLite returns.
     ///
     /// # Example
     ///
@@ -131,13 +177,20 @@ impl Connection {
         let path = quote_path(name);
         let pragma = name.rsplit('.').next().unwrap_or(name);
         let sql = format!("PRAGMA {path} = {literal}");
-        if SECRET.iter().any(|known| known.eq_ignore_ascii_case(pragma)) {
+        if is_in(&QUESTIONS, pragma) {
+            let reason = "this pragma asks and sets nothing: run it with `query_all`, which returns its answer";
+            return Err(Error::new(ErrorKind::Misuse { reason }).in_sql(&sql));
+        }
+        if is_in(&SECRET, pragma) {
             let shown = format!("PRAGMA {path} = …");
             self.prepare_shown_as(&sql, &shown, Kind::Statement, Location::caller())?.execute(())?;
             return Ok(());
         }
+        if pragma.eq_ignore_ascii_case("wal_checkpoint") {
+            return self.checkpoint(&sql);
+        }
         self.execute(&sql, ())?;
-        if WRITE_ONLY.iter().any(|known| known.eq_ignore_ascii_case(pragma)) {
+        if is_in(&ACTIONS, pragma) {
             return Ok(());
         }
         let effective = self.query_optional::<Value>(&format!("PRAGMA {path}"), ())?;
@@ -147,9 +200,32 @@ impl Connection {
         Err(Error::new(ErrorKind::Pragma {
             name: name.into(),
             requested: value.to_string().into(),
+            is_known: effective.is_some() || self.knows_pragma(pragma),
             effective: effective.map(|effective| display(&effective).into()),
         }))
     }
+
+    /// Runs a `PRAGMA wal_checkpoint`, which tells in its row whether it was kept from its end.
+    #[track_caller]
+    fn checkpoint(&self, sql: &str) -> Result<()> {
+        let (is_busy, _, _) = self.query_one::<(bool, i64, i64)>(sql, ())?;
+        if !is_busy {
+            return Ok(());
+        }
+        let code = ResultCode::BUSY;
+        let error = Error::new(ErrorKind::Sqlite { code, message: library::code_message(code.number()).into() });
+        Err(error.in_sql(sql).in_database(|| self.db().path().to_string_lossy().into()))
+    }
+
+    /// Whether SQLite has a pragma of this name; not, where it is built without the list of them.
+    fn knows_pragma(&self, pragma: &str) -> bool {
+        let sql = "SELECT count(*) FROM pragma_pragma_list WHERE name = ? COLLATE NOCASE";
+        self.query_one::<u32>(sql, (pragma,)).is_ok_and(|count| count > 0)
+    }
+}
+
+fn is_in(list: &[&str], pragma: &str) -> bool {
+    list.iter().any(|known| known.eq_ignore_ascii_case(pragma))
 }
 
 fn quote_path(name: &str) -> String {
@@ -172,33 +248,67 @@ fn display(value: &Value) -> String {
 /// Whether a pragma that was set to one value and reads back as another has taken it: SQLite has several words for
 /// most settings, and reads back a number for some of them.
 fn means(pragma: &str, requested: &PragmaValue, effective: &Value) -> bool {
-    match (&requested.0, effective) {
-        (Repr::Integer(requested), Value::Integer(effective)) => requested == effective,
-        (Repr::Integer(requested), Value::Text(effective)) => {
-            effective.parse() == Ok(*requested) || word_number(pragma, effective) == Some(*requested)
+    let pragma = &*pragma.to_ascii_lowercase();
+    match effective {
+        Value::Integer(effective) => {
+            let requested = match &requested.0 {
+                Repr::Integer(number) => Some(*number),
+                Repr::Text(text) => number(text).or_else(|| word_number(pragma, text)),
+            };
+            requested.is_some_and(|requested| is_kept_as(pragma, requested, *effective))
         }
-        (Repr::Text(requested), Value::Integer(effective)) => {
-            requested.parse() == Ok(*effective) || word_number(pragma, requested) == Some(*effective)
-        }
-        (Repr::Text(requested), Value::Text(effective)) => {
-            requested.eq_ignore_ascii_case(effective)
-                // "UTF-16" is the machine's byte order: UTF-16le or UTF-16be.
-                || (requested.eq_ignore_ascii_case("UTF-16") && effective.starts_with("UTF-16"))
-        }
+        Value::Text(effective) => match &requested.0 {
+            Repr::Integer(requested) => {
+                effective.parse() == Ok(*requested) || word_number(pragma, effective) == Some(*requested)
+            }
+            Repr::Text(requested) if pragma == "encoding" => is_encoding(requested, effective),
+            Repr::Text(requested) => requested.eq_ignore_ascii_case(effective),
+        },
         _ => false,
     }
 }
 
+/// Whether this is what SQLite makes of a number.
+fn is_kept_as(pragma: &str, requested: i64, effective: i64) -> bool {
+    if is_in(&SWITCHES, pragma) {
+        return (requested == 0) == (effective == 0);
+    }
+    let kept = match pragma {
+        "busy_timeout" | "wal_autocheckpoint" => requested.max(0),
+        "default_cache_size" => requested.saturating_abs(),
+        "journal_size_limit" => requested.max(-1),
+        // Below 0, mapping is left to the default. Neither is lowered to 0 where there is any.
+        "mmap_size" if requested < 0 => effective,
+        "mmap_size" | "threads" if effective > 0 => requested.min(effective),
+        _ => requested,
+    };
+    kept == effective
+}
+
+/// A number as SQLite reads it.
+fn number(text: &str) -> Option<i64> {
+    match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        Some(digits) => i64::from_str_radix(digits, 16).ok(),
+        None => text.parse().ok(),
+    }
+}
+
+/// SQLite takes the names of encodings without the hyphen too, and without the byte order, for the machine's.
+fn is_encoding(requested: &str, effective: &str) -> bool {
+    let plain = |name: &str| name.to_ascii_lowercase().replacen("utf-", "utf", 1);
+    let (requested, effective) = (plain(requested), plain(effective));
+    requested == effective || (requested == "utf16" && effective.starts_with("utf16"))
+}
+
 /// The number behind a word that SQLite takes for a pragma.
 fn word_number(pragma: &str, word: &str) -> Option<i64> {
-    let pragma = pragma.to_ascii_lowercase();
     let word = word.to_ascii_lowercase();
-    Some(match (&*pragma, &*word) {
+    Some(match (pragma, &*word) {
         ("synchronous", "normal") | ("auto_vacuum", "full") | ("temp_store", "file") => 1,
         ("synchronous", "full") | ("auto_vacuum", "incremental") | ("temp_store", "memory") => 2,
         ("secure_delete", "fast") => 2,
         ("synchronous", "extra") => 3,
-        ("auto_vacuum", "none") | ("temp_store", "default") => 0,
+        ("auto_vacuum", "none") | ("temp_store", "default") | ("writable_schema", "reset") => 0,
         (_, "on" | "yes" | "true") => 1,
         (_, "off" | "no" | "false") => 0,
         _ => return None,
