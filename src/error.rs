@@ -9,14 +9,19 @@ use crate::scan::ColumnType;
 use crate::sql;
 use crate::{ResultCode, Type};
 
+mod message;
+
 /// `Result` with finalite's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Anything that can go wrong here. One word wide.
 ///
 /// [`kind`](Self::kind) is for matching; the methods answer what callers usually ask. The text shows SQL, names and
-/// types, and no value that is stored in or bound to the database. Where a message of SQLite's quotes something that the
-/// SQL does not contain (a bound JSON path, a bound search term), it ends in `…` instead.
+/// types, and no bound or stored value. Where a message of SQLite's quotes something that the SQL does not contain (a
+/// bound JSON path, a bound search term), it ends in `…` instead, and a bound value is `…` wherever it stands in one.
+///
+/// Shown as they are: the words of a trigger's `RAISE`, which are the program's own, with the values that it puts into
+/// them; and a name of a database that the SQL itself makes of stored values (`ATTACH … AS (SELECT …)`).
 ///
 /// # Example
 ///
@@ -325,6 +330,21 @@ impl Error {
         self
     }
 
+    /// Takes what was bound out of SQLite's message. `expanded` is the SQL with the values in it; where that cannot be
+    /// had, nothing but the code's own words is left.
+    #[cold]
+    pub(crate) fn without_bound(mut self, expanded: impl FnOnce() -> Option<Box<str>>) -> Self {
+        if let (ErrorKind::Sqlite { code, message }, Some(sql)) = (&mut self.0.kind, &self.0.sql)
+            && may_quote(*code)
+        {
+            *message = match expanded() {
+                Some(expanded) => message::without_bound(message, sql, &expanded),
+                None => library::code_message(code.primary().number()).into(),
+            };
+        }
+        self
+    }
+
     /// Says where in its SQL the mistake is.
     #[cold]
     pub(crate) fn at_offset(mut self, offset: usize) -> Self {
@@ -491,9 +511,7 @@ impl From<Fault> for Error {
                     ResultCode::INTERRUPT => ErrorKind::Interrupted,
                     _ => {
                         let message = match &sql {
-                            Some(sql) if matches!(code.primary(), ResultCode::ERROR | ResultCode::CANTOPEN) => {
-                                without_values(message, sql)
-                            }
+                            Some(sql) if may_quote(code) => message::without_quoted(message, sql),
                             _ => message,
                         };
                         let message = match errno {
@@ -689,6 +707,12 @@ fn display_pragma(name: &str, requested: &str, effective: Option<&str>, is_known
     }
 }
 
+/// Whether SQLite's message for a code may quote a value of a statement that ran. The others name tables and columns, or
+/// nothing.
+fn may_quote(code: ResultCode) -> bool {
+    matches!(code.primary(), ResultCode::ERROR | ResultCode::CANTOPEN)
+}
+
 /// What the words of SQLite leave open.
 fn advice(code: ResultCode) -> Option<&'static str> {
     Some(match code {
@@ -700,18 +724,6 @@ fn advice(code: ResultCode) -> Option<&'static str> {
         ResultCode::READONLY_DBMOVED => "the file was moved or deleted while it was open",
         _ => return None,
     })
-}
-
-/// SQLite's message for a statement that ran, without the values that it quotes: a JSON path, a search term, a file
-/// that was bound. What is in the SQL itself is no secret.
-fn without_values(message: Box<str>, sql: &str) -> Box<str> {
-    const BEFORE_A_QUOTE: [&str; 2] = [": ", " near "];
-    let from = if message.starts_with("fts5: ") { "fts5: ".len() } else { 0 };
-    let ends = BEFORE_A_QUOTE.iter().filter_map(|mark| message[from..].find(mark).map(|at| from + at + mark.len()));
-    match ends.min() {
-        Some(end) if !sql.contains(message[end..].trim_matches(['\'', '"'])) => format!("{}…", &message[..end]).into(),
-        _ => message,
-    }
 }
 
 /// Text on one line, cut where it grows long. White space is one space, what a terminal would obey is escaped.

@@ -10,7 +10,7 @@ use crate::convert::{ConversionError, FromColumn};
 use crate::error::{Error, ErrorKind, Result, What};
 use crate::pages::Record;
 use crate::raw::value::Sink;
-use crate::raw::{self, CellError, Cursor, OwnedCursor, shielded};
+use crate::raw::{self, CellError, Cursor, Fault, OwnedCursor, shielded};
 use crate::{Connection, ValueRef};
 
 /// One execution of a statement: its rows, fetched one by one.
@@ -70,9 +70,9 @@ impl<'stmt> Rows<'stmt> {
         if self.cursor.is_unstepped() {
             self.conn.check_transaction().map_err(|error| error.in_sql(self.cursor.sql()))?;
         }
-        match self.cursor.step() {
-            Ok(row) => Ok(row.map(Row::of_statement)),
-            Err(fault) => Err(self.conn.error(fault)),
+        match self.cursor.step().map(|row| row.is_some()) {
+            Ok(is_row) => Ok(is_row.then(|| Row::of_statement(self.cursor.row()))),
+            Err(fault) => Err(self.conn.error(fault).without_bound(|| self.cursor.expanded_sql().ok())),
         }
     }
 
@@ -202,10 +202,18 @@ impl<'conn> OwnedRows<'conn> {
         if self.cursor.is_unstepped() {
             self.conn.check_transaction().map_err(|error| error.in_sql(self.cursor.statement().sql()))?;
         }
-        match self.cursor.step() {
-            Ok(row) => Ok(row.map(Row::of_statement)),
-            Err(fault) => Err(self.conn.error(fault)),
+        match self.cursor.step().map(|row| row.is_some()) {
+            Ok(is_row) => Ok(is_row.then(|| Row::of_statement(self.cursor.row()))),
+            Err(fault) => Err(self.failed(fault)),
         }
+    }
+
+    /// Without parameters there is nothing bound, and the SQL is all there is.
+    #[cold]
+    fn failed(&self, fault: Fault) -> Error {
+        let statement = self.cursor.statement();
+        let unbound = || (statement.parameter_count() == 0).then(|| statement.sql().into());
+        self.conn.error(fault).without_bound(unbound)
     }
 
     /// Ends the execution and returns the result of the reset, as [`Rows::finish`] does.

@@ -964,6 +964,79 @@ fn what_sqlite_quotes_of_a_bound_value_is_not_shown() {
 }
 
 #[test]
+fn what_is_bound_is_shown_nowhere_in_a_message() {
+    let failing: &[(&str, Run)] = &[
+        ("unknown database '…'", |conn| {
+            conn.query_all::<i64>("SELECT cid FROM pragma_table_info('t', ?)", (SECRET,)).map(drop)
+        }),
+        ("database … is already in use", |conn| {
+            conn.execute("ATTACH ':memory:' AS ?", (SECRET,))?;
+            conn.execute("ATTACH ':memory:' AS ?", (SECRET,)).map(drop)
+        }),
+        ("database a … is already in use", |conn| {
+            let attach = "ATTACH ':memory:' AS ('a ' || :name || '')";
+            conn.execute(attach, (SECRET,))?;
+            conn.execute(attach, named_params! { ":name": SECRET }).map(drop)
+        }),
+        ("database … is locked", |conn| {
+            conn.execute("ATTACH ':memory:' AS ?", (SECRET.as_bytes(),))?;
+            let tx = conn.transaction()?;
+            tx.execute("CREATE TABLE [s3cr3t-value].t(a)", ())?;
+            tx.execute("DETACH ? /* 'or' ? */", (SECRET.as_bytes(),)).map(drop)
+        }),
+        ("SQL logic error", |conn| {
+            // Of rows that own their statement no bound value is known.
+            let sql = "SELECT cid FROM pragma_table_info('t', ?)";
+            conn.prepare(sql)?.into_rows((String::from(SECRET),))?.next().map(drop)
+        }),
+    ];
+    for (expected, run) in failing {
+        let left = fail(*run);
+        assert!(left.line.contains(expected), "{expected}: {}", left.line);
+        let secrets: Vec<_> = left.secrets.iter().filter(|line| !line.contains("CREATE TABLE [")).collect();
+        assert_eq!(secrets, Vec::<&String>::new(), "{expected}");
+    }
+}
+
+#[test]
+fn a_short_or_doubtful_value_is_cut_where_it_is_a_word() {
+    let conn = memory("");
+    conn.execute("ATTACH ':memory:' AS ?", ("a",)).unwrap();
+    conn.execute("ATTACH ':memory:' AS ?", (42,)).unwrap();
+    conn.execute("ATTACH ':memory:' AS ?", ("it's",)).unwrap();
+    for error in [
+        conn.execute("ATTACH ':memory:' AS ?", ("a",)).unwrap_err(),
+        conn.execute("ATTACH ':memory:' AS ?", (42,)).unwrap_err(),
+        conn.execute("ATTACH ':memory:' AS ?", ("it's",)).unwrap_err(),
+    ] {
+        assert_eq!(error.kind().to_string(), "database … is already in use");
+    }
+}
+
+#[test]
+fn what_the_sql_says_is_shown() {
+    let conn = memory("CREATE TABLE t(a)");
+    conn.execute("ATTACH ':memory:' AS \"o\"\"ther\"", ()).unwrap();
+    for (sql, expected) in [
+        ("RELEASE plain", "no such savepoint: plain"),
+        ("RELEASE \"a\"\"b\"", "no such savepoint: a\"b"),
+        ("RELEASE `a``b`", "no such savepoint: a`b"),
+        ("DETACH 'it''s'", "no such database: it's"),
+        ("ATTACH ':memory:' AS \"o\"\"ther\"", "database o\"ther is already in use"),
+    ] {
+        assert_eq!(failure(&conn, sql).kind().to_string(), expected);
+    }
+    // A value that is in the SQL too is no secret.
+    let sql = "SELECT cid, :schema AS nowhere FROM pragma_table_info('t', :schema)";
+    let error = conn.query_all::<(i64, String)>(sql, ("nowhere",)).unwrap_err();
+    assert_eq!(error.kind().to_string(), "unknown database 'nowhere'");
+    // The words of a trigger are the program's own.
+    conn.execute_batch("CREATE TRIGGER r BEFORE INSERT ON t BEGIN SELECT RAISE(ABORT, 'no ' || NEW.a); END").unwrap();
+    let error = conn.execute("INSERT INTO t VALUES (?)", ("apples",)).unwrap_err();
+    assert!(error.to_string().starts_with("no apples"), "{error}");
+}
+
+#[test]
 fn the_key_of_an_encrypted_database_is_not_shown() {
     let left = fail(|conn| {
         // A SQLite without encryption ignores it; the log has it all the same.

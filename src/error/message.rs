@@ -1,0 +1,113 @@
+//! What of SQLite's messages may be shown: nothing that is bound.
+
+/// SQLite's message for a statement that ran, without what it quotes and the SQL does not contain: a JSON path, a search
+/// term, a file that was bound, or a part of one.
+pub(super) fn without_quoted(message: Box<str>, sql: &str) -> Box<str> {
+    const BEFORE_A_QUOTE: [&str; 2] = [": ", " near "];
+    let from = if message.starts_with("fts5: ") { "fts5: ".len() } else { 0 };
+    let ends = BEFORE_A_QUOTE.iter().filter_map(|mark| message[from..].find(mark).map(|at| from + at + mark.len()));
+    match ends.min() {
+        Some(end) if !is_in_sql(sql, message[end..].trim_matches(['\'', '"'])) => {
+            format!("{}…", &message[..end]).into()
+        }
+        _ => message,
+    }
+}
+
+/// The message without the values that are in the expanded SQL and not in the SQL.
+pub(super) fn without_bound(message: &str, sql: &str, expanded: &str) -> Box<str> {
+    let mut values = literals(expanded);
+    values.retain(|value| !value.is_empty() && !is_in_sql(sql, value));
+    // One that is part of another goes after it.
+    values.sort_by_key(|value| std::cmp::Reverse(value.len()));
+    let message = values.iter().fold(message.to_owned(), |message, value| without(&message, value));
+    message.into()
+}
+
+/// Whether a text is in the SQL, as it is written or as it is meant, where a quote within quotes is doubled.
+fn is_in_sql(sql: &str, text: &str) -> bool {
+    let is_meant = || ["''", "\"\"", "``"].iter().any(|doubled| sql.replace(doubled, &doubled[1..]).contains(text));
+    sql.contains(text) || is_meant()
+}
+
+/// The message with `…` for a value. A short one goes where it is a word of its own: it is part of too many others.
+fn without(message: &str, value: &str) -> String {
+    const LONG: usize = 4;
+    let is_part_of_word = |c: char| c.is_alphanumeric() || c == '_';
+    let mut shown = String::new();
+    let mut rest = message;
+    while let Some(at) = rest.find(value) {
+        let (before, after) = (&rest[..at], &rest[at + value.len()..]);
+        let last = before.chars().next_back().or(shown.chars().next_back());
+        let is_word = !last.is_some_and(is_part_of_word) && !after.starts_with(is_part_of_word);
+        shown.push_str(before);
+        shown.push_str(if is_word || value.len() >= LONG { "…" } else { value });
+        rest = after;
+    }
+    shown + rest
+}
+
+/// The values of the literals in SQL, as text: strings, blobs and numbers.
+///
+/// Names in quotes and comments are passed over, as SQLite does where it puts values in.
+fn literals(sql: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut rest = sql;
+    while let Some(first) = rest.chars().next() {
+        let taken = match first {
+            '\'' => {
+                let (text, taken) = quoted(rest);
+                found.push(text);
+                taken
+            }
+            '"' | '`' => quoted(rest).1,
+            '[' => rest.find(']').map_or(rest.len(), |end| end + 1),
+            '-' if rest.starts_with("--") => rest.find('\n').unwrap_or(rest.len()),
+            '/' if rest.starts_with("/*") => rest[2..].find("*/").map_or(rest.len(), |end| end + 4),
+            'x' | 'X' if rest[1..].starts_with('\'') => {
+                let (digits, taken) = quoted(&rest[1..]);
+                found.push(text_of_blob(&digits));
+                1 + taken
+            }
+            '0'..='9' => {
+                let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '+' | '-');
+                let end = rest.find(|c| !is_part(c)).unwrap_or(rest.len());
+                found.push(rest[..end].to_owned());
+                end
+            }
+            _ if first.is_alphanumeric() || first == '_' => {
+                rest.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '$')).unwrap_or(rest.len())
+            }
+            _ => first.len_utf8(),
+        };
+        rest = &rest[taken..];
+    }
+    found
+}
+
+/// What is in the quotes that the text begins with, and the bytes up to their end.
+fn quoted(text: &str) -> (String, usize) {
+    let quote = &text[..1];
+    let mut inner = String::new();
+    let mut at = 1;
+    loop {
+        let Some(end) = text[at..].find(quote) else {
+            inner.push_str(&text[at..]);
+            return (inner, text.len());
+        };
+        inner.push_str(&text[at..at + end]);
+        at += end + 1;
+        if !text[at..].starts_with(quote) {
+            return (inner, at);
+        }
+        inner.push_str(quote);
+        at += 1;
+    }
+}
+
+/// What SQLite shows of a blob where it wants text: up to the first NUL.
+fn text_of_blob(digits: &str) -> String {
+    let bytes = digits.as_bytes().chunks(2).map_while(|pair| u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok());
+    let bytes: Vec<u8> = bytes.take_while(|&byte| byte != 0).collect();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
