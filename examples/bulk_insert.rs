@@ -64,9 +64,11 @@ fn run(rows: u32) -> Result<(), Box<dyn Error>> {
         ("one transaction, prepare and execute_many", prepared, rows),
     ];
     let mut out = io::stdout();
-    writeln!(out, "{:41}{:>11}{:>10}{:>17}", "", "rows", "seconds", "rows per second")?;
-    for (name, insert, rows) in ways {
+    for (n, (name, insert, rows)) in ways.into_iter().enumerate() {
         let seconds = measure(insert, rows)?.as_secs_f64();
+        if n == 0 {
+            writeln!(out, "{:41}{:>11}{:>10}{:>17}", "", "rows", "seconds", "rows per second")?;
+        }
         writeln!(out, "{name:41}{rows:11}{seconds:10.3}{:17.0}", f64::from(rows) / seconds)?;
     }
     Ok(())

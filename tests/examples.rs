@@ -567,7 +567,7 @@ fn scan_says_what_is_wrong() {
     };
     let missing = with(&directory.path().join("missing.db"), &[]);
     assert!(missing.starts_with("cannot read ") && missing.contains("missing.db: unable to open"), "{missing}");
-    assert!(with(directory.path(), &[]).starts_with(&format!("cannot read {}: ", directory.path().display())));
+    assert_eq!(with(directory.path(), &[]), format!("cannot read {}: it is a directory", directory.path().display()));
     assert_eq!(with(&text_file, &[]), format!("cannot read {}: file is not a database", text_file.display()));
     assert_eq!(with(&without_table, &[]), "there is no table in the database: nothing to scan");
     assert_eq!(with(Path::new(""), &["SELECT 1"]), "the path of the database is empty");
@@ -593,6 +593,32 @@ fn scan_says_what_is_wrong() {
     assert_eq!(without_path(&["--rows"]), "--rows needs a number");
     assert_eq!(without_path(&["--rows", "-5"]), "--rows needs a number up to 4294967295, not -5");
     assert_eq!(check_scan(&path, None, "SELECT * FROM \"t\"")["rows"], 1);
+}
+
+/// SQLite waits there for somebody who writes.
+#[cfg(unix)]
+#[test]
+fn scan_does_not_open_a_pipe() {
+    let directory = tempfile::tempdir().unwrap();
+    let pipe = directory.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for path in [&*pipe, Path::new("/dev/null")] {
+        let outcome = scan(&[path.as_os_str()]);
+        assert_eq!(check_failure(&outcome), format!("cannot read {}: it is no regular file", path.display()));
+    }
+}
+
+#[test]
+fn scan_passes_over_a_table_that_no_sql_can_name() {
+    let misnamed = "CREATE TABLE t(c);
+         INSERT INTO t VALUES (1), (2);
+         PRAGMA writable_schema = on;
+         UPDATE sqlite_schema SET name = CAST(x'74ff' AS TEXT), tbl_name = CAST(x'74ff' AS TEXT),
+             sql = 'CREATE TABLE \"' || CAST(x'74ff' AS TEXT) || '\"(c)';";
+    let (_directory, path) = database(&format!("{misnamed} CREATE TABLE ok(a); INSERT INTO ok VALUES (1)"));
+    assert_eq!(check_scan(&path, None, "SELECT * FROM \"ok\"")["rows"], 1);
+    let (_directory, alone) = database(misnamed);
+    assert_eq!(check_failure(&scan(&[alone.as_os_str()])), "the table's name is not UTF-8, as SQL has to be");
 }
 
 #[test]
@@ -790,6 +816,15 @@ fn bulk_insert_prints_three_ways() {
         assert_eq!((outcome.code, &*outcome.stdout), (Some(2), ""), "{outcome:?}");
         assert_eq!(outcome.stderr, "usage: bulk_insert [ROWS]\n");
     }
+}
+
+#[test]
+fn bulk_insert_prints_nothing_before_an_error() {
+    let directory = tempfile::tempdir().unwrap();
+    let nowhere = ["TMPDIR", "TMP", "TEMP"].map(|name| (name, directory.path().join("nowhere")));
+    let outcome = run(Command::new(program("bulk_insert")).arg("5").envs(nowhere));
+    assert_eq!((outcome.code, &*outcome.stdout), (Some(1), ""), "{outcome:?}");
+    assert!(outcome.stderr.starts_with("error: ") && outcome.stderr.lines().count() == 1, "{outcome:?}");
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod summary;
 
 use std::error::Error;
 use std::ffi::OsString;
+use std::fs::FileType;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -17,7 +18,7 @@ use std::time::{Duration, Instant};
 use finalite::handles::{self, HandleCounts};
 use finalite::memory::{self, ConnectionMemory, MemoryStats};
 use finalite::scan::{ScanPath, ScanPlan};
-use finalite::{Connection, OpenOptions, ResultCode};
+use finalite::{Connection, ErrorKind, OpenOptions, ResultCode};
 
 use summary::{Collation, Column};
 
@@ -278,6 +279,10 @@ fn read_columns(conn: &Connection, sql: &str, columns: &mut [Column], collation:
 /// A database in WAL mode has two more files beside it, which SQLite cannot make in a directory that is not writable.
 /// If there is no log to read, nobody is writing and the file is all there is: then it is opened as immutable.
 fn open(path: &Path) -> Outcome<Connection> {
+    // SQLite would wait for ever for somebody to write into a pipe. What cannot be looked at is its to explain.
+    if let Some(what) = path.metadata().ok().and_then(|metadata| unreadable(metadata.file_type())) {
+        return Err(format!("cannot read {}: it is {what}", path.display()).into());
+    }
     let options = OpenOptions::new().read_only(true);
     // Opening alone reads nothing.
     let read_something = |conn: Connection| conn.pragma::<i64>("schema_version").map(|_| conn);
@@ -294,6 +299,17 @@ fn open(path: &Path) -> Outcome<Connection> {
     });
     // The kind alone: which statement it was that read first is nobody's concern.
     opened.map_err(|error| format!("cannot read {}: {}", path.display(), error.kind()).into())
+}
+
+/// What it is, if it is no file.
+fn unreadable(file_type: FileType) -> Option<&'static str> {
+    if file_type.is_dir() {
+        Some("a directory")
+    } else if !file_type.is_file() {
+        Some("no regular file")
+    } else {
+        None
+    }
 }
 
 /// C: [URI filenames](https://sqlite.org/uri.html)
@@ -316,29 +332,32 @@ fn immutable_uri(path: &Path) -> io::Result<String> {
 ///
 /// Tables that SQLite or a virtual table keeps for itself do not count.
 fn select_largest_table(conn: &Connection) -> Outcome<String> {
-    let tables = conn
-        .prepare(
-            "SELECT name FROM pragma_table_list
-             WHERE schema = 'main' AND type IN ('table', 'virtual') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'
-             ORDER BY type, name",
-        )?
-        .query_all::<String>(())?;
-    let quoted = tables.iter().map(|name| format!("\"{}\"", name.replace('"', "\"\"")));
+    let names = "SELECT name FROM pragma_table_list
+                 WHERE schema = 'main' AND type IN ('table', 'virtual') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'
+                 ORDER BY type, name";
     let mut largest = None;
-    let mut unreadable = None;
-    for table in quoted {
+    let mut unreadable: Option<Box<dyn Error>> = None;
+    for name in conn.prepare(names)?.query_as::<String>(())? {
+        let table = match name {
+            Ok(name) => format!("\"{}\"", name.replace('"', "\"\"")),
+            Err(error) if matches!(error.kind(), ErrorKind::Column { .. }) => {
+                unreadable = Some("the table's name is not UTF-8, as SQL has to be".into());
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
         let sql = format!("SELECT count(*) FROM {table}");
         match conn.prepare(&sql).and_then(|mut count| count.query_one::<i64>(())) {
             Ok(rows) if largest.as_ref().is_none_or(|(most, _)| rows > *most) => largest = Some((rows, table)),
             Ok(_) => {}
             // A module or collation that is not there: another table may do without.
-            Err(error) if error.code() == Some(ResultCode::ERROR) => unreadable = Some(error),
+            Err(error) if error.code() == Some(ResultCode::ERROR) => unreadable = Some(error.into()),
             Err(error) => return Err(error.into()),
         }
     }
     match (largest, unreadable) {
         (Some((_, table)), _) => Ok(format!("SELECT * FROM {table}")),
-        (None, Some(error)) => Err(error.into()),
+        (None, Some(error)) => Err(error),
         (None, None) => Err("there is no table in the database: nothing to scan".into()),
     }
 }
