@@ -67,22 +67,29 @@ pub(crate) fn code_message(code: c_int) -> &'static str {
 /// Whether this SQLite can be used at all.
 pub(super) fn check() -> Result<(), Fault> {
     // SAFETY: takes no argument and returns a compile-time constant (c3ref/threadsafe.html).
-    if unsafe { ffi::sqlite3_threadsafe() } == 0 {
-        return Err(Fault::new(FaultKind::Unsupported(
-            "this SQLite is compiled with SQLITE_THREADSAFE=0: connections of two threads would corrupt each other"
-                .into(),
-        )));
+    let threadsafe = unsafe { ffi::sqlite3_threadsafe() };
+    match unusable(threadsafe, cfg!(feature = "bundled"), version_number()) {
+        None => Ok(()),
+        Some(reason) => Err(Fault::new(FaultKind::Unsupported(reason))),
     }
-    if !cfg!(feature = "bundled") && version_number() < VERSION_MIN {
-        return Err(Fault::new(FaultKind::Unsupported(
-            format!(
-                "the system's SQLite is {}, finalite needs 3.45.3 or newer: update it, or enable the feature `bundled`",
-                version()
-            )
-            .into(),
-        )));
+}
+
+/// Why a SQLite cannot be used, if it cannot.
+fn unusable(threadsafe: c_int, is_bundled: bool, number: c_int) -> Option<Box<str>> {
+    if threadsafe == 0 {
+        let reason =
+            "this SQLite is compiled with SQLITE_THREADSAFE=0: connections of two threads would corrupt each other";
+        return Some(reason.into());
     }
-    Ok(())
+    if !is_bundled && number < VERSION_MIN {
+        let (major, minor, patch) = (number / 1_000_000, number / 1000 % 1000, number % 1000);
+        let reason = format!(
+            "the system's SQLite is {major}.{minor}.{patch}, finalite needs 3.45.3 or newer: update it, or enable the \
+             feature `bundled`"
+        );
+        return Some(reason.into());
+    }
+    None
 }
 
 /// # Safety
@@ -93,3 +100,6 @@ unsafe fn constant(text: *const c_char) -> &'static str {
     let text = unsafe { CStr::from_ptr(text) };
     text.to_str().unwrap_or("(not UTF-8)")
 }
+
+#[cfg(test)]
+mod tests;
