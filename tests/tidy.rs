@@ -267,6 +267,36 @@ fn examples_and_readme_name_no_machine() {
     );
 }
 
+#[test]
+fn what_the_readme_links_to_is_in_the_package() {
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let (_, include) = manifest.split_once("\ninclude = [").unwrap();
+    let (include, _) = include.split_once(']').unwrap();
+    let packaged: Vec<&str> = include.split('"').filter_map(|pattern| pattern.strip_prefix('/')).collect();
+    let is_packaged = |path: &str| {
+        packaged.iter().any(|pattern| match pattern.strip_suffix("**") {
+            Some(directory) => path.starts_with(directory),
+            None => *pattern == path,
+        })
+    };
+    let rule = |file: &File| {
+        let ends = file.text.match_indices("](").map(|(offset, mark)| offset + mark.len());
+        let links = ends.filter_map(|start| {
+            let (link, _) = file.text[start..].split_once(')')?;
+            let path = link.split('#').next().unwrap_or(link);
+            let is_file = !path.is_empty() && !path.contains("://");
+            (is_file && !is_packaged(path)).then(|| Place { line: line_of(&file.text, start), text: path })
+        });
+        file.report(links, "is not in the package: see `include` in Cargo.toml")
+    };
+    assert_holds(
+        rule,
+        &[File::read(Path::new("README.md"))],
+        &["[Nowhere](NOWHERE.md)", "[Inside](benches/peers/Cargo.toml)"],
+        &["[Web](https://example.org/NOWHERE.md)", "[Below](#below)", "[Guide](docs/memory.md#limits)"],
+    );
+}
+
 /// What the other rules stand on.
 #[test]
 fn comments_and_quotes_are_not_code() {
