@@ -228,6 +228,10 @@ impl Connection {
     /// Runs one statement to its end and returns the number of rows it inserted, updated or deleted. Rows that it
     /// returns are passed over, so that `PRAGMA journal_mode = wal` runs too.
     ///
+    /// The count is [`changes`](Self::changes), or 0 where [`total_changes`](Self::total_changes) has not moved: for a
+    /// query, and for DDL. `CREATE VIRTUAL TABLE` moves it, by the row that it writes into the schema, and by what its
+    /// module writes.
+    ///
     /// # Errors
     ///
     /// As [`prepare`](Self::prepare) and [`Statement::execute`].

@@ -111,6 +111,9 @@ impl OpenOptions {
 
     /// Whether a path that begins with `file:` is a [URI](https://sqlite.org/uri.html). Off unless set: then it is a
     /// path like any other, whatever SQLite's compile-time setting says.
+    ///
+    /// It is about the path that is opened. `ATTACH` takes URIs if this is on or if SQLite is set to take them, when it
+    /// was compiled (the one that is bundled is) or by `sqlite3_config`.
     #[must_use]
     pub fn uri(mut self, uri: bool) -> Self {
         self.uri = uri;

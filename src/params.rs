@@ -148,7 +148,7 @@ impl ToSql for ZeroBlob {
 ///
 /// Positional: `()`, tuples of up to 16 values, arrays, slices, [`params!`](crate::params!) for more than 16 of
 /// different types, [`params_from_iter`] for any number. By name: [`named_params!`](crate::named_params!), or slices
-/// of `(&str, &dyn ToSql)`.
+/// of `(&str, &dyn ToSql)`. For none write `()`: of what type `[]` is an array, the compiler cannot know.
 ///
 /// Whoever implements it for a type of their own hands the values to the [`Binder`]:
 ///

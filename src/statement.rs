@@ -89,7 +89,7 @@ impl<'conn> Statement<'conn> {
     }
 
     /// Runs it to the end and returns the number of rows it inserted, updated or deleted; rows that it returns are
-    /// passed over.
+    /// passed over. [`Connection::execute`] says how it counts.
     ///
     /// # Errors
     ///

@@ -225,3 +225,13 @@ fn the_connection_says_what_it_is() {
     let options: Vec<String> = conn.query_all("PRAGMA compile_options", ()).unwrap();
     assert_eq!(finalite::sqlite::compile_options().collect::<Vec<_>>(), options);
 }
+
+#[cfg(feature = "bundled")]
+#[test]
+fn attach_takes_a_uri_as_the_bundled_sqlite_does() {
+    let dir = tempfile::tempdir().unwrap();
+    let conn = OpenOptions::new().uri(false).open(dir.path().join("a.db")).unwrap();
+    conn.execute("ATTACH 'file:nowhere?mode=memory' AS other", ()).unwrap();
+    let file: String = conn.query_one("SELECT file FROM pragma_database_list WHERE name = 'other'", ()).unwrap();
+    assert_eq!(file, "");
+}

@@ -228,6 +228,11 @@ fn decision_2_execute_counts_rows_as_sqlite_does_not() {
     conn.execute_batch("CREATE TABLE t(a); INSERT INTO t VALUES (1), (2)").unwrap();
     assert_eq!(conn.execute("SELECT * FROM t", ()).unwrap(), 0);
     assert_eq!(conn.changes(), 2, "what a driver would return that asks SQLite without looking further");
+    // Where the total moves, it is SQLite's count, of a virtual table's row in the schema too.
+    assert_eq!(conn.execute("CREATE TABLE u(a)", ()).unwrap(), 0);
+    let total = conn.total_changes();
+    assert_eq!(conn.execute("CREATE VIRTUAL TABLE v USING rtree(id, low, high)", ()).unwrap(), 1);
+    assert!(conn.total_changes() > total);
 }
 
 #[test]
