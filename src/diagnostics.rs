@@ -121,3 +121,6 @@ fn integer(value: u64) -> Cell {
 fn milliseconds(duration: std::time::Duration) -> Cell {
     Cell::Integer(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX))
 }
+
+#[cfg(test)]
+mod tests;

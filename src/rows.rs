@@ -72,7 +72,10 @@ impl<'stmt> Rows<'stmt> {
         }
         match self.cursor.step().map(|row| row.is_some()) {
             Ok(is_row) => Ok(is_row.then(|| Row::of_statement(self.cursor.row()))),
-            Err(fault) => Err(self.conn.error(fault).without_bound(|| self.cursor.expanded_sql().ok())),
+            Err(fault) => {
+                self.conn.db().resume_panic();
+                Err(self.conn.error(fault).without_bound(|| self.cursor.expanded_sql().ok()))
+            }
         }
     }
 
@@ -211,6 +214,7 @@ impl<'conn> OwnedRows<'conn> {
     /// Without parameters there is nothing bound, and the SQL is all there is.
     #[cold]
     fn failed(&self, fault: Fault) -> Error {
+        self.conn.db().resume_panic();
         let statement = self.cursor.statement();
         let unbound = || (statement.parameter_count() == 0).then(|| statement.sql().into());
         self.conn.error(fault).without_bound(unbound)

@@ -1,5 +1,7 @@
 //! Read-only tables whose rows are made when a query begins: eponymous virtual tables (sqlite.org/vtab.html, "Eponymous Virtual Tables").
 
+use std::any::Any;
+use std::cell::Cell as Slot;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::mem::MaybeUninit;
 use std::panic;
@@ -40,6 +42,23 @@ impl Db {
         self.add_taint(Taint::REGISTERED);
         self.check(code)
     }
+
+    /// Goes on with the panic that a table of this connection has ended a step with, if one has.
+    pub(crate) fn resume_panic(&self) {
+        match CAUGHT.take() {
+            Some((db, payload)) if db == self.as_ptr().addr() => panic::resume_unwind(payload),
+            // Somebody else's: a statement that foreign code steps on a handle of its own.
+            other => CAUGHT.set(other),
+        }
+    }
+}
+
+/// What a panic carried that may not unwind through C, and the address of the connection that it came from. The call that
+/// has entered C takes it, on the same thread.
+type Caught = Option<(usize, Box<dyn Any + Send>)>;
+
+thread_local! {
+    static CAUGHT: Slot<Caught> = const { Slot::new(None) };
 }
 
 /// What SQLite holds of a table while the connection is open.
@@ -47,6 +66,8 @@ impl Db {
 struct Connected {
     base: ffi::sqlite3_vtab,
     table: &'static Table,
+    /// The connection's address.
+    db: usize,
 }
 
 /// A query of it.
@@ -96,7 +117,7 @@ unsafe extern "C" fn connect(
     }
     let base = ffi::sqlite3_vtab { pModule: ptr::null(), nRef: 0, zErrMsg: ptr::null_mut() };
     // SAFETY: SQLite's out pointer; `base` comes first in the struct. `disconnect` frees it.
-    unsafe { *out = Box::into_raw(Box::new(Connected { base, table })).cast() };
+    unsafe { *out = Box::into_raw(Box::new(Connected { base, table, db: db.addr() })).cast() };
     ffi::SQLITE_OK
 }
 
@@ -134,9 +155,9 @@ unsafe extern "C" fn filter(
     // SAFETY: made by `open`, and used by one query, which makes one call at a time.
     let cursor = unsafe { &mut *cursor.cast::<Cursor>() };
     // SAFETY: SQLite has set `pVtab` to what `connect` made, which outlives its cursors (vtab.html, xOpen).
-    let table = unsafe { &*cursor.base.pVtab.cast::<Connected>() }.table;
+    let connected = unsafe { &*cursor.base.pVtab.cast::<Connected>() };
     let charge = Charge::to_nobody();
-    let rows = panic::catch_unwind(table.rows);
+    let rows = panic::catch_unwind(connected.table.rows);
     drop(charge);
     match rows {
         Ok(rows) => {
@@ -145,9 +166,21 @@ unsafe extern "C" fn filter(
             ffi::SQLITE_OK
         }
         Err(payload) => {
-            discard(payload);
+            keep(connected.db, payload);
             ffi::SQLITE_ERROR
         }
+    }
+}
+
+/// For `resume_panic`; not in a thread that is ending, which nobody resumes.
+fn keep(db: usize, payload: Box<dyn Any + Send>) {
+    let mut payload = Some(payload);
+    let _ = CAUGHT.try_with(|slot| {
+        let older = slot.replace(payload.take().map(|payload| (db, payload)));
+        payload = older.map(|(_, payload)| payload);
+    });
+    if let Some(payload) = payload {
+        discard(payload);
     }
 }
 
@@ -199,3 +232,6 @@ unsafe extern "C" fn rowid(cursor: *mut ffi::sqlite3_vtab_cursor, out: *mut ffi:
     unsafe { *out = i64::try_from(cursor.at).unwrap_or(i64::MAX) };
     ffi::SQLITE_OK
 }
+
+#[cfg(test)]
+mod tests;
