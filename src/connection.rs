@@ -131,7 +131,10 @@ impl Connection {
     fn prepare_for_cache(&self, sql: &str, site: &'static Location<'static>) -> Result<CachedStatement<'_>> {
         let kind = if sql::starts_with_keyword(sql, "PRAGMA") { Kind::Statement } else { Kind::CachedStatement };
         let statement = self.prepare_as(sql, kind, site)?;
-        tracing::trace!(target: "finalite::cache", sql, "miss");
+        // Shielded, as the next: Drop of a transaction prepares its ROLLBACK.
+        shielded(|| {
+            tracing::trace!(target: "finalite::cache", sql, "miss");
+        });
         Ok(CachedStatement::new(statement, None))
     }
 
@@ -162,7 +165,9 @@ impl Connection {
             let error = Error::new(ErrorKind::TrailingSql { rest: rest.into() });
             return Err(error.in_sql(shown).at_offset(sql.len() - rest.len()));
         }
-        tracing::debug!(target: "finalite::statement", sql = shown, "prepared");
+        shielded(|| {
+            tracing::debug!(target: "finalite::statement", sql = shown, "prepared");
+        });
         Ok(Statement::new(raw.with_sql(shown, taint), self))
     }
 
