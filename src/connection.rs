@@ -484,7 +484,8 @@ impl Connection {
         self.guards.forget_all(&self.db);
         let kept = self.cache.get_mut().take_all();
         shielded(|| {
-            tracing::debug!(target: "finalite::open", connection = self.db.id(), "close");
+            let (connection, opened_at) = (self.db.id(), self.db.site());
+            tracing::debug!(target: "finalite::open", connection, %opened_at, "close");
         });
         if let Err(fault) = self.db.close(kept) {
             let error = Error::from(fault);

@@ -37,8 +37,20 @@
 //!
 //! # Logging
 //!
-//! Events go to [`tracing`](https://docs.rs/tracing), with the targets `finalite::open`, `finalite::statement`,
-//! `finalite::cache`, `finalite::slow` and `finalite::leak`. SQL is shown, bound values never are.
+//! Events go to [`tracing`](https://docs.rs/tracing), with these targets. SQL is shown, bound values never are.
+//!
+//! | target | level | what |
+//! |---|---|---|
+//! | `finalite::open` | DEBUG | a connection is opened or closed, with its number and where it was opened |
+//! | `finalite::statement` | DEBUG, TRACE | a statement is prepared; it runs |
+//! | `finalite::cache` | TRACE | the statement cache misses or evicts |
+//! | `finalite::slow` | WARN | a statement took as long as [`Connection::set_slow_threshold`] says |
+//! | `finalite::leak` | WARN, ERROR | a handle is held for long, was forgotten or cannot be closed |
+//! | `finalite::pool` | DEBUG to ERROR | checkpoints; a connection that is not lent again; a pool that ended while lending |
+//! | `finalite::endpoint` | DEBUG to ERROR | the server's address; clients that go wrong |
+//! | `finalite::worker` | ERROR | a thread of finalite's has panicked |
+//!
+//! What fails where nobody can be told (in Drop) is an ERROR of the target it belongs to.
 
 #![deny(missing_docs, unsafe_code, unsafe_op_in_unsafe_fn)]
 #![deny(clippy::undocumented_unsafe_blocks, clippy::multiple_unsafe_ops_per_block, clippy::missing_safety_doc)]

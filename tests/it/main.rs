@@ -8,6 +8,7 @@ mod contention;
 mod conversions;
 mod diagnostics;
 mod errors;
+mod events;
 mod exact;
 mod open;
 mod params;
