@@ -52,6 +52,12 @@ fn one_row_calls_hold_no_lock_when_they_return() {
         run();
         second.execute("INSERT INTO t VALUES (2)", ()).unwrap_or_else(|error| panic!("after {call}: {error}"));
     }
+    // The control: rows that are left as they are.
+    let mut statement = first.prepare("SELECT a FROM t LIMIT 1").unwrap();
+    let mut rows = statement.query(()).unwrap();
+    rows.next().unwrap();
+    std::mem::forget(rows);
+    assert!(second.execute("INSERT INTO t VALUES (2)", ()).unwrap_err().is_busy());
 }
 
 #[test]
