@@ -7,9 +7,10 @@ mod witness;
 
 use std::mem::forget;
 use std::path::Path;
+use std::ptr;
 
 use finalite::handles::{self, HandleCounts, Kind};
-use finalite::{Connection, OpenOptions, Statement};
+use finalite::{CachedStatement, Connection, Error, ErrorKind, OpenOptions, Statement, ffi};
 use witness::{Witness, can_write, left_by};
 
 const SELECT: &str = "SELECT a, b FROM t WHERE b >= ? ORDER BY a";
@@ -197,10 +198,30 @@ const LATER: &[Later] = &[
         let mut tx = conn.transaction().unwrap();
         tx.savepoint().unwrap().commit().unwrap();
     }),
+    ("a scan", |conn| {
+        assert!(conn.scan(SELECT, ("",)).for_each(|_| Ok::<_, Error>(())).unwrap() > 0);
+    }),
+    ("a scan into columns", |conn| assert!(conn.scan(SELECT, ("",)).columns().unwrap().len() > 0)),
+    ("a pragma that is set", |conn| conn.set_pragma("user_version", 7).unwrap()),
     ("the cache cleared", |conn| conn.clear_statement_cache()),
     ("the cache turned off", |conn| conn.set_statement_cache_limits(0, 0)),
     ("an interrupt", |conn| {
         conn.interrupt_handle().interrupt();
+    }),
+    ("close_or_return", |conn| {
+        let own = std::mem::replace(conn, Connection::open_in_memory().unwrap());
+        own.close_or_return().unwrap();
+    }),
+    ("close_or_return, which returns it", |conn| {
+        let own = std::mem::replace(conn, Connection::open_in_memory().unwrap());
+        let mut foreign = ptr::null_mut();
+        // SAFETY: the connection is open and the SQL NUL-terminated.
+        unsafe { ffi::sqlite3_prepare_v2(own.as_raw(), c"SELECT 1".as_ptr(), -1, &raw mut foreign, ptr::null_mut()) };
+        let error = own.close_or_return().unwrap_err();
+        // SAFETY: made above, finalized once.
+        unsafe { ffi::sqlite3_finalize(foreign) };
+        *conn = error.into_connection();
+        conn.execute("INSERT INTO t(b) VALUES ('later')", ()).unwrap();
     }),
     ("the connection moved to the heap and back", |conn| {
         let own = Box::new(std::mem::replace(conn, Connection::open_in_memory().unwrap()));
@@ -274,30 +295,66 @@ fn each_forgotten_guard_is_counted_once_and_nothing_else_is_left() {
     the_control(&path);
 }
 
+/// The calls that a statement and a cached one have in common, after rows of it were forgotten.
+macro_rules! calls {
+    ($statement:ty) => {{
+        let calls: &[(&str, fn($statement))] = &[
+            ("drop", |statement| drop(statement)),
+            ("execute", |mut statement| assert_eq!(statement.execute(("",)).unwrap(), 0)),
+            ("execute_many", |mut statement| assert_eq!(statement.execute_many([("",), ("b",)]).unwrap(), 0)),
+            ("execute_many of nothing", |mut statement| {
+                assert_eq!(statement.execute_many::<[(&str,); 0]>([]).unwrap(), 0);
+            }),
+            ("query", |mut statement| assert!(statement.query(("",)).unwrap().next().unwrap().is_some())),
+            ("query with a wrong number of parameters", |mut statement| drop(statement.query(()).unwrap_err())),
+            ("query_as", |mut statement| {
+                assert!(statement.query_as::<(i64, String)>(("",)).unwrap().next().unwrap().is_ok());
+            }),
+            ("query_one", |mut statement| {
+                let error = statement.query_one::<(i64, String)>(("",)).unwrap_err();
+                assert!(matches!(error.kind(), ErrorKind::Rows { found: 2, .. }), "{error}");
+            }),
+            ("query_optional", |mut statement| {
+                assert_eq!(statement.query_optional::<(i64, String)>(("zzz",)).unwrap(), None);
+            }),
+            ("query_row", |mut statement| {
+                let error = statement.query_row(("zzz",), |_| Ok(())).unwrap_err();
+                assert!(matches!(error.kind(), ErrorKind::Rows { found: 0, .. }), "{error}");
+            }),
+            ("query_all", |mut statement| {
+                assert!(statement.query_all::<(i64, String)>(("",)).unwrap().len() >= 2);
+            }),
+            ("expanded SQL", |mut statement| {
+                let sql = statement.expanded_sql(("short",)).unwrap();
+                assert!(sql.contains("'short'"), "{sql}");
+            }),
+            ("a column looked up", |mut statement| {
+                let b = statement.column("b").unwrap();
+                let mut rows = statement.query(("",)).unwrap();
+                assert!(rows.next().unwrap().unwrap().get::<&str>(b).is_ok());
+            }),
+            ("what is known of it", |statement| {
+                assert_eq!(statement.counters().runs, 1);
+                assert_eq!(statement.column_names().unwrap().count(), 2);
+                assert_eq!(statement.columns().unwrap().len(), 2);
+                assert_eq!((statement.parameter_count(), statement.parameter_name(1)), (1, None));
+                assert!(statement.is_readonly() && !statement.is_explain());
+                assert!(statement.memory().bytes > 0);
+                assert_eq!(statement.sql(), SELECT);
+            }),
+        ];
+        calls
+    }};
+}
+
 /// Rows are forgotten and their statement goes on: each call that can reach its bindings.
 fn calls_of_the_statement_itself(path: &Path) {
-    type Call = fn(Statement<'_>);
-    let calls: [(&str, Call); 8] = [
-        ("drop", |statement| drop(statement)),
+    let of_its_own: &[(&str, fn(Statement<'_>))] = &[
         ("finalize", |statement| statement.finalize().unwrap()),
-        ("execute", |mut statement| assert_eq!(statement.execute(("",)).unwrap(), 0)),
-        ("query", |mut statement| assert!(statement.query(("",)).unwrap().next().unwrap().is_some())),
-        ("query with a wrong number of parameters", |mut statement| drop(statement.query(()).unwrap_err())),
-        ("expanded SQL", |mut statement| {
-            let sql = statement.expanded_sql(("short",)).unwrap();
-            assert!(sql.contains("'short'"), "{sql}");
-        }),
         ("into_rows", |statement| drop(statement.into_rows(("",)).unwrap())),
-        ("counters and names", |statement| {
-            assert_eq!(statement.counters().runs, 1);
-            assert_eq!(statement.column_names().unwrap().count(), 2);
-            assert!(statement.is_readonly());
-        }),
     ];
-    for (name, call) in calls {
-        let forgotten_before = handles::forgotten().rows;
-        let left = left_by(|| {
-            let conn = open(path);
+    for (name, call) in calls!(Statement<'_>).iter().chain(of_its_own) {
+        after_forgotten_rows(path, name, |conn| {
             let mut statement = conn.prepare(SELECT).unwrap();
             {
                 let text = bound();
@@ -306,11 +363,32 @@ fn calls_of_the_statement_itself(path: &Path) {
                 forget(rows);
             }
             call(statement);
-            assert_eq!(handles::forgotten().rows, forgotten_before + 1, "{name}");
-            assert!(can_write(path), "{name}: a lock is left while the connection is open");
         });
-        assert!(left.is_none(), "{name}: {left:#?}");
     }
+    for (name, call) in calls!(CachedStatement<'_>) {
+        after_forgotten_rows(path, &format!("{name}, of a cached one"), |conn| {
+            let mut statement = conn.prepare_cached(SELECT).unwrap();
+            {
+                let text = bound();
+                let mut rows = statement.query((&text,)).unwrap();
+                rows.next().unwrap();
+                forget(rows);
+            }
+            call(statement);
+        });
+    }
+}
+
+/// Rows are forgotten in `run`, once: they are counted and hold nothing up, before their connection is gone and after.
+fn after_forgotten_rows(path: &Path, name: &str, run: impl FnOnce(&Connection)) {
+    let forgotten_before = handles::forgotten().rows;
+    let left = left_by(|| {
+        let conn = open(path);
+        run(&conn);
+        assert_eq!(handles::forgotten().rows, forgotten_before + 1, "{name}");
+        assert!(can_write(path), "{name}: a lock is left while the connection is open");
+    });
+    assert!(left.is_none(), "{name}: {left:#?}");
 }
 
 fn a_forgotten_savepoint_is_rolled_back_by_the_next() {
@@ -330,9 +408,7 @@ fn a_forgotten_savepoint_is_rolled_back_by_the_next() {
 
 /// A driver without the repair: a statement that is left running keeps its lock, its memory and its connection.
 fn the_control(path: &Path) {
-    use finalite::ffi;
     use std::ffi::CString;
-    use std::ptr;
 
     let before = Witness::now();
     let (mut handle, mut statement) = (ptr::null_mut(), ptr::null_mut());
