@@ -197,6 +197,8 @@ fn nothing_is_left() {
     }
     drop(open(dir.path()));
     assert!(can_write(&dir.path().join("a.db")));
+    nothing_left_by("100,000 statements through the cache", || through_the_cache(100_000));
+    nothing_left_by("10,000 expansions", || expand(10_000));
     nothing_left_by("a million prepares", || prepare_and_drop(if cfg!(debug_assertions) { 20_000 } else { 1_000_000 }));
     the_controls(dir.path());
 }
@@ -212,6 +214,42 @@ fn prepare_and_drop(times: u32) {
         drop(rows);
         drop(statement);
         assert_eq!(finalite::handles::counts(), idle);
+    }
+}
+
+/// Every SQL is another, as where values are written into it: the cache stays within its bounds all the way.
+fn through_the_cache(times: usize) {
+    const STATEMENTS_MAX: usize = 64;
+    let (conn, unbounded) = (Connection::open_in_memory().unwrap(), Connection::open_in_memory().unwrap());
+    conn.set_statement_cache_limits(STATEMENTS_MAX, 1 << 18);
+    let mut filled = 0;
+    for n in 0..times {
+        assert_eq!(conn.query_one::<usize>(&format!("SELECT {n}"), ()).unwrap(), n);
+        let stats = conn.statement_cache_stats();
+        assert!(stats.statements <= STATEMENTS_MAX && stats.bytes <= 1 << 18, "{stats:?}");
+        if n == STATEMENTS_MAX {
+            filled = conn.memory().bytes;
+        }
+    }
+    assert!(conn.memory().bytes < filled * 3 / 2, "{} bytes at first, then {}", filled, conn.memory().bytes);
+    // The control: without the bounds the same growth is seen.
+    unbounded.set_statement_cache_limits(usize::MAX, usize::MAX);
+    for n in 0..4 * STATEMENTS_MAX {
+        unbounded.query_one::<usize>(&format!("SELECT {n}"), ()).unwrap();
+    }
+    assert!(unbounded.memory().bytes > filled * 3 / 2);
+}
+
+/// What SQLite makes for each is given back: the bytes are the same after the first and after the last.
+fn expand(times: usize) {
+    let conn = Connection::open_in_memory().unwrap();
+    let mut statement = conn.prepare("SELECT ?").unwrap();
+    let text = "a text that is written into the SQL".repeat(10);
+    let mut bytes = None;
+    for _ in 0..times {
+        assert!(statement.expanded_sql((&text,)).unwrap().len() > text.len());
+        let now = conn.memory().bytes;
+        assert_eq!(*bytes.get_or_insert(now), now);
     }
 }
 
