@@ -201,7 +201,7 @@ const LATER: &[Later] = &[
     ("a scan", |conn| {
         assert!(conn.scan(SELECT, ("",)).for_each(|_| Ok::<_, Error>(())).unwrap() > 0);
     }),
-    ("a scan into columns", |conn| assert!(conn.scan(SELECT, ("",)).columns().unwrap().len() > 0)),
+    ("a scan into columns", |conn| assert!(!conn.scan(SELECT, ("",)).columns().unwrap().is_empty())),
     ("a pragma that is set", |conn| conn.set_pragma("user_version", 7).unwrap()),
     ("the cache cleared", |conn| conn.clear_statement_cache()),
     ("the cache turned off", |conn| conn.set_statement_cache_limits(0, 0)),
@@ -295,10 +295,14 @@ fn each_forgotten_guard_is_counted_once_and_nothing_else_is_left() {
     the_control(&path);
 }
 
+/// What is called on a statement, to its end.
+type Calls = &'static [(&'static str, fn(Statement<'_>))];
+type CachedCalls = &'static [(&'static str, fn(CachedStatement<'_>))];
+
 /// The calls that a statement and a cached one have in common, after rows of it were forgotten.
 macro_rules! calls {
-    ($statement:ty) => {{
-        let calls: &[(&str, fn($statement))] = &[
+    ($calls:ty) => {{
+        let calls: $calls = &[
             ("drop", |statement| drop(statement)),
             ("execute", |mut statement| assert_eq!(statement.execute(("",)).unwrap(), 0)),
             ("execute_many", |mut statement| assert_eq!(statement.execute_many([("",), ("b",)]).unwrap(), 0)),
@@ -349,11 +353,11 @@ macro_rules! calls {
 
 /// Rows are forgotten and their statement goes on: each call that can reach its bindings.
 fn calls_of_the_statement_itself(path: &Path) {
-    let of_its_own: &[(&str, fn(Statement<'_>))] = &[
+    let of_its_own: Calls = &[
         ("finalize", |statement| statement.finalize().unwrap()),
         ("into_rows", |statement| drop(statement.into_rows(("",)).unwrap())),
     ];
-    for (name, call) in calls!(Statement<'_>).iter().chain(of_its_own) {
+    for (name, call) in calls!(Calls).iter().chain(of_its_own) {
         after_forgotten_rows(path, name, |conn| {
             let mut statement = conn.prepare(SELECT).unwrap();
             {
@@ -365,7 +369,7 @@ fn calls_of_the_statement_itself(path: &Path) {
             call(statement);
         });
     }
-    for (name, call) in calls!(CachedStatement<'_>) {
+    for (name, call) in calls!(CachedCalls) {
         after_forgotten_rows(path, &format!("{name}, of a cached one"), |conn| {
             let mut statement = conn.prepare_cached(SELECT).unwrap();
             {
