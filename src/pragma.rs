@@ -105,6 +105,9 @@ const SWITCHES: [&str; 19] = [
     "writable_schema",
 ];
 
+/// Pragmas that read back nothing when they are as they were at first, which is what the empty text sets.
+const DIRECTORIES: [&str; 2] = ["data_store_directory", "temp_store_directory"];
+
 /// Pragmas whose value nobody may see; they cannot be read either.
 const SECRET: [&str; 6] = ["hexkey", "hexrekey", "key", "rekey", "textkey", "textrekey"];
 
@@ -194,7 +197,11 @@ impl Connection {
             return Ok(());
         }
         let effective = self.query_optional::<Value>(&format!("PRAGMA {path}"), ())?;
-        if effective.as_ref().is_some_and(|effective| means(pragma, &value, effective)) {
+        let has_taken = match &effective {
+            Some(effective) => means(pragma, &value, effective),
+            None => is_in(&DIRECTORIES, pragma) && value.0 == Repr::Text("".into()),
+        };
+        if has_taken {
             return Ok(());
         }
         Err(Error::new(ErrorKind::Pragma {
@@ -277,6 +284,8 @@ fn is_kept_as(pragma: &str, requested: i64, effective: i64) -> bool {
         "busy_timeout" | "wal_autocheckpoint" => requested.max(0),
         "default_cache_size" => requested.saturating_abs(),
         "journal_size_limit" => requested.max(-1),
+        // 1 is on and 2 is FAST, but as a number any other than 0 is on.
+        "secure_delete" if requested > 2 => 1,
         // Below 0, mapping is left to the default. Neither is lowered to 0 where there is any.
         "mmap_size" if requested < 0 => effective,
         "mmap_size" | "threads" if effective > 0 => requested.min(effective),

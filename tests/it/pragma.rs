@@ -55,7 +55,7 @@ fn an_encoding_takes_under_each_of_its_names() {
 fn a_number_that_sqlite_keeps_as_another_has_taken() {
     let dir = tempfile::tempdir().unwrap();
     let conn = Connection::open(dir.path().join("a.db")).unwrap();
-    let kept: [(&str, PragmaValue, i64); 17] = [
+    let kept: [(&str, PragmaValue, i64); 19] = [
         ("foreign_keys", 7.into(), 1),
         ("recursive_triggers", "on".into(), 1),
         ("writable_schema", "reset".into(), 0),
@@ -72,6 +72,8 @@ fn a_number_that_sqlite_keeps_as_another_has_taken() {
         ("default_cache_size", (-500).into(), 500),
         ("user_version", "0x10".into(), 16),
         ("mmap_size", (-1).into(), 0),
+        ("secure_delete", "fast".into(), 2),
+        ("secure_delete", 7.into(), 1),
         ("synchronous", "normal".into(), 1),
     ];
     for (name, value, effective) in kept {
@@ -82,12 +84,17 @@ fn a_number_that_sqlite_keeps_as_another_has_taken() {
         conn.set_pragma(name, i64::from(i32::MAX) << 10 | 1000).unwrap();
         assert!((1..i64::from(i32::MAX)).contains(&conn.pragma(name).unwrap()), "{name}");
     }
+    // The empty text is for the system's own, which reads back as nothing.
+    conn.set_pragma("temp_store_directory", "").unwrap();
+    assert!(conn.set_pragma("temp_store_directory", "/no/where").is_err());
     // Not these: what SQLite makes of them is not what was meant.
     for (name, value) in [
         ("foreign_keys", -1_i64),
         ("threads", -1),
         ("analysis_limit", -1),
         ("page_size", 1000),
+        ("secure_delete", 2),
+        ("secure_delete", -1),
         ("synchronous", 7),
         ("user_version", 1 << 40),
         ("data_version", 100),
