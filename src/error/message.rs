@@ -17,7 +17,7 @@ pub(super) fn without_quoted(message: Box<str>, sql: &str) -> Box<str> {
 /// The message without the values that are in the expanded SQL and not in the SQL.
 pub(super) fn without_bound(message: &str, sql: &str, expanded: &str) -> Box<str> {
     let mut values = literals(expanded);
-    values.retain(|value| !value.is_empty() && !is_in_sql(sql, value));
+    values.retain(|value| !value.is_empty() && message.contains(value.as_str()) && !is_in_sql(sql, value));
     // One that is part of another goes after it.
     values.sort_by_key(|value| std::cmp::Reverse(value.len()));
     let message = values.iter().fold(message.to_owned(), |message, value| without(&message, value));
