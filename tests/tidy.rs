@@ -292,7 +292,7 @@ fn what_the_readme_links_to_is_in_the_package() {
     assert_holds(
         rule,
         &[File::read(Path::new("README.md"))],
-        &["[Nowhere](NOWHERE.md)", "[Inside](benches/peers/Cargo.toml)"],
+        &["[Nowhere](NOWHERE.md)", "[Of another package](benches/peers/METHOD.md)"],
         &["[Web](https://example.org/NOWHERE.md)", "[Below](#below)", "[Guide](docs/memory.md#limits)"],
     );
 }
