@@ -211,13 +211,10 @@ impl<'conn> OwnedRows<'conn> {
         }
     }
 
-    /// Without parameters there is nothing bound, and the SQL is all there is.
     #[cold]
     fn failed(&self, fault: Fault) -> Error {
         self.conn.db().resume_panic();
-        let statement = self.cursor.statement();
-        let unbound = || (statement.parameter_count() == 0).then(|| statement.sql().into());
-        self.conn.error(fault).without_bound(unbound)
+        self.conn.error(fault).without_bound(|| self.cursor.expanded_sql().ok())
     }
 
     /// Ends the execution and returns the result of the reset, as [`Rows::finish`] does.

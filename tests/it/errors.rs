@@ -984,8 +984,7 @@ fn what_is_bound_is_shown_nowhere_in_a_message() {
             tx.execute("CREATE TABLE [s3cr3t-value].t(a)", ())?;
             tx.execute("DETACH ? /* 'or' ? */", (SECRET.as_bytes(),)).map(drop)
         }),
-        ("SQL logic error", |conn| {
-            // Of rows that own their statement no bound value is known.
+        ("unknown database '…'", |conn| {
             let sql = "SELECT cid FROM pragma_table_info('t', ?)";
             conn.prepare(sql)?.into_rows((String::from(SECRET),))?.next().map(drop)
         }),

@@ -275,6 +275,10 @@ impl<'db> OwnedCursor<'db> {
     pub(crate) fn statement(&self) -> &Stmt<'_> {
         &self.0
     }
+
+    pub(crate) fn expanded_sql(&self) -> Result<Box<str>, Fault> {
+        self.0.core().expanded_sql(self.0.db)
+    }
 }
 
 impl Drop for OwnedCursor<'_> {
