@@ -171,8 +171,8 @@ impl Connection {
         Ok(Statement::new(raw.with_sql(shown, taint), self))
     }
 
-    /// What Drop of a [`CachedStatement`] does. Without a ticket it is new: it gets a slot, or is finalized if it is not
-    /// of the kind that the cache keeps.
+    /// What Drop of a [`CachedStatement`] does. Without a ticket it is new: it gets a slot, or is finalized if it is
+    /// not of the kind that the cache keeps.
     #[inline]
     pub(crate) fn put_back(&self, statement: Statement<'_>, ticket: Option<Ticket>) {
         let raw = statement.into_raw();

@@ -26,8 +26,8 @@ impl Connection {
     /// Adds two tables to this connection, which show the state of the whole process when a query begins. Views and
     /// triggers of a database file cannot use them.
     ///
-    /// `finalite_memory(scope, connection, opened_at, bytes, peak_bytes, blocks)`: a row for the `process`, one for each
-    /// open `connection`, one for each `closed connection` that left something behind, and one for what is
+    /// `finalite_memory(scope, connection, opened_at, bytes, peak_bytes, blocks)`: a row for the `process`, one for
+    /// each open `connection`, one for each `closed connection` that left something behind, and one for what is
     /// `unattributed`. See [`memory`].
     ///
     /// `finalite_handles(kind, handles, id, parent, opened_at, age_ms, running_ms, thread, sql)`: a row for each handle

@@ -707,8 +707,8 @@ fn display_pragma(name: &str, requested: &str, effective: Option<&str>, is_known
     }
 }
 
-/// Whether SQLite's message for a code may quote a value of a statement that ran. The others name tables and columns, or
-/// nothing.
+/// Whether SQLite's message for a code may quote a value of a statement that ran. The others name tables and columns,
+/// or nothing.
 fn may_quote(code: ResultCode) -> bool {
     matches!(code.primary(), ResultCode::ERROR | ResultCode::CANTOPEN)
 }

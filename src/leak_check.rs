@@ -105,8 +105,8 @@ impl LeakCheck {
         Self::watch(Scope::Process(ProcessSnapshot::now()))
     }
 
-    /// Watches one connection, until it is closed: by then nothing made from it may have been forgotten, and nothing may
-    /// be left of its memory. It says nothing of descriptors and threads, which have no owner.
+    /// Watches one connection, until it is closed: by then nothing made from it may have been forgotten, and nothing
+    /// may be left of its memory. It says nothing of descriptors and threads, which have no owner.
     ///
     /// Connections to one file share some memory until the last of them closes: close them all before the check ends.
     ///
@@ -212,8 +212,8 @@ impl Leak {
 }
 
 impl LeakReport {
-    /// Whether nothing is left: of nothing is there more than before, nothing that was opened is open still, and nothing
-    /// was forgotten.
+    /// Whether nothing is left: of nothing is there more than before, nothing that was opened is open still, and
+    /// nothing was forgotten.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         self.leaks.is_empty() && self.open.is_empty() && self.forgotten_count == 0

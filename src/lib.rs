@@ -1,8 +1,9 @@
 //! A SQLite driver with an explicit lifecycle.
 //!
-//! A value's life is its scope: [`Connection`] closes, [`Statement`] finalizes, [`Rows`] resets, each in `Drop`, now, on
-//! this thread. There is no finalizer queue, no zombie connection and no deferred work. Everything alive is counted
-//! ([`handles`]), and so is what SQLite allocates ([`memory`]); what a program forgets is found, finalized and reported when its connection closes.
+//! A value's life is its scope: [`Connection`] closes, [`Statement`] finalizes, [`Rows`] resets, each in `Drop`, now,
+//! on this thread. There is no finalizer queue, no zombie connection and no deferred work. Everything alive is counted
+//! ([`handles`]), and so is what SQLite allocates ([`memory`]); what a program forgets is found, finalized and reported
+//! when its connection closes.
 //!
 //! ```
 //! use finalite::Connection;
@@ -28,7 +29,8 @@
 //! - Running SQL in one call: [`Connection::execute`], [`query_one`](Connection::query_one),
 //!   [`query_all`](Connection::query_all), [`execute_batch`](Connection::execute_batch). Statements are cached.
 //! - Running it many times, reading row by row: [`Connection::prepare`], [`Statement`], [`Rows`], [`Row`].
-//! - Values: [`convert`] has the table of all conversions; [`Params`] is what can be bound, [`FromRow`] what can be read.
+//! - Values: [`convert`] has the table of all conversions; [`Params`] is what can be bound, [`FromRow`] what can be
+//!   read.
 //! - Reading a whole result, or a whole table from its pages: [`scan`].
 //! - [`Connection::transaction`], [`Transaction`], [`Savepoint`].
 //! - Errors: [`Error`], [`ErrorKind`].

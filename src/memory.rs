@@ -1,13 +1,13 @@
 //! SQLite's memory: what it holds outside of Rust's heap, and whose that is.
 //!
 //! SQLite allocates through finalite's counting allocator, which stands in place before `main` begins and counts for
-//! every user of the same SQLite in the process, rusqlite's connections among them. It takes no lock and costs less than
-//! SQLite's own statistics, which are off for it. [`Mode`] says whether it is so; the README's section
+//! every user of the same SQLite in the process, rusqlite's connections among them. It takes no lock and costs less
+//! than SQLite's own statistics, which are off for it. [`Mode`] says whether it is so; the README's section
 //! "Process-global effects" says what it changes for others.
 //!
 //! - [`stats`]: the process.
-//! - [`Connection::memory`]: one connection. What SQLite allocates within a call on a connection is charged to it, until
-//!   it is freed, by whomever.
+//! - [`Connection::memory`]: one connection. What SQLite allocates within a call on a connection is charged to it,
+//!   until it is freed, by whomever.
 //! - [`Statement::memory`]: one statement.
 //! - [`set_limit`]: no more than so much.
 //!
@@ -144,8 +144,8 @@ pub struct MemoryStats {
     /// Bytes that connections left behind when they closed, while others are open: SQLite keeps what connections to one
     /// file share until the last of them closes.
     pub shared_bytes: u64,
-    /// Bytes that connections left behind, when no finalite connection is open any more. If no other driver has the same
-    /// file open, they are lost.
+    /// Bytes that connections left behind, when no finalite connection is open any more. If no other driver has the
+    /// same file open, they are lost.
     pub orphaned_bytes: u64,
     /// Blocks that were to be freed and are not of this allocator, or were freed before. They are left alone. 0 unless
     /// something is badly wrong.
@@ -154,8 +154,8 @@ pub struct MemoryStats {
 
 /// What SQLite holds for a connection.
 ///
-/// `bytes`, `peak_bytes` and `blocks` are exact, and 0 unless the mode is [`Mode::Counting`]. The parts are SQLite's own
-/// figures, up to 2 GiB each, and do not add up to `bytes`: they overlap, and there are others.
+/// `bytes`, `peak_bytes` and `blocks` are exact, and 0 unless the mode is [`Mode::Counting`]. The parts are SQLite's
+/// own figures, up to 2 GiB each, and do not add up to `bytes`: they overlap, and there are others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ConnectionMemory {

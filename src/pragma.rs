@@ -116,8 +116,8 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::NoSuch`] if it yields nothing: SQLite ignores names that it does not know. [`ErrorKind::Rows`] if it
-    /// yields several rows; for those, [`query_all`](Self::query_all) with `PRAGMA …` or the `pragma_…` table-valued
+    /// [`ErrorKind::NoSuch`] if it yields nothing: SQLite ignores names that it does not know. [`ErrorKind::Rows`] if
+    /// it yields several rows; for those, [`query_all`](Self::query_all) with `PRAGMA …` or the `pragma_…` table-valued
     /// functions are the way. [`ErrorKind::Column`] if the value is no `T`.
     ///
     /// # Example
@@ -142,9 +142,9 @@ impl Connection {
 
     /// Sets a pragma and reads it back. Name and value are quoted.
     ///
-    /// It has taken if what is read means what was set, in any of SQLite's words for it: `on` is `true` is 1, `UTF16` is
-    /// `UTF-16le`, a switch is on for every number but 0, `wal_autocheckpoint` is off for every number below 1. A number
-    /// above SQLite's own limit for `mmap_size` or `threads` has taken too: it is lowered to the limit.
+    /// It has taken if what is read means what was set, in any of SQLite's words for it: `on` is `true` is 1, `UTF16`
+    /// is `UTF-16le`, a switch is on for every number but 0, `wal_autocheckpoint` is off for every number below 1. A
+    /// number above SQLite's own limit for `mmap_size` or `threads` has taken too: it is lowered to the limit.
     ///
     /// Pragmas that do something (`incremental_vacuum`, `optimize`, `shrink_memory`, `wal_checkpoint`), keys, and
     /// `case_sensitive_like`, which cannot be read, are run and not read back.

@@ -243,8 +243,8 @@ impl fmt::Debug for OwnedRows<'_> {
 
 /// One row. It does not say where its cells come from.
 ///
-/// What it hands out borrowed (`&'row str`, `&'row [u8]`) is SQLite's memory, or in a scan of pages the reader's, and ends
-/// with the row.
+/// What it hands out borrowed (`&'row str`, `&'row [u8]`) is SQLite's memory, or in a scan of pages the reader's, and
+/// ends with the row.
 #[derive(Clone, Copy)]
 pub struct Row<'row> {
     source: Source<'row>,

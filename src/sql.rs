@@ -109,8 +109,8 @@ fn pragma_taint(sql: &str) -> Taint {
     }
 }
 
-/// The identifier that comes first, without its quotes, and what follows, from its next token on. A name with a quote in
-/// it is cut, and then no pragma's.
+/// The identifier that comes first, without its quotes, and what follows, from its next token on. A name with a quote
+/// in it is cut, and then no pragma's.
 fn identifier(sql: &str) -> (&str, &str) {
     let sql = skip_blank(sql);
     let closing = match sql.chars().next() {

@@ -195,8 +195,8 @@ impl Connection {
         Ok(Transaction { conn: self, drop_behavior: DropBehavior::Rollback, is_open: true })
     }
 
-    /// Rolls back what is open: nothing borrows the connection any more, so a guard of it was forgotten, or it was begun by
-    /// hand.
+    /// Rolls back what is open: nothing borrows the connection any more, so a guard of it was forgotten, or it was
+    /// begun by hand.
     #[cfg(feature = "pool")]
     pub(crate) fn roll_back_leftovers(&mut self) -> Result<()> {
         self.guards.forget_all(self.db());
@@ -497,8 +497,8 @@ impl From<CommitError<'_>> for Box<dyn std::error::Error + Send + Sync> {
     }
 }
 
-/// A savepoint within a transaction. Dropping it rolls back to where it began; if even that fails (no memory), the whole
-/// transaction is rolled back.
+/// A savepoint within a transaction. Dropping it rolls back to where it began; if even that fails (no memory), the
+/// whole transaction is rolled back.
 ///
 /// It can do what a [`Connection`] can.
 ///

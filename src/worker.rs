@@ -1,9 +1,9 @@
 //! The one owner of every thread that finalite starts.
 //!
-//! A [`Worker`] that is dropped tells its thread to stop, and waits until it has; a thread that panicked has stopped, and
-//! is joined all the same. Dropped on the thread it owns (by what that thread runs), it cannot wait for itself: the thread
-//! stops when it looks next, and nobody is left who could wait. In a child process there is no such thread, and nothing to
-//! do.
+//! A [`Worker`] that is dropped tells its thread to stop, and waits until it has; a thread that panicked has stopped,
+//! and is joined all the same. Dropped on the thread it owns (by what that thread runs), it cannot wait for itself: the
+//! thread stops when it looks next, and nobody is left who could wait. In a child process there is no such thread, and
+//! nothing to do.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -127,8 +127,8 @@ impl Stop {
         waited.unwrap_or_else(PoisonError::into_inner).0.is_set
     }
 
-    /// Calls this when the stop is set, on the thread that sets it; at once if it is set already. For a thread that waits
-    /// for something else.
+    /// Calls this when the stop is set, on the thread that sets it; at once if it is set already. For a thread that
+    /// waits for something else.
     #[cfg(feature = "endpoint")]
     pub(crate) fn on_set(&self, wake: impl FnOnce() + Send + 'static) {
         let mut state = self.lock();

@@ -2,8 +2,8 @@
 //!
 //! - What happened: the code that handles the failure failed itself, before the line that disconnects.
 //! - The mechanism: an argument of the log statement (which server was it?) threw where there was no server.
-//! - Here: a handle is owned on the line after `sqlite3_open_v2`, before its code is looked at; the text of the error is
-//!   copied from it, and it is closed whatever comes: an error, a pragma that does not take, a panic in `init`.
+//! - Here: a handle is owned on the line after `sqlite3_open_v2`, before its code is looked at; the text of the error
+//!   is copied from it, and it is closed whatever comes: an error, a pragma that does not take, a panic in `init`.
 //! - Tested: every way to fail to open, alone and through a pool, many times: text in each error, and nothing left.
 
 mod incident;

@@ -1,9 +1,9 @@
 //! Everything at once: eight threads, one pool, and whatever can fail does.
 //!
-//! Rollbacks that are denied, locks of another program's, connections that cannot be opened, no memory at any point, panics
-//! in closures, interrupts from elsewhere, session state left behind, guards that are forgotten. What is tested: no caller
-//! waits for ever, nothing is left, and the ledger is right: what was told to be stored is there, once, and what was told
-//! not to be is not.
+//! Rollbacks that are denied, locks of another program's, connections that cannot be opened, no memory at any point,
+//! panics in closures, interrupts from elsewhere, session state left behind, guards that are forgotten. What is tested:
+//! no caller waits for ever, nothing is left, and the ledger is right: what was told to be stored is there, once, and
+//! what was told not to be is not.
 
 mod incident;
 

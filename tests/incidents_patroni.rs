@@ -4,8 +4,8 @@
 //! - The mechanism: the thread of `DnsCachingResolver` waits on a queue for ever; nothing tells it to stop, and nobody
 //!   joins it. The clients are cached since; the thread still has no end.
 //! - Here: every thread belongs to one value, whose Drop tells it to stop and joins it.
-//! - Tested: pool, endpoint and checkpointer, opened, used and dropped: threads, sockets and files are gone at once; so are
-//!   they where the thread has panicked, waits for a lock, or drops its owner itself.
+//! - Tested: pool, endpoint and checkpointer, opened, used and dropped: threads, sockets and files are gone at once; so
+//!   are they where the thread has panicked, waits for a lock, or drops its owner itself.
 
 mod incident;
 

@@ -2,8 +2,8 @@
 //!
 //! - What happened: where the `ROLLBACK` on the way back to the pool failed, the session was closed by hand.
 //! - The mechanism: that path freed the session and did not take it out of the manager's map, the second of two books.
-//! - Here: a connection of a pool ends in one function alone, whatever failed; its slot is given back last, by value. That
-//!   it is clean is read from `sqlite3_get_autocommit`, not from what the rollback returned.
+//! - Here: a connection of a pool ends in one function alone, whatever failed; its slot is given back last, by value.
+//!   That it is clean is read from `sqlite3_get_autocommit`, not from what the rollback returned.
 //! - Tested: rollbacks that fail, with the guard dropped as usual, from within a transaction, and during a panic.
 
 mod incident;

@@ -1,10 +1,11 @@
 //! Vitess, vitessio/vitess#17808 (2025): the memory of vttablet grew with the number of reserved connections.
 //!
 //! - What happened: connections that were closed long ago stayed reachable, each with its buffers.
-//! - The mechanism: the idle set was a linked stack, and `pop` did not clear `next`; a connection that was kept for long
-//!   kept the one below it, and so all that had been below.
+//! - The mechanism: the idle set was a linked stack, and `pop` did not clear `next`; a connection that was kept for
+//!   long kept the one below it, and so all that had been below.
 //! - Here: slots own their connections by value, and nothing points from one to another.
-//! - Tested: what sessions leave behind is never seen by the next, and costs no memory, beside a connection that is kept.
+//! - Tested: what sessions leave behind is never seen by the next, and costs no memory, beside a connection that is
+//!   kept.
 
 mod incident;
 

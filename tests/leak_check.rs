@@ -1,7 +1,8 @@
-//! `LeakCheck` finds what is left, each kind of it, and names the line that opened it; and nothing where nothing is left.
+//! `LeakCheck` finds what is left, each kind of it, and names the line that opened it; and nothing where nothing is
+//! left.
 //!
-//! It looks at the whole process, threads and descriptors among it: so there is one test, which takes one case after the
-//! other.
+//! It looks at the whole process, threads and descriptors among it: so there is one test, which takes one case after
+//! the other.
 
 use std::ffi::{c_int, c_void};
 use std::fs::File;

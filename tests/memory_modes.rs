@@ -159,8 +159,8 @@ fn a_statement_is_prepared_in_a_late_destructor() {
     });
 }
 
-/// Runs the calling test again as the only one of another process, which begins with this in `FINALITE_ALLOCATOR`; there
-/// it does the work.
+/// Runs the calling test again as the only one of another process, which begins with this in `FINALITE_ALLOCATOR`;
+/// there it does the work.
 fn in_child(case: &str, allocator: Option<&str>, work: impl FnOnce()) {
     if let Ok(running) = env::var(CASE) {
         assert_eq!(running, case);

@@ -1,5 +1,5 @@
-//! Snapshots say what is so: numbers, names, ages and figures as the program itself knows them; as structs, as JSON and as
-//! metrics; and nothing of what is in the database.
+//! Snapshots say what is so: numbers, names, ages and figures as the program itself knows them; as structs, as JSON and
+//! as metrics; and nothing of what is in the database.
 //!
 //! It compares counters of the whole process: so there is one test, which takes one case after the other.
 
@@ -817,8 +817,8 @@ fn a_diff_says_what_happened() {
 
 // ---- JSON
 
-/// Whether a value is as a model says: `"n"` a whole number, `"s"` a text, `"b"` true or false; `"n?"` or null; an array
-/// of what its one element says, an object of these keys; `"key?"` may be absent, `"*"` is any key. One with the
+/// Whether a value is as a model says: `"n"` a whole number, `"s"` a text, `"b"` true or false; `"n?"` or null; an
+/// array of what its one element says, an object of these keys; `"key?"` may be absent, `"*"` is any key. One with the
 /// key `"null?"` may be null.
 fn compare(value: &Value, model: &Value, at: &str) -> Result<(), String> {
     let wrong = || Err(format!("{at} is {value}, expected is {model}"));

@@ -573,7 +573,8 @@ fn relaxed(file: &File, denied: &[&str]) -> Vec<String> {
         .collect()
 }
 
-/// What others can name and use: signatures, types and fields that are `pub` or `pub(crate)`, bodies of enums and traits.
+/// What others can name and use: signatures, types and fields that are `pub` or `pub(crate)`, bodies of enums and
+/// traits.
 fn exported(file: &File) -> impl Iterator<Item = Place<'_>> {
     file.words().filter(|word| word.text == "pub").filter_map(|word| {
         let item = word.after.strip_prefix("(crate)").unwrap_or(word.after);

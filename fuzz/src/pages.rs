@@ -1,5 +1,5 @@
-//! Whole files, damaged: the page reader finds what SQLite finds, or both say that the file is corrupt, or the page reader
-//! alone does. It never panics, and it ends.
+//! Whole files, damaged: the page reader finds what SQLite finds, or both say that the file is corrupt, or the page
+//! reader alone does. It never panics, and it ends.
 #![no_main]
 
 use std::path::PathBuf;

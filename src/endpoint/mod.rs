@@ -20,15 +20,15 @@
 //! | `/handles.txt` | the same, by the lines that opened them |
 //! | `/healthz` | `ok` |
 //!
-//! Each answer is a [`snapshot`](crate::stats::snapshot) of its own: no connection is waited for. What a connection does next
-//! after it takes some microseconds longer, in which it makes its figures known.
+//! Each answer is a [`snapshot`](crate::stats::snapshot) of its own: no connection is waited for. What a connection
+//! does next after it takes some microseconds longer, in which it makes its figures known.
 //!
 //! # What it shows to whom
 //!
-//! Nothing of the data: no bound value is kept anywhere. The text of statements, in which literals may stand, is shown if
-//! [`Options::expose_sql`] allows it; lines of the program and names of threads are always shown. By default only this
-//! machine is listened to, and only a `Host` that is an address or `localhost` is answered, so that a web page elsewhere
-//! cannot read it through a name that it points here. Reading is all that can be done: GET and HEAD.
+//! Nothing of the data: no bound value is kept anywhere. The text of statements, in which literals may stand, is shown
+//! if [`Options::expose_sql`] allows it; lines of the program and names of threads are always shown. By default only
+//! this machine is listened to, and only a `Host` that is an address or `localhost` is answered, so that a web page
+//! elsewhere cannot read it through a name that it points here. Reading is all that can be done: GET and HEAD.
 
 use std::fmt;
 use std::io;
@@ -102,9 +102,9 @@ impl Options {
         }
     }
 
-    /// Whether the text of statements is shown, up to 256 bytes of each. Literals in it are shown, what was bound is not.
-    /// Otherwise a hash of those bytes is, by which a statement can be told from others; who knows all of it but a short
-    /// literal can find that by trying.
+    /// Whether the text of statements is shown, up to 256 bytes of each. Literals in it are shown, what was bound is
+    /// not. Otherwise a hash of those bytes is, by which a statement can be told from others; who knows all of it but a
+    /// short literal can find that by trying.
     pub fn expose_sql(mut self, on: bool) -> Self {
         self.privacy = if on { Privacy::ShowSql } else { Privacy::HashSql };
         self
@@ -128,23 +128,23 @@ impl Options {
         self
     }
 
-    /// Asks this whether a request with these headers is answered. If not, the answer is 401; if it panics, 500. `/healthz`
-    /// always is answered.
+    /// Asks this whether a request with these headers is answered. If not, the answer is 401; if it panics, 500.
+    /// `/healthz` always is answered.
     pub fn authorize(mut self, authorize: impl Fn(&HeaderMap) -> bool + Send + Sync + 'static) -> Self {
         self.authorize = Some(Arc::new(authorize));
         self
     }
 
     /// Whether handles are recorded while this serves, whatever [`handles::level`](crate::handles::level) is: without
-    /// records there are only numbers. A record costs a prepared statement some 150 ns, and an execution a look at a coarse
-    /// clock: 4 % of a cached lookup by primary key, and nothing to speak of elsewhere.
+    /// records there are only numbers. A record costs a prepared statement some 150 ns, and an execution a look at a
+    /// coarse clock: 4 % of a cached lookup by primary key, and nothing to speak of elsewhere.
     pub fn records(mut self, on: bool) -> Self {
         self.has_records = on;
         self
     }
 
-    /// How many clients [`serve`](Self::serve) has at a time. Others wait. While they do, the oldest has to go when it has
-    /// been there for a second.
+    /// How many clients [`serve`](Self::serve) has at a time. Others wait. While they do, the oldest has to go when it
+    /// has been there for a second.
     pub fn max_connections(mut self, connections: usize) -> Self {
         self.connections_max = connections.max(1);
         self
@@ -158,8 +158,8 @@ impl Options {
 
     /// The answer to a request, without any I/O: for any server.
     ///
-    /// `path` is the path below which this is served, with the query. A name that HTTP/2 gives outside of the headers is to
-    /// be put into `host`, or it is not looked at.
+    /// `path` is the path below which this is served, with the query. A name that HTTP/2 gives outside of the headers
+    /// is to be put into `host`, or it is not looked at.
     #[must_use]
     pub fn respond(&self, method: &Method, path: &str, headers: &HeaderMap) -> Response<Vec<u8>> {
         respond::respond(self, Asked { method, authority: None, path, headers })

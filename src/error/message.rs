@@ -1,7 +1,7 @@
 //! What of SQLite's messages may be shown: nothing that is bound.
 
-/// SQLite's message for a statement that ran, without what it quotes and the SQL does not contain: a JSON path, a search
-/// term, a file that was bound, or a part of one.
+/// SQLite's message for a statement that ran, without what it quotes and the SQL does not contain: a JSON path, a
+/// search term, a file that was bound, or a part of one.
 pub(super) fn without_quoted(message: Box<str>, sql: &str) -> Box<str> {
     const BEFORE_A_QUOTE: [&str; 2] = [": ", " near "];
     let from = if message.starts_with("fts5: ") { "fts5: ".len() } else { 0 };

@@ -39,7 +39,8 @@ pub(crate) struct Cells<B = Vec<u8>> {
     /// Which of them are.
     is_wanted: Box<[bool]>,
     pub(super) rowid: i64,
-    /// What the values are that were not there yet when the record was written, by place; `None` while nobody has asked.
+    /// What the values are that were not there yet when the record was written, by place; `None` while nobody has
+    /// asked.
     pub(super) defaults: Defaults,
 }
 
@@ -276,8 +277,8 @@ struct Found {
     end: usize,
 }
 
-/// Looks where the values of a record are, which begins at `start` and is `payload` bytes long; `record` is as much of it
-/// as is at hand. `None` if it does not decode.
+/// Looks where the values of a record are, which begins at `start` and is `payload` bytes long; `record` is as much of
+/// it as is at hand. `None` if it does not decode.
 #[inline(always)]
 fn read_places(record: &[u8], start: usize, payload: usize, places: &mut [Place]) -> Option<Found> {
     let header = usize::from(*record.first()?);

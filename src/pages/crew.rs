@@ -1,6 +1,6 @@
-//! Several threads decode the pages of one scan. The thread that called has the connection: it alone reads pages, hands the
-//! rows over, and decodes what needs more pages or a question to SQLite; and whatever nobody else has begun, when it
-//! would have to wait.
+//! Several threads decode the pages of one scan. The thread that called has the connection: it alone reads pages, hands
+//! the rows over, and decodes what needs more pages or a question to SQLite; and whatever nobody else has begun, when
+//! it would have to wait.
 
 use std::any::Any;
 use std::collections::VecDeque;
@@ -290,7 +290,8 @@ impl<T: Part> Crew<'_, '_, T> {
     /// The next rows, in their order; `None` at the end.
     pub(crate) fn next(&mut self) -> Result<Option<Task<T>>> {
         let is_all_read = self.read_end.is_some() && self.handed_over == self.made;
-        // What was read ahead is of the same snapshot, but newer rows are better, and who interrupts does not want them.
+        // What was read ahead is of the same snapshot, but newer rows are better, and who interrupts does not want
+        // them.
         if !is_all_read && let Err(error) = self.pages.reader.pages().check() {
             return self.end(Err(error));
         }

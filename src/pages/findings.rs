@@ -1,5 +1,5 @@
-//! What scans of a statement have found out about it, and the next one need not ask again: whether SQLite would do no more
-//! than scan a table, and whether that is so small that SQLite is as fast.
+//! What scans of a statement have found out about it, and the next one need not ask again: whether SQLite would do no
+//! more than scan a table, and whether that is so small that SQLite is as fast.
 
 use std::cell::{Cell, OnceCell};
 use std::sync::Arc;

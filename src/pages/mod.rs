@@ -1,9 +1,9 @@
 //! The page reader: a scan of a table that decodes its pages, while SQLite holds the lock and the snapshot.
 //!
-//! The statement of the scan is stepped to its first row, and stays there: it is what keeps the read transaction open, what
-//! knows the names of the columns, and what goes on if the pages cannot be read. [`Program`] tells from its bytecode
-//! whether it is a plain scan of a table, which [`findings`] keep; [`snapshot`] finds the version of each page that it sees; [`tree`] and [`cells`]
-//! decode, and know nothing of SQLite's interface.
+//! The statement of the scan is stepped to its first row, and stays there: it is what keeps the read transaction open,
+//! what knows the names of the columns, and what goes on if the pages cannot be read. [`Program`] tells from its
+//! bytecode whether it is a plain scan of a table, which [`findings`] keep; [`snapshot`] finds the version of each page
+//! that it sees; [`tree`] and [`cells`] decode, and know nothing of SQLite's interface.
 
 mod cells;
 mod crew;

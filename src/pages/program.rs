@@ -1,9 +1,9 @@
 //! What SQLite would do for a statement, told by its `EXPLAIN`: whether that is a plain scan of a table, of which, and
 //! where each column of the result comes from.
 //!
-//! The names in the SQL say less: a view may be no more than a table, `a` may be a column that is computed, and a table may
-//! be read from an index. So nothing of the SQL is looked at. An instruction that is not expected means no more than that
-//! SQLite has to run the statement.
+//! The names in the SQL say less: a view may be no more than a table, `a` may be a column that is computed, and a table
+//! may be read from an index. So nothing of the SQL is looked at. An instruction that is not expected means no more
+//! than that SQLite has to run the statement.
 
 use super::cells::Want;
 use crate::Connection;

@@ -1,8 +1,8 @@
 //! Which version of each page the connection's read transaction sees, and reading it.
 //!
-//! Without a write-ahead log the shared lock keeps the file as it is. With one, the transaction sees the log up to the frame
-//! that was the last when it began. SQLite does not tell which that was, so the log's index is read before the transaction
-//! begins and once it has begun. If it is the same, nothing was committed between, and that is the one.
+//! Without a write-ahead log the shared lock keeps the file as it is. With one, the transaction sees the log up to the
+//! frame that was the last when it began. SQLite does not tell which that was, so the log's index is read before the
+//! transaction begins and once it has begun. If it is the same, nothing was committed between, and that is the one.
 //!
 //! <https://sqlite.org/walformat.html>
 

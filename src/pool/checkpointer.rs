@@ -10,12 +10,13 @@ use crate::worker::{Stop, Worker};
 
 /// Checkpoints a pool's database now and then, on a thread of its own.
 ///
-/// SQLite checkpoints when a commit finds the WAL long, at that commit's expense, and not at all while readers hold it; a
-/// WAL can grow without end under readers that overlap. This does it beside the writer's work, when the writer is not
+/// SQLite checkpoints when a commit finds the WAL long, at that commit's expense, and not at all while readers hold it;
+/// a WAL can grow without end under readers that overlap. This does it beside the writer's work, when the writer is not
 /// lent: a turn that finds it lent is passed over. It checkpoints passively: it waits for no reader, and blocks none.
 ///
-/// It does not keep the pool alive. Dropping it stops the thread and waits until it has ended; that takes as long as the
-/// checkpoint that is under way, and as the connections' busy timeout where that waits for a lock of another process.
+/// It does not keep the pool alive. Dropping it stops the thread and waits until it has ended; that takes as long as
+/// the checkpoint that is under way, and as the connections' busy timeout where that waits for a lock of another
+/// process.
 ///
 /// # Example
 ///

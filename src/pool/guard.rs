@@ -108,7 +108,8 @@ impl<'pool> PooledConnection<'pool> {
         self.conn_mut().transaction_with(behavior)
     }
 
-    /// As [`Connection::create_diagnostic_tables`]. The connection is closed when it comes back: the tables stay with it.
+    /// As [`Connection::create_diagnostic_tables`]. The connection is closed when it comes back: the tables stay with
+    /// it.
     ///
     /// # Errors
     ///
@@ -192,7 +193,8 @@ impl OwnedConnection {
         self.conn_mut().transaction_with(behavior)
     }
 
-    /// As [`Connection::create_diagnostic_tables`]. The connection is closed when it comes back: the tables stay with it.
+    /// As [`Connection::create_diagnostic_tables`]. The connection is closed when it comes back: the tables stay with
+    /// it.
     ///
     /// # Errors
     ///

@@ -1,10 +1,10 @@
 //! One writer and some readers on one database (feature `pool`).
 //!
-//! SQLite has one writer at a time and, in WAL mode, any number of readers beside it. A [`Pool`] keeps one connection for
-//! writing and a number of read-only ones, opens them when they are needed, and lends them one caller at a time:
-//! [`reader`](Pool::reader), [`writer`](Pool::writer), [`write`](Pool::write). Who waits keeps its place
-//! in line. Somebody who comes when a connection comes back may take it before the first in line is awake; once that has
-//! waited for half a millisecond, or half its patience, the next connection there is goes to it. No thread is started.
+//! SQLite has one writer at a time and, in WAL mode, any number of readers beside it. A [`Pool`] keeps one connection
+//! for writing and a number of read-only ones, opens them when they are needed, and lends them one caller at a time:
+//! [`reader`](Pool::reader), [`writer`](Pool::writer), [`write`](Pool::write). Who waits keeps its place in line.
+//! Somebody who comes when a connection comes back may take it before the first in line is awake; once that has waited
+//! for half a millisecond, or half its patience, the next connection there is goes to it. No thread is started.
 //!
 //! A connection that comes back is looked at. What can be proven clean is lent again; anything else (a rollback that
 //! failed, a temporary table, a pragma nobody can put back, a panic) is closed, counted with its [`DestroyReason`], and
@@ -160,16 +160,16 @@ pub struct PoolBuilder {
 }
 
 impl Pool {
-    /// Begins a pool on the database at this path: 4 readers, no reserved connections, 30 seconds of patience, connections
-    /// opened as [`OpenOptions::recommended`] says.
+    /// Begins a pool on the database at this path: 4 readers, no reserved connections, 30 seconds of patience,
+    /// connections opened as [`OpenOptions::recommended`] says.
     pub fn builder(path: impl AsRef<Path>) -> PoolBuilder {
         let path = path.as_ref();
         let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
         PoolBuilder::new(&name, path.as_os_str().to_owned(), OpenOptions::recommended(), false)
     }
 
-    /// Begins a pool on a database in memory that its connections share under this name, in the whole process. It is gone
-    /// when the pool is.
+    /// Begins a pool on a database in memory that its connections share under this name, in the whole process. It is
+    /// gone when the pool is.
     ///
     /// There is no WAL in memory: a reader and the writer wait for each other.
     ///
@@ -241,8 +241,8 @@ impl Pool {
         at_once(self.lend(&self.writer, Patience::None, Location::caller()))
     }
 
-    /// A connection of the caller's own, for state that is to live on: temporary tables, attached databases, pragmas. It is
-    /// opened now, and closed when it is dropped; until then it takes one of the builder's `reserved` places.
+    /// A connection of the caller's own, for state that is to live on: temporary tables, attached databases, pragmas.
+    /// It is opened now, and closed when it is dropped; until then it takes one of the builder's `reserved` places.
     ///
     /// # Errors
     ///
@@ -416,14 +416,14 @@ impl Pool {
         &self.listed.0.counters
     }
 
-    /// Ends the pool: when this returns, every file is closed. What a forgotten guard holds is taken back and closed; what
-    /// an owned guard holds is reported, and closed when that is dropped.
+    /// Ends the pool: when this returns, every file is closed. What a forgotten guard holds is taken back and closed;
+    /// what an owned guard holds is reported, and closed when that is dropped.
     pub fn close(mut self) -> PoolReport {
         self.end()
     }
 
-    /// Lends nothing any more, closes what is idle, and reports what is out, which is closed when it comes back. For a pool
-    /// that is shared; [`close`](Self::close) has the last word.
+    /// Lends nothing any more, closes what is idle, and reports what is out, which is closed when it comes back. For a
+    /// pool that is shared; [`close`](Self::close) has the last word.
     pub fn shut_down(&self) -> PoolReport {
         let mut report = PoolReport::default();
         for lane in self.lanes() {
@@ -546,8 +546,8 @@ impl PoolBuilder {
         Self { options, readers: 4, reserved: 0 }
     }
 
-    /// What the pool is called in [`stats`](crate::stats). Its connections are then called `name/writer`, `name/reader/0`
-    /// and so on. The name of the file unless set.
+    /// What the pool is called in [`stats`](crate::stats). Its connections are then called `name/writer`,
+    /// `name/reader/0` and so on. The name of the file unless set.
     pub fn name(mut self, name: &str) -> Self {
         self.options.name = name.into();
         self
@@ -571,8 +571,8 @@ impl PoolBuilder {
         self
     }
 
-    /// Runs this on each connection when it is opened. If it fails or panics, the connection is closed. It may not exchange
-    /// the connection for another.
+    /// Runs this on each connection when it is opened. If it fails or panics, the connection is closed. It may not
+    /// exchange the connection for another.
     pub fn init(mut self, init: impl Fn(&mut Connection) -> Result<()> + Send + Sync + 'static) -> Self {
         self.options.init = Some(Arc::new(init));
         self
@@ -606,8 +606,8 @@ impl PoolBuilder {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::OpenAttempts`]; [`ErrorKind::Path`] for `:memory:` and the empty path, of which each connection would
-    /// have its own: see [`Pool::in_memory`].
+    /// [`ErrorKind::OpenAttempts`]; [`ErrorKind::Path`] for `:memory:` and the empty path, of which each connection
+    /// would have its own: see [`Pool::in_memory`].
     #[track_caller]
     pub fn build(self) -> Result<Pool> {
         let site = Location::caller();

@@ -3,9 +3,10 @@
 //! A slot's number is the permit to use it. It is given back last, when whatever becomes of its connection is done, so
 //! that no more connections are open than there are slots.
 //!
-//! Who waits keeps its place in line. A slot that comes back is not handed to the first, who is asleep: it is left where
-//! whoever is awake may take it, and the first is woken. Otherwise every use of a busy pool would wait for a thread to wake
-//! up. But who has waited for longer than [`PASSED_MAX`] is passed no more: it is given the next slot there is.
+//! Who waits keeps its place in line. A slot that comes back is not handed to the first, who is asleep: it is left
+//! where whoever is awake may take it, and the first is woken. Otherwise every use of a busy pool would wait for a
+//! thread to wake up. But who has waited for longer than [`PASSED_MAX`] is passed no more: it is given the next slot
+//! there is.
 
 use std::collections::VecDeque;
 use std::panic::Location;
@@ -18,8 +19,8 @@ use super::Role;
 use crate::raw::Process;
 use crate::raw::registry::current_thread;
 
-/// For how long the first in line may be passed by those who come. Measured: with none a busy pool does a quarter of the
-/// work, and with more it does little more, while the longest wait grows.
+/// For how long the first in line may be passed by those who come. Measured: with none a busy pool does a quarter of
+/// the work, and with more it does little more, while the longest wait grows.
 const PASSED_MAX: Duration = Duration::from_micros(500);
 
 /// The slots of one role.
@@ -125,8 +126,8 @@ impl Queue {
         self.size
     }
 
-    /// `None` in a child process that inherited it: another thread may have held the lock at the fork. Nothing that runs
-    /// under it can panic, so a poisoned one is as good.
+    /// `None` in a child process that inherited it: another thread may have held the lock at the fork. Nothing that
+    /// runs under it can panic, so a poisoned one is as good.
     fn lock(&self) -> Option<MutexGuard<'_, State>> {
         self.process.is_this().then(|| self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }

@@ -1,7 +1,7 @@
 //! What is looked at when a connection comes back, and what is put back.
 //!
-//! A connection on which nothing was run that changes its state is told by a few calls into SQLite that read memory. SQL
-//! is run only where something was (`Taint`). What cannot be proven to be as it was is destroyed.
+//! A connection on which nothing was run that changes its state is told by a few calls into SQLite that read memory.
+//! SQL is run only where something was (`Taint`). What cannot be proven to be as it was is destroyed.
 
 use std::fmt;
 use std::thread;

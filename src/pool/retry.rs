@@ -79,8 +79,8 @@ fn jittered(pause: Duration) -> Duration {
 }
 
 impl Pool {
-    /// Runs the closure in a transaction that has the write lock, and commits. If a lock is in the way (`SQLITE_BUSY` in
-    /// any of its forms) everything is rolled back and run again, as the builder's
+    /// Runs the closure in a transaction that has the write lock, and commits. If a lock is in the way (`SQLITE_BUSY`
+    /// in any of its forms) everything is rolled back and run again, as the builder's
     /// [`write_retry`](super::PoolBuilder::write_retry) allows: so what the closure does outside of the database should
     /// bear to be done twice.
     ///
@@ -88,8 +88,8 @@ impl Pool {
     ///
     /// # Errors
     ///
-    /// As [`writer`](Self::writer), the closure's, and what `COMMIT` returns; nothing is stored then, unless `COMMIT` failed
-    /// in writing (`SQLITE_IOERR`), after which nobody can tell.
+    /// As [`writer`](Self::writer), the closure's, and what `COMMIT` returns; nothing is stored then, unless `COMMIT`
+    /// failed in writing (`SQLITE_IOERR`), after which nobody can tell.
     #[track_caller]
     pub fn write<T>(&self, mut work: impl FnMut(&Transaction<'_>) -> Result<T>) -> Result<T> {
         let mut pauses = self.options.write_retry.pauses();

@@ -227,8 +227,8 @@ impl PoolReport {
         self.closed
     }
 
-    /// What was out. Where that was not owned, its guard was forgotten, and [`Pool::close`](super::Pool::close) has taken
-    /// the connection back and closed it.
+    /// What was out. Where that was not owned, its guard was forgotten, and [`Pool::close`](super::Pool::close) has
+    /// taken the connection back and closed it.
     #[must_use]
     pub fn out(&self) -> &[Lending] {
         &self.out

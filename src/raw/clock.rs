@@ -16,8 +16,8 @@ pub(super) fn coarse_nanoseconds() -> u64 {
     }
     const CLOCK_MONOTONIC_COARSE: c_int = 6;
     let mut time = Timespec { seconds: 0, nanoseconds: 0 };
-    // SAFETY: the struct is C's `timespec` on a 64-bit Linux, and lives during the call, which fills it. It cannot fail:
-    // the clock exists since Linux 2.6.32.
+    // SAFETY: the struct is C's `timespec` on a 64-bit Linux, and lives during the call, which fills it. It cannot
+    // fail: the clock exists since Linux 2.6.32.
     unsafe { clock_gettime(CLOCK_MONOTONIC_COARSE, &raw mut time) };
     time.seconds.unsigned_abs() * 1_000_000_000 + time.nanoseconds.unsigned_abs()
 }

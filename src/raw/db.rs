@@ -191,7 +191,8 @@ impl Db {
         if self.entry.get() == fork::now() { Some(Entered(self)) } else { self.enter_late() }
     }
 
-    /// Something changed since the last entry: this connection is not to be used now, or somebody asked for its figures.
+    /// Something changed since the last entry: this connection is not to be used now, or somebody asked for its
+    /// figures.
     #[cold]
     #[inline(never)]
     fn enter_late(&self) -> Option<Entered<'_>> {
@@ -270,7 +271,8 @@ impl Db {
     /// Whether a transaction is open, be it by a statement that still reads.
     #[cfg(feature = "pool")]
     pub(crate) fn is_in_transaction(&self) -> bool {
-        // SAFETY: the connection is open, or not asked; c3ref/txn_state.html: with NULL, the highest state of any schema.
+        // SAFETY: the connection is open, or not asked; c3ref/txn_state.html: with NULL, the highest state of any
+        // schema.
         !self.is_closed() && unsafe { ffi::sqlite3_txn_state(self.ptr.as_ptr(), ptr::null()) } != ffi::SQLITE_TXN_NONE
     }
 
@@ -607,8 +609,8 @@ impl Slot {
             return 0;
         };
         let ask = |operation| {
-            // SAFETY: what is in the list is not finalized, and its connection is not in a call; c3ref/stmt_status.html:
-            // reads memory, and with 0 resets nothing.
+            // SAFETY: what is in the list is not finalized, and its connection is not in a call;
+            // c3ref/stmt_status.html: reads memory, and with 0 resets nothing.
             let answer = unsafe { ffi::sqlite3_stmt_status(statement.as_ptr(), operation, 0) };
             u64::try_from(answer).unwrap_or(0)
         };

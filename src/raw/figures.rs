@@ -175,8 +175,8 @@ impl Db {
     fn ask(&self, operation: c_int) -> (c_int, c_int) {
         let (mut now, mut highest) = (0, 0);
         if !self.is_closed() {
-            // SAFETY: the connection is open; both pointers are to integers of ours. c3ref/db_status.html: reads memory,
-            // and with 0 resets nothing.
+            // SAFETY: the connection is open; both pointers are to integers of ours. c3ref/db_status.html: reads
+            // memory, and with 0 resets nothing.
             unsafe { ffi::sqlite3_db_status(self.as_ptr(), operation, &raw mut now, &raw mut highest, 0) };
         }
         (now, highest)
@@ -193,8 +193,8 @@ impl Db {
         u64::try_from(self.ask(operation).0).unwrap_or(0)
     }
 
-    /// Publishes before the connection lies idle, maybe for long: if anybody in this process ever looked, and its memory is
-    /// not what it was the last time. What it counts then waits until it is used again.
+    /// Publishes before the connection lies idle, maybe for long: if anybody in this process ever looked, and its
+    /// memory is not what it was the last time. What it counts then waits until it is used again.
     #[cfg(feature = "pool")]
     #[inline]
     pub(crate) fn publish_if_changed(&self) {

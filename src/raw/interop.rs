@@ -44,18 +44,19 @@ impl Connection {
     }
 }
 
-/// Makes finalite's counting allocator SQLite's, where the feature `bundled` or `counting-system` has not done so before
-/// `main` began. Outside semver.
+/// Makes finalite's counting allocator SQLite's, where the feature `bundled` or `counting-system` has not done so
+/// before `main` began. Outside semver.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) if SQLite has been used already, by anybody in the process.
+/// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) if SQLite has been used already, by anybody in the
+/// process.
 ///
 /// # Safety
 ///
 /// No other thread may use SQLite during the call, through whichever driver: SQLite reads its configuration without a
-/// lock, and a connection opened at the same time would free blocks of one allocator with the other. So call it first of
-/// all in `main`.
+/// lock, and a connection opened at the same time would free blocks of one allocator with the other. So call it first
+/// of all in `main`.
 ///
 /// C: [sqlite3_config](https://sqlite.org/c3ref/config.html)
 pub unsafe fn install() -> Result<()> {

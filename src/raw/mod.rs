@@ -13,8 +13,8 @@
 //! 5. What is bound without a copy is marked in the statement before SQLite sees it, and whoever next touches the
 //!    bindings clears them first (`StmtCore::repair`), so that forgetting a cursor leaves nothing dangling.
 //! 6. Memory that crosses the boundary is freed by the side that allocated it (`text.rs`).
-//! 7. What the allocator's headers point to (an account's words) lives as long as the process (`allocator.rs`), and what
-//!    C and Rust share in memory has one layout, which a test compares.
+//! 7. What the allocator's headers point to (an account's words) lives as long as the process (`allocator.rs`), and
+//!    what C and Rust share in memory has one layout, which a test compares.
 //! 8. Nothing unwinds into C, nor out of what ends a handle (`shield.rs`).
 //!
 //! Nothing here depends on the layers above, except `interop.rs`, which declares the public `unsafe` doors.

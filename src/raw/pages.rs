@@ -22,8 +22,8 @@ pub(crate) fn prefer_large<T>(buffer: &Vec<T>) {
     let before = buffer.as_ptr().addr() % PAGE_BYTES;
     let start = buffer.as_ptr().cast::<u8>().wrapping_sub(before);
     let len = (before + bytes).next_multiple_of(PAGE_BYTES);
-    // SAFETY: madvise(2): this advice is about performance and changes no content, also of what else is in the first and
-    // the last page; an address that is not mapped is an error, which means nothing here.
+    // SAFETY: madvise(2): this advice is about performance and changes no content, also of what else is in the first
+    // and the last page; an address that is not mapped is an error, which means nothing here.
     unsafe { madvise(start.cast_mut().cast(), len, MADV_HUGEPAGE) };
 }
 

@@ -1,8 +1,8 @@
 //! State that a child process has of its own.
 //!
-//! A process may be forked while another thread holds a lock; in the child there is no such thread, and nobody ever gives
-//! the lock back. So what is behind a lock and of the whole process begins anew in a child, and that of its parent is left
-//! alone. It stays in memory as it was.
+//! A process may be forked while another thread holds a lock; in the child there is no such thread, and nobody ever
+//! gives the lock back. So what is behind a lock and of the whole process begins anew in a child, and that of its
+//! parent is left alone. It stays in memory as it was.
 
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -51,8 +51,8 @@ impl<T: Send + 'static> PerProcess<T> {
     fn own(&self) -> &'static Own<T> {
         loop {
             let current = self.current.load(Ordering::Acquire);
-            // SAFETY: NULL, or what this function leaked: it is never freed, and shared only from then on. Acquire pairs
-            // with the release that published it.
+            // SAFETY: NULL, or what this function leaked: it is never freed, and shared only from then on. Acquire
+            // pairs with the release that published it.
             if let Some(own) = unsafe { current.as_ref() }
                 && own.process.is_this()
             {

@@ -99,7 +99,8 @@ pub(crate) struct Record {
     pub(crate) thread: Option<Thread>,
     pub(crate) sql: Option<Box<str>>,
     pub(crate) backtrace: Option<Backtrace>,
-    /// When the execution began, by the coarse clock; or `PRECISELY`, in nanoseconds after `since`. 0 while there is none.
+    /// When the execution began, by the coarse clock; or `PRECISELY`, in nanoseconds after `since`. 0 while there is
+    /// none.
     running: AtomicU64,
     is_warned: AtomicBool,
     /// What a statement made known of itself, and one more; 0: nothing yet.

@@ -208,8 +208,9 @@ impl Db {
 impl<'db> Stmt<'db> {
     #[inline(always)]
     fn core(&self) -> &StmtCore {
-        // SAFETY: the core is freed only by `release`, which ends `self`, and by `Db::close`, which needs the connection
-        // exclusively while `self` borrows it. Nothing else points to it but the list, which only close reads through.
+        // SAFETY: the core is freed only by `release`, which ends `self`, and by `Db::close`, which needs the
+        // connection exclusively while `self` borrows it. Nothing else points to it but the list, which only close
+        // reads through.
         unsafe { self.core.as_ref() }
     }
 

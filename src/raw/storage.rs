@@ -1,5 +1,5 @@
-//! The bytes of a database, as SQLite's own file objects read them: the database file, its write-ahead log, and the log's
-//! index in shared memory. Nothing is opened here, and nothing is locked.
+//! The bytes of a database, as SQLite's own file objects read them: the database file, its write-ahead log, and the
+//! log's index in shared memory. Nothing is opened here, and nothing is locked.
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr::{self, NonNull};
@@ -36,8 +36,8 @@ pub(crate) enum TransactionState {
 pub(crate) const LOG_REGION_WORDS: usize = 8192;
 const LOG_REGION_BYTES: c_int = 4 * 8192;
 
-/// The file systems whose files are read in one piece however long it is, as they come with SQLite. Another one may give
-/// a meaning to the size of a read, as those do that check or decrypt each page.
+/// The file systems whose files are read in one piece however long it is, as they come with SQLite. Another one may
+/// give a meaning to the size of a read, as those do that check or decrypt each page.
 const KNOWN_SYSTEMS: [&CStr; 5] = [c"unix", c"unix-excl", c"unix-dotfile", c"win32", c"win32-longpath"];
 
 impl<'db> Storage<'db> {
@@ -71,8 +71,8 @@ impl<'db> Storage<'db> {
         code == ffi::SQLITE_OK
     }
 
-    /// One of the database's files, if it is open, with its methods. It stays open during the entry: nothing else of the
-    /// connection runs meanwhile.
+    /// One of the database's files, if it is open, with its methods. It stays open during the entry: nothing else of
+    /// the connection runs meanwhile.
     fn file(self, entered: &Entered<'_>, operation: c_int) -> Option<OpenFile> {
         let mut file: *mut ffi::sqlite3_file = ptr::null_mut();
         // SAFETY: SQLITE_FCNTL_FILE_POINTER and SQLITE_FCNTL_JOURNAL_POINTER take a pointer to a `sqlite3_file*`.
@@ -85,8 +85,8 @@ impl<'db> Storage<'db> {
         (!methods.is_null()).then_some(OpenFile { file, methods })
     }
 
-    /// Whether its cache may be shared with another connection, and so its files with another thread. What is shared in the
-    /// whole process (`sqlite3_enable_shared_cache`) is not told.
+    /// Whether its cache may be shared with another connection, and so its files with another thread. What is shared in
+    /// the whole process (`sqlite3_enable_shared_cache`) is not told.
     pub(crate) fn is_shared(self) -> bool {
         let Some(entered) = self.db.try_enter() else {
             return true;
@@ -94,7 +94,8 @@ impl<'db> Storage<'db> {
         let Some(path) = self.path_in(&entered) else {
             return true;
         };
-        // SAFETY: c3ref/uri_boolean.html: takes the filename that sqlite3_db_filename() returned; NULL without the parameter.
+        // SAFETY: c3ref/uri_boolean.html: takes the filename that sqlite3_db_filename() returned; NULL without the
+        // parameter.
         let cache = unsafe { ffi::sqlite3_uri_parameter(path.as_ptr(), c"cache".as_ptr()) };
         // SAFETY: not NULL here, and then a NUL-terminated part of the filename, which lives as long as the connection.
         !cache.is_null() && unsafe { CStr::from_ptr(cache) } != c"private"

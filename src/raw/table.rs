@@ -1,4 +1,5 @@
-//! Read-only tables whose rows are made when a query begins: eponymous virtual tables (sqlite.org/vtab.html, "Eponymous Virtual Tables").
+//! Read-only tables whose rows are made when a query begins: eponymous virtual tables (sqlite.org/vtab.html, "Eponymous
+//! Virtual Tables").
 
 use std::any::Any;
 use std::cell::Cell as Slot;
@@ -53,8 +54,8 @@ impl Db {
     }
 }
 
-/// What a panic carried that may not unwind through C, and the address of the connection that it came from. The call that
-/// has entered C takes it, on the same thread.
+/// What a panic carried that may not unwind through C, and the address of the connection that it came from. The call
+/// that has entered C takes it, on the same thread.
 type Caught = Option<(usize, Box<dyn Any + Send>)>;
 
 thread_local! {

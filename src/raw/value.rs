@@ -115,8 +115,8 @@ pub(super) unsafe fn read_into<'a, S: Sink<'a>>(
             // SAFETY: as above; c3ref/column_blob.html: call `_blob` first, then `_bytes`.
             let len = length(unsafe { ffi::sqlite3_value_bytes(value) });
             if blob.is_null() {
-                // "The return value from sqlite3_column_blob() for a zero-length BLOB is a NULL pointer." A zeroblob that
-                // found no memory has become NULL.
+                // "The return value from sqlite3_column_blob() for a zero-length BLOB is a NULL pointer." A zeroblob
+                // that found no memory has become NULL.
                 // SAFETY: as above; reading the type converts nothing.
                 let is_empty = len == 0 && unsafe { ffi::sqlite3_value_type(value) } == ffi::SQLITE_BLOB;
                 return if is_empty { Ok(sink.take(ValueRef::Blob(&[]))) } else { Err(OutOfMemory) };

@@ -217,8 +217,8 @@ fn grow<T: Copy>(values: &mut Vec<T>, more: usize) {
     }
 }
 
-/// Moves the values to where there is room for so many more. `false` if there is nowhere: the system may promise no more than
-/// it has.
+/// Moves the values to where there is room for so many more. `false` if there is nowhere: the system may promise no
+/// more than it has.
 fn make_room<T: Copy>(values: &mut Vec<T>, more: usize) -> bool {
     let mut larger = Vec::new();
     let is_there = values.len().checked_add(more).is_some_and(|all| larger.try_reserve_exact(all).is_ok());
@@ -387,8 +387,8 @@ impl ColumnBuffer {
         Self::promised(self.index, "".into(), self.data_type(), Mixed::Dynamic)
     }
 
-    /// Adds some of a part's values, one at least, as if each was pushed. Where they are all that it has, and a whole batch,
-    /// they may be taken out of it. The error is told with the number of the value.
+    /// Adds some of a part's values, one at least, as if each was pushed. Where they are all that it has, and a whole
+    /// batch, they may be taken out of it. The error is told with the number of the value.
     pub(super) fn append(
         &mut self,
         part: &mut Self,

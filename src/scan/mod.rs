@@ -13,15 +13,15 @@
 //! times as fast, and decoded by several threads where [`Scan::threads`] asks for them. SQLite holds the lock and the
 //! snapshot meanwhile. [`Scan::plan`] tells whether, and why not.
 //!
-//! It is SQLite that runs the statement where there is a condition, an order, an index that has all columns, or a column
-//! that is computed when it is read; for views that are more than a table, virtual tables, tables without rowids, and
-//! those of temporary, in-memory and attached databases, and with a shared cache; in exclusive locking mode and with a
-//! file system that does not come with SQLite; while the connection has a write transaction open, and, with a write-ahead
-//! log, in a transaction that has read before.
+//! It is SQLite that runs the statement where there is a condition, an order, an index that has all columns, or a
+//! column that is computed when it is read; for views that are more than a table, virtual tables, tables without
+//! rowids, and those of temporary, in-memory and attached databases, and with a shared cache; in exclusive locking mode
+//! and with a file system that does not come with SQLite; while the connection has a write transaction open, and, with
+//! a write-ahead log, in a transaction that has read before.
 //!
 //! A progress handler that was set through the C interface is not called while pages are read; an
-//! [`InterruptHandle`](crate::InterruptHandle) works. A page that does not decode is `SQLITE_CORRUPT`, also where SQLite
-//! would look past it.
+//! [`InterruptHandle`](crate::InterruptHandle) works. A page that does not decode is `SQLITE_CORRUPT`, also where
+//! SQLite would look past it.
 //!
 //! # Example
 //!
@@ -131,8 +131,8 @@ impl<'a, P> Scan<'a, P> {
 impl<'p, P: Params<'p>> Scan<'_, P> {
     /// Calls the closure with each row, in the order of the result. Returns the number of rows.
     ///
-    /// The closure may use the connection for other statements, and may write; what becomes of rows that it changes
-    /// in the table it scans is as [SQLite says](https://sqlite.org/isolation.html). Its error ends the scan; wherever a
+    /// The closure may use the connection for other statements, and may write; what becomes of rows that it changes in
+    /// the table it scans is as [SQLite says](https://sqlite.org/isolation.html). Its error ends the scan; wherever a
     /// scan ends, what its own statement changed (`INSERT … RETURNING`) stands.
     ///
     /// # Errors
@@ -189,8 +189,8 @@ impl<'p, P: Params<'p>> Scan<'_, P> {
     /// Calls the closure with up to this many rows at a time, as columns. Returns the number of rows.
     ///
     /// The buffers are used again for the next batch: after the first, nothing is allocated unless text or blobs need
-    /// more room. Some thousand rows are a good size. What a column's type is may change from one batch to the next where
-    /// nothing declares it: see [`schema`](Self::schema).
+    /// more room. Some thousand rows are a good size. What a column's type is may change from one batch to the next
+    /// where nothing declares it: see [`schema`](Self::schema).
     ///
     /// # Errors
     ///
@@ -230,9 +230,9 @@ impl<'p, P: Params<'p>> Scan<'_, P> {
     ///
     /// # Errors
     ///
-    /// As [`Connection::prepare`] and [`Statement::execute`](crate::Statement::execute); [`ErrorKind::MixedColumn`] for a
-    /// value that does not fit its column, [`ErrorKind::ColumnCount`] if [`schema`](Self::schema) declares another number
-    /// of columns.
+    /// As [`Connection::prepare`] and [`Statement::execute`](crate::Statement::execute); [`ErrorKind::MixedColumn`] for
+    /// a value that does not fit its column, [`ErrorKind::ColumnCount`] if [`schema`](Self::schema) declares another
+    /// number of columns.
     ///
     /// # Example
     ///
@@ -258,9 +258,9 @@ impl<'p, P: Params<'p>> Scan<'_, P> {
         self
     }
 
-    /// Calls the closure after every so many rows with the number read so far. If it breaks, the scan ends there, without
-    /// an error, as if the result did. (An [`InterruptHandle`](crate::InterruptHandle) ends it with one, and before the
-    /// first row, too.)
+    /// Calls the closure after every so many rows with the number read so far. If it breaks, the scan ends there,
+    /// without an error, as if the result did. (An [`InterruptHandle`](crate::InterruptHandle) ends it with one, and
+    /// before the first row, too.)
     ///
     /// # Panics
     ///
@@ -324,8 +324,8 @@ impl<'p, P: Params<'p>> Scan<'_, P> {
         self
     }
 
-    /// What to do with a value of another type than its column's. [`Mixed::Dynamic`] unless set, or [`Mixed::Error`] where
-    /// there is a [`schema`](Self::schema).
+    /// What to do with a value of another type than its column's. [`Mixed::Dynamic`] unless set, or [`Mixed::Error`]
+    /// where there is a [`schema`](Self::schema).
     pub fn mixed(mut self, mixed: Mixed) -> Self {
         self.mixed = Some(mixed);
         self
@@ -336,22 +336,23 @@ impl<'p, P: Params<'p>> Scan<'_, P> {
     ///
     /// With [`ScanPath::Pages`] they come from the pages of the table, where the statement is a scan of a table and no
     /// more; otherwise SQLite runs the statement all the same. [`plan`](Self::plan) tells. The rows are those that were
-    /// there when the scan began; a closure that writes to the table sees what it changed from the next piece of the table
-    /// on, and a closure that changes the schema may end the scan with [`ErrorKind::Misuse`].
+    /// there when the scan began; a closure that writes to the table sees what it changed from the next piece of the
+    /// table on, and a closure that changes the schema may end the scan with [`ErrorKind::Misuse`].
     pub fn path(mut self, path: ScanPath) -> Self {
         self.path = Some(path);
         self
     }
 
-    /// Has [`batches`](Self::batches) and [`columns`](Self::columns) decoded by this many threads, where the rows come from
-    /// [pages](ScanPath::Pages). 1 unless set; 0 is 1. The rows, their order and their batches are the same.
+    /// Has [`batches`](Self::batches) and [`columns`](Self::columns) decoded by this many threads, where the rows come
+    /// from [pages](ScanPath::Pages). 1 unless set; 0 is 1. The rows, their order and their batches are the same.
     ///
-    /// The thread that calls is one of them: it alone uses the connection, reads the pages and calls the closure, and it
-    /// decodes when it would wait. The others are started when there is enough to do, and have ended when the call
-    /// returns. If the system gives fewer threads, fewer decode. For each there are two parts of the table in memory, of
-    /// some 1 MB of pages at most. Values that go on beyond their row's page, and those of columns that were added after
-    /// the row was written, once for each column, are read by the thread that calls. For [`for_each`](Self::for_each) and
-    /// [`try_for_each`](Self::try_for_each) it has no effect: their rows are borrowed, one by one.
+    /// The thread that calls is one of them: it alone uses the connection, reads the pages and calls the closure, and
+    /// it decodes when it would wait. The others are started when there is enough to do, and have ended when the call
+    /// returns. If the system gives fewer threads, fewer decode. For each there are two parts of the table in memory,
+    /// of some 1 MB of pages at most. Values that go on beyond their row's page, and those of columns that were added
+    /// after the row was written, once for each column, are read by the thread that calls. For
+    /// [`for_each`](Self::for_each) and [`try_for_each`](Self::try_for_each) it has no effect: their rows are borrowed,
+    /// one by one.
     ///
     /// A closure that writes to the database sees up to one part of rows as they were; the rest is as SQLite reads it.
     ///

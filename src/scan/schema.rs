@@ -78,8 +78,8 @@ impl fmt::Display for ColumnType {
 pub enum Mixed {
     /// The scan ends with [`ErrorKind::MixedColumn`](crate::ErrorKind::MixedColumn).
     Error,
-    /// Integers among reals become reals, and a column of integers that meets a real becomes one of reals, where each is
-    /// exact; anything else is an error.
+    /// Integers among reals become reals, and a column of integers that meets a real becomes one of reals, where each
+    /// is exact; anything else is an error.
     Widen,
     /// The column becomes [`ColumnType::Dynamic`]: nothing is lost.
     Dynamic,

@@ -19,9 +19,9 @@ impl Connection {
     /// Begins a scan of a whole table, without SQL: choose [`columns`](TableScan::columns) or take
     /// [`all_columns`](TableScan::all_columns).
     ///
-    /// The rows come in the order of the rowid. Where the table qualifies they come from its pages, which is several times
-    /// as fast as running a statement; SQLite runs one for a table of a few rows on one page. That is found out at the
-    /// first scan, and remembered with the cached statement: see [`Scan::path`].
+    /// The rows come in the order of the rowid. Where the table qualifies they come from its pages, which is several
+    /// times as fast as running a statement; SQLite runs one for a table of a few rows on one page. That is found out
+    /// at the first scan, and remembered with the cached statement: see [`Scan::path`].
     ///
     /// # Example
     ///

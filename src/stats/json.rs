@@ -25,8 +25,8 @@ const CONNECTIONS_MAX: usize = 500;
 impl Stats {
     /// All of it as one JSON object, without the text of statements.
     ///
-    /// Names and units are those of the endpoint's `/memory.json`; a number that is not known is `null`. Of a connection's
-    /// children the first 100 are listed.
+    /// Names and units are those of the endpoint's `/memory.json`; a number that is not known is `null`. Of a
+    /// connection's children the first 100 are listed.
     ///
     /// # Example
     ///
@@ -39,8 +39,8 @@ impl Stats {
         self.to_json_as(Privacy::HashSql)
     }
 
-    /// As [`to_json`](Self::to_json), with the first 256 bytes of each statement. Literals in it are shown; what was bound
-    /// is not.
+    /// As [`to_json`](Self::to_json), with the first 256 bytes of each statement. Literals in it are shown; what was
+    /// bound is not.
     #[must_use]
     pub fn to_json_with_sql(&self) -> String {
         self.to_json_as(Privacy::ShowSql)

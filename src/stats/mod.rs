@@ -3,9 +3,9 @@
 //! [`snapshot`] collects what [`memory`] and [`handles`] tell, connection by connection, with what each connection last
 //! made known of its caches, and what the pools hold. It calls SQLite on nobody's behalf and waits for nobody: a
 //! connection publishes its own figures when it is next used after a snapshot was taken, and when a pool gets it back.
-//! So the figures of one that sits idle are as old as [`Figures::age`] says, and the first snapshot of a process has none.
-//! Telling them takes a connection some microseconds, once after each snapshot; a schema of more than 64 KiB is measured
-//! once in five seconds at most. A child process begins anew: it sees its own connections and pools.
+//! So the figures of one that sits idle are as old as [`Figures::age`] says, and the first snapshot of a process has
+//! none. Telling them takes a connection some microseconds, once after each snapshot; a schema of more than 64 KiB is
+//! measured once in five seconds at most. A child process begins anew: it sees its own connections and pools.
 //!
 //! [`Stats::diff`] tells what happened between two, [`Stats::to_json`] writes one down. With the feature
 //! `prometheus-client` there is a collector for the program's own registry; with `endpoint`, a page and a server.
@@ -83,7 +83,8 @@ pub struct Stats {
     /// What pools did since the process began, those that are gone included.
     #[cfg(feature = "pool")]
     pub pool_totals: crate::pool::PoolTotals,
-    /// How often opening a connection failed, by the name of the primary result code; `none` where SQLite was not asked.
+    /// How often opening a connection failed, by the name of the primary result code; `none` where SQLite was not
+    /// asked.
     pub open_failures: Vec<(&'static str, u64)>,
     /// How often closing one failed.
     pub close_failures: Vec<(&'static str, u64)>,
@@ -223,8 +224,8 @@ pub struct LeftBehind {
 
 /// What the process holds and did, now. Asks the connections for their figures, for the next snapshot.
 ///
-/// It takes some ten microseconds for the counters, longer where there are many descriptors, threads or records: of each
-/// something is read. Like [`handles::live`], it warns of what is held for long.
+/// It takes some ten microseconds for the counters, longer where there are many descriptors, threads or records: of
+/// each something is read. Like [`handles::live`], it warns of what is held for long.
 #[must_use]
 pub fn snapshot() -> Stats {
     // Closed before opened: what opens and closes in between must not be closed alone.

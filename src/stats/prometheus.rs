@@ -1,7 +1,7 @@
 //! Snapshots as metrics, for Prometheus and whoever else reads OpenMetrics. The crate `prometheus-client` encodes them.
 //!
-//! The rules: one prefix, base units in the name, counters in `_total`, and no label whose values are without number: ids
-//! and SQL are in the JSON.
+//! The rules: one prefix, base units in the name, counters in `_total`, and no label whose values are without number:
+//! ids and SQL are in the JSON.
 
 use std::fmt::{Error, Write};
 
@@ -70,8 +70,8 @@ impl collector::Collector for Once {
     }
 }
 
-/// A snapshot as OpenMetrics 1.0 text (`application/openmetrics-text; version=1.0.0; charset=utf-8`), the process's figures
-/// included.
+/// A snapshot as OpenMetrics 1.0 text (`application/openmetrics-text; version=1.0.0; charset=utf-8`), the process's
+/// figures included.
 ///
 /// # Example
 ///
@@ -92,8 +92,8 @@ pub fn to_openmetrics(stats: &Stats) -> String {
     text
 }
 
-/// The same in the older format that Prometheus calls text 0.0.4, for those who ask for no other. It has no units, no end
-/// mark and no type for information, and calls a counter by the name of its sample.
+/// The same in the older format that Prometheus calls text 0.0.4, for those who ask for no other. It has no units, no
+/// end mark and no type for information, and calls a counter by the name of its sample.
 #[cfg(feature = "endpoint")]
 pub(crate) fn to_text(stats: &Stats) -> String {
     let openmetrics = to_openmetrics(stats);

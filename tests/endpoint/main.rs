@@ -1,7 +1,7 @@
 //! The endpoint: what it answers, in axum and on its own, to whom, and what is left when it stops.
 //!
-//! It compares what the whole process holds: so there is one test, which takes one case after the other. It reads of Linux
-//! what sockets there are.
+//! It compares what the whole process holds: so there is one test, which takes one case after the other. It reads of
+//! Linux what sockets there are.
 #![cfg(target_os = "linux")]
 
 mod answers;

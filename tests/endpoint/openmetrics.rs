@@ -1,4 +1,5 @@
-//! A strict reader of metrics: it takes OpenMetrics 1.0 or Prometheus text 0.0.4, and says what is wrong with anything else.
+//! A strict reader of metrics: it takes OpenMetrics 1.0 or Prometheus text 0.0.4, and says what is wrong with anything
+//! else.
 #![allow(dead_code, reason = "each test binary uses a part")]
 
 use std::collections::BTreeSet;

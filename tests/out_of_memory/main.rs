@@ -289,8 +289,8 @@ fn check_usable(conn: &Connection, expected: &[&Data]) -> std::result::Result<()
     if conn.is_autocommit() { Ok(()) } else { Err("a transaction is open".to_owned()) }
 }
 
-/// A statement that was prepared before is run right after: it would see the mark of an allocation that failed. So would
-/// one that is prepared then.
+/// A statement that was prepared before is run right after: it would see the mark of an allocation that failed. So
+/// would one that is prepared then.
 fn sweep_shared(world: &World, place: Place, run: fn(&Connection) -> Result<()>) -> Outcome {
     let conn = world.connection(place);
     let stored = data(&conn).unwrap();

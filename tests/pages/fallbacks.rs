@@ -1,5 +1,5 @@
-//! Where the pages cannot be read SQLite runs the statement, and the plan says why. And what happens when the connection
-//! writes, or is told to stop, while its pages are read.
+//! Where the pages cannot be read SQLite runs the statement, and the plan says why. And what happens when the
+//! connection writes, or is told to stop, while its pages are read.
 
 use std::ffi::c_void;
 use std::ops::ControlFlow;
@@ -223,7 +223,8 @@ fn transactions() {
     }
 }
 
-/// The closure writes to the table that is read, in every phase of the scan; what is there before and after is read once.
+/// The closure writes to the table that is read, in every phase of the scan; what is there before and after is read
+/// once.
 #[test]
 fn the_closure_writes() {
     for journal in ["delete", "truncate", "wal"] {

@@ -1,5 +1,5 @@
-//! The page reader against SQLite's own execution: every value, type and byte, over generated histories, beside writers,
-//! after a kill, on damaged files.
+//! The page reader against SQLite's own execution: every value, type and byte, over generated histories, beside
+//! writers, after a kill, on damaged files.
 
 #[path = "../cell/mod.rs"]
 mod cell;

@@ -184,7 +184,8 @@ fn mixed_columns() {
     }
 }
 
-/// The closure writes between two batches: the rest is what SQLite reads behind the last row handed over, each row once.
+/// The closure writes between two batches: the rest is what SQLite reads behind the last row handed over, each row
+/// once.
 #[test]
 fn the_closure_writes() {
     for journal in ["delete", "wal"] {

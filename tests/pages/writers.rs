@@ -1,4 +1,5 @@
-//! Scans beside writers: a snapshot is one, whatever is committed and checkpointed meanwhile; and after a writer was killed.
+//! Scans beside writers: a snapshot is one, whatever is committed and checkpointed meanwhile; and after a writer was
+//! killed.
 
 use std::ffi::c_void;
 use std::path::Path;
@@ -127,8 +128,8 @@ fn totals_balance_beside_a_writer_with_a_log() {
     assert!(scans > 10 && commits > 10, "{scans} {commits}");
 }
 
-/// A commit falls between the two looks at the log's index only now and then, so there are many short scans: each sees what
-/// its own transaction sees, to the commit.
+/// A commit falls between the two looks at the log's index only now and then, so there are many short scans: each sees
+/// what its own transaction sees, to the commit.
 #[test]
 fn a_scan_sees_what_its_transaction_sees() {
     let dir = tempfile::tempdir().unwrap();

@@ -546,8 +546,8 @@ fn whatever_fails_at_opening_is_an_attempt() {
     assert!(others.is_empty(), "{} beside {failed}: {others:?}", others.len());
 }
 
-/// Threads that come and go on a slot that is too few, with patience and without: nobody is forgotten in line, and no slot
-/// is lost, whoever passes whom.
+/// Threads that come and go on a slot that is too few, with patience and without: nobody is forgotten in line, and no
+/// slot is lost, whoever passes whom.
 #[test]
 fn a_crowd_is_served_to_the_last() -> Outcome {
     const THREADS: usize = 12;

@@ -1,5 +1,5 @@
-//! Scans of generated tables, compared with plain calls of the C library: every value, type, name, offset and bit, every
-//! place to stop, every policy for mixed columns. Then what they allocate, and what they do when SQLite cannot.
+//! Scans of generated tables, compared with plain calls of the C library: every value, type, name, offset and bit,
+//! every place to stop, every policy for mixed columns. Then what they allocate, and what they do when SQLite cannot.
 //!
 //! A process of its own, with one test: what is left is compared by equality.
 

@@ -46,8 +46,8 @@ fn descriptors() -> Vec<String> {
     files
 }
 
-/// Runs this in threads of its own, and returns when the kernel has taken them off its list: a joined thread is still on
-/// it for a moment.
+/// Runs this in threads of its own, and returns when the kernel has taken them off its list: a joined thread is still
+/// on it for a moment.
 pub fn in_threads(count: usize, work: impl Fn() + Send + Copy + 'static) {
     let before = entries("/proc/self/task");
     let threads: Vec<_> = (0..count).map(|_| std::thread::spawn(work)).collect();

@@ -1,4 +1,5 @@
-//! Work that lets SQLite allocate, by every competitor: for the memory bench. Checksums are those of [`work`](crate::work).
+//! Work that lets SQLite allocate, by every competitor: for the memory bench. Checksums are those of
+//! [`work`](crate::work).
 
 use std::ffi::CString;
 

@@ -130,8 +130,8 @@ pub fn bytes(bytes: &[u8]) -> u64 {
     }
 }
 
-/// A value that was read, and what it adds to the checksum: an integer itself, a real its bits, a text or blob its length
-/// and last byte, NULL nothing.
+/// A value that was read, and what it adds to the checksum: an integer itself, a real its bits, a text or blob its
+/// length and last byte, NULL nothing.
 pub trait Cell {
     fn sum(&self) -> u64;
 }

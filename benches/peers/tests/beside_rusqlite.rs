@@ -109,7 +109,8 @@ fn open_together(number: u32, before_opening: impl Fn(u32) + Sync) -> i32 {
         barrier.wait();
         conn.close().unwrap();
         let is_foreign = memory::stats().foreign_blocks_total > 0;
-        // The scope waits for what a thread does, and not for its end, at which its part of the sums goes to the process.
+        // The scope waits for what a thread does, and not for its end, at which its part of the sums goes to the
+        // process.
         rusqlites.join().unwrap();
         is_foreign
     });

@@ -165,8 +165,8 @@ impl Drop for Binding<'_, '_> {
 
 type Destructor = Option<unsafe extern "C" fn(*mut std::ffi::c_void)>;
 
-// The two below are called by `Binding::bind` and `bind_copy` alone, which set `StmtCore::bound` to match the destructor: a static
-// binding lives for `'p`, and is cleared before SQLite can look at it after that.
+// The two below are called by `Binding::bind` and `bind_copy` alone, which set `StmtCore::bound` to match the
+// destructor: a static binding lives for `'p`, and is cleared before SQLite can look at it after that.
 
 #[inline]
 fn bind_text(statement: *mut ffi::sqlite3_stmt, index: c_int, text: &str, destructor: Destructor) -> c_int {

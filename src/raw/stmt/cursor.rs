@@ -15,8 +15,8 @@ use super::{Bound, Phase, Stmt, StmtCore, find, to_usize};
 pub(crate) struct CellError;
 
 impl StmtCore {
-    /// From a row to the next. `false` if there is anything else to do, which is for `step`: a loop over rows has one way
-    /// out, and nothing but the step in it.
+    /// From a row to the next. `false` if there is anything else to do, which is for `step`: a loop over rows has one
+    /// way out, and nothing but the step in it.
     #[inline(always)]
     fn step_on(&mut self, db: &Db) -> bool {
         if self.phase.get() != Phase::Row {
@@ -325,8 +325,8 @@ impl<'row> Row<'row> {
         }
     }
 
-    /// Hands each cell to the sink of its column, up to the end of either; the first error of a sink ends it, and is told
-    /// with the column.
+    /// Hands each cell to the sink of its column, up to the end of either; the first error of a sink ends it, and is
+    /// told with the column.
     #[inline(always)]
     pub(crate) fn read_into<S, E>(self, sinks: impl Iterator<Item = S>) -> Result<(), (usize, Option<E>)>
     where

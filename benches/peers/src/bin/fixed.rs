@@ -1,8 +1,8 @@
 //! A fixed amount of work by one competitor, for counting instructions: `fixed WORKLOAD COMPETITOR COUNT`. `--list`
 //! tells the workloads and competitors, `--environment` what this program is built from.
 //!
-//! The environment variable `COLUMN` says what SQLite's memory comes from, and then the program is sure that it does; it
-//! takes `FINALITE_ALLOCATOR=stock` for all but `finalite`.
+//! The environment variable `COLUMN` says what SQLite's memory comes from, and then the program is sure that it does;
+//! it takes `FINALITE_ALLOCATOR=stock` for all but `finalite`.
 //!
 //! All that is not the work is the same for every count, so that the difference of two runs is that of the work alone.
 

@@ -1,5 +1,5 @@
-//! Full scans of a rowid table by the page reader, which is not SQLite's executor: beside C on the same connection, over
-//! journal and log, mapped or not. And beside a plain read of the file.
+//! Full scans of a rowid table by the page reader, which is not SQLite's executor: beside C on the same connection,
+//! over journal and log, mapped or not. And beside a plain read of the file.
 //!
 //! `pages [--quick] [--rows N] [--rounds N] [WORKLOAD-PREFIX]`
 
@@ -234,8 +234,8 @@ fn growth(dir: &Path, options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Tables that are not worth it must not pay for it: with a statement that the connection has, and with one that it prepares
-/// each time.
+/// Tables that are not worth it must not pay for it: with a statement that the connection has, and with one that it
+/// prepares each time.
 fn small_tables(path: &Path, options: &Options) -> Result<()> {
     println!("\n## Small tables: `scan_table` as it is, over the statement alone\n");
     println!("| rows | statement kept | 95 % | statement prepared | 95 % |\n|---:|---:|---:|---:|---:|");

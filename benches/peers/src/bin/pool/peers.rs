@@ -1,8 +1,8 @@
 //! The pools, all on one file with the same settings.
 //!
 //! `r2d2_sqlite` and `deadpool-sqlite` need other versions of `libsqlite3-sys`, and a program links one. What they do
-//! when a connection is lent is little, and is done here: r2d2 runs `SELECT 1`, prepared anew each time; deadpool selects
-//! a number it counts up, on a thread for blocking work, and compares what comes back.
+//! when a connection is lent is little, and is done here: r2d2 runs `SELECT 1`, prepared anew each time; deadpool
+//! selects a number it counts up, on a thread for blocking work, and compares what comes back.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
