@@ -9,9 +9,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use child::in_child;
+use child::{fork_here, in_child, leave};
 use finalite::pool::{Checkpointer, Pool};
-use finalite::{Connection, ErrorKind, OpenOptions, endpoint, ffi, stats};
+use finalite::scan::ScanPath;
+use finalite::{Connection, Error, ErrorKind, OpenOptions, endpoint, ffi, stats};
 
 /// A connection in the middle of a transaction whose journal is on disk.
 fn in_transaction(path: &Path) -> Connection {
@@ -76,7 +77,38 @@ fn a_forked_connection_is_refused_and_dropping_it_touches_nothing() {
     a_child_begins_its_own_books(&path);
     what_has_a_thread_is_dropped_by_a_child();
     a_pool_in_use_does_not_hold_a_child();
+    a_scan_goes_on_in_the_parent_alone();
     the_control(&path, &journal);
+}
+
+/// Forked by the closure of a scan, whose threads stay behind in the parent.
+fn a_scan_goes_on_in_the_parent_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let conn = Connection::open(dir.path().join("a.db")).unwrap();
+    conn.execute_batch(
+        "CREATE TABLE t(a TEXT);
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300000)
+         INSERT INTO t SELECT 'row ' || i FROM n;",
+    )
+    .unwrap();
+    for threads in [1, 2, 4] {
+        for at in [1, 50, 150] {
+            let (mut batches, mut child, mut is_child) = (0, None, false);
+            let scanned = conn.scan("SELECT a FROM t", ()).path(ScanPath::Pages).threads(threads).batches(1000, |_| {
+                batches += 1;
+                if batches == at {
+                    child = fork_here();
+                    is_child = child.is_none();
+                }
+                Ok::<_, Error>(())
+            });
+            if is_child {
+                leave(scanned.is_err_and(|error| matches!(error.kind(), ErrorKind::Forked)));
+            }
+            assert_eq!(scanned.unwrap(), 300_000);
+            assert!(child.unwrap().wait(), "{threads} threads, batch {at}");
+        }
+    }
 }
 
 fn the_guards_of_a_forked_connection_do_nothing_in_drop(path: &Path) {

@@ -8,18 +8,19 @@ use std::mem;
 use std::ops::{Deref, Range};
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::thread::{self, JoinHandle};
 
 use super::PageRows;
 use super::cells::{Cells, Defaults, Reader, Step};
 use super::format::Damage;
 use super::snapshot::ReadError;
 use super::tree::{Leaf, Pages, SLACK_BYTES};
+use crate::Connection;
 use crate::error::Result;
 use crate::rows::Row;
 
 /// What rows are decoded into.
-pub(crate) trait Part: Clone + Send {
+pub(crate) trait Part: Clone + Send + 'static {
     /// Adds the row that the cells stand on.
     fn push(&mut self, cells: &Cells<Piece>);
 
@@ -114,13 +115,43 @@ impl<T> Shared<T> {
     }
 }
 
-/// Sends the threads home, however the scan ends.
-struct Over<'a, T>(&'a Shared<T>);
+/// The threads that decode. They end before this does, however the scan ends.
+struct Threads<'rows, T> {
+    shared: Arc<Shared<T>>,
+    started: Vec<JoinHandle<()>>,
+    /// Threads that may be started yet.
+    more: usize,
+    conn: &'rows Connection,
+}
 
-impl<T> Drop for Over<'_, T> {
+impl<T: Part> Threads<'_, T> {
+    fn start(&mut self, decoder: Decoder) {
+        let shared = Arc::clone(&self.shared);
+        let thread = thread::Builder::new().name("finalite-scan".into());
+        match thread.spawn(move || work(&shared, decoder)) {
+            Ok(thread) => {
+                self.started.push(thread);
+                self.more -= 1;
+            }
+            // The system gives no more.
+            Err(_) => self.more = 0,
+        }
+    }
+}
+
+impl<T> Drop for Threads<'_, T> {
     fn drop(&mut self) {
-        self.0.lock().is_over = true;
-        self.0.todo.notify_all();
+        let started = mem::take(&mut self.started);
+        // In a child process there are none of them, and a lock that one of them held is held for good.
+        if self.conn.db().is_inherited() {
+            return mem::forget(started);
+        }
+        self.shared.lock().is_over = true;
+        self.shared.todo.notify_all();
+        for thread in started {
+            // Panics are caught within.
+            drop(thread.join());
+        }
     }
 }
 
@@ -214,12 +245,8 @@ impl Decoder {
 /// The threads, and what they are given to do, in the hand of the one that called.
 pub(crate) struct Crew<'crew, 'rows, T> {
     pages: &'crew mut PageRows<'rows>,
-    shared: &'crew Shared<T>,
-    /// Starts a thread. `false` if the system gives none.
-    start: &'crew mut dyn FnMut(Decoder) -> bool,
+    threads: Threads<'rows, T>,
     split: Split,
-    /// Threads that may be started yet.
-    more_threads: usize,
     decoder: Decoder,
     /// Where reading goes on.
     piece: Piece,
@@ -237,52 +264,31 @@ pub(crate) struct Crew<'crew, 'rows, T> {
     spare_buffers: Vec<Vec<u8>>,
 }
 
-impl<'rows> PageRows<'rows> {
-    /// Has all rows decoded by several threads, which are joined when `drive` returns. None has been read yet.
-    pub(crate) fn with_crew<T: Part, R>(
-        &mut self,
-        split: Split,
-        empty_part: T,
-        drive: impl FnOnce(&mut Crew<'_, 'rows, T>) -> R,
-    ) -> R {
+impl<'crew, 'rows, T: Part> Crew<'crew, 'rows, T> {
+    /// Has all rows decoded by several threads, which are gone when this is. None has been read yet.
+    pub(crate) fn new(pages: &'crew mut PageRows<'rows>, split: Split, empty_part: T) -> Self {
         let state = State { todo: VecDeque::new(), done: Vec::new(), is_over: false, panic: None };
-        let shared = Shared { state: Mutex::new(state), todo: Condvar::new(), done: Condvar::new() };
-        thread::scope(|scope| {
-            let shared = &shared;
-            let over = Over(shared);
-            let mut threads = Vec::new();
-            let mut start = |decoder| {
-                let thread = thread::Builder::new().name("finalite-scan".into());
-                thread.spawn_scoped(scope, move || work(shared, decoder)).map(|thread| threads.push(thread)).is_ok()
-            };
-            let decoder = Decoder::of(self);
-            let piece = Piece(Arc::new(mem::take(&mut self.record.cells.buffer)));
-            let leaf = self.reader.leave();
-            let driven = drive(&mut Crew {
-                pages: self,
-                shared,
-                start: &mut start,
-                split,
-                more_threads: split.threads.saturating_sub(1),
-                decoder,
-                piece,
-                leaf,
-                cell: 0,
-                rows: 0,
-                made: 0,
-                handed_over: 0,
-                read_end: None,
-                empty_part,
-                spare_parts: Vec::new(),
-                spare_buffers: Vec::new(),
-            });
-            drop(over);
-            // The scope would not wait until they are gone.
-            for thread in threads {
-                drop(thread.join());
-            }
-            driven
-        })
+        let shared = Arc::new(Shared { state: Mutex::new(state), todo: Condvar::new(), done: Condvar::new() });
+        let threads = Threads { shared, started: Vec::new(), more: split.threads.saturating_sub(1), conn: pages.conn };
+        let decoder = Decoder::of(pages);
+        let piece = Piece(Arc::new(mem::take(&mut pages.record.cells.buffer)));
+        let leaf = pages.reader.leave();
+        Self {
+            pages,
+            threads,
+            split,
+            decoder,
+            piece,
+            leaf,
+            cell: 0,
+            rows: 0,
+            made: 0,
+            handed_over: 0,
+            read_end: None,
+            empty_part,
+            spare_parts: Vec::new(),
+            spare_buffers: Vec::new(),
+        }
     }
 }
 
@@ -290,9 +296,12 @@ impl<T: Part> Crew<'_, '_, T> {
     /// The next rows, in their order; `None` at the end.
     pub(crate) fn next(&mut self) -> Result<Option<Task<T>>> {
         let is_all_read = self.read_end.is_some() && self.handed_over == self.made;
+        let is_inherited = self.threads.conn.db().is_inherited();
         // What was read ahead is of the same snapshot, but newer rows are better, and who interrupts does not want
-        // them.
-        if !is_all_read && let Err(error) = self.pages.reader.pages().check() {
+        // them. In a child process nothing is read, and nobody decodes.
+        if (!is_all_read || is_inherited)
+            && let Err(error) = self.pages.reader.pages().check()
+        {
             return self.end(Err(error));
         }
         self.read_ahead();
@@ -300,7 +309,8 @@ impl<T: Part> Crew<'_, '_, T> {
             let end = self.read_end.take().unwrap_or(Ok(()));
             return self.end(end);
         }
-        let mut state = self.shared.lock();
+        let shared = &*self.threads.shared;
+        let mut state = shared.lock();
         loop {
             if let Some(panic) = state.panic.take() {
                 drop(state);
@@ -314,11 +324,11 @@ impl<T: Part> Crew<'_, '_, T> {
                 Some(mut task) => {
                     drop(state);
                     self.decoder.decode(&mut task);
-                    let mut state = self.shared.lock();
+                    let mut state = shared.lock();
                     state.done.push(task);
                     state
                 }
-                None => self.shared.done.wait(state).unwrap_or_else(PoisonError::into_inner),
+                None => shared.done.wait(state).unwrap_or_else(PoisonError::into_inner),
             };
         }
     }
@@ -379,15 +389,15 @@ impl<T: Part> Crew<'_, '_, T> {
                 last_rowid: 0,
             };
             self.made += 1;
-            let mut state = self.shared.lock();
+            let shared = &*self.threads.shared;
+            let mut state = shared.lock();
             state.todo.push_back(task);
             let waiting = state.todo.len();
             drop(state);
-            self.shared.todo.notify_one();
+            shared.todo.notify_one();
             // For the first one the calling thread is enough.
-            if waiting > 1 && self.more_threads > 0 {
-                let is_started = (self.start)(Decoder::of(self.pages));
-                self.more_threads = if is_started { self.more_threads - 1 } else { 0 };
+            if waiting > 1 && self.threads.more > 0 {
+                self.threads.start(Decoder::of(self.pages));
             }
         }
     }

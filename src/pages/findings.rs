@@ -42,7 +42,13 @@ impl Findings {
 
     /// What SQLite would do for the statement, which stands on a row; `None` if that is not a plain scan.
     pub(super) fn program(&self, conn: &Connection, sql: &str) -> Option<Arc<Program>> {
-        self.program.get_or_init(|| Program::of(conn, sql).map(Arc::new)).clone()
+        if self.program.get().is_none() {
+            // Whatever is wrong with explaining it, the statement can be run, and another time it may be known.
+            let program = Program::of(conn, sql).ok()?;
+            // It is not there yet: the `EXPLAIN` is another statement.
+            self.program.set(program.map(Arc::new)).ok()?;
+        }
+        self.program.get()?.clone()
     }
 
     /// Whether that was the answer last time.

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 pub(crate) use cells::Cells;
 use cells::{Reader, Step};
-pub(crate) use crew::{Part, Piece, Split};
+pub(crate) use crew::{Crew, Part, Piece, Split};
 use findings::{Findings, SMALL_ROWS};
 use lookup::Names;
 use program::Program;
@@ -43,6 +43,15 @@ pub(crate) enum Worth {
     Any,
     /// Those that are not so small that SQLite is as fast.
     Large,
+}
+
+/// What a table may hold.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Expected {
+    /// As many rows as there are if all pages are as full as the first ones, and some more.
+    pub(crate) rows: u64,
+    /// All texts and blobs of a column are no longer than this together.
+    pub(crate) bytes: u64,
 }
 
 /// What a statement's first step led to.
@@ -126,6 +135,7 @@ pub(crate) struct PageRows<'rows> {
     conn: &'rows Connection,
     root: u32,
     schema_version: u32,
+    database_bytes: u64,
     end: End,
     /// The row that it stands on has not been handed out.
     owes_row: bool,
@@ -192,13 +202,17 @@ impl<'rows> PageRows<'rows> {
         }
         let record = Record { cells, statement: rows.current_raw() };
         let schema_version = header.schema_version;
-        Ok(Ok(Self { reader, record, conn, root, schema_version, end: End::Natural, owes_row: false }))
+        let database_bytes = u64::from(page_count) * header.page_bytes as u64;
+        let (end, owes_row) = (End::Natural, false);
+        Ok(Ok(Self { reader, record, conn, root, schema_version, database_bytes, end, owes_row }))
     }
 
-    /// As many rows as there are if all pages are as full as the first ones, and some more.
-    pub(crate) fn expected_rows(&self) -> u64 {
+    /// What there may be to read.
+    pub(crate) fn expected(&self) -> Expected {
         let rows = self.reader.expected_rows();
-        rows.saturating_add(rows / 16)
+        // Of two bytes in UTF-16 there are at most three in UTF-8.
+        let bytes = self.database_bytes.saturating_add(self.database_bytes / 2);
+        Expected { rows: rows.saturating_add(rows / 16), bytes }
     }
 
     /// The next row.
@@ -270,7 +284,7 @@ impl<'rows> PageRows<'rows> {
             .is_ok_and(|now| now.column_names().is_ok_and(|now| now.eq(called.iter().map(|name| &**name))));
         let wants = self.record.cells.wants();
         let is_it = |now: &Program| now.database == MAIN && now.root == self.root && *now.wants == *wants;
-        is_called_so && Program::of(self.conn, sql).as_ref().is_some_and(is_it)
+        is_called_so && Program::of(self.conn, sql).is_ok_and(|now| now.as_ref().is_some_and(is_it))
     }
 
     /// Asks SQLite for the row, whose record is too short.

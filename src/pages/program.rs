@@ -31,12 +31,7 @@ struct Instruction {
 
 impl Program {
     /// `None` if the statement is anything else. The SQL is that of a statement that only reads.
-    pub(super) fn of(conn: &Connection, sql: &str) -> Option<Self> {
-        // The statement can be run, whatever is wrong with explaining it.
-        Self::explain(conn, sql).unwrap_or(None)
-    }
-
-    fn explain(conn: &Connection, sql: &str) -> Result<Option<Self>> {
+    pub(super) fn of(conn: &Connection, sql: &str) -> Result<Option<Self>> {
         let mut explain = conn.prepare(&format!("EXPLAIN {}", skip_blank(sql)))?;
         let mut rows = explain.query(())?;
         let mut parser = Parser::default();

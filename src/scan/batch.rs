@@ -7,7 +7,7 @@ use super::column::{ColumnBuffer, Mismatch};
 use super::schema::{ColumnType, Mixed};
 use crate::ValueRef;
 use crate::error::{Error, ErrorKind, Result, What};
-use crate::pages::{Cells, Part, Piece};
+use crate::pages::{Cells, Expected, Part, Piece};
 use crate::rows::Row;
 use crate::statement::Statement;
 
@@ -105,10 +105,10 @@ impl ColumnBatch {
         Ok(())
     }
 
-    /// Makes room for so many rows, if there are as many. It is begun.
-    pub(super) fn expect(&mut self, rows: u64) {
+    /// Makes room for what there may be. It is begun.
+    pub(super) fn expect(&mut self, expected: Expected) {
         for column in &mut self.columns {
-            column.expect(usize::try_from(rows).unwrap_or(usize::MAX));
+            column.expect(expected);
         }
     }
 

@@ -8,6 +8,7 @@ use super::schema::{ColumnType, Mixed};
 use super::views::{BytesColumn, TextColumn};
 use crate::convert::exact_f64;
 use crate::error::{Error, ErrorKind, Result};
+use crate::pages::Expected;
 use crate::raw::pages;
 use crate::raw::value::Sink;
 use crate::{Type, ValueRef};
@@ -46,7 +47,7 @@ pub(super) enum Data {
 pub enum Offsets<'a> {
     /// As long as no batch has had 2³¹ bytes of them.
     Small(&'a [i32]),
-    /// From then on.
+    /// In a batch that has, and as a rule from then on.
     Large(&'a [i64]),
 }
 
@@ -72,8 +73,8 @@ impl Offsets<'_> {
 pub(super) struct Bytes {
     pub(super) bytes: Vec<u8>,
     offsets: OwnedOffsets,
-    /// How many values there may be in the end; 0 where nothing is known.
-    expected: usize,
+    /// How many values there may be in the end, and bytes at most; 0 where nothing is known.
+    expected: (usize, usize),
 }
 
 #[derive(Clone, Debug)]
@@ -84,7 +85,7 @@ enum OwnedOffsets {
 
 impl Default for Bytes {
     fn default() -> Self {
-        Self { bytes: Vec::new(), offsets: OwnedOffsets::Small(vec![0]), expected: 0 }
+        Self { bytes: Vec::new(), offsets: OwnedOffsets::Small(vec![0]), expected: (0, 0) }
     }
 }
 
@@ -110,9 +111,13 @@ impl Bytes {
             OwnedOffsets::Small(offsets) => offsets.len() - 1,
             OwnedOffsets::Large(offsets) => offsets.len() - 1,
         };
-        if values >= SOME && values < self.expected {
-            let ahead = self.bytes.len() / values * (self.expected - values);
-            if make_room(&mut self.bytes, more + ahead + ahead / 16) {
+        let (expected, most) = self.expected;
+        if values >= SOME && values < expected {
+            let len = self.bytes.len();
+            let ahead = len as u128 * (expected - values) as u128 / values as u128;
+            let ahead = usize::try_from(ahead + ahead / 16).unwrap_or(usize::MAX).min(most);
+            // The first may be short ones: it grows by its own length at least, so that little is copied twice.
+            if make_room(&mut self.bytes, more.max(ahead).max(len)) {
                 return;
             }
         }
@@ -177,8 +182,8 @@ impl Bytes {
         self.bytes.get(self.offsets().range(index)?)
     }
 
-    fn expect(&mut self, values: usize) -> bool {
-        self.expected = values;
+    fn expect(&mut self, values: usize, bytes: usize) -> bool {
+        self.expected = (values, bytes);
         match &mut self.offsets {
             OwnedOffsets::Small(offsets) => make_room(offsets, values),
             OwnedOffsets::Large(offsets) => make_room(offsets, values),
@@ -371,14 +376,15 @@ impl ColumnBuffer {
         }
     }
 
-    /// Makes room where there may be so many values in the end.
-    pub(super) fn expect(&mut self, rows: usize) {
+    /// Makes room for what there may be in the end.
+    pub(super) fn expect(&mut self, Expected { rows, bytes }: Expected) {
+        let [rows, bytes] = [rows, bytes].map(|count| usize::try_from(count).unwrap_or(usize::MAX));
         // Without it there is room as it is needed.
         match &mut self.data {
             Data::Null | Data::Dynamic(_) => true,
             Data::Integer(values) => make_room(values, rows),
             Data::Real(values) => make_room(values, rows),
-            Data::Text(values) | Data::Blob(values) => values.expect(rows),
+            Data::Text(values) | Data::Blob(values) => values.expect(rows, bytes),
         };
     }
 
@@ -748,3 +754,6 @@ impl ColumnBuffer {
         Error::new(ErrorKind::BatchColumn { column: self.index, name, asked, found })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 
 use super::{Pace, Pause, Reader};
 use crate::error::{Error, Result};
-use crate::pages::{PageRows, Split};
+use crate::pages::{Crew, PageRows, Split};
 use crate::rows::Rows;
 
 /// Bytes of pages in a part, unless a batch ends.
@@ -30,47 +30,43 @@ pub(super) fn drive<E: From<Error>>(
         rows => (rows.saturating_mul(PART_ROWS_MIN.div_ceil(rows)), BATCH_BYTES),
     };
     let split = Split { threads, rows: part_rows as u64, bytes, limit: pace.limit };
-    let pause = pages.with_crew(split, empty_part, |crew| {
-        let mut stop = 0;
-        while let Some(mut task) = crew.next()? {
-            let mut from = 0;
-            loop {
-                if pace.rows == stop {
-                    let Some(next) = pace.next_stop() else {
-                        return Ok(Pause::Enough);
-                    };
-                    stop = next;
-                }
-                let hole = task.next_hole();
-                let to = hole.unwrap_or(task.part().len());
-                if from < to
-                    && let Some((batch, _)) = reader.batch()
-                {
-                    let left = usize::try_from(stop - pace.rows).unwrap_or(usize::MAX);
-                    let count = (to - from).min(batch_rows - batch.len()).min(left);
-                    batch
-                        .append(task.part(), from..from + count)
-                        .map_err(|error| error.in_sql(rows.current().sql()))?;
-                    from += count;
-                    pace.rows += count as u64;
-                    if batch.len() == batch_rows {
-                        reader.hand_over()?;
-                    }
-                } else if hole.is_some() {
-                    let Some(row) = crew.fill(&mut task)? else {
-                        return Ok(Pause::Empty);
-                    };
-                    pace.rows += 1;
-                    if reader.read(row)?.is_break() {
-                        return Ok(Pause::Enough);
-                    }
-                } else {
-                    break;
-                }
+    let mut crew = Crew::new(pages, split, empty_part);
+    let mut stop = 0;
+    while let Some(mut task) = crew.next()? {
+        let mut from = 0;
+        loop {
+            if pace.rows == stop {
+                let Some(next) = pace.next_stop() else {
+                    return Ok(Some(Pause::Enough));
+                };
+                stop = next;
             }
-            crew.finish(task)?;
+            let hole = task.next_hole();
+            let to = hole.unwrap_or(task.part().len());
+            if from < to
+                && let Some((batch, _)) = reader.batch()
+            {
+                let left = usize::try_from(stop - pace.rows).unwrap_or(usize::MAX);
+                let count = (to - from).min(batch_rows - batch.len()).min(left);
+                batch.append(task.part(), from..from + count).map_err(|error| error.in_sql(rows.current().sql()))?;
+                from += count;
+                pace.rows += count as u64;
+                if batch.len() == batch_rows {
+                    reader.hand_over()?;
+                }
+            } else if hole.is_some() {
+                let Some(row) = crew.fill(&mut task)? else {
+                    return Ok(Some(Pause::Empty));
+                };
+                pace.rows += 1;
+                if reader.read(row)?.is_break() {
+                    return Ok(Some(Pause::Enough));
+                }
+            } else {
+                break;
+            }
         }
-        Ok(Pause::Empty)
-    });
-    pause.map(Some)
+        crew.finish(task)?;
+    }
+    Ok(Some(Pause::Empty))
 }

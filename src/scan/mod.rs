@@ -56,7 +56,7 @@ use std::panic::Location;
 
 use crate::Connection;
 use crate::error::{Error, ErrorKind, Result};
-use crate::pages::{self, Begun, End, PageRows, Worth};
+use crate::pages::{self, Begun, End, Expected, PageRows, Worth};
 use crate::params::Params;
 use crate::rows::{Row, Rows};
 use crate::sql;
@@ -344,7 +344,7 @@ impl<'p, P: Params<'p>> Scan<'_, P> {
     }
 
     /// Has [`batches`](Self::batches) and [`columns`](Self::columns) decoded by this many threads, where the rows come
-    /// from [pages](ScanPath::Pages). 1 unless set; 0 is 1. The rows, their order and their batches are the same.
+    /// from [pages](ScanPath::Pages). 1 unless set; 0 is 1, and 256 are the most. The rows, their order and their batches are the same.
     ///
     /// The thread that calls is one of them: it alone uses the connection, reads the pages and calls the closure, and
     /// it decodes when it would wait. The others are started when there is enough to do, and have ended when the call
@@ -375,7 +375,7 @@ impl<'p, P: Params<'p>> Scan<'_, P> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn threads(mut self, threads: usize) -> Self {
-        self.threads = threads.max(1);
+        self.threads = threads.clamp(1, 256);
         self
     }
 
@@ -462,8 +462,8 @@ trait Reader<E> {
     /// Takes a row; a break ends the scan.
     fn read(&mut self, row: Row<'_>) -> Result<ControlFlow<()>, E>;
 
-    /// There may be so many rows. The row stands for them.
-    fn expect(&mut self, _: Row<'_>, _: u64) -> Result<(), E> {
+    /// There may be so much to read. The row stands for all.
+    fn expect(&mut self, _: Row<'_>, _: Expected) -> Result<(), E> {
         Ok(())
     }
 
@@ -561,9 +561,9 @@ impl<E: From<Error>> Reader<E> for Columns {
         Ok(ControlFlow::Continue(()))
     }
 
-    fn expect(&mut self, first: Row<'_>, rows: u64) -> Result<(), E> {
+    fn expect(&mut self, first: Row<'_>, expected: Expected) -> Result<(), E> {
         self.batch.begin(first)?;
-        self.batch.expect(rows);
+        self.batch.expect(expected);
         Ok(())
     }
 
@@ -654,7 +654,8 @@ fn run_by_pages<E: From<Error>>(
     if let Ok(scan) = scan
         && let Ok(mut pages) = PageRows::open(conn, rows, scan)?
     {
-        reader.expect(rows.current(), pages.expected_rows().min(pace.limit))?;
+        let expected = pages.expected();
+        reader.expect(rows.current(), Expected { rows: expected.rows.min(pace.limit), ..expected })?;
         let pause = match crew::drive(&mut pages, rows, threads, pace, reader)? {
             Some(pause) => pause,
             None => drive(&mut pages, pace, reader)?,

@@ -1,7 +1,9 @@
 //! What a scan finds out serves the next scan of the same statement, and no longer than it is true.
 
+use std::ffi::{c_char, c_void};
+
 use finalite::scan::ScanPath;
-use finalite::{Connection, OpenOptions};
+use finalite::{Connection, ErrorKind, OpenOptions, ffi};
 
 use crate::compare::read_all;
 
@@ -116,4 +118,48 @@ fn what_was_found_out_is_forgotten_with_the_schema() {
     assert_eq!(first(), (text("newrow 1"), 1_000, ScanPath::Pages));
     conn.execute("PRAGMA reverse_unordered_selects = on", ()).unwrap();
     assert_eq!(first(), (text("newrow 1000"), 1_000, ScanPath::Statement));
+}
+
+/// What could not be asked once is asked again.
+#[test]
+fn an_interrupt_is_no_answer() {
+    struct Watch {
+        db: *mut ffi::sqlite3,
+        selects: usize,
+    }
+
+    /// Interrupts the second `SELECT` that is prepared: the first is the scan's, the next asks for its program.
+    unsafe extern "C" fn interrupt(
+        watch: *mut c_void,
+        action: i32,
+        _: *const c_char,
+        _: *const c_char,
+        _: *const c_char,
+        _: *const c_char,
+    ) -> i32 {
+        // SAFETY: the watch lives as long as the authorizer is set, and is used by this thread alone.
+        let watch = unsafe { &mut *watch.cast::<Watch>() };
+        watch.selects += usize::from(action == ffi::SQLITE_SELECT);
+        if action == ffi::SQLITE_SELECT && watch.selects == 2 {
+            // SAFETY: the connection is open.
+            unsafe { ffi::sqlite3_interrupt(watch.db) };
+        }
+        ffi::SQLITE_OK
+    }
+
+    let dir = tempfile::tempdir().unwrap();
+    let conn = Connection::open(dir.path().join("a.db")).unwrap();
+    conn.execute("CREATE TABLE t(a TEXT)", ()).unwrap();
+    add(&conn, "t", 5_000);
+    // SAFETY: the connection is open while the handle is used.
+    let mut watch = Watch { db: unsafe { conn.as_raw() }, selects: 0 };
+    // SAFETY: as above; the watch outlives the authorizer, which is taken off below.
+    unsafe { ffi::sqlite3_set_authorizer(watch.db, Some(interrupt), (&raw mut watch).cast()) };
+    let scan = || conn.scan_table("t").columns(["rowid", "a"]);
+    assert!(matches!(scan().columns().unwrap_err().kind(), ErrorKind::Interrupted));
+    assert_eq!(scan().plan().unwrap().path, ScanPath::Pages);
+    assert_eq!(read_all(scan()).unwrap().len(), 5_000);
+    // SAFETY: the connection is open.
+    unsafe { ffi::sqlite3_set_authorizer(watch.db, None, std::ptr::null_mut()) };
+    assert!(watch.selects >= 2);
 }

@@ -330,3 +330,15 @@ fn damage() {
     }
     assert!((30..150).contains(&failed), "{failed}");
 }
+
+/// As many as anybody asks for.
+#[test]
+fn no_threads_and_too_many() {
+    let dir = tempfile::tempdir().unwrap();
+    let conn = fill(&dir.path().join("a.db"), 4096, "UTF-8", 20_000);
+    let expected = columns_of(&conn.scan("SELECT * FROM t NOT INDEXED", ()).columns().unwrap());
+    for threads in [0, 255, usize::MAX] {
+        let found = by_pages(&conn, "SELECT * FROM t NOT INDEXED", threads).columns().unwrap();
+        assert!(columns_of(&found) == expected, "{threads}");
+    }
+}
