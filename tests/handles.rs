@@ -1,6 +1,8 @@
 //! What is listed of the handles that are open, and of those that were forgotten. The lists are the process's, so these
 //! tests run one at a time.
 
+mod panicking;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::mem::forget;
@@ -14,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use finalite::handles::{self, ForgottenHandle, HandleCounts, Kind, Level, Record};
 use finalite::{Behavior, Connection, DropBehavior, FromRow, OpenOptions, Param, Row, ToSql, ffi};
+use panicking::Panicking;
 
 /// The process, for one test.
 struct Alone(#[expect(dead_code, reason = "held")] MutexGuard<'static, ()>);
@@ -1159,27 +1162,8 @@ mod forked {
 
 // ---- events ----
 
-/// A subscriber that panics at every event that is sent while something ends.
-struct Panicking;
-
-impl tracing::Subscriber for Panicking {
-    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
-        ["finalite::leak", "finalite::open"].contains(&metadata.target())
-    }
-
-    fn event(&self, event: &tracing::Event<'_>) {
-        panic!("a subscriber's own panic at {}", event.metadata().target());
-    }
-
-    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
-        tracing::span::Id::from_u64(1)
-    }
-
-    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
-    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
-    fn enter(&self, _: &tracing::span::Id) {}
-    fn exit(&self, _: &tracing::span::Id) {}
-}
+/// Events that are sent while something ends.
+const AT_ENDS: Panicking = Panicking(&["finalite::leak", "finalite::open"]);
 
 #[test]
 fn a_subscriber_that_panics_leaves_nothing_half_ended() {
@@ -1190,12 +1174,12 @@ fn a_subscriber_that_panics_leaves_nothing_half_ended() {
     let forgotten = handles::forgotten();
     // It does panic: within a call that may.
     let panicked = std::panic::catch_unwind(|| {
-        tracing::subscriber::with_default(Panicking, || tracing::error!(target: "finalite::leak", "the control"));
+        tracing::subscriber::with_default(AT_ENDS, || tracing::error!(target: "finalite::leak", "the control"));
     });
     assert!(panicked.is_err());
     let conn = Connection::open(dir.path().join("a.db")).unwrap();
     conn.execute("CREATE TABLE t(a)", ()).unwrap();
-    tracing::subscriber::with_default(Panicking, move || {
+    tracing::subscriber::with_default(AT_ENDS, move || {
         let mut reused = conn.prepare_cached("VALUES (1), (2)").unwrap();
         forget(reused.query(()).unwrap());
         assert_eq!(reused.query_all::<i64>(()).unwrap(), [1, 2]);

@@ -209,7 +209,9 @@ impl<'rows> PageRows<'rows> {
 
     /// What there may be to read.
     pub(crate) fn expected(&self) -> Expected {
-        let rows = self.reader.expected_rows();
+        /// A pointer to a cell, the lengths of its payload and of the record's header, the rowid, one value.
+        const ROW_BYTES_MIN: u64 = 6;
+        let rows = self.reader.expected_rows().min(self.database_bytes / ROW_BYTES_MIN);
         // Of two bytes in UTF-16 there are at most three in UTF-8.
         let bytes = self.database_bytes.saturating_add(self.database_bytes / 2);
         Expected { rows: rows.saturating_add(rows / 16), bytes }

@@ -11,6 +11,8 @@ mod errors;
 mod events;
 mod exact;
 mod open;
+#[path = "../panicking/mod.rs"]
+mod panicking;
 mod params;
 mod pragma;
 mod returning;

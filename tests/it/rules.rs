@@ -5,6 +5,8 @@ use std::mem::forget;
 
 use finalite::{Connection, DropBehavior, Error, ErrorKind, IntoParam, OpenOptions, Param, ToSql, ValueRef};
 
+use crate::panicking::Panicking;
+
 fn heap(text: &str) -> String {
     format!("{text}, long enough for the heap and for no inline representation whatever")
 }
@@ -166,28 +168,6 @@ fn rule_4_the_same_connection_may_be_used_while_its_rows_are_read() {
     assert_eq!(sum, 1 + 3 + 6);
 }
 
-/// A subscriber that panics at every event.
-struct Panicking;
-
-impl tracing::Subscriber for Panicking {
-    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
-        true
-    }
-
-    fn event(&self, event: &tracing::Event<'_>) {
-        panic!("a subscriber's own panic at {}", event.metadata().target());
-    }
-
-    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
-        tracing::span::Id::from_u64(1)
-    }
-
-    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
-    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
-    fn enter(&self, _: &tracing::span::Id) {}
-    fn exit(&self, _: &tracing::span::Id) {}
-}
-
 /// A panic within a callback of SQLite's is in the unit tests: no callback of a program's own can be registered yet.
 #[test]
 fn rule_5_nothing_panics_in_drop() {
@@ -240,7 +220,7 @@ fn rule_5_nothing_panics_in_drop() {
 
 /// Whether this does not unwind, with a subscriber that does.
 fn is_quiet(run: impl FnOnce()) -> bool {
-    let run = || tracing::subscriber::with_default(Panicking, run);
+    let run = || tracing::subscriber::with_default(Panicking(&[]), run);
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).is_ok()
 }
 
