@@ -769,6 +769,7 @@ struct Left {
 /// Runs something that must fail.
 fn fail(run: Run) -> Left {
     let recorder = Recorder::default();
+    crate::events::send_first_events();
     let error = tracing::subscriber::with_default(recorder.clone(), || {
         let mut conn = OpenOptions::new().slow_threshold(Some(Duration::ZERO)).open_in_memory().unwrap();
         conn.execute_batch(

@@ -1,7 +1,9 @@
 //! What is sent to `tracing`: target, level and fields of each event.
 
 use std::fmt::{self, Write as _};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Once};
+use std::thread;
+use std::time::Duration;
 
 use finalite::{Connection, OpenOptions};
 use tracing::field::{Field, Visit};
@@ -48,8 +50,24 @@ impl Visit for Line {
     }
 }
 
+/// To be called before somebody listens. An event that another thread sends for the first time, just while the first
+/// listener comes, may be off from then on: `tracing` finds out who wants it before it is on the list of those that are
+/// asked again. So the common ones are sent once when nobody listens, and who is at it has time to end.
+pub fn send_first_events() {
+    static FIRST: Once = Once::new();
+    FIRST.call_once(|| {
+        let options = OpenOptions::new().slow_threshold(Some(Duration::ZERO));
+        let conn = options.open_in_memory().unwrap();
+        conn.execute("SELECT 1", ()).unwrap();
+        conn.prepare_cached("SELECT 2").unwrap().query_one::<i64>(()).unwrap();
+        conn.close().unwrap();
+        thread::sleep(Duration::from_millis(200));
+    });
+}
+
 /// The events that are sent while this runs: `LEVEL target: message field=value …`.
 pub fn events_of(run: impl FnOnce()) -> Vec<String> {
+    send_first_events();
     let recorder = Recorder::default();
     tracing::subscriber::with_default(recorder.clone(), run);
     std::mem::take(&mut *recorder.0.lock().unwrap())
