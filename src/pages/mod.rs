@@ -99,24 +99,23 @@ pub(crate) fn begin(conn: &Connection, rows: &mut Rows<'_>, worth: Worth) -> Res
             findings.set_empty(main);
             return Ok(Begun { has_row, scan: Err("the table is empty") });
         }
-        let seen = View::after(before, main);
-        if let Seen::Unknown(reason) = seen {
-            return Ok(Begun { has_row, scan: Err(reason) });
-        }
+        let view = match View::after(before, main) {
+            Seen::View(view) => Some(view),
+            Seen::Moved => None,
+            Seen::Unknown(reason) => return Ok(Begun { has_row, scan: Err(reason) }),
+        };
         // What the first step has called (a function of the program's) must not be called again.
         let Some(program) = findings.program(conn, rows.current_raw().sql()) else {
             return Ok(Begun { has_row, scan: Err(NOT_PLAIN) });
         };
-        let scan = match seen {
-            Seen::View(view) => Ok(PlainScan { program, view, worth }),
-            Seen::Unknown(reason) => Err(reason),
-            // Where a transaction is open, another first step would not begin another one.
-            Seen::Moved if attempt < ATTEMPTS && conn.is_autocommit() => {
-                rows.restart()?;
-                continue;
-            }
-            Seen::Moved => Err("others wrote while the scan began, or the transaction was open before"),
-        };
+        // Where a transaction is open, another first step would not begin another one.
+        if view.is_none() && attempt < ATTEMPTS && conn.is_autocommit() {
+            rows.restart()?;
+            continue;
+        }
+        let scan = view
+            .map(|view| PlainScan { program, view, worth })
+            .ok_or("others wrote while the scan began, or the transaction was open before");
         return Ok(Begun { has_row, scan });
     }
 }

@@ -137,8 +137,8 @@ pub(crate) enum Seen {
 }
 
 impl View {
-    /// To be called when the transaction has begun, and nothing else has happened since. It does no more than has to be
-    /// done then: most results are so small that nothing else is ever asked. The rest is `check`.
+    /// To be called when the transaction has begun, and nothing else has happened since. What can be asked later is
+    /// `check`.
     pub(super) fn after(before: Before, storage: Storage<'_>) -> Seen {
         let Some(data_version) = storage.data_version() else {
             return Seen::Unknown("the file system does not say what changes");
