@@ -1,24 +1,33 @@
 #!/usr/bin/env bash
-# Both ends of the range of libsqlite3-sys: a crate of somebody's own pins the old end, the lock file has the new one.
-# Then the system's SQLite, where there is one: a version that is too old must say so at the first open.
+# The versions that finalite promises to work with: both ends of the range of libsqlite3-sys, the newest rusqlite, sqlx and
+# diesel in the same program, the system's SQLite, and the lower bounds in Cargo.toml.
 . "$(dirname "$0")/common.sh"
 CARGO_TARGET_DIR="$(realpath -m "$(target_dir versions)")"; export CARGO_TARGET_DIR
+root="$PWD"
 scratch="$(mktemp -d)"
 trap 'rm -rf "$scratch"' EXIT
-mkdir "$scratch/src"
-cat > "$scratch/Cargo.toml" <<EOF
+
+# A crate of somebody's own: its name, then its dependencies. Its program comes from standard input.
+somebody() {
+    mkdir -p "$scratch/$1/src"
+    cat > "$scratch/$1/src/main.rs"
+    cat > "$scratch/$1/Cargo.toml" <<END
 [package]
-name = "somebody"
+name = "$1"
 version = "0.0.0"
 edition = "2024"
 [dependencies]
-finalite = { path = "$PWD", default-features = false }
-libsqlite3-sys = { version = "SYS" }
+$2
 [features]
 bundled = ["finalite/bundled"]
 [workspace]
-EOF
-cat > "$scratch/src/main.rs" <<'EOF'
+END
+    cd "$scratch/$1"
+}
+# The version of a package that the crate's lock file has.
+locked() { cargo tree -q --prefix none --depth 99 -i "$1" | sed -n "1s/^$1 v\([^ ]*\).*/\1/p"; }
+
+program='
 fn main() {
     let version = finalite::sqlite::version();
     match finalite::Connection::open_in_memory() {
@@ -28,24 +37,92 @@ fn main() {
         }
         Err(error) => println!("SQLite {version} refused: {error}"),
     }
-}
-EOF
+}'
+finalite="finalite = { path = \"$root\", default-features = false }"
+
 say "libsqlite3-sys 0.35, bundled"
-sed -i 's/SYS/=0.35.0/' "$scratch/Cargo.toml"
-(cd "$scratch" && cargo run -q --features bundled) | tee "$scratch/old"
-grep -q ': 2, counting$' "$scratch/old"
+somebody oldest "$finalite
+libsqlite3-sys = \"=0.35.0\"" <<< "$program"
+cargo run -q --features bundled | tee "$scratch/out"
+grep -q ': 2, counting$' "$scratch/out"
+
 say "the newest libsqlite3-sys, bundled"
-sed -i 's/=0.35.0/>=0.39, <0.40/' "$scratch/Cargo.toml"
-rm -f "$scratch/Cargo.lock"
-(cd "$scratch" && cargo run -q --features bundled) | tee "$scratch/new"
-grep -q ': 2, counting$' "$scratch/new"
-say "the system's SQLite"
+somebody newest "$finalite" <<< "$program"
+cargo run -q --features bundled | tee "$scratch/out"
+grep -q ': 2, counting$' "$scratch/out"
+taken="$(locked libsqlite3-sys)"
+# Without a requirement of the crate's own, the registry's newest.
+somebody registry "" < /dev/null
+sed -i '/^bundled/d' Cargo.toml
+cargo add -q libsqlite3-sys
+published="$(locked libsqlite3-sys)"
+echo "libsqlite3-sys: taken $taken, published $published"
+if [ "$taken" != "$published" ]; then
+    echo "the range in Cargo.toml leaves out the newest libsqlite3-sys"
+    exit 1
+fi
+
+# Both drivers answer, from one SQLite. Arguments: the driver, its features, what else the program needs.
+beside() {
+    somebody "beside-$1" "finalite = { path = \"$root\" }"
+    cargo add -q "$1" --features "$2"
+    if [ -n "${3:-}" ]; then cargo add -q "$3" --features full; fi
+    cargo run -q | tee "$scratch/out"
+    grep -q '^finalite 2, the other 3, SQLite ' "$scratch/out"
+    echo "$1 $(locked "$1"), libsqlite3-sys $(locked libsqlite3-sys)"
+}
+print='println!("finalite {n}, the other {m}, SQLite {}", finalite::sqlite::version());'
+ask='let n: i64 = finalite::Connection::open_in_memory().unwrap().query_one("SELECT 1 + ?", (1,)).unwrap();'
+say "beside the newest rusqlite"
+beside rusqlite bundled <<< "
+fn main() {
+    $ask
+    let m: i64 = rusqlite::Connection::open_in_memory().unwrap().query_row(\"SELECT 3\", [], |row| row.get(0)).unwrap();
+    $print
+}"
+say "beside the newest sqlx"
+beside sqlx sqlite,runtime-tokio tokio <<< "
+use sqlx::Connection as _;
+fn main() {
+    $ask
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let m: i64 = runtime.block_on(async {
+        let mut conn = sqlx::SqliteConnection::connect(\"sqlite::memory:\").await.unwrap();
+        sqlx::query_scalar(\"SELECT 3\").fetch_one(&mut conn).await.unwrap()
+    });
+    $print
+}"
+say "beside the newest diesel"
+beside diesel sqlite <<< "
+use diesel::Connection as _;
+use diesel::RunQueryDsl as _;
+fn main() {
+    $ask
+    let mut conn = diesel::SqliteConnection::establish(\":memory:\").unwrap();
+    let m: i32 = diesel::select(diesel::dsl::sql::<diesel::sql_types::Integer>(\"3\")).get_result(&mut conn).unwrap();
+    $print
+}"
+
+say "the system's SQLite: one that is too old says so at the first open"
 if [ ! -e /usr/include/sqlite3.h ] && command -v apt-get >/dev/null; then
     apt-get update -qq && apt-get install -y -qq libsqlite3-dev
 fi
-(cd "$scratch" && cargo run -q) | tee "$scratch/system"
-if grep -q refused "$scratch/system"; then
-    grep -q 'finalite needs 3.45.3 or newer' "$scratch/system"
+cd "$scratch/newest"
+cargo run -q | tee "$scratch/out"
+if grep -q refused "$scratch/out"; then
+    grep -q 'finalite needs 3.45.3 or newer' "$scratch/out"
 else
-    grep -q ': 2, memstatus$' "$scratch/system"
+    grep -q ': 2, memstatus$' "$scratch/out"
 fi
+
+say "the lower bounds in Cargo.toml"
+mkdir "$scratch/minimal"
+cd "$scratch/minimal"
+for part in src docs examples build.rs README.md; do ln -s "$root/$part" .; done
+# Without what only the tests depend on, whose bounds are nobody's business.
+awk '/^\[/ { dev = /^\[dev-dependencies/ } !dev' "$root/Cargo.toml" > Cargo.toml
+echo '[workspace]' >> Cargo.toml
+RUSTC_BOOTSTRAP=1 cargo generate-lockfile -q -Z direct-minimal-versions
+cargo tree -q --depth 1 --all-features -e normal,build
+cargo build -q --all-features
+cargo build -q

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use super::ffi;
 use super::{Fault, FaultKind};
 
-/// The oldest system SQLite that the bindings of `libsqlite3-sys` 0.39 describe.
+/// The oldest system SQLite that the bindings of `libsqlite3-sys` 0.40 describe.
 const VERSION_MIN: c_int = 3_045_003;
 
 pub(crate) fn version() -> &'static str {
