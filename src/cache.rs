@@ -5,83 +5,15 @@
 //! when the cache is full is chosen by second chance: a hand goes round, spares what was used since its last visit
 //! once, and takes the first that was not.
 
-use std::fmt;
 use std::num::NonZeroU64;
-use std::ops::Deref;
 
-use crate::Statement;
 use crate::raw::Parked;
-
-/// A statement borrowed from the connection's cache. Dropping it puts it back, reset.
-///
-/// It can do what a [`Statement`] can.
-///
-/// # Example
-///
-/// ```
-/// use finalite::Connection;
-///
-/// let conn = Connection::open_in_memory()?;
-/// for n in 0..3 {
-///     assert_eq!(conn.prepare_cached("SELECT ?")?.query_one::<i64>((n,))?, n);
-/// }
-/// let stats = conn.statement_cache_stats();
-/// assert_eq!((stats.misses, stats.hits), (1, 2));
-/// # Ok::<(), finalite::Error>(())
-/// ```
-pub struct CachedStatement<'conn> {
-    /// `None` only within Drop and `discard`.
-    statement: Option<Statement<'conn>>,
-    /// The slot it came from; `None` for one that was prepared for this guard.
-    ticket: Option<Ticket>,
-}
 
 /// The right to a slot, until the slot is given to another.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ticket {
     slot: u32,
     generation: NonZeroU64,
-}
-
-impl<'conn> CachedStatement<'conn> {
-    #[inline]
-    pub(crate) fn new(statement: Statement<'conn>, ticket: Option<Ticket>) -> Self {
-        Self { statement: Some(statement), ticket }
-    }
-
-    #[inline]
-    pub(crate) fn statement_mut(&mut self) -> &mut Statement<'conn> {
-        self.statement.as_mut().expect("present until Drop or discard, which end `self`")
-    }
-
-    /// Finalizes the statement instead of putting it back.
-    pub fn discard(mut self) {
-        drop(self.statement.take());
-    }
-}
-
-impl<'conn> Deref for CachedStatement<'conn> {
-    type Target = Statement<'conn>;
-
-    #[inline]
-    fn deref(&self) -> &Self::Target {
-        self.statement.as_ref().expect("present until Drop or discard, which end `self`")
-    }
-}
-
-impl Drop for CachedStatement<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        if let Some(statement) = self.statement.take() {
-            statement.connection().put_back(statement, self.ticket);
-        }
-    }
-}
-
-impl fmt::Debug for CachedStatement<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CachedStatement").field("sql", &self.sql()).finish_non_exhaustive()
-    }
 }
 
 /// What the statement cache of a connection holds and did.

@@ -8,15 +8,15 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::cache::{Cache, CachedStatement, StatementCacheStats, Ticket};
+use crate::cache::{Cache, StatementCacheStats};
 use crate::error::{Error, ErrorKind, Result};
 use crate::failures;
 use crate::memory;
 use crate::params::Params;
-use crate::raw::{Db, Fault, Kind, Parked, Taint, registry, shielded};
-use crate::rows::{FromRow, Row};
+use crate::raw::{Db, Fault, Kind, Parked, Stmt, Taint, registry, shielded};
+use crate::rows::{FromRow, OwnedRows, QueryAs, QueryMap, Row};
 use crate::sql;
-use crate::statement::Statement;
+use crate::statement::{Home, Statement};
 use crate::transaction::Guards;
 
 /// An open database.
@@ -99,7 +99,7 @@ impl Connection {
     /// C: [sqlite3_prepare_v3](https://sqlite.org/c3ref/prepare.html)
     #[track_caller]
     pub fn prepare(&self, sql: &str) -> Result<Statement<'_>> {
-        self.prepare_as(sql, Kind::Statement, Location::caller())
+        self.prepare_at(sql, Kind::Statement, Location::caller())
     }
 
     /// Takes a statement from the cache, or prepares it; dropping it puts it back.
@@ -109,36 +109,47 @@ impl Connection {
     /// # Errors
     ///
     /// As [`prepare`](Self::prepare).
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use finalite::Connection;
+    ///
+    /// let conn = Connection::open_in_memory()?;
+    /// for n in 0..3 {
+    ///     assert_eq!(conn.prepare_cached("SELECT ?")?.query_one::<i64>((n,))?, n);
+    /// }
+    /// let stats = conn.statement_cache_stats();
+    /// assert_eq!((stats.misses, stats.hits), (1, 2));
+    /// # Ok::<(), finalite::Error>(())
+    /// ```
     #[inline]
     #[track_caller]
-    pub fn prepare_cached(&self, sql: &str) -> Result<CachedStatement<'_>> {
+    pub fn prepare_cached(&self, sql: &str) -> Result<Statement<'_>> {
         self.prepare_cached_at(sql, Location::caller())
     }
 
     #[inline]
-    pub(crate) fn prepare_cached_at(&self, sql: &str, site: &'static Location<'static>) -> Result<CachedStatement<'_>> {
+    pub(crate) fn prepare_cached_at(&self, sql: &str, site: &'static Location<'static>) -> Result<Statement<'_>> {
         let found = self.cache.borrow_mut().take(sql);
         match found {
-            Some((parked, ticket)) => {
-                let statement = Statement::new(self.db.unpark(parked), self);
-                Ok(CachedStatement::new(statement, Some(ticket)))
-            }
+            Some((parked, ticket)) => Ok(Statement::new(self.db.unpark(parked), self, Home::Slot(ticket))),
             None => self.prepare_for_cache(sql, site),
         }
     }
 
     #[inline(never)]
-    fn prepare_for_cache(&self, sql: &str, site: &'static Location<'static>) -> Result<CachedStatement<'_>> {
+    fn prepare_for_cache(&self, sql: &str, site: &'static Location<'static>) -> Result<Statement<'_>> {
         let kind = if sql::starts_with_keyword(sql, "PRAGMA") { Kind::Statement } else { Kind::CachedStatement };
-        let statement = self.prepare_as(sql, kind, site)?;
+        let statement = self.prepare_at(sql, kind, site)?;
         // Shielded, as the next: Drop of a transaction prepares its ROLLBACK.
         shielded(|| {
             tracing::trace!(target: "finalite::cache", sql, "miss");
         });
-        Ok(CachedStatement::new(statement, None))
+        Ok(statement)
     }
 
-    fn prepare_as(&self, sql: &str, kind: Kind, site: &'static Location<'static>) -> Result<Statement<'_>> {
+    fn prepare_at(&self, sql: &str, kind: Kind, site: &'static Location<'static>) -> Result<Statement<'_>> {
         self.prepare_shown_as(sql, sql, kind, site)
     }
 
@@ -168,22 +179,21 @@ impl Connection {
         shielded(|| {
             tracing::debug!(target: "finalite::statement", sql = shown, "prepared");
         });
-        Ok(Statement::new(raw.with_sql(shown, taint), self))
+        let home = if kind == Kind::CachedStatement { Home::Cache } else { Home::Nowhere };
+        Ok(Statement::new(raw.with_sql(shown, taint), self, home))
     }
 
-    /// What Drop of a [`CachedStatement`] does. Without a ticket it is new: it gets a slot, or is finalized if it is
-    /// not of the kind that the cache keeps.
+    /// Ends the use of a statement.
     #[inline]
-    pub(crate) fn put_back(&self, statement: Statement<'_>, ticket: Option<Ticket>) {
-        let raw = statement.into_raw();
-        if ticket.is_none() && raw.kind() != Kind::CachedStatement {
+    pub(crate) fn put_back(&self, raw: Stmt<'_>, home: Home) {
+        if matches!(home, Home::Nowhere) {
             return;
         }
         // A repair that fails finalizes: the statement comes back in neither case.
         let Ok(parked) = raw.park() else {
             return;
         };
-        let Some(ticket) = ticket else {
+        let Home::Slot(ticket) = home else {
             return self.put_in_new_slot(parked);
         };
         let mut cache = self.cache.borrow_mut();
@@ -295,7 +305,95 @@ impl Connection {
         self.prepare_cached(sql)?.query_all(params)
     }
 
-    /// Runs a statement and returns what the closure makes of the one row it yields.
+    /// Runs a statement and reads each row as `T`, lazily.
+    ///
+    /// # Errors
+    ///
+    /// As [`prepare`](Self::prepare) and [`Statement::query`]. Each row has its own result.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use finalite::{Connection, Result};
+    ///
+    /// let conn = Connection::open_in_memory()?;
+    /// let words = conn.query_as::<(i64, String)>("VALUES (1, 'one'), (2, 'two')", [])?;
+    /// let words = words.map(|row| Ok(row?.1)).collect::<Result<Vec<_>>>()?;
+    /// assert_eq!(words, ["one", "two"]);
+    /// # Ok::<(), finalite::Error>(())
+    /// ```
+    #[inline]
+    #[track_caller]
+    pub fn query_as<'conn, 'p: 'conn, T: for<'row> FromRow<'row>>(
+        &'conn self,
+        sql: &str,
+        params: impl Params<'p>,
+    ) -> Result<QueryAs<OwnedRows<'conn>, T>> {
+        Ok(QueryAs::new(self.prepare_cached(sql)?.into_rows(params)?))
+    }
+
+    /// Runs a statement and reads each row by a closure, lazily.
+    ///
+    /// # Errors
+    ///
+    /// As [`prepare`](Self::prepare) and [`Statement::query`]. Each row has its own result.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use finalite::{Connection, Result};
+    ///
+    /// let conn = Connection::open_in_memory()?;
+    /// let words = conn.query_map("VALUES ('one'), ('two')", [], |row| row.get::<String>(0))?;
+    /// assert_eq!(words.collect::<Result<Vec<_>>>()?, ["one", "two"]);
+    /// # Ok::<(), finalite::Error>(())
+    /// ```
+    #[inline]
+    #[track_caller]
+    pub fn query_map<'conn, 'p: 'conn, T, F>(
+        &'conn self,
+        sql: &str,
+        params: impl Params<'p>,
+        read: F,
+    ) -> Result<QueryMap<OwnedRows<'conn>, F>>
+    where
+        F: FnMut(Row<'_>) -> Result<T>,
+    {
+        self.query_and_then(sql, params, read)
+    }
+
+    /// Runs a statement and reads each row by a closure, lazily; the closure's error is the caller's own.
+    ///
+    /// # Errors
+    ///
+    /// As [`prepare`](Self::prepare) and [`Statement::query`]. Each row has its own result.
+    #[inline]
+    #[track_caller]
+    pub fn query_and_then<'conn, 'p: 'conn, T, E: From<Error>, F>(
+        &'conn self,
+        sql: &str,
+        params: impl Params<'p>,
+        read: F,
+    ) -> Result<QueryMap<OwnedRows<'conn>, F>>
+    where
+        F: FnMut(Row<'_>) -> Result<T, E>,
+    {
+        Ok(QueryMap::new(self.prepare_cached(sql)?.into_rows(params)?, read))
+    }
+
+    /// Runs a statement and returns whether there is a row.
+    ///
+    /// # Errors
+    ///
+    /// As [`prepare`](Self::prepare) and [`Statement::exists`].
+    #[inline]
+    #[track_caller]
+    pub fn exists<'p>(&self, sql: &str, params: impl Params<'p>) -> Result<bool> {
+        self.prepare_cached(sql)?.exists(params)
+    }
+
+    /// Runs a statement and returns what the closure makes of the first row; further rows are not looked at, as by
+    /// [`Statement::query_row`]. [`query_one`](Self::query_one) is the call for which a second row is an error.
     ///
     /// # Errors
     ///
@@ -309,6 +407,46 @@ impl Connection {
         read: impl FnOnce(Row<'_>) -> Result<T>,
     ) -> Result<T> {
         self.prepare_cached(sql)?.query_row(params, read)
+    }
+
+    /// Runs a statement and returns what the closure makes of the first row, as [`query_row`](Self::query_row); the
+    /// closure's error is the caller's own.
+    ///
+    /// # Errors
+    ///
+    /// As [`query_row`](Self::query_row).
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use finalite::Connection;
+    ///
+    /// #[derive(Debug)]
+    /// enum AppError { Negative, Database(finalite::Error) }
+    ///
+    /// impl From<finalite::Error> for AppError {
+    ///     fn from(error: finalite::Error) -> Self {
+    ///         Self::Database(error)
+    ///     }
+    /// }
+    ///
+    /// let conn = Connection::open_in_memory()?;
+    /// let balance = conn.query_row_and_then("SELECT -5", [], |row| match row.get::<i64>(0)? {
+    ///     cents @ 0.. => Ok(cents),
+    ///     _ => Err(AppError::Negative),
+    /// });
+    /// assert!(matches!(balance, Err(AppError::Negative)));
+    /// # Ok::<(), finalite::Error>(())
+    /// ```
+    #[inline]
+    #[track_caller]
+    pub fn query_row_and_then<'p, T, E: From<Error>>(
+        &self,
+        sql: &str,
+        params: impl Params<'p>,
+        read: impl FnOnce(Row<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.prepare_cached(sql)?.query_row_and_then(params, read)
     }
 
     /// The rowid of the last successful `INSERT` into a rowid table on this connection; 0 if there was none.

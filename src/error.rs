@@ -14,6 +14,39 @@ mod message;
 /// `Result` with finalite's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// Adds [`optional`](Self::optional) to results.
+pub trait OptionalExtension<T> {
+    /// Returns `None` for the error that there is no row, and the result as it is for anything else.
+    ///
+    /// [`Connection::query_optional`](crate::Connection::query_optional) does without.
+    ///
+    /// # Errors
+    ///
+    /// Any other error of the result.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use finalite::{Connection, OptionalExtension};
+    ///
+    /// let conn = Connection::open_in_memory()?;
+    /// let name = conn.query_row("SELECT name FROM sqlite_schema", [], |row| row.get::<String>(0)).optional()?;
+    /// assert_eq!(name, None);
+    /// # Ok::<(), finalite::Error>(())
+    /// ```
+    fn optional(self) -> Result<Option<T>>;
+}
+
+impl<T> OptionalExtension<T> for Result<T> {
+    fn optional(self) -> Result<Option<T>> {
+        match self {
+            Ok(value) => Ok(Some(value)),
+            Err(error) if error.is_no_rows() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
 /// Anything that can go wrong here. One word wide.
 ///
 /// [`kind`](Self::kind) is for matching; the methods answer what callers usually ask. The text shows SQL, names and
@@ -321,6 +354,21 @@ impl Error {
         Self::new(ErrorKind::External(error.into()))
     }
 
+    /// Makes the error of [`Connection::query_one`](crate::Connection::query_one) for a result without rows, for a program
+    /// whose own queries report it.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use finalite::Error;
+    ///
+    /// assert!(Error::no_rows().is_no_rows());
+    /// ```
+    #[must_use]
+    pub fn no_rows() -> Self {
+        Self::new(ErrorKind::Rows { found: 0 })
+    }
+
     /// Says which SQL it was, unless that is known.
     #[cold]
     pub(crate) fn in_sql(mut self, text: &str) -> Self {
@@ -453,6 +501,12 @@ impl Error {
             return None;
         };
         (code.primary() == ResultCode::CONSTRAINT).then_some(Constraint { code: *code, message })
+    }
+
+    /// Whether a call that returns one row found none.
+    #[must_use]
+    pub fn is_no_rows(&self) -> bool {
+        matches!(self.0.kind, ErrorKind::Rows { found: 0 })
     }
 
     /// Whether a lock was in the way, mostly another connection's: `SQLITE_BUSY`, its extended codes included.

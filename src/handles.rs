@@ -42,7 +42,7 @@ pub struct HandleCounts {
     pub connections: u64,
     /// [`Statement`](crate::Statement)s.
     pub statements: u64,
-    /// Statements of the connections' caches, kept or lent out as a [`CachedStatement`](crate::CachedStatement).
+    /// Statements of the connections' caches, kept or lent out.
     pub cached_statements: u64,
     /// Executions: [`Rows`](crate::Rows) and what stands on them.
     pub rows: u64,

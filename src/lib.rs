@@ -115,18 +115,23 @@ mod value;
 #[cfg(any(feature = "pool", feature = "endpoint"))]
 mod worker;
 
-pub use cache::{CachedStatement, StatementCacheStats};
+pub use cache::StatementCacheStats;
 pub use connection::{CloseError, Connection};
 pub use convert::{ConversionError, FromColumn};
-pub use error::{Constraint, ConstraintKind, Error, ErrorKind, Location, Result, What};
+pub use error::{Constraint, ConstraintKind, Error, ErrorKind, Location, OptionalExtension, Result, What};
 pub use interrupt::InterruptHandle;
 pub use leak_check::{LeakCheck, LeakReport, ProcessSnapshot};
 pub use open::OpenOptions;
-pub use params::{Binder, IntoParam, Param, Params, ParamsFromIter, ToSql, ZeroBlob, params_from_iter};
+#[doc(hidden)]
+pub use params::macros;
+pub use params::{
+    Binder, NamedParamsFromIter, Param, Params, ParamsFromIter, ToSql, ZeroBlob, named_params_from_iter,
+    params_from_iter,
+};
 pub use pragma::PragmaValue;
 pub use raw::ffi;
 pub use result_code::ResultCode;
-pub use rows::{Column, ColumnIndex, FromRow, OwnedRows, QueryAs, Row, Rows};
+pub use rows::{Column, ColumnIndex, FromRow, OwnedRows, QueryAs, QueryMap, Row, RowSource, Rows};
 pub use scan::{ColumnBatch, Scan};
 pub use script::Script;
 pub use statement::{ColumnMetadata, Statement, StatementCounters};

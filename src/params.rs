@@ -74,44 +74,88 @@ impl<'p> Param<'p> {
     pub const fn error(error: ConversionError) -> Self {
         Self(Repr::Error(error))
     }
+
+    /// The same parameter, which borrows nothing.
+    #[inline]
+    #[must_use]
+    pub fn into_owned(self) -> Param<'static> {
+        Param(match self.0 {
+            Repr::Null => Repr::Null,
+            Repr::Integer(value) => Repr::Integer(value),
+            Repr::Real(value) => Repr::Real(value),
+            Repr::Text(text) => Repr::Text(Cow::Owned(text.into_owned())),
+            Repr::Blob(bytes) => Repr::Blob(Cow::Owned(bytes.into_owned())),
+            Repr::ZeroBlob(bytes) => Repr::ZeroBlob(bytes),
+            Repr::Error(error) => Repr::Error(error),
+        })
+    }
 }
 
-/// A value that can be bound, given away.
+/// A value that can be bound to a parameter.
 ///
-/// Implemented for numbers, owned text and bytes, `Option`, and every reference to something [`ToSql`]. The conversion
-/// table is in [`convert`](crate::convert).
+/// One impl serves both ways of binding: behind a reference, SQLite reads what `self` holds where it is; by value, it is
+/// copied. The conversion table is in [`convert`](crate::convert).
 ///
 /// # Example
 ///
 /// ```
-/// use finalite::{Connection, IntoParam, Param};
+/// use finalite::{Connection, Param, ToSql};
 ///
 /// struct UserId(i64);
 ///
-/// impl<'p> IntoParam<'p> for UserId {
-///     fn into_param(self) -> Param<'p> {
+/// impl ToSql for UserId {
+///     fn to_sql(&self) -> Param<'_> {
 ///         Param::integer(self.0)
 ///     }
 /// }
 ///
 /// let conn = Connection::open_in_memory()?;
-/// assert_eq!(conn.query_one::<i64>("SELECT ?", (UserId(7),))?, 7);
+/// let ada = UserId(7);
+/// assert_eq!(conn.query_one::<i64>("SELECT ?", (&ada,))?, 7);
+/// assert_eq!(conn.query_one::<i64>("SELECT ?", (ada,))?, 7);
 /// # Ok::<(), finalite::Error>(())
 /// ```
-pub trait IntoParam<'p> {
-    /// Makes the parameter.
-    fn into_param(self) -> Param<'p>;
-}
-
-/// A value that can be bound, behind a reference: `&'p T` is bound without copying what `T` holds.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be bound to a parameter",
+    label = "this value cannot be bound",
+    note = "numbers, `bool`, text, bytes, `Option` of them and references to them can: see the table in `finalite::convert`",
+    note = "for a type of your own, implement `finalite::ToSql`; for another crate's, bind what it converts to"
+)]
 pub trait ToSql {
-    /// Makes the parameter, which borrows from `self`.
+    /// Returns the parameter, which borrows from `self`.
     fn to_sql(&self) -> Param<'_>;
+
+    /// Returns the parameter for a value that is given away.
+    ///
+    /// Copies what [`to_sql`](Self::to_sql) lends. A type that can hand its memory over, or that is a borrow itself,
+    /// does better by a method of its own.
+    #[inline]
+    fn into_param<'p>(self) -> Param<'p>
+    where
+        Self: Sized + 'p,
+    {
+        self.to_sql().into_owned()
+    }
 }
 
-impl<'p> IntoParam<'p> for Param<'p> {
+impl ToSql for Param<'_> {
+    fn to_sql(&self) -> Param<'_> {
+        Param(match &self.0 {
+            Repr::Null => Repr::Null,
+            Repr::Integer(value) => Repr::Integer(*value),
+            Repr::Real(value) => Repr::Real(*value),
+            Repr::Text(text) => Repr::Text(Cow::Borrowed(text)),
+            Repr::Blob(bytes) => Repr::Blob(Cow::Borrowed(bytes)),
+            Repr::ZeroBlob(bytes) => Repr::ZeroBlob(*bytes),
+            Repr::Error(error) => Repr::Error(error.restated()),
+        })
+    }
+
     #[inline]
-    fn into_param(self) -> Self {
+    fn into_param<'p>(self) -> Param<'p>
+    where
+        Self: Sized + 'p,
+    {
         self
     }
 }
@@ -130,13 +174,6 @@ impl<'p> IntoParam<'p> for Param<'p> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ZeroBlob(pub u64);
 
-impl<'p> IntoParam<'p> for ZeroBlob {
-    #[inline]
-    fn into_param(self) -> Param<'p> {
-        Param::zeroblob(self.0)
-    }
-}
-
 impl ToSql for ZeroBlob {
     #[inline]
     fn to_sql(&self) -> Param<'_> {
@@ -146,9 +183,9 @@ impl ToSql for ZeroBlob {
 
 /// The values for the parameters of one execution.
 ///
-/// Positional: `()`, tuples of up to 16 values, arrays, slices, [`params!`](crate::params!) for more than 16 of
-/// different types, [`params_from_iter`] for any number. By name: [`named_params!`](crate::named_params!), or slices
-/// of `(&str, &dyn ToSql)`. For none write `()`: of what type `[]` is an array, the compiler cannot know.
+/// None: `()` or `[]`. By position: tuples of up to 16 values, arrays of up to 32, slices, [`params!`](crate::params!) for
+/// any number of different types, [`params_from_iter`]. By name: [`named_params!`](crate::named_params!), arrays of up to
+/// 32 and slices of `(name, value)`, [`named_params_from_iter`].
 ///
 /// Whoever implements it for a type of their own hands the values to the [`Binder`]:
 ///
@@ -170,6 +207,12 @@ impl ToSql for ZeroBlob {
 /// assert_eq!(conn.execute("INSERT INTO users VALUES (:id, :name)", &ada)?, 1);
 /// # Ok::<(), finalite::Error>(())
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a set of parameters",
+    label = "expected `()`, a tuple, an array, a slice, `params![..]` or `named_params!{{..}}`",
+    note = "a single value goes into a tuple of one, `(value,)`; an array of more than 32 values is lent: `&values`",
+    note = "each value has to implement `finalite::ToSql`"
+)]
 pub trait Params<'p> {
     /// Hands every value over.
     ///
@@ -208,7 +251,7 @@ impl<'s, 'p> Binder<'s, 'p> {
     /// [`ErrorKind::ParameterCount`] if there is none left, [`ErrorKind::Parameter`] if the value does not convert,
     /// [`ErrorKind::NoMemory`], and `SQLITE_TOOBIG` for text or bytes beyond SQLite's limit.
     #[inline(always)]
-    pub fn push(&mut self, value: impl IntoParam<'p>) -> Result<()> {
+    pub fn push(&mut self, value: impl ToSql + 'p) -> Result<()> {
         let index = self.positional + 1;
         if index > self.raw.parameter_count() {
             return Err(self.wrong_count(index));
@@ -226,7 +269,7 @@ impl<'s, 'p> Binder<'s, 'p> {
     /// # Errors
     ///
     /// [`ErrorKind::NoSuch`] if there is no such parameter, and what [`push`](Self::push) returns.
-    pub fn set(&mut self, name: &str, value: impl IntoParam<'p>) -> Result<()> {
+    pub fn set(&mut self, name: &str, value: impl ToSql + 'p) -> Result<()> {
         let names = self.raw.parameter_names();
         let is_it = |known: &Option<Box<str>>| known.as_deref() == Some(name);
         let expected = names.get(self.next_name).is_some_and(is_it).then_some(self.next_name);
@@ -335,19 +378,41 @@ impl<'p> Params<'p> for () {
     }
 }
 
-impl<'p, T: IntoParam<'p>, const N: usize> Params<'p> for [T; N] {
+/// `[]`: the one array of no values that is a set of parameters, so that its element type can be inferred.
+impl<'p> Params<'p> for [&dyn ToSql; 0] {
     #[inline]
-    fn bind(self, binder: &mut Binder<'_, 'p>) -> Result<()> {
-        binder.reserve(N)?;
-        self.into_iter().try_for_each(|value| binder.push(value))
+    fn bind(self, _: &mut Binder<'_, 'p>) -> Result<()> {
+        Ok(())
     }
 }
+
+/// Not for every `N`: with 0 among them the type of `[]` could not be inferred.
+macro_rules! arrays {
+    ($($length:literal)+) => {
+        $(
+            impl<'p, T: ToSql + 'p> Params<'p> for [T; $length] {
+                #[inline]
+                fn bind(self, binder: &mut Binder<'_, 'p>) -> Result<()> {
+                    params_from_iter(self).bind(binder)
+                }
+            }
+
+            impl<'p, S: AsRef<str>, T: ToSql + 'p> Params<'p> for [(S, T); $length] {
+                #[inline]
+                fn bind(self, binder: &mut Binder<'_, 'p>) -> Result<()> {
+                    named_params_from_iter(self).bind(binder)
+                }
+            }
+        )+
+    };
+}
+
+arrays! { 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32 }
 
 impl<'p, T: ToSql> Params<'p> for &'p [T] {
     #[inline]
     fn bind(self, binder: &mut Binder<'_, 'p>) -> Result<()> {
-        binder.reserve(self.len())?;
-        self.iter().try_for_each(|value| binder.push(value))
+        params_from_iter(self).bind(binder)
     }
 }
 
@@ -358,13 +423,6 @@ impl<'p, T: ToSql, const N: usize> Params<'p> for &'p [T; N] {
     }
 }
 
-impl<'p, const N: usize> Params<'p> for [(&str, Param<'p>); N] {
-    #[inline]
-    fn bind(self, binder: &mut Binder<'_, 'p>) -> Result<()> {
-        self.into_iter().try_for_each(|(name, value)| binder.set(name, value))
-    }
-}
-
 impl<'p, T: ToSql> Params<'p> for &'p Vec<T> {
     #[inline]
     fn bind(self, binder: &mut Binder<'_, 'p>) -> Result<()> {
@@ -372,22 +430,31 @@ impl<'p, T: ToSql> Params<'p> for &'p Vec<T> {
     }
 }
 
-impl<'p, const N: usize> Params<'p> for &'p [(&str, &dyn ToSql); N] {
+impl<'p, S: AsRef<str>, T: ToSql> Params<'p> for &'p [(S, T)] {
+    #[inline]
+    fn bind(self, binder: &mut Binder<'_, 'p>) -> Result<()> {
+        self.iter().try_for_each(|(name, value)| binder.set(name.as_ref(), value))
+    }
+}
+
+impl<'p, S: AsRef<str>, T: ToSql, const N: usize> Params<'p> for &'p [(S, T); N] {
+    #[inline]
     fn bind(self, binder: &mut Binder<'_, 'p>) -> Result<()> {
         self.as_slice().bind(binder)
     }
 }
 
-impl<'p> Params<'p> for &'p [(&str, &dyn ToSql)] {
+impl<'p, S: AsRef<str>, T: ToSql> Params<'p> for &'p Vec<(S, T)> {
+    #[inline]
     fn bind(self, binder: &mut Binder<'_, 'p>) -> Result<()> {
-        self.iter().try_for_each(|(name, value)| binder.set(name, value.to_sql()))
+        self.as_slice().bind(binder)
     }
 }
 
 macro_rules! tuples {
     ($(($count:literal $($type:ident $field:tt)+))+) => {
         $(
-            impl<'p, $($type: IntoParam<'p>),+> Params<'p> for ($($type,)+) {
+            impl<'p, $($type: ToSql + 'p),+> Params<'p> for ($($type,)+) {
                 #[inline]
                 fn bind(self, binder: &mut Binder<'_, 'p>) -> Result<()> {
                     binder.reserve($count)?;
@@ -429,7 +496,7 @@ pub fn params_from_iter<I: IntoIterator>(values: I) -> ParamsFromIter<I> {
 impl<'p, I> Params<'p> for ParamsFromIter<I>
 where
     I: IntoIterator,
-    I::Item: IntoParam<'p>,
+    I::Item: ToSql + 'p,
 {
     #[inline]
     fn bind(self, binder: &mut Binder<'_, 'p>) -> Result<()> {
@@ -446,26 +513,64 @@ where
     }
 }
 
-/// Values by position, of any number and different types: an array of [`Param`].
+/// Values by name, from an iterator. See [`named_params_from_iter`].
+#[derive(Clone, Debug)]
+pub struct NamedParamsFromIter<I>(I);
+
+/// Binds the pairs of name and value that an iterator yields. Names carry their prefix, as in the SQL.
+///
+/// # Example
+///
+/// ```
+/// use std::collections::HashMap;
+/// use finalite::{Connection, named_params_from_iter};
+///
+/// let conn = Connection::open_in_memory()?;
+/// let values = HashMap::from([(":a", 1), (":b", 2)]);
+/// let sum: i64 = conn.query_one("SELECT :a + :b", named_params_from_iter(&values))?;
+/// assert_eq!(sum, 3);
+/// # Ok::<(), finalite::Error>(())
+/// ```
+pub fn named_params_from_iter<I: IntoIterator>(values: I) -> NamedParamsFromIter<I> {
+    NamedParamsFromIter(values)
+}
+
+impl<'p, I, S, T> Params<'p> for NamedParamsFromIter<I>
+where
+    I: IntoIterator<Item = (S, T)>,
+    S: AsRef<str>,
+    T: ToSql + 'p,
+{
+    #[inline]
+    fn bind(self, binder: &mut Binder<'_, 'p>) -> Result<()> {
+        self.0.into_iter().try_for_each(|(name, value)| binder.set(name.as_ref(), value))
+    }
+}
+
+/// Values by position, of any number and different types.
+///
+/// Variables and fields are borrowed, not moved. What is `Copy` (numbers, `&str`) is bound by value.
 ///
 /// # Example
 ///
 /// ```
 /// use finalite::{Connection, params};
 ///
+/// struct User { id: i64, name: String }
+///
 /// let conn = Connection::open_in_memory()?;
-/// let name = String::from("Ada");
-/// let row: (i64, String) = conn.query_one("SELECT ?, ?", params![36, &name])?;
-/// assert_eq!(row, (36, name));
+/// let ada = User { id: 36, name: "Ada".into() };
+/// let row: (i64, String) = conn.query_one("SELECT ?, ?", params![ada.id, ada.name])?;
+/// assert_eq!(row, (36, ada.name));
 /// # Ok::<(), finalite::Error>(())
 /// ```
 #[macro_export]
 macro_rules! params {
     () => { () };
-    ($($value:expr),+ $(,)?) => { [$($crate::IntoParam::into_param($value)),+] };
+    ($($value:expr),+ $(,)?) => { $crate::params_from_iter([$($crate::macros::lend(&$value).param()),+]) };
 }
 
-/// Values by name. Names carry their prefix, as in the SQL.
+/// Values by name. Names carry their prefix, as in the SQL. Values are borrowed as by [`params!`](crate::params!).
 ///
 /// # Example
 ///
@@ -480,5 +585,55 @@ macro_rules! params {
 #[macro_export]
 macro_rules! named_params {
     () => { () };
-    ($($name:literal : $value:expr),+ $(,)?) => { [$(($name, $crate::IntoParam::into_param($value))),+] };
+    ($($name:literal : $value:expr),+ $(,)?) => {
+        $crate::named_params_from_iter([$(($name, $crate::macros::lend(&$value).param())),+])
+    };
+}
+
+/// The choice that `params!` makes for each value, from its type: a method is looked for on `Lent` first, which has it
+/// for values that are `Copy`, and then on what `Lent` derefs to.
+#[doc(hidden)]
+#[allow(missing_docs, missing_debug_implementations, reason = "for the macros alone")]
+pub mod macros {
+    use std::ops::Deref;
+
+    use super::{Param, ToSql};
+
+    pub struct Lent<'a, T: ?Sized>(Borrowed<'a, T>);
+
+    pub struct Borrowed<'a, T: ?Sized>(&'a T);
+
+    #[inline]
+    pub fn lend<T: ?Sized>(value: &T) -> Lent<'_, T> {
+        Lent(Borrowed(value))
+    }
+
+    impl<T: ToSql + Copy> Lent<'_, T> {
+        #[inline]
+        pub fn param<'p>(self) -> Param<'p>
+        where
+            T: 'p,
+        {
+            (*self.0.0).into_param()
+        }
+    }
+
+    impl<'a, T: ?Sized> Borrowed<'a, T> {
+        #[inline]
+        pub fn param(&self) -> Param<'a>
+        where
+            T: ToSql,
+        {
+            self.0.to_sql()
+        }
+    }
+
+    impl<'a, T: ?Sized> Deref for Lent<'a, T> {
+        type Target = Borrowed<'a, T>;
+
+        #[inline]
+        fn deref(&self) -> &Self::Target {
+            &self.0
+        }
+    }
 }

@@ -11,6 +11,7 @@ use crate::error::{Error, ErrorKind, Result, What};
 use crate::pages::Record;
 use crate::raw::value::Sink;
 use crate::raw::{self, CellError, Cursor, Fault, OwnedCursor, shielded};
+use crate::statement::Home;
 use crate::{Connection, ValueRef};
 
 /// One execution of a statement: its rows, fetched one by one.
@@ -172,17 +173,29 @@ fn log_slow(started: Instant, conn: &Connection, sql: &str) {
 
 /// Rows that own their statement, from [`Statement::into_rows`](crate::Statement::into_rows).
 ///
-/// Dropping them resets and finalizes it.
+/// Dropping them resets the statement and ends it: it is finalized, or goes back to the cache that it came from.
 #[must_use = "rows are fetched by `next`"]
 pub struct OwnedRows<'conn> {
-    cursor: OwnedCursor<'conn>,
+    /// `None` only within the calls that end `self`.
+    cursor: Option<OwnedCursor<'conn>>,
     conn: &'conn Connection,
+    home: Home,
 }
 
 impl<'conn> OwnedRows<'conn> {
-    pub(crate) fn new(mut cursor: OwnedCursor<'conn>, conn: &'conn Connection) -> Self {
+    pub(crate) fn new(mut cursor: OwnedCursor<'conn>, conn: &'conn Connection, home: Home) -> Self {
         cursor.set_started(started(conn));
-        Self { cursor, conn }
+        Self { cursor: Some(cursor), conn, home }
+    }
+
+    #[inline]
+    fn cursor(&self) -> &OwnedCursor<'conn> {
+        self.cursor.as_ref().expect("taken by calls that end `self`")
+    }
+
+    #[inline]
+    fn cursor_mut(&mut self) -> &mut OwnedCursor<'conn> {
+        self.cursor.as_mut().expect("taken by calls that end `self`")
     }
 
     /// Fetches the next row, as [`Rows::next`] does.
@@ -193,8 +206,8 @@ impl<'conn> OwnedRows<'conn> {
     #[expect(clippy::should_implement_trait, reason = "a row borrows the rows, which `Iterator` cannot say")]
     #[inline]
     pub fn next(&mut self) -> Result<Option<Row<'_>>> {
-        if self.cursor.step_on() {
-            return Ok(Some(Row::of_statement(self.cursor.row())));
+        if self.cursor_mut().step_on() {
+            return Ok(Some(Row::of_statement(self.cursor().row())));
         }
         self.step()
     }
@@ -202,11 +215,11 @@ impl<'conn> OwnedRows<'conn> {
     /// Out of the loop over rows: the first step, and what comes after the last.
     #[inline(never)]
     fn step(&mut self) -> Result<Option<Row<'_>>> {
-        if self.cursor.is_unstepped() {
-            self.conn.check_transaction().map_err(|error| error.in_sql(self.cursor.statement().sql()))?;
+        if self.cursor().is_unstepped() {
+            self.conn.check_transaction().map_err(|error| error.in_sql(self.cursor().statement().sql()))?;
         }
-        match self.cursor.step().map(|row| row.is_some()) {
-            Ok(is_row) => Ok(is_row.then(|| Row::of_statement(self.cursor.row()))),
+        match self.cursor_mut().step().map(|row| row.is_some()) {
+            Ok(is_row) => Ok(is_row.then(|| Row::of_statement(self.cursor().row()))),
             Err(fault) => Err(self.failed(fault)),
         }
     }
@@ -214,7 +227,7 @@ impl<'conn> OwnedRows<'conn> {
     #[cold]
     fn failed(&self, fault: Fault) -> Error {
         self.conn.db().resume_panic();
-        self.conn.error(fault).without_bound(|| self.cursor.expanded_sql().ok())
+        self.conn.error(fault).without_bound(|| self.cursor().expanded_sql().ok())
     }
 
     /// Ends the execution and returns the result of the reset, as [`Rows::finish`] does.
@@ -223,21 +236,26 @@ impl<'conn> OwnedRows<'conn> {
     ///
     /// What the reset returns, unless [`next`](Self::next) returned it already.
     pub fn finish(mut self) -> Result<()> {
-        self.cursor.finish().map_err(|fault| self.conn.error(fault))
+        // Drop has the rest.
+        self.cursor_mut().finish().map_err(|fault| self.conn.error(fault))
     }
 }
 
 impl Drop for OwnedRows<'_> {
     fn drop(&mut self) {
-        if let Some(started) = self.cursor.started() {
-            log_slow(started, self.conn, self.cursor.statement().sql());
+        let Some(cursor) = self.cursor.take() else {
+            return;
+        };
+        if let Some(started) = cursor.started() {
+            log_slow(started, self.conn, cursor.statement().sql());
         }
+        self.conn.put_back(cursor.into_statement(), self.home);
     }
 }
 
 impl fmt::Debug for OwnedRows<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OwnedRows").field("sql", &self.cursor.statement().sql()).finish_non_exhaustive()
+        f.debug_struct("OwnedRows").field("sql", &self.cursor().statement().sql()).finish_non_exhaustive()
     }
 }
 
@@ -443,6 +461,10 @@ mod sealed {
     impl Sealed for usize {}
     impl Sealed for &str {}
     impl Sealed for super::Column {}
+
+    pub trait RowSource {}
+    impl RowSource for super::Rows<'_> {}
+    impl RowSource for super::OwnedRows<'_> {}
 }
 
 impl ColumnIndex for usize {
@@ -527,18 +549,48 @@ macro_rules! tuples {
 
 crate::tuples::with_tuples!(tuples);
 
-/// An iterator over rows, each read as `T`. From [`Statement::query_as`](crate::Statement::query_as).
+/// [`Rows`] or [`OwnedRows`], for the iterators over either.
+pub trait RowSource: sealed::RowSource {
+    #[doc(hidden)]
+    fn next(&mut self) -> Result<Option<Row<'_>>>;
+
+    #[doc(hidden)]
+    fn finish(self) -> Result<()>;
+}
+
+macro_rules! row_sources {
+    ($($rows:ident)*) => {
+        $(
+            impl RowSource for $rows<'_> {
+                #[inline]
+                fn next(&mut self) -> Result<Option<Row<'_>>> {
+                    self.next()
+                }
+
+                fn finish(self) -> Result<()> {
+                    self.finish()
+                }
+            }
+        )*
+    };
+}
+
+row_sources! { Rows OwnedRows }
+
+/// An iterator over rows, each read as `T`. From [`Statement::query_as`](crate::Statement::query_as), which lends it
+/// [`Rows`], and [`Connection::query_as`], which gives it [`OwnedRows`].
 ///
 /// After an error of SQLite's it ends; after a row that does not convert it goes on with the next.
 #[derive(Debug)]
 #[must_use = "an iterator fetches nothing until it is asked"]
-pub struct QueryAs<'stmt, T> {
-    rows: Rows<'stmt>,
+pub struct QueryAs<R, T> {
+    rows: R,
     row_type: PhantomData<fn() -> T>,
 }
 
-impl<'stmt, T> QueryAs<'stmt, T> {
-    pub(crate) fn new(rows: Rows<'stmt>) -> Self {
+impl<R: RowSource, T> QueryAs<R, T> {
+    #[inline]
+    pub(crate) fn new(rows: R) -> Self {
         Self { rows, row_type: PhantomData }
     }
 
@@ -552,13 +604,64 @@ impl<'stmt, T> QueryAs<'stmt, T> {
     }
 }
 
-impl<T: for<'row> FromRow<'row>> Iterator for QueryAs<'_, T> {
+impl<R: RowSource, T: for<'row> FromRow<'row>> Iterator for QueryAs<R, T> {
     type Item = Result<T>;
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        self.rows.next_as().transpose()
+        match self.rows.next() {
+            Ok(Some(row)) => Some(T::from_row(row)),
+            Ok(None) => None,
+            Err(error) => Some(Err(error)),
+        }
     }
 }
 
-impl<T: for<'row> FromRow<'row>> FusedIterator for QueryAs<'_, T> {}
+impl<R: RowSource, T: for<'row> FromRow<'row>> FusedIterator for QueryAs<R, T> {}
+
+/// An iterator over rows, each read by a closure. From [`Statement::query_map`](crate::Statement::query_map),
+/// [`Statement::query_and_then`](crate::Statement::query_and_then), and their namesakes of [`Connection`].
+///
+/// After an error of SQLite's it ends; after an error of the closure's it goes on with the next row.
+#[must_use = "an iterator fetches nothing until it is asked"]
+pub struct QueryMap<R, F> {
+    rows: R,
+    read: F,
+}
+
+impl<R: RowSource, F> QueryMap<R, F> {
+    #[inline]
+    pub(crate) fn new(rows: R, read: F) -> Self {
+        Self { rows, read }
+    }
+
+    /// Ends the execution and returns the result of the reset, as [`Rows::finish`] does.
+    ///
+    /// # Errors
+    ///
+    /// What the reset returns, unless the last row returned it already.
+    pub fn finish(self) -> Result<()> {
+        self.rows.finish()
+    }
+}
+
+impl<R: RowSource, T, E: From<Error>, F: FnMut(Row<'_>) -> Result<T, E>> Iterator for QueryMap<R, F> {
+    type Item = Result<T, E>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        match self.rows.next() {
+            Ok(Some(row)) => Some((self.read)(row)),
+            Ok(None) => None,
+            Err(error) => Some(Err(error.into())),
+        }
+    }
+}
+
+impl<R: RowSource, T, E: From<Error>, F: FnMut(Row<'_>) -> Result<T, E>> FusedIterator for QueryMap<R, F> {}
+
+impl<R: fmt::Debug, F> fmt::Debug for QueryMap<R, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("QueryMap").field("rows", &self.rows).finish_non_exhaustive()
+    }
+}

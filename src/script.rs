@@ -7,6 +7,7 @@ use std::panic::Location;
 use crate::error::{Error, ErrorKind, Result};
 use crate::raw::Kind;
 use crate::sql;
+use crate::statement::Home;
 use crate::{Connection, Statement};
 
 /// The statements of a script, each prepared when it is asked for: a later one may need what an earlier one made.
@@ -77,7 +78,7 @@ impl<'conn> Script<'conn> {
         let (statement, taken) = prepared.map_err(|fault| conn.error(fault).in_sql(self.rest()))?;
         self.offset = (start + taken).min(self.len());
         let text = self.text[start..self.offset].trim_end();
-        Ok(statement.map(|raw| Statement::new(raw.with_sql(text, taint), conn)))
+        Ok(statement.map(|raw| Statement::new(raw.with_sql(text, taint), conn, Home::Nowhere)))
     }
 
     /// Says where in the script an error is; the script ends there.

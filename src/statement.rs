@@ -2,13 +2,15 @@
 
 use std::fmt;
 
+use crate::Connection;
+use crate::cache::Ticket;
 use crate::error::{Error, ErrorKind, Result, What};
 use crate::params::{Binder, Params};
 use crate::raw::Stmt;
-use crate::rows::{Column, FromRow, OwnedRows, QueryAs, Row, Rows};
-use crate::{CachedStatement, Connection};
+use crate::rows::{Column, FromRow, OwnedRows, QueryAs, QueryMap, Row, Rows};
 
-/// A prepared statement. Dropping it finalizes it, on the spot.
+/// A prepared statement. Dropping it finalizes it, on the spot; one from
+/// [`prepare_cached`](Connection::prepare_cached) goes back to its connection's cache, reset.
 ///
 /// Running it takes `&mut self`: there is one execution at a time, which the [`Rows`] borrow.
 ///
@@ -28,24 +30,45 @@ use crate::{CachedStatement, Connection};
 /// ```
 ///
 /// C: [sqlite3_stmt](https://sqlite.org/c3ref/stmt.html)
+#[doc(alias = "CachedStatement")]
 pub struct Statement<'conn> {
-    raw: Stmt<'conn>,
+    /// `None` only within the calls that end `self`.
+    raw: Option<Stmt<'conn>>,
     conn: &'conn Connection,
+    home: Home,
+}
+
+/// The place of a statement that is no longer used.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Home {
+    /// Nowhere: it is finalized.
+    Nowhere,
+    /// The cache, which does not know it yet.
+    Cache,
+    /// The slot of the cache that it was taken from.
+    Slot(Ticket),
 }
 
 impl<'conn> Statement<'conn> {
-    pub(crate) fn new(raw: Stmt<'conn>, conn: &'conn Connection) -> Self {
-        Self { raw, conn }
+    #[inline]
+    pub(crate) fn new(raw: Stmt<'conn>, conn: &'conn Connection, home: Home) -> Self {
+        Self { raw: Some(raw), conn, home }
     }
 
     #[inline]
-    pub(crate) fn connection(&self) -> &'conn Connection {
-        self.conn
+    fn raw(&self) -> &Stmt<'conn> {
+        self.raw.as_ref().expect("taken by calls that end `self`")
     }
 
     #[inline]
-    pub(crate) fn into_raw(self) -> Stmt<'conn> {
-        self.raw
+    fn raw_mut(&mut self) -> &mut Stmt<'conn> {
+        self.raw.as_mut().expect("taken by calls that end `self`")
+    }
+
+    /// Nothing is left for Drop.
+    #[inline]
+    fn into_raw(mut self) -> Stmt<'conn> {
+        self.raw.take().expect("taken by calls that end `self`")
     }
 
     /// Runs it and lends its rows.
@@ -59,21 +82,18 @@ impl<'conn> Statement<'conn> {
     ///
     /// C: [sqlite3_bind](https://sqlite.org/c3ref/bind_blob.html)
     #[inline]
-    pub fn query<'s>(&'s mut self, params: impl Params<'s>) -> Result<Rows<'s>> {
-        self.start(params)
-    }
-
-    #[inline]
-    pub(crate) fn start<'s, 'p: 's>(&'s mut self, params: impl Params<'p>) -> Result<Rows<'s>> {
-        tracing::trace!(target: "finalite::statement", sql = self.raw.sql(), "run");
-        let mut binder = Binder::new(self.raw.begin()?);
+    #[doc(alias = "bind")]
+    pub fn query<'s, 'p: 's>(&'s mut self, params: impl Params<'p>) -> Result<Rows<'s>> {
+        tracing::trace!(target: "finalite::statement", sql = self.raw().sql(), "run");
+        let conn = self.conn;
+        let mut binder = Binder::new(self.raw_mut().begin()?);
         params.bind(&mut binder)?;
-        Ok(Rows::new(binder.finish()?.run(), self.conn))
+        Ok(Rows::new(binder.finish()?.run(), conn))
     }
 
     /// Runs a statement without parameters that ends a transaction, whatever became of that.
     pub(crate) fn run_unchecked(&mut self) -> Result<()> {
-        let mut cursor = self.raw.begin()?.run();
+        let mut cursor = self.raw_mut().begin()?.run();
         while cursor.step()?.is_some() {}
         Ok(cursor.finish()?)
     }
@@ -84,8 +104,68 @@ impl<'conn> Statement<'conn> {
     ///
     /// As [`query`](Self::query). Each row has its own result.
     #[inline]
-    pub fn query_as<'s, T: for<'row> FromRow<'row>>(&'s mut self, params: impl Params<'s>) -> Result<QueryAs<'s, T>> {
+    pub fn query_as<'s, 'p: 's, T: for<'row> FromRow<'row>>(
+        &'s mut self,
+        params: impl Params<'p>,
+    ) -> Result<QueryAs<Rows<'s>, T>> {
         Ok(QueryAs::new(self.query(params)?))
+    }
+
+    /// Runs it and reads each row by a closure, lazily.
+    ///
+    /// # Errors
+    ///
+    /// As [`query`](Self::query). Each row has its own result.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use finalite::{Connection, Result};
+    ///
+    /// let conn = Connection::open_in_memory()?;
+    /// let mut statement = conn.prepare("VALUES (1, 'one'), (2, 'two')")?;
+    /// let words = statement.query_map([], |row| row.get::<String>(1))?.collect::<Result<Vec<_>>>()?;
+    /// assert_eq!(words, ["one", "two"]);
+    /// # Ok::<(), finalite::Error>(())
+    /// ```
+    #[inline]
+    pub fn query_map<'s, 'p: 's, T, F>(&'s mut self, params: impl Params<'p>, read: F) -> Result<QueryMap<Rows<'s>, F>>
+    where
+        F: FnMut(Row<'_>) -> Result<T>,
+    {
+        self.query_and_then(params, read)
+    }
+
+    /// Runs it and reads each row by a closure, lazily; the closure's error is the caller's own.
+    ///
+    /// # Errors
+    ///
+    /// As [`query`](Self::query). Each row has its own result.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use finalite::Connection;
+    ///
+    /// let conn = Connection::open_in_memory()?;
+    /// let mut statement = conn.prepare("VALUES ('1'), ('two')")?;
+    /// let parsed = statement.query_and_then([], |row| -> Result<i64, Box<dyn std::error::Error>> {
+    ///     Ok(row.get::<&str>(0)?.parse()?)
+    /// })?;
+    /// let parsed: Vec<Option<i64>> = parsed.map(Result::ok).collect();
+    /// assert_eq!(parsed, [Some(1), None]);
+    /// # Ok::<(), finalite::Error>(())
+    /// ```
+    #[inline]
+    pub fn query_and_then<'s, 'p: 's, T, E: From<Error>, F>(
+        &'s mut self,
+        params: impl Params<'p>,
+        read: F,
+    ) -> Result<QueryMap<Rows<'s>, F>>
+    where
+        F: FnMut(Row<'_>) -> Result<T, E>,
+    {
+        Ok(QueryMap::new(self.query(params)?, read))
     }
 
     /// Runs it to the end and returns the number of rows it inserted, updated or deleted; rows that it returns are
@@ -100,7 +180,7 @@ impl<'conn> Statement<'conn> {
     pub fn execute<'p>(&mut self, params: impl Params<'p>) -> Result<usize> {
         let conn = self.conn;
         let before = conn.db().total_changes();
-        let mut rows = self.start(params)?;
+        let mut rows = self.query(params)?;
         while rows.next()?.is_some() {}
         rows.finish()?;
         Ok(conn.changes_since(before))
@@ -119,7 +199,36 @@ impl<'conn> Statement<'conn> {
         I: IntoIterator,
         I::Item: Params<'p>,
     {
-        sets.into_iter().try_fold(0, |changed, params| Ok(changed + self.execute(params)?))
+        self.try_execute_many(sets.into_iter().map(Ok))
+    }
+
+    /// Runs it once for each set of parameters of an iterator that may fail, and returns the sum of the rows changed.
+    ///
+    /// It opens no transaction: the runs before an error stay, unless a transaction around is rolled back.
+    ///
+    /// # Errors
+    ///
+    /// The iterator's first error, and as [`execute_many`](Self::execute_many).
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use finalite::Connection;
+    ///
+    /// let conn = Connection::open_in_memory()?;
+    /// conn.execute("CREATE TABLE t(a)", [])?;
+    /// let mut insert = conn.prepare("INSERT INTO t VALUES (?)")?;
+    /// let lines = ["1", "2", "three"];
+    /// let sets = lines.iter().map(|line| Ok::<_, Box<dyn std::error::Error>>((line.parse::<i64>()?,)));
+    /// assert!(insert.try_execute_many(sets).is_err());
+    /// assert_eq!(conn.query_one::<i64>("SELECT count(*) FROM t", [])?, 2);
+    /// # Ok::<(), finalite::Error>(())
+    /// ```
+    pub fn try_execute_many<'p, P: Params<'p>, E: From<Error>>(
+        &mut self,
+        sets: impl IntoIterator<Item = Result<P, E>>,
+    ) -> Result<usize, E> {
+        sets.into_iter().try_fold(0, |changed, params| Ok(changed + self.execute(params?)?))
     }
 
     /// Runs it and returns the one row it yields.
@@ -133,7 +242,10 @@ impl<'conn> Statement<'conn> {
     /// row is no `T`, and as [`execute`](Self::execute).
     #[inline]
     pub fn query_one<'p, T: for<'row> FromRow<'row>>(&mut self, params: impl Params<'p>) -> Result<T> {
-        self.query_row(params, |row| T::from_row(row))
+        match self.query_optional(params)? {
+            Some(value) => Ok(value),
+            None => Err(self.no_rows()),
+        }
     }
 
     /// Runs it and returns the row it yields, `None` if there is none.
@@ -143,20 +255,98 @@ impl<'conn> Statement<'conn> {
     /// As [`query_one`](Self::query_one), but no row is no error.
     #[inline]
     pub fn query_optional<'p, T: for<'row> FromRow<'row>>(&mut self, params: impl Params<'p>) -> Result<Option<T>> {
-        self.single(params, |row| T::from_row(row))
+        let mut rows = self.query(params)?;
+        let Some(row) = rows.next()? else {
+            rows.finish()?;
+            return Ok(None);
+        };
+        // At most two steps, then the reset, whose code tells what became of the changes.
+        let value = T::from_row(row);
+        let surplus = value.is_ok() && rows.next()?.is_some();
+        rows.finish()?;
+        if surplus {
+            return Err(Error::new(ErrorKind::Rows { found: 2 }).in_sql(self.sql()));
+        }
+        value.map(Some)
     }
 
-    /// Runs it and returns what the closure makes of the one row it yields.
+    /// Runs it and returns what the closure makes of the first row. Further rows are not looked at; a statement that
+    /// writes runs to its end. [`query_one`](Self::query_one) is the call for which a second row is an error.
     ///
     /// # Errors
     ///
-    /// As [`query_one`](Self::query_one), and the closure's.
+    /// [`ErrorKind::Rows`] if there is no row ([`Error::is_no_rows`]), the closure's error, and as
+    /// [`execute`](Self::execute).
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use finalite::Connection;
+    ///
+    /// let conn = Connection::open_in_memory()?;
+    /// let mut statement = conn.prepare("VALUES (1, 'one'), (2, 'two')")?;
+    /// let first: (i64, String) = statement.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    /// assert_eq!(first, (1, "one".into()));
+    /// # Ok::<(), finalite::Error>(())
+    /// ```
     #[inline]
     pub fn query_row<'p, T>(&mut self, params: impl Params<'p>, read: impl FnOnce(Row<'_>) -> Result<T>) -> Result<T> {
-        match self.single(params, read)? {
-            Some(value) => Ok(value),
-            None => Err(Error::new(ErrorKind::Rows { found: 0 }).in_sql(self.sql())),
-        }
+        self.query_row_and_then(params, read)
+    }
+
+    /// Runs it and returns what the closure makes of the first row, as [`query_row`](Self::query_row); the closure's
+    /// error is the caller's own.
+    ///
+    /// # Errors
+    ///
+    /// As [`query_row`](Self::query_row).
+    #[inline]
+    pub fn query_row_and_then<'p, T, E: From<Error>>(
+        &mut self,
+        params: impl Params<'p>,
+        read: impl FnOnce(Row<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let writes = !self.is_readonly();
+        let mut rows = self.query(params)?;
+        let Some(row) = rows.next()? else {
+            rows.finish()?;
+            return Err(self.no_rows().into());
+        };
+        let value = read(row);
+        while writes && rows.next()?.is_some() {}
+        rows.finish()?;
+        value
+    }
+
+    #[cold]
+    fn no_rows(&self) -> Error {
+        Error::no_rows().in_sql(self.sql())
+    }
+
+    /// Runs it and returns whether there is a row. A statement that writes runs to its end.
+    ///
+    /// # Errors
+    ///
+    /// As [`execute`](Self::execute).
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use finalite::Connection;
+    ///
+    /// let conn = Connection::open_in_memory()?;
+    /// let mut statement = conn.prepare("SELECT 1 FROM sqlite_schema WHERE name = ?")?;
+    /// assert!(!statement.exists(("people",))?);
+    /// # Ok::<(), finalite::Error>(())
+    /// ```
+    #[inline]
+    pub fn exists<'p>(&mut self, params: impl Params<'p>) -> Result<bool> {
+        let writes = !self.is_readonly();
+        let mut rows = self.query(params)?;
+        let found = rows.next()?.is_some();
+        while writes && rows.next()?.is_some() {}
+        rows.finish()?;
+        Ok(found)
     }
 
     /// Runs it and returns all rows.
@@ -166,7 +356,7 @@ impl<'conn> Statement<'conn> {
     /// As [`execute`](Self::execute); [`ErrorKind::ColumnCount`] and [`ErrorKind::Column`] for a row that is no `T`.
     #[inline]
     pub fn query_all<'p, T: for<'row> FromRow<'row>>(&mut self, params: impl Params<'p>) -> Result<Vec<T>> {
-        let mut rows = self.start(params)?;
+        let mut rows = self.query(params)?;
         let mut all = Vec::new();
         while let Some(row) = rows.next_as()? {
             all.push(row);
@@ -175,24 +365,7 @@ impl<'conn> Statement<'conn> {
         Ok(all)
     }
 
-    /// At most two steps, then the reset, whose code tells what became of the changes.
-    #[inline]
-    fn single<'p, T>(&mut self, params: impl Params<'p>, read: impl FnOnce(Row<'_>) -> Result<T>) -> Result<Option<T>> {
-        let mut rows = self.start(params)?;
-        let Some(row) = rows.next()? else {
-            rows.finish()?;
-            return Ok(None);
-        };
-        let value = read(row);
-        let surplus = value.is_ok() && rows.next()?.is_some();
-        rows.finish()?;
-        if surplus {
-            return Err(Error::new(ErrorKind::Rows { found: 2 }).in_sql(self.sql()));
-        }
-        value.map(Some)
-    }
-
-    /// Runs it and gives itself to the rows: they finalize it.
+    /// Runs it and gives itself to the rows, which end it as dropping it would.
     ///
     /// What the parameters borrow must live as long as the borrow of the connection.
     ///
@@ -214,17 +387,17 @@ impl<'conn> Statement<'conn> {
     /// assert_eq!(rows.next()?.unwrap().get::<i64>(0)?, 1);
     /// # Ok::<(), finalite::Error>(())
     /// ```
-    pub fn into_rows(self, params: impl Params<'conn>) -> Result<OwnedRows<'conn>> {
-        let conn = self.conn;
-        let cursor = self.raw.into_cursor(|binding| {
+    pub fn into_rows<'p: 'conn>(self, params: impl Params<'p>) -> Result<OwnedRows<'conn>> {
+        let (conn, home) = (self.conn, self.home);
+        let cursor = self.into_raw().into_cursor(|binding| {
             let mut binder = Binder::new(binding);
             params.bind(&mut binder)?;
             binder.finish()
         })?;
-        Ok(OwnedRows::new(cursor, conn))
+        Ok(OwnedRows::new(cursor, conn, home))
     }
 
-    /// Finalizes it, and returns the result, which Drop cannot.
+    /// Finalizes it, and returns the result, which Drop cannot. One from the cache does not go back.
     ///
     /// # Errors
     ///
@@ -232,13 +405,13 @@ impl<'conn> Statement<'conn> {
     ///
     /// C: [sqlite3_finalize](https://sqlite.org/c3ref/finalize.html)
     pub fn finalize(self) -> Result<()> {
-        Ok(self.raw.finalize()?)
+        Ok(self.into_raw().finalize()?)
     }
 
     /// The SQL it was prepared from.
     #[must_use]
     pub fn sql(&self) -> &str {
-        self.raw.sql()
+        self.raw().sql()
     }
 
     /// The SQL with values written into it, for looking at. Nothing is run.
@@ -261,7 +434,7 @@ impl<'conn> Statement<'conn> {
     ///
     /// C: [sqlite3_expanded_sql](https://sqlite.org/c3ref/expanded_sql.html)
     pub fn expanded_sql<'p>(&mut self, params: impl Params<'p>) -> Result<Box<str>> {
-        let mut binder = Binder::new(self.raw.begin()?);
+        let mut binder = Binder::new(self.raw_mut().begin()?);
         params.bind(&mut binder)?;
         Ok(binder.finish()?.expanded_sql()?)
     }
@@ -271,7 +444,7 @@ impl<'conn> Statement<'conn> {
     /// C: [sqlite3_bind_parameter_count](https://sqlite.org/c3ref/bind_parameter_count.html)
     #[must_use]
     pub fn parameter_count(&self) -> usize {
-        self.raw.parameter_count()
+        self.raw().parameter_count()
     }
 
     /// The name of a parameter, 1-based as in SQLite, with its prefix; `None` for `?` and for an index that there is
@@ -280,7 +453,7 @@ impl<'conn> Statement<'conn> {
     /// C: [sqlite3_bind_parameter_name](https://sqlite.org/c3ref/bind_parameter_name.html)
     #[must_use]
     pub fn parameter_name(&self, index: usize) -> Option<&str> {
-        self.raw.parameter_names().get(index.checked_sub(1)?)?.as_deref()
+        self.raw().parameter_names().get(index.checked_sub(1)?)?.as_deref()
     }
 
     /// The number of columns in its result; 0 for a statement that returns none.
@@ -288,7 +461,7 @@ impl<'conn> Statement<'conn> {
     /// C: [sqlite3_column_count](https://sqlite.org/c3ref/column_count.html)
     #[must_use]
     pub fn column_count(&self) -> usize {
-        self.raw.column_count()
+        self.raw().column_count()
     }
 
     /// The names of the columns, as prepared. A schema change shows after the first row of the next execution.
@@ -299,7 +472,7 @@ impl<'conn> Statement<'conn> {
     ///
     /// C: [sqlite3_column_name](https://sqlite.org/c3ref/column_name.html)
     pub fn column_names(&self) -> Result<impl ExactSizeIterator<Item = &str>> {
-        Ok(self.raw.column_names()?.iter().map(|name| &**name))
+        Ok(self.raw().column_names()?.iter().map(|name| &**name))
     }
 
     /// Names, declared types and origins of the columns.
@@ -326,12 +499,12 @@ impl<'conn> Statement<'conn> {
     /// C: [sqlite3_column_decltype](https://sqlite.org/c3ref/column_decltype.html),
     /// [sqlite3_column_database_name](https://sqlite.org/c3ref/column_database_name.html)
     pub fn columns(&self) -> Result<Vec<ColumnMetadata>> {
-        let names = self.raw.column_names()?.iter().enumerate();
+        let names = self.raw().column_names()?.iter().enumerate();
         Ok(names
             .map(|(column, name)| ColumnMetadata {
                 name: name.clone(),
-                declared_type: self.raw.column_declared_type(column),
-                origin: self.raw.column_origin(column),
+                declared_type: self.raw().column_declared_type(column),
+                origin: self.raw().column_origin(column),
             })
             .collect())
     }
@@ -357,10 +530,10 @@ impl<'conn> Statement<'conn> {
     /// # Ok::<(), finalite::Error>(())
     /// ```
     pub fn column(&mut self, name: &str) -> Result<Column> {
-        if let Some((owner, number)) = self.raw.column_handle(name)? {
+        if let Some((owner, number)) = self.raw_mut().column_handle(name)? {
             return Ok(Column { owner, number });
         }
-        let known = self.raw.column_names()?.into();
+        let known = self.raw().column_names()?.into();
         Err(Error::new(ErrorKind::NoSuch { what: What::Column, name: name.into(), known }).in_sql(self.sql()))
     }
 
@@ -370,7 +543,7 @@ impl<'conn> Statement<'conn> {
     /// C: [sqlite3_stmt_readonly](https://sqlite.org/c3ref/stmt_readonly.html)
     #[must_use]
     pub fn is_readonly(&self) -> bool {
-        self.raw.is_readonly()
+        self.raw().is_readonly()
     }
 
     /// Whether it is an `EXPLAIN` or `EXPLAIN QUERY PLAN`.
@@ -378,7 +551,7 @@ impl<'conn> Statement<'conn> {
     /// C: [sqlite3_stmt_isexplain](https://sqlite.org/c3ref/stmt_isexplain.html)
     #[must_use]
     pub fn is_explain(&self) -> bool {
-        self.raw.explain_mode() != 0
+        self.raw().explain_mode() != 0
     }
 
     /// What SQLite counted over all executions so far.
@@ -386,7 +559,16 @@ impl<'conn> Statement<'conn> {
     /// C: [sqlite3_stmt_status](https://sqlite.org/c3ref/stmt_status.html)
     #[must_use]
     pub fn counters(&self) -> StatementCounters {
-        self.raw.counters()
+        self.raw().counters()
+    }
+}
+
+impl Drop for Statement<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(raw) = self.raw.take() {
+            self.conn.put_back(raw, self.home);
+        }
     }
 }
 
@@ -436,110 +618,5 @@ impl ColumnMetadata {
     #[must_use]
     pub fn origin_column(&self) -> Option<&str> {
         self.origin.as_ref().map(|(_, _, column)| &**column)
-    }
-}
-
-/// The calls that run a statement, for the guard of a cached one: it hands out no `&mut Statement`, which could be
-/// swapped with another.
-impl<'conn> CachedStatement<'conn> {
-    /// As [`Statement::query`].
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    #[inline]
-    pub fn query<'s>(&'s mut self, params: impl Params<'s>) -> Result<Rows<'s>> {
-        self.statement_mut().query(params)
-    }
-
-    /// As [`Statement::query_as`].
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    #[inline]
-    pub fn query_as<'s, T: for<'row> FromRow<'row>>(&'s mut self, params: impl Params<'s>) -> Result<QueryAs<'s, T>> {
-        self.statement_mut().query_as(params)
-    }
-
-    /// As [`Statement::execute`].
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    #[inline]
-    pub fn execute<'p>(&mut self, params: impl Params<'p>) -> Result<usize> {
-        self.statement_mut().execute(params)
-    }
-
-    /// As [`Statement::execute_many`].
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    pub fn execute_many<'p, I>(&mut self, sets: I) -> Result<usize>
-    where
-        I: IntoIterator,
-        I::Item: Params<'p>,
-    {
-        self.statement_mut().execute_many(sets)
-    }
-
-    /// As [`Statement::query_one`].
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    #[inline]
-    pub fn query_one<'p, T: for<'row> FromRow<'row>>(&mut self, params: impl Params<'p>) -> Result<T> {
-        self.statement_mut().query_one(params)
-    }
-
-    /// As [`Statement::query_optional`].
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    #[inline]
-    pub fn query_optional<'p, T: for<'row> FromRow<'row>>(&mut self, params: impl Params<'p>) -> Result<Option<T>> {
-        self.statement_mut().query_optional(params)
-    }
-
-    /// As [`Statement::query_row`].
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    #[inline]
-    pub fn query_row<'p, T>(&mut self, params: impl Params<'p>, read: impl FnOnce(Row<'_>) -> Result<T>) -> Result<T> {
-        self.statement_mut().query_row(params, read)
-    }
-
-    /// As [`Statement::query_all`].
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    #[inline]
-    pub fn query_all<'p, T: for<'row> FromRow<'row>>(&mut self, params: impl Params<'p>) -> Result<Vec<T>> {
-        self.statement_mut().query_all(params)
-    }
-
-    /// As [`Statement::expanded_sql`].
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    pub fn expanded_sql<'p>(&mut self, params: impl Params<'p>) -> Result<Box<str>> {
-        self.statement_mut().expanded_sql(params)
-    }
-
-    /// As [`Statement::column`].
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    pub fn column(&mut self, name: &str) -> Result<Column> {
-        self.statement_mut().column(name)
     }
 }

@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::raw::registry::{self, Recorded};
 use crate::raw::{Db, Kind, counts, shielded};
 use crate::sql;
-use crate::{CachedStatement, Connection, Statement};
+use crate::{Connection, Statement};
 
 /// When a transaction takes its lock.
 ///
@@ -231,7 +231,7 @@ impl Connection {
     /// transaction was.
     fn control(&self, sql: &str) -> Result<()> {
         let site = self.guards.site().unwrap_or_else(|| self.db().site());
-        self.prepare_cached_at(sql, site)?.statement_mut().run_unchecked()
+        self.prepare_cached_at(sql, site)?.run_unchecked()
     }
 
     /// Rolls back the savepoints beyond a depth, whose guards were forgotten. One by one from the inside: names may
@@ -300,7 +300,7 @@ impl<'conn> Transaction<'conn> {
     ///
     /// As there.
     #[track_caller]
-    pub fn prepare_cached(&self, sql: &str) -> Result<CachedStatement<'conn>> {
+    pub fn prepare_cached(&self, sql: &str) -> Result<Statement<'conn>> {
         self.conn.prepare_cached(sql)
     }
 
@@ -567,7 +567,7 @@ impl<'tx> Savepoint<'tx> {
     ///
     /// As there.
     #[track_caller]
-    pub fn prepare_cached(&self, sql: &str) -> Result<CachedStatement<'tx>> {
+    pub fn prepare_cached(&self, sql: &str) -> Result<Statement<'tx>> {
         self.conn.prepare_cached(sql)
     }
 

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::ptr;
 
 use finalite::handles::{self, HandleCounts, Kind};
-use finalite::{CachedStatement, Connection, Error, ErrorKind, OpenOptions, Statement, ffi};
+use finalite::{Connection, Error, ErrorKind, OpenOptions, Statement, ffi};
 use witness::{Witness, can_write, left_by};
 
 const SELECT: &str = "SELECT a, b FROM t WHERE b >= ? ORDER BY a";
@@ -295,91 +295,73 @@ fn each_forgotten_guard_is_counted_once_and_nothing_else_is_left() {
     the_control(&path);
 }
 
-/// What is called on a statement, to its end.
-type Calls = &'static [(&'static str, fn(Statement<'_>))];
-type CachedCalls = &'static [(&'static str, fn(CachedStatement<'_>))];
+/// What is called on a statement, to its end, after rows of it were forgotten.
+const CALLS: &[(&str, fn(Statement<'_>))] = &[
+    ("drop", |statement| drop(statement)),
+    ("execute", |mut statement| assert_eq!(statement.execute(("",)).unwrap(), 0)),
+    ("execute_many", |mut statement| assert_eq!(statement.execute_many([("",), ("b",)]).unwrap(), 0)),
+    ("execute_many of nothing", |mut statement| {
+        assert_eq!(statement.execute_many::<[(&str,); 0]>([]).unwrap(), 0);
+    }),
+    ("query", |mut statement| assert!(statement.query(("",)).unwrap().next().unwrap().is_some())),
+    ("query with a wrong number of parameters", |mut statement| drop(statement.query(()).unwrap_err())),
+    ("query_as", |mut statement| {
+        assert!(statement.query_as::<(i64, String)>(("",)).unwrap().next().unwrap().is_ok());
+    }),
+    ("query_one", |mut statement| {
+        let error = statement.query_one::<(i64, String)>(("",)).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Rows { found: 2, .. }), "{error}");
+    }),
+    ("query_optional", |mut statement| {
+        assert_eq!(statement.query_optional::<(i64, String)>(("zzz",)).unwrap(), None);
+    }),
+    ("query_row", |mut statement| {
+        let error = statement.query_row(("zzz",), |_| Ok(())).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Rows { found: 0, .. }), "{error}");
+    }),
+    ("query_all", |mut statement| {
+        assert!(statement.query_all::<(i64, String)>(("",)).unwrap().len() >= 2);
+    }),
+    ("expanded SQL", |mut statement| {
+        let sql = statement.expanded_sql(("short",)).unwrap();
+        assert!(sql.contains("'short'"), "{sql}");
+    }),
+    ("a column looked up", |mut statement| {
+        let b = statement.column("b").unwrap();
+        let mut rows = statement.query(("",)).unwrap();
+        assert!(rows.next().unwrap().unwrap().get::<&str>(b).is_ok());
+    }),
+    ("what is known of it", |statement| {
+        assert_eq!(statement.counters().runs, 1);
+        assert_eq!(statement.column_names().unwrap().count(), 2);
+        assert_eq!(statement.columns().unwrap().len(), 2);
+        assert_eq!((statement.parameter_count(), statement.parameter_name(1)), (1, None));
+        assert!(statement.is_readonly() && !statement.is_explain());
+        assert!(statement.memory().bytes > 0);
+        assert_eq!(statement.sql(), SELECT);
+    }),
+    ("finalize", |statement| statement.finalize().unwrap()),
+    ("into_rows", |statement| drop(statement.into_rows(("",)).unwrap())),
+];
 
-/// The calls that a statement and a cached one have in common, after rows of it were forgotten.
-macro_rules! calls {
-    ($calls:ty) => {{
-        let calls: $calls = &[
-            ("drop", |statement| drop(statement)),
-            ("execute", |mut statement| assert_eq!(statement.execute(("",)).unwrap(), 0)),
-            ("execute_many", |mut statement| assert_eq!(statement.execute_many([("",), ("b",)]).unwrap(), 0)),
-            ("execute_many of nothing", |mut statement| {
-                assert_eq!(statement.execute_many::<[(&str,); 0]>([]).unwrap(), 0);
-            }),
-            ("query", |mut statement| assert!(statement.query(("",)).unwrap().next().unwrap().is_some())),
-            ("query with a wrong number of parameters", |mut statement| drop(statement.query(()).unwrap_err())),
-            ("query_as", |mut statement| {
-                assert!(statement.query_as::<(i64, String)>(("",)).unwrap().next().unwrap().is_ok());
-            }),
-            ("query_one", |mut statement| {
-                let error = statement.query_one::<(i64, String)>(("",)).unwrap_err();
-                assert!(matches!(error.kind(), ErrorKind::Rows { found: 2, .. }), "{error}");
-            }),
-            ("query_optional", |mut statement| {
-                assert_eq!(statement.query_optional::<(i64, String)>(("zzz",)).unwrap(), None);
-            }),
-            ("query_row", |mut statement| {
-                let error = statement.query_row(("zzz",), |_| Ok(())).unwrap_err();
-                assert!(matches!(error.kind(), ErrorKind::Rows { found: 0, .. }), "{error}");
-            }),
-            ("query_all", |mut statement| {
-                assert!(statement.query_all::<(i64, String)>(("",)).unwrap().len() >= 2);
-            }),
-            ("expanded SQL", |mut statement| {
-                let sql = statement.expanded_sql(("short",)).unwrap();
-                assert!(sql.contains("'short'"), "{sql}");
-            }),
-            ("a column looked up", |mut statement| {
-                let b = statement.column("b").unwrap();
-                let mut rows = statement.query(("",)).unwrap();
-                assert!(rows.next().unwrap().unwrap().get::<&str>(b).is_ok());
-            }),
-            ("what is known of it", |statement| {
-                assert_eq!(statement.counters().runs, 1);
-                assert_eq!(statement.column_names().unwrap().count(), 2);
-                assert_eq!(statement.columns().unwrap().len(), 2);
-                assert_eq!((statement.parameter_count(), statement.parameter_name(1)), (1, None));
-                assert!(statement.is_readonly() && !statement.is_explain());
-                assert!(statement.memory().bytes > 0);
-                assert_eq!(statement.sql(), SELECT);
-            }),
-        ];
-        calls
-    }};
-}
-
-/// Rows are forgotten and their statement goes on: each call that can reach its bindings.
+/// Rows are forgotten and their statement goes on: each call that can reach its bindings, of a statement of its own and
+/// of one from the cache.
 fn calls_of_the_statement_itself(path: &Path) {
-    let of_its_own: Calls = &[
-        ("finalize", |statement| statement.finalize().unwrap()),
-        ("into_rows", |statement| drop(statement.into_rows(("",)).unwrap())),
-    ];
-    for (name, call) in calls!(Calls).iter().chain(of_its_own) {
-        after_forgotten_rows(path, name, |conn| {
-            let mut statement = conn.prepare(SELECT).unwrap();
-            {
-                let text = bound();
-                let mut rows = statement.query((&text,)).unwrap();
-                rows.next().unwrap();
-                forget(rows);
-            }
-            call(statement);
-        });
-    }
-    for (name, call) in calls!(CachedCalls) {
-        after_forgotten_rows(path, &format!("{name}, of a cached one"), |conn| {
-            let mut statement = conn.prepare_cached(SELECT).unwrap();
-            {
-                let text = bound();
-                let mut rows = statement.query((&text,)).unwrap();
-                rows.next().unwrap();
-                forget(rows);
-            }
-            call(statement);
-        });
+    type Prepare = for<'conn> fn(&'conn Connection, &str) -> finalite::Result<Statement<'conn>>;
+    let prepares: [(&str, Prepare); 2] = [("", Connection::prepare), (", of a cached one", Connection::prepare_cached)];
+    for (name, call) in CALLS {
+        for (suffix, prepare) in prepares {
+            after_forgotten_rows(path, &format!("{name}{suffix}"), |conn| {
+                let mut statement = prepare(conn, SELECT).unwrap();
+                {
+                    let text = bound();
+                    let mut rows = statement.query((&text,)).unwrap();
+                    rows.next().unwrap();
+                    forget(rows);
+                }
+                call(statement);
+            });
+        }
     }
 }
 

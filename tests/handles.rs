@@ -296,7 +296,7 @@ fn records_end_with_their_handles() {
             drop(conn.prepare("SELECT 1").unwrap());
             drop(conn.prepare("SELECT 1").unwrap().into_rows(()).unwrap());
             conn.prepare("SELECT 1").unwrap().into_rows(()).unwrap().finish().unwrap();
-            conn.prepare_cached("SELECT 1").unwrap().discard();
+            conn.prepare_cached("SELECT 1").unwrap().finalize().unwrap();
             assert_eq!(conn.pragma::<i64>("user_version").unwrap(), 0);
             conn.execute_batch("CREATE TABLE t(a); INSERT INTO t VALUES (1)").unwrap();
             assert_eq!(kinds(), [Kind::Connection]);

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::{ConversionError, FromColumn};
-use crate::{IntoParam, Param, ToSql, ValueRef};
+use crate::{Param, ToSql, ValueRef};
 
 impl<'row> FromColumn<'row> for &'row [u8] {
     #[inline]
@@ -31,7 +31,7 @@ impl<const N: usize> FromColumn<'_> for [u8; N] {
 }
 
 macro_rules! owned_bytes {
-    ($($type:ty, $into:expr;)*) => {
+    ($($type:ty)*) => {
         $(
             impl FromColumn<'_> for $type {
                 #[inline]
@@ -39,30 +39,11 @@ macro_rules! owned_bytes {
                     value.bytes_as(stringify!($type)).map(Self::from)
                 }
             }
-
-            impl ToSql for $type {
-                #[inline]
-                fn to_sql(&self) -> Param<'_> {
-                    Param::blob(&**self)
-                }
-            }
-
-            impl<'p> IntoParam<'p> for $type {
-                #[inline]
-                fn into_param(self) -> Param<'p> {
-                    Param::blob(Vec::from($into(self)))
-                }
-            }
         )*
     };
 }
 
-owned_bytes! {
-    Vec<u8>, std::convert::identity;
-    Box<[u8]>, std::convert::identity;
-    Rc<[u8]>, |bytes: Rc<[u8]>| Vec::from(&*bytes);
-    Arc<[u8]>, |bytes: Arc<[u8]>| Vec::from(&*bytes);
-}
+owned_bytes! { Vec<u8> Box<[u8]> Rc<[u8]> Arc<[u8]> }
 
 impl ToSql for [u8] {
     #[inline]
@@ -78,10 +59,15 @@ impl<const N: usize> ToSql for [u8; N] {
     }
 }
 
-impl<'p, const N: usize> IntoParam<'p> for [u8; N] {
+impl ToSql for Vec<u8> {
     #[inline]
-    fn into_param(self) -> Param<'p> {
-        Param::blob(Vec::from(self))
+    fn to_sql(&self) -> Param<'_> {
+        Param::blob(&**self)
+    }
+
+    #[inline]
+    fn into_param<'p>(self) -> Param<'p> {
+        Param::blob(self)
     }
 }
 
@@ -90,11 +76,12 @@ impl ToSql for Cow<'_, [u8]> {
     fn to_sql(&self) -> Param<'_> {
         Param::blob(&**self)
     }
-}
 
-impl<'p> IntoParam<'p> for Cow<'p, [u8]> {
     #[inline]
-    fn into_param(self) -> Param<'p> {
+    fn into_param<'p>(self) -> Param<'p>
+    where
+        Self: 'p,
+    {
         Param::blob(self)
     }
 }

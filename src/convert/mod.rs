@@ -1,7 +1,8 @@
 //! Between Rust's types and SQLite's: exact, or an error.
 //!
-//! Nothing is wrapped, rounded or truncated on the way. A type that cannot hold a value refuses it, naming the column
-//! or parameter, the Rust type and SQLite's.
+//! Nothing is wrapped or truncated on the way, and nothing is rounded, but a REAL that is read as `f32`: most numbers that
+//! a program stored as `f32` and computed with in SQL are no `f32` any more. A type that cannot hold a value refuses it,
+//! naming the column or parameter, the Rust type and SQLite's.
 //!
 //! # Reading: [`FromColumn`]
 //!
@@ -9,7 +10,7 @@
 //! |---|---|---|---|---|---|
 //! | `i8` … `i64`, `isize`, `i128`, `u8` … `u64`, `usize`, `u128` | error | in range | error | error | error |
 //! | `f64` | error | if exact (up to 53 significant bits) | yes | error | error |
-//! | `f32` | error | if exact (up to 24 significant bits) | if exact | error | error |
+//! | `f32` | error | if exact (up to 24 significant bits) | rounded to the nearest; error if finite and beyond | error | error |
 //! | `bool` | error | 0 or 1 | error | error | error |
 //! | `&str`, `String`, `Box<str>`, `Rc<str>`, `Arc<str>`, `Cow<str>` | error | error | error | if UTF-8 | error |
 //! | `&[u8]`, `Vec<u8>`, `Box<[u8]>`, `Rc<[u8]>`, `Arc<[u8]>`, `Cow<[u8]>` | error | error | error | its bytes | yes |
@@ -18,7 +19,7 @@
 //! | [`Value`](crate::Value) | yes | yes | yes | if UTF-8 | yes |
 //! | [`ValueRef`] | yes | yes | yes | yes | yes |
 //!
-//! # Binding: [`IntoParam`](crate::IntoParam), by value, and [`ToSql`](crate::ToSql), behind a reference
+//! # Binding: [`ToSql`](crate::ToSql)
 //!
 //! | Rust | becomes |
 //! |---|---|
@@ -154,6 +155,22 @@ impl ConversionError {
 
     fn nan(rust_type: &'static str) -> Self {
         Self::new(rust_type, Problem::NaN)
+    }
+
+    /// Another one that says the same.
+    pub(crate) fn restated(&self) -> Self {
+        let problem = match &self.0.problem {
+            Problem::WrongType => Problem::WrongType,
+            Problem::OutOfRange => Problem::OutOfRange,
+            Problem::TooBigToBind { value } => Problem::TooBigToBind { value: value.clone() },
+            Problem::NotExact => Problem::NotExact,
+            Problem::NaN => Problem::NaN,
+            Problem::NotUtf8(error) => Problem::NotUtf8(*error),
+            Problem::Length { expected, found } => Problem::Length { expected: *expected, found: *found },
+            Problem::Message(message) => Problem::Message(message.clone()),
+            Problem::Other(error) => Problem::Message(error.to_string().into()),
+        };
+        Self::new(self.0.rust_type, problem)
     }
 
     /// The Rust type that the value was to become, or came from.

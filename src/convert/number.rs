@@ -1,7 +1,7 @@
 //! Integers, floats and `bool`.
 
 use super::{ConversionError, FromColumn};
-use crate::{IntoParam, Param, ToSql, ValueRef};
+use crate::{Param, ToSql, ValueRef};
 
 macro_rules! integers {
     ($($type:ident)*) => {
@@ -18,30 +18,16 @@ macro_rules! integers {
                 }
             }
 
-            impl<'p> IntoParam<'p> for $type {
+            impl ToSql for $type {
                 #[inline]
-                fn into_param(self) -> Param<'p> {
-                    match i64::try_from(self) {
+                fn to_sql(&self) -> Param<'_> {
+                    match i64::try_from(*self) {
                         Ok(value) => Param::integer(value),
                         Err(_) => Param::error(ConversionError::too_big_to_bind(stringify!($type), self)),
                     }
                 }
             }
-
-            to_sql_by_copy!($type);
         )*
-    };
-}
-
-/// Behind a reference, it is what it is by value.
-macro_rules! to_sql_by_copy {
-    ($type:ident) => {
-        impl ToSql for $type {
-            #[inline]
-            fn to_sql(&self) -> Param<'_> {
-                (*self).into_param()
-            }
-        }
     };
 }
 
@@ -61,26 +47,39 @@ impl FromColumn<'_> for f64 {
 impl FromColumn<'_> for f32 {
     #[inline]
     fn from_column(value: ValueRef<'_>) -> Result<Self, ConversionError> {
-        let exact = match value {
-            ValueRef::Real(value) => exact_f32(value),
-            ValueRef::Integer(value) => exact_f64(value).and_then(exact_f32),
-            _ => return Err(ConversionError::wrong_type("f32")),
-        };
-        exact.ok_or_else(|| ConversionError::not_exact("f32"))
+        match value {
+            ValueRef::Real(value) => {
+                let nearest = nearest_f32(value);
+                if nearest.is_infinite() && value.is_finite() {
+                    return Err(ConversionError::out_of_range("f32"));
+                }
+                Ok(nearest)
+            }
+            ValueRef::Integer(value) => {
+                let exact = exact_f64(value).filter(|&value| f64::from(nearest_f32(value)) == value);
+                exact.map(nearest_f32).ok_or_else(|| ConversionError::not_exact("f32"))
+            }
+            _ => Err(ConversionError::wrong_type("f32")),
+        }
     }
 }
 
-impl<'p> IntoParam<'p> for f64 {
+#[expect(clippy::cast_possible_truncation, reason = "rounds to the nearest; infinity for what is beyond")]
+fn nearest_f32(value: f64) -> f32 {
+    value as f32
+}
+
+impl ToSql for f64 {
     #[inline]
-    fn into_param(self) -> Param<'p> {
-        Param::number(self, "f64")
+    fn to_sql(&self) -> Param<'_> {
+        Param::number(*self, "f64")
     }
 }
 
-impl<'p> IntoParam<'p> for f32 {
+impl ToSql for f32 {
     #[inline]
-    fn into_param(self) -> Param<'p> {
-        Param::number(f64::from(self), "f32")
+    fn to_sql(&self) -> Param<'_> {
+        Param::number(f64::from(*self), "f32")
     }
 }
 
@@ -91,9 +90,6 @@ impl Param<'_> {
         if value.is_nan() { Self::error(ConversionError::nan(rust_type)) } else { Self::real(value) }
     }
 }
-
-to_sql_by_copy!(f64);
-to_sql_by_copy!(f32);
 
 impl FromColumn<'_> for bool {
     #[inline]
@@ -107,14 +103,12 @@ impl FromColumn<'_> for bool {
     }
 }
 
-impl<'p> IntoParam<'p> for bool {
+impl ToSql for bool {
     #[inline]
-    fn into_param(self) -> Param<'p> {
-        Param::integer(i64::from(self))
+    fn to_sql(&self) -> Param<'_> {
+        Param::integer(i64::from(*self))
     }
 }
-
-to_sql_by_copy!(bool);
 
 /// The same number as a double, if there is one.
 pub(crate) fn exact_f64(value: i64) -> Option<f64> {
@@ -129,41 +123,4 @@ pub(crate) fn exact_f64(value: i64) -> Option<f64> {
     let [high, low] = [magnitude >> 32, magnitude & 0xffff_ffff].map(|half| u32::try_from(half).map_or(0.0, f64::from));
     let exact = high * 4_294_967_296.0 + low;
     Some(if value < 0 { -exact } else { exact })
-}
-
-/// The same number as a single, if there is one. Infinite and NaN pass.
-fn exact_f32(value: f64) -> Option<f32> {
-    const DROPPED_BITS: u32 = f64::MANTISSA_DIGITS - f32::MANTISSA_DIGITS;
-    let bits = value.to_bits();
-    let sign = u32::try_from(bits >> 63).ok()? << 31;
-    let exponent = i32::try_from(bits >> 52 & 0x7ff).ok()?;
-    let fraction = bits & ((1 << 52) - 1);
-    let magnitude = match exponent {
-        0x7ff if fraction == 0 => f32::INFINITY.to_bits(),
-        0x7ff => f32::NAN.to_bits(),
-        0 if fraction == 0 => 0,
-        // A double's subnormals are far below the smallest single.
-        0 => return None,
-        _ => match exponent - 1023 {
-            // A normal single: the same fraction, its lowest bits gone.
-            power @ -126..=127 => {
-                if fraction.trailing_zeros() < DROPPED_BITS {
-                    return None;
-                }
-                let exponent = u32::try_from(power + 127).ok()?;
-                exponent << 23 | u32::try_from(fraction >> DROPPED_BITS).ok()?
-            }
-            // A subnormal single: the leading 1 becomes part of the fraction.
-            power @ -149..=-127 => {
-                let shift = DROPPED_BITS + u32::try_from(-126 - power).ok()?;
-                let whole = fraction | 1 << 52;
-                if whole.trailing_zeros() < shift {
-                    return None;
-                }
-                u32::try_from(whole >> shift).ok()?
-            }
-            _ => return None,
-        },
-    };
-    Some(f32::from_bits(sign | magnitude))
 }

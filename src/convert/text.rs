@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::{ConversionError, FromColumn};
-use crate::{IntoParam, Param, ToSql, ValueRef};
+use crate::{Param, ToSql, ValueRef};
 
 impl<'row> FromColumn<'row> for &'row str {
     #[inline]
@@ -22,7 +22,7 @@ impl<'row> FromColumn<'row> for Cow<'row, str> {
 }
 
 macro_rules! owned_text {
-    ($($type:ty, $into:expr;)*) => {
+    ($($type:ty)*) => {
         $(
             impl FromColumn<'_> for $type {
                 #[inline]
@@ -30,34 +30,27 @@ macro_rules! owned_text {
                     value.text_as(stringify!($type)).map(Self::from)
                 }
             }
-
-            impl ToSql for $type {
-                #[inline]
-                fn to_sql(&self) -> Param<'_> {
-                    Param::text(&**self)
-                }
-            }
-
-            impl<'p> IntoParam<'p> for $type {
-                #[inline]
-                fn into_param(self) -> Param<'p> {
-                    Param::text(String::from($into(self)))
-                }
-            }
         )*
     };
 }
 
-owned_text! {
-    String, std::convert::identity;
-    Box<str>, std::convert::identity;
-    Rc<str>, |text: Rc<str>| String::from(&*text);
-    Arc<str>, |text: Arc<str>| String::from(&*text);
-}
+owned_text! { String Box<str> Rc<str> Arc<str> }
 
 impl ToSql for str {
     #[inline]
     fn to_sql(&self) -> Param<'_> {
+        Param::text(self)
+    }
+}
+
+impl ToSql for String {
+    #[inline]
+    fn to_sql(&self) -> Param<'_> {
+        Param::text(&**self)
+    }
+
+    #[inline]
+    fn into_param<'p>(self) -> Param<'p> {
         Param::text(self)
     }
 }
@@ -67,11 +60,12 @@ impl ToSql for Cow<'_, str> {
     fn to_sql(&self) -> Param<'_> {
         Param::text(&**self)
     }
-}
 
-impl<'p> IntoParam<'p> for Cow<'p, str> {
     #[inline]
-    fn into_param(self) -> Param<'p> {
+    fn into_param<'p>(self) -> Param<'p>
+    where
+        Self: 'p,
+    {
         Param::text(self)
     }
 }

@@ -1,7 +1,10 @@
 //! Types around other types: `Option`, `Value`, references.
 
+use std::rc::Rc;
+use std::sync::Arc;
+
 use super::{ConversionError, FromColumn};
-use crate::{IntoParam, Param, ToSql, Value, ValueRef};
+use crate::{Param, ToSql, Value, ValueRef};
 
 impl<'row, T: FromColumn<'row>> FromColumn<'row> for Option<T> {
     #[inline]
@@ -13,17 +16,18 @@ impl<'row, T: FromColumn<'row>> FromColumn<'row> for Option<T> {
     }
 }
 
-impl<'p, T: IntoParam<'p>> IntoParam<'p> for Option<T> {
-    #[inline]
-    fn into_param(self) -> Param<'p> {
-        self.map_or_else(Param::null, T::into_param)
-    }
-}
-
 impl<T: ToSql> ToSql for Option<T> {
     #[inline]
     fn to_sql(&self) -> Param<'_> {
         self.as_ref().map_or_else(Param::null, T::to_sql)
+    }
+
+    #[inline]
+    fn into_param<'p>(self) -> Param<'p>
+    where
+        Self: 'p,
+    {
+        self.map_or_else(Param::null, |value| value.into_param())
     }
 }
 
@@ -41,9 +45,17 @@ impl FromColumn<'_> for Value {
     }
 }
 
-impl<'p> IntoParam<'p> for ValueRef<'p> {
+impl ToSql for ValueRef<'_> {
     #[inline]
-    fn into_param(self) -> Param<'p> {
+    fn to_sql(&self) -> Param<'_> {
+        (*self).into_param()
+    }
+
+    #[inline]
+    fn into_param<'p>(self) -> Param<'p>
+    where
+        Self: 'p,
+    {
         match self {
             Self::Null => Param::null(),
             Self::Integer(value) => Param::integer(value),
@@ -51,13 +63,6 @@ impl<'p> IntoParam<'p> for ValueRef<'p> {
             Self::Text(_) => self.text_as("ValueRef").map_or_else(Param::error, Param::text),
             Self::Blob(bytes) => Param::blob(bytes),
         }
-    }
-}
-
-impl ToSql for ValueRef<'_> {
-    #[inline]
-    fn to_sql(&self) -> Param<'_> {
-        self.into_param()
     }
 }
 
@@ -70,17 +75,13 @@ impl ToSql for Value {
             other => other.as_value_ref().into_param(),
         }
     }
-}
 
-impl<'p> IntoParam<'p> for Value {
     #[inline]
-    fn into_param(self) -> Param<'p> {
+    fn into_param<'p>(self) -> Param<'p> {
         match self {
-            Self::Text(text) => text.into_param(),
-            Self::Blob(bytes) => bytes.into_param(),
-            Self::Null => Param::null(),
-            Self::Integer(value) => Param::integer(value),
-            Self::Real(value) => Param::number(value, "Value"),
+            Self::Text(text) => Param::text(text),
+            Self::Blob(bytes) => Param::blob(bytes),
+            other => other.to_sql().into_owned(),
         }
     }
 }
@@ -90,11 +91,27 @@ impl<T: ToSql + ?Sized> ToSql for &T {
     fn to_sql(&self) -> Param<'_> {
         (**self).to_sql()
     }
-}
 
-impl<'p, T: ToSql + ?Sized> IntoParam<'p> for &'p T {
     #[inline]
-    fn into_param(self) -> Param<'p> {
+    fn into_param<'p>(self) -> Param<'p>
+    where
+        Self: 'p,
+    {
         self.to_sql()
     }
 }
+
+macro_rules! pointers {
+    ($($pointer:ident)*) => {
+        $(
+            impl<T: ToSql + ?Sized> ToSql for $pointer<T> {
+                #[inline]
+                fn to_sql(&self) -> Param<'_> {
+                    (**self).to_sql()
+                }
+            }
+        )*
+    };
+}
+
+pointers! { Box Rc Arc }

@@ -241,11 +241,6 @@ impl<'db> Stmt<'db> {
         &self.core().sql
     }
 
-    #[inline]
-    pub(crate) fn kind(&self) -> Kind {
-        self.core().kind
-    }
-
     pub(crate) fn parameter_count(&self) -> usize {
         self.core().parameter_count()
     }
@@ -265,9 +260,9 @@ impl<'db> Stmt<'db> {
     }
 
     /// An execution that owns its statement. What `bind` borrows must outlive the connection's borrow.
-    pub(crate) fn into_cursor<E: From<Fault>>(
+    pub(crate) fn into_cursor<'p: 'db, E: From<Fault>>(
         mut self,
-        bind: impl for<'s> FnOnce(Binding<'s, 'db>) -> Result<Binding<'s, 'db>, E>,
+        bind: impl for<'s> FnOnce(Binding<'s, 'p>) -> Result<Binding<'s, 'p>, E>,
     ) -> Result<OwnedCursor<'db>, E> {
         let mut binding = bind(self.begin()?)?;
         binding.start();

@@ -404,7 +404,7 @@ impl<'p, P: Params<'p>> Scan<'_, P> {
             Ok(worth) => worth,
             Err(reason) => return by_statement(reason),
         };
-        let mut rows = statement.statement_mut().start(())?;
+        let mut rows = statement.query(())?;
         let scan = match pages::begin(self.conn, &mut rows, worth)?.scan {
             Ok(scan) => scan,
             Err(reason) => return by_statement(reason),
@@ -443,7 +443,7 @@ impl<'p, P: Params<'p>> Scan<'_, P> {
             batch::check_before(&statement, types)?;
         }
         let worth = self.may_be_pages(&statement).ok().filter(|_| self.limit > 0);
-        let mut rows = statement.statement_mut().start(self.params)?;
+        let mut rows = statement.query(self.params)?;
         let mut pace = Pace { rows: 0, limit: self.limit, progress: self.progress };
         match worth {
             Some(worth) => run_by_pages(self.conn, &mut rows, worth, self.threads, &mut pace, reader)?,

@@ -105,9 +105,9 @@ fn a_statement_that_is_out_while_the_cache_changes_comes_back_to_a_place_of_its_
 }
 
 #[test]
-fn discard_finalizes() {
+fn finalize_does_not_put_back() {
     let conn = Connection::open_in_memory().unwrap();
-    conn.prepare_cached("SELECT 1").unwrap().discard();
+    conn.prepare_cached("SELECT 1").unwrap().finalize().unwrap();
     assert_eq!(handles_of(&conn), 0);
 }
 

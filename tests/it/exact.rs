@@ -1,4 +1,4 @@
-//! Exactness of numbers, with the standard library's own rounding as the oracle.
+//! Numbers that are exact or refused, and the one conversion that rounds.
 
 use finalite::{FromColumn, ValueRef};
 
@@ -6,7 +6,11 @@ fn exact_f64(value: i64) -> Option<f64> {
     f64::from_column(ValueRef::Integer(value)).ok()
 }
 
-fn exact_f32(value: f64) -> Option<f32> {
+fn exact_f32(value: i64) -> Option<f32> {
+    f32::from_column(ValueRef::Integer(value)).ok()
+}
+
+fn rounded_f32(value: f64) -> Option<f32> {
     f32::from_column(ValueRef::Real(value)).ok()
 }
 
@@ -16,9 +20,9 @@ mod oracle {
         (rounded as i128 == i128::from(value)).then_some(rounded)
     }
 
-    pub(super) fn f32_of(value: f64) -> Option<f32> {
+    pub(super) fn f32_of(value: i64) -> Option<f32> {
         let rounded = value as f32;
-        (value.is_nan() || f64::from(rounded) == value).then_some(rounded)
+        (rounded as i128 == i128::from(value)).then_some(rounded)
     }
 }
 
@@ -46,16 +50,37 @@ fn integer_to_f64_is_exact_or_refused() {
 }
 
 #[test]
-fn f64_to_f32_is_exact_or_refused() {
+fn integer_to_f32_is_exact_or_refused() {
+    for value in bits().map(u64::cast_signed).chain([0, i64::MIN, i64::MAX, 1 << 24, (1 << 24) + 1, -(1 << 24) - 1]) {
+        for value in [value, value >> 40, value >> 30, value & !0xff_ffff_ffff] {
+            assert_eq!(exact_f32(value), oracle::f32_of(value), "{value}");
+        }
+    }
+}
+
+/// No neighbour is nearer, and of two that are as near the even one is taken: what IEEE 754 asks for.
+#[test]
+fn f64_to_f32_is_rounded_to_the_nearest() {
     let singles = bits().map(|bits| f64::from(f32::from_bits((bits & 0xffff_ffff).try_into().unwrap())));
+    let halves = bits().map(|bits| {
+        let single = f32::from_bits((bits & 0x7eff_ffff).try_into().unwrap());
+        f64::midpoint(single.into(), single.next_up().into())
+    });
     let doubles = bits().map(f64::from_bits);
-    let subnormal = (0..23).map(|shift| f64::from(f32::from_bits(1 << shift)));
-    for value in singles.chain(doubles).chain(subnormal).chain([0.0, -0.0, 0.1, f64::INFINITY, f64::MIN_POSITIVE]) {
-        let (ours, oracle) = (exact_f32(value), oracle::f32_of(value));
-        if value.is_nan() {
-            assert!(ours.unwrap().is_nan());
-        } else {
-            assert_eq!(ours.map(f32::to_bits), oracle.map(f32::to_bits), "{value:e}");
+    for value in singles.chain(halves).chain(doubles).chain([0.0, -0.0, 0.1, f64::MIN_POSITIVE]) {
+        let Some(rounded) = rounded_f32(value) else {
+            assert!(value.is_finite() && value.abs() > f64::from(f32::MAX), "{value:e}");
+            continue;
+        };
+        if !value.is_finite() {
+            assert!(f64::from(rounded) == value || rounded.is_nan() && value.is_nan(), "{value:e}");
+            continue;
+        }
+        assert_eq!(rounded.is_sign_negative(), value.is_sign_negative(), "{value:e}");
+        let distance = |single: f32| (f64::from(single) - value).abs();
+        for neighbour in [rounded.next_up(), rounded.next_down()] {
+            let is_tie = distance(neighbour) == distance(rounded);
+            assert!(distance(rounded) < distance(neighbour) || is_tie && rounded.to_bits() % 2 == 0, "{value:e}");
         }
     }
 }

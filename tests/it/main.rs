@@ -10,6 +10,7 @@ mod diagnostics;
 mod errors;
 mod events;
 mod exact;
+mod moving;
 mod open;
 #[path = "../panicking/mod.rs"]
 mod panicking;

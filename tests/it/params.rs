@@ -93,7 +93,7 @@ mod positional {
         assert_eq!(bound(&conn, "SELECT 1", ()).unwrap(), "1");
         assert_eq!(bound(&conn, "SELECT 1", params![]).unwrap(), "1");
         assert_eq!(bound(&conn, "SELECT 1", named_params! {}).unwrap(), "1");
-        assert_eq!(bound(&conn, "SELECT 1", [0; 0]).unwrap(), "1");
+        assert_eq!(bound(&conn, "SELECT 1", []).unwrap(), "1");
         assert_count(&bound(&conn, "SELECT ?", ()).unwrap_err(), 1, 0);
         assert_count(&bound(&conn, "SELECT ?, :a", params![]).unwrap_err(), 2, 0);
     }
@@ -192,7 +192,7 @@ mod positional {
         assert_eq!(bound(&conn, &marks(2), [Some("a"), None]).unwrap(), "a NULL");
         let mixed: [&dyn ToSql; 3] = [&1, &"b", &None::<i32>];
         assert_eq!(bound(&conn, &marks(3), mixed).unwrap(), "1 b NULL");
-        assert_eq!(bound(&conn, &marks(40), [7; 40]).unwrap(), ["7"; 40].join(" "));
+        assert_eq!(bound(&conn, &marks(40), &[7; 40]).unwrap(), ["7"; 40].join(" "));
         assert_count(&bound(&conn, &marks(3), [1, 2]).unwrap_err(), 3, 2);
         assert_count(&bound(&conn, &marks(1), [1, 2]).unwrap_err(), 1, 2);
     }
@@ -992,7 +992,7 @@ mod columns {
         let b = first.column("b").unwrap();
         let mut second = conn.prepare_cached(SQL).unwrap();
         assert_misuse(&second.query_row((), |row| row.get::<i64>(b)).unwrap_err());
-        second.discard();
+        second.finalize().unwrap();
         assert_eq!(first.query_row((), |row| row.get::<i64>(b)).unwrap(), 2);
         drop(first);
         assert_eq!(conn.prepare_cached(SQL).unwrap().query_row((), |row| row.get::<i64>(b)).unwrap(), 2);
@@ -1173,7 +1173,7 @@ mod schema_change {
         let mut statement = conn.prepare("SELECT *, :text AS given FROM t WHERE c = ?2").unwrap();
         conn.execute("ALTER TABLE t DROP COLUMN a", ()).unwrap();
         let text = String::from("bound");
-        let mut rows = statement.query(params![&text, "c".to_owned()]).unwrap();
+        let mut rows = statement.query((&text, "c".to_owned())).unwrap();
         let row = rows.next().unwrap().unwrap();
         assert_eq!(value(row, "given"), Some("bound"));
         assert_eq!(&*rows.expanded_sql().unwrap(), "SELECT *, 'bound' AS given FROM t WHERE c = 'c'");

@@ -3,7 +3,7 @@
 
 use std::mem::forget;
 
-use finalite::{Connection, DropBehavior, Error, ErrorKind, IntoParam, OpenOptions, Param, ToSql, ValueRef};
+use finalite::{Connection, DropBehavior, Error, ErrorKind, OpenOptions, Param, ToSql, ValueRef};
 
 use crate::panicking::Panicking;
 
@@ -119,8 +119,8 @@ fn rule_2_bindings_of_forgotten_rows_are_never_looked_at_again() {
 #[test]
 fn rule_2_a_panic_half_way_through_binding_leaves_nothing_bound() {
     struct Bomb;
-    impl<'p> IntoParam<'p> for Bomb {
-        fn into_param(self) -> Param<'p> {
+    impl ToSql for Bomb {
+        fn to_sql(&self) -> Param<'_> {
             panic!("while binding")
         }
     }

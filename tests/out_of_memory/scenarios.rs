@@ -420,7 +420,7 @@ pub const SCENARIOS: &[Scenario] = &[
             assert_eq!(other.query_one::<i64>(())?, 2);
             conn.set_statement_cache_limits(0, 0);
             drop(out);
-            other.discard();
+            other.finalize()?;
             conn.set_statement_cache_limits(128, 8 << 20);
             Ok(())
         }),

@@ -1,10 +1,10 @@
-//! error[E0515]: what `IntoParam` lends must outlive the rows
-use finalite::{Connection, IntoParam, Param, Result};
+//! error[E0515]: what `ToSql` lends must outlive the rows
+use finalite::{Connection, Param, Result, ToSql};
 
 struct Greeting;
 
-impl<'p> IntoParam<'p> for Greeting {
-    fn into_param(self) -> Param<'p> {
+impl ToSql for Greeting {
+    fn to_sql(&self) -> Param<'_> {
         let text = String::from("hello");
         let text = text.as_str(); //~ fails
         Param::text(text)

@@ -2,6 +2,8 @@
 
 use std::any::Any;
 use std::ffi::c_int;
+use std::mem::ManuallyDrop;
+use std::ptr;
 use std::time::Instant;
 
 use super::super::db::{Db, Entered};
@@ -276,6 +278,20 @@ impl<'db> OwnedCursor<'db> {
         &self.0
     }
 
+    /// Ends the execution, as dropping it would, and returns its statement.
+    pub(crate) fn into_statement(mut self) -> Stmt<'db> {
+        self.end();
+        let this = ManuallyDrop::new(self);
+        // SAFETY: `this` is not dropped and not used again, so that the statement has one owner still.
+        unsafe { ptr::read(&raw const this.0) }
+    }
+
+    fn end(&mut self) {
+        if let Err(fault) = self.finish() {
+            log_reset(fault, self.0.sql());
+        }
+    }
+
     pub(crate) fn expanded_sql(&self) -> Result<Box<str>, Fault> {
         self.0.core().expanded_sql(self.0.db)
     }
@@ -283,9 +299,7 @@ impl<'db> OwnedCursor<'db> {
 
 impl Drop for OwnedCursor<'_> {
     fn drop(&mut self) {
-        if let Err(fault) = self.finish() {
-            log_reset(fault, self.0.sql());
-        }
+        self.end();
     }
 }
 
