@@ -33,11 +33,14 @@ pub enum DropBehavior {
     Rollback,
     /// Commits; if that fails, rolls back and logs.
     Commit,
+    /// Leaves the transaction open, for the program's own `COMMIT` or `ROLLBACK`.
+    Ignore,
 }
 
 /// The guards that a connection has out. They are strictly nested.
 #[derive(Debug, Default)]
 pub(crate) struct Guards {
+    /// A guard is out: of a transaction, or of a savepoint that stands for one.
     is_open: Cell<bool>,
     /// A guard was forgotten, or dropped while its rollback failed (interrupted, no memory): the transaction is to be
     /// rolled back before anything else runs.
@@ -81,15 +84,20 @@ impl Guards {
         let parent = around.and_then(|origin| origin.recorded.as_ref()).map_or(db.id(), Recorded::id);
         let recorded = record(db, Kind::Savepoint, parent, site);
         savepoints.push(OpenSavepoint { quoted_name, origin: Origin { site, recorded } });
+        self.is_open.set(true);
         counts::opened(Kind::Savepoint);
     }
 
+    /// Ends the books of the transaction's guard, and of the savepoints in it.
     fn close(&self, db: &Db) -> Option<Origin> {
         self.forget_savepoints(db, 0);
         self.rollback_owed.set(false);
+        let origin = self.transaction.take();
+        if origin.is_some() {
+            counts::closed(Kind::Transaction);
+        }
         self.is_open.set(false);
-        counts::closed(Kind::Transaction);
-        self.transaction.take()
+        origin
     }
 
     /// Where the transaction was opened.
@@ -116,7 +124,9 @@ impl Guards {
     }
 
     fn pop_savepoint(&self) -> Option<OpenSavepoint> {
-        let innermost = self.savepoints.borrow_mut().pop()?;
+        let mut savepoints = self.savepoints.borrow_mut();
+        let innermost = savepoints.pop()?;
+        self.is_open.set(!savepoints.is_empty() || self.transaction.borrow().is_some());
         counts::closed(Kind::Savepoint);
         Some(innermost)
     }
@@ -132,7 +142,9 @@ impl Guards {
         if self.is_open() {
             let origin = self.close(db);
             self.owe_rollback();
-            registry::forgot(Kind::Transaction, db.id(), origin.map(|origin| origin.site), None);
+            if let Some(origin) = origin {
+                registry::forgot(Kind::Transaction, db.id(), Some(origin.site), None);
+            }
         }
     }
 }
@@ -183,6 +195,54 @@ impl Connection {
     #[track_caller]
     pub fn transaction_with(&mut self, behavior: Behavior) -> Result<Transaction<'_>> {
         self.guards.forget_all(self.db());
+        self.begin(behavior)
+    }
+
+    /// Begins a transaction on a connection that is shared within its thread, where
+    /// [`transaction`](Self::transaction) needs it exclusively: what that call lets the compiler see is checked when
+    /// this one runs. Everything that the connection does until the guard is gone is part of the transaction.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Misuse`] if a transaction is open, by a guard (be it a forgotten one) or by SQL; and what `BEGIN`
+    /// returns.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use finalite::Connection;
+    ///
+    /// let conn = Connection::open_in_memory()?;
+    /// conn.execute("CREATE TABLE t(a)", [])?;
+    /// let tx = conn.unchecked_transaction()?;
+    /// conn.execute("INSERT INTO t VALUES (1)", [])?; // within it
+    /// assert!(conn.unchecked_transaction().is_err());
+    /// tx.rollback()?;
+    /// assert!(!conn.exists("SELECT 1 FROM t", [])?);
+    /// # Ok::<(), finalite::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn unchecked_transaction(&self) -> Result<Transaction<'_>> {
+        self.unchecked_transaction_with(Behavior::Deferred)
+    }
+
+    /// Begins a transaction as [`unchecked_transaction`](Self::unchecked_transaction), with a choice of its locks.
+    ///
+    /// # Errors
+    ///
+    /// As [`unchecked_transaction`](Self::unchecked_transaction).
+    #[track_caller]
+    pub fn unchecked_transaction_with(&self, behavior: Behavior) -> Result<Transaction<'_>> {
+        // A transaction that is to be rolled back goes first.
+        self.check_transaction()?;
+        if !self.is_autocommit() {
+            return Err(Error::new(ErrorKind::Misuse { reason: "a transaction is already open on this connection" }));
+        }
+        self.begin(behavior)
+    }
+
+    #[track_caller]
+    fn begin(&self, behavior: Behavior) -> Result<Transaction<'_>> {
         self.execute(
             match behavior {
                 Behavior::Deferred => "BEGIN",
@@ -193,6 +253,47 @@ impl Connection {
         )?;
         self.guards.open(self.db(), Location::caller());
         Ok(Transaction { conn: self, drop_behavior: DropBehavior::Rollback, is_open: true })
+    }
+
+    /// Opens a savepoint. Where no transaction is open it begins one, which ends with it: to commit the savepoint is
+    /// to commit the transaction.
+    ///
+    /// Guards of transactions and savepoints that were forgotten are rolled back first, and counted.
+    ///
+    /// # Errors
+    ///
+    /// What `SAVEPOINT` returns.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use finalite::Connection;
+    ///
+    /// let mut conn = Connection::open_in_memory()?;
+    /// conn.execute("CREATE TABLE t(a)", [])?;
+    /// let outer = conn.savepoint()?;
+    /// outer.execute("INSERT INTO t VALUES (1)", [])?;
+    /// outer.commit()?;
+    /// assert!(conn.is_autocommit() && conn.exists("SELECT 1 FROM t", [])?);
+    /// # Ok::<(), finalite::Error>(())
+    /// ```
+    ///
+    /// C: [SAVEPOINT](https://sqlite.org/lang_savepoint.html)
+    #[track_caller]
+    pub fn savepoint(&mut self) -> Result<Savepoint<'_>> {
+        self.guards.forget_all(self.db());
+        Savepoint::open(self, 0, None)
+    }
+
+    /// Opens a savepoint of this name, which SQL can refer to. It is quoted.
+    ///
+    /// # Errors
+    ///
+    /// As [`savepoint`](Self::savepoint).
+    #[track_caller]
+    pub fn savepoint_named(&mut self, name: &str) -> Result<Savepoint<'_>> {
+        self.guards.forget_all(self.db());
+        Savepoint::open(self, 0, Some(name))
     }
 
     /// Rolls back what is open: nothing borrows the connection any more, so a guard of it was forgotten, or it was
@@ -409,7 +510,7 @@ impl Drop for Transaction<'_> {
         if !self.is_open {
             return;
         }
-        if self.conn.db().is_inherited() {
+        if self.conn.db().is_inherited() || self.drop_behavior == DropBehavior::Ignore {
             self.ended();
             return;
         }
@@ -497,8 +598,8 @@ impl From<CommitError<'_>> for Box<dyn std::error::Error + Send + Sync> {
     }
 }
 
-/// A savepoint within a transaction. Dropping it rolls back to where it began; if even that fails (no memory), the
-/// whole transaction is rolled back.
+/// A savepoint, within a transaction or standing for one ([`Connection::savepoint`]). Dropping it rolls back to where it
+/// began; if even that fails (no memory), the whole transaction is rolled back.
 ///
 /// It can do what a [`Connection`] can.
 ///
@@ -596,7 +697,7 @@ impl<'tx> Savepoint<'tx> {
         Savepoint::open(self.conn, self.depth + 1, Some(name))
     }
 
-    /// Keeps the changes, as part of the transaction around it.
+    /// Keeps the changes, as part of the transaction around it; commits them where there is none.
     ///
     /// # Errors
     ///
@@ -649,7 +750,7 @@ impl Drop for Savepoint<'_> {
         if !self.is_open {
             return;
         }
-        if self.conn.db().is_inherited() {
+        if self.conn.db().is_inherited() || self.drop_behavior == DropBehavior::Ignore {
             self.ended();
             return;
         }

@@ -343,3 +343,220 @@ fn a_transaction_forgotten_before_a_close_that_fails_is_rolled_back_all_the_same
     assert!(conn.is_autocommit());
     assert_eq!(all(&conn), [2]);
 }
+
+/// Transactions on a connection that is not borrowed exclusively.
+mod unchecked {
+    use super::*;
+
+    #[test]
+    fn commits_and_rolls_back_as_any_other() {
+        let conn = table();
+        let tx = conn.unchecked_transaction().unwrap();
+        conn.execute("INSERT INTO t VALUES (1)", ()).unwrap();
+        tx.execute("INSERT INTO t VALUES (2)", ()).unwrap();
+        assert!(!conn.is_autocommit());
+        tx.commit().unwrap();
+        let tx = conn.unchecked_transaction_with(Behavior::Immediate).unwrap();
+        tx.execute("INSERT INTO t VALUES (3)", ()).unwrap();
+        drop(tx);
+        assert!(conn.is_autocommit());
+        assert_eq!(all(&conn), [1, 2]);
+    }
+
+    #[test]
+    fn a_second_one_is_an_error_whatever_the_first_is() {
+        fn assert_refused(conn: &Connection) {
+            let error = conn.unchecked_transaction().unwrap_err();
+            assert!(matches!(error.kind(), ErrorKind::Misuse { .. }), "{error}");
+            assert!(!conn.is_autocommit(), "the open transaction goes on");
+        }
+        let mut conn = table();
+        {
+            let first = conn.unchecked_transaction().unwrap();
+            assert_refused(&conn);
+            assert_refused(&first);
+            first.execute("INSERT INTO t VALUES (1)", ()).unwrap();
+            first.commit().unwrap();
+        }
+        let tx = conn.transaction().unwrap();
+        assert_refused(&tx);
+        drop(tx);
+        let savepoint = conn.savepoint().unwrap();
+        assert_refused(&savepoint);
+        drop(savepoint);
+        conn.execute_batch("BEGIN").unwrap();
+        assert_refused(&conn);
+        conn.execute_batch("ROLLBACK").unwrap();
+        conn.unchecked_transaction().unwrap().commit().unwrap();
+        assert_eq!(all(&conn), [1]);
+    }
+
+    /// A forgotten guard cannot be told from one that is alive; who has the connection exclusively can.
+    #[test]
+    fn a_forgotten_one_is_rolled_back_by_the_next_that_is_checked() {
+        let mut conn = table();
+        let tx = conn.unchecked_transaction().unwrap();
+        tx.execute("INSERT INTO t VALUES (1)", ()).unwrap();
+        std::mem::forget(tx);
+        assert!(conn.unchecked_transaction().is_err());
+        conn.transaction().unwrap().commit().unwrap();
+        assert!(!conn.exists("SELECT 1 FROM t", ()).unwrap());
+    }
+
+    #[test]
+    fn one_that_sqlite_ended_bars_the_next_until_its_guard_is_gone() {
+        let conn = table();
+        let tx = conn.unchecked_transaction().unwrap();
+        conn.execute_batch("ROLLBACK").unwrap();
+        let error = conn.unchecked_transaction().unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::TransactionEnded), "{error}");
+        drop(tx);
+        conn.unchecked_transaction().unwrap().commit().unwrap();
+    }
+}
+
+/// Savepoints that no transaction is around.
+mod outermost_savepoint {
+    use super::*;
+
+    #[test]
+    fn committing_it_commits() {
+        let mut conn = table();
+        let mut outer = conn.savepoint().unwrap();
+        outer.execute("INSERT INTO t VALUES (1)", ()).unwrap();
+        {
+            let inner = outer.savepoint_named("inner").unwrap();
+            inner.execute("INSERT INTO t VALUES (2)", ()).unwrap();
+        }
+        outer.commit().unwrap();
+        assert!(conn.is_autocommit());
+        let named = conn.savepoint_named("a \"name\"").unwrap();
+        named.execute("INSERT INTO t VALUES (3)", ()).unwrap();
+        named.commit().unwrap();
+        assert!(conn.is_autocommit());
+        assert_eq!(all(&conn), [1, 3]);
+    }
+
+    #[test]
+    fn dropping_it_rolls_back_and_ends_the_transaction() {
+        let mut conn = table();
+        let outer = conn.savepoint().unwrap();
+        outer.execute("INSERT INTO t VALUES (1)", ()).unwrap();
+        drop(outer);
+        assert!(conn.is_autocommit());
+        conn.savepoint().unwrap().rollback().unwrap();
+        assert!(conn.is_autocommit());
+        assert!(!conn.exists("SELECT 1 FROM t", ()).unwrap());
+    }
+
+    /// The commit that its release is can fail; then nothing is stored.
+    #[test]
+    fn a_commit_that_fails_stores_nothing() {
+        let mut conn = table();
+        conn.execute_batch(
+            "CREATE TABLE p(id INTEGER PRIMARY KEY); CREATE TABLE c(p REFERENCES p DEFERRABLE INITIALLY DEFERRED)",
+        )
+        .unwrap();
+        let outer = conn.savepoint().unwrap();
+        outer.execute("INSERT INTO c VALUES (7)", ()).unwrap();
+        assert!(outer.commit().unwrap_err().is_constraint());
+        assert!(conn.is_autocommit());
+        assert!(!conn.exists("SELECT 1 FROM c", ()).unwrap());
+    }
+
+    #[test]
+    fn within_a_transaction_begun_by_sql_it_is_part_of_that() {
+        let mut conn = table();
+        conn.execute_batch("BEGIN; INSERT INTO t VALUES (1)").unwrap();
+        conn.savepoint().unwrap().execute("INSERT INTO t VALUES (2)", ()).unwrap();
+        let kept = conn.savepoint().unwrap();
+        kept.execute("INSERT INTO t VALUES (3)", ()).unwrap();
+        kept.commit().unwrap();
+        assert!(!conn.is_autocommit());
+        conn.execute_batch("COMMIT").unwrap();
+        assert_eq!(all(&conn), [1, 3]);
+    }
+
+    #[test]
+    fn what_sqlite_ended_runs_nothing_more() {
+        let mut conn = table();
+        let outer = conn.savepoint().unwrap();
+        outer.execute_batch("ROLLBACK").unwrap();
+        let error = outer.execute("INSERT INTO t VALUES (1)", ()).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::TransactionEnded), "{error}");
+        let error = outer.commit().unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::TransactionEnded), "{error}");
+        conn.execute("INSERT INTO t VALUES (2)", ()).unwrap();
+        assert_eq!(all(&conn), [2]);
+    }
+
+    #[test]
+    fn forgotten_ones_are_rolled_back_by_what_comes_next() {
+        type Next = fn(&mut Connection);
+        let nexts: [Next; 3] = [
+            |conn| conn.transaction().unwrap().commit().unwrap(),
+            |conn| conn.savepoint().unwrap().commit().unwrap(),
+            |conn| conn.savepoint_named("finalite 0").unwrap().commit().unwrap(),
+        ];
+        for next in nexts {
+            let mut conn = table();
+            let mut outer = conn.savepoint().unwrap();
+            let inner = outer.savepoint().unwrap();
+            inner.execute("INSERT INTO t VALUES (1)", ()).unwrap();
+            std::mem::forget(inner);
+            std::mem::forget(outer);
+            next(&mut conn);
+            assert!(conn.is_autocommit());
+            assert!(!conn.exists("SELECT 1 FROM t", ()).unwrap());
+            conn.close().unwrap();
+        }
+    }
+}
+
+/// Guards that leave their transaction to SQL.
+mod left_open {
+    use super::*;
+
+    #[test]
+    fn a_transaction() {
+        let mut conn = table();
+        let mut tx = conn.transaction().unwrap();
+        tx.execute("INSERT INTO t VALUES (1)", ()).unwrap();
+        tx.set_drop_behavior(DropBehavior::Ignore);
+        drop(tx);
+        assert!(!conn.is_autocommit());
+        conn.execute("INSERT INTO t VALUES (2)", ()).unwrap();
+        conn.execute_batch("COMMIT").unwrap();
+        assert_eq!(all(&conn), [1, 2]);
+        // The books are closed: the next begins as ever.
+        conn.transaction().unwrap().commit().unwrap();
+    }
+
+    #[test]
+    fn a_savepoint_within_a_transaction() {
+        let mut conn = table();
+        let mut tx = conn.transaction().unwrap();
+        for n in 0..2 {
+            let mut savepoint = tx.savepoint().unwrap();
+            savepoint.execute("INSERT INTO t VALUES (?)", (n,)).unwrap();
+            savepoint.set_drop_behavior(DropBehavior::Ignore);
+        }
+        let undone = tx.savepoint().unwrap();
+        undone.execute("INSERT INTO t VALUES (9)", ()).unwrap();
+        drop(undone);
+        tx.commit().unwrap();
+        assert_eq!(all(&conn), [0, 1]);
+    }
+
+    #[test]
+    fn an_outermost_savepoint() {
+        let mut conn = table();
+        let mut savepoint = conn.savepoint_named("mine").unwrap();
+        savepoint.execute("INSERT INTO t VALUES (1)", ()).unwrap();
+        savepoint.set_drop_behavior(DropBehavior::Ignore);
+        drop(savepoint);
+        assert!(!conn.is_autocommit());
+        conn.execute_batch("RELEASE mine").unwrap();
+        assert_eq!(all(&conn), [1]);
+    }
+}
