@@ -270,6 +270,8 @@ impl Connection {
 
     /// Runs a statement and returns the one row it yields.
     ///
+    /// `T` owns what it reads: for borrowed text or bytes (`&str`) there is [`query_row`](Self::query_row).
+    ///
     /// # Errors
     ///
     /// As [`prepare`](Self::prepare) and [`Statement::query_one`]; see there what becomes of changes.

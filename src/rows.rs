@@ -451,6 +451,11 @@ pub struct Column {
 }
 
 /// What names a column: an index (0-based), a name, a [`Column`].
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` names no column",
+    label = "expected an index (`usize`, 0-based), a name (`&str`) or a `Column`",
+    note = "`get` has one type argument, what is read: `row.get::<T>(column)`"
+)]
 pub trait ColumnIndex: sealed::Sealed {
     #[doc(hidden)]
     fn find(self, row: &Row<'_>) -> Result<usize>;
@@ -516,6 +521,12 @@ impl ColumnIndex for Column {
 /// assert_eq!(user, User { id: 1, name: "Ada".into() });
 /// # Ok::<(), finalite::Error>(())
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "a row cannot be read as `{Self}`",
+    label = "no type that a row is read as",
+    note = "a row of one column is read as that column's type, one of several columns as a tuple of up to 16",
+    note = "for a struct of your own, implement `finalite::FromRow`, or read the row by a closure (`query_map`, `query_row`)"
+)]
 pub trait FromRow<'row>: Sized {
     /// Reads the row.
     ///

@@ -2,7 +2,8 @@
 //!
 //! The first line of a case is `//! error[E0597]: why`; `error[-]` stands for an error without a code. A line that ends
 //! in `//~ fails` is compiled in the failing form alone, one that ends in `//~ passes` in the passing form alone. There
-//! is one of them or one of each, so what is refused is that line and nothing else.
+//! is one of them or one of each, so what is refused is that line and nothing else. A second line `//! says: text` claims
+//! that there is one error, of at most 40 lines, and that it names this remedy.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -56,6 +57,9 @@ fn a_broken_case_is_reported() {
     assert!(problem("without_twin", &main("    n = 2; //~ passes")).contains("the passing form is refused"));
     assert!(problem("unmarked", &main("    n = 2;")).contains("marked"));
     assert!(problem("two_lines", &main("    n = 2; //~ fails\n    n = 3; //~ fails")).contains("marked"));
+    let says = |text: &str| main("    n = 2; //~ fails").replacen('\n', &format!("\n//! says: {text}\n"), 1);
+    assert_eq!(compiler.check("said", &says("cannot assign twice")), Ok(()));
+    assert!(problem("unsaid", &says("borrow of moved value")).contains("not one short error"));
     assert!(problem("without_header", "fn main() {}\n").contains("first line"));
 }
 
@@ -154,10 +158,16 @@ impl Compiler {
             return Err(format!("nothing is refused, expected {code}\n"));
         };
         let code = if code == "-" { "" } else { code };
-        if refusals.iter().all(|refusal| refusal.code == code) {
-            return Ok(());
+        if refusals.iter().any(|refusal| refusal.code != code) {
+            return Err(format!("refused with another code than {code}\n{}", rendered(&refusals)));
         }
-        Err(format!("refused with another code than {code}\n{}", rendered(&refusals)))
+        let Some(remedy) = source.lines().nth(1).and_then(|line| line.strip_prefix("//! says: ")) else {
+            return Ok(());
+        };
+        match &refusals[..] {
+            [one] if one.rendered.contains(remedy) && one.rendered.lines().count() <= 40 => Ok(()),
+            _ => Err(format!("not one short error that says {remedy:?}\n{}", rendered(&refusals))),
+        }
     }
 
     fn compile(&self, name: &str, source: &str) -> Result<(), Vec<Refusal>> {

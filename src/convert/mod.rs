@@ -77,6 +77,12 @@ pub(crate) use number::exact_f64;
 /// assert!(error.to_string().starts_with("column 0 (paint), TEXT: unknown color (Color)"));
 /// # Ok::<(), finalite::Error>(())
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "a column cannot be read as `{Self}`",
+    label = "no type that a column is read as",
+    note = "numbers, `bool`, text, bytes and `Option` of them can: see the table in `finalite::convert`",
+    note = "for a type of your own, implement `finalite::FromColumn`; for another crate's, read what it is made from"
+)]
 pub trait FromColumn<'row>: Sized {
     /// Reads the value.
     ///

@@ -44,6 +44,19 @@ impl Connection {
     }
 }
 
+/// Nothing: of what has no impl, the compiler shows this message and not the fields of a connection, one by one.
+#[diagnostic::on_unimplemented(
+    message = "a `Connection` cannot be shared between threads",
+    label = "used from another thread here",
+    note = "a connection can be sent to another thread; threads that run at once open one each, or borrow them from a `finalite::pool::Pool`",
+    note = "one connection for several threads goes into a `std::sync::Mutex`"
+)]
+trait SharedBetweenThreads {}
+
+// SAFETY: never holds, as nothing implements the trait (rule 2). It stands in for the automatic impl, which the fields
+// rule out as well.
+unsafe impl Sync for Connection where for<'never> Connection: SharedBetweenThreads {}
+
 /// Makes finalite's counting allocator SQLite's, where the feature `bundled` or `counting-system` has not done so
 /// before `main` began. Outside semver.
 ///
