@@ -1,5 +1,6 @@
 //! Values on their own: owned, borrowed, and their types.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str;
 
@@ -53,7 +54,8 @@ impl fmt::Display for Type {
 ///
 /// let conn = Connection::open_in_memory()?;
 /// let value: Value = conn.query_one("SELECT 'seven'", ())?;
-/// assert_eq!(value, Value::Text("seven".into()));
+/// assert_eq!(value, Value::from("seven"));
+/// assert_eq!(value.to_string(), "seven");
 /// # Ok::<(), finalite::Error>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -94,6 +96,69 @@ impl Value {
             Self::Text(text) => ValueRef::Text(text.as_bytes()),
             Self::Blob(blob) => ValueRef::Blob(blob),
         }
+    }
+}
+
+/// The value as a cell of a table shows it: numbers in decimal, text as it is, bytes as an SQL literal (`X'00FF'`), NULL
+/// as `NULL`.
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Null => f.pad("NULL"),
+            Self::Integer(value) => value.fmt(f),
+            // With a fraction, as SQLite writes it: 1.0 is no INTEGER.
+            Self::Real(value) => f.pad(&format!("{value:?}")),
+            Self::Text(text) => f.pad(text),
+            Self::Blob(bytes) => {
+                let digits: String = bytes.iter().map(|byte| format!("{byte:02X}")).collect();
+                f.pad(&format!("X'{digits}'"))
+            }
+        }
+    }
+}
+
+macro_rules! from {
+    ($($type:ty => $variant:ident($into:expr);)*) => {
+        $(
+            impl From<$type> for Value {
+                fn from(value: $type) -> Self {
+                    Self::$variant($into(value))
+                }
+            }
+        )*
+    };
+}
+
+from! {
+    bool => Integer(i64::from);
+    i8 => Integer(i64::from);
+    i16 => Integer(i64::from);
+    i32 => Integer(i64::from);
+    i64 => Integer(i64::from);
+    u8 => Integer(i64::from);
+    u16 => Integer(i64::from);
+    u32 => Integer(i64::from);
+    f32 => Real(f64::from);
+    f64 => Real(f64::from);
+    &str => Text(String::from);
+    String => Text(String::from);
+    Box<str> => Text(String::from);
+    Cow<'_, str> => Text(String::from);
+    &[u8] => Blob(Vec::from);
+    Vec<u8> => Blob(Vec::from);
+    Box<[u8]> => Blob(Vec::from);
+    Cow<'_, [u8]> => Blob(Vec::from);
+}
+
+impl<const N: usize> From<[u8; N]> for Value {
+    fn from(bytes: [u8; N]) -> Self {
+        Self::Blob(bytes.into())
+    }
+}
+
+impl<T: Into<Self>> From<Option<T>> for Value {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Null, T::into)
     }
 }
 

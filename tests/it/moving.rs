@@ -404,3 +404,50 @@ mod statements {
         assert_eq!(conn.query_one::<i64>("SELECT count(*) FROM user", []).unwrap(), 5);
     }
 }
+
+mod values {
+    use super::*;
+
+    #[test]
+    fn from_what_std_has() {
+        let conn = users();
+        let values: Vec<(Value, &str)> = vec![
+            (true.into(), "integer"),
+            (7_u8.into(), "integer"),
+            ((-7_i64).into(), "integer"),
+            (u32::MAX.into(), "integer"),
+            (0.5_f32.into(), "real"),
+            (1.0.into(), "real"),
+            ("text".into(), "text"),
+            (String::from("text").into(), "text"),
+            (Box::<str>::from("text").into(), "text"),
+            (std::borrow::Cow::from("text").into(), "text"),
+            ((&b"bytes"[..]).into(), "blob"),
+            (vec![1_u8].into(), "blob"),
+            ([1_u8, 2].into(), "blob"),
+            (Some("text").into(), "text"),
+            (None::<i64>.into(), "null"),
+        ];
+        for (value, class) in values {
+            assert_eq!(conn.query_one::<String>("SELECT typeof(?)", [&value]).unwrap(), class);
+            assert_eq!(value.data_type().name().to_lowercase(), class);
+        }
+    }
+
+    #[test]
+    fn shown_as_cells() {
+        let shown = |value: Value| value.to_string();
+        assert_eq!(shown(Value::Null), "NULL");
+        assert_eq!(shown((-7).into()), "-7");
+        assert_eq!(
+            (shown(1.0.into()), shown(0.1.into()), shown(1e300.into())),
+            ("1.0".into(), "0.1".into(), "1e300".into())
+        );
+        assert_eq!(shown("it's".into()), "it's");
+        assert_eq!((shown([0_u8, 255].into()), shown(Vec::new().into())), ("X'00FF'".into(), "X''".into()));
+        assert_eq!(
+            format!("[{:>4}|{:<4}|{:4}|{:^5}]", Value::Null, Value::from("a"), Value::from(1), Value::from(0.5)),
+            "[NULL|a   |   1| 0.5 ]"
+        );
+    }
+}

@@ -221,7 +221,8 @@ pub const SCENARIOS: &[Scenario] = &[
         run: Shared(Memory, |conn| {
             let mut statement = conn.prepare("SELECT :text || @number, $bytes")?;
             assert_eq!(statement.parameter_name(2), Some("@number"));
-            let params = named_params! { ":text": "grüße", "@number": 7, "$bytes": vec![1_u8, 2] };
+            let bytes = vec![1_u8, 2];
+            let params = named_params! { ":text": "grüße", "@number": 7, "$bytes": bytes };
             assert_eq!(statement.query_one::<(String, Vec<u8>)>(params)?, ("grüße7".to_owned(), vec![1, 2]));
             Ok(())
         }),
