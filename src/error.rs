@@ -147,6 +147,23 @@ pub enum ErrorKind {
         /// The column's type.
         found: ColumnType,
     },
+    /// A column of a batch has NULLs where numbers were asked for that all mean something.
+    #[error(
+        "column {column} ({}) has {nulls} NULL{}, the first in row {row}: `iter_i64` and `iter_f64` yield `None` for it",
+        Excerpt::of(name),
+        plural(*nulls)
+    )]
+    #[non_exhaustive]
+    ColumnHasNulls {
+        /// The first row of the result that is NULL, 0-based.
+        row: u64,
+        /// 0-based.
+        column: usize,
+        /// The column's name in the result.
+        name: Box<str>,
+        /// NULLs in the batch.
+        nulls: usize,
+    },
     /// A value cannot be bound.
     #[error("parameter {}: {problem}", display_parameter(*index, name.as_deref()))]
     #[non_exhaustive]

@@ -172,6 +172,12 @@ impl ColumnBatch {
         &self.columns
     }
 
+    /// The columns, in the order of the result, each with the memory that its values are in.
+    #[must_use]
+    pub fn into_columns(self) -> Vec<ColumnBuffer> {
+        self.columns
+    }
+
     /// A column, by index (0-based) or by name (ASCII letters compared without case; the first of that name).
     ///
     /// # Errors

@@ -72,20 +72,42 @@ impl Offsets<'_> {
 #[derive(Clone, Debug)]
 pub(super) struct Bytes {
     pub(super) bytes: Vec<u8>,
-    offsets: OwnedOffsets,
+    offsets: OffsetBuffer,
     /// How many values there may be in the end, and bytes at most; 0 where nothing is known.
     expected: (usize, usize),
 }
 
-#[derive(Clone, Debug)]
-enum OwnedOffsets {
+/// Where the values of a column of text or blobs begin and end, as [`Offsets`], in memory of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OffsetBuffer {
+    /// As long as no batch has had 2³¹ bytes of them.
     Small(Vec<i32>),
+    /// In a batch that has, and as a rule from then on.
     Large(Vec<i64>),
+}
+
+/// The memory of a column of text or blobs. From [`ColumnBuffer::into_bytes`].
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BytesBuffers {
+    /// All values, one after another.
+    pub bytes: Vec<u8>,
+    /// Where each begins and ends: one more than there are values.
+    pub offsets: OffsetBuffer,
+    /// Which rows have a value, as [`ColumnBuffer::validity`].
+    pub validity: Option<Vec<u8>>,
+}
+
+impl fmt::Debug for BytesBuffers {
+    /// Shows sizes; the values may be anybody's, and many.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BytesBuffers").field("bytes", &self.bytes.len()).finish_non_exhaustive()
+    }
 }
 
 impl Default for Bytes {
     fn default() -> Self {
-        Self { bytes: Vec::new(), offsets: OwnedOffsets::Small(vec![0]), expected: (0, 0) }
+        Self { bytes: Vec::new(), offsets: OffsetBuffer::Small(vec![0]), expected: (0, 0) }
     }
 }
 
@@ -97,7 +119,7 @@ impl Bytes {
         }
         self.bytes.extend_from_slice(value);
         match (&mut self.offsets, i32::try_from(self.bytes.len())) {
-            (OwnedOffsets::Small(offsets), Ok(end)) => append(offsets, end),
+            (OffsetBuffer::Small(offsets), Ok(end)) => append(offsets, end),
             _ => self.push_large(),
         }
     }
@@ -108,8 +130,8 @@ impl Bytes {
         /// Values that tell how long others are.
         const SOME: usize = 256;
         let values = match &self.offsets {
-            OwnedOffsets::Small(offsets) => offsets.len() - 1,
-            OwnedOffsets::Large(offsets) => offsets.len() - 1,
+            OffsetBuffer::Small(offsets) => offsets.len() - 1,
+            OffsetBuffer::Large(offsets) => offsets.len() - 1,
         };
         let (expected, most) = self.expected;
         if values >= SOME && values < expected {
@@ -129,12 +151,12 @@ impl Bytes {
     fn push_large(&mut self) {
         let end = i64::try_from(self.bytes.len()).unwrap_or(i64::MAX);
         match &mut self.offsets {
-            OwnedOffsets::Large(offsets) => offsets.push(end),
-            OwnedOffsets::Small(offsets) => {
+            OffsetBuffer::Large(offsets) => offsets.push(end),
+            OffsetBuffer::Small(offsets) => {
                 let mut large: Vec<i64> = Vec::with_capacity(offsets.capacity());
                 large.extend(offsets.iter().map(|&offset| i64::from(offset)));
                 large.push(end);
-                self.offsets = OwnedOffsets::Large(large);
+                self.offsets = OffsetBuffer::Large(large);
             }
         }
     }
@@ -142,9 +164,9 @@ impl Bytes {
     fn clear(&mut self) {
         self.bytes.clear();
         match &mut self.offsets {
-            OwnedOffsets::Small(offsets) => offsets.truncate(1),
+            OffsetBuffer::Small(offsets) => offsets.truncate(1),
             // The next batch may be as large: the room is kept.
-            OwnedOffsets::Large(offsets) => offsets.truncate(1),
+            OffsetBuffer::Large(offsets) => offsets.truncate(1),
         }
     }
 
@@ -157,7 +179,7 @@ impl Bytes {
         }
         let (start, end) = (i32::try_from(before), i32::try_from(before + bytes.len()));
         match (&mut self.offsets, &other.offsets, start, end) {
-            (OwnedOffsets::Small(to), OwnedOffsets::Small(from), Ok(before), Ok(_)) => {
+            (OffsetBuffer::Small(to), OffsetBuffer::Small(from), Ok(before), Ok(_)) => {
                 self.bytes.extend_from_slice(&other.bytes[bytes]);
                 reserve(to, range.len());
                 let start = from[range.start];
@@ -173,8 +195,8 @@ impl Bytes {
 
     pub(super) fn offsets(&self) -> Offsets<'_> {
         match &self.offsets {
-            OwnedOffsets::Small(offsets) => Offsets::Small(offsets),
-            OwnedOffsets::Large(offsets) => Offsets::Large(offsets),
+            OffsetBuffer::Small(offsets) => Offsets::Small(offsets),
+            OffsetBuffer::Large(offsets) => Offsets::Large(offsets),
         }
     }
 
@@ -185,15 +207,15 @@ impl Bytes {
     fn expect(&mut self, values: usize, bytes: usize) -> bool {
         self.expected = (values, bytes);
         match &mut self.offsets {
-            OwnedOffsets::Small(offsets) => make_room(offsets, values),
-            OwnedOffsets::Large(offsets) => make_room(offsets, values),
+            OffsetBuffer::Small(offsets) => make_room(offsets, values),
+            OffsetBuffer::Large(offsets) => make_room(offsets, values),
         }
     }
 
     fn reserve(&mut self, rows: usize) {
         match &mut self.offsets {
-            OwnedOffsets::Small(offsets) => offsets.reserve(rows),
-            OwnedOffsets::Large(offsets) => offsets.reserve(rows),
+            OffsetBuffer::Small(offsets) => offsets.reserve(rows),
+            OffsetBuffer::Large(offsets) => offsets.reserve(rows),
         }
     }
 }
@@ -330,6 +352,10 @@ impl Nulls {
 
     fn contains(&self, row: usize) -> bool {
         self.validity.get(row / 8).is_some_and(|byte| byte & (1 << (row % 8)) == 0)
+    }
+
+    fn into_validity(self) -> Option<Vec<u8>> {
+        (self.count > 0).then_some(self.validity)
     }
 
     fn clear(&mut self) {
@@ -692,27 +718,137 @@ impl ColumnBuffer {
         (0..self.len).map(|row| self.value(row).unwrap_or(ValueRef::Null))
     }
 
-    /// The integers, 0 where there is NULL.
+    /// The integers of a column without NULLs.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::ColumnHasNulls`] if there is a NULL, for which a slice has no place:
+    /// [`iter_i64`](Self::iter_i64) and [`as_i64_with_validity`](Self::as_i64_with_validity) have.
+    /// [`ErrorKind::BatchColumn`] if the column is of another type.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use finalite::Connection;
+    ///
+    /// let conn = Connection::open_in_memory()?;
+    /// let batch = conn.scan("VALUES (10, 1), (NULL, 2), (20, 3)", ()).columns()?;
+    /// assert_eq!(batch.column(1)?.as_i64()?, [1, 2, 3]);
+    /// assert!(batch.column(0)?.as_i64().is_err());
+    /// let known: Vec<i64> = batch.column(0)?.iter_i64()?.flatten().collect();
+    /// assert_eq!(known, [10, 20]);
+    /// # Ok::<(), finalite::Error>(())
+    /// ```
+    pub fn as_i64(&self) -> Result<&[i64]> {
+        self.without_nulls(self.as_i64_with_validity()?)
+    }
+
+    /// The integers, row by row; `None` where there is NULL.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::BatchColumn`] if the column is of another type.
-    pub fn as_i64(&self) -> Result<&[i64]> {
+    pub fn iter_i64(&self) -> Result<impl ExactSizeIterator<Item = Option<i64>>> {
+        Ok(self.optional(self.as_i64_with_validity()?.0))
+    }
+
+    /// The integers, with a value that means nothing where there is NULL, and [`validity`](Self::validity), which says
+    /// where that is.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::BatchColumn`] if the column is of another type.
+    pub fn as_i64_with_validity(&self) -> Result<(&[i64], Option<&[u8]>)> {
         match &self.data {
-            Data::Integer(values) => Ok(values),
+            Data::Integer(values) => Ok((values, self.validity())),
             _ => Err(self.is_not(ColumnType::Integer)),
         }
     }
 
-    /// The reals, 0 where there is NULL.
+    /// The integers of a column without NULLs, in the memory that they are in.
+    ///
+    /// # Errors
+    ///
+    /// As [`as_i64`](Self::as_i64).
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use finalite::Connection;
+    ///
+    /// let conn = Connection::open_in_memory()?;
+    /// let mut columns = conn.scan("VALUES (1, 0.5), (2, 1.5)", ()).columns()?.into_columns();
+    /// let (real, integer) = (columns.remove(1), columns.remove(0));
+    /// assert_eq!((integer.into_i64()?, real.into_f64()?), (vec![1, 2], vec![0.5, 1.5]));
+    /// # Ok::<(), finalite::Error>(())
+    /// ```
+    pub fn into_i64(self) -> Result<Vec<i64>> {
+        self.as_i64()?;
+        Ok(self.into_i64_with_validity()?.0)
+    }
+
+    /// The integers and [`validity`](Self::validity), in the memory that they are in.
+    ///
+    /// # Errors
+    ///
+    /// As [`as_i64_with_validity`](Self::as_i64_with_validity).
+    pub fn into_i64_with_validity(self) -> Result<(Vec<i64>, Option<Vec<u8>>)> {
+        match self {
+            Self { data: Data::Integer(values), nulls, .. } => Ok((values, nulls.into_validity())),
+            other => Err(other.is_not(ColumnType::Integer)),
+        }
+    }
+
+    /// The reals of a column without NULLs.
+    ///
+    /// # Errors
+    ///
+    /// As [`as_i64`](Self::as_i64).
+    pub fn as_f64(&self) -> Result<&[f64]> {
+        self.without_nulls(self.as_f64_with_validity()?)
+    }
+
+    /// The reals, row by row; `None` where there is NULL.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::BatchColumn`] if the column is of another type.
-    pub fn as_f64(&self) -> Result<&[f64]> {
+    pub fn iter_f64(&self) -> Result<impl ExactSizeIterator<Item = Option<f64>>> {
+        Ok(self.optional(self.as_f64_with_validity()?.0))
+    }
+
+    /// The reals, with a value that means nothing where there is NULL, and [`validity`](Self::validity), which says
+    /// where that is.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::BatchColumn`] if the column is of another type.
+    pub fn as_f64_with_validity(&self) -> Result<(&[f64], Option<&[u8]>)> {
         match &self.data {
-            Data::Real(values) => Ok(values),
+            Data::Real(values) => Ok((values, self.validity())),
             _ => Err(self.is_not(ColumnType::Real)),
+        }
+    }
+
+    /// The reals of a column without NULLs, in the memory that they are in.
+    ///
+    /// # Errors
+    ///
+    /// As [`as_i64`](Self::as_i64).
+    pub fn into_f64(self) -> Result<Vec<f64>> {
+        self.as_f64()?;
+        Ok(self.into_f64_with_validity()?.0)
+    }
+
+    /// The reals and [`validity`](Self::validity), in the memory that they are in.
+    ///
+    /// # Errors
+    ///
+    /// As [`as_f64_with_validity`](Self::as_f64_with_validity).
+    pub fn into_f64_with_validity(self) -> Result<(Vec<f64>, Option<Vec<u8>>)> {
+        match self {
+            Self { data: Data::Real(values), nulls, .. } => Ok((values, nulls.into_validity())),
+            other => Err(other.is_not(ColumnType::Real)),
         }
     }
 
@@ -749,9 +885,53 @@ impl ColumnBuffer {
         }
     }
 
+    /// The bytes of the texts or blobs, where each ends, and [`validity`](Self::validity), in the memory that they are
+    /// in.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::BatchColumn`] if the column is of another type.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use finalite::Connection;
+    /// use finalite::scan::{BytesBuffers, OffsetBuffer};
+    ///
+    /// let conn = Connection::open_in_memory()?;
+    /// let mut columns = conn.scan("VALUES ('ab'), ('c')", ()).columns()?.into_columns();
+    /// let BytesBuffers { bytes, offsets, validity, .. } = columns.remove(0).into_bytes()?;
+    /// assert_eq!((&bytes[..], offsets, validity), (&b"abc"[..], OffsetBuffer::Small(vec![0, 2, 3]), None));
+    /// # Ok::<(), finalite::Error>(())
+    /// ```
+    pub fn into_bytes(self) -> Result<BytesBuffers> {
+        match self {
+            Self {
+                data: Data::Text(Bytes { bytes, offsets, .. }) | Data::Blob(Bytes { bytes, offsets, .. }),
+                nulls,
+                ..
+            } => Ok(BytesBuffers { bytes, offsets, validity: nulls.into_validity() }),
+            other => Err(other.is_not(ColumnType::Blob)),
+        }
+    }
+
     fn is_not(&self, asked: ColumnType) -> Error {
         let (name, found) = (self.name.clone(), self.data_type());
         Error::new(ErrorKind::BatchColumn { column: self.index, name, asked, found })
+    }
+
+    /// The values, if all of them mean something.
+    fn without_nulls<'a, T>(&self, (values, validity): (&'a [T], Option<&[u8]>)) -> Result<&'a [T]> {
+        if validity.is_none() {
+            return Ok(values);
+        }
+        let first = (0..self.len).find(|&row| self.is_null(row)).unwrap_or_default();
+        let (row, nulls) = (self.first_row + first as u64, self.nulls.count);
+        Err(Error::new(ErrorKind::ColumnHasNulls { row, column: self.index, name: self.name.clone(), nulls }))
+    }
+
+    fn optional<'a, T: Copy>(&'a self, values: &'a [T]) -> impl ExactSizeIterator<Item = Option<T>> + use<'a, T> {
+        values.iter().enumerate().map(|(row, &value)| (!self.is_null(row)).then_some(value))
     }
 }
 

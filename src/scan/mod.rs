@@ -42,8 +42,8 @@
 //! assert_eq!(people, 3_030_000);
 //!
 //! let cities = conn.scan("SELECT name, people FROM city", ()).columns()?;
-//! assert_eq!(cities.column("people")?.as_i64()?, [330_000, 0, 2_700_000]);
-//! assert!(cities.column("people")?.is_null(1));
+//! let people: Vec<Option<i64>> = cities.column("people")?.iter_i64()?.collect();
+//! assert_eq!(people, [Some(330_000), None, Some(2_700_000)]);
 //! assert_eq!(cities.column("name")?.as_str()?.get(2), Some("Rom"));
 //! # Ok::<(), finalite::Error>(())
 //! ```
@@ -72,7 +72,7 @@ mod views;
 
 use batch::Plan;
 pub use batch::{BatchIndex, ColumnBatch};
-pub use column::{ColumnBuffer, Offsets};
+pub use column::{BytesBuffers, ColumnBuffer, OffsetBuffer, Offsets};
 pub use schema::{ColumnType, Mixed};
 pub use table::TableScan;
 pub use views::{BytesColumn, TextColumn};

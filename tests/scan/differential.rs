@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use finalite::scan::{ColumnBuffer, ColumnType, Mixed, Offsets};
+use finalite::scan::{ColumnBuffer, ColumnType, Mixed, OffsetBuffer, Offsets};
 use finalite::{ColumnBatch, Connection, Error, ErrorKind, Result, Row, Scan, Type, ValueRef};
 
 use crate::cell::Cell;
@@ -224,7 +224,7 @@ fn check_column(batch: &ColumnBatch, index: usize, expected: &[&Cell]) {
             }
         }
     }
-    check_slices(column, expected);
+    check_slices(column, batch.first_row(), expected);
     check_bytes(column, expected);
     check_text(batch, index, expected);
 }
@@ -237,23 +237,74 @@ fn check_refused<T>(column: &ColumnBuffer, result: Result<T>, asked_type: Column
     assert_eq!((&**name, *asked, *found), (column.name(), asked_type, column.data_type()));
 }
 
-fn check_slices(column: &ColumnBuffer, expected: &[&Cell]) {
+/// The ways to read a column of numbers agree with its values, and those that have no place for NULL refuse it.
+macro_rules! check_numbers {
+    ($column:expr, $first_row:expr, $values:expr, $as:ident, $iter:ident, $with_validity:ident, $into:ident, $into_with_validity:ident) => {{
+        let (column, values) = ($column, $values);
+        let nulls = values.iter().filter(|value| value.is_none()).count();
+        assert!(column.$iter().unwrap().eq(values.iter().copied()));
+        let (slice, validity) = column.$with_validity().unwrap();
+        assert_eq!(slice.len(), values.len());
+        assert_eq!((validity, validity.is_some()), (column.validity(), nulls > 0));
+        assert!(values.iter().zip(slice).all(|(value, read)| value.is_none_or(|value| value == *read)));
+        assert_eq!(column.clone().$into_with_validity().unwrap(), (slice.to_vec(), validity.map(<[u8]>::to_vec)));
+        if nulls == 0 {
+            assert_eq!(column.$as().unwrap(), slice);
+            assert_eq!(column.clone().$into().unwrap(), slice);
+        } else {
+            let first = values.iter().position(Option::is_none).unwrap();
+            for error in [column.$as().unwrap_err(), column.clone().$into().unwrap_err()] {
+                let ErrorKind::ColumnHasNulls { row, name, nulls: counted, .. } = error.kind() else {
+                    panic!("{error:?}");
+                };
+                assert_eq!((*row, &**name, *counted), ($first_row + first as u64, column.name(), nulls));
+            }
+        }
+    }};
+}
+
+fn check_slices(column: &ColumnBuffer, first_row: u64, expected: &[&Cell]) {
     if column.data_type() == ColumnType::Integer {
-        let values = expected.iter().map(|cell| if let Cell::Integer(value) = cell { *value } else { 0 });
-        assert_eq!(column.as_i64().unwrap(), values.collect::<Vec<_>>());
+        let values: Vec<Option<i64>> =
+            expected.iter().map(|cell| if let Cell::Integer(value) = cell { Some(*value) } else { None }).collect();
+        check_numbers!(
+            column,
+            first_row,
+            values,
+            as_i64,
+            iter_i64,
+            as_i64_with_validity,
+            into_i64,
+            into_i64_with_validity
+        );
     } else {
         check_refused(column, column.as_i64(), ColumnType::Integer);
+        check_refused(column, column.iter_i64().map(drop), ColumnType::Integer);
+        check_refused(column, column.clone().into_i64(), ColumnType::Integer);
     }
     if column.data_type() == ColumnType::Real {
-        let values = expected.iter().map(|cell| match cell {
-            Cell::Real(bits) => *bits,
-            Cell::Integer(value) => value.to_string().parse::<f64>().unwrap().to_bits(),
-            _ => 0,
-        });
-        let found: Vec<u64> = column.as_f64().unwrap().iter().map(|value| value.to_bits()).collect();
-        assert_eq!(found, values.collect::<Vec<_>>());
+        let values: Vec<Option<f64>> = expected
+            .iter()
+            .map(|cell| match cell {
+                Cell::Real(bits) => Some(f64::from_bits(*bits)),
+                Cell::Integer(value) => Some(value.to_string().parse::<f64>().unwrap()),
+                _ => None,
+            })
+            .collect();
+        check_numbers!(
+            column,
+            first_row,
+            values,
+            as_f64,
+            iter_f64,
+            as_f64_with_validity,
+            into_f64,
+            into_f64_with_validity
+        );
     } else {
         check_refused(column, column.as_f64(), ColumnType::Real);
+        check_refused(column, column.iter_f64().map(drop), ColumnType::Real);
+        check_refused(column, column.clone().into_f64(), ColumnType::Real);
     }
 }
 
@@ -267,6 +318,7 @@ fn ends(offsets: Offsets<'_>) -> Vec<usize> {
 fn check_bytes(column: &ColumnBuffer, expected: &[&Cell]) {
     if !matches!(column.data_type(), ColumnType::Text | ColumnType::Blob) {
         check_refused(column, column.as_bytes(), ColumnType::Blob);
+        check_refused(column, column.clone().into_bytes(), ColumnType::Blob);
         return;
     }
     let view = column.as_bytes().unwrap();
@@ -289,6 +341,11 @@ fn check_bytes(column: &ColumnBuffer, expected: &[&Cell]) {
         Some(*end)
     }));
     assert_eq!(ends(view.offsets()), offsets);
+    let owned = column.clone().into_bytes().unwrap();
+    assert_eq!((&*owned.bytes, owned.validity.as_deref()), (view.bytes(), column.validity()));
+    assert!(
+        matches!((owned.offsets, view.offsets()), (OffsetBuffer::Small(owned), Offsets::Small(lent)) if owned == lent)
+    );
 }
 
 fn check_text(batch: &ColumnBatch, index: usize, expected: &[&Cell]) {
