@@ -37,7 +37,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use http::{HeaderMap, Method, Response};
+use http::{HeaderMap, Method, Response, Version};
 
 use crate::raw::registry::Demand;
 use crate::stats::Privacy;
@@ -162,7 +162,7 @@ impl Options {
     /// is to be put into `host`, or it is not looked at.
     #[must_use]
     pub fn respond(&self, method: &Method, path: &str, headers: &HeaderMap) -> Response<Vec<u8>> {
-        respond::respond(self, Asked { method, authority: None, path, headers })
+        respond::respond(self, Asked { method, version: Version::HTTP_10, authority: None, path, headers })
     }
 
     /// A router for axum.

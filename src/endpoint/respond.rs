@@ -12,7 +12,7 @@ use http::header::{
     WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use http::uri::Authority;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Uri, Version};
 
 use super::{Options, page, query};
 use crate::handles::{self, Record};
@@ -76,6 +76,8 @@ impl Answer {
 #[derive(Clone, Copy)]
 pub(super) struct Asked<'a> {
     pub(super) method: &'a Method,
+    /// Of HTTP; 1.0 where that is not known, which asks for the least.
+    pub(super) version: Version,
     /// The host, where it does not stand in the headers: of HTTP/2, or of a request to a proxy.
     pub(super) authority: Option<&'a str>,
     /// With the query.
@@ -84,9 +86,18 @@ pub(super) struct Asked<'a> {
 }
 
 impl<'a> Asked<'a> {
-    pub(super) fn new(method: &'a Method, uri: &'a Uri, headers: &'a HeaderMap) -> Self {
+    pub(super) fn new(method: &'a Method, version: Version, uri: &'a Uri, headers: &'a HeaderMap) -> Self {
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
-        Self { method, authority: uri.authority().map(Authority::as_str), path, headers }
+        Self { method, version, authority: uri.authority().map(Authority::as_str), path, headers }
+    }
+
+    /// Whether it names its host as RFC 9112, section 3.2, demands: never twice, and in HTTP/1.1 once.
+    fn has_valid_host(&self) -> bool {
+        match self.headers.get_all(HOST).iter().count() {
+            0 => self.version != Version::HTTP_11,
+            1 => true,
+            _ => false,
+        }
     }
 }
 
@@ -98,6 +109,9 @@ fn answer(options: &Options, asked: Asked<'_>) -> Answer {
     let Asked { method, path, headers, .. } = asked;
     let (path, query) = path.split_once('?').unwrap_or((path, ""));
     let is_read = method == Method::GET || method == Method::HEAD;
+    if !asked.has_valid_host() {
+        return Answer::refusal(StatusCode::BAD_REQUEST, "a request has one Host");
+    }
     if path == "/healthz" && is_read {
         return Answer::new(TEXT, "ok\n");
     }
@@ -175,9 +189,7 @@ fn wants_openmetrics(headers: &HeaderMap) -> bool {
 /// A page elsewhere can point a name of its own at this machine, and would then read what it gets from it. It cannot do
 /// that with an address, nor with `localhost`. Who sends no name is no browser.
 fn is_host_ours(asked: Asked<'_>, hosts: &[Box<str>]) -> bool {
-    let mut given = asked.headers.get_all(HOST).iter();
-    let header = given.next().map(HeaderValue::to_str).transpose();
-    let (Ok(header), None) = (header, given.next()) else {
+    let Ok(header) = asked.headers.get(HOST).map(HeaderValue::to_str).transpose() else {
         return false;
     };
     header.into_iter().chain(asked.authority).all(|host| is_name_ours(host, hosts))
@@ -269,7 +281,8 @@ mod tests {
     fn a_name_that_somebody_points_here_is_not_ours() {
         let hosts = ["metrics.example".into()];
         let ask = |authority: Option<&str>, headers: &HeaderMap| {
-            is_host_ours(Asked { method: &Method::GET, authority, path: "/", headers }, &hosts)
+            let asked = Asked { method: &Method::GET, version: Version::HTTP_11, authority, path: "/", headers };
+            is_host_ours(asked, &hosts)
         };
         let is_ours = |host: &str| {
             let by_header = ask(None, &with(HOST, host));
@@ -293,9 +306,26 @@ mod tests {
         {
             assert!(!is_ours(host), "{host}");
         }
-        let mut two = with(HOST, "localhost");
-        two.append(HOST, HeaderValue::from_static("evil.example"));
-        assert!(!ask(None, &two));
         assert!(ask(None, &HeaderMap::new()));
+    }
+
+    #[test]
+    fn a_host_is_named_once_where_http_demands_it() {
+        let mut two = with(HOST, "localhost");
+        two.append(HOST, HeaderValue::from_static("localhost"));
+        for (version, headers, is_valid) in [
+            (Version::HTTP_10, HeaderMap::new(), true),
+            (Version::HTTP_11, HeaderMap::new(), false),
+            (Version::HTTP_2, HeaderMap::new(), true),
+            (Version::HTTP_10, two.clone(), false),
+            (Version::HTTP_11, two.clone(), false),
+            (Version::HTTP_11, with(HOST, "localhost"), true),
+        ] {
+            let asked = Asked { method: &Method::GET, version, authority: None, path: "/healthz", headers: &headers };
+            for options in [Options::new(), Options::new().any_host(true)] {
+                let status = respond(&options, asked).status();
+                assert_eq!(status, if is_valid { StatusCode::OK } else { StatusCode::BAD_REQUEST }, "{version:?}");
+            }
+        }
     }
 }

@@ -140,7 +140,8 @@ impl Clients {
 async fn converse(stream: TcpStream, served: Arc<Served>) {
     let longest = served.options.time_max;
     let answer = service_fn(|request: Request<Incoming>| {
-        let answer = respond(&served.options, Asked::new(request.method(), request.uri(), request.headers()));
+        let asked = Asked::new(request.method(), request.version(), request.uri(), request.headers());
+        let answer = respond(&served.options, asked);
         async { Ok::<Response<Full<Bytes>>, Infallible>(answer.map(Full::from)) }
     });
     let mut http = http1::Builder::new();

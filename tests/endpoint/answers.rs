@@ -279,7 +279,7 @@ fn only_our_names_are_answered() {
         if path == "/healthz" {
             continue;
         }
-        assert_eq!(status(&Options::new(), path, &["localhost", "evil.example"]), 421);
+        assert_eq!(status(&Options::new(), path, &["localhost", "evil.example"]), 400);
         assert_eq!(status(&Options::new(), path, &["metrics.example"]), 421);
         assert_eq!(status(&options, path, &["METRICS.example:8080"]), 200);
         assert_eq!(status(&options, path, &["other.example"]), 200);

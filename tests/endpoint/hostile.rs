@@ -14,6 +14,7 @@ use crate::serving::{started, until_served};
 
 pub const CASES: &[Case] = &[
     ("garbage", garbage_is_refused),
+    ("no host", a_request_without_a_host_is_bad),
     ("strange targets", strange_targets_are_answered),
     ("large requests", large_requests_are_refused),
     ("bodies", bodies_are_not_waited_for),
@@ -31,6 +32,20 @@ fn status(bytes: &[u8]) -> Option<u16> {
     let text = String::from_utf8_lossy(&bytes[..bytes.len().min(20)]).into_owned();
     let status = text.strip_prefix("HTTP/1.").and_then(|rest| rest.get(2..5)?.parse().ok());
     Some(status.unwrap_or_else(|| panic!("«{text}»")))
+}
+
+fn a_request_without_a_host_is_bad() {
+    let endpoint = started();
+    for path in ["/memory.json", "/healthz"] {
+        for (request, expected) in [
+            (format!("GET {path} HTTP/1.1\r\n\r\n"), 400),
+            (format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n"), 400),
+            (format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n"), 200),
+            (format!("GET {path} HTTP/1.0\r\n\r\n"), 200),
+        ] {
+            assert_eq!(status(&send(endpoint.address(), request.as_bytes()).0), Some(expected), "{request:?}");
+        }
+    }
 }
 
 fn garbage_is_refused() {

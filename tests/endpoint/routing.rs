@@ -81,6 +81,8 @@ fn a_router_at_the_root() {
         let request = "GET /memory.json HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n";
         let (bytes, _) = crate::client::send(address, request.as_bytes());
         assert!(bytes.starts_with(b"HTTP/1.1 421 "), "{}", String::from_utf8_lossy(&bytes));
+        let (bytes, _) = crate::client::send(address, b"GET /memory.json HTTP/1.1\r\nConnection: close\r\n\r\n");
+        assert!(bytes.starts_with(b"HTTP/1.1 400 "), "{}", String::from_utf8_lossy(&bytes));
     });
 }
 
