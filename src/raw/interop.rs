@@ -12,9 +12,18 @@ impl Connection {
     ///
     /// # Safety
     ///
-    /// The pointer must not be closed, nor used after the connection is dropped or closed, nor from another thread
-    /// while the connection is used. What is made through it (statements, blobs, backups) is the caller's to release:
-    /// as long as it lives, [`close`](Connection::close) fails.
+    /// - The pointer is not closed, not used after the connection is dropped or closed, and not used from another thread
+    ///   while the connection is used.
+    /// - finalite's own statements are not touched: `sqlite3_next_stmt` finds them, and stepping, resetting, binding to
+    ///   or finalizing one would do it under a [`Statement`](crate::Statement) or a row that is alive.
+    /// - What a row or batch of the connection borrows is not freed under it: no `sqlite3_deserialize` into a database
+    ///   of the connection, and no callback that runs SQL which ends or changes what is being read, while rows are
+    ///   alive.
+    /// - The memory given to `sqlite3_deserialize`, and the functions and data of callbacks, live as long as SQLite may
+    ///   use them, which is until the connection is closed. They are called on whichever thread the connection is sent
+    ///   to, so that they are `Send`, and they do not unwind.
+    /// - What is made through it (statements, blobs, backups) is the caller's to release: as long as it lives,
+    ///   [`close`](Connection::close) fails.
     #[must_use]
     pub unsafe fn as_raw(&self) -> *mut ffi::sqlite3 {
         self.db().add_taint(Taint::RAW);
@@ -34,8 +43,14 @@ impl Connection {
     ///
     /// # Safety
     ///
-    /// `handle` is NULL, or an open connection of the SQLite that finalite is linked to, which nothing else uses or
-    /// closes from here on.
+    /// - `handle` is NULL, or an open connection of the SQLite that finalite is linked to, which nothing else uses or
+    ///   closes from here on: no statement, blob or backup of it is used by anybody else.
+    /// - What was registered on it (functions, collations, hooks, busy and progress handlers, modules) is called on
+    ///   whichever thread the connection is sent to from here on: it is `Send`, lives until the connection is closed,
+    ///   and does not unwind.
+    /// - Its cache is not shared (`SQLITE_OPEN_SHAREDCACHE`, `cache=shared`, `sqlite3_enable_shared_cache`) with a
+    ///   connection that another thread uses, unless SQLite is in serialized mode: connections that share a cache
+    ///   share its memory.
     #[track_caller]
     pub unsafe fn from_raw(handle: *mut ffi::sqlite3) -> Result<Self> {
         // SAFETY: the caller gives the handle away, see above.
