@@ -186,8 +186,8 @@ fn sum_of_batch(batch: &ColumnBatch, is_str: bool) -> finalite::Result<u64> {
         sums = sums.wrapping_add(match column.data_type() {
             ColumnType::Null => 0,
             // In the place of a NULL there is 0, whose bits are 0.
-            ColumnType::Integer => sum(column.as_i64()?),
-            ColumnType::Real => sum(column.as_f64()?),
+            ColumnType::Integer => sum(column.as_i64_with_validity()?.0),
+            ColumnType::Real => sum(column.as_f64_with_validity()?.0),
             ColumnType::Text if is_str => {
                 column.as_str()?.iter().flatten().fold(0, |sum, text| sum.wrapping_add(bytes(text.as_bytes())))
             }

@@ -319,6 +319,11 @@ fn files() -> Vec<Mistake> {
             elsewhere: "BEGIN IMMEDIATE",
             ..Given::default()
         }),
+        mistake!(
+            "Transaction within a transaction",
+            |conn, _| conn.unchecked_transaction().and_then(|_tx| conn.unchecked_transaction().map(drop)),
+            |conn, _| conn.unchecked_transaction().and_then(|_tx| conn.unchecked_transaction().map(drop))
+        ),
         mistake!("Reader that turns writer too late", |conn, _| conn.execute("DELETE FROM orders", ()), |conn, _| conn
             .execute("DELETE FROM orders", ()))
         .given(Given {
@@ -464,7 +469,7 @@ fn one_line(code: &str) -> String {
 fn document() -> String {
     let mut doc = format!(
         "# What mistakes say\n\n\
-         Each mistake below is made with finalite and with rusqlite 0.41, on SQLite {} and the same database. What each \
+         Each mistake below is made with finalite and with rusqlite 0.43, on SQLite {} and the same database. What each \
          prints for its error (`Display`) is shown as it is, with `\\n` for a line break and `\\0` for a NUL in it. The \
          code is finalite's; both calls are in `benches/peers/tests/errors.rs`, which makes the mistakes and compares \
          this page with what it gets.\n\n\
