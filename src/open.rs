@@ -15,6 +15,8 @@ use crate::pragma::PragmaValue;
 use crate::raw::{Db, OpenFlags, Switch};
 
 type Init = dyn Fn(&mut Connection) -> Result<()> + Send + Sync;
+#[cfg(feature = "pool")]
+type Recover = dyn Fn() -> bool + Send + Sync;
 
 /// How to open a database. Can be kept and used again.
 ///
@@ -50,6 +52,9 @@ pub struct OpenOptions {
     statement_cache: Option<(usize, usize)>,
     lookaside: Option<(u16, u32)>,
     init: Option<Arc<Init>>,
+    /// Who recovers the database for a connection that reads only.
+    #[cfg(feature = "pool")]
+    recover: Option<Arc<Recover>>,
 }
 
 impl Default for OpenOptions {
@@ -80,6 +85,8 @@ impl OpenOptions {
             statement_cache: None,
             lookaside: None,
             init: None,
+            #[cfg(feature = "pool")]
+            recover: None,
         }
     }
 
@@ -278,6 +285,10 @@ impl OpenOptions {
         let vfs = vfs.transpose()?;
         let flags = OpenFlags { read_only: self.read_only, create: self.create, uri: self.uri };
         let db = Db::open(&c_path, flags, vfs.as_deref(), self.name.as_deref(), site)?;
+        #[cfg(feature = "pool")]
+        if let Some(recover) = self.recover.clone() {
+            db.set_recovery(Box::new(move || recover()));
+        }
         let mut conn = Connection::adopt(db);
         tracing::debug!(target: "finalite::open", connection = conn.db().id(), path = %path.display(), opened_at = %site, "open");
         self.set_up(&mut conn)?;
@@ -287,6 +298,18 @@ impl OpenOptions {
     #[cfg(feature = "pool")]
     pub(crate) fn is_uri(&self) -> bool {
         self.uri
+    }
+
+    #[cfg(feature = "pool")]
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.read_only
+    }
+
+    /// For connections that read only: opens the database for writing and reads it, and returns whether it could.
+    #[cfg(feature = "pool")]
+    pub(crate) fn recovered_by(mut self, recover: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        self.recover = Some(Arc::new(recover));
+        self
     }
 
     /// Without WAL, which a database in memory has not.

@@ -10,6 +10,9 @@
 //! failed, a temporary table, a pragma nobody can put back, a panic) is closed, counted with its [`DestroyReason`], and
 //! opened anew when its slot is next asked for. A slot is never lost: not by a failed rollback, a panic, a failed open.
 //!
+//! A reader cannot write, and so cannot roll back what a writer has left half-written that failed or died. Where it finds
+//! such a database the pool opens one more connection, for writing, which does; the reader's caller sees no error.
+//!
 //! Session state that is to live on (temporary tables, attached databases) belongs to a connection from
 //! [`reserve`](Pool::reserve), which is the caller's until it is dropped, and closed then.
 //!
@@ -504,6 +507,24 @@ impl Options {
         error.in_database(|| self.path.to_string_lossy().into())
     }
 
+    /// Opens the database for writing and reads it: SQLite then rolls back what a writer has left that failed or died.
+    /// Not on the pool's writer, which may be lent, and to the very thread that reads.
+    fn recovery(&self, site: &'static Location<'static>) -> impl Fn() -> bool + Send + Sync + 'static {
+        let options = self.open.clone().create(false).name(&format!("{}/recovery", self.name));
+        let path = self.path.clone();
+        move || {
+            let conn = options.open_at(&path, site);
+            let read = conn.and_then(|conn| conn.query_one::<i64>("PRAGMA schema_version", ()));
+            shielded(|| match &read {
+                Ok(_) => tracing::debug!(target: "finalite::pool", path = %path.display(), "recovered for a reader"),
+                Err(error) => {
+                    tracing::warn!(target: "finalite::pool", %error, "a reader's database could not be recovered");
+                }
+            });
+            read.is_ok()
+        }
+    }
+
     fn open(&self, role: Role, slot: usize, site: &'static Location<'static>) -> Result<Connection> {
         let name = match role {
             Role::Writer => format!("{}/{role}", self.name),
@@ -514,7 +535,8 @@ impl Options {
             Role::Writer | Role::Reserved => options,
             // In memory a connection that is opened for reading only would have a database of its own.
             Role::Reader if self.is_in_memory => options.pragma("query_only", 1),
-            Role::Reader => options.read_only(true),
+            Role::Reader if self.open.is_read_only() => options,
+            Role::Reader => options.read_only(true).recovered_by(self.recovery(site)),
         };
         let mut conn = options.open_at(&self.path, site).map_err(|error| self.in_database(error))?;
         if let Some(init) = &self.init {

@@ -11,6 +11,7 @@ use super::allocator::{self, Account, AccountMemory, Charge};
 use super::figures::LastSeen;
 use super::fork::Moment;
 use super::interrupt::Interrupter;
+use super::recovery::Recovery;
 use super::registry::{self, Book, Record, Recorded};
 use super::stmt::StmtCore;
 use super::{Fault, FaultKind, Kind, Parked, Taint, counts, ffi, fork, library, text};
@@ -32,6 +33,7 @@ pub(crate) struct Db {
     last_seen: LastSeen,
     /// What was done to the connection since it was last asked.
     taint: Cell<Taint>,
+    pub(super) recovery: OnceCell<Recovery>,
     /// The connection's own record.
     recorded: Option<Recorded>,
     site: &'static Location<'static>,
@@ -155,6 +157,7 @@ impl Db {
             book: Book::open(id, name, site),
             last_seen: LastSeen::default(),
             taint: Cell::new(Taint::NONE),
+            recovery: OnceCell::new(),
             recorded: None,
             site,
         };

@@ -31,6 +31,7 @@ pub(crate) mod interrupt;
 pub(crate) mod library;
 pub(crate) mod pages;
 mod per_process;
+mod recovery;
 pub(crate) mod registry;
 mod shield;
 pub(crate) mod stmt;

@@ -153,13 +153,25 @@ impl Db {
         let flags: c_uint = if kind == Kind::CachedStatement { ffi::SQLITE_PREPARE_PERSISTENT } else { 0 };
         let mut statement = ptr::null_mut();
         let mut tail: *const c_char = ptr::null();
-        let charge = entered.charge();
-        // SAFETY: the connection is open (entered); `sql` is `len` readable bytes. c3ref/prepare.html: with a
-        // positive nByte no terminator is needed, with 0 no statement is made.
-        let code = unsafe {
-            ffi::sqlite3_prepare_v3(entered.db(), sql.as_ptr().cast(), len, flags, &raw mut statement, &raw mut tail)
+        let mut call = || {
+            let _charge = entered.charge();
+            // SAFETY: the connection is open (entered); `sql` is `len` readable bytes. c3ref/prepare.html: with a
+            // positive nByte no terminator is needed, with 0 or on failure no statement is made.
+            unsafe {
+                ffi::sqlite3_prepare_v3(
+                    entered.db(),
+                    sql.as_ptr().cast(),
+                    len,
+                    flags,
+                    &raw mut statement,
+                    &raw mut tail,
+                )
+            }
         };
-        drop(charge);
+        let mut code = call();
+        if code != ffi::SQLITE_OK {
+            code = self.again_after_recovery(code, call);
+        }
         if code != ffi::SQLITE_OK {
             return Err(self.fault(code));
         }

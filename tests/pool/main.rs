@@ -1,6 +1,11 @@
 //! The pool: who is lent what, in which order, what comes back, and what is left when it ends.
 
+#[cfg(target_os = "linux")]
+mod recovery;
 mod returns;
+#[cfg(target_os = "linux")]
+#[path = "../system/mod.rs"]
+mod system;
 mod write;
 
 use std::cell::Cell;
@@ -8,7 +13,7 @@ use std::collections::BTreeSet;
 use std::error::Error as StdError;
 use std::mem::forget;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex};
 use std::thread;

@@ -65,7 +65,11 @@ impl StmtCore {
     /// A schema change may have prepared the statement anew within the first step.
     #[inline]
     fn first_step(&mut self, db: &Db) -> Result<Option<Row<'_>>, Fault> {
-        let code = self.call_step(&db.enter()?);
+        let mut code = self.call_step(&db.enter()?);
+        if code != ffi::SQLITE_ROW && code != ffi::SQLITE_DONE {
+            let entered = db.enter()?;
+            code = db.again_after_recovery(code, || self.call_step(&entered));
+        }
         if self.names.get().is_some() || !self.handles.columns.is_empty() || self.findings.get().is_some() {
             self.refresh();
         }
