@@ -300,6 +300,12 @@ pub enum ErrorKind {
     /// The pool is closed.
     #[error("the pool is closed")]
     PoolClosed,
+    /// A connection of a pool that is to write could be opened for reading only.
+    #[error(
+        "SQLite could open the database for reading only: no permission to write, a read-only file system, or too many \
+         open files (`OpenOptions::read_only(true)` is for a pool that only reads)"
+    )]
+    OpenedReadOnly,
     /// A pool could not open a connection.
     #[error("no connection after {} attempt{}: {}", attempts.len(), plural(attempts.len()), display_last(attempts))]
     #[non_exhaustive]
@@ -438,7 +444,7 @@ impl Error {
             ResultCode::FULL,
         ];
         let about_the_file = self.code().is_some_and(|code| ABOUT_THE_FILE.contains(&code))
-            || matches!(self.0.kind, ErrorKind::Pragma { .. });
+            || matches!(self.0.kind, ErrorKind::Pragma { .. } | ErrorKind::OpenedReadOnly);
         if self.0.database.is_none() && about_the_file {
             self.0.database = Some(path()).filter(|path| !path.is_empty());
         }

@@ -240,6 +240,10 @@ impl OpenOptions {
     /// As in SQLite, `:memory:` is a database in memory and an empty path a temporary one; see
     /// [`open_in_memory`](Self::open_in_memory) and [`open_temporary`](Self::open_temporary).
     ///
+    /// As in SQLite too, a file that cannot be opened for writing (no permission, a read-only file system, too many open
+    /// files) is opened for reading: [`Connection::is_readonly`] tells, and each write is `SQLITE_READONLY`. A
+    /// pool does not take such a connection for its writer.
+    ///
     /// # Errors
     ///
     /// `SQLITE_CANTOPEN` for a file or directory that is missing or may not be opened, [`ErrorKind::Path`] for a path

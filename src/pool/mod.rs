@@ -539,6 +539,10 @@ impl Options {
             Role::Reader => options.read_only(true).recovered_by(self.recovery(site)),
         };
         let mut conn = options.open_at(&self.path, site).map_err(|error| self.in_database(error))?;
+        // Where SQLite may not open a file for writing, or cannot just now, it opens it for reading, and says nothing.
+        if role != Role::Reader && !self.open.is_read_only() && conn.is_readonly("main") == Some(true) {
+            return Err(self.in_database(Error::new(ErrorKind::OpenedReadOnly)));
+        }
         if let Some(init) = &self.init {
             let id = conn.db().id();
             init(&mut conn)?;
@@ -587,7 +591,8 @@ impl PoolBuilder {
         self
     }
 
-    /// How connections are opened. The readers' are read-only in addition. [`OpenOptions::recommended`] unless set.
+    /// How connections are opened. The readers' are read-only in addition; where
+    /// [`read_only`](OpenOptions::read_only) is set here, the writer's is too. [`OpenOptions::recommended`] unless set.
     pub fn options(mut self, options: OpenOptions) -> Self {
         self.options.open = if self.options.is_in_memory { options.without_wal().uri(true) } else { options };
         self
@@ -628,7 +633,8 @@ impl PoolBuilder {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::OpenAttempts`]; [`ErrorKind::Path`] for `:memory:` and the empty path, of which each connection
+    /// [`ErrorKind::OpenAttempts`], with [`ErrorKind::OpenedReadOnly`] in it for a file that may not be written, unless
+    /// the [`options`](Self::options) say that it is only read; [`ErrorKind::Path`] for `:memory:` and the empty path, of which each connection
     /// would have its own: see [`Pool::in_memory`].
     #[track_caller]
     pub fn build(self) -> Result<Pool> {

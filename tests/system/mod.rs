@@ -8,6 +8,7 @@ use std::sync::{Once, OnceLock};
 
 use finalite::ffi;
 
+pub const EACCES: c_int = 13;
 pub const EIO: c_int = 5;
 pub const EMFILE: c_int = 24;
 pub const ENOSPC: c_int = 28;
