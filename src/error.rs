@@ -553,6 +553,16 @@ impl Error {
         self.code() == Some(ResultCode::LOCKED)
     }
 
+    /// Whether it was another connection's lock, which that gives up some time. SQLite says `SQLITE_BUSY` also where
+    /// statements of the same connection are in the way, and then in words of its own.
+    pub(crate) fn is_anothers_lock(&self) -> bool {
+        let ErrorKind::Sqlite { code, message } = &self.0.kind else {
+            return false;
+        };
+        *code == ResultCode::LOCKED_SHAREDCACHE
+            || (code.primary() == ResultCode::BUSY && **message == *library::code_message(ResultCode::BUSY.number()))
+    }
+
     /// Whether a constraint failed.
     #[must_use]
     pub fn is_constraint(&self) -> bool {

@@ -79,10 +79,13 @@ fn jittered(pause: Duration) -> Duration {
 }
 
 impl Pool {
-    /// Runs the closure in a transaction that has the write lock, and commits. If a lock is in the way (`SQLITE_BUSY`
-    /// in any of its forms) everything is rolled back and run again, as the builder's
-    /// [`write_retry`](super::PoolBuilder::write_retry) allows: so what the closure does outside of the database should
-    /// bear to be done twice.
+    /// Runs the closure in a transaction that has the write lock, and commits. If another connection's lock is in the
+    /// way (`SQLITE_BUSY` in any of its forms, `SQLITE_LOCKED_SHAREDCACHE`) everything is rolled back and run again, as
+    /// the builder's [`write_retry`](super::PoolBuilder::write_retry) allows: so what the closure does outside of the
+    /// database should bear to be done twice.
+    ///
+    /// Where statements of the transaction's own are in the way (a `COMMIT` while rows of an `INSERT … RETURNING` are
+    /// open, which SQLite calls `SQLITE_BUSY` too) they would be again: that is returned at once.
     ///
     /// What may have been stored is never run again: a `COMMIT` that fails by anything but a lock is the end.
     ///
@@ -100,7 +103,7 @@ impl Pool {
             };
             match pauses.next() {
                 // The commit was not carried out where a lock was in its way.
-                Some(pause) if error.is_busy() => thread::sleep(pause),
+                Some(pause) if error.is_anothers_lock() => thread::sleep(pause),
                 _ => return Err(error),
             }
         }

@@ -112,6 +112,70 @@ fn write_runs_nothing_again_after_another_failure() -> Outcome {
     Ok(())
 }
 
+/// SQLite calls it busy, too, where nobody else is in the way.
+#[test]
+fn write_runs_nothing_again_for_its_own_statements() -> Outcome {
+    let insert = "INSERT INTO t(b) VALUES ('x'), ('y') RETURNING a";
+    let open_rows = |tx: &finalite::Transaction<'_>| {
+        let mut statement = tx.prepare(insert)?;
+        let mut rows = statement.query(())?;
+        rows.next()?;
+        forget(rows);
+        forget(statement);
+        Ok::<_, Error>(())
+    };
+    type Work<'a> = &'a dyn Fn(&finalite::Transaction<'_>) -> finalite::Result<()>;
+    let ways: [(Work<'_>, &str); 3] = [
+        (&|tx| open_rows(tx), "cannot commit transaction"),
+        (&|tx| open_rows(tx).and_then(|()| tx.execute("SAVEPOINT one", ()).map(drop)), "cannot open savepoint"),
+        (
+            &|tx| {
+                tx.execute("SAVEPOINT one", ())?;
+                open_rows(tx)?;
+                tx.execute("RELEASE one", ()).map(drop)
+            },
+            "cannot release savepoint",
+        ),
+    ];
+    for (work, says) in ways {
+        let db = Database::new();
+        let pool = db.pool().write_retry(RetryPolicy::new(LONG)).build()?;
+        let runs = Cell::new(0);
+        let error = pool
+            .write(|tx| {
+                runs.set(runs.get() + 1);
+                work(tx)
+            })
+            .unwrap_err();
+        assert!(error.is_busy() && error.to_string().contains(says), "{error}");
+        assert_eq!(runs.get(), 1, "{says}");
+        assert_eq!(rows(&*pool.reader()?), 0);
+    }
+    Ok(())
+}
+
+/// A cache that is shared has locks of its own, on tables.
+#[test]
+fn write_tries_again_while_a_reader_has_the_table() -> Outcome {
+    let uri = "file:write_tries_again?mode=memory&cache=shared";
+    let options = OpenOptions::new().uri(true).busy_timeout(Duration::ZERO);
+    let retry = RetryPolicy::new(LONG).pauses_between(Duration::ZERO, Duration::ZERO);
+    let pool = Pool::builder(uri).options(options.clone()).write_retry(retry).build()?;
+    pool.writer()?.execute_batch("CREATE TABLE t(a); INSERT INTO t VALUES (0)")?;
+    let other = options.open(uri)?;
+    other.execute_batch("BEGIN; SELECT * FROM t")?;
+    let runs = Cell::new(0);
+    pool.write(|tx| {
+        runs.set(runs.get() + 1);
+        if runs.get() == 3 {
+            other.execute("COMMIT", ())?;
+        }
+        tx.execute("INSERT INTO t VALUES (1)", ())
+    })?;
+    assert_eq!((runs.get(), rows(&other)), (3, 2));
+    Ok(())
+}
+
 /// Pauses are doubled without end; a long one must not be too long for a `Duration`.
 #[test]
 fn pauses_may_be_as_long_as_can_be() {
