@@ -37,7 +37,8 @@ type Recover = dyn Fn() -> bool + Send + Sync;
 pub struct OpenOptions {
     read_only: bool,
     create: bool,
-    uri: bool,
+    /// `None` where nothing was said about it.
+    uri: Option<bool>,
     vfs: Option<Box<str>>,
     name: Option<Box<str>>,
     busy_timeout: Duration,
@@ -71,7 +72,7 @@ impl OpenOptions {
         Self {
             read_only: false,
             create: true,
-            uri: false,
+            uri: None,
             vfs: None,
             name: None,
             busy_timeout: Duration::from_secs(5),
@@ -116,14 +117,14 @@ impl OpenOptions {
         self
     }
 
-    /// Whether a path that begins with `file:` is a [URI](https://sqlite.org/uri.html). Off unless set: then it is a
-    /// path like any other, whatever SQLite's compile-time setting says.
+    /// Whether a path that begins with `file:` is a [URI](https://sqlite.org/uri.html), or a path like any other,
+    /// whatever SQLite's compile-time setting says. Such a path cannot be opened until one of the two is said.
     ///
     /// It is about the path that is opened. `ATTACH` takes URIs if this is on or if SQLite is set to take them, when it
     /// was compiled (the one that is bundled is) or by `sqlite3_config`.
     #[must_use]
     pub fn uri(mut self, uri: bool) -> Self {
-        self.uri = uri;
+        self.uri = Some(uri);
         self
     }
 
@@ -247,7 +248,7 @@ impl OpenOptions {
     /// # Errors
     ///
     /// `SQLITE_CANTOPEN` for a file or directory that is missing or may not be opened, [`ErrorKind::Path`] for a path
-    /// that contains NUL, [`ErrorKind::Pragma`] for a pragma that did not take, [`ErrorKind::Unsupported`] for a
+    /// that contains NUL or begins with `file:` without a word about [`uri`](Self::uri), [`ErrorKind::Pragma`] for a pragma that did not take, [`ErrorKind::Unsupported`] for a
     /// SQLite that cannot be used. A file that is not a database shows at the first statement, which is here if a
     /// pragma reads it. Whatever fails, nothing stays open.
     #[track_caller]
@@ -285,9 +286,9 @@ impl OpenOptions {
     #[track_caller]
     fn try_open_at(&self, path: &OsStr, site: &'static Location<'static>) -> Result<Connection> {
         let c_path = c_path(path, self.uri)?;
-        let vfs = self.vfs.as_deref().map(|name| CString::new(name).map_err(|_| nul("the VFS name contains NUL")));
+        let vfs = self.vfs.as_deref().map(|name| CString::new(name).map_err(|_| bad_path("the VFS name contains NUL")));
         let vfs = vfs.transpose()?;
-        let flags = OpenFlags { read_only: self.read_only, create: self.create, uri: self.uri };
+        let flags = OpenFlags { read_only: self.read_only, create: self.create, uri: self.uri == Some(true) };
         let db = Db::open(&c_path, flags, vfs.as_deref(), self.name.as_deref(), site)?;
         #[cfg(feature = "pool")]
         if let Some(recover) = self.recover.clone() {
@@ -297,11 +298,6 @@ impl OpenOptions {
         tracing::debug!(target: "finalite::open", connection = conn.db().id(), path = %path.display(), opened_at = %site, "open");
         self.set_up(&mut conn)?;
         Ok(conn)
-    }
-
-    #[cfg(feature = "pool")]
-    pub(crate) fn is_uri(&self) -> bool {
-        self.uri
     }
 
     #[cfg(feature = "pool")]
@@ -350,7 +346,7 @@ impl OpenOptions {
             db.switch(Switch::TrustedSchema, false)?;
         }
         conn.optimize_on_close.set(self.optimize_on_close);
-        if self.wal && conn.path().is_some() && conn.is_readonly("main") == Some(false) {
+        if self.wal && !db.is_in_memory() && conn.is_readonly("main") == Some(false) {
             conn.set_pragma("journal_mode", "wal")?;
             conn.set_pragma("synchronous", "normal")?;
         }
@@ -400,7 +396,7 @@ impl Connection {
     }
 }
 
-fn nul(reason: &'static str) -> Error {
+fn bad_path(reason: &'static str) -> Error {
     Error::new(ErrorKind::Path { reason })
 }
 
@@ -408,10 +404,20 @@ fn nul(reason: &'static str) -> Error {
 ///
 /// A SQLite that is compiled with `SQLITE_USE_URI`, as the bundled one is, reads `file:` as a URI whatever the flags
 /// say; `./file:` is the same file and no URI.
-fn c_path(path: &OsStr, uri: bool) -> Result<CString> {
+fn c_path(path: &OsStr, uri: Option<bool>) -> Result<CString> {
     let bytes = path_bytes(path)?;
-    let prefix: &[u8] = if !uri && bytes.starts_with(b"file:") { b"./" } else { b"" };
-    CString::new([prefix, bytes].concat()).map_err(|_| nul("it contains NUL"))
+    let prefix: &[u8] = match uri {
+        _ if !bytes.starts_with(b"file:") => b"",
+        Some(true) => b"",
+        Some(false) => b"./",
+        None => {
+            return Err(bad_path(
+                "it begins with `file:`: `OpenOptions::uri(true)` opens it as a URI, `uri(false)` or `./` before it as \
+                 the file of that name",
+            ));
+        }
+    };
+    CString::new([prefix, bytes].concat()).map_err(|_| bad_path("it contains NUL"))
 }
 
 #[cfg(unix)]
@@ -423,5 +429,5 @@ fn path_bytes(path: &OsStr) -> Result<&[u8]> {
 
 #[cfg(not(unix))]
 fn path_bytes(path: &OsStr) -> Result<&[u8]> {
-    path.to_str().map(str::as_bytes).ok_or_else(|| nul("it is not Unicode"))
+    path.to_str().map(str::as_bytes).ok_or_else(|| bad_path("it is not Unicode"))
 }

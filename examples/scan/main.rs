@@ -283,7 +283,7 @@ fn open(path: &Path) -> Outcome<Connection> {
     if let Some(what) = path.metadata().ok().and_then(|metadata| unreadable(metadata.file_type())) {
         return Err(format!("cannot read {}: it is {what}", path.display()).into());
     }
-    let options = OpenOptions::new().read_only(true);
+    let options = OpenOptions::new().read_only(true).uri(false);
     // Opening alone reads nothing.
     let read_something = |conn: Connection| conn.pragma::<i64>("schema_version").map(|_| conn);
     let opened = options.open(path).and_then(read_something).or_else(|error| {

@@ -146,7 +146,8 @@ struct Options {
     name: Box<str>,
     path: OsString,
     open: OpenOptions,
-    is_in_memory: bool,
+    /// Set where connections share a database in memory: by its builder, or when the writer finds itself there.
+    is_in_memory: OnceLock<()>,
     init: Option<Init>,
     acquire_timeout: Duration,
     policy: ReturnPolicy,
@@ -367,6 +368,11 @@ impl Pool {
                     self.counters().opened();
                     return Ok(conn);
                 }
+                // It would be again.
+                Err(error) if matches!(error.kind(), ErrorKind::Path { .. }) => {
+                    self.counters().open_failed();
+                    return Err(error);
+                }
                 Err(error) => attempts.push(error),
             }
             self.counters().open_failed();
@@ -490,16 +496,28 @@ fn at_once<T>(lent: Result<T>) -> Result<Option<T>> {
 }
 
 impl Options {
-    /// Whether each connection would have a database of its own.
-    fn is_private(&self) -> bool {
-        let path = self.path.to_string_lossy();
-        if self.is_in_memory {
-            return false;
+    fn is_in_memory(&self) -> bool {
+        self.is_in_memory.get().is_some()
+    }
+
+    /// Whether each connection would have a database of its own. Not looked up in the path, of which SQLite has its own
+    /// reading, but tried: a lock that one connection holds is in another's way if the database is the same.
+    fn is_private(&self, writer: &Connection) -> Result<bool> {
+        const LOCK: &str = "BEGIN IMMEDIATE";
+        let other = self.open.clone().busy_timeout(Duration::ZERO).name(&format!("{}/other", self.name));
+        let other = other.open_at(&self.path, Location::caller())?;
+        let is_anothers = |result: Result<usize>| match result {
+            Ok(_) => Ok(false),
+            Err(error) if error.is_anothers_lock() => Ok(true),
+            Err(error) => Err(error),
+        };
+        // Somebody may have it already, who then shares it.
+        if is_anothers(writer.execute(LOCK, ()))? {
+            return Ok(false);
         }
-        let uri = path.strip_prefix("file:").filter(|_| self.open.is_uri());
-        let (name, query) = uri.unwrap_or(&path).split_once('?').unwrap_or((uri.unwrap_or(&path), ""));
-        let is_shared = query.contains("cache=shared") || query.contains("vfs=memdb");
-        name.is_empty() || ((name == ":memory:" || query.contains("mode=memory")) && !is_shared)
+        let is_locked = is_anothers(other.execute(LOCK, ()));
+        writer.execute("ROLLBACK", ())?;
+        Ok(!is_locked?)
     }
 
     /// Says which database it was.
@@ -534,7 +552,7 @@ impl Options {
         let options = match role {
             Role::Writer | Role::Reserved => options,
             // In memory a connection that is opened for reading only would have a database of its own.
-            Role::Reader if self.is_in_memory => options.pragma("query_only", 1),
+            Role::Reader if self.is_in_memory() => options.pragma("query_only", 1),
             Role::Reader if self.open.is_read_only() => options,
             Role::Reader => options.read_only(true).recovered_by(self.recovery(site)),
         };
@@ -542,6 +560,14 @@ impl Options {
         // Where SQLite may not open a file for writing, or cannot just now, it opens it for reading, and says nothing.
         if role != Role::Reader && !self.open.is_read_only() && conn.is_readonly("main") == Some(true) {
             return Err(self.in_database(Error::new(ErrorKind::OpenedReadOnly)));
+        }
+        if role == Role::Writer && !self.is_in_memory() && conn.db().is_in_memory() {
+            if self.is_private(&conn)? {
+                let reason =
+                    "each connection would have a database of its own; `Pool::in_memory` has one that is shared";
+                return Err(Error::new(ErrorKind::Path { reason }));
+            }
+            let _ = self.is_in_memory.set(());
         }
         if let Some(init) = &self.init {
             let id = conn.db().id();
@@ -562,7 +588,7 @@ impl PoolBuilder {
             name: name.into(),
             path,
             open,
-            is_in_memory,
+            is_in_memory: if is_in_memory { OnceLock::from(()) } else { OnceLock::new() },
             init: None,
             acquire_timeout: Duration::from_secs(30),
             policy: ReturnPolicy::Reset,
@@ -594,7 +620,7 @@ impl PoolBuilder {
     /// How connections are opened. The readers' are read-only in addition; where
     /// [`read_only`](OpenOptions::read_only) is set here, the writer's is too. [`OpenOptions::recommended`] unless set.
     pub fn options(mut self, options: OpenOptions) -> Self {
-        self.options.open = if self.options.is_in_memory { options.without_wal().uri(true) } else { options };
+        self.options.open = if self.options.is_in_memory() { options.without_wal().uri(true) } else { options };
         self
     }
 
@@ -640,10 +666,6 @@ impl PoolBuilder {
     pub fn build(self) -> Result<Pool> {
         let site = Location::caller();
         let Self { options, readers, reserved } = self;
-        if options.is_private() {
-            let reason = "each connection would have a database of its own; `Pool::in_memory` has one that is shared";
-            return Err(Error::new(ErrorKind::Path { reason }));
-        }
         let lanes = [(Role::Writer, 1), (Role::Reader, readers), (Role::Reserved, reserved)];
         let [writer, readers, reserved] = lanes.map(|(role, size)| Lane::new(role, size));
         let queues = [&writer, &readers, &reserved].map(|lane| Arc::clone(&lane.queue));
@@ -655,7 +677,8 @@ impl PoolBuilder {
             options,
             anchor: Mutex::new(None),
         };
-        if pool.options.is_in_memory {
+        *pool.writer.slots[0].lock() = Some(pool.open(&pool.writer, 0, site)?);
+        if pool.options.is_in_memory() {
             let anchor = pool.attempt(&pool.writer.queue, || {
                 pool.options
                     .open
@@ -666,7 +689,6 @@ impl PoolBuilder {
             })?;
             *pool.anchor.lock().unwrap_or_else(PoisonError::into_inner) = Some(anchor);
         }
-        *pool.writer.slots[0].lock() = Some(pool.open(&pool.writer, 0, site)?);
         Ok(pool)
     }
 }

@@ -408,6 +408,34 @@ impl Db {
         unsafe { CStr::from_ptr(path) }
     }
 
+    /// Whether the main database lies in memory or in a temporary file: shared with others or not, it has no file that
+    /// others find by its name.
+    pub(crate) fn is_in_memory(&self) -> bool {
+        if self.path().is_empty() {
+            return true;
+        }
+        let Ok(entered) = self.enter() else {
+            return false;
+        };
+        let mut vfs: *mut ffi::sqlite3_vfs = ptr::null_mut();
+        // SAFETY: the connection is open (entered); SQLITE_FCNTL_VFS_POINTER takes a pointer to a `sqlite3_vfs*`.
+        let code = unsafe {
+            ffi::sqlite3_file_control(
+                entered.db(),
+                c"main".as_ptr(),
+                ffi::SQLITE_FCNTL_VFS_POINTER,
+                (&raw mut vfs).cast::<c_void>(),
+            )
+        };
+        if code != ffi::SQLITE_OK || vfs.is_null() {
+            return false;
+        }
+        // SAFETY: a registered VFS, which outlives the connections that use it (c3ref/vfs_find.html).
+        let name = unsafe { (*vfs).zName };
+        // SAFETY: c3ref/vfs.html: "zName holds the name of the VFS module", NUL-terminated and constant.
+        !name.is_null() && unsafe { CStr::from_ptr(name) } == c"memdb"
+    }
+
     /// Whether a schema ("main", "temp" or an attached one) is read-only; `None` if there is none of that name.
     pub(crate) fn is_read_only(&self, schema: &CStr) -> Option<bool> {
         if self.is_closed() {

@@ -95,6 +95,31 @@ fn a_temporary_database_can_be_written() {
     assert_eq!(conn.path(), None);
 }
 
+/// Silently taken for either, it is the other that was meant by somebody.
+#[test]
+fn a_path_that_begins_with_file_asks_for_a_word() {
+    let dir = tempfile::tempdir().unwrap();
+    let uri = format!("file:{}?mode=memory", dir.path().join("a.db").display());
+    for path in [&*uri, "file:", "file:x?mode=memory&cache=shared", "file:x.db"] {
+        for error in
+            [Connection::open(path).unwrap_err(), OpenOptions::recommended().read_only(true).open(path).unwrap_err()]
+        {
+            assert!(matches!(error.kind(), ErrorKind::Path { .. }), "{error:?}");
+            let text = error.to_string();
+            assert!(["uri(true)", "uri(false)", "./"].iter().all(|way| text.contains(way)), "{text}");
+        }
+        assert!(!Path::new(path).exists());
+    }
+    // The ways out, and what only looks like it.
+    assert_eq!(OpenOptions::new().uri(true).open(&uri).unwrap().path(), None);
+    assert_eq!(OpenOptions::new().uri(false).open(&uri).unwrap_err().code(), Some(ResultCode::CANTOPEN));
+    assert_eq!(Connection::open(format!("./{uri}")).unwrap_err().code(), Some(ResultCode::CANTOPEN));
+    let conn = Connection::open(dir.path().join("file:a.db")).unwrap();
+    assert!(conn.path().unwrap().ends_with("file:a.db"));
+    // ATTACH is SQL's, and as SQLite has it.
+    conn.execute("ATTACH 'file::memory:' AS other", ()).unwrap();
+}
+
 #[test]
 fn a_path_that_begins_with_file_is_a_path() {
     let dir = tempfile::tempdir().unwrap();
@@ -104,7 +129,7 @@ fn a_path_that_begins_with_file_is_a_path() {
     conn.execute("CREATE TABLE t(a)", ()).unwrap();
     assert!(!dir.path().join("a.db").exists(), "mode=memory was read from the URI");
     // As a path, its directory does not exist.
-    let error = Connection::open(&uri).unwrap_err();
+    let error = OpenOptions::new().uri(false).open(&uri).unwrap_err();
     assert_eq!(error.code(), Some(ResultCode::CANTOPEN));
 }
 

@@ -401,23 +401,6 @@ fn a_pool_in_memory_shares_one_database_until_it_is_closed() -> Outcome {
 // ---- Opening
 
 #[test]
-fn a_database_that_nobody_shares_is_refused() {
-    for path in [":memory:", ""] {
-        let error = Pool::builder(path).build().unwrap_err();
-        assert!(matches!(error.kind(), ErrorKind::Path { .. }), "{error}");
-    }
-}
-
-/// SQLite has more names for a database of one connection's own than one.
-#[test]
-fn a_uri_that_nobody_shares_is_refused() {
-    for uri in ["file::memory:", "file:x?mode=memory", "file:", "file:?cache=private"] {
-        let built = Pool::builder(uri).options(OpenOptions::new().uri(true)).build();
-        assert!(matches!(built.as_ref().map_err(Error::kind), Err(ErrorKind::Path { .. })), "{uri}");
-    }
-}
-
-#[test]
 fn attempts_to_open_are_listed() -> Outcome {
     let dir = tempfile::tempdir()?;
     let path = dir.path().join("later/pool.db");
