@@ -35,13 +35,14 @@ impl Slot {
 
 /// The right to a slot. Dropping it gives the slot to the next, after all else.
 pub(super) struct Permit<'pool> {
+    pool: &'pool Pool,
     lane: &'pool Lane,
     pub(super) slot: usize,
 }
 
 impl<'pool> Permit<'pool> {
-    pub(super) fn new(lane: &'pool Lane, slot: usize) -> Self {
-        Self { lane, slot }
+    pub(super) fn new(pool: &'pool Pool, lane: &'pool Lane, slot: usize) -> Self {
+        Self { pool, lane, slot }
     }
 
     /// Keeps the slot out; somebody else gives it back.
@@ -55,6 +56,7 @@ impl Drop for Permit<'_> {
         if self.lane.queue.release(self.slot) {
             // The pool was shut down, maybe while this connection was looked at: then nobody else closes it.
             drop(self.lane.slots[self.slot].try_lock().and_then(|mut slot| slot.take()));
+            self.pool.close_log_after();
         }
     }
 }
@@ -217,7 +219,7 @@ impl Drop for OwnedConnection {
     fn drop(&mut self) {
         let lane = (self.lane)(&self.pool);
         // Given back last, whatever happens before.
-        let permit = Permit::new(lane, self.slot);
+        let permit = Permit::new(&self.pool, lane, self.slot);
         self.pool.take_back(lane, &mut self.conn);
         if let Some(conn) = self.conn.take() {
             *lane.slots[self.slot].lock() = Some(conn);

@@ -83,12 +83,12 @@ use std::ffi::OsString;
 use std::fmt;
 use std::panic::Location;
 use std::path::Path;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::raw::shielded;
-use crate::{Connection, OpenOptions};
+use crate::{Connection, OpenOptions, ResultCode};
 
 mod checkpointer;
 mod guard;
@@ -121,8 +121,11 @@ pub struct Pool {
     reserved: Lane,
     options: Options,
     listed: Listed,
+    /// Where it was built.
+    site: &'static Location<'static>,
     /// Keeps a database in memory alive while no other connection does.
     anchor: Mutex<Option<Connection>>,
+    closing: Mutex<()>,
 }
 
 /// The slots of one role.
@@ -291,14 +294,14 @@ impl Pool {
     }
 
     fn permit<'pool>(
-        &self,
+        &'pool self,
         lane: &'pool Lane,
         patience: Patience,
         site: &'static Location<'static>,
         is_owned: bool,
     ) -> Result<Permit<'pool>> {
         match lane.queue.acquire(patience, site, is_owned) {
-            Ok(slot) => Ok(Permit::new(lane, slot)),
+            Ok(slot) => Ok(Permit::new(self, lane, slot)),
             Err(Refused::Closed) => Err(Error::new(ErrorKind::PoolClosed)),
             Err(Refused::Forked) => Err(Error::new(ErrorKind::Forked)),
             Err(Refused::TimedOut { waited }) => {
@@ -433,14 +436,22 @@ impl Pool {
 
     /// Lends nothing any more, closes what is idle, and reports what is out, which is closed when it comes back. For a
     /// pool that is shared; [`close`](Self::close) has the last word.
+    ///
+    /// A connection that reads only cannot move what is in the write-ahead log into the database when it is closed.
+    /// When the last one has come back, another connection is opened to do so. As long as one is out, the
+    /// database is two files, and copying one of them copies less than all.
     pub fn shut_down(&self) -> PoolReport {
         let mut report = PoolReport::default();
+        if !self.is_ours() {
+            return report;
+        }
+        let _closing = self.lock_closing();
         for lane in self.lanes() {
             lane.queue.close();
             for slot in &lane.slots {
                 // One that is out is locked, or empty.
                 if let Some(conn) = slot.try_lock().and_then(|mut slot| slot.take()) {
-                    report.close(conn);
+                    report.close_in(lane.queue.role(), conn);
                 }
             }
             report.is_out(status::lendings(&lane.queue));
@@ -448,7 +459,48 @@ impl Pool {
         if let Some(anchor) = self.anchor.lock().unwrap_or_else(PoisonError::into_inner).take() {
             report.close(anchor);
         }
+        self.close_log(&mut report);
         report
+    }
+
+    /// Whether a write-ahead log may be left when the last connection was closed.
+    fn may_leave_log(&self) -> bool {
+        let is_out = || self.lanes().iter().any(|lane| !lane.queue.status().out.is_empty());
+        self.is_ours() && !self.options.open.is_read_only() && !self.options.is_in_memory() && !is_out()
+    }
+
+    /// Whether it is of this process, and not inherited by a fork.
+    fn is_ours(&self) -> bool {
+        self.writer.queue.is_of_this_process()
+    }
+
+    /// Connections that are closed at the same time take each other for the one that stays, and leave the log to it: so
+    /// what is to be the last is closed under this lock.
+    fn lock_closing(&self) -> MutexGuard<'_, ()> {
+        self.closing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends what may be left of the write-ahead log when readers were closed, and no connection that writes after them.
+    fn close_log(&self, report: &mut PoolReport) {
+        if report.has_closed_readers_last() && self.may_leave_log() {
+            report.log_left = self.options.attendant(self.site).visit().err();
+        }
+    }
+
+    /// The same when a connection came back after the pool was shut down, be it beside another.
+    #[cold]
+    fn close_log_after(&self) {
+        if !self.may_leave_log() {
+            return;
+        }
+        let _closing = self.lock_closing();
+        if let Err(error) = self.options.attendant(self.site).visit() {
+            shielded(|| match error.code() {
+                // The database is gone.
+                Some(ResultCode::CANTOPEN) => {}
+                _ => tracing::warn!(target: "finalite::pool", %error, "the write-ahead log stays beside the database"),
+            });
+        }
     }
 
     fn lanes(&self) -> [&Lane; 3] {
@@ -464,7 +516,7 @@ impl Pool {
             for slot in &mut lane.slots {
                 // Nothing borrows the pool any more: a guard that seems to have the slot was forgotten.
                 if let Some(conn) = slot.get_mut().take() {
-                    report.close(conn);
+                    report.close_in(lane.queue.role(), conn);
                 }
             }
             report.is_out(out);
@@ -472,6 +524,7 @@ impl Pool {
         if let Some(anchor) = self.anchor.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
             report.close(anchor);
         }
+        self.close_log(&mut report);
         report
     }
 }
@@ -492,6 +545,42 @@ fn at_once<T>(lent: Result<T>) -> Result<Option<T>> {
         Ok(conn) => Ok(Some(conn)),
         Err(error) if matches!(error.kind(), ErrorKind::PoolTimeout { .. }) => Ok(None),
         Err(error) => Err(error),
+    }
+}
+
+/// Does for readers, on a connection of its own, what SQLite does on one that may write: not on the pool's writer, which
+/// may be lent, and to the very thread that reads.
+struct Attendant {
+    open: OpenOptions,
+    path: OsString,
+    site: &'static Location<'static>,
+}
+
+impl Attendant {
+    /// Opens the database for writing, reads it, and closes it. Reading rolls back what a writer has left that failed or
+    /// died; closing moves what is in the write-ahead log into the database, if nobody else has it open.
+    fn visit(&self) -> Result<()> {
+        let visit = || {
+            let conn = self.open.open_at(&self.path, self.site)?;
+            if conn.is_readonly("main") == Some(true) {
+                return Err(Error::new(ErrorKind::OpenedReadOnly));
+            }
+            conn.query_one::<i64>("PRAGMA schema_version", ())?;
+            drop(conn);
+            Ok(())
+        };
+        visit().map_err(|error| error.in_database(|| self.path.to_string_lossy().into()))
+    }
+
+    fn recover(&self) -> bool {
+        let visited = self.visit();
+        shielded(|| match &visited {
+            Ok(()) => tracing::debug!(target: "finalite::pool", path = %self.path.display(), "recovered for a reader"),
+            Err(error) => {
+                tracing::warn!(target: "finalite::pool", %error, "a reader's database could not be recovered");
+            }
+        });
+        visited.is_ok()
     }
 }
 
@@ -525,22 +614,9 @@ impl Options {
         error.in_database(|| self.path.to_string_lossy().into())
     }
 
-    /// Opens the database for writing and reads it: SQLite then rolls back what a writer has left that failed or died.
-    /// Not on the pool's writer, which may be lent, and to the very thread that reads.
-    fn recovery(&self, site: &'static Location<'static>) -> impl Fn() -> bool + Send + Sync + 'static {
-        let options = self.open.clone().create(false).name(&format!("{}/recovery", self.name));
-        let path = self.path.clone();
-        move || {
-            let conn = options.open_at(&path, site);
-            let read = conn.and_then(|conn| conn.query_one::<i64>("PRAGMA schema_version", ()));
-            shielded(|| match &read {
-                Ok(_) => tracing::debug!(target: "finalite::pool", path = %path.display(), "recovered for a reader"),
-                Err(error) => {
-                    tracing::warn!(target: "finalite::pool", %error, "a reader's database could not be recovered");
-                }
-            });
-            read.is_ok()
-        }
+    fn attendant(&self, site: &'static Location<'static>) -> Attendant {
+        let open = self.open.clone().create(false).name(&format!("{}/attendant", self.name));
+        Attendant { open, path: self.path.clone(), site }
     }
 
     fn open(&self, role: Role, slot: usize, site: &'static Location<'static>) -> Result<Connection> {
@@ -554,7 +630,10 @@ impl Options {
             // In memory a connection that is opened for reading only would have a database of its own.
             Role::Reader if self.is_in_memory() => options.pragma("query_only", 1),
             Role::Reader if self.open.is_read_only() => options,
-            Role::Reader => options.read_only(true).recovered_by(self.recovery(site)),
+            Role::Reader => {
+                let attendant = self.attendant(site);
+                options.read_only(true).recovered_by(move || attendant.recover())
+            }
         };
         let mut conn = options.open_at(&self.path, site).map_err(|error| self.in_database(error))?;
         // Where SQLite may not open a file for writing, or cannot just now, it opens it for reading, and says nothing.
@@ -675,7 +754,9 @@ impl PoolBuilder {
             readers,
             reserved,
             options,
+            site,
             anchor: Mutex::new(None),
+            closing: Mutex::new(()),
         };
         *pool.writer.slots[0].lock() = Some(pool.open(&pool.writer, 0, site)?);
         if pool.options.is_in_memory() {

@@ -132,6 +132,10 @@ impl Queue {
         self.process.is_this().then(|| self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    pub(super) fn is_of_this_process(&self) -> bool {
+        self.process.is_this()
+    }
+
     /// A slot, at once or when it is this caller's turn.
     pub(super) fn acquire(
         &self,

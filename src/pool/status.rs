@@ -199,6 +199,9 @@ impl Counters {
 #[must_use = "it tells what was out"]
 pub struct PoolReport {
     closed: usize,
+    /// Of whom the last one was.
+    last_closed: Option<Role>,
+    pub(super) log_left: Option<Error>,
     out: Vec<Lending>,
     failures: Vec<Error>,
 }
@@ -211,14 +214,23 @@ impl PoolReport {
         }
     }
 
+    pub(super) fn close_in(&mut self, role: Role, conn: Connection) {
+        self.close(conn);
+        self.last_closed = Some(role);
+    }
+
+    pub(super) fn has_closed_readers_last(&self) -> bool {
+        self.last_closed == Some(Role::Reader)
+    }
+
     pub(super) fn is_out(&mut self, out: Vec<Lending>) {
         self.out.extend(out);
     }
 
-    /// Whether nothing was out and everything could be closed.
+    /// Whether nothing was out, everything could be closed, and no write-ahead log had to be left.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        self.out.is_empty() && self.failures.is_empty()
+        self.out.is_empty() && self.failures.is_empty() && self.log_left.is_none()
     }
 
     /// How many connections were closed.
@@ -239,6 +251,14 @@ impl PoolReport {
     pub fn failures(&self) -> &[Error] {
         &self.failures
     }
+
+    /// Why the write-ahead log may have stayed beside the database, with what was written last in it: only readers were
+    /// left to be closed, which may not write, and the database could not be opened once more for writing. Not told:
+    /// that others have the database open, and the log with it.
+    #[must_use]
+    pub fn log_left(&self) -> Option<&Error> {
+        self.log_left.as_ref()
+    }
 }
 
 impl fmt::Display for PoolReport {
@@ -249,6 +269,9 @@ impl fmt::Display for PoolReport {
         }
         for error in &self.failures {
             write!(f, "\n  not closed: {error}")?;
+        }
+        if let Some(error) = &self.log_left {
+            write!(f, "\n  the write-ahead log stays beside the database: {error}")?;
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! The pool: who is lent what, in which order, what comes back, and what is left when it ends.
 
+mod ends;
 mod opening;
 #[cfg(target_os = "linux")]
 mod recovery;
