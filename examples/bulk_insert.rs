@@ -2,6 +2,8 @@
 //!
 //! `cargo run --release --example bulk_insert -- [ROWS]`; 1,000,000 rows unless given.
 
+mod events;
+
 use std::error::Error;
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -75,6 +77,7 @@ fn run(rows: u32) -> Result<(), Box<dyn Error>> {
 }
 
 fn main() -> ExitCode {
+    events::warn_on_stderr();
     let mut arguments = std::env::args().skip(1);
     let rows = arguments.next().map_or(Ok(1_000_000), |rows| rows.parse());
     let (Ok(rows @ 1..), None) = (rows, arguments.next()) else {

@@ -43,7 +43,10 @@ impl Service<'_> {
     }
 }
 
+mod events;
+
 fn main() -> Result<()> {
+    events::warn_on_stderr();
     // Records of what is open, each with its line: the default of a debug build, and here of every build.
     handles::set_level(Level::Records);
 

@@ -6,6 +6,8 @@
 //! cargo run --example todo -- done 1
 //! ```
 
+mod events;
+
 use std::error::Error;
 use std::ffi::OsString;
 use std::io::{self, BufRead, Write};
@@ -37,6 +39,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    events::warn_on_stderr();
     let (file, command) = match arguments(std::env::args_os().skip(1)) {
         Ok(arguments) => arguments,
         Err(problem) => {

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::ResultCode;
 use crate::cache::{Cache, StatementCacheStats};
 use crate::error::{Error, ErrorKind, Result};
 use crate::failures;
@@ -603,12 +604,18 @@ impl Connection {
     /// ```
     #[track_caller]
     pub fn close_or_return(mut self) -> Result<(), CloseError> {
+        // One that reads only has nothing to store.
         if self.optimize_on_close.get()
             && !self.db.is_inherited()
+            && self.db.is_read_only(c"main") == Some(false)
             && let Err(error) = self.execute("PRAGMA optimize", ())
         {
-            shielded(|| {
-                tracing::warn!(target: "finalite::open", %error, "PRAGMA optimize failed at close");
+            shielded(|| match error.code() {
+                // Somebody else writes, or the program has forbidden it by `query_only`: the next to close does it.
+                Some(ResultCode::BUSY | ResultCode::LOCKED | ResultCode::READONLY) => {
+                    tracing::debug!(target: "finalite::open", %error, "PRAGMA optimize left out at close");
+                }
+                _ => tracing::warn!(target: "finalite::open", %error, "PRAGMA optimize failed at close"),
             });
         }
         match self.close_in_place() {

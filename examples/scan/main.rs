@@ -3,6 +3,8 @@
 //!
 //! `cargo run --release --example scan -- --help` tells how to call it. [`scan`] is the part that shows finalite.
 
+#[path = "../events/mod.rs"]
+mod events;
 mod report;
 mod sample;
 mod summary;
@@ -104,6 +106,7 @@ impl During {
 }
 
 fn main() -> ExitCode {
+    events::warn_on_stderr();
     match arguments(std::env::args_os().skip(1)).and_then(run).and_then(|output| print(&output)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -3,6 +3,8 @@
 //! `cargo run --release --example service --features pool,endpoint` prints the address of the page, and a line each
 //! second. It ends on Enter, or after `--seconds`; then the ledger is balanced, and nothing of SQLite's is left.
 
+#[path = "../events/mod.rs"]
+mod events;
 mod ledger;
 mod load;
 
@@ -71,6 +73,7 @@ impl Arguments {
 }
 
 fn main() -> ExitCode {
+    events::warn_on_stderr();
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

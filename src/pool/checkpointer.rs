@@ -5,7 +5,7 @@ use std::time::Duration;
 use std::{fmt, io};
 
 use super::Pool;
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::worker::{Stop, Worker};
 
 /// Checkpoints a pool's database now and then, on a thread of its own.
@@ -14,7 +14,7 @@ use crate::worker::{Stop, Worker};
 /// a WAL can grow without end under readers that overlap. This does it beside the writer's work, when the writer is not
 /// lent: a turn that finds it lent is passed over. It checkpoints passively: it waits for no reader, and blocks none.
 ///
-/// It does not keep the pool alive. Dropping it stops the thread and waits until it has ended; that takes as long as
+/// It does not keep the pool alive, and ends with it, or when that is [shut down](Pool::shut_down). Dropping it stops the thread and waits until it has ended; that takes as long as
 /// the checkpoint that is under way, and as the connections' busy timeout where that waits for a lock of another
 /// process.
 ///
@@ -52,8 +52,11 @@ impl Checkpointer {
                 let Some(pool) = pool.upgrade() else {
                     return;
                 };
-                if let Err(error) = checkpoint(&pool) {
-                    tracing::warn!(target: "finalite::pool", %error, "a checkpoint failed");
+                match checkpoint(&pool) {
+                    Ok(()) => {}
+                    // Its end may be far: somebody has a connection out.
+                    Err(error) if matches!(error.kind(), ErrorKind::PoolClosed) => return,
+                    Err(error) => tracing::warn!(target: "finalite::pool", %error, "a checkpoint failed"),
                 }
             }
         };
