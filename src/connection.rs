@@ -528,8 +528,7 @@ impl Connection {
     /// C: [sqlite3_busy_timeout](https://sqlite.org/c3ref/busy_timeout.html)
     pub fn set_busy_timeout(&self, timeout: Duration) -> Result<()> {
         self.db.add_taint(Taint::SETTING);
-        let milliseconds = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
-        Ok(self.db.set_busy_timeout(milliseconds)?)
+        Ok(self.db.set_busy_timeout(milliseconds(timeout))?)
     }
 
     /// From which duration on an execution is logged, as a warning with the target `finalite::slow`. `None`, the
@@ -671,6 +670,11 @@ impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connection").field("path", &self.path()).finish_non_exhaustive()
     }
+}
+
+/// A time as SQLite takes it.
+pub(crate) fn milliseconds(time: Duration) -> i32 {
+    i32::try_from(time.as_millis()).unwrap_or(i32::MAX)
 }
 
 /// A connection that could not be closed, and why.

@@ -90,11 +90,13 @@ mod error;
 mod failures;
 pub mod handles;
 mod interrupt;
+mod journal_mode;
 mod leak_check;
 pub mod memory;
 mod open;
 mod pages;
 mod params;
+mod pauses;
 #[cfg(feature = "pool")]
 pub mod pool;
 mod pragma;
@@ -120,6 +122,7 @@ pub use connection::{CloseError, Connection};
 pub use convert::{ConversionError, FromColumn};
 pub use error::{Constraint, ConstraintKind, Error, ErrorKind, Location, OptionalExtension, Result, What};
 pub use interrupt::InterruptHandle;
+pub use journal_mode::JournalMode;
 pub use leak_check::{LeakCheck, LeakReport, ProcessSnapshot};
 pub use open::OpenOptions;
 #[doc(hidden)]

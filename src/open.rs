@@ -11,12 +11,21 @@ use crate::Connection;
 use crate::cache::Cache;
 use crate::error::{Error, ErrorKind, Result};
 use crate::failures;
+use crate::journal_mode::NoWal;
 use crate::pragma::PragmaValue;
 use crate::raw::{Db, OpenFlags, Switch};
 
 type Init = dyn Fn(&mut Connection) -> Result<()> + Send + Sync;
 #[cfg(feature = "pool")]
 type Recover = dyn Fn() -> bool + Send + Sync;
+
+/// What is asked of a database that is a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wal {
+    AsItIs,
+    IfPossible,
+    Required,
+}
 
 /// How to open a database. Can be kept and used again.
 ///
@@ -45,8 +54,7 @@ pub struct OpenOptions {
     foreign_keys: bool,
     double_quoted_strings: bool,
     trusted_schema: bool,
-    /// WAL where the database is a file: an in-memory database has no such mode.
-    wal: bool,
+    wal: Wal,
     optimize_on_close: bool,
     pragmas: Vec<(Box<str>, PragmaValue)>,
     slow_threshold: Option<Duration>,
@@ -79,7 +87,7 @@ impl OpenOptions {
             foreign_keys: true,
             double_quoted_strings: true,
             trusted_schema: true,
-            wal: false,
+            wal: Wal::AsItIs,
             optimize_on_close: false,
             pragmas: Vec::new(),
             slow_threshold: None,
@@ -94,13 +102,50 @@ impl OpenOptions {
     /// What SQLite's authors advise for a new application: [`new`](Self::new), and
     ///
     /// - `journal_mode = wal` and `synchronous = normal`, if the database is a file: readers and the writer do not wait
-    ///   for each other;
+    ///   for each other. Where it cannot be had, opening fails, unless [`wal_if_possible`](Self::wal_if_possible) is set;
     /// - `"text"` is a name, never a string: a misspelt column is an error;
     /// - the schema is not trusted: a view or trigger in the file cannot call functions that are not marked harmless;
     /// - `PRAGMA optimize` when the connection is closed by [`Connection::close`].
     #[must_use]
     pub fn recommended() -> Self {
-        Self { wal: true, double_quoted_strings: false, trusted_schema: false, optimize_on_close: true, ..Self::new() }
+        Self {
+            wal: Wal::Required,
+            double_quoted_strings: false,
+            trusted_schema: false,
+            optimize_on_close: true,
+            ..Self::new()
+        }
+    }
+
+    /// Uses WAL, with `synchronous = normal`, if the database is a file and WAL can be had; opening does not fail where
+    /// it cannot, as on a file system of a network, whose machines share no memory. [`Connection::journal_mode`] tells.
+    ///
+    /// [`recommended`](Self::recommended) fails there, so that nobody counts on what is not so. Locks of others are no
+    /// such case: opening waits for them, and returns `SQLITE_BUSY` in the end.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use finalite::{JournalMode, OpenOptions};
+    ///
+    /// let dir = tempfile::tempdir()?;
+    /// let options = OpenOptions::recommended().wal_if_possible();
+    /// let conn = options.clone().open(dir.path().join("app.db"))?;
+    /// assert_eq!(conn.journal_mode()?, JournalMode::Wal);
+    /// # #[cfg(unix)]
+    /// # {
+    /// // A way to lock files that has no shared memory.
+    /// let conn = options.vfs("unix-dotfile").open(dir.path().join("other.db"))?;
+    /// assert_eq!(conn.journal_mode()?, JournalMode::Delete);
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// C: [Write-ahead logging](https://sqlite.org/wal.html)
+    #[must_use]
+    pub fn wal_if_possible(mut self) -> Self {
+        self.wal = Wal::IfPossible;
+        self
     }
 
     /// Opens for reading only. The file must exist.
@@ -296,7 +341,10 @@ impl OpenOptions {
         }
         let mut conn = Connection::adopt(db);
         tracing::debug!(target: "finalite::open", connection = conn.db().id(), path = %path.display(), opened_at = %site, "open");
-        self.set_up(&mut conn)?;
+        if let Some(error) = self.set_up(&mut conn)? {
+            drop(conn);
+            return self.open_without_wal(path, site).map_err(|_| error);
+        }
         Ok(conn)
     }
 
@@ -315,7 +363,7 @@ impl OpenOptions {
     /// Without WAL, which a database in memory has not.
     #[cfg(feature = "pool")]
     pub(crate) fn without_wal(mut self) -> Self {
-        self.wal = false;
+        self.wal = Wal::AsItIs;
         self
     }
 
@@ -328,9 +376,10 @@ impl OpenOptions {
         Ok(())
     }
 
-    /// Whatever fails or panics here, the connection is owned by the caller's frame and closed.
+    /// Whatever fails or panics here, the connection is owned by the caller's frame and closed. So is one that comes with
+    /// an error: WAL cannot be had, need not be, and the connection is of no use any more.
     #[track_caller]
-    fn set_up(&self, conn: &mut Connection) -> Result<()> {
+    fn set_up(&self, conn: &mut Connection) -> Result<Option<Error>> {
         let db = conn.db();
         // First, as it may not change once a slot is in use.
         if let Some((slot_bytes, slots)) = self.lookaside {
@@ -346,17 +395,32 @@ impl OpenOptions {
             db.switch(Switch::TrustedSchema, false)?;
         }
         conn.optimize_on_close.set(self.optimize_on_close);
-        if self.wal && !db.is_in_memory() && conn.is_readonly("main") == Some(false) {
-            conn.set_pragma("journal_mode", "wal")?;
-            conn.set_pragma("synchronous", "normal")?;
+        // A database in memory has no such mode.
+        if self.wal != Wal::AsItIs && !db.is_in_memory() && conn.is_readonly("main") == Some(false) {
+            match conn.use_wal() {
+                Ok(()) => conn.set_pragma("synchronous", "normal")?,
+                Err(NoWal::Refused(_)) if self.wal == Wal::IfPossible => {}
+                Err(NoWal::TooLate(error)) if self.wal == Wal::IfPossible => return Ok(Some(error)),
+                Err(error) => return Err(error.into()),
+            }
         }
         for (name, value) in &self.pragmas {
             conn.set_pragma(name, value.clone())?;
         }
         match &self.init {
-            Some(init) => init(conn),
-            None => Ok(()),
+            Some(init) => init(conn).map(|()| None),
+            None => Ok(None),
         }
+    }
+
+    /// Takes the database out of WAL mode, for which it lacks shared memory, and opens it. A log that one connection has
+    /// for itself needs none, if that is said before it first looks for it.
+    #[track_caller]
+    fn open_without_wal(&self, path: &OsStr, site: &'static Location<'static>) -> Result<Connection> {
+        let without = Self { wal: Wal::AsItIs, ..self.clone() };
+        let leaving = without.clone().pragma("locking_mode", "exclusive").pragma("journal_mode", "delete");
+        drop(Self { init: None, ..leaving }.try_open_at(path, site)?);
+        without.try_open_at(path, site)
     }
 }
 

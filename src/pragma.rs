@@ -2,8 +2,12 @@
 
 use std::fmt;
 use std::panic::Location;
+use std::thread;
+use std::time::{Duration, Instant};
 
+use crate::connection::milliseconds;
 use crate::error::{Error, ErrorKind, Result, What};
+use crate::pauses::pauses;
 use crate::raw::{Kind, library};
 use crate::rows::FromRow;
 use crate::sql;
@@ -146,6 +150,9 @@ impl Connection {
     /// is `UTF-16le`, a switch is on for every number but 0, `wal_autocheckpoint` is off for every number below 1. A
     /// number above SQLite's own limit for `mmap_size` or `threads` has taken too: it is lowered to the limit.
     ///
+    /// `journal_mode` waits for other connections as long as the busy timeout says, into WAL mode and out of it. SQLite
+    /// itself, where the pragma is run as SQL, returns `SQLITE_BUSY` at once.
+    ///
     /// Pragmas that do something (`incremental_vacuum`, `optimize`, `shrink_memory`, `wal_checkpoint`), keys, and
     /// `case_sensitive_like`, which cannot be read, are run and not read back.
     ///
@@ -192,7 +199,11 @@ impl Connection {
         if pragma.eq_ignore_ascii_case("wal_checkpoint") {
             return self.checkpoint(&sql);
         }
-        self.execute(&sql, ())?;
+        if pragma.eq_ignore_ascii_case("journal_mode") {
+            self.switch_journal(&sql)?;
+        } else {
+            self.execute(&sql, ())?;
+        }
         if is_in(&ACTIONS, pragma) {
             return Ok(());
         }
@@ -210,6 +221,29 @@ impl Connection {
             is_known: effective.is_some() || self.knows_pragma(pragma),
             effective: effective.map(|effective| display(&effective).into()),
         }))
+    }
+
+    /// Runs a `PRAGMA journal_mode = …`, and again while another connection is in the way, as long as the busy timeout
+    /// says. SQLite itself asks once for the lock that it takes into WAL mode and out of it.
+    #[track_caller]
+    fn switch_journal(&self, sql: &str) -> Result<()> {
+        let mut result = self.execute(sql, ());
+        if !result.as_ref().is_err_and(Error::is_anothers_lock) {
+            return result.map(drop);
+        }
+        let timeout = Duration::from_millis(self.pragma("busy_timeout")?);
+        let start = Instant::now();
+        for pause in pauses(timeout, Duration::from_millis(1), Duration::from_millis(50)) {
+            thread::sleep(pause);
+            // For other locks SQLite waits, and not as long again.
+            self.db().set_busy_timeout(milliseconds(timeout.saturating_sub(start.elapsed())))?;
+            result = self.execute(sql, ());
+            if !result.as_ref().is_err_and(Error::is_anothers_lock) {
+                break;
+            }
+        }
+        self.db().set_busy_timeout(milliseconds(timeout))?;
+        result.map(drop)
     }
 
     /// Runs a `PRAGMA wal_checkpoint`, which tells in its row whether it was kept from its end.

@@ -1,12 +1,12 @@
 //! Trying again: how often, how long, with which pauses; and writing with it.
 
-use std::hash::{BuildHasher, RandomState};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::Pool;
 use crate::Transaction;
 use crate::error::{Error, Result};
+use crate::pauses::pauses;
 
 /// For how long to try again, and with which pauses: they double, up to a longest, and each is cut by a random part, so
 /// that those who failed together do not come back together.
@@ -60,22 +60,9 @@ impl RetryPolicy {
 
     /// The pauses before the second attempt and those that follow; it ends when there is to be none.
     pub(super) fn pauses(self) -> impl Iterator<Item = Duration> {
-        let start = Instant::now();
-        let mut pause = self.first_pause;
-        (1..self.attempts).map_while(move |_| {
-            let left = self.deadline.checked_sub(start.elapsed()).filter(|left| !left.is_zero())?;
-            let this = jittered(pause).min(left);
-            pause = pause.saturating_mul(2).min(self.longest_pause);
-            Some(this)
-        })
+        let attempts = usize::try_from(self.attempts).unwrap_or(usize::MAX);
+        pauses(self.deadline, self.first_pause, self.longest_pause).take(attempts.saturating_sub(1))
     }
-}
-
-/// From a half to the whole of it.
-fn jittered(pause: Duration) -> Duration {
-    let random = RandomState::new().hash_one(0);
-    let part = u32::try_from(random % 1024).unwrap_or(0);
-    pause / 2 + pause / 2048 * part
 }
 
 impl Pool {

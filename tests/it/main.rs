@@ -10,6 +10,7 @@ mod diagnostics;
 mod errors;
 mod events;
 mod exact;
+mod journal_mode;
 mod moving;
 mod open;
 #[path = "../panicking/mod.rs"]
@@ -21,4 +22,7 @@ mod rows;
 mod rules;
 mod scan;
 mod statement;
+#[cfg(target_os = "linux")]
+#[path = "../system/mod.rs"]
+mod system;
 mod transaction;

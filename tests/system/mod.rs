@@ -18,6 +18,7 @@ const O_RDWR: c_int = 2;
 thread_local! {
     static WRITE: Cell<c_int> = const { Cell::new(0) };
     static OPEN: Cell<c_int> = const { Cell::new(0) };
+    static SHARE: Cell<c_int> = const { Cell::new(0) };
 }
 
 type Open = unsafe extern "C" fn(*const c_char, c_int, c_int) -> c_int;
@@ -38,6 +39,11 @@ pub fn with_failing_opens<T>(errno: c_int, run: impl FnOnce() -> T) -> T {
     with_failing(&OPEN, errno, run)
 }
 
+/// While this runs, there is no shared memory for this thread's write-ahead logs.
+pub fn without_shared_memory<T>(errno: c_int, run: impl FnOnce() -> T) -> T {
+    with_failing(&SHARE, errno, run)
+}
+
 fn with_failing<T>(call: &'static std::thread::LocalKey<Cell<c_int>>, errno: c_int, run: impl FnOnce() -> T) -> T {
     install();
     call.set(errno);
@@ -56,9 +62,13 @@ fn fail_with(errno: c_int) {
 
 unsafe extern "C" fn open(path: *const c_char, flags: c_int, mode: c_int) -> c_int {
     // SAFETY: SQLite hands over a path.
-    let is_database = unsafe { CStr::from_ptr(path) }.to_bytes().ends_with(b".db");
-    let errno = OPEN.get();
-    if errno != 0 && is_database && flags & O_ACCMODE == O_RDWR {
+    let name = unsafe { CStr::from_ptr(path) }.to_bytes();
+    let errno = match name {
+        _ if name.ends_with(b".db") && flags & O_ACCMODE == O_RDWR => OPEN.get(),
+        _ if name.ends_with(b"-shm") => SHARE.get(),
+        _ => 0,
+    };
+    if errno != 0 {
         fail_with(errno);
         return -1;
     }
