@@ -210,7 +210,6 @@ impl Cache {
         }
     }
 
-    #[cfg(feature = "pool")]
     pub(crate) fn limits(&self) -> (usize, usize) {
         (self.statements_max, self.bytes_max)
     }

@@ -68,9 +68,10 @@ impl Connection {
         &self.db
     }
 
-    /// How many statements the cache keeps, and how many bytes.
-    #[cfg(feature = "pool")]
-    pub(crate) fn statement_cache_limits(&self) -> (usize, usize) {
+    /// How many statements the cache keeps, and how many bytes. See
+    /// [`set_statement_cache_limits`](Self::set_statement_cache_limits).
+    #[must_use]
+    pub fn statement_cache_limits(&self) -> (usize, usize) {
         self.cache.borrow().limits()
     }
 
@@ -518,6 +519,65 @@ impl Connection {
         self.db.is_read_only(&CString::new(database).ok()?)
     }
 
+    /// Whether the database file was moved, replaced or deleted since it was opened: what is written then is not in the
+    /// file that the path leads to. `false` for a database without a file, and where the file system cannot tell.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Forked`].
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use finalite::Connection;
+    ///
+    /// let dir = tempfile::tempdir()?;
+    /// let path = dir.path().join("app.db");
+    /// let conn = Connection::open(&path)?;
+    /// assert!(!conn.has_moved()?);
+    /// # #[cfg(unix)]
+    /// # {
+    /// std::fs::rename(&path, dir.path().join("moved.db"))?;
+    /// assert!(conn.has_moved()?);
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// C: [SQLITE_FCNTL_HAS_MOVED](https://sqlite.org/c3ref/c_fcntl_begin_atomic_write.html#sqlitefcntlhasmoved)
+    pub fn has_moved(&self) -> Result<bool> {
+        Ok(self.db.has_moved()?)
+    }
+
+    /// The name that [`OpenOptions::name`](crate::OpenOptions::name) gave it.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.db.book().name()
+    }
+
+    /// How long it waits for another connection's lock. See [`set_busy_timeout`](Self::set_busy_timeout).
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Forked`].
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use finalite::Connection;
+    ///
+    /// let conn = Connection::open_in_memory()?;
+    /// assert_eq!(conn.busy_timeout()?, Duration::from_secs(5));
+    /// conn.set_busy_timeout(Duration::from_millis(250))?;
+    /// assert_eq!(conn.busy_timeout()?, Duration::from_millis(250));
+    /// # Ok::<(), finalite::Error>(())
+    /// ```
+    ///
+    /// C: [PRAGMA busy_timeout](https://sqlite.org/pragma.html#pragma_busy_timeout)
+    pub fn busy_timeout(&self) -> Result<Duration> {
+        self.pragma("busy_timeout").map(Duration::from_millis)
+    }
+
     /// How long to wait for another connection's lock before `SQLITE_BUSY` is returned; whole milliseconds. 5 seconds
     /// unless set.
     ///
@@ -540,8 +600,10 @@ impl Connection {
         self.slow_threshold.set(threshold);
     }
 
+    /// See [`set_slow_threshold`](Self::set_slow_threshold).
     #[inline]
-    pub(crate) fn slow_threshold(&self) -> Option<Duration> {
+    #[must_use]
+    pub fn slow_threshold(&self) -> Option<Duration> {
         self.slow_threshold.get()
     }
 

@@ -48,6 +48,8 @@ pub struct OpenOptions {
     create: bool,
     /// `None` where nothing was said about it.
     uri: Option<bool>,
+    immutable: bool,
+    no_follow: bool,
     vfs: Option<Box<str>>,
     name: Option<Box<str>>,
     busy_timeout: Duration,
@@ -81,6 +83,8 @@ impl OpenOptions {
             read_only: false,
             create: true,
             uri: None,
+            immutable: false,
+            no_follow: false,
             vfs: None,
             name: None,
             busy_timeout: Duration::from_secs(5),
@@ -149,6 +153,11 @@ impl OpenOptions {
     }
 
     /// Opens for reading only. The file must exist.
+    ///
+    /// SQLite may have to make files beside it all the same: a database in WAL mode has a log and its index (`-wal`,
+    /// `-shm`), which whoever opens it first makes. Where they are not there and the directory may not be written, that
+    /// fails with `SQLITE_CANTOPEN`. A database that nobody changes is opened without them as
+    /// [`immutable`](Self::immutable).
     #[must_use]
     pub fn read_only(mut self, read_only: bool) -> Self {
         self.read_only = read_only;
@@ -171,6 +180,52 @@ impl OpenOptions {
     pub fn uri(mut self, uri: bool) -> Self {
         self.uri = Some(uri);
         self
+    }
+
+    /// Opens for reading only, as a file that nobody changes as long as it is open, be it on read-only media: no lock is
+    /// taken, and no file beside it is looked for. If somebody changes it all the same, queries return wrong rows or
+    /// `SQLITE_CORRUPT`.
+    ///
+    /// What is in a `-wal` beside it, or waits in a `-journal` to be rolled back, is not seen: close the database in
+    /// order before it is copied to where it is immutable.
+    ///
+    /// The path is one like any other, whatever is in it; a URI, where [`uri`](Self::uri) is on, is taken with this
+    /// beside what it says.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use finalite::{Connection, OpenOptions};
+    ///
+    /// let dir = tempfile::tempdir()?;
+    /// let path = dir.path().join("100% (a?b#c).db");
+    /// Connection::open(&path)?.execute("CREATE TABLE t(a)", ())?;
+    /// let conn = OpenOptions::new().immutable(true).open(&path)?;
+    /// assert_eq!(conn.query_one::<i64>("SELECT count(*) FROM t", ())?, 0);
+    /// assert_eq!(conn.is_readonly("main"), Some(true));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// C: [URI filenames, immutable](https://sqlite.org/uri.html#uriimmutable)
+    #[must_use]
+    pub fn immutable(mut self, immutable: bool) -> Self {
+        self.immutable = immutable;
+        self
+    }
+
+    /// Opens no file whose path has a symbolic link in it, be it a directory: that is `SQLITE_CANTOPEN_SYMLINK`.
+    ///
+    /// C: [SQLITE_OPEN_NOFOLLOW](https://sqlite.org/c3ref/open.html)
+    #[must_use]
+    pub fn no_follow(mut self, no_follow: bool) -> Self {
+        self.no_follow = no_follow;
+        self
+    }
+
+    /// Whether it opens for reading only: as [`read_only`](Self::read_only) or [`immutable`](Self::immutable) says.
+    #[must_use]
+    pub fn is_read_only(&self) -> bool {
+        self.read_only || self.immutable
     }
 
     /// The VFS to use, by name.
@@ -330,10 +385,15 @@ impl OpenOptions {
 
     #[track_caller]
     fn try_open_at(&self, path: &OsStr, site: &'static Location<'static>) -> Result<Connection> {
-        let c_path = c_path(path, self.uri)?;
+        let c_path = c_path(path, self.uri, self.immutable)?;
         let vfs = self.vfs.as_deref().map(|name| CString::new(name).map_err(|_| bad_path("the VFS name contains NUL")));
         let vfs = vfs.transpose()?;
-        let flags = OpenFlags { read_only: self.read_only, create: self.create, uri: self.uri == Some(true) };
+        let flags = OpenFlags {
+            read_only: self.is_read_only(),
+            create: self.create,
+            uri: self.uri == Some(true) || self.immutable,
+            no_follow: self.no_follow,
+        };
         let db = Db::open(&c_path, flags, vfs.as_deref(), self.name.as_deref(), site)?;
         #[cfg(feature = "pool")]
         if let Some(recover) = self.recover.clone() {
@@ -346,11 +406,6 @@ impl OpenOptions {
             return self.open_without_wal(path, site).map_err(|_| error);
         }
         Ok(conn)
-    }
-
-    #[cfg(feature = "pool")]
-    pub(crate) fn is_read_only(&self) -> bool {
-        self.read_only
     }
 
     /// For connections that read only: opens the database for writing and reads it, and returns whether it could.
@@ -430,6 +485,8 @@ impl fmt::Debug for OpenOptions {
             .field("read_only", &self.read_only)
             .field("create", &self.create)
             .field("uri", &self.uri)
+            .field("immutable", &self.immutable)
+            .field("no_follow", &self.no_follow)
             .field("vfs", &self.vfs)
             .field("pragmas", &self.pragmas.iter().map(|(name, _)| name).collect::<Vec<_>>())
             .finish_non_exhaustive()
@@ -468,20 +525,64 @@ fn bad_path(reason: &'static str) -> Error {
 ///
 /// A SQLite that is compiled with `SQLITE_USE_URI`, as the bundled one is, reads `file:` as a URI whatever the flags
 /// say; `./file:` is the same file and no URI.
-fn c_path(path: &OsStr, uri: Option<bool>) -> Result<CString> {
+fn c_path(path: &OsStr, uri: Option<bool>, immutable: bool) -> Result<CString> {
     let bytes = path_bytes(path)?;
-    let prefix: &[u8] = match uri {
-        _ if !bytes.starts_with(b"file:") => b"",
-        Some(true) => b"",
-        Some(false) => b"./",
-        None => {
-            return Err(bad_path(
-                "it begins with `file:`: `OpenOptions::uri(true)` opens it as a URI, `uri(false)` or `./` before it as \
-                 the file of that name",
-            ));
+    if bytes.contains(&0) {
+        return Err(bad_path("it contains NUL"));
+    }
+    let begins_as_uri = bytes.starts_with(b"file:");
+    if begins_as_uri && uri.is_none() {
+        return Err(bad_path(
+            "it begins with `file:`: `OpenOptions::uri(true)` opens it as a URI, `uri(false)` or `./` before it as the \
+             file of that name",
+        ));
+    }
+    let is_uri = begins_as_uri && uri == Some(true);
+    let path = match (immutable, is_uri) {
+        (false, _) if begins_as_uri && !is_uri => [b"./", bytes].concat(),
+        (false, _) => bytes.to_owned(),
+        (true, true) => immutable_uri(bytes),
+        (true, false) if bytes.is_empty() || bytes == b":memory:" => {
+            return Err(bad_path("a database in memory, or a temporary one, is not immutable"));
         }
+        (true, false) => immutable_uri(&uri_of(bytes)),
     };
-    CString::new([prefix, bytes].concat()).map_err(|_| bad_path("it contains NUL"))
+    CString::new(path).map_err(|_| bad_path("it contains NUL"))
+}
+
+/// A URI that says besides that the file is immutable: first, as the first of two parameters of a name is taken.
+fn immutable_uri(uri: &[u8]) -> Vec<u8> {
+    const IMMUTABLE: &[u8] = b"?immutable=1";
+    let end = uri.iter().position(|byte| matches!(byte, b'?' | b'#')).unwrap_or(uri.len());
+    let (path, rest) = uri.split_at(end);
+    match rest.strip_prefix(b"?") {
+        Some(parameters) => [path, IMMUTABLE, b"&", parameters].concat(),
+        None => [path, IMMUTABLE, rest].concat(),
+    }
+}
+
+/// A path as a URI, with whatever would mean something in it percent-encoded.
+///
+/// C: [URI filenames](https://sqlite.org/uri.html)
+fn uri_of(path: &[u8]) -> Vec<u8> {
+    let mut uri = b"file:".to_vec();
+    // What follows two slashes is the name of a host, up to the next.
+    let has_drive = cfg!(windows) && path.get(1) == Some(&b':');
+    if has_drive {
+        uri.extend(b"///");
+    } else if path.starts_with(b"/") || (cfg!(windows) && path.starts_with(b"\\")) {
+        uri.extend(b"//");
+    }
+    for &byte in path {
+        match byte {
+            b'\\' if cfg!(windows) => uri.push(b'/'),
+            b':' if has_drive => uri.push(byte),
+            b'/' | b'.' | b'-' | b'_' => uri.push(byte),
+            _ if byte.is_ascii_alphanumeric() => uri.push(byte),
+            _ => uri.extend(format!("%{byte:02X}").bytes()),
+        }
+    }
+    uri
 }
 
 #[cfg(unix)]

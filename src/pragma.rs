@@ -231,7 +231,7 @@ impl Connection {
         if !result.as_ref().is_err_and(Error::is_anothers_lock) {
             return result.map(drop);
         }
-        let timeout = Duration::from_millis(self.pragma("busy_timeout")?);
+        let timeout = self.busy_timeout()?;
         let start = Instant::now();
         for pause in pauses(timeout, Duration::from_millis(1), Duration::from_millis(50)) {
             thread::sleep(pause);

@@ -293,12 +293,10 @@ fn open(path: &Path) -> Outcome<Connection> {
         let mut log = path.as_os_str().to_owned();
         log.push("-wal");
         let may_be_about_wal = matches!(error.code(), Some(ResultCode::CANTOPEN | ResultCode::READONLY));
-        match immutable_uri(path) {
-            Ok(uri) if may_be_about_wal && path.is_file() && !Path::new(&log).exists() => {
-                options.uri(true).open(uri).and_then(read_something).map_err(|_| error)
-            }
-            _ => Err(error),
+        if may_be_about_wal && path.is_file() && !Path::new(&log).exists() {
+            return options.immutable(true).open(path).and_then(read_something).map_err(|_| error);
         }
+        Err(error)
     });
     // The kind alone: which statement it was that read first is nobody's concern.
     opened.map_err(|error| format!("cannot read {}: {}", path.display(), error.kind()).into())
@@ -313,22 +311,6 @@ fn unreadable(file_type: FileType) -> Option<&'static str> {
     } else {
         None
     }
-}
-
-/// C: [URI filenames](https://sqlite.org/uri.html)
-fn immutable_uri(path: &Path) -> io::Result<String> {
-    let path = std::path::absolute(path)?;
-    let mut uri = String::from(if cfg!(windows) { "file:///" } else { "file://" });
-    for &byte in path.as_os_str().as_encoded_bytes() {
-        match byte {
-            b'\\' if cfg!(windows) => uri.push('/'),
-            b'/' | b':' | b'.' | b'-' | b'_' => uri.push(char::from(byte)),
-            _ if byte.is_ascii_alphanumeric() => uri.push(char::from(byte)),
-            _ => uri.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    uri.push_str("?immutable=1");
-    Ok(uri)
 }
 
 /// The query for a database of which nothing is known: all of the table with the most rows.

@@ -57,6 +57,7 @@ pub(crate) struct OpenFlags {
     pub(crate) read_only: bool,
     pub(crate) create: bool,
     pub(crate) uri: bool,
+    pub(crate) no_follow: bool,
 }
 
 /// A `sqlite3_db_config` switch.
@@ -108,6 +109,9 @@ impl Db {
         }
         if flags.uri {
             bits |= ffi::SQLITE_OPEN_URI;
+        }
+        if flags.no_follow {
+            bits |= ffi::SQLITE_OPEN_NOFOLLOW;
         }
         let id = registry::new_id();
         let account = Account::claim(id, site);
@@ -406,6 +410,26 @@ impl Db {
         // SAFETY: a NUL-terminated string, valid "until the database N is DETACHed or until the database connection
         // closes"; main cannot be detached and the result borrows `self`.
         unsafe { CStr::from_ptr(path) }
+    }
+
+    /// Whether the main database's file is no longer the one that its path leads to.
+    pub(crate) fn has_moved(&self) -> Result<bool, Fault> {
+        let entered = self.enter()?;
+        let mut has_moved: c_int = 0;
+        // SAFETY: the connection is open (entered); SQLITE_FCNTL_HAS_MOVED takes a pointer to an int.
+        let code = unsafe {
+            ffi::sqlite3_file_control(
+                entered.db(),
+                c"main".as_ptr(),
+                ffi::SQLITE_FCNTL_HAS_MOVED,
+                (&raw mut has_moved).cast::<c_void>(),
+            )
+        };
+        match code {
+            // A file system that cannot tell, and a database without a file.
+            ffi::SQLITE_NOTFOUND | ffi::SQLITE_ERROR => Ok(false),
+            code => self.check(code).map(|()| has_moved != 0),
+        }
     }
 
     /// Whether the main database lies in memory or in a temporary file: shared with others or not, it has no file that

@@ -1,6 +1,6 @@
 //! Opening: what can be opened, what cannot, and that a failed open leaves nothing.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use finalite::{Connection, ErrorKind, OpenOptions, ResultCode};
@@ -86,6 +86,161 @@ fn without_create_a_missing_file_is_an_error_and_stays_missing() {
     assert_eq!(error.code(), Some(ResultCode::CANTOPEN));
     assert!(!path.exists());
     assert!(error.to_string().contains("a.db"), "{error}");
+}
+
+/// A database in WAL mode, closed in order.
+fn fill(path: &Path) {
+    let conn = OpenOptions::recommended().open(path).unwrap();
+    conn.execute_batch("CREATE TABLE t(a); INSERT INTO t VALUES (1)").unwrap();
+    conn.close().unwrap();
+}
+
+fn files(dir: &Path) -> Vec<String> {
+    let mut files: Vec<_> =
+        dir.read_dir().unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    files.sort();
+    files
+}
+
+/// From the working directory, whatever that is.
+#[cfg(unix)]
+fn relative(path: &Path) -> std::path::PathBuf {
+    let up = std::env::current_dir().unwrap().components().skip(1).map(|_| "..").collect::<std::path::PathBuf>();
+    up.join(path.strip_prefix("/").unwrap())
+}
+
+#[cfg(unix)]
+#[test]
+fn an_immutable_database_is_read_without_a_file_beside_it() {
+    let names = [
+        "a.db",
+        "100%41 a?b=c#d&e.db",
+        "\u{fc}\u{6f22}.db",
+        "file:x.db",
+        "a:b+c,d;e@f.db",
+        " .db",
+        "\\'\"[]{}|^`~<>.db",
+        "a\n\tb.db",
+    ];
+    for name in names {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(name);
+        fill(&path);
+        let slashes = PathBuf::from(format!("//{}//{name}", dir.path().display()));
+        for path in [path.clone(), relative(&path), slashes] {
+            let conn = OpenOptions::new().immutable(true).open(&path).unwrap();
+            assert_eq!(conn.query_one::<i64>("SELECT a FROM t", ()).unwrap(), 1, "{name}");
+            assert_eq!(conn.is_readonly("main"), Some(true));
+            assert_eq!(conn.execute("DELETE FROM t", ()).unwrap_err().code(), Some(ResultCode::READONLY));
+            assert_eq!(files(dir.path()), [name], "nothing beside it");
+        }
+        // The control: whoever only reads makes them.
+        let conn = OpenOptions::new().read_only(true).open(&path).unwrap();
+        assert_eq!(table_of(&conn), ["t"]);
+        assert_eq!(files(dir.path()).len(), 3, "{name}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn an_immutable_database_is_not_locked() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.db");
+    Connection::open(&path).unwrap().execute_batch("CREATE TABLE t(a); INSERT INTO t VALUES (1)").unwrap();
+    let other = OpenOptions::new().busy_timeout(Duration::ZERO).open(&path).unwrap();
+    for (immutable, is_locked) in [(true, false), (false, true)] {
+        let reader = OpenOptions::new().read_only(true).immutable(immutable).open(&path).unwrap();
+        reader.execute_batch("BEGIN; SELECT * FROM t").unwrap();
+        let locked = other.execute_batch("BEGIN EXCLUSIVE; COMMIT");
+        assert_eq!(locked.is_err(), is_locked);
+    }
+}
+
+#[test]
+fn immutable_goes_with_a_uri_and_makes_no_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.db");
+    fill(&path);
+    let at = |rest: &str| format!("file:{}{rest}", path.display());
+    for rest in
+        ["", "?cache=private", "?immutable=0", "?", "#here", "?cache=private#here", "?a=b&immutable=0&c=d#?immutable=0"]
+    {
+        let conn = OpenOptions::new().uri(true).immutable(true).open(at(rest)).unwrap();
+        assert_eq!(conn.query_one::<i64>("SELECT a FROM t", ()).unwrap(), 1, "{rest}");
+        assert_eq!(files(dir.path()), ["a.db"], "{rest}");
+    }
+    let missing = dir.path().join("missing.db");
+    let error = OpenOptions::new().create(true).immutable(true).open(&missing).unwrap_err();
+    assert_eq!(error.code(), Some(ResultCode::CANTOPEN));
+    assert!(error.to_string().contains("missing.db") && !missing.exists(), "{error}");
+    for path in ["", ":memory:", "file:x", "a\0b"] {
+        let error = OpenOptions::new().immutable(true).open(path).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Path { .. }), "{path:?}: {error}");
+    }
+    assert!(OpenOptions::new().immutable(true).is_read_only() && !OpenOptions::new().is_read_only());
+}
+
+#[cfg(unix)]
+#[test]
+fn no_follow_opens_nothing_through_a_link() {
+    use std::os::unix::fs::symlink;
+    let dir = tempfile::tempdir().unwrap();
+    let dir_path = dir.path().canonicalize().unwrap();
+    let path = dir_path.join("real/a.db");
+    std::fs::create_dir(dir_path.join("real")).unwrap();
+    fill(&path);
+    symlink(&path, dir_path.join("link.db")).unwrap();
+    symlink(dir_path.join("real"), dir_path.join("link")).unwrap();
+    symlink(dir_path.join("real/new.db"), dir_path.join("dangling.db")).unwrap();
+    for link in ["link.db", "link/a.db", "dangling.db"] {
+        for options in [OpenOptions::new(), OpenOptions::new().read_only(true), OpenOptions::new().immutable(true)] {
+            let error = options.no_follow(true).open(dir_path.join(link)).unwrap_err();
+            assert_eq!(error.extended_code(), Some(ResultCode::CANTOPEN_SYMLINK), "{link}: {error}");
+        }
+    }
+    assert!(!dir_path.join("real/new.db").exists());
+    assert_eq!(table_of(&OpenOptions::new().no_follow(true).open(&path).unwrap()), ["t"]);
+    // The control.
+    assert_eq!(table_of(&Connection::open(dir_path.join("link.db")).unwrap()), ["t"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_that_was_moved_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.db");
+    let ends: [&dyn Fn(); 3] = [
+        &|| std::fs::rename(&path, dir.path().join("moved.db")).unwrap(),
+        &|| std::fs::remove_file(&path).unwrap(),
+        &|| {
+            std::fs::write(dir.path().join("other.db"), "").unwrap();
+            std::fs::rename(dir.path().join("other.db"), &path).unwrap();
+        },
+    ];
+    for end in ends {
+        let conn = Connection::open(&path).unwrap();
+        conn.execute("CREATE TABLE IF NOT EXISTS t(a)", ()).unwrap();
+        assert!(!conn.has_moved().unwrap());
+        end();
+        assert!(conn.has_moved().unwrap());
+    }
+    for conn in [Connection::open_in_memory().unwrap(), OpenOptions::new().open_temporary().unwrap()] {
+        conn.execute("CREATE TABLE t(a)", ()).unwrap();
+        assert!(!conn.has_moved().unwrap());
+    }
+    let memdb = OpenOptions::new().vfs("memdb").open("/has_moved").unwrap();
+    assert!(!memdb.has_moved().unwrap());
+}
+
+#[test]
+fn what_was_asked_for_can_be_asked() {
+    let options = OpenOptions::new().name("mine").busy_timeout(Duration::from_millis(70));
+    let options = options.slow_threshold(Some(Duration::from_secs(3))).statement_cache_limits(5, 6000);
+    let conn = options.open_in_memory().unwrap();
+    assert_eq!((conn.name(), conn.busy_timeout().unwrap()), (Some("mine"), Duration::from_millis(70)));
+    assert_eq!(conn.slow_threshold(), Some(Duration::from_secs(3)));
+    assert_eq!(conn.statement_cache_limits(), (5, 6000));
+    assert_eq!(Connection::open_in_memory().unwrap().name(), None);
 }
 
 #[test]

@@ -9,7 +9,7 @@ static BROKEN: Table =
     Table { name: c"broken", schema: c"CREATE TABLE x(a)", rows: || panic!("while the rows were made") };
 
 fn open() -> Db {
-    let flags = OpenFlags { read_only: false, create: true, uri: false };
+    let flags = OpenFlags { read_only: false, create: true, uri: false, no_follow: false };
     let mut db = Db::open(c":memory:", flags, None, None, Location::caller()).unwrap();
     db.create_table(&BROKEN).unwrap();
     db
