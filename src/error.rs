@@ -589,7 +589,7 @@ impl From<Fault> for Error {
         let mut at = None;
         let (kind, sql) = fault.into_parts();
         let kind = match kind {
-            FaultKind::Sqlite { code, message, offset, errno } => {
+            FaultKind::Sqlite { code, message, offset, reason } => {
                 at = offset;
                 let code = ResultCode::new(code);
                 match code.primary() {
@@ -601,8 +601,8 @@ impl From<Fault> for Error {
                             Some(sql) if may_quote(code) => message::without_quoted(message, sql),
                             _ => message,
                         };
-                        let message = match errno {
-                            Some(errno) => format!("{message}: {}", std::io::Error::from_raw_os_error(errno)).into(),
+                        let message = match reason {
+                            Some(reason) => format!("{message}: {reason}").into(),
                             None => message,
                         };
                         ErrorKind::Sqlite { code, message }

@@ -1,7 +1,7 @@
 //! The connection handle, and the list of what was made from it.
 
 use std::cell::{Cell, OnceCell, RefCell};
-use std::ffi::{CStr, c_int, c_void};
+use std::ffi::{CStr, CString, c_int, c_void};
 use std::mem;
 use std::panic::Location;
 use std::ptr::{self, NonNull};
@@ -14,6 +14,7 @@ use super::interrupt::Interrupter;
 use super::recovery::Recovery;
 use super::registry::{self, Book, Record, Recorded};
 use super::stmt::StmtCore;
+use super::system::{self, Unopened};
 use super::{Fault, FaultKind, Kind, Parked, Taint, counts, ffi, fork, library, text};
 
 /// An open connection. The first thing that owns the handle, and the only one that closes it.
@@ -129,7 +130,12 @@ impl Db {
         let db = db.ok_or_else(Fault::no_memory)?;
         match code {
             ffi::SQLITE_OK => Ok(db),
-            code => Err(db.fault(code)),
+            code => Err(db.fault_of_opening(code, |errno| {
+                let is_of_files = |vfs: &CStr| [&b"unix"[..], b"win32"].iter().any(|of| vfs.to_bytes().starts_with(of));
+                let (is_uri, create) = (flags.uri, Some(flags.create && !flags.read_only).filter(|_| !flags.uri));
+                let unopened = vfs.is_none_or(is_of_files).then_some(Unopened { path, is_uri, create, errno });
+                unopened.and_then(|unopened| unopened.reason())
+            })),
         }
     }
 
@@ -485,34 +491,60 @@ impl Db {
     #[cold]
     #[inline(never)]
     pub(super) fn fault(&self, code: c_int) -> Fault {
+        let Told { code, message, offset, errno } = self.told(code);
+        let attached = message.strip_prefix("unable to open database: ");
+        let reason = match (code & 0xff, attached) {
+            (ffi::SQLITE_CANTOPEN, Some(path)) => CString::new(path).ok().and_then(|path| {
+                let is_uri = path.to_bytes().starts_with(b"file:");
+                Unopened { path: &path, is_uri, create: None, errno: errno.unwrap_or(0) }.reason()
+            }),
+            // Of a journal, a log or its index that was to be created, it tells the second attempt and not the first.
+            (ffi::SQLITE_CANTOPEN, None) => errno.filter(|&errno| !system::is_of_no_file(errno)).map(system::words),
+            _ => errno.map(system::words),
+        };
+        Fault::new(FaultKind::Sqlite { code, message, offset, reason })
+    }
+
+    /// The same for a connection that did not come to be.
+    fn fault_of_opening(&self, code: c_int, reason: impl FnOnce(c_int) -> Option<Box<str>>) -> Fault {
+        let Told { code, message, offset, .. } = self.told(code);
+        // SAFETY: the handle is not closed yet; c3ref/system_errno.html: reads a number kept in it. It is new, so the
+        // number is of this call.
+        let errno = unsafe { ffi::sqlite3_system_errno(self.ptr.as_ptr()) };
+        let reason = match code & 0xff {
+            ffi::SQLITE_CANTOPEN => reason(errno),
+            _ if system::is_of_a_call(code) && errno != 0 => Some(system::words(errno)),
+            _ => None,
+        };
+        Fault::new(FaultKind::Sqlite { code, message, offset, reason })
+    }
+
+    /// What SQLite tells about the call that returned this code.
+    fn told(&self, code: c_int) -> Told {
         let db = self.ptr.as_ptr();
         // SAFETY: the connection is open; c3ref/errcode.html allows these at any time.
         let last = unsafe { ffi::sqlite3_extended_errcode(db) };
         // Some calls return a code without storing it (SQLITE_MISUSE, SQLITE_RANGE): the message would be another's.
-        let stored = last == code || last & 0xff == code;
-        let message = if stored {
-            // SAFETY: the connection is open; the text is copied before any other call on it.
-            let message = unsafe { ffi::sqlite3_errmsg(db) };
-            // SAFETY: NUL-terminated, and valid until the next call on this connection; copied at once.
-            unsafe { text::copy(message) }
+        if last != code && last & 0xff != code {
+            return Told { code, message: library::code_message(code).into(), offset: None, errno: None };
+        }
+        // SAFETY: the connection is open; the text is copied before any other call on it.
+        let text = unsafe { ffi::sqlite3_errmsg(db) };
+        // SAFETY: NUL-terminated, and valid until the next call on this connection; copied at once.
+        let message = unsafe { text::copy(text) };
+        // SAFETY: the connection is open; c3ref/errcode.html: -1 where there is no offset.
+        let offset = unsafe { ffi::sqlite3_error_offset(db) };
+        // SQLite keeps the system's number together with a message. A commit that fails has neither: the message is the
+        // code's own constant, and the number an earlier error's.
+        let is_kept = !library::is_code_message(text, last);
+        let errno = if is_kept && (last & 0xff == ffi::SQLITE_CANTOPEN || system::is_of_a_call(last)) {
+            // SAFETY: the connection is open; c3ref/system_errno.html: reads a number kept in it.
+            Some(unsafe { ffi::sqlite3_system_errno(db) }).filter(|&errno| errno != 0)
         } else {
             None
         };
-        // SAFETY: the connection is open; c3ref/errcode.html: -1 where there is no offset.
-        let offset = if stored { unsafe { ffi::sqlite3_error_offset(db) } } else { -1 };
-        let errno = match code & 0xff {
-            ffi::SQLITE_CANTOPEN | ffi::SQLITE_IOERR => {
-                // SAFETY: the connection is open; c3ref/system_errno.html: reads a number kept in it.
-                Some(unsafe { ffi::sqlite3_system_errno(db) }).filter(|&errno| errno != 0)
-            }
-            _ => None,
-        };
-        Fault::new(FaultKind::Sqlite {
-            code: if stored { last } else { code },
-            message: message.unwrap_or_else(|| library::code_message(code).into()),
-            offset: usize::try_from(offset).ok(),
-            errno,
-        })
+        let message = message.unwrap_or_else(|| library::code_message(last).into());
+        Told { code: last, message, offset: usize::try_from(offset).ok(), errno }
     }
 
     /// A conversion that finds no memory leaves a mark on the connection, which fails the next call, whatever that is.
@@ -629,6 +661,14 @@ impl Db {
             unsafe { StmtCore::finalize_forgotten(child, self.id, self.account) };
         }
     }
+}
+
+/// What SQLite tells about a call that failed.
+struct Told {
+    code: c_int,
+    message: Box<str>,
+    offset: Option<usize>,
+    errno: Option<c_int>,
 }
 
 impl Drop for Db {

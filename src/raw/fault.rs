@@ -10,9 +10,9 @@ pub(crate) struct Fault(Box<(FaultKind, Option<Box<str>>)>);
 
 #[derive(Debug)]
 pub(crate) enum FaultKind {
-    /// A result code of SQLite's (extended), its message, the byte offset in the SQL and the system's `errno`, where
-    /// SQLite knows them.
-    Sqlite { code: c_int, message: Box<str>, offset: Option<usize>, errno: Option<i32> },
+    /// A result code of SQLite's (extended), its message, the byte offset in the SQL where SQLite knows it, and the
+    /// system's reason where there is one.
+    Sqlite { code: c_int, message: Box<str>, offset: Option<usize>, reason: Option<Box<str>> },
     /// The connection belongs to the process this one was forked from.
     Forked,
     /// The call is not allowed now.
@@ -35,7 +35,7 @@ impl Fault {
             code: ffi::SQLITE_NOMEM,
             message: "out of memory".into(),
             offset: None,
-            errno: None,
+            reason: None,
         })
     }
 

@@ -1,6 +1,7 @@
 //! The SQLite that is linked into this process.
 
 use std::ffi::{CStr, c_char, c_int};
+use std::ptr;
 use std::sync::OnceLock;
 
 use super::ffi;
@@ -62,6 +63,12 @@ pub(crate) fn code_message(code: c_int) -> &'static str {
     let text = unsafe { ffi::sqlite3_errstr(code) };
     // SAFETY: a static string, as the documentation cited above says.
     unsafe { constant(text) }
+}
+
+/// Whether a text of SQLite's is the constant that it has for a result code, and not one that reads the same.
+pub(super) fn is_code_message(text: *const c_char, code: c_int) -> bool {
+    // SAFETY: c3ref/errcode.html: returns a static string for any argument; it is compared by address.
+    ptr::eq(text, unsafe { ffi::sqlite3_errstr(code) })
 }
 
 /// Whether this SQLite can be used at all.

@@ -36,6 +36,7 @@ pub(crate) mod registry;
 mod shield;
 pub(crate) mod stmt;
 pub(crate) mod storage;
+mod system;
 pub(crate) mod table;
 mod taint;
 mod text;

@@ -1,0 +1,169 @@
+//! What the system said when a file could not be used, where that is known to be about this failure.
+//!
+//! `sqlite3_system_errno` is `errno` as it was when SQLite reported an error (`sqlite3SystemError` in its source): that
+//! of the call that failed, if one failed, and else that of any earlier call of the thread.
+
+use std::ffi::{CStr, c_int};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::ffi;
+
+/// Whether a code of `SQLITE_IOERR` stands for a system call that failed right before.
+///
+/// The others do not: a short read, a lock that is another's, a checksum, no memory, a check of SQLite's own.
+pub(super) fn is_of_a_call(code: c_int) -> bool {
+    const CALLS: [c_int; 19] = [
+        ffi::SQLITE_IOERR_READ,
+        ffi::SQLITE_IOERR_CORRUPTFS,
+        ffi::SQLITE_IOERR_WRITE,
+        ffi::SQLITE_IOERR_FSYNC,
+        ffi::SQLITE_IOERR_DIR_FSYNC,
+        ffi::SQLITE_IOERR_TRUNCATE,
+        ffi::SQLITE_IOERR_FSTAT,
+        ffi::SQLITE_IOERR_UNLOCK,
+        ffi::SQLITE_IOERR_RDLOCK,
+        ffi::SQLITE_IOERR_DELETE,
+        ffi::SQLITE_IOERR_ACCESS,
+        ffi::SQLITE_IOERR_CHECKRESERVEDLOCK,
+        ffi::SQLITE_IOERR_LOCK,
+        ffi::SQLITE_IOERR_CLOSE,
+        ffi::SQLITE_IOERR_SHMOPEN,
+        ffi::SQLITE_IOERR_SHMSIZE,
+        ffi::SQLITE_IOERR_SHMMAP,
+        ffi::SQLITE_IOERR_SEEK,
+        ffi::SQLITE_IOERR_MMAP,
+    ];
+    CALLS.contains(&code)
+}
+
+/// The system's words for its number.
+pub(super) fn words(errno: c_int) -> Box<str> {
+    io::Error::from_raw_os_error(errno).to_string().into()
+}
+
+/// Whether the number says that there is no such file. SQLite tries a file that it cannot open for writing once more for
+/// reading; where it was to be created, this is what the second attempt says of the first.
+pub(super) fn is_of_no_file(errno: c_int) -> bool {
+    io::Error::from_raw_os_error(errno).kind() == io::ErrorKind::NotFound
+}
+
+/// A database that could not be opened (`SQLITE_CANTOPEN`).
+pub(super) struct Unopened<'a> {
+    /// As it was given to SQLite.
+    pub(super) path: &'a CStr,
+    pub(super) is_uri: bool,
+    /// Whether it was to be created if there is none; `None` where that is not known.
+    pub(super) create: Option<bool>,
+    pub(super) errno: c_int,
+}
+
+impl Unopened<'_> {
+    /// Why not. SQLite gives up before it calls the system (a path too long, too many links) and after two calls of which
+    /// it tells the second, so the path is looked at again; nothing is opened for that.
+    pub(super) fn reason(&self) -> Option<Box<str>> {
+        let path = if self.is_uri { path_of_uri(self.path)? } else { path_of(self.path.to_bytes())? };
+        let full = full_path(&path)?;
+        let (bytes, longest) = (full.as_os_str().len(), longest_path()?);
+        if bytes > longest {
+            return Some(format!("its full path is {bytes} bytes long, and SQLite takes {longest}").into());
+        }
+        let call = (self.errno != 0).then(|| io::Error::from_raw_os_error(self.errno));
+        match path.metadata() {
+            Ok(found) if found.is_dir() => Some(match call {
+                Some(error) if error.kind() == io::ErrorKind::IsADirectory => error.to_string().into(),
+                _ => "it is a directory".into(),
+            }),
+            Ok(_) => call.filter(|error| error.kind() != io::ErrorKind::NotFound).map(|error| error.to_string().into()),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Some(error.to_string().into()),
+            Err(missing) => {
+                if let Some(Err(error)) = full.parent().map(Path::metadata) {
+                    return Some(error.to_string().into());
+                }
+                match call {
+                    Some(error) if error.kind() != io::ErrorKind::NotFound => Some(error.to_string().into()),
+                    _ => match self.create {
+                        Some(true) => Some("it does not exist, and cannot be created in its directory".into()),
+                        Some(false) => Some(missing.to_string().into()),
+                        None => Some("it does not exist, and was not created".into()),
+                    },
+                }
+            }
+        }
+    }
+}
+
+/// The bytes that SQLite takes for the path of a database, so that there is room for the names of its journals.
+fn longest_path() -> Option<usize> {
+    const SUFFIX: usize = "-journal".len();
+    // SAFETY: c3ref/vfs_find.html: NULL asks for the default VFS; the result is NULL or lives as long as it is
+    // registered, and the default one is never unregistered.
+    let vfs = unsafe { ffi::sqlite3_vfs_find(std::ptr::null()).as_ref() }?;
+    usize::try_from(vfs.mxPathname).ok()?.checked_sub(SUFFIX)
+}
+
+/// The path that SQLite makes: absolute, links resolved, also the last one, where it leads to nothing yet.
+fn full_path(path: &Path) -> Option<PathBuf> {
+    const LINKS_MAX: usize = 40;
+    let mut path = path.to_owned();
+    for _ in 0..LINKS_MAX {
+        if let Ok(full) = path.canonicalize() {
+            return Some(full);
+        }
+        let parent = path.parent().map(|parent| if parent.as_os_str().is_empty() { ".".as_ref() } else { parent });
+        let full = match (parent.and_then(|parent| parent.canonicalize().ok()), path.file_name()) {
+            (Some(parent), Some(name)) => parent.join(name),
+            _ => return std::path::absolute(&path).ok(),
+        };
+        match full.read_link() {
+            Ok(target) => path = full.parent().unwrap_or(&full).join(target),
+            Err(_) => return Some(full),
+        }
+    }
+    std::path::absolute(path).ok()
+}
+
+/// The path in a URI, with its escapes resolved; `None` if another VFS is asked for.
+///
+/// C: [URI filenames](https://sqlite.org/uri.html)
+fn path_of_uri(uri: &CStr) -> Option<PathBuf> {
+    let Some(rest) = uri.to_bytes().strip_prefix(b"file:") else {
+        return path_of(uri.to_bytes());
+    };
+    let end = rest.iter().position(|byte| matches!(byte, b'?' | b'#')).unwrap_or(rest.len());
+    let (path, query) = rest.split_at(end);
+    if query.windows(4).any(|parameter| parameter == b"vfs=") {
+        return None;
+    }
+    let path = match path.strip_prefix(b"//") {
+        Some(rest) => &rest[rest.iter().position(|&byte| byte == b'/')?..],
+        None => path,
+    };
+    let mut decoded = Vec::new();
+    let mut rest = path;
+    while let [first, others @ ..] = rest {
+        let escaped = match rest {
+            [b'%', high, low, ..] => {
+                let digit = |byte: u8| char::from(byte).to_digit(16);
+                digit(*high).zip(digit(*low)).and_then(|(high, low)| u8::try_from(high * 16 + low).ok())
+            }
+            _ => None,
+        };
+        decoded.push(escaped.unwrap_or(*first));
+        rest = if escaped.is_some() { &rest[3..] } else { others };
+    }
+    path_of(&decoded)
+}
+
+#[cfg(unix)]
+#[expect(clippy::unnecessary_wraps, reason = "elsewhere not all bytes are a path")]
+fn path_of(bytes: &[u8]) -> Option<PathBuf> {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    Some(OsStr::from_bytes(bytes).into())
+}
+
+#[cfg(not(unix))]
+fn path_of(bytes: &[u8]) -> Option<PathBuf> {
+    Some(str::from_utf8(bytes).ok()?.into())
+}
