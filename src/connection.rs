@@ -88,7 +88,7 @@ impl Connection {
     /// A fault as an error that names the database, where it is about the file.
     #[cold]
     pub(crate) fn error(&self, fault: Fault) -> Error {
-        Error::from(fault).in_database(|| self.db.path().to_string_lossy().into())
+        Error::from(fault).in_databases(|| self.db.files())
     }
 
     /// Prepares a statement.

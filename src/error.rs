@@ -3,12 +3,14 @@
 use std::error::Error as StdError;
 use std::fmt;
 
+use self::advice::{Circumstances, advice};
 use crate::convert::ConversionError;
 use crate::raw::{Fault, FaultKind, library};
 use crate::scan::ColumnType;
 use crate::sql;
 use crate::{ResultCode, Type};
 
+mod advice;
 mod message;
 
 /// `Result` with finalite's [`Error`].
@@ -77,7 +79,8 @@ struct Inner {
     offset: Option<usize>,
     /// Where `sql` begins in the script it is part of: 1-based line and column.
     origin: Option<(usize, usize)>,
-    database: Option<Box<str>>,
+    /// The files that it may be about.
+    databases: Box<[Box<str>]>,
 }
 
 /// What went wrong.
@@ -358,7 +361,7 @@ impl fmt::Display for Location {
 impl Error {
     #[cold]
     pub(crate) fn new(kind: ErrorKind) -> Self {
-        Self(Box::new(Inner { kind, sql: None, offset: None, origin: None, database: None }))
+        Self(Box::new(Inner { kind, sql: None, offset: None, origin: None, databases: Box::default() }))
     }
 
     /// Wraps an error of the caller's own, to hand it through a closure that returns [`Result`].
@@ -432,7 +435,13 @@ impl Error {
 
     /// Says which database file it was, where the error is about the file.
     #[cold]
-    pub(crate) fn in_database(mut self, path: impl FnOnce() -> Box<str>) -> Self {
+    pub(crate) fn in_database(self, path: impl FnOnce() -> Box<str>) -> Self {
+        self.in_databases(|| vec![path()])
+    }
+
+    /// Says which database files it may have been, where the error is about one.
+    #[cold]
+    pub(crate) fn in_databases(mut self, paths: impl FnOnce() -> Vec<Box<str>>) -> Self {
         const ABOUT_THE_FILE: [ResultCode; 8] = [
             ResultCode::CANTOPEN,
             ResultCode::NOTADB,
@@ -445,10 +454,18 @@ impl Error {
         ];
         let about_the_file = self.code().is_some_and(|code| ABOUT_THE_FILE.contains(&code))
             || matches!(self.0.kind, ErrorKind::Pragma { .. } | ErrorKind::OpenedReadOnly);
-        if self.0.database.is_none() && about_the_file {
-            self.0.database = Some(path()).filter(|path| !path.is_empty());
+        if self.0.databases.is_empty() && about_the_file && !self.is_about_another_file() {
+            let mut paths = paths();
+            paths.retain(|path| !path.is_empty());
+            self.0.databases = paths.into();
         }
         self
+    }
+
+    /// Whether the statement is one about a file that the connection has not open, or not yet.
+    fn is_about_another_file(&self) -> bool {
+        let is = |keyword| self.sql().is_some_and(|sql| sql::starts_with_keyword(sql, keyword));
+        is("ATTACH") || is("VACUUM") && self.sql().is_some_and(|sql| sql.to_ascii_uppercase().contains("INTO"))
     }
 
     /// What went wrong, for matching.
@@ -626,16 +643,23 @@ impl fmt::Display for Error {
         write!(f, "{}", self.0.kind)?;
         if let ErrorKind::Sqlite { code, message } = &self.0.kind {
             // Where SQLite only says the code's own words, the extended code is the news.
-            let is_standard = **message == *library::code_message(code.primary().number());
-            if is_standard || code.number() > 0xff {
+            let more = message.strip_prefix(library::code_message(code.primary().number()));
+            if more == Some("") || code.number() > 0xff {
                 write!(f, " [{code}]")?;
             }
-            if let Some(advice) = advice(*code).filter(|_| is_standard) {
+            let circumstances = Circumstances {
+                files: self.0.databases.len(),
+                is_of_a_statement: self.0.sql.is_some() && !self.is_about_another_file(),
+            };
+            // The system's reason may follow, but nothing else.
+            let is_open = more.is_some_and(|more| more.is_empty() || more.starts_with(": "));
+            if let Some(advice) = advice(*code, &circumstances).filter(|_| is_open) {
                 write!(f, " ({advice})")?;
             }
         }
-        if let Some(database) = &self.0.database {
-            write!(f, ", database {}", Excerpt { longest: usize::MAX, ..Excerpt::of(database) })?;
+        for (n, database) in self.0.databases.iter().enumerate() {
+            let lead = if n == 0 { ", database" } else { " or" };
+            write!(f, "{lead} {}", Excerpt { longest: usize::MAX, ..Excerpt::of(database) })?;
         }
         if let Some(location) = self.location() {
             write!(f, ", at {location}")?;
@@ -653,7 +677,7 @@ impl fmt::Debug for Error {
             .field("kind", &self.0.kind)
             .field("sql", &self.0.sql)
             .field("location", &self.location())
-            .field("database", &self.0.database)
+            .field("databases", &self.0.databases)
             .finish()
     }
 }
@@ -798,19 +822,6 @@ fn display_pragma(name: &str, requested: &str, effective: Option<&str>, is_known
 /// or nothing.
 fn may_quote(code: ResultCode) -> bool {
     matches!(code.primary(), ResultCode::ERROR | ResultCode::CANTOPEN)
-}
-
-/// What the words of SQLite leave open.
-fn advice(code: ResultCode) -> Option<&'static str> {
-    Some(match code {
-        ResultCode::BUSY => "another connection holds the lock",
-        ResultCode::BUSY_SNAPSHOT => {
-            "it has changed since this transaction first read: roll back and begin again, IMMEDIATE where it will write"
-        }
-        ResultCode::LOCKED => "a statement of this connection is still running",
-        ResultCode::READONLY_DBMOVED => "the file was moved or deleted while it was open",
-        _ => return None,
-    })
 }
 
 /// Text on one line, cut where it grows long. White space is one space, what a terminal would obey is escaped.

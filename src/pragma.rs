@@ -255,7 +255,7 @@ impl Connection {
         }
         let code = ResultCode::BUSY;
         let error = Error::new(ErrorKind::Sqlite { code, message: library::code_message(code.number()).into() });
-        Err(error.in_sql(sql).in_database(|| self.db().path().to_string_lossy().into()))
+        Err(error.in_sql(sql).in_databases(|| self.db().files()))
     }
 
     /// Whether SQLite has a pragma of this name; not, where it is built without the list of them.

@@ -5,6 +5,8 @@
 
 #![cfg(unix)]
 
+mod child;
+
 use std::ffi::{CStr, c_int, c_void};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
@@ -34,6 +36,10 @@ const CASES: &[Case] = &[
     ("a write that fails within a statement", a_write_that_fails_within_a_statement),
     ("a write that fails at the commit", a_write_that_fails_at_the_commit),
     ("an attached file", an_attached_file),
+    ("a log that reading would have to create", a_log_that_reading_would_have_to_create),
+    ("an index that reading would have to create", an_index_that_reading_would_have_to_create),
+    ("a journal that reading would have to roll back", a_journal_that_reading_would_have_to_roll_back),
+    ("a journal that writing would have to create", a_journal_that_writing_would_have_to_create),
 ];
 
 #[test]
@@ -307,4 +313,104 @@ fn an_attached_file(directory: &Path) {
     assert_says(&error, "it does not exist, and was not created");
     assert_quotes_nothing(&error);
     assert!(!error.to_string().contains("new.db"), "{error}");
+}
+
+/// Runs this in a process that ends in the middle of it, as if it were killed.
+fn left_by_another(run: impl FnOnce()) {
+    assert!(child::in_child(|| {
+        run();
+        true
+    }));
+}
+
+/// What reading says, by a connection that may write and by one that may not.
+fn reading(path: &Path) -> [Error; 2] {
+    [OpenOptions::new(), OpenOptions::new().read_only(true)].map(|options| {
+        fail_otherwise();
+        options.open(path).unwrap().query_all::<i64>("SELECT count(*) FROM t", ()).unwrap_err()
+    })
+}
+
+fn a_log_that_reading_would_have_to_create(directory: &Path) {
+    let path = database(directory, "a.db");
+    Connection::open(&path).unwrap().set_pragma("journal_mode", "wal").unwrap();
+    permit(directory, 0o555);
+    for error in reading(&path) {
+        assert_eq!(error.extended_code(), Some(ResultCode::READONLY_DIRECTORY), "{error}");
+        assert_says(&error, "a journal or write-ahead log has to be created beside it");
+        assert_says(&error, "this process may not create files there");
+    }
+    // The advice is good.
+    let immutable = format!("file:{}?immutable=1", path.display());
+    let conn = OpenOptions::new().read_only(true).uri(true).open(immutable).unwrap();
+    assert_eq!(conn.query_one::<i64>("SELECT count(*) FROM t", ()).unwrap(), 1);
+    permit(directory, 0o755);
+    assert_eq!(Connection::open(&path).unwrap().query_one::<i64>("SELECT count(*) FROM t", ()).unwrap(), 1);
+}
+
+fn an_index_that_reading_would_have_to_create(directory: &Path) {
+    let path = directory.join("a.db");
+    left_by_another(|| {
+        let conn = OpenOptions::new().pragma("journal_mode", "wal").open(&path).unwrap();
+        conn.execute_batch("CREATE TABLE t(a); INSERT INTO t VALUES (1)").unwrap();
+        std::mem::forget(conn);
+    });
+    fs::remove_file(directory.join("a.db-shm")).unwrap();
+    permit(directory, 0o555);
+    for error in reading(&path) {
+        assert_eq!(error.extended_code(), Some(ResultCode::CANTOPEN), "{error}");
+        assert_says(&error, "the index of its write-ahead log (-shm) does not exist, and cannot be created");
+        // What is in the log would be left out.
+        assert!(!error.to_string().contains("immutable"), "{error}");
+    }
+    permit(directory, 0o755);
+    assert_eq!(Connection::open(&path).unwrap().query_one::<i64>("SELECT count(*) FROM t", ()).unwrap(), 1);
+}
+
+fn a_journal_that_reading_would_have_to_roll_back(directory: &Path) {
+    let path = database(directory, "a.db");
+    left_by_another(|| {
+        let conn = OpenOptions::new().pragma("cache_size", 2).open(&path).unwrap();
+        conn.execute("BEGIN", ()).unwrap();
+        for _ in 0..50 {
+            conn.execute("INSERT INTO t VALUES (zeroblob(3000))", ()).unwrap();
+        }
+        std::mem::forget(conn);
+    });
+    let journal = directory.join("a.db-journal");
+    assert!(journal.metadata().unwrap().len() > 0);
+    // This connection may not write.
+    let unfinished = "a transaction that was left unfinished has to be rolled back before anything is read";
+    let error = OpenOptions::new().read_only(true).open(&path).unwrap().query_all::<i64>("SELECT 1 FROM t", ());
+    let error = error.unwrap_err();
+    assert_eq!(error.extended_code(), Some(ResultCode::READONLY_ROLLBACK), "{error}");
+    assert_says(&error, unfinished);
+    // The journal may not be written.
+    permit(&journal, 0o444);
+    let [error, _] = reading(&path);
+    assert_eq!(error.extended_code(), Some(ResultCode::CANTOPEN), "{error}");
+    assert_says(&error, "Permission denied (os error 13) (it needs a journal, ");
+    permit(&journal, 0o644);
+    // The file may not.
+    permit(&path, 0o444);
+    for error in reading(&path) {
+        assert_eq!(error.extended_code(), Some(ResultCode::READONLY_ROLLBACK), "{error}");
+        assert_says(&error, unfinished);
+    }
+    permit(&path, 0o644);
+    // Nor may the directory.
+    permit(directory, 0o555);
+    let [error, _] = reading(&path);
+    assert_eq!(error.extended_code(), Some(ResultCode::IOERR_DELETE), "{error}");
+    assert_says(&error, "Permission denied (os error 13) [SQLITE_IOERR_DELETE] (a transaction, or the rollback of one");
+    permit(directory, 0o755);
+    assert_eq!(Connection::open(&path).unwrap().query_one::<i64>("SELECT count(*) FROM t", ()).unwrap(), 1);
+}
+
+fn a_journal_that_writing_would_have_to_create(directory: &Path) {
+    let path = database(directory, "a.db");
+    permit(directory, 0o555);
+    let error = Connection::open(&path).unwrap().execute("INSERT INTO t VALUES (2)", ()).unwrap_err();
+    assert_eq!(error.extended_code(), Some(ResultCode::READONLY_DIRECTORY), "{error}");
+    assert_says(&error, "a journal or write-ahead log has to be created beside it");
 }

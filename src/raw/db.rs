@@ -466,6 +466,26 @@ impl Db {
         !name.is_null() && unsafe { CStr::from_ptr(name) } == c"memdb"
     }
 
+    /// The absolute paths of all databases that have one: the main one, and those attached.
+    pub(crate) fn files(&self) -> Vec<Box<str>> {
+        if self.is_closed() {
+            return Vec::new();
+        }
+        (0..)
+            .map_while(|n| {
+                // SAFETY: the connection is open; c3ref/db_name.html: NULL "if N is out of range".
+                NonNull::new(unsafe { ffi::sqlite3_db_name(self.ptr.as_ptr(), n) }.cast_mut())
+            })
+            .filter_map(|name| {
+                // SAFETY: the connection is open, the name its own, and nothing was attached or detached since.
+                let path = unsafe { ffi::sqlite3_db_filename(self.ptr.as_ptr(), name.as_ptr()) };
+                // SAFETY: NULL, or NUL-terminated and valid until the database is detached; copied at once.
+                unsafe { text::copy(path) }
+            })
+            .filter(|path| !path.is_empty())
+            .collect()
+    }
+
     /// Whether a schema ("main", "temp" or an attached one) is read-only; `None` if there is none of that name.
     pub(crate) fn is_read_only(&self, schema: &CStr) -> Option<bool> {
         if self.is_closed() {
@@ -499,7 +519,9 @@ impl Db {
                 Unopened { path: &path, is_uri, create: None, errno: errno.unwrap_or(0) }.reason()
             }),
             // Of a journal, a log or its index that was to be created, it tells the second attempt and not the first.
-            (ffi::SQLITE_CANTOPEN, None) => errno.filter(|&errno| !system::is_of_no_file(errno)).map(system::words),
+            (ffi::SQLITE_CANTOPEN, None) if errno.is_some_and(system::is_of_no_file) => {
+                self.files().iter().find_map(|path| system::missing_beside(path))
+            }
             _ => errno.map(system::words),
         };
         Fault::new(FaultKind::Sqlite { code, message, offset, reason })

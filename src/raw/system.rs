@@ -93,6 +93,19 @@ impl Unopened<'_> {
     }
 }
 
+/// Which file beside a database is missing and cannot be created, where that can be seen.
+pub(super) fn missing_beside(database: &str) -> Option<Box<str>> {
+    let beside = |suffix| PathBuf::from(format!("{database}{suffix}"));
+    let (log, index) = (beside("-wal"), beside("-shm"));
+    if let Some(Err(error)) = log.parent().map(Path::metadata) {
+        return Some(error.to_string().into());
+    }
+    let is_it = log.exists() && !index.exists();
+    is_it.then(|| {
+        "the index of its write-ahead log (-shm) does not exist, and cannot be created in its directory".into()
+    })
+}
+
 /// The bytes that SQLite takes for the path of a database, so that there is room for the names of its journals.
 fn longest_path() -> Option<usize> {
     const SUFFIX: usize = "-journal".len();

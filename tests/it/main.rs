@@ -1,5 +1,6 @@
 //! The public API, by concept. What compares process-wide counters is in binaries of its own (`lifecycle.rs`).
 
+mod advice;
 mod advisories;
 mod batch;
 mod cache;

@@ -1,0 +1,72 @@
+//! What to do about an error whose words, SQLite's constant for a code, leave that open.
+//!
+//! Advice is true wherever it is shown: SQLite has some codes for several things, and is not always in a position to say
+//! which of the connection's files it means.
+
+use crate::ResultCode;
+
+/// What is known of an error beside its code.
+pub(super) struct Circumstances {
+    /// The files that the connection has open, as far as they are known.
+    pub(super) files: usize,
+    /// Whether a statement failed that was not about another file; if not, it was the opening.
+    pub(super) is_of_a_statement: bool,
+}
+
+pub(super) fn advice(code: ResultCode, circumstances: &Circumstances) -> Option<&'static str> {
+    Some(match code {
+        ResultCode::BUSY if circumstances.files == 1 => "another connection holds the lock",
+        ResultCode::BUSY => "another connection holds the lock, or this one, if it has the file attached twice",
+        ResultCode::BUSY_SNAPSHOT => {
+            "it has changed since this connection's transaction or open rows first read: end them and begin again, \
+             IMMEDIATE where it will write"
+        }
+        ResultCode::LOCKED => {
+            "a statement or transaction of this connection, or of one that shares its cache, is in the way"
+        }
+        ResultCode::READONLY_DBMOVED => {
+            "its path leads to the file no more: it was moved, deleted or replaced while it was open"
+        }
+        ResultCode::READONLY_DIRECTORY => {
+            "a journal or write-ahead log has to be created beside it, and this process may not create files there: \
+             permit it, or open as immutable what nobody changes"
+        }
+        ResultCode::READONLY_ROLLBACK => {
+            "a transaction that was left unfinished has to be rolled back before anything is read, and this connection \
+             may not write: open it for writing once"
+        }
+        ResultCode::READONLY_RECOVERY | ResultCode::READONLY_CANTINIT | ResultCode::READONLY_CANTLOCK => {
+            "the index of its write-ahead log has to be written before anything is read, and this process may not write \
+             it: open it once by one that may, and keep it open"
+        }
+        ResultCode::IOERR_DELETE if circumstances.is_of_a_statement => {
+            "a transaction, or the rollback of one that was left unfinished, ends with the deletion of its journal, \
+             which failed"
+        }
+        ResultCode::CANTOPEN if circumstances.is_of_a_statement => {
+            "it needs a journal, a write-ahead log with its index, or a temporary file, and cannot open it"
+        }
+        ResultCode::CANTOPEN_SYMLINK => "there is a symbolic link in its path, and none was to be followed",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_reading_has_to_write_first_is_said() {
+        let circumstances = Circumstances { files: 1, is_of_a_statement: true };
+        for code in [
+            ResultCode::READONLY_CANTINIT,
+            ResultCode::READONLY_CANTLOCK,
+            ResultCode::READONLY_DIRECTORY,
+            ResultCode::READONLY_RECOVERY,
+            ResultCode::READONLY_ROLLBACK,
+        ] {
+            let advice = advice(code, &circumstances).unwrap();
+            assert!(advice.contains(" has to be ") && advice.contains(" may not "), "{code}: {advice}");
+        }
+    }
+}
