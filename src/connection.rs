@@ -91,6 +91,12 @@ impl Connection {
         Error::from(fault).in_databases(|| self.db.files())
     }
 
+    /// The error of the last call, if it failed.
+    #[cfg(feature = "pool")]
+    pub(crate) fn last_error(&self) -> Option<Error> {
+        self.db.last_fault().map(|fault| self.error(fault))
+    }
+
     /// Prepares a statement.
     ///
     /// # Errors

@@ -122,8 +122,8 @@ fn of_pools(path: &Path) {
     look(&reader);
     pool.write(|tx| tx.execute("INSERT INTO t(b) VALUES (7)", ())).unwrap();
     thread::sleep(Duration::from_millis(20));
-    let report = pool.shut_down();
-    assert_eq!(report.out().len(), 1);
+    // The reader, and at times the writer with the checkpointer.
+    assert!(!pool.shut_down().out().is_empty());
     thread::sleep(Duration::from_millis(20));
     drop(reader);
     drop(checkpointer);

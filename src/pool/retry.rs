@@ -81,27 +81,92 @@ impl Pool {
     /// As [`writer`](Self::writer), the closure's, and what `COMMIT` returns; nothing is stored then, unless `COMMIT`
     /// failed in writing (`SQLITE_IOERR`), after which nobody can tell.
     #[track_caller]
-    pub fn write<T>(&self, mut work: impl FnMut(&Transaction<'_>) -> Result<T>) -> Result<T> {
+    pub fn write<T>(&self, work: impl FnMut(&mut Transaction<'_>) -> Result<T>) -> Result<T> {
+        self.write_while(work, |error, _| error.is_anothers_lock())
+    }
+
+    /// Runs the closure in a transaction, as [`write`](Self::write); the closure's error is the caller's own.
+    ///
+    /// What it fails with is not looked at. It is run again if the last call on its connection met another's lock.
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Self::write).
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use finalite::pool::Pool;
+    ///
+    /// #[derive(Debug)]
+    /// enum AppError { Overdrawn, Database(finalite::Error) }
+    ///
+    /// impl From<finalite::Error> for AppError {
+    ///     fn from(error: finalite::Error) -> Self {
+    ///         Self::Database(error)
+    ///     }
+    /// }
+    ///
+    /// let pool = Pool::in_memory("accounts").build()?;
+    /// pool.writer()?.execute_batch("CREATE TABLE account(cents INTEGER); INSERT INTO account VALUES (5)")?;
+    /// let drawn = pool.write_and_then(|tx| {
+    ///     tx.execute("UPDATE account SET cents = cents - 7", [])?;
+    ///     match tx.query_one::<i64>("SELECT cents FROM account", [])? {
+    ///         0.. => Ok(()),
+    ///         _ => Err(AppError::Overdrawn),
+    ///     }
+    /// });
+    /// assert!(matches!(drawn, Err(AppError::Overdrawn)));
+    /// assert_eq!(pool.reader()?.query_one::<i64>("SELECT cents FROM account", [])?, 5);
+    /// # Ok::<(), finalite::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn write_and_then<T, E: From<Error>>(
+        &self,
+        work: impl FnMut(&mut Transaction<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.write_while(work, |_, tx| tx.last_error().is_some_and(|error| error.is_anothers_lock()))
+    }
+
+    /// `is_locked`: whether what the closure failed with came of another connection's lock.
+    #[track_caller]
+    fn write_while<T, E: From<Error>>(
+        &self,
+        mut work: impl FnMut(&mut Transaction<'_>) -> Result<T, E>,
+        is_locked: impl Fn(&E, &Transaction<'_>) -> bool,
+    ) -> Result<T, E> {
         let mut pauses = self.options.write_retry.pauses();
         loop {
-            let error = match self.try_write(&mut work) {
+            let (error, is_locked) = match self.try_write(&mut work, &is_locked) {
                 Ok(value) => return Ok(value),
-                Err(error) => error,
+                Err(failed) => failed,
             };
             match pauses.next() {
                 // The commit was not carried out where a lock was in its way.
-                Some(pause) if error.is_anothers_lock() => thread::sleep(pause),
+                Some(pause) if is_locked => thread::sleep(pause),
                 _ => return Err(error),
             }
         }
     }
 
+    /// The error comes with whether another connection's lock was its cause.
     #[track_caller]
-    fn try_write<T>(&self, work: &mut impl FnMut(&Transaction<'_>) -> Result<T>) -> Result<T> {
-        let mut conn = self.writer()?;
-        let tx = conn.transaction()?;
-        let value = work(&tx)?;
-        tx.commit_or_return().map_err(Error::from)?;
+    fn try_write<T, E: From<Error>>(
+        &self,
+        work: &mut impl FnMut(&mut Transaction<'_>) -> Result<T, E>,
+        is_locked: &impl Fn(&E, &Transaction<'_>) -> bool,
+    ) -> Result<T, (E, bool)> {
+        let failed = |error: Error| {
+            let is_locked = error.is_anothers_lock();
+            (error.into(), is_locked)
+        };
+        let mut conn = self.writer().map_err(failed)?;
+        let mut tx = conn.transaction().map_err(failed)?;
+        let value = work(&mut tx).map_err(|error| {
+            let is_locked = is_locked(&error, &tx);
+            (error, is_locked)
+        })?;
+        tx.commit_or_return().map_err(|error| failed(error.into()))?;
         Ok(value)
     }
 }

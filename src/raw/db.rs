@@ -527,6 +527,19 @@ impl Db {
         Fault::new(FaultKind::Sqlite { code, message, offset, reason })
     }
 
+    /// What SQLite keeps of the last call, if that failed.
+    #[cfg(feature = "pool")]
+    pub(crate) fn last_fault(&self) -> Option<Fault> {
+        if self.is_closed() {
+            return None;
+        }
+        // SAFETY: the connection is open; c3ref/errcode.html allows it at any time.
+        match unsafe { ffi::sqlite3_extended_errcode(self.ptr.as_ptr()) } {
+            ffi::SQLITE_OK | ffi::SQLITE_ROW | ffi::SQLITE_DONE => None,
+            code => Some(self.fault(code)),
+        }
+    }
+
     /// The same for a connection that did not come to be.
     fn fault_of_opening(&self, code: c_int, reason: impl FnOnce(c_int) -> Option<Box<str>>) -> Fault {
         let Told { code, message, offset, .. } = self.told(code);

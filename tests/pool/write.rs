@@ -176,6 +176,75 @@ fn write_tries_again_while_a_reader_has_the_table() -> Outcome {
     Ok(())
 }
 
+/// A program's own error: whether a lock is behind it is not its business to tell.
+#[derive(Debug)]
+enum AppError {
+    Database(#[expect(dead_code, reason = "for people")] Error),
+    Refused,
+}
+
+impl From<Error> for AppError {
+    fn from(error: Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+#[test]
+fn write_and_then_tries_again_for_locks_whatever_the_error() -> Outcome {
+    let uri = "file:write_and_then_tries_again?mode=memory&cache=shared";
+    let options = OpenOptions::new().uri(true).busy_timeout(Duration::ZERO);
+    let retry = RetryPolicy::new(LONG).pauses_between(Duration::ZERO, Duration::ZERO);
+    let pool = Pool::builder(uri).options(options.clone()).write_retry(retry).build()?;
+    pool.writer()?.execute_batch("CREATE TABLE t(a); INSERT INTO t VALUES (0)")?;
+    let other = options.open(uri)?;
+    other.execute_batch("BEGIN; SELECT * FROM t")?;
+    let runs = Cell::new(0);
+    pool.write_and_then(|tx| -> Result<usize, AppError> {
+        runs.set(runs.get() + 1);
+        if runs.get() == 3 {
+            other.execute("COMMIT", ())?;
+        }
+        tx.execute("INSERT INTO t VALUES (1)", ()).map_err(|_| AppError::Refused)
+    })
+    .unwrap();
+    assert_eq!((runs.replace(0), rows(&other)), (3, 2));
+    // A lock that was met and got over is no reason, nor is an error without any.
+    other.execute_batch("BEGIN; SELECT * FROM t")?;
+    let refused = pool.write_and_then(|tx| {
+        runs.set(runs.get() + 1);
+        assert!(tx.execute("INSERT INTO t VALUES (2)", ()).is_err());
+        tx.query_one::<i64>("SELECT 1", ())?;
+        Err::<(), _>(AppError::Refused)
+    });
+    assert!(matches!(refused, Err(AppError::Refused)), "{refused:?}");
+    let refused = pool.write_and_then(|tx| {
+        runs.set(runs.get() + 1);
+        Ok::<_, AppError>(tx.execute("INSERT INTO nowhere VALUES (2)", ())?)
+    });
+    assert!(matches!(refused, Err(AppError::Database(_))), "{refused:?}");
+    assert_eq!(runs.get(), 2);
+    Ok(())
+}
+
+#[test]
+fn write_has_savepoints() -> Outcome {
+    let db = Database::new();
+    let pool = db.pool().build()?;
+    let kept = pool.write(|tx| {
+        for text in ["kept", "dropped"] {
+            let mut savepoint = tx.savepoint()?;
+            savepoint.execute("INSERT INTO t(b) VALUES (?)", (text,))?;
+            savepoint.savepoint()?.commit()?;
+            if text == "kept" {
+                savepoint.commit()?;
+            }
+        }
+        tx.query_one::<i64>("SELECT count(*) FROM t", ())
+    })?;
+    assert_eq!((kept, rows(&*pool.reader()?)), (1, 1));
+    Ok(())
+}
+
 /// Pauses are doubled without end; a long one must not be too long for a `Duration`.
 #[test]
 fn pauses_may_be_as_long_as_can_be() {
