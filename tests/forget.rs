@@ -295,8 +295,10 @@ fn each_forgotten_guard_is_counted_once_and_nothing_else_is_left() {
     the_control(&path);
 }
 
+type Call = (&'static str, fn(Statement<'_>));
+
 /// What is called on a statement, to its end, after rows of it were forgotten.
-const CALLS: &[(&str, fn(Statement<'_>))] = &[
+const CALLS: &[Call] = &[
     ("drop", |statement| drop(statement)),
     ("execute", |mut statement| assert_eq!(statement.execute(("",)).unwrap(), 0)),
     ("execute_many", |mut statement| assert_eq!(statement.execute_many([("",), ("b",)]).unwrap(), 0)),

@@ -27,7 +27,7 @@ impl<T: ToSql> ToSql for Option<T> {
     where
         Self: 'p,
     {
-        self.map_or_else(Param::null, |value| value.into_param())
+        self.map_or_else(Param::null, T::into_param)
     }
 }
 

@@ -109,9 +109,10 @@ pub(super) fn missing_beside(database: &str) -> Option<Box<str>> {
 /// The bytes that SQLite takes for the path of a database, so that there is room for the names of its journals.
 fn longest_path() -> Option<usize> {
     const SUFFIX: usize = "-journal".len();
-    // SAFETY: c3ref/vfs_find.html: NULL asks for the default VFS; the result is NULL or lives as long as it is
-    // registered, and the default one is never unregistered.
-    let vfs = unsafe { ffi::sqlite3_vfs_find(std::ptr::null()).as_ref() }?;
+    // SAFETY: c3ref/vfs_find.html: NULL asks for the default VFS.
+    let vfs = unsafe { ffi::sqlite3_vfs_find(std::ptr::null()) };
+    // SAFETY: NULL, or alive as long as it is registered; the default one is never unregistered.
+    let vfs = unsafe { vfs.as_ref() }?;
     usize::try_from(vfs.mxPathname).ok()?.checked_sub(SUFFIX)
 }
 

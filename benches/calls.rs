@@ -1,0 +1,61 @@
+//! Single calls: a lookup, an insert, and the allocator that counts.
+
+mod support;
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use finalite::Connection;
+use support::{ROWS, Table, c, database, sum_of_bytes};
+
+fn lookups(criterion: &mut Criterion) {
+    const SQL: &str = "SELECT s1, i1 FROM t WHERE id = ?";
+    let (_dir, conn) = database();
+    let keys = || (1..=1000).map(|n| n * 7919 % i64::from(ROWS) + 1);
+    let sum_of = |(text, integer): (String, i64)| sum_of_bytes(text.as_bytes()).wrapping_add(integer.cast_unsigned());
+    let mut table = Table::new(criterion, "1,000 lookups by primary key");
+    let mut statement = c::Statement::prepare(&conn, SQL).unwrap();
+    table
+        .add("C, a kept statement", || keys().try_fold(0_u64, |sum, key| Ok(sum.wrapping_add(statement.lookup(key)?))));
+    let mut kept = conn.prepare(SQL).unwrap();
+    table.add("a kept statement", || {
+        keys().try_fold(0_u64, |sum, key| Ok(sum.wrapping_add(kept.query_one((key,)).map(sum_of)?)))
+    });
+    table.add("query_one, cached", || {
+        keys().try_fold(0_u64, |sum, key| Ok(sum.wrapping_add(conn.query_one(SQL, (key,)).map(sum_of)?)))
+    });
+    table.finish(1);
+}
+
+fn inserts(criterion: &mut Criterion) {
+    const SQL: &str = "INSERT INTO sink VALUES (?, ?, ?)";
+    let conn = Connection::open_in_memory().unwrap();
+    conn.execute_batch("CREATE TABLE sink(a INTEGER, b TEXT, c REAL)").unwrap();
+    let transaction = |work: &mut dyn FnMut(i64) -> finalite::Result<()>| {
+        let tx = conn.unchecked_transaction()?;
+        (0..1000).try_for_each(work)?;
+        tx.rollback()?;
+        Ok(1000)
+    };
+    let mut table = Table::new(criterion, "1,000 inserts in a transaction, rolled back");
+    let mut statement = c::Statement::prepare(&conn, SQL).unwrap();
+    table.add("C, a kept statement", || transaction(&mut |n| statement.insert(n, "some text of 24 letters.", 0.5)));
+    let mut kept = conn.prepare(SQL).unwrap();
+    table
+        .add("a kept statement", || transaction(&mut |n| kept.execute((n, "some text of 24 letters.", 0.5)).map(drop)));
+    table.add("execute, cached", || {
+        transaction(&mut |n| conn.execute(SQL, (n, "some text of 24 letters.", 0.5)).map(drop))
+    });
+    table.finish(1);
+}
+
+/// Beside what it calls. Stock SQLite's own counting allocator cannot be in the same process: `benches/peers` has it, in
+/// another (`--bin memory`).
+fn memory(criterion: &mut Criterion) {
+    drop(Connection::open_in_memory().unwrap());
+    let mut table = Table::new(criterion, "10,000 blocks allocated and freed");
+    table.add("malloc", || c::system_malloc_and_free(10_000));
+    table.add("sqlite3_malloc, counted", || c::malloc_and_free(10_000));
+    table.finish(1);
+}
+
+criterion_group!(benches, lookups, inserts, memory);
+criterion_main!(benches);
