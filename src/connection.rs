@@ -198,8 +198,9 @@ impl Connection {
             return;
         }
         // A repair that fails finalizes: the statement comes back in neither case.
-        let Ok(parked) = raw.park() else {
-            return;
+        let parked = match raw.park() {
+            Ok(parked) => parked,
+            Err(fault) => return self.db.lose(fault),
         };
         let Home::Slot(ticket) = home else {
             return self.put_in_new_slot(parked);

@@ -260,7 +260,7 @@ pub enum ErrorKind {
         is_known: bool,
     },
     /// SQLite ended the transaction by itself, or a `COMMIT` or `ROLLBACK` did, while its guard is alive: running
-    /// more would store it at once.
+    /// more would store it at once. The error by which SQLite ended it was returned before.
     #[error("the transaction has already ended: SQLite rolled it back after an earlier error, or SQL ended it")]
     TransactionEnded,
     /// The text or blob is longer than SQLite can take.

@@ -218,7 +218,7 @@ impl Connection {
         Err(Error::new(ErrorKind::Pragma {
             name: name.into(),
             requested: value.to_string().into(),
-            is_known: effective.is_some() || self.knows_pragma(pragma),
+            is_known: effective.is_some() || self.knows_pragma(pragma)?,
             effective: effective.map(|effective| display(&effective).into()),
         }))
     }
@@ -259,9 +259,13 @@ impl Connection {
     }
 
     /// Whether SQLite has a pragma of this name; not, where it is built without the list of them.
-    fn knows_pragma(&self, pragma: &str) -> bool {
+    fn knows_pragma(&self, pragma: &str) -> Result<bool> {
         let sql = "SELECT count(*) FROM pragma_pragma_list WHERE name = ? COLLATE NOCASE";
-        self.query_one::<u32>(sql, (pragma,)).is_ok_and(|count| count > 0)
+        match self.query_one::<u32>(sql, (pragma,)) {
+            Ok(count) => Ok(count > 0),
+            Err(error) if error.code() == Some(ResultCode::ERROR) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 }
 

@@ -48,6 +48,8 @@ pub(crate) struct Guards {
     transaction: RefCell<Option<Origin>>,
     /// Outermost first.
     savepoints: RefCell<Vec<OpenSavepoint>>,
+    /// Why the transaction is to be rolled back, where nobody could be told: the error came in a Drop.
+    lost: RefCell<Option<Error>>,
 }
 
 /// Where a guard was opened.
@@ -71,6 +73,9 @@ impl Guards {
     }
 
     fn open(&self, db: &Db, site: &'static Location<'static>) {
+        // An error from before this transaction is none of it.
+        db.take_lost();
+        self.lost.take();
         let recorded = record(db, Kind::Transaction, db.id(), site);
         self.transaction.replace(Some(Origin { site, recorded }));
         self.is_open.set(true);
@@ -134,6 +139,11 @@ impl Guards {
     /// A transaction is open that should not be: it is rolled back before anything else runs.
     pub(crate) fn owe_rollback(&self) {
         self.rollback_owed.set(true);
+    }
+
+    /// Keeps an error that cannot be returned and that ends the transaction, unless there is one.
+    fn lose(&self, error: Error) {
+        self.lost.borrow_mut().get_or_insert(error);
     }
 
     /// Ends the books altogether: nothing borrows the connection any more, so what is open was forgotten. Its
@@ -323,7 +333,8 @@ impl Connection {
             self.guards.rollback_owed.set(false);
         }
         if self.guards.is_open() && self.is_autocommit() {
-            return Err(Error::new(ErrorKind::TransactionEnded));
+            let lost = self.guards.lost.take().or_else(|| Some(self.error(self.db().take_lost()?)));
+            return Err(lost.unwrap_or_else(|| Error::new(ErrorKind::TransactionEnded)));
         }
         Ok(())
     }
@@ -356,7 +367,8 @@ impl Connection {
 /// It can do what a [`Connection`] can. Statements prepared in it may outlive it.
 ///
 /// If SQLite rolls back by itself (a full disk, no memory, an interrupted write), nothing runs any more until the guard
-/// is gone: [`ErrorKind::TransactionEnded`].
+/// is gone: [`ErrorKind::TransactionEnded`]. If it did so in a Drop, which returns nothing (of rows, of a savepoint), the
+/// next call returns that error instead, once.
 ///
 /// # Example
 ///
@@ -754,6 +766,7 @@ impl Drop for Savepoint<'_> {
             self.ended();
             return;
         }
+        let mut first = None;
         if self.drop_behavior == DropBehavior::Commit {
             match self.try_commit() {
                 Ok(()) => return,
@@ -761,16 +774,26 @@ impl Drop for Savepoint<'_> {
                     shielded(|| {
                         tracing::error!(target: "finalite::statement", %error, "release failed in drop; rolling back");
                     });
+                    first = Some(error);
                 }
             }
         }
-        if let Err(error) = self.try_rollback() {
-            // What the savepoint did must not be committed with the rest: the whole transaction goes.
-            shielded(|| {
-                tracing::error!(target: "finalite::statement", %error, "rollback failed in drop; the transaction is rolled back");
-            });
-            self.conn.guards.owe_rollback();
-            self.ended();
+        match self.try_rollback() {
+            Ok(()) if !self.conn.is_autocommit() => {}
+            Ok(()) => {
+                if let Some(error) = first {
+                    self.conn.guards.lose(error);
+                }
+            }
+            Err(error) => {
+                // What the savepoint did must not be committed with the rest: the whole transaction goes.
+                shielded(|| {
+                    tracing::error!(target: "finalite::statement", %error, "rollback failed in drop; the transaction is rolled back");
+                });
+                self.conn.guards.lose(first.unwrap_or(error));
+                self.conn.guards.owe_rollback();
+                self.ended();
+            }
         }
     }
 }

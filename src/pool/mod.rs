@@ -192,7 +192,7 @@ impl Pool {
     /// # Errors
     ///
     /// [`ErrorKind::PoolTimeout`] if none comes free within the builder's `acquire_timeout`, [`ErrorKind::PoolClosed`],
-    /// [`ErrorKind::OpenAttempts`] if one has to be opened and cannot be.
+    /// [`ErrorKind::OpenAttempts`] if one has to be opened and cannot be, or [`ErrorKind::NoMemory`] if that is why.
     #[track_caller]
     pub fn reader(&self) -> Result<PooledConnection<'_>> {
         self.lend(&self.readers, self.patience(), Location::caller())
@@ -381,7 +381,13 @@ impl Pool {
             self.counters().open_failed();
             match pauses.next() {
                 Some(pause) if !queue.is_closed() => std::thread::sleep(pause),
-                _ => return Err(Error::new(ErrorKind::OpenAttempts { attempts: attempts.into() })),
+                _ => {
+                    // Where memory ran out, that is the kind, as everywhere.
+                    let no_memory = attempts.pop_if(|last| matches!(last.kind(), ErrorKind::NoMemory { .. }));
+                    return Err(
+                        no_memory.unwrap_or_else(|| Error::new(ErrorKind::OpenAttempts { attempts: attempts.into() }))
+                    );
+                }
             }
         }
     }

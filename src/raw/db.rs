@@ -35,6 +35,8 @@ pub(crate) struct Db {
     /// What was done to the connection since it was last asked.
     taint: Cell<Taint>,
     pub(super) recovery: OnceCell<Recovery>,
+    /// Why a transaction has ended, where nobody could be told: the error came in a Drop.
+    lost: Cell<Option<Fault>>,
     /// The connection's own record.
     recorded: Option<Recorded>,
     site: &'static Location<'static>,
@@ -168,6 +170,7 @@ impl Db {
             last_seen: LastSeen::default(),
             taint: Cell::new(Taint::NONE),
             recovery: OnceCell::new(),
+            lost: Cell::new(None),
             recorded: None,
             site,
         };
@@ -512,6 +515,11 @@ impl Db {
     #[inline(never)]
     pub(super) fn fault(&self, code: c_int) -> Fault {
         let Told { code, message, offset, errno } = self.told(code);
+        if code == ffi::SQLITE_ABORT_ROLLBACK
+            && let Some(lost) = self.take_lost()
+        {
+            return lost;
+        }
         let attached = message.strip_prefix("unable to open database: ");
         let reason = match (code & 0xff, attached) {
             (ffi::SQLITE_CANTOPEN, Some(path)) => CString::new(path).ok().and_then(|path| {
@@ -552,6 +560,22 @@ impl Db {
             _ => None,
         };
         Fault::new(FaultKind::Sqlite { code, message, offset, reason })
+    }
+
+    /// Keeps an error that cannot be returned, if it has ended a transaction, for the call that finds out.
+    ///
+    /// A statement that runs is aborted by such an end, and finds out too; from the next execution on it is past.
+    #[cold]
+    pub(crate) fn lose(&self, fault: Fault) {
+        if self.is_autocommit() {
+            self.lost.set(self.lost.take().or(Some(fault)));
+        }
+    }
+
+    /// The error that was kept so, once.
+    #[inline]
+    pub(crate) fn take_lost(&self) -> Option<Fault> {
+        self.lost.take()
     }
 
     /// What SQLite tells about the call that returned this code.

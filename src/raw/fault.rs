@@ -46,6 +46,10 @@ impl Fault {
         self
     }
 
+    pub(super) fn kind(&self) -> &FaultKind {
+        &self.0.0
+    }
+
     /// What it is, and the SQL of the statement, where it was one.
     pub(crate) fn into_parts(self) -> (FaultKind, Option<Box<str>>) {
         *self.0

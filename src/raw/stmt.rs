@@ -417,7 +417,9 @@ impl Drop for Stmt<'_> {
     fn drop(&mut self) {
         let db = self.db;
         // An error here is the forgotten execution's, which nobody waits for; the repair is complete all the same.
-        let _ = self.core_mut().repair(db);
+        if let Err(fault) = self.core_mut().repair(db) {
+            db.lose(fault);
+        }
         self.release();
     }
 }

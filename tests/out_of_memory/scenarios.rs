@@ -6,7 +6,7 @@ use finalite::{
 };
 
 use crate::Place::{File, Memory};
-use crate::Run::{Alone, Exclusive, Shared, Writing, WritingInDrop, WritingUnlessEnded};
+use crate::Run::{Alone, Exclusive, Shared, Writing, WritingInDrop};
 use crate::{ROW, Scenario};
 
 pub const SCENARIOS: &[Scenario] = &[
@@ -500,7 +500,7 @@ pub const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "savepoints in a file, dropped",
-        run: WritingUnlessEnded(File, |conn| {
+        run: Writing(File, |conn| {
             let mut tx = conn.transaction_with(Behavior::Immediate)?;
             let savepoint = tx.savepoint()?;
             savepoint.execute("DELETE FROM t", ())?;
@@ -616,7 +616,7 @@ fn read(conn: Connection) -> Result<()> {
     conn.close()
 }
 
-fn store(conn: &Connection) -> Result<()> {
+pub fn store(conn: &Connection) -> Result<()> {
     assert_eq!(conn.execute("INSERT INTO t VALUES (?, ?, ?)", (ROW.0, ROW.1, vec![1_u8, 2, 3]))?, 1);
     Ok(())
 }

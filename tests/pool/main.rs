@@ -515,7 +515,7 @@ fn what_comes_back_during_shut_down_is_closed() -> Outcome {
 }
 
 #[test]
-fn whatever_fails_at_opening_is_an_attempt() {
+fn memory_that_runs_out_at_opening_is_told_as_such() {
     let db = Database::new();
     let (mut failed, mut others) = (0, Vec::new());
     for n in 0..2000 {
@@ -527,7 +527,7 @@ fn whatever_fails_at_opening_is_an_attempt() {
         }
         match result.as_ref().map_err(Error::kind) {
             Ok(()) => {}
-            Err(ErrorKind::OpenAttempts { .. }) => failed += 1,
+            Err(ErrorKind::NoMemory { .. }) => failed += 1,
             Err(other) => others.push(format!("{n}: {other}")),
         }
         assert!(pool.reader_within(SHORT).is_ok(), "the slot is there, {n}");

@@ -65,6 +65,7 @@ impl StmtCore {
     /// A schema change may have prepared the statement anew within the first step.
     #[inline]
     fn first_step(&mut self, db: &Db) -> Result<Option<Row<'_>>, Fault> {
+        drop(db.take_lost());
         let mut code = self.call_step(&db.enter()?);
         if code != ffi::SQLITE_ROW && code != ffi::SQLITE_DONE {
             let entered = db.enter()?;
@@ -227,7 +228,7 @@ impl Drop for Cursor<'_> {
     #[inline]
     fn drop(&mut self) {
         if let Err(fault) = self.core.finish(self.db) {
-            log_reset(fault, &self.core.sql);
+            lose(self.db, fault, &self.core.sql);
         }
     }
 }
@@ -292,7 +293,7 @@ impl<'db> OwnedCursor<'db> {
 
     fn end(&mut self) {
         if let Err(fault) = self.finish() {
-            log_reset(fault, self.0.sql());
+            lose(self.0.db, fault, self.0.sql());
         }
     }
 
@@ -310,12 +311,13 @@ impl Drop for OwnedCursor<'_> {
 /// A commit that fails shows at the reset (a deferred foreign key after RETURNING); whoever dropped the rows cannot
 /// be told otherwise.
 #[cold]
-fn log_reset(fault: Fault, sql: &str) {
-    if let (FaultKind::Sqlite { code, message, .. }, _) = fault.into_parts() {
+fn lose(db: &Db, fault: Fault, sql: &str) {
+    if let FaultKind::Sqlite { code, message, .. } = fault.kind() {
         shielded(|| {
             tracing::error!(target: "finalite::statement", sql, code, %message, "ended with an error that nobody waited for");
         });
     }
+    db.lose(fault);
 }
 
 impl<'row> Row<'row> {
