@@ -52,11 +52,11 @@ impl<T> OptionalExtension<T> for Result<T> {
 /// Anything that can go wrong here. One word wide.
 ///
 /// [`kind`](Self::kind) is for matching; the methods answer what callers usually ask. The text shows SQL, names and
-/// types, and no bound or stored value. Where a message of SQLite's quotes something that the SQL does not contain (a
+/// types, and no bound or stored value: where a message of SQLite's quotes something that the SQL does not contain (a
 /// bound JSON path, a bound search term), it ends in `…` instead, and a bound value is `…` wherever it stands in one.
 ///
-/// Shown as they are: the words of a trigger's `RAISE`, which are the program's own, with the values that it puts into
-/// them; and a name of a database that the SQL itself makes of stored values (`ATTACH … AS (SELECT …)`).
+/// The words of the program are shown whole, with the values that it puts into them: a trigger's `RAISE`, and the error of
+/// a function or module that it has registered through the C handle.
 ///
 /// # Example
 ///
@@ -81,6 +81,8 @@ struct Inner {
     origin: Option<(usize, usize)>,
     /// The files that it may be about.
     databases: Box<[Box<str>]>,
+    /// Whether the message is the program's own.
+    is_the_programs: bool,
 }
 
 /// What went wrong.
@@ -361,7 +363,14 @@ impl fmt::Display for Location {
 impl Error {
     #[cold]
     pub(crate) fn new(kind: ErrorKind) -> Self {
-        Self(Box::new(Inner { kind, sql: None, offset: None, origin: None, databases: Box::default() }))
+        Self(Box::new(Inner {
+            kind,
+            sql: None,
+            offset: None,
+            origin: None,
+            databases: Box::default(),
+            is_the_programs: false,
+        }))
     }
 
     /// Wraps an error of the caller's own, to hand it through a closure that returns [`Result`].
@@ -410,6 +419,7 @@ impl Error {
     pub(crate) fn without_bound(mut self, expanded: impl FnOnce() -> Option<Box<str>>) -> Self {
         if let (ErrorKind::Sqlite { code, message }, Some(sql)) = (&mut self.0.kind, &self.0.sql)
             && may_quote(*code)
+            && !self.0.is_the_programs
         {
             *message = match expanded() {
                 Some(expanded) => message::without_bound(message, sql, &expanded),
@@ -603,11 +613,12 @@ impl From<ConversionError> for Error {
 impl From<Fault> for Error {
     #[cold]
     fn from(fault: Fault) -> Self {
-        let mut at = None;
+        let (mut at, mut is_the_programs) = (None, false);
         let (kind, sql) = fault.into_parts();
         let kind = match kind {
-            FaultKind::Sqlite { code, message, offset, reason } => {
+            FaultKind::Sqlite { code, message, may_be_the_programs, offset, reason } => {
                 at = offset;
+                is_the_programs = may_be_the_programs && !message::is_sqlites(&message);
                 let code = ResultCode::new(code);
                 match code.primary() {
                     ResultCode::NOMEM => ErrorKind::NoMemory { code },
@@ -615,7 +626,7 @@ impl From<Fault> for Error {
                     ResultCode::INTERRUPT => ErrorKind::Interrupted,
                     _ => {
                         let message = match &sql {
-                            Some(sql) if may_quote(code) => message::without_quoted(message, sql),
+                            Some(sql) if may_quote(code) && !is_the_programs => message::without_quoted(message, sql),
                             _ => message,
                         };
                         let message = match reason {
@@ -633,6 +644,7 @@ impl From<Fault> for Error {
         };
         let mut error = Self::new(kind);
         error.0.offset = at;
+        error.0.is_the_programs = is_the_programs;
         error.0.sql = sql;
         error
     }

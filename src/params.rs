@@ -11,10 +11,8 @@ use crate::raw::{Binding, RawCopy, RawParam};
 ///
 /// Text and bytes that are borrowed are bound without a copy and are read by SQLite where they are; the borrow `'p`
 /// lasts as long as the rows do. Owned text and bytes are copied by SQLite.
-#[derive(Debug)]
 pub struct Param<'p>(Repr<'p>);
 
-#[derive(Debug)]
 enum Repr<'p> {
     Null,
     Integer(i64),
@@ -88,6 +86,21 @@ impl<'p> Param<'p> {
             Repr::ZeroBlob(bytes) => Repr::ZeroBlob(bytes),
             Repr::Error(error) => Repr::Error(error),
         })
+    }
+}
+
+/// Type and length, and not the value.
+impl fmt::Debug for Param<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Repr::Null => f.write_str("Param(NULL)"),
+            Repr::Integer(_) => f.write_str("Param(INTEGER)"),
+            Repr::Real(_) => f.write_str("Param(REAL)"),
+            Repr::Text(text) => write!(f, "Param(TEXT, {} bytes)", text.len()),
+            Repr::Blob(bytes) => write!(f, "Param(BLOB, {} bytes)", bytes.len()),
+            Repr::ZeroBlob(bytes) => write!(f, "Param(BLOB, {bytes} bytes)"),
+            Repr::Error(problem) => write!(f, "Param({problem})"),
+        }
     }
 }
 
@@ -469,8 +482,14 @@ macro_rules! tuples {
 crate::tuples::with_tuples!(tuples);
 
 /// Values by position, from an iterator. See [`params_from_iter`].
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ParamsFromIter<I>(I);
+
+impl<I> fmt::Debug for ParamsFromIter<I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ParamsFromIter(..)")
+    }
+}
 
 /// Binds what an iterator yields, by position.
 ///

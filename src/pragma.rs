@@ -14,10 +14,10 @@ use crate::sql;
 use crate::{Connection, ResultCode, Value};
 
 /// The value of a pragma: a number, or a word.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct PragmaValue(Repr);
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 enum Repr {
     Integer(i64),
     Text(Box<str>),
@@ -56,6 +56,16 @@ impl From<&str> for PragmaValue {
 impl From<String> for PragmaValue {
     fn from(value: String) -> Self {
         Self(Repr::Text(value.into()))
+    }
+}
+
+/// A number, or the length of a word, which may be a key.
+impl fmt::Debug for PragmaValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Repr::Integer(value) => write!(f, "PragmaValue({value})"),
+            Repr::Text(text) => write!(f, "PragmaValue(TEXT, {} bytes)", text.len()),
+        }
     }
 }
 

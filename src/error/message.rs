@@ -1,5 +1,47 @@
 //! What of SQLite's messages may be shown: nothing that is bound.
 
+/// The beginnings of SQLite's own messages that go on with a value of a statement that ran: of functions, of ATTACH and
+/// DETACH, of the modules that are part of it.
+const SQLITES: [&str; 32] = [
+    "JSON path error near ",
+    "access mode not allowed: ",
+    "bad JSON path: ",
+    "cache mode not allowed: ",
+    "cannot detach database ",
+    "database ",
+    "error in tokenizer constructor",
+    "error parsing prefix parameter: ",
+    "expected integer, got ",
+    "fts5: ",
+    "fts5vocab: ",
+    "illegal first argument to ",
+    "invalid uri authority: ",
+    "malformed MATCH expression: ",
+    "near \"",
+    "no entry point [",
+    "no such access mode: ",
+    "no such cache mode: ",
+    "no such column: ",
+    "no such database: ",
+    "no such function: ",
+    "no such savepoint: ",
+    "no such table: ",
+    "no such tokenizer: ",
+    "no such vfs: ",
+    "parse error in ",
+    "unable to open database: ",
+    "unable to open shared library [",
+    "unknown database",
+    "unknown special query: ",
+    "unknown tokenizer",
+    "unrecognized ",
+];
+
+/// Whether a message is in SQLite's own words, and not in those of the program: a function or a module of its own.
+pub(super) fn is_sqlites(message: &str) -> bool {
+    SQLITES.iter().any(|beginning| message.starts_with(beginning))
+}
+
 /// SQLite's message for a statement that ran, without what it quotes and the SQL does not contain: a JSON path, a
 /// search term, a file that was bound, or a part of one.
 pub(super) fn without_quoted(message: Box<str>, sql: &str) -> Box<str> {

@@ -35,6 +35,8 @@ pub(crate) struct Db {
     /// What was done to the connection since it was last asked.
     taint: Cell<Taint>,
     pub(super) recovery: OnceCell<Recovery>,
+    /// Whether the handle was given to foreign code, which may have registered functions.
+    is_given_out: Cell<bool>,
     /// Why a transaction has ended, where nobody could be told: the error came in a Drop.
     lost: Cell<Option<Fault>>,
     /// The connection's own record.
@@ -170,6 +172,7 @@ impl Db {
             last_seen: LastSeen::default(),
             taint: Cell::new(Taint::NONE),
             recovery: OnceCell::new(),
+            is_given_out: Cell::new(false),
             lost: Cell::new(None),
             recorded: None,
             site,
@@ -189,6 +192,7 @@ impl Db {
         let id = registry::new_id();
         let db = Self::own(handle, id, Account::claim(id, site), None, site);
         let db = db.ok_or_else(|| Fault::new(FaultKind::Misuse("the handle is NULL")))?;
+        db.give_out();
         allocator::settle_mode();
         // SAFETY: the handle is open (caller) and ours alone from here on.
         unsafe { ffi::sqlite3_extended_result_codes(db.ptr.as_ptr(), 1) };
@@ -258,6 +262,12 @@ impl Db {
     #[inline(always)]
     pub(super) fn parking(&self) -> u64 {
         self.parking
+    }
+
+    /// Foreign code has, or had, the handle.
+    pub(super) fn give_out(&self) {
+        self.is_given_out.set(true);
+        self.add_taint(Taint::RAW);
     }
 
     pub(crate) fn add_taint(&self, taint: Taint) {
@@ -532,7 +542,8 @@ impl Db {
             }
             _ => errno.map(system::words),
         };
-        Fault::new(FaultKind::Sqlite { code, message, offset, reason })
+        let may_be_the_programs = self.is_given_out.get();
+        Fault::new(FaultKind::Sqlite { code, message, may_be_the_programs, offset, reason })
     }
 
     /// What SQLite keeps of the last call, if that failed.
@@ -559,7 +570,7 @@ impl Db {
             _ if system::is_of_a_call(code) && errno != 0 => Some(system::words(errno)),
             _ => None,
         };
-        Fault::new(FaultKind::Sqlite { code, message, offset, reason })
+        Fault::new(FaultKind::Sqlite { code, message, may_be_the_programs: false, offset, reason })
     }
 
     /// Keeps an error that cannot be returned, if it has ended a transaction, for the call that finds out.

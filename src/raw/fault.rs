@@ -11,8 +11,14 @@ pub(crate) struct Fault(Box<(FaultKind, Option<Box<str>>)>);
 #[derive(Debug)]
 pub(crate) enum FaultKind {
     /// A result code of SQLite's (extended), its message, the byte offset in the SQL where SQLite knows it, and the
-    /// system's reason where there is one.
-    Sqlite { code: c_int, message: Box<str>, offset: Option<usize>, reason: Option<Box<str>> },
+    /// system's reason where there is one. The message may be the program's, where that may have functions of its own.
+    Sqlite {
+        code: c_int,
+        message: Box<str>,
+        may_be_the_programs: bool,
+        offset: Option<usize>,
+        reason: Option<Box<str>>,
+    },
     /// The connection belongs to the process this one was forked from.
     Forked,
     /// The call is not allowed now.
@@ -34,6 +40,7 @@ impl Fault {
         Self::new(FaultKind::Sqlite {
             code: ffi::SQLITE_NOMEM,
             message: "out of memory".into(),
+            may_be_the_programs: false,
             offset: None,
             reason: None,
         })

@@ -4,7 +4,7 @@
 
 use std::panic::Location;
 
-use super::{Db, Taint, ffi};
+use super::{Db, ffi};
 use crate::{Connection, Error, ErrorKind, Result};
 
 impl Connection {
@@ -26,7 +26,7 @@ impl Connection {
     ///   [`close`](Connection::close) fails.
     #[must_use]
     pub unsafe fn as_raw(&self) -> *mut ffi::sqlite3 {
-        self.db().add_taint(Taint::RAW);
+        self.db().give_out();
         self.db().as_ptr()
     }
 

@@ -27,3 +27,4 @@ mod statement;
 #[path = "../system/mod.rs"]
 mod system;
 mod transaction;
+mod words;
