@@ -767,7 +767,8 @@ impl CloseError {
 
 impl fmt::Debug for CloseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("CloseError").field(self.error()).finish()
+        // The error says it in words first.
+        write!(f, "{:?}; CloseError", self.error())
     }
 }
 

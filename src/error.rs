@@ -683,8 +683,10 @@ impl fmt::Display for Error {
     }
 }
 
+/// The text first, which is what `fn main() -> finalite::Result<()>` prints, and then the fields.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}; ")?;
         f.debug_struct("Error")
             .field("kind", &self.0.kind)
             .field("sql", &self.0.sql)

@@ -587,7 +587,8 @@ impl fmt::Display for CommitError<'_> {
 
 impl fmt::Debug for CommitError<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("CommitError").field(self.error()).finish()
+        // The error says it in words first.
+        write!(f, "{:?}; CommitError", self.error())
     }
 }
 

@@ -207,10 +207,8 @@ impl fmt::Display for ConversionError {
 
 impl fmt::Debug for ConversionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ConversionError")
-            .field("rust_type", &self.0.rust_type)
-            .field("problem", &format_args!("{self}"))
-            .finish()
+        write!(f, "{self}; ")?;
+        f.debug_struct("ConversionError").field("rust_type", &self.0.rust_type).finish_non_exhaustive()
     }
 }
 

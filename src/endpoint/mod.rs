@@ -210,7 +210,7 @@ impl Served {
 }
 
 /// Why nothing is served.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum ServeError {
     /// Other machines would reach it, and nobody said that they may.
@@ -225,6 +225,17 @@ pub enum ServeError {
     /// There is no thread for it, or no descriptor.
     #[error("the endpoint cannot start: {0}")]
     Start(#[source] io::Error),
+}
+
+impl fmt::Debug for ServeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}; ")?;
+        match self {
+            Self::NotLoopback { address } => f.debug_struct("NotLoopback").field("address", address).finish(),
+            Self::Bind(error) => f.debug_tuple("Bind").field(error).finish(),
+            Self::Start(error) => f.debug_tuple("Start").field(error).finish(),
+        }
+    }
 }
 
 /// Serves on this address, as [`Options::new`] says, until what this returns is dropped.

@@ -5,9 +5,11 @@ use std::fmt;
 use std::fs;
 use std::io::{Seek, SeekFrom, Write};
 use std::mem::size_of;
+use std::ptr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use finalite::endpoint::ServeError;
 use finalite::{
     Behavior, Connection, ConstraintKind, ConversionError, DropBehavior, Error, ErrorKind, FromColumn, OpenOptions,
     Param, Result, ResultCode, Type, ValueRef, What, ffi, named_params, params_from_iter,
@@ -593,6 +595,58 @@ fn the_source_is_the_callers_error() {
     assert!(error.source().unwrap().is::<fmt::Error>());
 
     assert!(failure(&conn, "nonsense").source().is_none());
+}
+
+/// `fn main() -> finalite::Result<()>` prints `Debug`.
+#[test]
+fn debug_begins_with_what_display_says() {
+    let mut conn = memory(
+        "CREATE TABLE t(a UNIQUE); INSERT INTO t VALUES (1);
+         CREATE TABLE parent(id INTEGER PRIMARY KEY);
+         CREATE TABLE child(parent REFERENCES parent DEFERRABLE INITIALLY DEFERRED);",
+    );
+    let tx = conn.transaction().unwrap();
+    tx.execute("INSERT INTO child VALUES (7)", ()).unwrap();
+    let commit = tx.commit_or_return().unwrap_err();
+    let mut lines = vec![[commit.to_string(), format!("{commit:?}"), format!("{commit:#?}")]];
+    drop(commit);
+    let close = {
+        let conn = memory("");
+        let mut statement = ptr::null_mut();
+        // SAFETY: the connection is open; the statement keeps it from being closed, until it is finalized below.
+        unsafe {
+            ffi::sqlite3_prepare_v2(conn.as_raw(), c"SELECT 1".as_ptr(), -1, &raw mut statement, ptr::null_mut());
+        }
+        let close = conn.close_or_return().unwrap_err();
+        lines.push([close.to_string(), format!("{close:?}"), format!("{close:#?}")]);
+        // SAFETY: made above, and finalized once.
+        unsafe { ffi::sqlite3_finalize(statement) };
+        close
+    };
+    close.into_connection().close().unwrap();
+    for error in [
+        failure(&conn, "SELECT nowhere FROM t"),
+        failure(&conn, "INSERT INTO t VALUES (1)"),
+        conn.query_one::<String>("SELECT 1 AS one", ()).unwrap_err(),
+        conn.query_row("SELECT 1 AS one", (), |row| row.get::<i64>("two")).unwrap_err(),
+        conn.execute("SELECT ?", (1, 2)).unwrap_err(),
+        conn.execute("", ()).unwrap_err(),
+        Connection::open("/missing/a.db").unwrap_err(),
+        Error::external("mine"),
+    ] {
+        let (debug, pretty) = (format!("{error:?}"), format!("{error:#?}"));
+        assert!(debug.contains(" Error { kind: ") && debug.contains("databases: ["), "{debug}");
+        assert!(is_one_line(&debug), "{debug}");
+        lines.push([error.to_string(), debug, pretty]);
+    }
+    let conversion = ConversionError::message("Seven", "some other number");
+    lines.push([conversion.to_string(), format!("{conversion:?}"), format!("{conversion:#?}")]);
+    let serve = ServeError::Bind(std::io::Error::other("no address"));
+    lines.push([serve.to_string(), format!("{serve:?}"), format!("{serve:#?}")]);
+    for [display, debug, pretty] in lines {
+        assert!(debug.starts_with(&format!("{display}; ")), "{debug}");
+        assert!(pretty.starts_with(&format!("{display}; ")), "{pretty}");
+    }
 }
 
 #[test]
