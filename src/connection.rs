@@ -320,7 +320,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// As [`prepare`](Self::prepare) and [`Statement::query`]. Each row has its own result.
+    /// As [`prepare`](Self::prepare) and [`Statement::query_as`]. Each row has its own result.
     ///
     /// # Example
     ///
@@ -340,14 +340,16 @@ impl Connection {
         sql: &str,
         params: impl Params<'p>,
     ) -> Result<QueryAs<OwnedRows<'conn>, T>> {
-        Ok(QueryAs::new(self.prepare_cached(sql)?.into_rows(params)?))
+        let statement = self.prepare_cached(sql)?;
+        statement.check_columns()?;
+        Ok(QueryAs::new(statement.into_rows(params)?))
     }
 
     /// Runs a statement and reads each row by a closure, lazily.
     ///
     /// # Errors
     ///
-    /// As [`prepare`](Self::prepare) and [`Statement::query`]. Each row has its own result.
+    /// As [`prepare`](Self::prepare) and [`Statement::query_as`]. Each row has its own result.
     ///
     /// # Example
     ///
@@ -377,7 +379,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// As [`prepare`](Self::prepare) and [`Statement::query`]. Each row has its own result.
+    /// As [`prepare`](Self::prepare) and [`Statement::query_as`]. Each row has its own result.
     #[inline]
     #[track_caller]
     pub fn query_and_then<'conn, 'p: 'conn, T, E: From<Error>, F>(
@@ -389,7 +391,9 @@ impl Connection {
     where
         F: FnMut(Row<'_>) -> Result<T, E>,
     {
-        Ok(QueryMap::new(self.prepare_cached(sql)?.into_rows(params)?, read))
+        let statement = self.prepare_cached(sql)?;
+        statement.check_columns()?;
+        Ok(QueryMap::new(statement.into_rows(params)?, read))
     }
 
     /// Runs a statement and returns whether there is a row.

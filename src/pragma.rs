@@ -149,7 +149,7 @@ impl Connection {
     #[track_caller]
     pub fn pragma<T: for<'row> FromRow<'row>>(&self, name: &str) -> Result<T> {
         let sql = format!("PRAGMA {}", quote_path(name));
-        self.query_optional(&sql, ())?.ok_or_else(|| {
+        self.prepare(&sql)?.query_pragma()?.ok_or_else(|| {
             Error::new(ErrorKind::NoSuch { what: What::Pragma, name: name.into(), known: Box::default() })
         })
     }
@@ -217,7 +217,7 @@ impl Connection {
         if is_in(&ACTIONS, pragma) {
             return Ok(());
         }
-        let effective = self.query_optional::<Value>(&format!("PRAGMA {path}"), ())?;
+        let effective = self.prepare(&format!("PRAGMA {path}"))?.query_pragma::<Value>()?;
         let has_taken = match &effective {
             Some(effective) => means(pragma, &value, effective),
             None => is_in(&DIRECTORIES, pragma) && value.0 == Repr::Text("".into()),

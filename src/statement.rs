@@ -91,6 +91,19 @@ impl<'conn> Statement<'conn> {
         Ok(Rows::new(binder.finish()?.run(), conn))
     }
 
+    /// Refuses a statement that returns no rows, where rows are asked for: before it runs.
+    #[inline]
+    pub(crate) fn check_columns(&self) -> Result<()> {
+        if self.raw().has_columns() { Ok(()) } else { Err(self.without_columns()) }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn without_columns(&self) -> Error {
+        let reason = "the statement returns no rows, and was not run: `execute` runs it";
+        Error::new(ErrorKind::Misuse { reason }).in_sql(self.sql())
+    }
+
     /// Runs a statement without parameters that ends a transaction, whatever became of that.
     pub(crate) fn run_unchecked(&mut self) -> Result<()> {
         let mut cursor = self.raw_mut().begin()?.run();
@@ -102,12 +115,14 @@ impl<'conn> Statement<'conn> {
     ///
     /// # Errors
     ///
-    /// As [`query`](Self::query). Each row has its own result.
+    /// As [`query`](Self::query); [`ErrorKind::Misuse`] for a statement that returns no rows, which is not run. Each row
+    /// has its own result.
     #[inline]
     pub fn query_as<'s, 'p: 's, T: for<'row> FromRow<'row>>(
         &'s mut self,
         params: impl Params<'p>,
     ) -> Result<QueryAs<Rows<'s>, T>> {
+        self.check_columns()?;
         Ok(QueryAs::new(self.query(params)?))
     }
 
@@ -115,7 +130,7 @@ impl<'conn> Statement<'conn> {
     ///
     /// # Errors
     ///
-    /// As [`query`](Self::query). Each row has its own result.
+    /// As [`query_as`](Self::query_as). Each row has its own result.
     ///
     /// # Example
     ///
@@ -140,7 +155,7 @@ impl<'conn> Statement<'conn> {
     ///
     /// # Errors
     ///
-    /// As [`query`](Self::query). Each row has its own result.
+    /// As [`query_as`](Self::query_as). Each row has its own result.
     ///
     /// # Example
     ///
@@ -165,6 +180,7 @@ impl<'conn> Statement<'conn> {
     where
         F: FnMut(Row<'_>) -> Result<T, E>,
     {
+        self.check_columns()?;
         Ok(QueryMap::new(self.query(params)?, read))
     }
 
@@ -239,7 +255,8 @@ impl<'conn> Statement<'conn> {
     /// # Errors
     ///
     /// [`ErrorKind::Rows`] for none or more than one row, [`ErrorKind::ColumnCount`] and [`ErrorKind::Column`] if the
-    /// row is no `T`, and as [`execute`](Self::execute).
+    /// row is no `T`, [`ErrorKind::Misuse`] for a statement that returns no rows, which is not run, and as
+    /// [`execute`](Self::execute).
     #[inline]
     pub fn query_one<'p, T: for<'row> FromRow<'row>>(&mut self, params: impl Params<'p>) -> Result<T> {
         match self.query_optional(params)? {
@@ -255,19 +272,8 @@ impl<'conn> Statement<'conn> {
     /// As [`query_one`](Self::query_one), but no row is no error.
     #[inline]
     pub fn query_optional<'p, T: for<'row> FromRow<'row>>(&mut self, params: impl Params<'p>) -> Result<Option<T>> {
-        let mut rows = self.query(params)?;
-        let Some(row) = rows.next()? else {
-            rows.finish()?;
-            return Ok(None);
-        };
-        // At most two steps, then the reset, whose code tells what became of the changes.
-        let value = T::from_row(row);
-        let surplus = value.is_ok() && rows.next()?.is_some();
-        rows.finish()?;
-        if surplus {
-            return Err(Error::new(ErrorKind::Rows { found: 2 }).in_sql(self.sql()));
-        }
-        value.map(Some)
+        self.check_columns()?;
+        self.single(params)
     }
 
     /// Runs it and returns what the closure makes of the first row. Further rows are not looked at; a statement that
@@ -275,8 +281,8 @@ impl<'conn> Statement<'conn> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Rows`] if there is no row ([`Error::is_no_rows`]), the closure's error, and as
-    /// [`execute`](Self::execute).
+    /// [`ErrorKind::Rows`] if there is no row ([`Error::is_no_rows`]), the closure's error, [`ErrorKind::Misuse`] for a
+    /// statement that returns no rows, which is not run, and as [`execute`](Self::execute).
     ///
     /// # Example
     ///
@@ -306,6 +312,7 @@ impl<'conn> Statement<'conn> {
         params: impl Params<'p>,
         read: impl FnOnce(Row<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
+        self.check_columns()?;
         let writes = !self.is_readonly();
         let mut rows = self.query(params)?;
         let Some(row) = rows.next()? else {
@@ -327,7 +334,7 @@ impl<'conn> Statement<'conn> {
     ///
     /// # Errors
     ///
-    /// As [`execute`](Self::execute).
+    /// [`ErrorKind::Misuse`] for a statement that returns no rows, which is not run, and as [`execute`](Self::execute).
     ///
     /// # Example
     ///
@@ -341,6 +348,7 @@ impl<'conn> Statement<'conn> {
     /// ```
     #[inline]
     pub fn exists<'p>(&mut self, params: impl Params<'p>) -> Result<bool> {
+        self.check_columns()?;
         let writes = !self.is_readonly();
         let mut rows = self.query(params)?;
         let found = rows.next()?.is_some();
@@ -353,9 +361,11 @@ impl<'conn> Statement<'conn> {
     ///
     /// # Errors
     ///
-    /// As [`execute`](Self::execute); [`ErrorKind::ColumnCount`] and [`ErrorKind::Column`] for a row that is no `T`.
+    /// As [`execute`](Self::execute); [`ErrorKind::ColumnCount`] and [`ErrorKind::Column`] for a row that is no `T`;
+    /// [`ErrorKind::Misuse`] for a statement that returns no rows, which is not run.
     #[inline]
     pub fn query_all<'p, T: for<'row> FromRow<'row>>(&mut self, params: impl Params<'p>) -> Result<Vec<T>> {
+        self.check_columns()?;
         let mut rows = self.query(params)?;
         let mut all = Vec::new();
         while let Some(row) = rows.next_as()? {
@@ -363,6 +373,28 @@ impl<'conn> Statement<'conn> {
         }
         rows.finish()?;
         Ok(all)
+    }
+
+    /// Runs a pragma and returns what it answers; `None` if it has no answer.
+    pub(crate) fn query_pragma<T: for<'row> FromRow<'row>>(&mut self) -> Result<Option<T>> {
+        self.single(())
+    }
+
+    /// At most two steps, then the reset, whose code tells what became of the changes.
+    #[inline]
+    fn single<'p, T: for<'row> FromRow<'row>>(&mut self, params: impl Params<'p>) -> Result<Option<T>> {
+        let mut rows = self.query(params)?;
+        let Some(row) = rows.next()? else {
+            rows.finish()?;
+            return Ok(None);
+        };
+        let value = T::from_row(row);
+        let surplus = value.is_ok() && rows.next()?.is_some();
+        rows.finish()?;
+        if surplus {
+            return Err(Error::new(ErrorKind::Rows { found: 2 }).in_sql(self.sql()));
+        }
+        value.map(Some)
     }
 
     /// Runs it and gives itself to the rows, which end it as dropping it would.

@@ -57,6 +57,8 @@ pub(super) struct StmtCore {
     /// Columns of the current row; 0 when there is none.
     columns: c_int,
     parameter_count: c_int,
+    /// A change of the schema may change their number, but not whether there are any.
+    has_columns: bool,
     sql: Box<str>,
     parameters: OnceCell<Box<[Option<Box<str>>]>>,
     /// Which parameters have a value, while they are given by name: a bit each. Kept for the next execution.
@@ -182,6 +184,8 @@ impl Db {
         counts::opened(kind);
         // SAFETY: the statement was just made; reads a count kept in it.
         let parameter_count = unsafe { ffi::sqlite3_bind_parameter_count(ptr.as_ptr()) };
+        // SAFETY: the statement was just made; reads a count kept in it.
+        let has_columns = unsafe { ffi::sqlite3_column_count(ptr.as_ptr()) } > 0;
         let core = NonNull::from(Box::leak(Box::new(StmtCore {
             ptr,
             slot: self.next_slot(),
@@ -191,6 +195,7 @@ impl Db {
             bound: Bound::Nothing,
             columns: 0,
             parameter_count,
+            has_columns,
             sql: Box::default(),
             parameters: OnceCell::new(),
             marks: Vec::new(),
@@ -316,6 +321,12 @@ impl<'db> Stmt<'db> {
         // SAFETY: the statement is ours and finalized here alone, as the core goes with it. c3ref/finalize.html: may be
         // called at any point of its life.
         unsafe { ffi::sqlite3_finalize(core.ptr.as_ptr()) }
+    }
+
+    /// Whether its result has columns: without, it returns no rows.
+    #[inline]
+    pub(crate) fn has_columns(&self) -> bool {
+        self.core().has_columns
     }
 
     pub(crate) fn column_count(&self) -> usize {

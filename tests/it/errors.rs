@@ -399,7 +399,7 @@ fn the_sql_of_a_statement_is_in_every_error_of_it() {
         ("prepare and execute", |conn, sql| conn.prepare(sql).unwrap().execute((1,)).err()),
         ("execute_many", |conn, sql| conn.prepare(sql).unwrap().execute_many([(2,), (1,)]).err()),
         ("query", |conn, sql| conn.prepare(sql).unwrap().query((1,)).unwrap().next().err()),
-        ("query_as", |conn, sql| conn.prepare(sql).unwrap().query_as::<i64>((1,)).unwrap().next()?.err()),
+        ("query_as", |conn, sql| conn.prepare(sql).unwrap().query_as::<i64>((1,)).err()),
         ("into_rows", |conn, sql| conn.prepare(sql).unwrap().into_rows((1,)).unwrap().next().err()),
         ("parameters", |conn, sql| conn.prepare(sql).unwrap().query((1, 2)).err()),
         ("expanded_sql", |conn, sql| conn.prepare(sql).unwrap().expanded_sql(()).err()),

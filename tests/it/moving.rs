@@ -317,6 +317,31 @@ mod rows {
         assert_eq!(conn.query_one::<i64>("SELECT count(*) FROM mail", []).unwrap(), 0);
     }
 
+    /// Whoever asks for rows of a statement that has none gets an error, and nothing is stored.
+    #[test]
+    fn an_insert_without_returning_is_not_run() {
+        let conn = users();
+        let insert = "INSERT INTO user(name) VALUES ('x')";
+        let read = |row: Row<'_>| row.get::<i64>(0);
+        let mut statement = conn.prepare(insert).unwrap();
+        let refused = [
+            conn.query_row(insert, [], read).map(drop),
+            conn.query_row_and_then(insert, [], read).map(drop),
+            conn.exists(insert, []).map(drop),
+            conn.query_as::<i64>(insert, []).map(drop),
+            conn.query_map(insert, [], read).map(drop),
+            conn.query_and_then(insert, [], read).map(drop),
+            statement.query_map([], read).map(drop),
+            statement.exists([]).map(drop),
+            statement.query_row([], read).map(drop),
+        ];
+        for error in refused.map(Result::unwrap_err) {
+            assert!(matches!(error.kind(), ErrorKind::Misuse { .. }), "{error}");
+            assert!(error.to_string().contains("`execute` runs it"), "{error}");
+        }
+        assert_eq!(conn.query_one::<i64>("SELECT count(*) FROM user", []).unwrap(), 2);
+    }
+
     #[test]
     fn query_row_and_then() {
         let conn = users();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use finalite::{Connection, ErrorKind, ResultCode, ffi};
+use finalite::{Connection, Error, ErrorKind, ResultCode, ffi};
 
 use crate::events::events_of;
 
@@ -251,4 +251,56 @@ fn slow_statements_can_be_watched() {
         drop(rows);
     });
     assert_eq!(events.iter().filter(|event| event.starts_with(SLOW)).count(), 1, "{events:#?}");
+}
+
+fn run_to_its_end(rows: finalite::Result<finalite::QueryAs<'_, i64>>) -> Option<Error> {
+    rows.and_then(|mut rows| rows.try_for_each(|row| row.map(drop))).err()
+}
+
+/// A statement without columns has no row to return: it is not run to find that out.
+#[test]
+fn what_returns_no_rows_is_refused_where_rows_are_asked_for() {
+    let conn = Connection::open_in_memory().unwrap();
+    conn.execute_batch("CREATE TABLE t(a)").unwrap();
+    let insert = "INSERT INTO t VALUES (?)";
+    type Ask = fn(&Connection, &str) -> Option<Error>;
+    let asking: [(&str, Ask); 9] = [
+        ("query_one", |conn, sql| conn.query_one::<i64>(sql, (1,)).err()),
+        ("query_optional", |conn, sql| conn.query_optional::<i64>(sql, (1,)).err()),
+        ("query_all", |conn, sql| conn.query_all::<i64>(sql, (1,)).err()),
+        ("query_one, prepared", |conn, sql| conn.prepare(sql).unwrap().query_one::<i64>((1,)).err()),
+        ("query_optional, prepared", |conn, sql| conn.prepare(sql).unwrap().query_optional::<i64>((1,)).err()),
+        ("query_all, prepared", |conn, sql| conn.prepare(sql).unwrap().query_all::<i64>((1,)).err()),
+        ("query_as, prepared", |conn, sql| run_to_its_end(conn.prepare(sql).unwrap().query_as((1,)))),
+        ("query_one, cached", |conn, sql| conn.prepare_cached(sql).unwrap().query_one::<i64>((1,)).err()),
+        ("query_as, cached", |conn, sql| run_to_its_end(conn.prepare_cached(sql).unwrap().query_as((1,)))),
+    ];
+    for (call, ask) in asking {
+        let error = ask(&conn, insert).unwrap_or_else(|| panic!("{call} does not fail"));
+        assert!(matches!(error.kind(), ErrorKind::Misuse { .. }), "{call}: {error}");
+        let line = "the statement returns no rows, and was not run: `execute` runs it, in: INSERT INTO t VALUES (?)";
+        assert_eq!(error.to_string(), line, "{call}");
+        assert_eq!(conn.query_one::<i64>("SELECT count(*) FROM t", ()).unwrap(), 0, "{call}");
+        // With rows, the same is run.
+        let returning = format!("{insert} RETURNING a");
+        assert!(ask(&conn, &returning).is_none(), "{call}");
+        assert_eq!(conn.execute("DELETE FROM t", ()).unwrap(), 1, "{call}");
+    }
+    for sql in ["CREATE TABLE u(a)", "BEGIN", "DELETE FROM t", "ATTACH ':memory:' AS other", "VACUUM"] {
+        let error = conn.query_optional::<i64>(sql, ()).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Misuse { .. }), "{sql}: {error}");
+    }
+    assert!(conn.is_autocommit());
+    assert_eq!(conn.query_one::<i64>("SELECT count(*) FROM sqlite_schema", ()).unwrap(), 1);
+    // What explains it has columns; so has a pragma that answers, and one that SQLite does not know has none.
+    assert!(
+        !conn
+            .query_all::<finalite::Value>("EXPLAIN QUERY PLAN DELETE FROM t", ())
+            .is_err_and(|error| { matches!(error.kind(), ErrorKind::Misuse { .. }) })
+    );
+    assert_eq!(conn.query_one::<String>("PRAGMA journal_mode = memory", ()).unwrap(), "memory");
+    let error = conn.pragma::<i64>("no_such_pragma").unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::NoSuch { .. }), "{error}");
+    let error = conn.set_pragma("no_such_pragma", 1).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Pragma { is_known: false, .. }), "{error}");
 }

@@ -123,7 +123,7 @@ fn sqlites_words_are_cut_whoever_else_has_functions() {
             conn.execute("ATTACH ? AS other", (format!("file:x?mode={SECRET}"),)).unwrap_err(),
             conn.execute("ATTACH ? AS other", (format!("file:x?cache={SECRET}"),)).unwrap_err(),
             conn.execute("ATTACH ? AS other", (format!("file://{SECRET}/x"),)).unwrap_err(),
-            value("ATTACH ':memory:' AS ?"),
+            conn.execute("ATTACH ':memory:' AS ?", (SECRET,)).unwrap_err(),
             conn.query_all::<i64>("SELECT cid FROM pragma_table_info('t', ?)", ("s3cr3t-value?",)).unwrap_err(),
             conn.query_all::<i64>("SELECT 1 FROM words WHERE words MATCH ?", (format!("\"{SECRET}\" : x"),))
                 .unwrap_err(),
