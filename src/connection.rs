@@ -7,6 +7,8 @@ use std::panic::Location;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+#[cfg(feature = "pool")]
+use std::time::Instant;
 
 use crate::ResultCode;
 use crate::cache::{Cache, StatementCacheStats};
@@ -49,6 +51,9 @@ pub struct Connection {
     slow_threshold: Cell<Option<Duration>>,
     pub(crate) optimize_on_close: Cell<bool>,
     has_failed_to_close: Cell<bool>,
+    /// When it was last asked whether its file was moved.
+    #[cfg(feature = "pool")]
+    moved_check: Cell<Instant>,
 }
 
 impl Connection {
@@ -60,6 +65,8 @@ impl Connection {
             slow_threshold: Cell::new(None),
             optimize_on_close: Cell::new(false),
             has_failed_to_close: Cell::new(false),
+            #[cfg(feature = "pool")]
+            moved_check: Cell::new(Instant::now()),
         }
     }
 
@@ -73,6 +80,17 @@ impl Connection {
     #[must_use]
     pub fn statement_cache_limits(&self) -> (usize, usize) {
         self.cache.borrow().limits()
+    }
+
+    #[cfg(feature = "pool")]
+    #[inline]
+    pub(crate) fn is_moved_check_due(&self, now: Instant, every: Duration) -> bool {
+        now.saturating_duration_since(self.moved_check.get()) >= every
+    }
+
+    #[cfg(feature = "pool")]
+    pub(crate) fn set_moved_check(&self, now: Instant) {
+        self.moved_check.set(now);
     }
 
     /// Whether there are statements that are neither in the cache nor, since nothing borrows the connection, anybody's.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::Instant;
 
 use super::{Lane, Pool};
 use crate::error::Result;
@@ -38,16 +39,19 @@ pub(super) struct Permit<'pool> {
     pool: &'pool Pool,
     lane: &'pool Lane,
     pub(super) slot: usize,
+    /// When it was given.
+    pub(super) since: Instant,
 }
 
 impl<'pool> Permit<'pool> {
-    pub(super) fn new(pool: &'pool Pool, lane: &'pool Lane, slot: usize) -> Self {
-        Self { pool, lane, slot }
+    pub(super) fn new(pool: &'pool Pool, lane: &'pool Lane, slot: usize, since: Instant) -> Self {
+        Self { pool, lane, slot, since }
     }
 
     /// Keeps the slot out; somebody else gives it back.
-    pub(super) fn keep(self) -> usize {
-        ManuallyDrop::new(self).slot
+    pub(super) fn keep(self) -> (usize, Instant) {
+        let kept = ManuallyDrop::new(self);
+        (kept.slot, kept.since)
     }
 }
 
@@ -72,7 +76,7 @@ pub struct PooledConnection<'pool> {
     conn: MutexGuard<'pool, Option<Connection>>,
     pool: &'pool Pool,
     lane: &'pool Lane,
-    _permit: Permit<'pool>,
+    permit: Permit<'pool>,
 }
 
 impl<'pool> PooledConnection<'pool> {
@@ -82,7 +86,7 @@ impl<'pool> PooledConnection<'pool> {
         conn: MutexGuard<'pool, Option<Connection>>,
         permit: Permit<'pool>,
     ) -> Self {
-        Self { conn, pool, lane, _permit: permit }
+        Self { conn, pool, lane, permit }
     }
 
     fn conn_mut(&mut self) -> &mut Connection {
@@ -132,7 +136,7 @@ impl Deref for PooledConnection<'_> {
 
 impl Drop for PooledConnection<'_> {
     fn drop(&mut self) {
-        self.pool.take_back(self.lane, &mut self.conn);
+        self.pool.take_back(self.lane, &mut self.conn, self.permit.since);
     }
 }
 
@@ -163,11 +167,17 @@ pub struct OwnedConnection {
     pool: Arc<Pool>,
     lane: fn(&Pool) -> &Lane,
     slot: usize,
+    since: Instant,
 }
 
 impl OwnedConnection {
-    pub(super) fn new(pool: Arc<Pool>, lane: fn(&Pool) -> &Lane, slot: usize, conn: Connection) -> Self {
-        Self { conn: Some(conn), pool, lane, slot }
+    pub(super) fn new(
+        pool: Arc<Pool>,
+        lane: fn(&Pool) -> &Lane,
+        (slot, since): (usize, Instant),
+        conn: Connection,
+    ) -> Self {
+        Self { conn: Some(conn), pool, lane, slot, since }
     }
 
     fn conn_mut(&mut self) -> &mut Connection {
@@ -219,8 +229,8 @@ impl Drop for OwnedConnection {
     fn drop(&mut self) {
         let lane = (self.lane)(&self.pool);
         // Given back last, whatever happens before.
-        let permit = Permit::new(&self.pool, lane, self.slot);
-        self.pool.take_back(lane, &mut self.conn);
+        let permit = Permit::new(&self.pool, lane, self.slot, self.since);
+        self.pool.take_back(lane, &mut self.conn, self.since);
         if let Some(conn) = self.conn.take() {
             *lane.slots[self.slot].lock() = Some(conn);
         }

@@ -84,7 +84,7 @@ use std::fmt;
 use std::panic::Location;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::raw::shielded;
@@ -153,6 +153,7 @@ struct Options {
     is_in_memory: OnceLock<()>,
     init: Option<Init>,
     acquire_timeout: Duration,
+    moved_check: Duration,
     policy: ReturnPolicy,
     open_retry: RetryPolicy,
     write_retry: RetryPolicy,
@@ -301,7 +302,7 @@ impl Pool {
         is_owned: bool,
     ) -> Result<Permit<'pool>> {
         match lane.queue.acquire(patience, site, is_owned) {
-            Ok(slot) => Ok(Permit::new(self, lane, slot)),
+            Ok((slot, since)) => Ok(Permit::new(self, lane, slot, since)),
             Err(Refused::Closed) => Err(Error::new(ErrorKind::PoolClosed)),
             Err(Refused::Forked) => Err(Error::new(ErrorKind::Forked)),
             Err(Refused::TimedOut { waited }) => {
@@ -320,6 +321,7 @@ impl Pool {
     ) -> Result<PooledConnection<'pool>> {
         let permit = self.permit(lane, patience, site, false)?;
         let mut slot = lane.slots[permit.slot].lock();
+        self.destroy_if_moved(&mut slot, permit.since);
         if slot.is_none() {
             *slot = Some(self.open(lane, permit.slot, site)?);
         }
@@ -332,13 +334,13 @@ impl Pool {
         site: &'static Location<'static>,
     ) -> Result<OwnedConnection> {
         let permit = self.permit(lane(self), self.patience(), site, true)?;
-        let conn = lane(self).slots[permit.slot].lock().take();
+        let mut conn = lane(self).slots[permit.slot].lock().take();
+        self.destroy_if_moved(&mut conn, permit.since);
         let conn = match conn {
             Some(conn) => conn,
             None => self.open(lane(self), permit.slot, site)?,
         };
-        let slot = permit.keep();
-        Ok(OwnedConnection::new(Arc::clone(self), lane, slot, conn))
+        Ok(OwnedConnection::new(Arc::clone(self), lane, permit.keep(), conn))
     }
 
     /// Opens a connection for a slot.
@@ -348,7 +350,9 @@ impl Pool {
         }
         let role = lane.queue.role();
         let conn = self.attempt(&lane.queue, || {
-            let conn = self.options.open(role, slot, site)?;
+            // One that is gone is not made anew under the program's feet.
+            let creates = role == Role::Writer && lane.profile.get().is_none();
+            let conn = self.options.open(role, slot, creates, site)?;
             if lane.profile.get().is_none() {
                 let _ = lane.profile.set(Profile::of(&conn)?);
             }
@@ -393,7 +397,7 @@ impl Pool {
     }
 
     /// Takes a connection back: looks at it, and closes it unless it is as it was when it was new.
-    fn take_back(&self, lane: &Lane, conn: &mut Option<Connection>) {
+    fn take_back(&self, lane: &Lane, conn: &mut Option<Connection>, since: Instant) {
         let Some(borrowed) = conn.as_mut() else {
             return;
         };
@@ -404,11 +408,32 @@ impl Pool {
         };
         let Err(reason) = verdict else {
             borrowed.db().publish_if_changed();
-            return;
+            return self.destroy_if_moved(conn, since);
         };
         self.destroy(conn, reason);
         if self.options.policy == ReturnPolicy::Panic && reason.is_change() && !std::thread::panicking() {
             panic!("a connection came back to its pool changed: {reason}");
+        }
+    }
+
+    /// What is written into a file that was moved or deleted is lost to whoever looks for it by its path. It costs a
+    /// system call to ask, and is asked as often as the builder says, by the time at which the connection was lent.
+    #[inline]
+    fn destroy_if_moved(&self, conn: &mut Option<Connection>, now: Instant) {
+        if conn.as_ref().is_some_and(|conn| conn.is_moved_check_due(now, self.options.moved_check)) {
+            self.check_moved(conn, now);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn check_moved(&self, conn: &mut Option<Connection>, now: Instant) {
+        let has_moved = |conn: &Connection| {
+            conn.set_moved_check(now);
+            conn.has_moved().unwrap_or(false)
+        };
+        if conn.as_ref().is_some_and(has_moved) {
+            self.destroy(conn, DestroyReason::Moved);
         }
     }
 
@@ -625,12 +650,13 @@ impl Options {
         Attendant { open, path: self.path.clone(), site }
     }
 
-    fn open(&self, role: Role, slot: usize, site: &'static Location<'static>) -> Result<Connection> {
+    fn open(&self, role: Role, slot: usize, creates: bool, site: &'static Location<'static>) -> Result<Connection> {
         let name = match role {
             Role::Writer => format!("{}/{role}", self.name),
             Role::Reader | Role::Reserved => format!("{}/{role}/{slot}", self.name),
         };
         let options = self.open.clone().name(&name);
+        let options = if creates || self.is_in_memory() { options } else { options.create(false) };
         let options = match role {
             Role::Writer | Role::Reserved => options,
             // In memory a connection that is opened for reading only would have a database of its own.
@@ -676,6 +702,7 @@ impl PoolBuilder {
             is_in_memory: if is_in_memory { OnceLock::from(()) } else { OnceLock::new() },
             init: None,
             acquire_timeout: Duration::from_secs(30),
+            moved_check: Duration::from_secs(1),
             policy: ReturnPolicy::Reset,
             open_retry: RetryPolicy::none(),
             write_retry: RetryPolicy::new(Duration::from_secs(10)),
@@ -719,6 +746,15 @@ impl PoolBuilder {
     /// How long to wait for a connection. 30 seconds unless set.
     pub fn acquire_timeout(mut self, longest: Duration) -> Self {
         self.options.acquire_timeout = longest;
+        self
+    }
+
+    /// How often a connection is asked whether its file was [moved](Connection::has_moved), replaced or deleted: when it
+    /// is lent and when it comes back, and not before this time has passed since it was last asked. One whose file was is
+    /// closed ([`DestroyReason::Moved`]), and another opened by the path; it makes no file where there is none. Every
+    /// second unless set; [`Duration::ZERO`] asks each time, [`Duration::MAX`] never.
+    pub fn check_moved_every(mut self, time: Duration) -> Self {
+        self.options.moved_check = time;
         self
     }
 

@@ -136,13 +136,13 @@ impl Queue {
         self.process.is_this()
     }
 
-    /// A slot, at once or when it is this caller's turn.
+    /// A slot, at once or when it is this caller's turn; and when that was.
     pub(super) fn acquire(
         &self,
         patience: Patience,
         site: &'static Location<'static>,
         is_owned: bool,
-    ) -> Result<usize, Refused> {
+    ) -> Result<(usize, Instant), Refused> {
         let me = current_id();
         let mut state = self.lock().ok_or(Refused::Forked)?;
         if self.is_closed() {
@@ -164,8 +164,9 @@ impl Queue {
             Some(last) if Some(last.id()) == me => Some(last),
             _ => current_thread(),
         };
-        place.lent = Some(Lent { site, since: Instant::now(), thread, is_owned });
-        Ok(slot)
+        let since = Instant::now();
+        place.lent = Some(Lent { site, since, thread, is_owned });
+        Ok((slot, since))
     }
 
     #[cold]

@@ -54,6 +54,8 @@ pub enum DestroyReason {
     Raw,
     /// Tables or functions were added to it.
     Registered,
+    /// Its database file was moved, replaced or deleted.
+    Moved,
     /// It belongs to the process that this one was forked from.
     Forked,
     /// It was [reserved](super::Pool::reserve).
@@ -64,7 +66,7 @@ pub enum DestroyReason {
 
 impl DestroyReason {
     /// Every reason.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Panicked,
         Self::RollbackFailed,
         Self::Forgotten,
@@ -75,6 +77,7 @@ impl DestroyReason {
         Self::Pragma,
         Self::Raw,
         Self::Registered,
+        Self::Moved,
         Self::Forked,
         Self::Reserved,
         Self::PoolClosed,
@@ -94,6 +97,7 @@ impl DestroyReason {
             Self::Pragma => "pragma",
             Self::Raw => "raw",
             Self::Registered => "registered",
+            Self::Moved => "moved",
             Self::Forked => "forked",
             Self::Reserved => "reserved",
             Self::PoolClosed => "pool_closed",

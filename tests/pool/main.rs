@@ -1,6 +1,8 @@
 //! The pool: who is lent what, in which order, what comes back, and what is left when it ends.
 
 mod ends;
+#[cfg(unix)]
+mod moved;
 mod opening;
 #[cfg(target_os = "linux")]
 mod recovery;
