@@ -9,6 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::{fmt, io, mem};
 
+use crate::raw::registry::current_thread;
 use crate::raw::{PerProcess, Process, shielded};
 
 /// Threads that run now.
@@ -52,7 +53,9 @@ impl Drop for Worker {
             return;
         }
         self.stop.set();
-        let Some(thread) = self.thread.take().filter(|thread| thread.thread().id() != thread::current().id()) else {
+        // A thread that is ending does not say who it is; the worker's has no variables that could hold this.
+        let this = current_thread().map(|thread| thread.id());
+        let Some(thread) = self.thread.take().filter(|thread| Some(thread.thread().id()) != this) else {
             return;
         };
         let name = thread.thread().name().map(Box::<str>::from);

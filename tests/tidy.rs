@@ -220,6 +220,57 @@ fn each_ci_script_is_run_or_explained() {
     assert!(uncalled.is_empty(), "neither called by .ci/run nor explained in CONTRIBUTING.md: {}", uncalled.join(", "));
 }
 
+/// In the last destructors of a thread, which may be the program's, its variables are gone, and what asks for them in
+/// another way panics.
+#[test]
+fn a_threads_variable_may_be_gone() {
+    let rule = |file: &File| {
+        let names: Vec<&str> = thread_variables(&file.code).collect();
+        let is_banned = |word: &Word<'_>| {
+            (names.contains(&word.text) && word.after.starts_with('.') && !word.after.starts_with(".try_with("))
+                || (word.text == "current" && word.after.starts_with("()") && is_of_thread(file, word))
+        };
+        let own = file.path.ends_with("raw/registry.rs");
+        file.report(file.words().filter(|word| is_banned(word) && !own), "may be asked for when it is gone")
+    };
+    assert_holds(
+        rule,
+        &rust_files("src"),
+        &[
+            "thread_local!(static ID: u8 = 1);\nfn f() { ID.with(|id| *id); }",
+            "thread_local! {\n    static ONE: Cell<u8> = const { Cell::new(1) };\n    static TWO: Cell<u8> = const { Cell::new(1) };\n}\nfn f() { TWO.get(); }",
+            "fn f() { let name = thread::current().name(); }",
+        ],
+        &[
+            "thread_local!(static ID: u8 = 1);\nfn f() { ID.try_with(|id| *id); }\nstatic OTHER: Mutex<u8> = new();",
+            "fn f() { self.current(); OTHER.with(f); }",
+        ],
+    );
+    // The one that may is the one that catches it.
+    let registry = File::read(Path::new("src/raw/registry.rs"));
+    assert_eq!(registry.code.matches("thread::current").count(), 1);
+    assert!(registry.code.contains("catch_unwind(thread::current)") && registry.code.contains("CURRENT.try_with("));
+}
+
+/// The names of the variables that a file declares in `thread_local!`.
+fn thread_variables(code: &str) -> impl Iterator<Item = &str> {
+    code.split("thread_local!").skip(1).flat_map(|after| {
+        let close = if after.trim_start().starts_with('(') { ')' } else { '}' };
+        let open = if close == ')' { '(' } else { '{' };
+        let mut depth = 0;
+        let ends = after.find(|c| {
+            depth += i32::from(c == open) - i32::from(c == close);
+            c == close && depth == 0
+        });
+        let names = after[..ends.unwrap_or(after.len())].split("static ").skip(1);
+        names.filter_map(|name| name.split(|c| !is_word_char(c)).next())
+    })
+}
+
+fn is_of_thread(file: &File, word: &Word<'_>) -> bool {
+    file.code[..file.code.len() - word.after.len() - word.text.len()].ends_with("thread::")
+}
+
 #[test]
 fn raw_does_not_know_the_layers_above() {
     let rule = |file: &File| {

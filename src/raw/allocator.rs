@@ -355,7 +355,7 @@ impl Account {
         if mode() != Mode::Counting {
             return Self(None);
         }
-        let recent = RECENT.take().filter(|slot| slot.try_claim());
+        let recent = RECENT.try_with(Cell::take).ok().flatten().filter(|slot| slot.try_claim());
         let slot = recent.or_else(|| slots().find(|slot| slot.try_claim())).unwrap_or_else(Self::new_slot);
         slot.words.own_bytes.store(0, Ordering::Relaxed);
         slot.words.own_blocks.store(0, Ordering::Relaxed);
@@ -402,7 +402,7 @@ impl Account {
             // SAFETY: takes a number; writes one word, atomically.
             unsafe { finalite_allocator_raise_peak(peak) };
             slot.is_claimed.store(false, Ordering::Release);
-            RECENT.set(Some(slot));
+            let _ = RECENT.try_with(|recent| recent.set(Some(slot)));
         }
     }
 
@@ -430,7 +430,7 @@ impl Charge {
 
     #[inline(always)]
     fn to(account: *const Words) -> Self {
-        let thread = THREAD.get().unwrap_or_else(find_thread);
+        let thread = THREAD.try_with(Cell::get).ok().flatten().unwrap_or_else(find_thread);
         // SAFETY: C's thread-local words of this thread, which live as long as it. C does not run now, and the
         // reference ends before it does. The account pointed to lives as long as the process.
         let before = unsafe { thread.as_ref() }.account.replace(account);
@@ -452,7 +452,7 @@ fn find_thread() -> NonNull<ThreadWords> {
     // SAFETY: takes no argument, and returns the address of a thread-local variable.
     let thread = unsafe { finalite_allocator_thread() };
     let thread = NonNull::new(thread).expect("a variable has an address");
-    THREAD.set(Some(thread));
+    let _ = THREAD.try_with(|words| words.set(Some(thread)));
     thread
 }
 

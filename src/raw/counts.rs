@@ -100,7 +100,7 @@ struct Local(&'static Shard);
 impl Local {
     fn claim() -> Self {
         let shard = Self::claim_shard();
-        SHARD.set(Some(shard));
+        let _ = SHARD.try_with(|recent| recent.set(Some(shard)));
         Self(shard)
     }
 
@@ -125,7 +125,7 @@ impl Local {
 
 impl Drop for Local {
     fn drop(&mut self) {
-        SHARD.set(None);
+        let _ = SHARD.try_with(|shard| shard.set(None));
         self.0.is_owned.store(false, Ordering::Release);
     }
 }
@@ -138,12 +138,12 @@ thread_local! {
 
 #[inline]
 fn add(pick: impl Fn(&Shard) -> &AtomicU64) {
-    match SHARD.get() {
-        Some(shard) => {
+    match SHARD.try_with(Cell::get) {
+        Ok(Some(shard)) => {
             let counter = pick(shard);
             counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
         }
-        None => add_first(pick),
+        _ => add_first(pick),
     }
 }
 

@@ -46,10 +46,19 @@ impl Db {
 
     /// Goes on with the panic that a table of this connection has ended a step with, if one has.
     pub(crate) fn resume_panic(&self) {
-        match CAUGHT.take() {
-            Some((db, payload)) if db == self.as_ptr().addr() => panic::resume_unwind(payload),
-            // Somebody else's: a statement that foreign code steps on a handle of its own.
-            other => CAUGHT.set(other),
+        let this = self.as_ptr().addr();
+        // Somebody else's stays: a statement that foreign code steps on a handle of its own. In a thread that is ending
+        // there is none: `keep` keeps nothing.
+        let taken = CAUGHT.try_with(|slot| {
+            let (mine, other): (Caught, Caught) = match slot.take() {
+                Some((db, payload)) if db == this => (Some((db, payload)), None),
+                other => (None, other),
+            };
+            slot.set(other);
+            mine
+        });
+        if let Ok(Some((_, payload))) = taken {
+            panic::resume_unwind(payload);
         }
     }
 }
