@@ -51,9 +51,9 @@ pub struct Connection {
     slow_threshold: Cell<Option<Duration>>,
     pub(crate) optimize_on_close: Cell<bool>,
     has_failed_to_close: Cell<bool>,
-    /// When it was last asked whether its file was moved.
+    /// From when on its pool is to ask whether its file was moved.
     #[cfg(feature = "pool")]
-    moved_check: Cell<Instant>,
+    moved_check: Cell<Option<Instant>>,
 }
 
 impl Connection {
@@ -66,7 +66,7 @@ impl Connection {
             optimize_on_close: Cell::new(false),
             has_failed_to_close: Cell::new(false),
             #[cfg(feature = "pool")]
-            moved_check: Cell::new(Instant::now()),
+            moved_check: Cell::new(None),
         }
     }
 
@@ -84,13 +84,13 @@ impl Connection {
 
     #[cfg(feature = "pool")]
     #[inline]
-    pub(crate) fn is_moved_check_due(&self, now: Instant, every: Duration) -> bool {
-        now.saturating_duration_since(self.moved_check.get()) >= every
+    pub(crate) fn moved_check(&self) -> Option<Instant> {
+        self.moved_check.get()
     }
 
     #[cfg(feature = "pool")]
-    pub(crate) fn set_moved_check(&self, now: Instant) {
-        self.moved_check.set(now);
+    pub(crate) fn set_moved_check(&self, due: Option<Instant>) {
+        self.moved_check.set(due);
     }
 
     /// Whether there are statements that are neither in the cache nor, since nothing borrows the connection, anybody's.

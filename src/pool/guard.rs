@@ -4,7 +4,6 @@ use std::fmt;
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
-use std::time::Instant;
 
 use super::{Lane, Pool};
 use crate::error::Result;
@@ -39,19 +38,16 @@ pub(super) struct Permit<'pool> {
     pool: &'pool Pool,
     lane: &'pool Lane,
     pub(super) slot: usize,
-    /// When it was given.
-    pub(super) since: Instant,
 }
 
 impl<'pool> Permit<'pool> {
-    pub(super) fn new(pool: &'pool Pool, lane: &'pool Lane, slot: usize, since: Instant) -> Self {
-        Self { pool, lane, slot, since }
+    pub(super) fn new(pool: &'pool Pool, lane: &'pool Lane, slot: usize) -> Self {
+        Self { pool, lane, slot }
     }
 
     /// Keeps the slot out; somebody else gives it back.
-    pub(super) fn keep(self) -> (usize, Instant) {
-        let kept = ManuallyDrop::new(self);
-        (kept.slot, kept.since)
+    pub(super) fn keep(self) -> usize {
+        ManuallyDrop::new(self).slot
     }
 }
 
@@ -74,19 +70,13 @@ const PRESENT: &str = "a connection that is lent is there until its guard is dro
 pub struct PooledConnection<'pool> {
     /// Unlocked before the permit goes to the next.
     conn: MutexGuard<'pool, Option<Connection>>,
-    pool: &'pool Pool,
-    lane: &'pool Lane,
     permit: Permit<'pool>,
 }
 
 impl<'pool> PooledConnection<'pool> {
-    pub(super) fn new(
-        pool: &'pool Pool,
-        lane: &'pool Lane,
-        conn: MutexGuard<'pool, Option<Connection>>,
-        permit: Permit<'pool>,
-    ) -> Self {
-        Self { conn, pool, lane, permit }
+    #[inline]
+    pub(super) fn new(conn: MutexGuard<'pool, Option<Connection>>, permit: Permit<'pool>) -> Self {
+        Self { conn, permit }
     }
 
     fn conn_mut(&mut self) -> &mut Connection {
@@ -100,7 +90,7 @@ impl<'pool> PooledConnection<'pool> {
     /// As there.
     #[track_caller]
     pub fn transaction(&mut self) -> Result<Transaction<'_>> {
-        let behavior = self.lane.queue.role().behavior();
+        let behavior = self.permit.lane.queue.role().behavior();
         self.transaction_with(behavior)
     }
 
@@ -136,7 +126,7 @@ impl Deref for PooledConnection<'_> {
 
 impl Drop for PooledConnection<'_> {
     fn drop(&mut self) {
-        self.pool.take_back(self.lane, &mut self.conn, self.permit.since);
+        self.permit.pool.take_back(self.permit.lane, &mut self.conn);
     }
 }
 
@@ -167,17 +157,11 @@ pub struct OwnedConnection {
     pool: Arc<Pool>,
     lane: fn(&Pool) -> &Lane,
     slot: usize,
-    since: Instant,
 }
 
 impl OwnedConnection {
-    pub(super) fn new(
-        pool: Arc<Pool>,
-        lane: fn(&Pool) -> &Lane,
-        (slot, since): (usize, Instant),
-        conn: Connection,
-    ) -> Self {
-        Self { conn: Some(conn), pool, lane, slot, since }
+    pub(super) fn new(pool: Arc<Pool>, lane: fn(&Pool) -> &Lane, slot: usize, conn: Connection) -> Self {
+        Self { conn: Some(conn), pool, lane, slot }
     }
 
     fn conn_mut(&mut self) -> &mut Connection {
@@ -229,8 +213,8 @@ impl Drop for OwnedConnection {
     fn drop(&mut self) {
         let lane = (self.lane)(&self.pool);
         // Given back last, whatever happens before.
-        let permit = Permit::new(&self.pool, lane, self.slot, self.since);
-        self.pool.take_back(lane, &mut self.conn, self.since);
+        let permit = Permit::new(&self.pool, lane, self.slot);
+        self.pool.take_back(lane, &mut self.conn);
         if let Some(conn) = self.conn.take() {
             *lane.slots[self.slot].lock() = Some(conn);
         }

@@ -300,9 +300,9 @@ impl Pool {
         patience: Patience,
         site: &'static Location<'static>,
         is_owned: bool,
-    ) -> Result<Permit<'pool>> {
+    ) -> Result<(Permit<'pool>, Instant)> {
         match lane.queue.acquire(patience, site, is_owned) {
-            Ok((slot, since)) => Ok(Permit::new(self, lane, slot, since)),
+            Ok((slot, now)) => Ok((Permit::new(self, lane, slot), now)),
             Err(Refused::Closed) => Err(Error::new(ErrorKind::PoolClosed)),
             Err(Refused::Forked) => Err(Error::new(ErrorKind::Forked)),
             Err(Refused::TimedOut { waited }) => {
@@ -319,13 +319,13 @@ impl Pool {
         patience: Patience,
         site: &'static Location<'static>,
     ) -> Result<PooledConnection<'pool>> {
-        let permit = self.permit(lane, patience, site, false)?;
+        let (permit, now) = self.permit(lane, patience, site, false)?;
         let mut slot = lane.slots[permit.slot].lock();
-        self.destroy_if_moved(&mut slot, permit.since);
+        self.destroy_if_moved(&mut slot, now);
         if slot.is_none() {
             *slot = Some(self.open(lane, permit.slot, site)?);
         }
-        Ok(PooledConnection::new(self, lane, slot, permit))
+        Ok(PooledConnection::new(slot, permit))
     }
 
     fn lend_owned(
@@ -333,14 +333,15 @@ impl Pool {
         lane: fn(&Self) -> &Lane,
         site: &'static Location<'static>,
     ) -> Result<OwnedConnection> {
-        let permit = self.permit(lane(self), self.patience(), site, true)?;
+        let (permit, now) = self.permit(lane(self), self.patience(), site, true)?;
         let mut conn = lane(self).slots[permit.slot].lock().take();
-        self.destroy_if_moved(&mut conn, permit.since);
+        self.destroy_if_moved(&mut conn, now);
         let conn = match conn {
             Some(conn) => conn,
             None => self.open(lane(self), permit.slot, site)?,
         };
-        Ok(OwnedConnection::new(Arc::clone(self), lane, permit.keep(), conn))
+        let slot = permit.keep();
+        Ok(OwnedConnection::new(Arc::clone(self), lane, slot, conn))
     }
 
     /// Opens a connection for a slot.
@@ -357,6 +358,7 @@ impl Pool {
                 let _ = lane.profile.set(Profile::of(&conn)?);
             }
             conn.db().take_taint();
+            conn.set_moved_check(Instant::now().checked_add(self.options.moved_check));
             Ok(conn)
         })?;
         if lane.queue.is_closed() {
@@ -397,7 +399,7 @@ impl Pool {
     }
 
     /// Takes a connection back: looks at it, and closes it unless it is as it was when it was new.
-    fn take_back(&self, lane: &Lane, conn: &mut Option<Connection>, since: Instant) {
+    fn take_back(&self, lane: &Lane, conn: &mut Option<Connection>) {
         let Some(borrowed) = conn.as_mut() else {
             return;
         };
@@ -408,7 +410,10 @@ impl Pool {
         };
         let Err(reason) = verdict else {
             borrowed.db().publish_if_changed();
-            return self.destroy_if_moved(conn, since);
+            if self.options.moved_check.is_zero() {
+                self.check_moved(conn, Instant::now());
+            }
+            return;
         };
         self.destroy(conn, reason);
         if self.options.policy == ReturnPolicy::Panic && reason.is_change() && !std::thread::panicking() {
@@ -417,10 +422,10 @@ impl Pool {
     }
 
     /// What is written into a file that was moved or deleted is lost to whoever looks for it by its path. It costs a
-    /// system call to ask, and is asked as often as the builder says, by the time at which the connection was lent.
+    /// system call to ask, and is asked as often as the builder says.
     #[inline]
     fn destroy_if_moved(&self, conn: &mut Option<Connection>, now: Instant) {
-        if conn.as_ref().is_some_and(|conn| conn.is_moved_check_due(now, self.options.moved_check)) {
+        if conn.as_ref().is_some_and(|conn| conn.moved_check().is_some_and(|due| now >= due)) {
             self.check_moved(conn, now);
         }
     }
@@ -429,7 +434,7 @@ impl Pool {
     #[inline(never)]
     fn check_moved(&self, conn: &mut Option<Connection>, now: Instant) {
         let has_moved = |conn: &Connection| {
-            conn.set_moved_check(now);
+            conn.set_moved_check(now.checked_add(self.options.moved_check));
             conn.has_moved().unwrap_or(false)
         };
         if conn.as_ref().is_some_and(has_moved) {
@@ -750,9 +755,9 @@ impl PoolBuilder {
     }
 
     /// How often a connection is asked whether its file was [moved](Connection::has_moved), replaced or deleted: when it
-    /// is lent and when it comes back, and not before this time has passed since it was last asked. One whose file was is
-    /// closed ([`DestroyReason::Moved`]), and another opened by the path; it makes no file where there is none. Every
-    /// second unless set; [`Duration::ZERO`] asks each time, [`Duration::MAX`] never.
+    /// is lent, and not before this time has passed since it was last asked. One whose file was is closed
+    /// ([`DestroyReason::Moved`]), and another opened by the path; it makes no file where there is none. Every second
+    /// unless set; [`Duration::ZERO`] asks each time, and again when it comes back; [`Duration::MAX`] never asks.
     pub fn check_moved_every(mut self, time: Duration) -> Self {
         self.options.moved_check = time;
         self

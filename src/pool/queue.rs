@@ -260,6 +260,12 @@ impl State {
     /// Gives what is idle to those who were passed for long enough.
     #[inline]
     fn serve_overdue(&mut self) {
+        if !self.waiting.is_empty() {
+            self.serve_overdue_waiters();
+        }
+    }
+
+    fn serve_overdue_waiters(&mut self) {
         while !self.idle.is_empty()
             && let Some(first) = self.waiting.front()
             && first.since.elapsed() >= first.passed_max
