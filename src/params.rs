@@ -612,22 +612,27 @@ macro_rules! named_params {
 /// The choice that `params!` makes for each value, from its type: a method is looked for on `Lent` first, which has it
 /// for values that are `Copy`, and then on what `Lent` derefs to.
 #[doc(hidden)]
-#[allow(missing_docs, missing_debug_implementations, reason = "for the macros alone")]
 pub mod macros {
     use std::ops::Deref;
 
     use super::{Param, ToSql};
 
+    /// A value of `params!`.
+    #[expect(missing_debug_implementations, reason = "it lives within the macro, and shows no value")]
     pub struct Lent<'a, T: ?Sized>(Borrowed<'a, T>);
 
+    /// A value that is bound behind its reference.
+    #[expect(missing_debug_implementations, reason = "it lives within the macro, and shows no value")]
     pub struct Borrowed<'a, T: ?Sized>(&'a T);
 
+    /// Borrows a value.
     #[inline]
     pub fn lend<T: ?Sized>(value: &T) -> Lent<'_, T> {
         Lent(Borrowed(value))
     }
 
     impl<T: ToSql + Copy> Lent<'_, T> {
+        /// The parameter, which borrows no more than the value does.
         #[inline]
         pub fn param<'p>(self) -> Param<'p>
         where
@@ -638,6 +643,7 @@ pub mod macros {
     }
 
     impl<'a, T: ?Sized> Borrowed<'a, T> {
+        /// The parameter, which borrows the value.
         #[inline]
         pub fn param(&self) -> Param<'a>
         where

@@ -53,8 +53,7 @@ fn at_the_end<T: Send + 'static>(
         *made.lock().unwrap() = Some(first());
     });
     thread.join().unwrap();
-    let outcome = outcome.lock().unwrap().take();
-    outcome
+    outcome.lock().unwrap().take()
 }
 
 /// Uses everything of which the thread keeps something, a statement that fails among it.

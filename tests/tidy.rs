@@ -379,6 +379,9 @@ const DENIED: [&str; 11] = [
     "ptr_as_ptr",
 ];
 
+/// The one cast that is meant to lose something: a REAL that is read as `f32` is rounded.
+const MEANT: (&str, &str) = ("src/convert/number.rs", "cast_possible_truncation");
+
 /// Groups that contain some of them.
 const GROUPS: [&str; 5] = ["warnings", "all", "pedantic", "restriction", "style"];
 
@@ -620,6 +623,7 @@ fn relaxed(file: &File, denied: &[&str]) -> Vec<String> {
             lints.names().map(move |text| Place { line, text })
         })
         .filter(|place| denied.contains(&place.text) || GROUPS.contains(&place.text))
+        .filter(|place| (file.path.as_path(), place.text) != (Path::new(MEANT.0), MEANT.1))
         .flat_map(|place| file.report(std::iter::once(place), "is denied at the root"))
         .collect()
 }

@@ -253,7 +253,7 @@ fn slow_statements_can_be_watched() {
     assert_eq!(events.iter().filter(|event| event.starts_with(SLOW)).count(), 1, "{events:#?}");
 }
 
-fn run_to_its_end(rows: finalite::Result<finalite::QueryAs<'_, i64>>) -> Option<Error> {
+fn run_to_its_end(rows: finalite::Result<finalite::QueryAs<finalite::Rows<'_>, i64>>) -> Option<Error> {
     rows.and_then(|mut rows| rows.try_for_each(|row| row.map(drop))).err()
 }
 
