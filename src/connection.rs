@@ -106,7 +106,7 @@ impl Connection {
     /// A fault as an error that names the database, where it is about the file.
     #[cold]
     pub(crate) fn error(&self, fault: Fault) -> Error {
-        Error::from(fault).in_databases(|| self.db.files())
+        Error::from(fault).in_databases(|| self.db.files()).with_parameter_limit(|| self.db.parameters_max())
     }
 
     /// The error of the last call, if it failed.

@@ -189,6 +189,16 @@ pub enum ErrorKind {
         /// Values given; where an iterator gave too many, those looked at.
         given: usize,
     },
+    /// The SQL has more parameters than SQLite takes.
+    #[error(
+        "too many SQL variables: this connection takes {max} in one statement (bind a list as one JSON text, and read it \
+         by `json_each(?)`; or insert it into a temporary table)"
+    )]
+    #[non_exhaustive]
+    TooManyParameters {
+        /// The most there may be.
+        max: usize,
+    },
     /// No value was given for a parameter.
     #[error("parameter {} has no value", display_parameter(*index, name.as_deref()))]
     #[non_exhaustive]
@@ -478,6 +488,15 @@ impl Error {
         is("ATTACH") || is("VACUUM") && self.sql().is_some_and(|sql| sql.to_ascii_uppercase().contains("INTO"))
     }
 
+    /// Says how many parameters there may be, where there are too many.
+    #[cold]
+    pub(crate) fn with_parameter_limit(mut self, max: impl FnOnce() -> usize) -> Self {
+        if matches!(&self.0.kind, ErrorKind::Sqlite { message, .. } if **message == *"too many SQL variables") {
+            self.0.kind = ErrorKind::TooManyParameters { max: max() };
+        }
+        self
+    }
+
     /// What went wrong, for matching.
     #[must_use]
     pub fn kind(&self) -> &ErrorKind {
@@ -499,6 +518,7 @@ impl Error {
             ErrorKind::Sqlite { code, .. } | ErrorKind::NoMemory { code } => Some(code),
             ErrorKind::Interrupted => Some(ResultCode::INTERRUPT),
             ErrorKind::TooBig { .. } => Some(ResultCode::TOOBIG),
+            ErrorKind::TooManyParameters { .. } => Some(ResultCode::ERROR),
             _ => None,
         }
     }

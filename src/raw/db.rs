@@ -546,6 +546,16 @@ impl Db {
         Fault::new(FaultKind::Sqlite { code, message, may_be_the_programs, offset, reason })
     }
 
+    /// How many parameters a statement may have.
+    pub(crate) fn parameters_max(&self) -> usize {
+        if self.is_closed() {
+            return 0;
+        }
+        // SAFETY: the connection is open; c3ref/limit.html: a negative value changes nothing.
+        let max = unsafe { ffi::sqlite3_limit(self.ptr.as_ptr(), ffi::SQLITE_LIMIT_VARIABLE_NUMBER, -1) };
+        usize::try_from(max).unwrap_or(0)
+    }
+
     /// What SQLite keeps of the last call, if that failed.
     #[cfg(feature = "pool")]
     pub(crate) fn last_fault(&self) -> Option<Fault> {

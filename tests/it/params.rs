@@ -767,8 +767,17 @@ mod limits {
         let error = conn.prepare(&rows_of_marks(32_767)).unwrap_err();
         assert_eq!(error.code(), Some(ResultCode::ERROR));
         let text = error.to_string();
-        assert!(text.starts_with("too many SQL variables"), "{text}");
-        assert!(text.len() < 400, "not all of the SQL: {} bytes", text.len());
+        assert!(text.starts_with("too many SQL variables: this connection takes 32766 "), "{text}");
+        assert!(text.contains("json_each"), "{text}");
+        assert!(matches!(error.kind(), finalite::ErrorKind::TooManyParameters { max: 32_766, .. }), "{error:?}");
+        assert!(text.len() < 500, "not all of the SQL: {} bytes", text.len());
+        // In a script, too, and what the message advises works.
+        set_limit(&conn, ffi::SQLITE_LIMIT_VARIABLE_NUMBER, 3);
+        let error = conn.execute_batch("SELECT 1; SELECT ?, ?, ?, ?").unwrap_err();
+        assert!(matches!(error.kind(), finalite::ErrorKind::TooManyParameters { max: 3, .. }), "{error:?}");
+        let sum = "SELECT sum(value) FROM json_each(?)";
+        assert_eq!(conn.query_one::<i64>(sum, ("[1, 2, 3, 4, 5]",)).unwrap(), 15);
+        set_limit(&conn, ffi::SQLITE_LIMIT_VARIABLE_NUMBER, 32_766);
         let error = conn.prepare("SELECT ?32767").unwrap_err();
         assert!(error.to_string().starts_with("variable number must be between ?1 and ?32766"), "{error}");
         assert_eq!(conn.query_one::<i64>("SELECT 1", ()).unwrap(), 1);
