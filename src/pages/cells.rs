@@ -4,7 +4,8 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use super::format::{
-    BYTES_BY_SERIAL, Damage, Encoding, append_utf8, local_bytes, read_u16, read_u32, serial_bytes, varint,
+    BYTES_BY_SERIAL, Damage, Encoding, append_utf8, local_bytes, payload_varint, read_u16, read_u32, serial_bytes,
+    varint,
 };
 use super::tree::{Leaf, Pages, SLACK_BYTES, Tree};
 use crate::ValueRef;
@@ -19,6 +20,8 @@ pub(crate) enum Want {
         place: usize,
         /// Integers are read as reals: what has no fraction is stored without one.
         is_real: bool,
+        /// What stands for it where the record ends before it is not NULL.
+        has_default: bool,
     },
 }
 
@@ -76,8 +79,8 @@ impl From<ValueRef<'_>> for Default {
     }
 }
 
-/// No row is larger: SQLite's own limit, unless it was compiled with another.
-const PAYLOAD_BYTES_MAX: u64 = 1_000_000_000;
+/// The longest header of a record that SQLite reads, unless all of it is on the row's own page.
+const HEADER_BYTES_MAX: u64 = 98_307;
 
 /// The record ends before this value.
 const MISSING: u32 = u32::MAX;
@@ -94,13 +97,22 @@ pub(crate) enum Step {
 /// A scan of a table's tree.
 pub(super) struct Reader<P> {
     tree: Tree<P>,
+    /// Larger ones are for SQLite.
+    payload_bytes_max: u64,
     leaf: Leaf,
     cell: usize,
+    /// Rows of the leaves before this one.
+    before: u64,
 }
 
 impl<P: Pages> Reader<P> {
-    pub(super) fn new(tree: Tree<P>) -> Self {
-        Self { tree, leaf: Leaf::default(), cell: 0 }
+    pub(super) fn new(tree: Tree<P>, payload_bytes_max: u64) -> Self {
+        Self { tree, payload_bytes_max, leaf: Leaf::default(), cell: 0, before: 0 }
+    }
+
+    /// A reader of the same tree, from its beginning.
+    pub(super) fn anew<Q: Pages>(&self, pages: Q) -> Reader<Q> {
+        Reader::new(self.tree.anew(pages), self.payload_bytes_max)
     }
 
     pub(super) fn pages(&self) -> &P {
@@ -144,9 +156,15 @@ impl<P: Pages> Reader<P> {
         std::mem::take(&mut self.leaf)
     }
 
-    /// Goes to a cell of a leaf that is in the buffer.
-    pub(super) fn go_to(&mut self, leaf: Leaf, cell: usize) {
+    /// Goes to a cell of a leaf that is in the buffer, which has the row of this number.
+    pub(super) fn go_to(&mut self, leaf: Leaf, cell: usize, number: u64) {
         (self.leaf, self.cell) = (leaf, cell);
+        self.before = number.saturating_sub(cell as u64);
+    }
+
+    /// How many rows come before the one that the last step came to.
+    pub(super) fn row_number(&self) -> u64 {
+        (self.before + self.cell as u64).saturating_sub(1)
     }
 
     /// Whether the last step came to a row, be it that this could not be read.
@@ -154,22 +172,15 @@ impl<P: Pages> Reader<P> {
         self.cell > 0
     }
 
-    /// Something wrong with the row that it stands on.
-    #[cold]
-    pub(super) fn damage(&self, what: &'static str) -> Damage {
-        Damage::of_cell(self.leaf.page, self.cell.saturating_sub(1), what)
-    }
-
-    /// Whether there is another leaf that has cells.
+    /// Whether there is another leaf.
     #[inline(never)]
     fn next_leaf(&mut self, cells: &mut Cells) -> Result<bool, P::Error> {
+        self.before += self.leaf.cells as u64;
         self.cell = 0;
         self.leaf = Leaf::default();
-        while self.leaf.cells == 0 {
-            match self.tree.next_leaf(&mut cells.buffer)? {
-                Some(leaf) => self.leaf = leaf,
-                None => return Ok(false),
-            }
+        match self.tree.next_leaf(&mut cells.buffer)? {
+            Some(leaf) => self.leaf = leaf,
+            None => return Ok(false),
         }
         Ok(true)
     }
@@ -180,24 +191,26 @@ impl<P: Pages> Reader<P> {
         index: usize,
         cells: &mut Cells<B>,
     ) -> Result<Step, P::Error> {
-        let Leaf { page: number, at, pointers, .. } = self.leaf;
+        let Leaf { page: number, at, pointers, content, .. } = self.leaf;
         let usable = self.tree.usable_bytes();
         let page = &cells.buffer[at..at + usable];
         let damage = |what| Damage::of_cell(number, index, what);
+        let pointer = read_u16(page, pointers + 2 * index).unwrap_or(0);
         let parts = || {
-            let start = read_u16(page, pointers + 2 * index)?;
-            let cell = page.get(start..)?;
-            let (payload, first) = varint(cell)?;
+            let cell = page.get(pointer..)?;
+            let (payload, first) = payload_varint(cell)?;
             let (rowid, second) = varint(&cell[first..])?;
-            Some((start + first + second, payload, rowid))
+            Some((pointer + first + second, payload, rowid))
         };
+        if pointer < content {
+            return Err(damage("it is not among the cells of the page").into());
+        }
         let Some((start, payload, rowid)) = parts() else {
             return Err(damage("it leads out of the page").into());
         };
         cells.rowid = rowid.cast_signed();
         cells.is_spilled = false;
-        let most = (u64::from(self.tree.page_count()) * usable as u64).min(PAYLOAD_BYTES_MAX);
-        let Some(payload) = usize::try_from(payload).ok().filter(|_| payload <= most) else {
+        let Some(payload) = usize::try_from(payload).ok().filter(|_| payload <= self.payload_bytes_max) else {
             return Err(damage("its payload is larger than the database, or than SQLite allows").into());
         };
         let local = local_bytes(payload, usable);
@@ -282,7 +295,7 @@ struct Found {
 #[inline(always)]
 fn read_places(record: &[u8], start: usize, payload: usize, places: &mut [Place]) -> Option<Found> {
     let header = usize::from(*record.first()?);
-    if header >= 0x80 || header == 0 {
+    if !(2..0x80).contains(&header) {
         return read_long_header(record, start, payload, places);
     }
     let serials = record.get(1..header)?;
@@ -304,12 +317,13 @@ fn read_places(record: &[u8], start: usize, payload: usize, places: &mut [Place]
     Some(Found { places: count, is_whole: count == places.len(), end: at as usize })
 }
 
-/// The same, for a header with numbers of several bytes.
+/// The same, for a header with numbers of several bytes, or with nothing in it.
 #[inline(never)]
 fn read_long_header(record: &[u8], start: usize, payload: usize, places: &mut [Place]) -> Option<Found> {
     let (header, first) = varint(record)?;
-    let header = usize::try_from(header).ok()?;
-    let mut serials = record.get(first..header)?;
+    let header = usize::try_from(header).ok().filter(|_| header <= HEADER_BYTES_MAX)?;
+    // SQLite reads at least one number: in a header without any, that is beyond its end. No record is so.
+    let mut serials = record.get(first..header).filter(|serials| !serials.is_empty())?;
     let end = u64::try_from(start + payload).ok()?;
     let mut at = u64::try_from(start + header).ok()?;
     let mut count = 0;
@@ -337,9 +351,11 @@ impl<B: Deref<Target = [u8]>> Cells<B> {
         });
         let count = count.max().unwrap_or(0);
         let mut is_wanted = vec![false; count];
+        let mut defaults = vec![None; count];
         for want in &wants {
-            if let Want::Stored { place, .. } = *want {
+            if let Want::Stored { place, has_default, .. } = *want {
                 is_wanted[place] = true;
+                defaults[place] = (!has_default).then_some(Default::Null);
             }
         }
         Self {
@@ -352,7 +368,7 @@ impl<B: Deref<Target = [u8]>> Cells<B> {
             places: vec![Place { serial: 0, at: 0 }; count],
             is_wanted: is_wanted.into(),
             rowid: 0,
-            defaults: vec![None; count].into(),
+            defaults: defaults.into(),
         }
     }
 
@@ -378,12 +394,15 @@ impl<B: Deref<Target = [u8]>> Cells<B> {
         if self.wants.iter().all(is_known) { Step::Row } else { Step::RowWithoutDefaults }
     }
 
-    /// Says what a value of the current row is, by its column in the result. It is kept if it is missing here.
-    pub(super) fn set_default(&mut self, column: usize, value: ValueRef<'_>) {
-        if let Some(&Want::Stored { place, .. }) = self.wants.get(column)
-            && self.places[place].serial == MISSING
-        {
-            Arc::make_mut(&mut self.defaults)[place] = Some(value.into());
+    /// Says what a value of the current row is, by its column in the result. It is kept if it is missing here; if not,
+    /// it is `false` that this is the row.
+    pub(super) fn set_default(&mut self, column: usize, value: ValueRef<'_>) -> bool {
+        match self.wants.get(column) {
+            Some(&Want::Stored { place, .. }) if self.places[place].serial == MISSING => {
+                Arc::make_mut(&mut self.defaults)[place] = Some(value.into());
+                true
+            }
+            _ => self.value(column) == Some(value),
         }
     }
 
@@ -430,7 +449,7 @@ impl<B: Deref<Target = [u8]>> Cells<B> {
 
     #[inline(always)]
     fn read_into<'a, S: Sink<'a>>(&'a self, want: &Want, sink: S) -> S::Output {
-        let Want::Stored { place, is_real } = *want else {
+        let Want::Stored { place, is_real, .. } = *want else {
             return sink.take(ValueRef::Integer(self.rowid));
         };
         let Place { serial, at } = self.places[place];

@@ -201,14 +201,14 @@ impl Pages for Alone {
         (1, 0)
     }
 
-    fn read(&mut self, _: u32, _: &mut [u8]) -> Result<(), Halt> {
+    fn read(&mut self, _: u32, _: u32, _: &mut [u8]) -> Result<u32, Halt> {
         Err(Halt::More)
     }
 }
 
 impl Decoder {
     fn of(pages: &mut PageRows<'_>) -> Self {
-        let reader = Reader::new(pages.reader.tree().anew(Alone));
+        let reader = pages.reader.anew(Alone);
         Self { reader, cells: pages.record.cells.in_another(Piece::default()) }
     }
 
@@ -217,7 +217,7 @@ impl Decoder {
         let mut before = 0;
         for (index, span) in task.spans.iter_mut().enumerate() {
             mem::swap(&mut span.piece, &mut self.cells.buffer);
-            self.reader.go_to(span.leaf, 0);
+            self.reader.go_to(span.leaf, 0, 0);
             for cell in span.cells.clone() {
                 match self.reader.read_cell(cell, &mut self.cells) {
                     Ok(Step::Row) => {
@@ -339,8 +339,9 @@ impl<T: Part> Crew<'_, '_, T> {
         Ok(None)
     }
 
-    /// Decodes the row at the next hole; `None` if that cannot be, and why is told by the pages.
-    pub(crate) fn fill(&mut self, task: &mut Task<T>) -> Result<Option<Row<'_>>> {
+    /// Decodes the row at the next hole, which is the one of this number in the result; `None` if that cannot be, and
+    /// why is told by the pages.
+    pub(crate) fn fill(&mut self, task: &mut Task<T>, number: u64) -> Result<Option<Row<'_>>> {
         let Some(Hole { span, cell, .. }) = task.holes.pop_front() else {
             return Ok(None);
         };
@@ -352,21 +353,22 @@ impl<T: Part> Crew<'_, '_, T> {
             buffer.extend_from_slice(&piece[leaf.at..][..reader.tree().usable_bytes()]);
             buffer.extend_from_slice(&[0; SLACK_BYTES]);
         }
-        reader.go_to(Leaf { at: 0, ..*leaf }, cell);
+        reader.go_to(Leaf { at: 0, ..*leaf }, cell, number);
         self.pages.next()
     }
 
-    /// Takes back what was handed over, when all its rows are read. The error is what came after them.
-    pub(crate) fn finish(&mut self, task: Task<T>) -> Result<()> {
+    /// Takes back what was handed over, when all its rows are read. `false` if there are no more, which the pages tell.
+    pub(crate) fn finish(&mut self, task: Task<T>) -> Result<bool> {
         let Task { spans, mut part, damage, last_rowid, .. } = task;
         if let Some(damage) = damage {
-            return Err(self.pages.corrupt(damage));
+            self.end(Err(damage.into()))?;
+            return Ok(false);
         }
         self.pages.record.cells.rowid = last_rowid;
         self.spare_buffers.extend(spans.into_iter().filter_map(|span| Arc::into_inner(span.piece.0)));
         part.forget();
         self.spare_parts.push(part);
-        Ok(())
+        Ok(true)
     }
 
     /// Reads pages, as many as may be ahead.
@@ -433,7 +435,7 @@ impl<T: Part> Crew<'_, '_, T> {
         spans
     }
 
-    /// Whether there is another leaf. It may have no cells.
+    /// Whether there is another leaf.
     fn next_leaf(&mut self) -> Result<bool, ReadError> {
         (self.leaf, self.cell) = (Leaf::default(), 0);
         let tree = self.pages.reader.tree();

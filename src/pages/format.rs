@@ -7,21 +7,43 @@ use std::fmt;
 /// What does not decode, and where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Damage {
+    pub(super) kind: DamageKind,
     pub(super) page: u32,
     /// The cell of the page, 0-based.
     pub(super) cell: Option<usize>,
     pub(super) what: &'static str,
 }
 
+/// What becomes of the scan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DamageKind {
+    /// SQLite looks past it, or says what it is.
+    Malformed,
+    /// The file ends before the page does. Of some pages SQLite would take the rest for zeros.
+    CutOff,
+    /// SQLite might read on for ever.
+    Endless,
+}
+
 impl Damage {
     #[cold]
     pub(super) fn of_page(page: u32, what: &'static str) -> Self {
-        Self { page, cell: None, what }
+        Self { kind: DamageKind::Malformed, page, cell: None, what }
     }
 
     #[cold]
     pub(super) fn of_cell(page: u32, cell: usize, what: &'static str) -> Self {
-        Self { page, cell: Some(cell), what }
+        Self { kind: DamageKind::Malformed, page, cell: Some(cell), what }
+    }
+
+    #[cold]
+    pub(super) fn cut_off(page: u32) -> Self {
+        Self { kind: DamageKind::CutOff, page, cell: None, what: "the file ends before it does" }
+    }
+
+    #[cold]
+    pub(super) fn endless(page: u32) -> Self {
+        Self { kind: DamageKind::Endless, page, cell: None, what: "a page is used twice" }
     }
 }
 
@@ -58,6 +80,8 @@ pub(super) struct Header {
     pub(super) pages: Option<u32>,
     /// It is another one after each change of the schema.
     pub(super) schema_version: u32,
+    /// The file vacuums itself: it has a map of its pages.
+    pub(super) has_map: bool,
 }
 
 impl Header {
@@ -92,6 +116,7 @@ impl Header {
             encoding,
             pages,
             schema_version: word(40),
+            has_map: word(52) > 0,
         })
     }
 }
@@ -99,11 +124,22 @@ impl Header {
 /// A number of one to nine bytes, and how many they are.
 #[inline(always)]
 pub(super) fn varint(bytes: &[u8]) -> Option<(u64, usize)> {
+    varint_or(bytes, long_varint)
+}
+
+/// The length of a payload: of nine bytes SQLite takes seven bits each, and of the number the last 32 bits.
+#[inline(always)]
+pub(super) fn payload_varint(bytes: &[u8]) -> Option<(u64, usize)> {
+    varint_or(bytes, long_payload_varint)
+}
+
+#[inline(always)]
+fn varint_or(bytes: &[u8], long: fn(&[u8]) -> Option<(u64, usize)>) -> Option<(u64, usize)> {
     match *bytes {
         [a, ..] if a < 0x80 => Some((a.into(), 1)),
         [a, b, ..] if b < 0x80 => Some((u64::from(a & 0x7f) << 7 | u64::from(b), 2)),
         [a, b, c, ..] if c < 0x80 => Some((u64::from(a & 0x7f) << 14 | u64::from(b & 0x7f) << 7 | u64::from(c), 3)),
-        _ => long_varint(bytes),
+        _ => long(bytes),
     }
 }
 
@@ -117,6 +153,18 @@ fn long_varint(bytes: &[u8]) -> Option<(u64, usize)> {
         }
     }
     Some((value << 8 | u64::from(*bytes.get(8)?), 9))
+}
+
+#[inline(never)]
+fn long_payload_varint(bytes: &[u8]) -> Option<(u64, usize)> {
+    let mut value = 0;
+    for (index, &byte) in bytes.iter().take(9).enumerate() {
+        value = value << 7 | u64::from(byte & 0x7f);
+        if byte < 0x80 || index == 8 {
+            return Some((value & 0xffff_ffff, index + 1));
+        }
+    }
+    None
 }
 
 #[inline(always)]
@@ -206,6 +254,21 @@ mod tests {
         ] {
             assert_eq!(varint(bytes), Some((value, bytes.len())), "{bytes:x?}");
             assert_eq!(varint(&bytes[..bytes.len() - 1]), None, "{bytes:x?}, cut");
+        }
+    }
+
+    #[test]
+    fn lengths_of_payloads_as_sqlite_takes_them() {
+        for (bytes, value) in [
+            (&[0x05][..], 5),
+            (&[0x81, 0x80, 0x00], 16_384),
+            (&[0x90, 0x80, 0x80, 0x80, 0x05], 5),
+            (&[0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x81, 0x06], 134),
+            (&[0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x86], 6),
+            (&[0xff; 9], 0xffff_ffff),
+        ] {
+            assert_eq!(payload_varint(bytes), Some((value, bytes.len())), "{bytes:x?}");
+            assert_eq!(payload_varint(&bytes[..bytes.len() - 1]), None, "{bytes:x?}, cut");
         }
     }
 

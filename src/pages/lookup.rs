@@ -1,4 +1,4 @@
-//! Questions to SQLite about single rows of a table that is scanned: what a record is too short for, and how to go on.
+//! The SQL for the rest of a table that is scanned, from a row on.
 
 use super::cells::Want;
 use crate::Connection;
@@ -55,12 +55,6 @@ impl Names {
     /// The number of changes of a database's schema.
     pub(super) fn schema_version(conn: &Connection, database: &str) -> Result<u32> {
         conn.prepare(&format!("PRAGMA {}.schema_version", quote_identifier(database)))?.query_one(())
-    }
-
-    /// One row.
-    pub(super) fn select_row(&self) -> String {
-        let Self { columns, table, rowid } = self;
-        format!("SELECT {columns} FROM {table} NOT INDEXED WHERE {table}.{rowid} = ?")
     }
 
     /// What comes after a row, or from it on.

@@ -4,26 +4,32 @@
 //! what knows the names of the columns, and what goes on if the pages cannot be read. [`Program`] tells from its
 //! bytecode whether it is a plain scan of a table, which [`findings`] keep; [`snapshot`] finds the version of each page
 //! that it sees; [`tree`] and [`cells`] decode, and know nothing of SQLite's interface.
+//!
+//! What does not decode is SQLite's to judge: the statement is stepped to that row, and goes on. So each check here is
+//! as strict as SQLite's or stricter (docs/page_reader.md has them side by side), and the rows are those of the statement.
 
 mod cells;
 mod crew;
 mod findings;
 mod format;
 mod lookup;
+mod pointer_map;
 mod program;
 mod snapshot;
 mod tree;
 
+use std::fmt;
 use std::sync::Arc;
 
 pub(crate) use cells::Cells;
 use cells::{Reader, Step};
 pub(crate) use crew::{Crew, Part, Piece, Split};
 use findings::{Findings, SMALL_ROWS};
+use format::{Damage, DamageKind};
 use lookup::Names;
 use program::Program;
 use snapshot::{Before, ReadError, Seen, Snapshot, View};
-use tree::Tree;
+use tree::{Shape, Tree};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::raw::storage::Storage;
@@ -32,6 +38,8 @@ use crate::{Connection, ResultCode, raw};
 
 const NOT_PLAIN: &str = "SQLite does more than scan a table: a condition, an order, an index, a computed column, …";
 const SMALL: &str = "the table is so small that SQLite is as fast";
+const UNREADABLE: &str = "a page cannot be read";
+const MALFORMED: &str = "a page does not decode";
 
 /// SQLite's number for the main database.
 const MAIN: i32 = 0;
@@ -149,8 +157,55 @@ pub(crate) enum End {
     Written,
     /// The connection was told to stop.
     Interrupted,
-    /// The row lacks values that nobody could be asked for but the statement of the scan, which sees the same rows.
+    /// The statement of the scan has to read the row that comes next, and goes on from there.
+    Left(Cause),
+}
+
+/// Why rows are left to the statement of the scan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    Damage(Damage),
+    /// A read failed.
+    Unreadable,
+    /// The row lacks values that nobody else could be asked for.
     Unknown,
+}
+
+impl Cause {
+    pub(crate) fn reason(self) -> &'static str {
+        match self {
+            Self::Damage(_) => MALFORMED,
+            Self::Unreadable => UNREADABLE,
+            Self::Unknown => "a row was written before a column was added, and another scan of it ended otherwise",
+        }
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Damage(damage) => write!(f, "{damage}"),
+            other => f.write_str(other.reason()),
+        }
+    }
+}
+
+/// Steps the statement of a scan, which stands on its first row, on to the one of this number. `false` if it ends just
+/// before.
+pub(crate) fn catch_up(conn: &Connection, rows: &mut Rows<'_>, number: u64, cause: Cause) -> Result<bool> {
+    for before in 1..=number {
+        let damage = match (rows.next().map(|row| row.is_some()), cause) {
+            (Ok(true), _) => continue,
+            (Ok(false), _) if before == number => return Ok(false),
+            // SQLite says of a page what is not told of where and what.
+            (Err(error), Cause::Damage(damage)) if error.code() == Some(ResultCode::CORRUPT) => damage,
+            (Err(error), _) => return Err(error),
+            (Ok(false), Cause::Damage(damage)) => damage,
+            (Ok(false), _) => Damage::of_page(0, "SQLite finds fewer rows than its pages have"),
+        };
+        return Err(corrupt(conn, damage).in_sql(rows.current_raw().sql()));
+    }
+    Ok(true)
 }
 
 /// The row that a scan of pages stands on.
@@ -161,7 +216,7 @@ pub(crate) struct Record<'rows> {
 }
 
 impl<'rows> PageRows<'rows> {
-    /// Begins with the first row. The error is the reason why the pages are not read.
+    /// Begins with the first row. The inner error is the reason why the pages are not read.
     pub(crate) fn open(
         conn: &'rows Connection,
         rows: &'rows Rows<'_>,
@@ -178,8 +233,8 @@ impl<'rows> PageRows<'rows> {
         let stopped = |error| match error {
             ReadError::Written => Ok(Err("the connection has written since the scan began")),
             ReadError::Interrupted => Ok(Err("the connection was interrupted")),
-            ReadError::Damage(damage) => Err(corrupt(conn, damage)),
-            ReadError::Fault(fault) => Err(conn.error(fault)),
+            ReadError::Damage(damage) => damage_error(conn, damage).map_or(Ok(Err(MALFORMED)), Err),
+            ReadError::Unreadable => Ok(Err(UNREADABLE)),
         };
         let snapshot = match Snapshot::open(storage, view) {
             Ok(Ok(snapshot)) => snapshot,
@@ -190,7 +245,9 @@ impl<'rows> PageRows<'rows> {
         let page_count = snapshot.page_count();
         let root = program.root;
         let mut cells = Cells::new(program.wants.clone(), header.encoding, Vec::new());
-        let mut reader = Reader::new(Tree::new(snapshot, root, header.page_bytes, header.usable_bytes, page_count));
+        let database_bytes = u64::from(page_count) * header.page_bytes as u64;
+        let payload_bytes_max = database_bytes.min(storage.value_bytes_max().into());
+        let mut reader = Reader::new(Tree::new(snapshot, root, Shape::new(header, page_count)), payload_bytes_max);
         let leaf = match reader.first_leaf(&mut cells) {
             Ok(leaf) => leaf,
             Err(error) => return stopped(error),
@@ -201,7 +258,6 @@ impl<'rows> PageRows<'rows> {
         }
         let record = Record { cells, statement: rows.current_raw() };
         let schema_version = header.schema_version;
-        let database_bytes = u64::from(page_count) * header.page_bytes as u64;
         let (end, owes_row) = (End::Natural, false);
         Ok(Ok(Self { reader, record, conn, root, schema_version, database_bytes, end, owes_row }))
     }
@@ -230,14 +286,8 @@ impl<'rows> PageRows<'rows> {
         self.end = match step {
             Ok(Step::Row) => return Ok(Some(Row::of_record(&self.record))),
             Ok(Step::RowWithoutDefaults) => match self.reader.pages().check() {
-                // The table cannot be asked by its names: they may be taken, or not be for everybody to know.
-                Ok(()) => match self.names() {
-                    Ok(names) => {
-                        self.find_defaults(&names)?;
-                        return Ok(Some(Row::of_record(&self.record)));
-                    }
-                    Err(_) => End::Unknown,
-                },
+                Ok(()) if self.find_defaults() => return Ok(Some(Row::of_record(&self.record))),
+                Ok(()) => End::Left(Cause::Unknown),
                 // SQLite may know another row by now.
                 Err(error) => return self.next_otherwise(Err(error)),
             },
@@ -248,8 +298,11 @@ impl<'rows> PageRows<'rows> {
                 End::Written
             }
             Err(ReadError::Interrupted) => End::Interrupted,
-            Err(ReadError::Damage(damage)) => return Err(self.corrupt(damage)),
-            Err(ReadError::Fault(fault)) => return Err(self.conn.error(fault).in_sql(self.record.statement.sql())),
+            Err(ReadError::Damage(damage)) => match damage_error(self.conn, damage) {
+                Some(error) => return Err(error.in_sql(self.record.statement.sql())),
+                None => End::Left(Cause::Damage(damage)),
+            },
+            Err(ReadError::Unreadable) => End::Left(Cause::Unreadable),
         };
         Ok(None)
     }
@@ -283,33 +336,66 @@ impl<'rows> PageRows<'rows> {
             .conn
             .prepare(sql)
             .is_ok_and(|now| now.column_names().is_ok_and(|now| now.eq(called.iter().map(|name| &**name))));
+        is_called_so && self.is_program_as_it_was()
+    }
+
+    fn is_program_as_it_was(&self) -> bool {
         let wants = self.record.cells.wants();
         let is_it = |now: &Program| now.database == MAIN && now.root == self.root && *now.wants == *wants;
-        is_called_so && Program::of(self.conn, sql).is_ok_and(|now| now.as_ref().is_some_and(is_it))
+        Program::of(self.conn, self.record.statement.sql()).is_ok_and(|now| now.as_ref().is_some_and(is_it))
     }
 
-    /// Asks SQLite for the row, whose record is too short.
+    /// Asks SQLite for the row, whose record is too short, by its number: another execution of the same statement sees
+    /// the same rows in the same order. Its rowid would not do, which may be another row's in a damaged file. `false` if
+    /// that row cannot be had, or is another one.
     #[cold]
-    fn find_defaults(&mut self, names: &Names) -> Result<()> {
-        let mut statement = self.conn.prepare(&names.select_row())?;
-        let mut rows = statement.query((self.record.cells.rowid,))?;
-        let Some(row) = rows.next()? else {
-            return Err(self.corrupt(self.reader.damage("SQLite does not find its rowid")));
-        };
-        for column in 0..row.column_count() {
-            self.record.cells.set_default(column, row.value(column)?);
+    fn find_defaults(&mut self) -> bool {
+        // A name may be another table's by now: a temporary one hides it.
+        if !self.is_program_as_it_was() {
+            return false;
         }
-        rows.finish()
-    }
-
-    #[cold]
-    fn corrupt(&self, damage: format::Damage) -> Error {
-        corrupt(self.conn, damage).in_sql(self.record.statement.sql())
+        let number = self.reader.row_number();
+        let mut read = || -> Result<bool> {
+            let mut statement = self.conn.prepare(self.record.statement.sql())?;
+            let mut rows = statement.query(())?;
+            for _ in 0..number {
+                if rows.next()?.is_none() {
+                    return Ok(false);
+                }
+            }
+            let Some(row) = rows.next()? else {
+                return Ok(false);
+            };
+            for column in 0..row.column_count() {
+                if !self.record.cells.set_default(column, row.value(column)?) {
+                    return Ok(false);
+                }
+            }
+            rows.finish()?;
+            Ok(true)
+        };
+        // Whatever went wrong, the statement of the scan says so where it comes to that row.
+        read().unwrap_or(false)
     }
 }
 
-fn corrupt(conn: &Connection, damage: format::Damage) -> Error {
-    let message = format!("database disk image is malformed: {damage}").into();
-    let error = Error::new(ErrorKind::Sqlite { code: ResultCode::CORRUPT, message });
+/// The error that ends a scan; `None` where its statement has to say what it is.
+#[cold]
+fn damage_error(conn: &Connection, damage: Damage) -> Option<Error> {
+    match damage.kind {
+        DamageKind::Malformed => None,
+        DamageKind::Endless => Some(corrupt(conn, damage)),
+        // What SQLite says where it looks at how much it has read.
+        DamageKind::CutOff => Some(file_error(conn, ResultCode::IOERR_SHORT_READ, format!("disk I/O error: {damage}"))),
+    }
+}
+
+fn corrupt(conn: &Connection, damage: Damage) -> Error {
+    file_error(conn, ResultCode::CORRUPT, format!("database disk image is malformed: {damage}"))
+}
+
+#[cold]
+fn file_error(conn: &Connection, code: ResultCode, message: String) -> Error {
+    let error = Error::new(ErrorKind::Sqlite { code, message: message.into() });
     error.in_database(|| conn.db().path().to_string_lossy().into())
 }

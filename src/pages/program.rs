@@ -6,9 +6,9 @@
 //! than that SQLite has to run the statement.
 
 use super::cells::Want;
-use crate::Connection;
 use crate::error::Result;
 use crate::sql::skip_blank;
+use crate::{Connection, ValueRef};
 
 /// A plain scan.
 #[derive(Debug, PartialEq, Eq)]
@@ -24,8 +24,7 @@ struct Instruction {
     p1: i64,
     p2: i64,
     p3: i64,
-    /// Whether the fourth is a number.
-    has_number: bool,
+    p4: Option<Box<str>>,
     p5: i64,
 }
 
@@ -41,7 +40,11 @@ impl Program {
                 p1: row.get(2)?,
                 p2: row.get(3)?,
                 p3: row.get(4)?,
-                has_number: row.get::<Option<&str>>(5)?.is_some_and(|p4| p4.parse::<i64>().is_ok()),
+                // A text in UTF-16, and so whatever its bytes are.
+                p4: match row.value(5)? {
+                    ValueRef::Text(p4) => Some(String::from_utf8_lossy(p4).into()),
+                    _ => None,
+                },
                 p5: row.get(6)?,
             };
             if !parser.take(&instruction) {
@@ -67,6 +70,10 @@ enum Expected {
     Nothing,
 }
 
+fn is_number(p4: &Option<Box<str>>) -> bool {
+    p4.as_deref().is_some_and(|p4| p4.parse::<i64>().is_ok())
+}
+
 #[derive(Default)]
 struct Parser {
     next: Expected,
@@ -80,13 +87,13 @@ struct Parser {
 impl Parser {
     /// `false` if that is not part of a plain scan.
     fn take(&mut self, instruction: &Instruction) -> bool {
-        let &Instruction { ref code, p1, p2, p3, has_number, p5 } = instruction;
+        let &Instruction { ref code, p1, p2, p3, ref p4, p5 } = instruction;
         let next = match (self.next, &**code) {
             // Marks for those who look at a program.
             (now, "Explain" | "Noop") => now,
             (Expected::Init, "Init") => Expected::Open,
             // An index, or a table without rowids, is opened with the order of its keys instead of a number of columns.
-            (Expected::Open, "OpenRead") if has_number && p5 == 0 => {
+            (Expected::Open, "OpenRead") if is_number(p4) && p5 == 0 => {
                 (self.cursor, self.root, self.database) = (p1, p2, p3);
                 Expected::Rewind
             }
@@ -100,7 +107,8 @@ impl Parser {
                 let Ok(place) = usize::try_from(p2) else {
                     return false;
                 };
-                self.set(p3, Want::Stored { place, is_real: false });
+                // Its text tells a default, and not which: `5` is a number or a text.
+                self.set(p3, Want::Stored { place, is_real: false, has_default: p4.is_some() });
                 now
             }
             (now @ Expected::Row, "RealAffinity") => {

@@ -22,7 +22,8 @@ pub(crate) enum ReadError {
     Written,
     /// The connection was told to stop.
     Interrupted,
-    Fault(Fault),
+    /// The read failed.
+    Unreadable,
 }
 
 impl From<Damage> for ReadError {
@@ -32,8 +33,9 @@ impl From<Damage> for ReadError {
 }
 
 impl From<Fault> for ReadError {
-    fn from(fault: Fault) -> Self {
-        Self::Fault(fault)
+    /// SQLite reads again, and says what fails: the fault is not told.
+    fn from(_: Fault) -> Self {
+        Self::Unreadable
     }
 }
 
@@ -254,7 +256,9 @@ impl<'db> Snapshot<'db> {
             header: Header::default(),
             frames,
         };
-        this.read(1, &mut header)?;
+        if this.read(1, 1, &mut header)? == 0 {
+            return Err(Damage::cut_off(1).into());
+        }
         let Some(header) = Header::parse(&header) else {
             return Ok(Err("the file is not in SQLite's format: it is encrypted, or of a newer one"));
         };
@@ -268,7 +272,7 @@ impl<'db> Snapshot<'db> {
         // No more than there can be, whatever the file says.
         let in_file = storage.bytes().map_or(0, |bytes| bytes / header.page_bytes as u64);
         let there = u32::try_from(in_file + this.frames.len() as u64).unwrap_or(u32::MAX);
-        let page_count = log_pages.or(header.pages).map_or(there, |pages| pages.min(there));
+        let page_count = header.pages.or(log_pages).map_or(there, |pages| pages.min(there));
         Ok(Ok(Self { page_bytes: header.page_bytes, page_count, header, ..this }))
     }
 
@@ -348,17 +352,30 @@ impl Pages for Snapshot<'_> {
         }
     }
 
-    fn read(&mut self, first: u32, into: &mut [u8]) -> Result<(), ReadError> {
+    fn read(&mut self, first: u32, pages: u32, into: &mut [u8]) -> Result<u32, ReadError> {
         self.check()?;
+        match self.read_piece(first, into) {
+            Ok(true) => Ok(pages),
+            // It may be another page that is not there, or cannot be read.
+            Ok(false) | Err(_) if pages > 1 => Ok(self.read_piece(first, &mut into[..self.page_bytes])?.into()),
+            Ok(false) => Ok(0),
+            Err(fault) => Err(fault.into()),
+        }
+    }
+}
+
+impl Snapshot<'_> {
+    /// `false` if that is not all there.
+    #[inline]
+    fn read_piece(&self, first: u32, into: &mut [u8]) -> Result<bool, Fault> {
         let index = |number: u32| u64::from(number.saturating_sub(1));
         match self.frame(first) {
-            None => self.storage.read(index(first) * self.page_bytes as u64, into)?,
+            None => self.storage.read(index(first) * self.page_bytes as u64, into),
             Some(frame) => {
                 let frame_bytes = (self.page_bytes + FRAME_HEAD_BYTES) as u64;
                 let offset = LOG_HEAD_BYTES + index(frame) * frame_bytes + FRAME_HEAD_BYTES as u64;
-                self.storage.read_log(offset, into)?
+                self.storage.read_log(offset, into)
             }
-        };
-        Ok(())
+        }
     }
 }

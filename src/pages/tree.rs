@@ -1,6 +1,7 @@
 //! The b-tree of a table, leaf by leaf, in the order of its rowids.
 
-use super::format::{Damage, Header, read_u16, read_u32};
+use super::format::{Damage, Header, read_u16, read_u32, varint};
+use super::pointer_map::PointerMap;
 
 /// Where pages come from.
 pub(super) trait Pages {
@@ -9,16 +10,47 @@ pub(super) trait Pages {
     /// How many of so many pages can be had in one piece, and how far apart they lie in it. At least one.
     fn piece(&self, first: u32, pages: u32) -> (u32, usize);
 
-    /// Reads a piece. What is not there is zeros.
-    fn read(&mut self, first: u32, into: &mut [u8]) -> Result<(), Self::Error>;
+    /// Reads a piece of so many pages. Returns how many are there: all of them, or 1 where the rest cannot be had in one
+    /// piece with it, or 0 where the file ends before the first page does, of which the rest is zeros.
+    fn read(&mut self, first: u32, pages: u32, into: &mut [u8]) -> Result<u32, Self::Error>;
+}
+
+/// What is known of a file.
+#[derive(Clone, Copy)]
+pub(super) struct Shape {
+    pub(super) page_bytes: usize,
+    pub(super) usable_bytes: usize,
+    pub(super) page_count: u32,
+    /// Overflow pages are found by a map.
+    pub(super) has_map: bool,
+    /// The page on which locks are taken, and which is never read.
+    pub(super) lock_page: u32,
+}
+
+impl Shape {
+    pub(super) fn new(header: Header, page_count: u32) -> Self {
+        const PENDING_BYTE: usize = 0x4000_0000;
+        let Header { page_bytes, usable_bytes, has_map, .. } = header;
+        let lock_page = u32::try_from(PENDING_BYTE / page_bytes + 1).unwrap_or(0);
+        Self { page_bytes, usable_bytes, page_count, has_map, lock_page }
+    }
+
+    /// Whether it is a page of the database that something can point to.
+    fn is_page(self, page: u32) -> bool {
+        (2..=self.page_count).contains(&page) && page != self.lock_page
+    }
+
+    /// More cells SQLite takes for impossible.
+    fn cells_max(self) -> usize {
+        (self.page_bytes - 8) / 6
+    }
 }
 
 /// The way through a table's b-tree.
 pub(super) struct Tree<P> {
     pages: P,
-    page_bytes: usize,
-    usable_bytes: usize,
-    page_count: u32,
+    shape: Shape,
+    map: PointerMap,
     /// The interior pages on the way, from the root on.
     levels: Vec<Level>,
     depth: usize,
@@ -54,6 +86,8 @@ pub(super) struct Leaf {
     pub(super) cells: usize,
     /// Where its cell pointers begin, from its own beginning on.
     pub(super) pointers: usize,
+    /// Where they end. Cells come after that.
+    pub(super) content: usize,
 }
 
 /// What may be read beyond a value, so that eight bytes can be read where a number begins.
@@ -63,9 +97,14 @@ pub(super) const SLACK_BYTES: usize = 8;
 const LEAF: u8 = 13;
 const INTERIOR: u8 = 5;
 
+/// The heads of pages, and the pointer to a child before each key.
+const LEAF_HEAD_BYTES: usize = 8;
+const INTERIOR_HEAD_BYTES: usize = 12;
+const CHILD_BYTES: usize = 4;
+
 /// Bytes to read at once.
 const PIECE_BYTES: usize = 256 << 10;
-/// As SQLite.
+/// The pages of the longest way from the root to a row, as SQLite goes it.
 const DEPTH_MAX: usize = 20;
 /// As many pages are read along with those wanted around them.
 const GAP_PAGES: u32 = 3;
@@ -91,13 +130,12 @@ pub(super) fn leaf_cells(head: [u8; HEAD_BYTES]) -> Option<u16> {
 }
 
 impl<P: Pages> Tree<P> {
-    pub(super) fn new(pages: P, root: u32, page_bytes: usize, usable_bytes: usize, page_count: u32) -> Self {
+    pub(super) fn new(pages: P, root: u32, shape: Shape) -> Self {
         let root = Level { page: 0, children: vec![root], next: 0, is_above_leaves: false };
         Self {
             pages,
-            page_bytes,
-            usable_bytes,
-            page_count,
+            shape,
+            map: PointerMap::default(),
             levels: vec![root],
             depth: 1,
             ahead: Vec::new(),
@@ -109,19 +147,16 @@ impl<P: Pages> Tree<P> {
 
     /// A tree of the same file, from its beginning.
     pub(super) fn anew<Q: Pages>(&self, pages: Q) -> Tree<Q> {
-        Tree::new(pages, 0, self.page_bytes, self.usable_bytes, self.page_count)
+        Tree::new(pages, 0, self.shape)
     }
 
     pub(super) fn pages(&self) -> &P {
         &self.pages
     }
 
+    #[inline(always)]
     pub(super) fn usable_bytes(&self) -> usize {
-        self.usable_bytes
-    }
-
-    pub(super) fn page_count(&self) -> u32 {
-        self.page_count
+        self.shape.usable_bytes
     }
 
     /// The next leaf, in the buffer; `None` after the last.
@@ -140,14 +175,14 @@ impl<P: Pages> Tree<P> {
     pub(super) fn expected_leaves(&self) -> u64 {
         let levels = self.levels[..self.depth].iter();
         let leaves = levels.fold(1_u64, |leaves, level| leaves.saturating_mul(level.children.len() as u64));
-        leaves.min(self.page_count.into())
+        leaves.min(self.shape.page_count.into())
     }
 
     /// The next leaf of those that are in the buffer.
     pub(super) fn leaf_ahead(&mut self, buffer: &[u8]) -> Result<Option<Leaf>, P::Error> {
         while let Some(&place) = self.ahead.get(self.ahead_next) {
             self.ahead_next += 1;
-            let page = &buffer[place.at..place.at + self.usable_bytes];
+            let page = &buffer[place.at..place.at + self.shape.usable_bytes];
             if let Some(leaf) = self.look_at(place, page)? {
                 return Ok(Some(leaf));
             }
@@ -165,18 +200,29 @@ impl<P: Pages> Tree<P> {
         match page.get(header) {
             Some(&LEAF) => {
                 parent.is_above_leaves = true;
-                let pointers = header + 8;
-                if pointers + 2 * cells > page.len() {
+                // There is a row, so the root has cells as well.
+                if cells == 0 {
+                    return Err(damage("a leaf without cells").into());
+                }
+                if cells > self.shape.cells_max() {
                     return Err(damage("more cells than fit").into());
                 }
-                Ok(Some(Leaf { page: number, at, cells, pointers }))
+                let pointers = header + LEAF_HEAD_BYTES;
+                Ok(Some(Leaf { page: number, at, cells, pointers, content: pointers + 2 * cells }))
             }
             Some(&INTERIOR) => {
                 if parent.is_above_leaves && parent.page != 0 {
                     return Err(damage("an interior page among leaves").into());
                 }
-                if self.depth > DEPTH_MAX {
+                if self.depth >= DEPTH_MAX {
                     return Err(damage("the tree is too deep").into());
+                }
+                // The first page is shorter than what a root with one child may hold.
+                if cells == 0 && number != 1 {
+                    return Err(damage("an interior page without cells").into());
+                }
+                if cells > self.shape.cells_max() {
+                    return Err(damage("more cells than fit").into());
                 }
                 self.descend(number, page, header, cells)?;
                 Ok(None)
@@ -194,14 +240,20 @@ impl<P: Pages> Tree<P> {
         level.next = 0;
         level.is_above_leaves = false;
         level.children.clear();
+        let pointers = header + INTERIOR_HEAD_BYTES;
+        let content = pointers + 2 * cells;
         for cell in 0..cells {
-            let child = read_u16(page, header + 12 + 2 * cell).and_then(|pointer| read_u32(page, pointer));
-            let child = child.ok_or_else(|| Damage::of_cell(number, cell, "a pointer leads out of the page"))?;
+            let pointer = read_u16(page, pointers + 2 * cell).filter(|&pointer| pointer >= content);
+            let child = pointer.and_then(|pointer| {
+                varint(page.get(pointer + CHILD_BYTES..)?)?;
+                read_u32(page, pointer)
+            });
+            let child = child.ok_or_else(|| Damage::of_cell(number, cell, "it leads out of the page"))?;
             level.children.push(child);
         }
         let last = read_u32(page, header + 8).ok_or_else(|| Damage::of_page(number, "no last child"))?;
         level.children.push(last);
-        if let Some(cell) = level.children.iter().position(|child| !(2..=self.page_count).contains(child)) {
+        if let Some(cell) = level.children.iter().position(|&child| !self.shape.is_page(child)) {
             return Err(Damage::of_cell(number, cell, "a child that is no page of the database"));
         }
         self.depth += 1;
@@ -240,26 +292,36 @@ impl<P: Pages> Tree<P> {
             before = child;
             self.ahead.push(Place { page: child, at: (child - first) as usize * apart });
         }
-        level.next += self.ahead.len();
         if level.is_above_leaves {
-            let most = u32::try_from(PIECE_BYTES / self.page_bytes).unwrap_or(1).max(1);
-            self.stride = (2 * self.stride).min(most);
+            self.stride = (2 * self.stride).min(pages_at_once(self.shape));
         }
-        let of_last = self.ahead.last().map_or(0, |place| place.at);
-        let read = u32::try_from(self.ahead.len()).unwrap_or(u32::MAX);
-        self.visit(first, read)?;
-        let bytes = of_last + self.page_bytes;
+        let last = self.ahead.last().copied().unwrap_or_default();
+        let bytes = last.at + self.shape.page_bytes;
         if buffer.len() < bytes + SLACK_BYTES {
             buffer.resize(bytes + SLACK_BYTES, 0);
         }
-        self.pages.read(first, &mut buffer[..bytes])?;
+        let pages = 1 + last.page.saturating_sub(first);
+        let read = self.pages.read(first, pages, &mut buffer[..bytes])?;
+        if read < pages {
+            // One by one, as SQLite reads them: the rows before the page that cannot be had are there.
+            self.ahead.truncate(1);
+            self.stride = 1;
+        }
+        let taken = self.ahead.len();
+        self.levels[self.depth - 1].next += taken;
+        self.visit(first, u32::try_from(taken).unwrap_or(u32::MAX))?;
+        // A page of zeros is none, which SQLite says as well.
+        let kind = buffer.get(head_in_page(first)).copied();
+        if read == 0 && matches!(kind, Some(LEAF | INTERIOR)) {
+            return Err(Damage::cut_off(first).into());
+        }
         Ok(true)
     }
 
     fn visit(&mut self, page: u32, more: u32) -> Result<(), Damage> {
         self.visited = self.visited.saturating_add(more);
-        if self.visited > self.page_count {
-            return Err(Damage::of_page(page, "a page is used twice"));
+        if self.visited > self.shape.page_count {
+            return Err(Damage::endless(page));
         }
         Ok(())
     }
@@ -274,39 +336,58 @@ impl<P: Pages> Tree<P> {
         to: &mut Vec<u8>,
     ) -> Result<(), P::Error> {
         let damage = |what| Damage::of_cell(of_page, of_cell, what);
-        let content = self.usable_bytes - 4;
+        let content = self.shape.usable_bytes - 4;
         let mut page = first;
         let mut ahead: u32 = 1;
         while bytes > 0 {
-            if !(2..=self.page_count).contains(&page) {
+            if !self.shape.is_page(page) {
                 return Err(damage("an overflow page that is no page of the database").into());
             }
             // Those of a chain mostly follow each other.
             let rest = u32::try_from(bytes.div_ceil(content)).unwrap_or(u32::MAX);
-            let wanted = ahead.min(rest).min(self.page_count - page + 1);
+            let wanted = ahead.min(rest).min(self.shape.page_count - page + 1);
             let (pages, apart) = self.pages.piece(page, wanted);
-            let len = (pages - 1) as usize * apart + self.page_bytes;
+            let len = (pages - 1) as usize * apart + self.shape.page_bytes;
             if buffer.len() < len {
                 buffer.resize(len, 0);
             }
-            self.pages.read(page, &mut buffer[..len])?;
-            for index in 0..pages {
-                let part = &buffer[index as usize * apart..][..self.usable_bytes];
+            let mut read = self.pages.read(page, pages, &mut buffer[..len])?;
+            if read == 0 {
+                // What is needed may be there, which is all that SQLite reads.
+                let needed = 4 + content.min(bytes);
+                read = self.pages.read(page, 1, &mut buffer[..needed])?;
+            }
+            if read == 0 {
+                return Err(Damage::cut_off(page).into());
+            }
+            for index in 0..read {
+                let part = &buffer[index as usize * apart..][..self.shape.usable_bytes];
                 self.visit(page, 1)?;
                 let (next, part) = part.split_at(4);
                 let part = &part[..content.min(bytes)];
                 to.extend_from_slice(part);
                 bytes -= part.len();
                 let next = read_u32(next, 0).unwrap_or(0);
+                if bytes > 0 && self.shape.has_map && !self.map.agrees(&mut self.pages, self.shape, page, next)? {
+                    return Err(damage("another overflow page than the map of pages says").into());
+                }
                 let follows = next == page + 1;
                 page = next;
-                if !follows {
+                if !follows || !self.shape.is_page(page) {
                     ahead = 1;
                     break;
                 }
-                ahead = (2 * ahead).min(u32::try_from(PIECE_BYTES / self.page_bytes).unwrap_or(1).max(1));
+                ahead = (2 * ahead).min(pages_at_once(self.shape));
+            }
+            if read < pages {
+                ahead = 1;
             }
         }
         Ok(())
     }
+}
+
+/// No more are read in one piece.
+fn pages_at_once(shape: Shape) -> u32 {
+    u32::try_from(PIECE_BYTES / shape.page_bytes).unwrap_or(1).max(1)
 }

@@ -190,6 +190,16 @@ impl<'db> Storage<'db> {
         self.db.try_enter().is_some_and(|entered| unsafe { sqlite3_is_interrupted(entered.db()) != 0 })
     }
 
+    /// Longer values are refused when they are read.
+    pub(crate) fn value_bytes_max(self) -> u32 {
+        let Some(entered) = self.db.try_enter() else {
+            return 0;
+        };
+        // SAFETY: the connection is open (entered); c3ref/limit.html: with -1 it reads the limit and changes nothing.
+        let bytes = unsafe { ffi::sqlite3_limit(entered.db(), ffi::SQLITE_LIMIT_LENGTH, -1) };
+        u32::try_from(bytes).unwrap_or(0)
+    }
+
     /// Reads from the database file. Beyond its end there are zeros, and it is `false` that all was there.
     pub(crate) fn read(self, offset: u64, into: &mut [u8]) -> Result<bool, Fault> {
         self.read_file(ffi::SQLITE_FCNTL_FILE_POINTER, offset, into)

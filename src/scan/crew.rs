@@ -55,7 +55,7 @@ pub(super) fn drive<E: From<Error>>(
                     reader.hand_over()?;
                 }
             } else if hole.is_some() {
-                let Some(row) = crew.fill(&mut task)? else {
+                let Some(row) = crew.fill(&mut task, pace.rows)? else {
                     return Ok(Some(Pause::Empty));
                 };
                 pace.rows += 1;
@@ -66,7 +66,9 @@ pub(super) fn drive<E: From<Error>>(
                 break;
             }
         }
-        crew.finish(task)?;
+        if !crew.finish(task)? {
+            break;
+        }
     }
     Ok(Some(Pause::Empty))
 }

@@ -65,6 +65,7 @@ use crate::statement::Statement;
 mod batch;
 mod column;
 mod crew;
+mod plan;
 mod print;
 mod schema;
 mod table;
@@ -73,6 +74,7 @@ mod views;
 use batch::Plan;
 pub use batch::{BatchIndex, ColumnBatch};
 pub use column::{BytesBuffers, ColumnBuffer, OffsetBuffer, Offsets};
+pub use plan::{ScanPath, ScanPlan};
 pub use schema::{ColumnType, Mixed};
 pub use table::TableScan;
 pub use views::{BytesColumn, TextColumn};
@@ -88,6 +90,7 @@ pub struct Scan<'a, P> {
     threads: usize,
     limit: u64,
     progress: Option<Progress<'a>>,
+    on_end: Option<Box<dyn FnOnce(ScanPlan) + 'a>>,
     schema: Option<Box<[ColumnType]>>,
     mixed: Option<Mixed>,
     site: &'static Location<'static>,
@@ -121,6 +124,7 @@ impl<'a, P> Scan<'a, P> {
             threads: 1,
             limit: u64::MAX,
             progress: None,
+            on_end: None,
             schema: None,
             mixed: None,
             site,
@@ -288,19 +292,41 @@ impl<'p, P: Params<'p>> Scan<'_, P> {
         Self: 'b,
     {
         assert!(every > 0, "progress is reported every so many rows, and 0 is not so many");
-        let Scan { conn, sql, params, path, threads, limit, schema, mixed, site, progress: _ } = self;
-        Scan {
-            conn,
-            sql,
-            params,
-            path,
-            threads,
-            limit,
-            schema,
-            mixed,
-            site,
-            progress: Some(Progress { every, told: 0, report: Box::new(report) }),
-        }
+        Scan { progress: Some(Progress { every, told: 0, report: Box::new(report) }), ..self }
+    }
+
+    /// Calls the closure when the scan has ended, with how it was run: a scan that was to come from
+    /// [pages](ScanPath::Pages) may be left to SQLite, at its beginning or within. What is left is an event as well, at
+    /// DEBUG, of the target `finalite::scan`.
+    ///
+    /// It is called after an error, too, but not where the statement could not be prepared.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use finalite::{Connection, scan::ScanPath};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("numbers.db");
+    /// let conn = Connection::open(&path)?;
+    /// conn.execute_batch(
+    ///     "CREATE TABLE number(n INTEGER);
+    ///      WITH RECURSIVE i(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM i WHERE n < 1000)
+    ///      INSERT INTO number SELECT n FROM i;",
+    /// )?;
+    /// let mut plan = None;
+    /// conn.scan_table("number").columns(["n"]).on_end(|it| plan = Some(it)).columns()?;
+    /// assert_eq!(plan.map(|plan| plan.path), Some(ScanPath::Pages));
+    ///
+    /// conn.scan("SELECT n + 1 FROM number", ()).path(ScanPath::Pages).on_end(|it| plan = Some(it)).columns()?;
+    /// assert_eq!(plan.map(|plan| plan.path), Some(ScanPath::Statement));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn on_end<'b>(self, tell: impl FnOnce(ScanPlan) + 'b) -> Scan<'b, P>
+    where
+        Self: 'b,
+    {
+        Scan { on_end: Some(Box::new(tell)), ..self }
     }
 
     /// Declares the columns' types, for [`batches`](Self::batches) and [`columns`](Self::columns). What does not fit is
@@ -381,11 +407,14 @@ impl<'p, P: Params<'p>> Scan<'_, P> {
 
     /// How the scan will be run, and why so.
     ///
-    /// It looks at the statement, and if that may be a scan of a table, at its first rows.
+    /// It looks at the statement, and if that may be a scan of a table, at its first rows. What comes later may be left
+    /// to SQLite: [`on_end`](Self::on_end) tells.
     ///
     /// # Errors
     ///
-    /// As [`Connection::prepare`] and [`Statement::query`].
+    /// As [`Connection::prepare`] and [`Rows::next`]: what SQLite returns for the statement, or for its first row, such
+    /// as `SQLITE_CORRUPT`; `SQLITE_IOERR_SHORT_READ` where the file ends within the first pages. That they cannot be
+    /// read or do not decode is no error, but a reason.
     ///
     /// # Example
     ///
@@ -398,32 +427,26 @@ impl<'p, P: Params<'p>> Scan<'_, P> {
     /// # Ok::<(), finalite::Error>(())
     /// ```
     pub fn plan(&self) -> Result<ScanPlan> {
-        let by_statement = |reason| Ok(ScanPlan { path: ScanPath::Statement, threads: 1, reason });
         let mut statement = self.conn.prepare_cached_at(&self.sql, self.site)?;
         let worth = match self.may_be_pages(&statement) {
             Ok(worth) => worth,
-            Err(reason) => return by_statement(reason),
+            Err(reason) => return Ok(ScanPlan::by_statement(reason)),
         };
         let mut rows = statement.query(())?;
-        let scan = match pages::begin(self.conn, &mut rows, worth)?.scan {
-            Ok(scan) => scan,
-            Err(reason) => return by_statement(reason),
+        let pages = match pages::begin(self.conn, &mut rows, worth)?.scan {
+            Ok(scan) => PageRows::open(self.conn, &rows, scan)?,
+            Err(reason) => Err(reason),
         };
-        match PageRows::open(self.conn, &rows, scan)? {
-            Ok(_) => {
-                let reason = "it is a scan of a table, and no more";
-                Ok(ScanPlan { path: ScanPath::Pages, threads: self.threads, reason })
-            }
-            Err(reason) => by_statement(reason),
-        }
+        Ok(match pages {
+            Ok(_) => ScanPlan::by_pages(self.threads),
+            Err(reason) => ScanPlan::by_statement(reason),
+        })
     }
 
     /// For which tables the page reader is to be tried; the error is the reason why for none.
     fn may_be_pages(&self, statement: &Statement<'_>) -> Result<Worth, &'static str> {
         let worth = match self.path {
-            Some(ScanPath::Statement) => {
-                return Err("nobody asked for the page reader: see `Scan::path` and `scan_table`");
-            }
+            Some(ScanPath::Statement) => return Err(plan::NOT_ASKED),
             Some(ScanPath::Pages) => Worth::Any,
             None => Worth::Large,
         };
@@ -436,18 +459,31 @@ impl<'p, P: Params<'p>> Scan<'_, P> {
         Ok(worth)
     }
 
-    /// Runs the statement; the reset's result is part of the whole. Returns the number of rows.
-    fn run<E: From<Error>>(self, reader: &mut impl Reader<E>) -> Result<u64, E> {
+    /// Runs the statement, and tells how.
+    fn run<E: From<Error>>(mut self, reader: &mut impl Reader<E>) -> Result<u64, E> {
+        let on_end = self.on_end.take();
+        let mut plan = None;
+        let result = self.run_to_end(&mut plan, reader);
+        if let (Some(plan), Some(on_end)) = (plan, on_end) {
+            on_end(plan);
+        }
+        result
+    }
+
+    /// The reset's result is part of the whole. Returns the number of rows.
+    fn run_to_end<E: From<Error>>(self, plan: &mut Option<ScanPlan>, reader: &mut impl Reader<E>) -> Result<u64, E> {
         let mut statement = self.conn.prepare_cached_at(&self.sql, self.site)?;
         if let Some(types) = &self.schema {
             batch::check_before(&statement, types)?;
         }
-        let worth = self.may_be_pages(&statement).ok().filter(|_| self.limit > 0);
+        let worth =
+            self.may_be_pages(&statement).and_then(|worth| if self.limit > 0 { Ok(worth) } else { Err(plan::NO_ROWS) });
         let mut rows = statement.query(self.params)?;
         let mut pace = Pace { rows: 0, limit: self.limit, progress: self.progress };
         match worth {
-            Some(worth) => run_by_pages(self.conn, &mut rows, worth, self.threads, &mut pace, reader)?,
-            None => {
+            Ok(worth) => run_by_pages(self.conn, &mut rows, worth, self.threads, &mut pace, plan, reader)?,
+            Err(reason) => {
+                plan::leave(plan, rows.current_raw().sql(), 0, reason, &reason);
                 drive(&mut rows, &mut pace, reader)?;
             }
         }
@@ -645,45 +681,56 @@ fn run_by_pages<E: From<Error>>(
     worth: Worth,
     threads: usize,
     pace: &mut Pace<'_>,
+    plan: &mut Option<ScanPlan>,
     reader: &mut impl Reader<E>,
 ) -> Result<(), E> {
     let Begun { has_row, scan } = pages::begin(conn, rows, worth)?;
-    if !has_row {
-        return Ok(());
-    }
-    if let Ok(scan) = scan
-        && let Ok(mut pages) = PageRows::open(conn, rows, scan)?
-    {
-        let expected = pages.expected();
-        reader.expect(rows.current(), Expected { rows: expected.rows.min(pace.limit), ..expected })?;
-        let pause = match crew::drive(&mut pages, rows, threads, pace, reader)? {
-            Some(pause) => pause,
-            None => drive(&mut pages, pace, reader)?,
-        };
-        if pause == Pause::Enough {
-            return Ok(());
-        }
-        match pages.end() {
-            End::Natural => return Ok(()),
-            End::Interrupted => {
-                rows.next()?;
-                return Err(Error::new(ErrorKind::Interrupted).into());
+    let opened = match scan {
+        Ok(scan) => PageRows::open(conn, rows, scan)?,
+        Err(reason) => Err(reason),
+    };
+    match opened {
+        Ok(mut pages) => {
+            *plan = Some(ScanPlan::by_pages(threads));
+            let expected = pages.expected();
+            reader.expect(rows.current(), Expected { rows: expected.rows.min(pace.limit), ..expected })?;
+            let pause = match crew::drive(&mut pages, rows, threads, pace, reader)? {
+                Some(pause) => pause,
+                None => drive(&mut pages, pace, reader)?,
+            };
+            if pause == Pause::Enough {
+                return Ok(());
             }
-            End::Unknown => {
-                drop(pages);
-                // It stands on the first.
-                for _ in 0..pace.rows {
+            match pages.end() {
+                End::Natural => return Ok(()),
+                End::Interrupted => {
                     rows.next()?;
+                    return Err(Error::new(ErrorKind::Interrupted).into());
+                }
+                End::Left(cause) => {
+                    drop(pages);
+                    plan::leave(plan, rows.current_raw().sql(), pace.rows, cause.reason(), &cause);
+                    if !pages::catch_up(conn, rows, pace.rows, cause)? {
+                        return Ok(());
+                    }
+                }
+                End::Written => {
+                    plan::leave(plan, rows.current_raw().sql(), pace.rows, plan::WRITTEN, &plan::WRITTEN);
+                    if pace.rows > 0 {
+                        let (sql, rowid) = pages.rest()?;
+                        drop(pages);
+                        let mut rest = conn.prepare(&sql)?;
+                        let mut rest = rest.query((rowid,))?;
+                        drive(&mut rest, pace, reader)?;
+                        return rest.finish().map_err(E::from);
+                    }
                 }
             }
-            End::Written if pace.rows == 0 => {}
-            End::Written => {
-                let (sql, rowid) = pages.rest()?;
-                drop(pages);
-                let mut rest = conn.prepare(&sql)?;
-                let mut rest = rest.query((rowid,))?;
-                drive(&mut rest, pace, reader)?;
-                return rest.finish().map_err(E::from);
+        }
+        Err(reason) => {
+            plan::leave(plan, rows.current_raw().sql(), 0, reason, &reason);
+            if !has_row {
+                return Ok(());
             }
         }
     }
@@ -727,41 +774,5 @@ impl Pace<'_> {
 impl<P> fmt::Debug for Scan<'_, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Scan").field("sql", &self.sql).finish_non_exhaustive()
-    }
-}
-
-/// How a scan is run. From [`Scan::plan`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ScanPlan {
-    /// What yields the rows.
-    pub path: ScanPath,
-    /// How many threads decode, at most, where the rows are made columns. See [`Scan::threads`].
-    pub threads: usize,
-    /// Why it does.
-    pub reason: &'static str,
-}
-
-/// What yields the rows of a scan.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ScanPath {
-    /// SQLite's own execution of the statement, step by step.
-    Statement,
-    /// The pages of the table, decoded under the lock and the snapshot that SQLite holds.
-    Pages,
-}
-
-impl fmt::Display for ScanPlan {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = match self.path {
-            ScanPath::Statement => "by running the statement",
-            ScanPath::Pages => "by reading the table's pages",
-        };
-        write!(f, "{path}")?;
-        if self.threads > 1 {
-            write!(f, ", with {} threads", self.threads)?;
-        }
-        write!(f, ": {}", self.reason)
     }
 }

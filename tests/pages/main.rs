@@ -3,6 +3,7 @@
 
 #[path = "../cell/mod.rs"]
 mod cell;
+mod checks;
 mod compare;
 mod damage;
 mod fallbacks;
