@@ -6,7 +6,7 @@ mod support;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use finalite::scan::{ColumnBatch, ColumnType, ScanPath};
-use finalite::{Connection, Error, Result, Row, ValueRef};
+use finalite::{Connection, Result, Row, ValueRef};
 use support::{Table, c, database, sum_of_bytes};
 
 const QUERIES: [(&str, &str); 4] = [
@@ -58,7 +58,7 @@ fn for_each(conn: &Connection, sql: &str, path: ScanPath) -> Result<u64> {
     let mut sum = 0_u64;
     conn.scan(sql, ()).path(path).for_each(|row| {
         sum = sum.wrapping_add(sum_of(row)?);
-        Ok::<_, Error>(())
+        Ok(())
     })?;
     Ok(sum)
 }
@@ -67,7 +67,7 @@ fn batches(conn: &Connection, sql: &str, path: ScanPath) -> Result<u64> {
     let mut sum = 0_u64;
     conn.scan(sql, ()).path(path).batches(4096, |batch| {
         sum = sum.wrapping_add(sum_of_batch(batch)?);
-        Ok::<_, Error>(())
+        Ok(())
     })?;
     Ok(sum)
 }

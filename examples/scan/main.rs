@@ -264,7 +264,7 @@ fn read_for_each(
         for (index, column) in columns.iter_mut().enumerate() {
             column.add(row.value(index)?, collation);
         }
-        Ok::<_, finalite::Error>(())
+        Ok(())
     })?;
     Ok((count, During::now(conn)))
 }

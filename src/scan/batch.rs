@@ -148,6 +148,13 @@ impl ColumnBatch {
         }
     }
 
+    /// An empty batch for the rows after these, whose columns have the types that these have.
+    pub(super) fn successor(&self) -> Self {
+        let columns: Vec<_> = self.columns.iter().map(|column| column.successor(self.len)).collect();
+        let first_row = self.first_row + self.len as u64;
+        Self { columns, len: 0, first_row, is_begun: self.is_begun, plan: self.plan.clone() }
+    }
+
     /// How many rows there are.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -449,6 +449,22 @@ impl ColumnBuffer {
         Ok(())
     }
 
+    /// An empty column for the values after these, with room for as many.
+    pub(super) fn successor(&self, room: usize) -> Self {
+        let mut next = Self {
+            name: self.name.clone(),
+            data: Data::new(self.data_type()),
+            len: 0,
+            nulls: Nulls::default(),
+            is_settled: self.is_settled || self.nulls.count < self.len,
+            mixed: self.mixed,
+            first_row: self.first_row + self.len as u64,
+            index: self.index,
+        };
+        next.reserve(room);
+        next
+    }
+
     /// Forgets the values of a part, and keeps their room.
     pub(super) fn forget(&mut self) {
         self.clear();

@@ -37,7 +37,7 @@
 //! let mut people = 0;
 //! conn.scan("SELECT people FROM city WHERE people > ?", (1000,)).for_each(|row| {
 //!     people += row.get::<i64>(0)?;
-//!     Ok::<_, finalite::Error>(())
+//!     Ok(())
 //! })?;
 //! assert_eq!(people, 3_030_000);
 //!
@@ -81,7 +81,7 @@ pub use views::{BytesColumn, TextColumn};
 
 /// A scan that is still to run. From [`Connection::scan`].
 #[must_use = "a scan does nothing until its rows are asked for"]
-pub struct Scan<'a, P> {
+pub struct Scan<'a, P, E = Error> {
     conn: &'a Connection,
     sql: Cow<'a, str>,
     params: P,
@@ -94,6 +94,7 @@ pub struct Scan<'a, P> {
     schema: Option<Box<[ColumnType]>>,
     mixed: Option<Mixed>,
     site: &'static Location<'static>,
+    error: PhantomData<fn() -> E>,
 }
 
 /// Whom to tell how many rows were read, and how often.
@@ -128,11 +129,43 @@ impl<'a, P> Scan<'a, P> {
             schema: None,
             mixed: None,
             site,
+            error: PhantomData,
         }
     }
 }
 
-impl<'p, P: Params<'p>> Scan<'_, P> {
+impl<'a, P, E> Scan<'a, P, E> {
+    /// The same scan for closures with another error, the caller's own.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use finalite::Connection;
+    ///
+    /// #[derive(Debug)]
+    /// enum AppError { Negative, Database(finalite::Error) }
+    ///
+    /// impl From<finalite::Error> for AppError {
+    ///     fn from(error: finalite::Error) -> Self {
+    ///         Self::Database(error)
+    ///     }
+    /// }
+    ///
+    /// let conn = Connection::open_in_memory()?;
+    /// let checked = conn.scan("VALUES (1), (-2)", []).with_error().for_each(|row| match row.get::<i64>(0)? {
+    ///     0.. => Ok(()),
+    ///     _ => Err(AppError::Negative),
+    /// });
+    /// assert!(matches!(checked, Err(AppError::Negative)));
+    /// # Ok::<(), finalite::Error>(())
+    /// ```
+    pub fn with_error<F: From<Error>>(self) -> Scan<'a, P, F> {
+        let Self { conn, sql, params, path, threads, limit, progress, on_end, schema, mixed, site, error: _ } = self;
+        Scan { conn, sql, params, path, threads, limit, progress, on_end, schema, mixed, site, error: PhantomData }
+    }
+}
+
+impl<'p, P: Params<'p>, E: From<Error>> Scan<'_, P, E> {
     /// Calls the closure with each row, in the order of the result. Returns the number of rows.
     ///
     /// The closure may use the connection for other statements, and may write; what becomes of rows that it changes in
@@ -146,18 +179,18 @@ impl<'p, P: Params<'p>> Scan<'_, P> {
     /// # Example
     ///
     /// ```
-    /// use finalite::{Connection, Error};
+    /// use finalite::Connection;
     ///
     /// let conn = Connection::open_in_memory()?;
     /// let mut longest = 0;
     /// let rows = conn.scan("VALUES ('one'), ('three')", ()).for_each(|row| {
     ///     longest = longest.max(row.get::<&str>(0)?.len());
-    ///     Ok::<_, Error>(())
+    ///     Ok(())
     /// })?;
     /// assert_eq!((rows, longest), (2, 5));
-    /// # Ok::<(), Error>(())
+    /// # Ok::<(), finalite::Error>(())
     /// ```
-    pub fn for_each<E: From<Error>>(self, mut read: impl FnMut(Row<'_>) -> Result<(), E>) -> Result<u64, E> {
+    pub fn for_each(self, mut read: impl FnMut(Row<'_>) -> Result<(), E>) -> Result<u64, E> {
         self.run(&mut ForEach { read: &mut read, error: PhantomData })
     }
 
@@ -171,20 +204,17 @@ impl<'p, P: Params<'p>> Scan<'_, P> {
     ///
     /// ```
     /// use std::ops::ControlFlow;
-    /// use finalite::{Connection, Error};
+    /// use finalite::Connection;
     ///
     /// let conn = Connection::open_in_memory()?;
     /// let first_large = conn.scan("VALUES (1), (20), (30)", ()).try_for_each(|row| {
     ///     let n: i64 = row.get(0)?;
-    ///     Ok::<_, Error>(if n > 10 { ControlFlow::Break(n) } else { ControlFlow::Continue(()) })
+    ///     Ok(if n > 10 { ControlFlow::Break(n) } else { ControlFlow::Continue(()) })
     /// })?;
     /// assert_eq!(first_large, Some(20));
-    /// # Ok::<(), Error>(())
+    /// # Ok::<(), finalite::Error>(())
     /// ```
-    pub fn try_for_each<B, E: From<Error>>(
-        self,
-        mut read: impl FnMut(Row<'_>) -> Result<ControlFlow<B>, E>,
-    ) -> Result<Option<B>, E> {
+    pub fn try_for_each<B>(self, mut read: impl FnMut(Row<'_>) -> Result<ControlFlow<B>, E>) -> Result<Option<B>, E> {
         let mut reader = TryForEach { read: &mut read, found: None, error: PhantomData };
         self.run(&mut reader)?;
         Ok(reader.found)
@@ -203,7 +233,7 @@ impl<'p, P: Params<'p>> Scan<'_, P> {
     /// # Example
     ///
     /// ```
-    /// use finalite::{Connection, Error};
+    /// use finalite::Connection;
     ///
     /// let conn = Connection::open_in_memory()?;
     /// let sql = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2500) SELECT i FROM n";
@@ -211,23 +241,51 @@ impl<'p, P: Params<'p>> Scan<'_, P> {
     /// conn.scan(sql, ()).batches(1000, |batch| {
     ///     sizes.push(batch.len());
     ///     sum += batch.column(0)?.as_i64()?.iter().sum::<i64>();
-    ///     Ok::<_, Error>(())
+    ///     Ok(())
     /// })?;
     /// assert_eq!((sum, sizes), (3_126_250, vec![1000, 1000, 500]));
-    /// # Ok::<(), Error>(())
+    /// # Ok::<(), finalite::Error>(())
     /// ```
-    pub fn batches<E: From<Error>>(
-        self,
-        rows: usize,
-        mut read: impl FnMut(&ColumnBatch) -> Result<(), E>,
-    ) -> Result<u64, E> {
+    pub fn batches(self, rows: usize, mut read: impl FnMut(&ColumnBatch) -> Result<(), E>) -> Result<u64, E> {
+        let batch = self.new_batch(rows)?;
+        self.run(&mut Batches { batch, rows, hand_over: Lend(&mut read), error: PhantomData })
+    }
+
+    /// Calls the closure with up to this many rows at a time, as columns that are its to keep. Returns the number of
+    /// rows.
+    ///
+    /// Each batch has memory of its own: [`batches`](Self::batches) is faster for who only looks at them.
+    ///
+    /// # Errors
+    ///
+    /// As [`batches`](Self::batches).
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use finalite::Connection;
+    ///
+    /// let conn = Connection::open_in_memory()?;
+    /// let mut parts: Vec<Vec<i64>> = vec![];
+    /// conn.scan("VALUES (1), (2), (3)", ()).owned_batches(2, |batch| {
+    ///     let column = batch.into_columns().remove(0);
+    ///     parts.push(column.into_i64()?);
+    ///     Ok(())
+    /// })?;
+    /// assert_eq!(parts, [vec![1, 2], vec![3]]);
+    /// # Ok::<(), finalite::Error>(())
+    /// ```
+    pub fn owned_batches(self, rows: usize, mut take: impl FnMut(ColumnBatch) -> Result<(), E>) -> Result<u64, E> {
+        let batch = self.new_batch(rows)?;
+        self.run(&mut Batches { batch, rows, hand_over: Give(&mut take), error: PhantomData })
+    }
+
+    fn new_batch(&self, rows: usize) -> Result<ColumnBatch> {
         if rows == 0 {
-            return Err(Error::new(ErrorKind::Misuse { reason: "a batch has at least one row" })
-                .in_sql(&self.sql)
-                .into());
+            let reason = "a batch has at least one row";
+            return Err(Error::new(ErrorKind::Misuse { reason }).in_sql(&self.sql));
         }
-        let batch = ColumnBatch::new(Plan { schema: self.schema.clone(), mixed: self.mixed, rows });
-        self.run(&mut Batches { batch, rows, read: &mut read, error: PhantomData })
+        Ok(ColumnBatch::new(Plan { schema: self.schema.clone(), mixed: self.mixed, rows }))
     }
 
     /// Reads the whole result into columns.
@@ -252,7 +310,7 @@ impl<'p, P: Params<'p>> Scan<'_, P> {
     pub fn columns(self) -> Result<ColumnBatch> {
         let batch = ColumnBatch::new(Plan { schema: self.schema.clone(), mixed: self.mixed, rows: 0 });
         let mut reader = Columns { batch };
-        self.run::<Error>(&mut reader)?;
+        self.with_error::<Error>().run(&mut reader)?;
         Ok(reader.batch)
     }
 
@@ -287,7 +345,7 @@ impl<'p, P: Params<'p>> Scan<'_, P> {
     /// # Ok::<(), finalite::Error>(())
     /// ```
     #[track_caller]
-    pub fn progress<'b>(self, every: u64, report: impl FnMut(u64) -> ControlFlow<()> + 'b) -> Scan<'b, P>
+    pub fn progress<'b>(self, every: u64, report: impl FnMut(u64) -> ControlFlow<()> + 'b) -> Scan<'b, P, E>
     where
         Self: 'b,
     {
@@ -322,7 +380,7 @@ impl<'p, P: Params<'p>> Scan<'_, P> {
     /// assert_eq!(plan.map(|plan| plan.path), Some(ScanPath::Statement));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn on_end<'b>(self, tell: impl FnOnce(ScanPlan) + 'b) -> Scan<'b, P>
+    pub fn on_end<'b>(self, tell: impl FnOnce(ScanPlan) + 'b) -> Scan<'b, P, E>
     where
         Self: 'b,
     {
@@ -460,7 +518,7 @@ impl<'p, P: Params<'p>> Scan<'_, P> {
     }
 
     /// Runs the statement, and tells how.
-    fn run<E: From<Error>>(mut self, reader: &mut impl Reader<E>) -> Result<u64, E> {
+    fn run(mut self, reader: &mut impl Reader<E>) -> Result<u64, E> {
         let on_end = self.on_end.take();
         let mut plan = None;
         let result = self.run_to_end(&mut plan, reader);
@@ -471,7 +529,7 @@ impl<'p, P: Params<'p>> Scan<'_, P> {
     }
 
     /// The reset's result is part of the whole. Returns the number of rows.
-    fn run_to_end<E: From<Error>>(self, plan: &mut Option<ScanPlan>, reader: &mut impl Reader<E>) -> Result<u64, E> {
+    fn run_to_end(self, plan: &mut Option<ScanPlan>, reader: &mut impl Reader<E>) -> Result<u64, E> {
         let mut statement = self.conn.prepare_cached_at(&self.sql, self.site)?;
         if let Some(types) = &self.schema {
             batch::check_before(&statement, types)?;
@@ -550,14 +608,41 @@ impl<B, E, F: FnMut(Row<'_>) -> Result<ControlFlow<B>, E>> Reader<E> for TryForE
     }
 }
 
-struct Batches<'f, F, E> {
+/// Batches, and who gets them.
+struct Batches<H, E> {
     batch: ColumnBatch,
     rows: usize,
-    read: &'f mut F,
+    hand_over: H,
     error: PhantomData<E>,
 }
 
-impl<E: From<Error>, F: FnMut(&ColumnBatch) -> Result<(), E>> Reader<E> for Batches<'_, F, E> {
+/// What becomes of a batch that is full: it is empty after it.
+trait HandOver<E> {
+    fn hand_over(&mut self, batch: &mut ColumnBatch) -> Result<(), E>;
+}
+
+/// Lends it, and uses its memory again.
+struct Lend<'f, F>(&'f mut F);
+
+/// Gives it away.
+struct Give<'f, F>(&'f mut F);
+
+impl<E, F: FnMut(&ColumnBatch) -> Result<(), E>> HandOver<E> for Lend<'_, F> {
+    fn hand_over(&mut self, batch: &mut ColumnBatch) -> Result<(), E> {
+        (self.0)(batch)?;
+        batch.clear();
+        Ok(())
+    }
+}
+
+impl<E, F: FnMut(ColumnBatch) -> Result<(), E>> HandOver<E> for Give<'_, F> {
+    fn hand_over(&mut self, batch: &mut ColumnBatch) -> Result<(), E> {
+        let next = batch.successor();
+        (self.0)(std::mem::replace(batch, next))
+    }
+}
+
+impl<E: From<Error>, H: HandOver<E>> Reader<E> for Batches<H, E> {
     #[inline(always)]
     fn read(&mut self, row: Row<'_>) -> Result<ControlFlow<()>, E> {
         self.batch.push(row)?;
@@ -580,9 +665,7 @@ impl<E: From<Error>, F: FnMut(&ColumnBatch) -> Result<(), E>> Reader<E> for Batc
     #[inline(never)]
     fn hand_over(&mut self) -> Result<(), E> {
         self.batch.finish();
-        (self.read)(&self.batch)?;
-        self.batch.clear();
-        Ok(())
+        self.hand_over.hand_over(&mut self.batch)
     }
 }
 
@@ -771,7 +854,7 @@ impl Pace<'_> {
     }
 }
 
-impl<P> fmt::Debug for Scan<'_, P> {
+impl<P, E> fmt::Debug for Scan<'_, P, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Scan").field("sql", &self.sql).finish_non_exhaustive()
     }

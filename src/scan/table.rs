@@ -19,6 +19,9 @@ impl Connection {
     /// Begins a scan of a whole table, without SQL: choose [`columns`](TableScan::columns) or take
     /// [`all_columns`](TableScan::all_columns).
     ///
+    /// The table is named as it is, or as `database.table`: up to the first dot, it is the name of a database if the
+    /// connection has one of that name (`main`, `temp`, or what was attached).
+    ///
     /// The rows come in the order of the rowid. Where the table qualifies they come from its pages, which is several
     /// times as fast as running a statement; SQLite runs one for a table of a few rows on one page. That is found out
     /// at the first scan, and remembered with the cached statement: see [`Scan::path`].
@@ -32,6 +35,10 @@ impl Connection {
     /// conn.execute_batch("CREATE TABLE city(name TEXT, people INTEGER); INSERT INTO city VALUES ('Ulm', 129000);")?;
     /// let batch = conn.scan_table("city").columns(["people"]).columns()?;
     /// assert_eq!(batch.column("people")?.as_i64()?, [129_000]);
+    ///
+    /// conn.execute_batch("ATTACH ':memory:' AS other; CREATE TABLE other.city AS SELECT 'Bonn' AS name;")?;
+    /// let batch = conn.scan_table("other.city").all_columns().columns()?;
+    /// assert_eq!(batch.column("name")?.as_str()?.get(0), Some("Bonn"));
     /// # Ok::<(), finalite::Error>(())
     /// ```
     #[track_caller]
@@ -43,7 +50,7 @@ impl Connection {
 impl<'a> TableScan<'a> {
     /// Reads these columns, in this order. `rowid` is one, too.
     pub fn columns<N: AsRef<str>>(self, names: impl IntoIterator<Item = N>) -> Scan<'a, ()> {
-        let table = quote_identifier(self.table);
+        let table = self.quoted_name();
         // With the table before it, a name in quotes that is no column's is not taken for a text.
         let columns: Vec<String> =
             names.into_iter().map(|name| format!("{table}.{}", quote_identifier(name.as_ref()))).collect();
@@ -55,9 +62,19 @@ impl<'a> TableScan<'a> {
         self.select("*")
     }
 
+    /// The table in SQL, with its database where that is named.
+    fn quoted_name(&self) -> String {
+        match self.table.split_once('.') {
+            Some((database, table)) if self.conn.is_readonly(database).is_some() => {
+                format!("{}.{}", quote_identifier(database), quote_identifier(table))
+            }
+            _ => quote_identifier(self.table),
+        }
+    }
+
     fn select(self, columns: &str) -> Scan<'a, ()> {
         // An index that has all the columns would give another order.
-        let sql = format!("SELECT {columns} FROM {} NOT INDEXED", quote_identifier(self.table));
+        let sql = format!("SELECT {columns} FROM {} NOT INDEXED", self.quoted_name());
         Scan { path: None, ..Scan::new(self.conn, sql.into(), (), self.site) }
     }
 }

@@ -3,6 +3,7 @@
 mod advice;
 mod advisories;
 mod batch;
+mod batches;
 mod cache;
 mod close;
 mod contention;

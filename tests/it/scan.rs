@@ -126,13 +126,14 @@ fn errors_are_of_the_callers_type() {
         }
     }
     check(|conn| {
-        let result = conn.scan("SELECT a FROM t", ()).for_each(|row| Err(Mine::Stop(row.get(0)?)));
+        let result = conn.scan("SELECT a FROM t", ()).with_error().for_each(|row| Err(Mine::Stop(row.get(0)?)));
         assert!(matches!(result, Err(Mine::Stop(1))), "{result:?}");
-        let result = conn.scan("SELECT b FROM t", ()).for_each(|row| Err(Mine::Stop(row.get(0)?)));
+        let result = conn.scan("SELECT b FROM t", ()).with_error().for_each(|row| Err(Mine::Stop(row.get(0)?)));
         assert!(matches!(&result, Err(Mine::Sqlite(error)) if error.sql() == Some("SELECT b FROM t")), "{result:?}");
-        let result = conn.scan("no SQL", ()).batches(2, |_| Err(Mine::Stop(2)));
+        let result = conn.scan("no SQL", ()).with_error().batches(2, |_| Err(Mine::Stop(2)));
         assert!(matches!(result, Err(Mine::Sqlite(_))), "{result:?}");
-        let result = conn.scan("SELECT a FROM t", ()).batches(2, |batch| Err(Mine::Stop(batch.len() as i64)));
+        let result =
+            conn.scan("SELECT a FROM t", ()).with_error().batches(2, |batch| Err(Mine::Stop(batch.len() as i64)));
         assert!(matches!(result, Err(Mine::Stop(2))), "{result:?}");
     });
 }

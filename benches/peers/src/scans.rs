@@ -129,7 +129,7 @@ fn for_each(scan: FinaliteScan<'_, impl finalite::Params<'static>>) -> finalite:
         for column in 0..row.column_count() {
             sum = sum.wrapping_add(sum_of(row.value(column)?));
         }
-        Ok::<_, Error>(())
+        Ok(())
     })?;
     Ok(sum)
 }
@@ -141,7 +141,7 @@ fn for_each_str(scan: FinaliteScan<'_, impl finalite::Params<'static>>) -> final
         for column in 0..row.column_count() {
             sum = sum.wrapping_add(sum_of_str(row.value(column)?)?);
         }
-        Ok::<_, Error>(())
+        Ok(())
     })?;
     Ok(sum)
 }
@@ -151,7 +151,7 @@ fn batches(scan: FinaliteScan<'_, impl finalite::Params<'static>>) -> finalite::
     let mut sum = 0_u64;
     scan.batches(BATCH, |batch| {
         sum = sum.wrapping_add(sum_of_batch(batch, false)?);
-        Ok::<_, Error>(())
+        Ok(())
     })?;
     Ok(sum)
 }

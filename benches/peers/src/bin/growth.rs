@@ -127,7 +127,7 @@ fn print_row(conn: &Connection, peer: &rusqlite::Connection, label: u64, sql: &s
 fn peaks(run: impl FnOnce(&Connection) -> finalite::Result<()>) -> Result<(i64, u64)> {
     let conn = Connection::open_in_memory()?;
     // What is made once is made: the statement, and what the thread needs.
-    conn.scan(GENERATED, (1,)).for_each(|_| Ok::<_, Error>(()))?;
+    conn.scan(GENERATED, (1,)).for_each(|_| Ok(()))?;
     let before = LIVE.get();
     PEAK.set(before);
     run(&conn)?;
@@ -144,7 +144,7 @@ fn print_memory(most: u32) -> Result<()> {
     let mut first = None;
     for power in 4..=most {
         let rows = 10_i64.pow(power);
-        let each = peaks(|conn| conn.scan(GENERATED, (rows,)).for_each(|_| Ok::<_, Error>(())).map(drop))?;
+        let each = peaks(|conn| conn.scan(GENERATED, (rows,)).for_each(|_| Ok(())).map(drop))?;
         let (mut counts, mut allocated) = (Vec::with_capacity(1 << 12), 0);
         let batches = peaks(|conn| {
             conn.scan(GENERATED, (rows,))
@@ -152,7 +152,7 @@ fn print_memory(most: u32) -> Result<()> {
                     let sum = batch.column(0)?.as_i64()?.iter().sum::<i64>();
                     counts.push(COUNT.get());
                     std::hint::black_box(sum);
-                    Ok::<_, Error>(())
+                    Ok(())
                 })
                 .map(drop)
         })?;

@@ -160,7 +160,7 @@ fn beside_a_plain_read(path: &Path) -> Result<()> {
     let mut pages = Vec::new();
     for _ in 0..7 {
         let start = Instant::now();
-        conn.scan("SELECT * FROM t", ()).path(ScanPath::Pages).for_each(|_| Ok::<_, finalite::Error>(()))?;
+        conn.scan("SELECT * FROM t", ()).path(ScanPath::Pages).for_each(|_| Ok(()))?;
         pages.push(bytes / start.elapsed().as_secs_f64());
     }
     let [plain, pages] = [plain, pages].map(|samples| Estimate::of(&samples).median / 1e9);
@@ -259,7 +259,7 @@ fn small_tables(path: &Path, options: &Options) -> Result<()> {
                     };
                     scan.for_each(|row| {
                         std::hint::black_box(row.value(2)?);
-                        Ok::<_, finalite::Error>(())
+                        Ok(())
                     })?;
                 }
                 Ok(start.elapsed().as_secs_f64())

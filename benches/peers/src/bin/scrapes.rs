@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use finalite::endpoint::{self, Endpoint};
-use finalite::{Connection, Error};
+use finalite::Connection;
 use finalite_peers::Result;
 use finalite_peers::report::{self, Comparison, show, target};
 
@@ -55,7 +55,7 @@ fn main() -> Result<()> {
         let mut sum = 0;
         conn.scan("SELECT a FROM t", ()).for_each(|row| {
             sum += row.get::<i64>(0)?;
-            Ok::<_, Error>(())
+            Ok(())
         })?;
         Ok(sum)
     };
