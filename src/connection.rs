@@ -103,6 +103,11 @@ impl Connection {
         &mut self.db
     }
 
+    /// Its number and its name, by which events tell it from others.
+    pub(crate) fn identity(&self) -> (u64, Option<&str>) {
+        (self.db.id(), self.db.book().name())
+    }
+
     /// A fault as an error that names the database, where it is about the file.
     #[cold]
     pub(crate) fn error(&self, fault: Fault) -> Error {
@@ -170,7 +175,8 @@ impl Connection {
         let statement = self.prepare_at(sql, kind, site)?;
         // Shielded, as the next: Drop of a transaction prepares its ROLLBACK.
         shielded(|| {
-            tracing::trace!(target: "finalite::cache", sql, "miss");
+            let (connection, name) = self.identity();
+            tracing::trace!(target: "finalite::cache", sql, connection, name, prepared_at = %site, "miss");
         });
         Ok(statement)
     }
@@ -203,7 +209,8 @@ impl Connection {
             return Err(error.in_sql(shown).at_offset(sql.len() - rest.len()));
         }
         shielded(|| {
-            tracing::debug!(target: "finalite::statement", sql = shown, "prepared");
+            let (connection, name) = self.identity();
+            tracing::debug!(target: "finalite::statement", sql = shown, connection, name, prepared_at = %site, "prepared");
         });
         let home = if kind == Kind::CachedStatement { Home::Cache } else { Home::Nowhere };
         Ok(Statement::new(raw.with_sql(shown, taint), self, home))
@@ -261,7 +268,9 @@ impl Connection {
         for parked in evicted {
             let statement = self.db.unpark(parked);
             shielded(|| {
-                tracing::trace!(target: "finalite::cache", sql = statement.sql(), "evicted");
+                let (connection, name) = self.identity();
+                let (sql, prepared_at) = (statement.sql(), statement.site());
+                tracing::trace!(target: "finalite::cache", sql, connection, name, %prepared_at, "evicted");
             });
             drop(statement);
         }
@@ -700,12 +709,15 @@ impl Connection {
             && self.db.is_read_only(c"main") == Some(false)
             && let Err(error) = self.execute("PRAGMA optimize", ())
         {
+            let (connection, name) = self.identity();
             shielded(|| match error.code() {
                 // Somebody else writes, or the program has forbidden it by `query_only`: the next to close does it.
                 Some(ResultCode::BUSY | ResultCode::LOCKED | ResultCode::READONLY) => {
-                    tracing::debug!(target: "finalite::open", %error, "PRAGMA optimize left out at close");
+                    tracing::debug!(target: "finalite::open", %error, connection, name, "PRAGMA optimize left out at close");
                 }
-                _ => tracing::warn!(target: "finalite::open", %error, "PRAGMA optimize failed at close"),
+                _ => {
+                    tracing::warn!(target: "finalite::open", %error, connection, name, "PRAGMA optimize failed at close")
+                }
             });
         }
         match self.close_in_place() {

@@ -44,7 +44,7 @@
 //! | target | level | what |
 //! |---|---|---|
 //! | `finalite::open` | DEBUG | a connection is opened or closed, with its number and where it was opened |
-//! | `finalite::statement` | DEBUG, TRACE | a statement is prepared; it runs |
+//! | `finalite::statement` | DEBUG, TRACE | a statement is prepared; it runs, `COMMIT` and the like of a guard too; a guard was dropped without a commit, and rolled back |
 //! | `finalite::cache` | TRACE | the statement cache misses or evicts |
 //! | `finalite::slow` | WARN | a statement took as long as [`Connection::set_slow_threshold`] says |
 //! | `finalite::leak` | WARN, ERROR | a handle is held for long, was forgotten or cannot be closed |
@@ -52,7 +52,9 @@
 //! | `finalite::endpoint` | DEBUG to ERROR | the server's address; clients that go wrong |
 //! | `finalite::worker` | ERROR | a thread of finalite's has panicked |
 //!
-//! What fails where nobody can be told (in Drop) is an ERROR of the target it belongs to.
+//! What fails where nobody can be told (in Drop) is an ERROR of the target it belongs to. Events of statements carry the
+//! connection's number, its name if it has one, and where the statement was prepared, or the transaction that it belongs to
+//! opened.
 
 #![deny(missing_docs, unsafe_code, unsafe_op_in_unsafe_fn)]
 #![deny(clippy::undocumented_unsafe_blocks, clippy::multiple_unsafe_ops_per_block, clippy::missing_safety_doc)]

@@ -4,6 +4,7 @@ use std::fmt;
 use std::iter::FusedIterator;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
+use std::panic::Location;
 use std::time::{Duration, Instant};
 
 use crate::convert::{ConversionError, FromColumn};
@@ -105,14 +106,15 @@ impl<'stmt> Rows<'stmt> {
     pub fn finish(self) -> Result<()> {
         // Done here; Drop would look for something to do.
         let mut this = ManuallyDrop::new(self);
+        let result = this.cursor.finish();
         this.log_if_slow();
-        this.cursor.finish().map_err(|fault| this.conn.error(fault))
+        result.map_err(|fault| this.conn.error(fault))
     }
 
     #[inline]
     fn log_if_slow(&self) {
         if let Some(started) = self.cursor.started() {
-            log_slow(started, self.conn, self.cursor.sql());
+            log_slow(started, self.conn, self.cursor.sql(), self.cursor.site());
         }
     }
 
@@ -139,7 +141,11 @@ impl<'stmt> Rows<'stmt> {
 impl Drop for Rows<'_> {
     #[inline]
     fn drop(&mut self) {
-        self.log_if_slow();
+        // The reset, which may commit, is part of the time.
+        if self.cursor.started().is_some() {
+            self.cursor.end();
+            self.log_if_slow();
+        }
     }
 }
 
@@ -151,7 +157,7 @@ impl fmt::Debug for Rows<'_> {
 
 /// The time, if the connection wants to know how long its executions take.
 #[inline]
-fn started(conn: &Connection) -> Option<Instant> {
+pub(crate) fn started(conn: &Connection) -> Option<Instant> {
     #[cold]
     #[inline(never)]
     fn now(_: Duration) -> Instant {
@@ -162,11 +168,12 @@ fn started(conn: &Connection) -> Option<Instant> {
 
 #[cold]
 #[inline(never)]
-fn log_slow(started: Instant, conn: &Connection, sql: &str) {
+pub(crate) fn log_slow(started: Instant, conn: &Connection, sql: &str, prepared_at: &Location<'_>) {
     let elapsed = started.elapsed();
     if conn.slow_threshold().is_some_and(|threshold| elapsed >= threshold) {
+        let (connection, name) = conn.identity();
         shielded(|| {
-            tracing::warn!(target: "finalite::slow", sql, ?elapsed, "slow statement");
+            tracing::warn!(target: "finalite::slow", sql, ?elapsed, connection, name, %prepared_at, "slow statement");
         });
     }
 }
@@ -243,11 +250,14 @@ impl<'conn> OwnedRows<'conn> {
 
 impl Drop for OwnedRows<'_> {
     fn drop(&mut self) {
-        let Some(cursor) = self.cursor.take() else {
+        let Some(mut cursor) = self.cursor.take() else {
             return;
         };
         if let Some(started) = cursor.started() {
-            log_slow(started, self.conn, cursor.statement().sql());
+            // The reset, which may commit, is part of the time.
+            cursor.end();
+            let statement = cursor.statement();
+            log_slow(started, self.conn, statement.sql(), statement.site());
         }
         self.conn.put_back(cursor.into_statement(), self.home);
     }

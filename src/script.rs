@@ -147,7 +147,8 @@ impl Connection {
             && !self.is_autocommit()
             && let Err(error) = self.execute("ROLLBACK", ())
         {
-            tracing::error!(target: "finalite::statement", %error, "rollback failed after a script; the next call does it");
+            let (connection, name) = self.identity();
+            tracing::error!(target: "finalite::statement", %error, connection, name, "rollback failed after a script; the next call does it");
             self.guards.owe_rollback();
         }
         result

@@ -1,13 +1,14 @@
 //! Prepared statements: running them, and what is known about them.
 
 use std::fmt;
+use std::panic::Location;
 
 use crate::Connection;
 use crate::cache::Ticket;
 use crate::error::{Error, ErrorKind, Result, What};
 use crate::params::{Binder, Params};
-use crate::raw::Stmt;
-use crate::rows::{Column, FromRow, OwnedRows, QueryAs, QueryMap, Row, Rows};
+use crate::raw::{Stmt, shielded};
+use crate::rows::{self, Column, FromRow, OwnedRows, QueryAs, QueryMap, Row, Rows};
 
 /// A prepared statement. Dropping it finalizes it, on the spot; one from
 /// [`prepare_cached`](Connection::prepare_cached) goes back to its connection's cache, reset.
@@ -84,11 +85,23 @@ impl<'conn> Statement<'conn> {
     #[inline]
     #[doc(alias = "bind")]
     pub fn query<'s, 'p: 's>(&'s mut self, params: impl Params<'p>) -> Result<Rows<'s>> {
-        tracing::trace!(target: "finalite::statement", sql = self.raw().sql(), "run");
+        self.trace_run();
         let conn = self.conn;
         let mut binder = Binder::new(self.raw_mut().begin()?);
         params.bind(&mut binder)?;
         Ok(Rows::new(binder.finish()?.run(), conn))
+    }
+
+    #[inline]
+    fn trace_run(&self) {
+        tracing::trace!(
+            target: "finalite::statement",
+            sql = self.raw().sql(),
+            connection = self.conn.db().id(),
+            name = self.conn.db().book().name(),
+            prepared_at = %self.raw().site(),
+            "run",
+        );
     }
 
     /// Refuses a statement that returns no rows, where rows are asked for: before it runs.
@@ -104,8 +117,23 @@ impl<'conn> Statement<'conn> {
         Error::new(ErrorKind::Misuse { reason }).in_sql(self.sql())
     }
 
-    /// Runs a statement without parameters that ends a transaction, whatever became of that.
-    pub(crate) fn run_unchecked(&mut self) -> Result<()> {
+    /// Runs a statement without parameters of a guard's, whatever became of its transaction. In Drop, too: nothing may
+    /// unwind.
+    pub(crate) fn run_unchecked(&mut self, opened_at: &'static Location<'static>) -> Result<()> {
+        let (connection, name) = self.conn.identity();
+        shielded(|| {
+            let sql = self.raw().sql();
+            tracing::trace!(target: "finalite::statement", sql, connection, name, %opened_at, "run");
+        });
+        let started = rows::started(self.conn);
+        let result = self.run_to_its_end();
+        if let Some(started) = started {
+            rows::log_slow(started, self.conn, self.sql(), opened_at);
+        }
+        result
+    }
+
+    fn run_to_its_end(&mut self) -> Result<()> {
         let mut cursor = self.raw_mut().begin()?.run();
         while cursor.step()?.is_some() {}
         Ok(cursor.finish()?)
@@ -420,6 +448,7 @@ impl<'conn> Statement<'conn> {
     /// # Ok::<(), finalite::Error>(())
     /// ```
     pub fn into_rows<'p: 'conn>(self, params: impl Params<'p>) -> Result<OwnedRows<'conn>> {
+        self.trace_run();
         let (conn, home) = (self.conn, self.home);
         let cursor = self.into_raw().into_cursor(|binding| {
             let mut binder = Binder::new(binding);

@@ -110,6 +110,10 @@ impl Guards {
         self.transaction.borrow().as_ref().map(|origin| origin.site)
     }
 
+    fn site_of_savepoint(&self, depth: usize) -> Option<&'static Location<'static>> {
+        self.savepoints.borrow().get(depth).map(|savepoint| savepoint.origin.site)
+    }
+
     /// The innermost savepoint beyond a depth.
     fn innermost(&self, depth: usize) -> Option<Box<str>> {
         self.savepoints.borrow().get(depth..)?.last().map(|savepoint| savepoint.quoted_name.clone())
@@ -343,7 +347,7 @@ impl Connection {
     /// transaction was.
     fn control(&self, sql: &str) -> Result<()> {
         let site = self.guards.site().unwrap_or_else(|| self.db().site());
-        self.prepare_cached_at(sql, site)?.run_unchecked()
+        self.prepare_cached_at(sql, site)?.run_unchecked(site)
     }
 
     /// Rolls back the savepoints beyond a depth, whose guards were forgotten. One by one from the inside: names may
@@ -526,20 +530,33 @@ impl Drop for Transaction<'_> {
             self.ended();
             return;
         }
+        let opened_at = self.conn.guards.site().unwrap_or_else(|| self.conn.db().site());
         if self.drop_behavior == DropBehavior::Commit {
             match self.try_commit() {
                 Ok(()) => return,
                 Err(error) => {
                     shielded(|| {
-                        tracing::error!(target: "finalite::statement", %error, "commit failed in drop; rolling back");
+                        let (connection, name) = self.conn.identity();
+                        tracing::error!(target: "finalite::statement", %error, connection, name, %opened_at, "commit failed in drop; rolling back");
                     });
                 }
             }
         }
-        if let Err(error) = self.try_rollback() {
-            shielded(|| {
-                tracing::error!(target: "finalite::statement", %error, "rollback failed in drop; the next call does it");
-            });
+        let was_open = !self.conn.is_autocommit();
+        let result = self.try_rollback();
+        shielded(|| {
+            let (connection, name) = self.conn.identity();
+            match &result {
+                Ok(()) if !was_open => {}
+                Ok(()) => {
+                    tracing::debug!(target: "finalite::statement", connection, name, %opened_at, "a transaction was dropped, and rolled back");
+                }
+                Err(error) => {
+                    tracing::error!(target: "finalite::statement", %error, connection, name, %opened_at, "rollback failed in drop; the next call does it");
+                }
+            }
+        });
+        if result.is_err() {
             self.ended();
             self.conn.guards.owe_rollback();
         }
@@ -767,19 +784,35 @@ impl Drop for Savepoint<'_> {
             self.ended();
             return;
         }
+        let opened_at = self.conn.guards.site_of_savepoint(self.depth).unwrap_or_else(|| self.conn.db().site());
         let mut first = None;
         if self.drop_behavior == DropBehavior::Commit {
             match self.try_commit() {
                 Ok(()) => return,
                 Err(error) => {
                     shielded(|| {
-                        tracing::error!(target: "finalite::statement", %error, "release failed in drop; rolling back");
+                        let (connection, name) = self.conn.identity();
+                        tracing::error!(target: "finalite::statement", %error, connection, name, %opened_at, "release failed in drop; rolling back");
                     });
                     first = Some(error);
                 }
             }
         }
-        match self.try_rollback() {
+        let was_open = !self.conn.is_autocommit();
+        let result = self.try_rollback();
+        shielded(|| {
+            let (connection, name) = self.conn.identity();
+            match &result {
+                Ok(()) if !was_open => {}
+                Ok(()) => {
+                    tracing::debug!(target: "finalite::statement", connection, name, %opened_at, "a savepoint was dropped, and rolled back");
+                }
+                Err(error) => {
+                    tracing::error!(target: "finalite::statement", %error, connection, name, %opened_at, "rollback failed in drop; the transaction is rolled back");
+                }
+            }
+        });
+        match result {
             Ok(()) if !self.conn.is_autocommit() => {}
             Ok(()) => {
                 if let Some(error) = first {
@@ -788,9 +821,6 @@ impl Drop for Savepoint<'_> {
             }
             Err(error) => {
                 // What the savepoint did must not be committed with the rest: the whole transaction goes.
-                shielded(|| {
-                    tracing::error!(target: "finalite::statement", %error, "rollback failed in drop; the transaction is rolled back");
-                });
                 self.conn.guards.lose(first.unwrap_or(error));
                 self.conn.guards.owe_rollback();
                 self.ended();

@@ -258,6 +258,12 @@ impl<'db> Stmt<'db> {
         &self.core().sql
     }
 
+    /// Where it was prepared.
+    #[inline]
+    pub(crate) fn site(&self) -> &'static Location<'static> {
+        self.core().site
+    }
+
     pub(crate) fn parameter_count(&self) -> usize {
         self.core().parameter_count()
     }

@@ -1,11 +1,12 @@
 //! What is sent to `tracing`: target, level and fields of each event.
 
 use std::fmt::{self, Write as _};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, Once};
 use std::thread;
 use std::time::Duration;
 
-use finalite::{Connection, OpenOptions};
+use finalite::{Connection, DropBehavior, OpenOptions};
 use tracing::field::{Field, Visit};
 
 /// Keeps every event as a line.
@@ -99,8 +100,9 @@ fn preparing_running_and_caching_are_told() {
         conn.query_one::<i64>("SELECT ?", (2,)).unwrap();
         conn.query_one::<i64>("SELECT 3", ()).unwrap();
     });
+    let told: Vec<&str> = events.iter().map(|event| event.split(" connection=").next().unwrap()).collect();
     assert_eq!(
-        events,
+        told,
         [
             "DEBUG finalite::statement: prepared sql=\"SELECT ?\"",
             "TRACE finalite::cache: miss sql=\"SELECT ?\"",
@@ -112,4 +114,183 @@ fn preparing_running_and_caching_are_told() {
             "TRACE finalite::cache: evicted sql=\"SELECT ?\"",
         ]
     );
+}
+
+/// A connection that tells all it runs as slow.
+fn slow() -> Connection {
+    let options = OpenOptions::new().name("ledger").slow_threshold(Some(Duration::ZERO));
+    let conn = options.open_in_memory().unwrap();
+    conn.execute("CREATE TABLE t(a)", ()).unwrap();
+    conn
+}
+
+/// The events of these targets.
+fn of<'a>(events: &'a [String], targets: &[&str]) -> Vec<&'a String> {
+    events.iter().filter(|event| targets.iter().any(|target| event.contains(&format!(" {target}: ")))).collect()
+}
+
+#[test]
+fn each_event_of_a_statement_names_its_connection_and_where_it_was_made() {
+    let conn = slow();
+    let here = format!("={}:", file!());
+    let events = events_of(|| {
+        conn.query_one::<i64>("SELECT 1", ()).unwrap();
+        conn.execute_batch("INSERT INTO t VALUES (1); SELECT 2").unwrap();
+        let mut statement = conn.prepare("SELECT a FROM t").unwrap();
+        statement.query_all::<i64>(()).unwrap();
+        statement.query(()).unwrap().finish().unwrap();
+        statement.into_rows(()).unwrap().finish().unwrap();
+        conn.scan("SELECT a FROM t", ()).columns().unwrap();
+        conn.set_pragma("user_version", 7).unwrap();
+        conn.clear_statement_cache();
+    });
+    let told = of(&events, &["finalite::statement", "finalite::slow", "finalite::cache"]);
+    assert_eq!(told.len(), events.len());
+    for event in told {
+        assert!(event.contains(" connection=") && event.contains(" name=\"ledger\""), "{event}");
+        assert!(event.contains(&format!(" prepared_at{here}")), "{event}");
+    }
+    // Each that is run is also slow.
+    let count = |what: &str| events.iter().filter(|event| event.contains(what)).count();
+    assert_eq!(count("finalite::statement: run "), count("finalite::slow: slow statement "), "{events:#?}");
+    assert_eq!(count("finalite::slow: slow statement sql=\"SELECT a FROM t\""), 4);
+}
+
+#[test]
+fn what_begins_and_ends_a_transaction_is_told_and_timed() {
+    let mut conn = slow();
+    let mut here = String::new();
+    let events = events_of(|| {
+        here = format!("_at={}:{}:", file!(), line!() + 1);
+        let mut tx = conn.transaction().unwrap();
+        tx.savepoint_named("kept").unwrap().commit().unwrap();
+        tx.savepoint_named("undone").unwrap().rollback().unwrap();
+        drop(tx.savepoint_named("dropped").unwrap());
+        tx.commit().unwrap();
+        conn.transaction().unwrap().rollback().unwrap();
+        drop(conn.transaction().unwrap());
+    });
+    for (target, what) in [("TRACE finalite::statement", "run"), ("WARN finalite::slow", "slow statement")] {
+        let prefix = format!("{target}: {what} sql=");
+        let told: Vec<&String> = events.iter().filter(|event| event.starts_with(&prefix)).collect();
+        let sql = |event: &&String| event[prefix.len() + 1..].split("\" ").next().unwrap().replace("\\\"", "'");
+        assert_eq!(
+            told.iter().map(sql).collect::<Vec<_>>(),
+            [
+                "BEGIN",
+                "SAVEPOINT 'kept'",
+                "RELEASE 'kept'",
+                "SAVEPOINT 'undone'",
+                "ROLLBACK TO 'undone'",
+                "RELEASE 'undone'",
+                "SAVEPOINT 'dropped'",
+                "ROLLBACK TO 'dropped'",
+                "RELEASE 'dropped'",
+                "COMMIT",
+                "BEGIN",
+                "ROLLBACK",
+                "BEGIN",
+                "ROLLBACK",
+            ]
+        );
+        for event in &told {
+            assert!(event.contains(" connection=") && event.contains(" name=\"ledger\""), "{event}");
+        }
+        for event in &told[..10] {
+            assert!(event.contains(&here), "{event}, not {here}");
+        }
+    }
+}
+
+#[test]
+fn a_transaction_that_is_dropped_without_a_commit_is_told() {
+    let mut conn = slow();
+    let dropped = |events: &[String]| -> Vec<String> {
+        events.iter().filter(|event| event.contains("dropped")).cloned().collect()
+    };
+    let mut here = String::new();
+    let mut savepoint = String::new();
+    let events = events_of(|| {
+        here = format!("opened_at={}:{}:", file!(), line!() + 1);
+        let mut tx = conn.transaction().unwrap();
+        savepoint = format!("opened_at={}:{}:", file!(), line!() + 1);
+        drop(tx.savepoint().unwrap());
+    });
+    let events = dropped(&events);
+    let [of_savepoint, of_transaction] = &events[..] else { panic!("{events:#?}") };
+    assert!(of_savepoint.starts_with("DEBUG finalite::statement: a savepoint was dropped, and rolled back "));
+    assert!(of_transaction.starts_with("DEBUG finalite::statement: a transaction was dropped, and rolled back "));
+    for (event, here) in [(of_savepoint, &savepoint), (of_transaction, &here)] {
+        assert!(event.contains(here), "{event}, not {here}");
+        assert!(event.contains(" connection=") && event.contains(" name=\"ledger\""), "{event}");
+    }
+    // What is ended by a call, or by Drop as it was told to, is not.
+    let events = events_of(|| {
+        conn.transaction().unwrap().commit().unwrap();
+        conn.transaction().unwrap().rollback().unwrap();
+        let mut tx = conn.transaction().unwrap();
+        tx.savepoint().unwrap().commit().unwrap();
+        tx.set_drop_behavior(DropBehavior::Commit);
+        drop(tx);
+        // Nor is what SQL has ended.
+        let mut tx = conn.transaction().unwrap();
+        let savepoint = tx.savepoint().unwrap();
+        savepoint.execute_batch("COMMIT").unwrap();
+    });
+    assert_eq!(dropped(&events), [""; 0]);
+    assert!(!events.is_empty());
+}
+
+/// Looks into a database at each event of a slow statement.
+struct Looker {
+    path: PathBuf,
+    found: Mutex<Vec<i64>>,
+}
+
+impl tracing::Subscriber for Looker {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        metadata.target() == "finalite::slow"
+    }
+
+    fn event(&self, _: &tracing::Event<'_>) {
+        let conn = Connection::open(&self.path).unwrap();
+        self.found.lock().unwrap().push(conn.query_one("SELECT count(*) FROM t", ()).unwrap());
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+    fn enter(&self, _: &tracing::span::Id) {}
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+/// What `INSERT … RETURNING` commits when its rows are dropped is part of its time: others see it when it is told.
+#[test]
+fn the_reset_is_part_of_an_executions_time() {
+    send_first_events();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.db");
+    let conn = OpenOptions::new().slow_threshold(Some(Duration::ZERO)).open(&path).unwrap();
+    conn.execute("CREATE TABLE t(a)", ()).unwrap();
+    let looker = Arc::new(Looker { path, found: Mutex::default() });
+    tracing::subscriber::with_default(Arc::clone(&looker), || {
+        let insert = "INSERT INTO t VALUES (1), (2) RETURNING a";
+        let mut statement = conn.prepare(insert).unwrap();
+        let mut rows = statement.query(()).unwrap();
+        rows.next().unwrap();
+        drop(rows);
+        let mut rows = statement.query(()).unwrap();
+        rows.next().unwrap();
+        rows.finish().unwrap();
+        let mut rows = conn.prepare(insert).unwrap().into_rows(()).unwrap();
+        rows.next().unwrap();
+        drop(rows);
+        let mut rows = conn.prepare(insert).unwrap().into_rows(()).unwrap();
+        rows.next().unwrap();
+        rows.finish().unwrap();
+    });
+    assert_eq!(*looker.found.lock().unwrap(), [2, 4, 6, 8]);
 }

@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::ffi::c_int;
 use std::mem::ManuallyDrop;
+use std::panic::Location;
 use std::ptr;
 use std::time::Instant;
 
@@ -222,14 +223,25 @@ impl<'stmt> Cursor<'stmt> {
     pub(crate) fn sql(&self) -> &str {
         &self.core.sql
     }
+
+    /// Where the statement was prepared.
+    pub(crate) fn site(&self) -> &'static Location<'static> {
+        self.core.site
+    }
+
+    /// Ends the execution as Drop does.
+    #[inline]
+    pub(crate) fn end(&mut self) {
+        if let Err(fault) = self.core.finish(self.db) {
+            lose(self.db, fault, self.core);
+        }
+    }
 }
 
 impl Drop for Cursor<'_> {
     #[inline]
     fn drop(&mut self) {
-        if let Err(fault) = self.core.finish(self.db) {
-            lose(self.db, fault, &self.core.sql);
-        }
+        self.end();
     }
 }
 
@@ -279,6 +291,13 @@ impl<'db> OwnedCursor<'db> {
         self.0.core_mut().finish(db)
     }
 
+    /// Ends the execution as Drop does.
+    pub(crate) fn end(&mut self) {
+        if let Err(fault) = self.finish() {
+            lose(self.0.db, fault, self.0.core());
+        }
+    }
+
     pub(crate) fn statement(&self) -> &Stmt<'_> {
         &self.0
     }
@@ -289,12 +308,6 @@ impl<'db> OwnedCursor<'db> {
         let this = ManuallyDrop::new(self);
         // SAFETY: `this` is not dropped and not used again, so that the statement has one owner still.
         unsafe { ptr::read(&raw const this.0) }
-    }
-
-    fn end(&mut self) {
-        if let Err(fault) = self.finish() {
-            lose(self.0.db, fault, self.0.sql());
-        }
     }
 
     pub(crate) fn expanded_sql(&self) -> Result<Box<str>, Fault> {
@@ -311,10 +324,19 @@ impl Drop for OwnedCursor<'_> {
 /// A commit that fails shows at the reset (a deferred foreign key after RETURNING); whoever dropped the rows cannot
 /// be told otherwise.
 #[cold]
-fn lose(db: &Db, fault: Fault, sql: &str) {
+fn lose(db: &Db, fault: Fault, statement: &StmtCore) {
     if let FaultKind::Sqlite { code, message, .. } = fault.kind() {
         shielded(|| {
-            tracing::error!(target: "finalite::statement", sql, code, %message, "ended with an error that nobody waited for");
+            tracing::error!(
+                target: "finalite::statement",
+                sql = &*statement.sql,
+                code,
+                %message,
+                connection = db.id(),
+                name = db.book().name(),
+                prepared_at = %statement.site,
+                "ended with an error that nobody waited for",
+            );
         });
     }
     db.lose(fault);
