@@ -208,6 +208,15 @@ pub enum ErrorKind {
         /// The parameter's name in the SQL, with its prefix.
         name: Option<Box<str>>,
     },
+    /// A parameter was given two values.
+    #[error("parameter {} is given twice", display_parameter(*index, name.as_deref()))]
+    #[non_exhaustive]
+    ParameterTwice {
+        /// 1-based, as in SQLite.
+        index: usize,
+        /// The parameter's name in the SQL, with its prefix.
+        name: Option<Box<str>>,
+    },
     /// A name or index leads nowhere.
     #[error("no such {what}: {}{}", Excerpt::of(name), hint(known))]
     #[non_exhaustive]

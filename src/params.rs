@@ -6,6 +6,7 @@ use std::fmt;
 use crate::convert::ConversionError;
 use crate::error::{Error, ErrorKind, Result, What};
 use crate::raw::{Binding, RawCopy, RawParam};
+use crate::sql;
 
 /// A value on its way into a parameter.
 ///
@@ -200,6 +201,13 @@ impl ToSql for ZeroBlob {
 /// any number of different types, [`params_from_iter`]. By name: [`named_params!`](crate::named_params!), arrays of up to
 /// 32 and slices of `(name, value)`, [`named_params_from_iter`].
 ///
+/// Each parameter of the SQL gets one value: one without a value is an error, and so is one that gets two.
+///
+/// Values by position go to the parameters by their number, from 1 to the largest, as SQLite numbers them. `?5` is 5; `?` is
+/// the number after the largest so far; a name has the number of the place where it first appears, whatever it is called: of
+/// `$2, $1` the first is `$2`. A number that the SQL leaves out (1, where it has `?2` alone) needs a value by position, which
+/// nobody reads, and none by name.
+///
 /// Whoever implements it for a type of their own hands the values to the [`Binder`]:
 ///
 /// ```
@@ -261,13 +269,16 @@ impl<'s, 'p> Binder<'s, 'p> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::ParameterCount`] if there is none left, [`ErrorKind::Parameter`] if the value does not convert,
-    /// [`ErrorKind::NoMemory`], and `SQLITE_TOOBIG` for text or bytes beyond SQLite's limit.
+    /// [`ErrorKind::ParameterCount`] if there is none left, [`ErrorKind::ParameterTwice`] if it was set by name,
+    /// [`ErrorKind::Parameter`] if the value does not convert, [`ErrorKind::NoMemory`], and `SQLITE_TOOBIG` for text or bytes beyond SQLite's limit.
     #[inline(always)]
     pub fn push(&mut self, value: impl ToSql + 'p) -> Result<()> {
         let index = self.positional + 1;
         if index > self.raw.parameter_count() {
             return Err(self.wrong_count(index));
+        }
+        if self.by_name {
+            self.check_unmarked(index)?;
         }
         self.bind(index, value.into_param())?;
         self.positional = index;
@@ -281,7 +292,8 @@ impl<'s, 'p> Binder<'s, 'p> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::NoSuch`] if there is no such parameter, and what [`push`](Self::push) returns.
+    /// [`ErrorKind::NoSuch`] if there is no such parameter, [`ErrorKind::ParameterTwice`] if it has a value, and what
+    /// [`push`](Self::push) returns.
     pub fn set(&mut self, name: &str, value: impl ToSql + 'p) -> Result<()> {
         let names = self.raw.parameter_names();
         let is_it = |known: &Option<Box<str>>| known.as_deref() == Some(name);
@@ -291,6 +303,11 @@ impl<'s, 'p> Binder<'s, 'p> {
         };
         let index = place + 1;
         self.next_name = index;
+        if self.by_name {
+            self.check_unmarked(index)?;
+        } else if index <= self.positional {
+            return Err(self.twice(index));
+        }
         self.bind(index, value.into_param())?;
         if !self.by_name {
             self.by_name = true;
@@ -299,6 +316,11 @@ impl<'s, 'p> Binder<'s, 'p> {
         }
         self.raw.mark(index);
         Ok(())
+    }
+
+    /// A parameter gets its value once.
+    fn check_unmarked(&self, index: usize) -> Result<()> {
+        if self.raw.is_marked(index) { Err(self.twice(index)) } else { Ok(()) }
     }
 
     /// Checks that there is room for so many values more, so that the error can tell their number.
@@ -329,6 +351,12 @@ impl<'s, 'p> Binder<'s, 'p> {
     #[inline(never)]
     fn invalid(&self, index: usize, problem: ConversionError) -> Error {
         Error::new(ErrorKind::Parameter { index, name: self.name(index), problem }).in_sql(self.raw.sql())
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn twice(&self, index: usize) -> Error {
+        Error::new(ErrorKind::ParameterTwice { index, name: self.name(index) }).in_sql(self.raw.sql())
     }
 
     #[cold]
@@ -368,13 +396,25 @@ impl<'s, 'p> Binder<'s, 'p> {
     }
 
     fn check_marks(&self) -> Result<()> {
-        match (1..=self.raw.parameter_count()).find(|&index| !self.raw.is_marked(index)) {
+        let is_missing = |&index: &usize| !self.raw.is_marked(index) && !self.is_gap(index);
+        match (1..=self.raw.parameter_count()).find(is_missing) {
             None => Ok(()),
             Some(index) => {
                 let name = self.name(index);
                 Err(Error::new(ErrorKind::ParameterUnset { index, name }).in_sql(self.raw.sql()))
             }
         }
+    }
+}
+
+impl Binder<'_, '_> {
+    /// Whether the SQL leaves this number out: `?2` alone has no 1.
+    #[cold]
+    fn is_gap(&self, index: usize) -> bool {
+        let names = self.raw.parameter_names();
+        let in_use = self.raw.in_use(sql::numbers_in_use);
+        // What SQLite counts otherwise is left to it.
+        names.len() == in_use.len() && names[index - 1].is_none() && !in_use[index - 1]
     }
 }
 
@@ -589,7 +629,8 @@ macro_rules! params {
     ($($value:expr),+ $(,)?) => { $crate::params_from_iter([$($crate::macros::lend(&$value).param()),+]) };
 }
 
-/// Values by name. Names carry their prefix, as in the SQL. Values are borrowed as by [`params!`](crate::params!).
+/// Values by name. Names carry their prefix, as in the SQL; one given twice is
+/// [`ErrorKind::ParameterTwice`](crate::ErrorKind::ParameterTwice). Values are borrowed as by [`params!`](crate::params!).
 ///
 /// # Example
 ///

@@ -2,6 +2,10 @@
 
 use crate::raw::Taint;
 
+mod parameters;
+
+pub(crate) use parameters::numbers_in_use;
+
 /// Skips white space, comments and semicolons; what remains starts with a token, or is empty.
 pub(crate) fn skip_blank(sql: &str) -> &str {
     let mut rest = sql;

@@ -61,6 +61,8 @@ pub(super) struct StmtCore {
     has_columns: bool,
     sql: Box<str>,
     parameters: OnceCell<Box<[Option<Box<str>>]>>,
+    /// For each parameter whether the SQL has it, where that was asked for.
+    in_use: OnceCell<Box<[bool]>>,
     /// Which parameters have a value, while they are given by name: a bit each. Kept for the next execution.
     marks: Vec<u64>,
     names: OnceCell<Box<[Box<str>]>>,
@@ -198,6 +200,7 @@ impl Db {
             has_columns,
             sql: Box::default(),
             parameters: OnceCell::new(),
+            in_use: OnceCell::new(),
             marks: Vec::new(),
             names: OnceCell::new(),
             reprepares: 0,

@@ -14,6 +14,7 @@ mod events;
 mod exact;
 mod journal_mode;
 mod moving;
+mod names;
 mod open;
 #[path = "../panicking/mod.rs"]
 mod panicking;

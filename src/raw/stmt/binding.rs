@@ -51,6 +51,11 @@ impl<'s, 'p> Binding<'s, 'p> {
         self.core.parameter_names()
     }
 
+    /// For each parameter, by index less one, whether the SQL has it: as this finds it out of the SQL, once.
+    pub(crate) fn in_use(&self, find: impl FnOnce(&str) -> Vec<bool>) -> &[bool] {
+        self.core.in_use.get_or_init(|| find(&self.core.sql).into())
+    }
+
     pub(crate) fn sql(&self) -> &str {
         &self.core.sql
     }

@@ -1,0 +1,127 @@
+//! The numbers of the parameters in SQL that SQLite has accepted.
+//!
+//! SQLite tells how many numbers there are and the names of those that have one. A number without a name is that of a
+//! `?`, or of none: `?2` alone leaves 1 out. Only the text tells which.
+
+/// For each number whether the SQL has a parameter of it.
+///
+/// C: [Parameters](https://sqlite.org/lang_expr.html#varparam)
+pub(crate) fn numbers_in_use(sql: &str) -> Vec<bool> {
+    let mut in_use: Vec<bool> = Vec::new();
+    let mut names: Vec<(&str, usize)> = Vec::new();
+    let mut rest = sql;
+    while let Some(token) = first_token(rest) {
+        let (token, after) = rest.split_at(token);
+        rest = after;
+        let digits = token.strip_prefix('?');
+        let number = match digits {
+            Some("") => in_use.len() + 1,
+            Some(digits) => digits.parse().unwrap_or(0),
+            None if is_named(token) => match names.iter().find(|(name, _)| *name == token) {
+                Some(&(_, number)) => number,
+                None => {
+                    names.push((token, in_use.len() + 1));
+                    in_use.len() + 1
+                }
+            },
+            None => continue,
+        };
+        if number > in_use.len() {
+            in_use.resize(number, false);
+        }
+        if let Some(place) = number.checked_sub(1) {
+            in_use[place] = true;
+        }
+    }
+    in_use
+}
+
+fn is_named(token: &str) -> bool {
+    token.len() > 1 && token.starts_with(['$', '@', ':', '#'])
+}
+
+/// How long the first token is, blanks and comments included; `None` at the end. As SQLite's tokenizer has it, but all
+/// that is no parameter and cannot contain one may be cut anywhere.
+fn first_token(sql: &str) -> Option<usize> {
+    let first = sql.chars().next()?;
+    let until = |end: &str| sql.get(1..)?.find(end).map(|at| 1 + at + end.len());
+    Some(match first {
+        '\'' | '"' | '`' => quoted(sql),
+        '[' => until("]").unwrap_or(sql.len()),
+        '-' if sql.starts_with("--") => until("\n").unwrap_or(sql.len()),
+        '/' if sql.starts_with("/*") => sql[2..].find("*/").map_or(sql.len(), |end| 2 + end + 2),
+        '?' => 1 + sql[1..].find(|c: char| !c.is_ascii_digit()).unwrap_or(sql.len() - 1),
+        '$' | '@' | ':' | '#' => named(sql),
+        _ if is_part_of_word(first) => sql.find(|c| !is_part_of_word(c)).unwrap_or(sql.len()),
+        _ => first.len_utf8(),
+    })
+}
+
+/// Up to the closing quote; one within is doubled.
+fn quoted(sql: &str) -> usize {
+    let quote = sql.as_bytes()[0];
+    let mut bytes = sql.bytes().enumerate().skip(1).peekable();
+    while let Some((at, byte)) = bytes.next() {
+        if byte == quote && bytes.next_if(|&(_, next)| next == quote).is_none() {
+            return at + 1;
+        }
+    }
+    sql.len()
+}
+
+/// A name with its prefix, which may go on with `::` and more, and end in something in brackets. A prefix alone is no name.
+fn named(sql: &str) -> usize {
+    let mut end = 1;
+    let mut letters = 0;
+    loop {
+        let rest = &sql[end..];
+        match rest.chars().next() {
+            Some(c) if is_part_of_word(c) => {
+                letters += 1;
+                end += c.len_utf8();
+            }
+            Some(':') if rest.starts_with("::") => end += 2,
+            Some('(') if letters > 0 => {
+                let is_end = |c: char| c == ')' || c.is_ascii_whitespace() || c == '\u{b}';
+                return end + rest.find(is_end).map_or(rest.len(), |at| at + 1);
+            }
+            _ => return if letters > 0 { end } else { 1 },
+        }
+    }
+}
+
+fn is_part_of_word(c: char) -> bool {
+    c.is_ascii_alphanumeric() || !c.is_ascii() || c == '_' || c == '$'
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(sql: &str, numbers: &[usize]) {
+        let in_use = numbers_in_use(sql);
+        let found: Vec<usize> = (1..=in_use.len()).filter(|number| in_use[number - 1]).collect();
+        assert_eq!(found, numbers, "{sql}");
+    }
+
+    #[test]
+    fn numbers_are_those_of_sqlite() {
+        check("SELECT 1", &[]);
+        check("SELECT ?, ?", &[1, 2]);
+        check("SELECT ?2", &[2]);
+        check("SELECT ?3, ?, ?1", &[1, 3, 4]);
+        check("SELECT :a, ?2, ?, :a, @b", &[1, 2, 3, 4]);
+        check("SELECT $2, $1, ?5, $2", &[1, 2, 5]);
+        check("SELECT ?02, :ä, :ä::x, :ä(a b)", &[2, 3, 4, 5]);
+    }
+
+    #[test]
+    fn what_only_looks_like_a_parameter_is_none() {
+        check("SELECT '?', 'it''s ?', \"?\"\"?\", `?`, [?], x'3f', a$1, 1.5e3, '' FROM t", &[]);
+        check("-- ?\nSELECT ?4 /* ? ' */ -- '?\n, '''?', ?", &[4, 5]);
+        check("SELECT a->'$.b?', a->>'$?', b - -?3, ?2/*", &[2, 3]);
+        check("SELECT 'not closed ?", &[]);
+        check("SELECT ?1 AS \"größe\", [größe ?]", &[1]);
+    }
+}
