@@ -11,4 +11,4 @@ say() { printf '\n== %s\n' "$*"; }
 TESTS=(--lib --test it --test scan --test pages --test pages_alone --test lifecycle --test forget --test fork --test out_of_memory --test memory --test memory_modes
     --test handles --test leak_check --test pool --test incidents_tidb --test incidents_vitess --test incidents_canal
     --test incidents_gosqlite --test incidents_patroni --test incidents_everything
-    --test stats --test endpoint)
+    --test stats --test endpoint --test quiet --test system_calls --test system_errors --test thread_end)

@@ -64,16 +64,18 @@ impl Connection {
     /// of a network among them.
     #[track_caller]
     pub(crate) fn use_wal(&self) -> Result<(), NoWal> {
-        let switch = || {
-            self.set_pragma("journal_mode", "wal")?;
-            // That was written into the file; whether there can be a log shows at the next use.
-            self.pragma::<i64>("schema_version").map(drop)
-        };
-        switch().map_err(|error| match error.kind() {
+        self.switch_to_wal().map_err(|error| match error.kind() {
             ErrorKind::Pragma { .. } => NoWal::Refused(error),
             _ if error.extended_code().is_some_and(is_of_shared_memory) => NoWal::TooLate(error),
             _ => NoWal::Failed(error),
         })
+    }
+
+    #[track_caller]
+    fn switch_to_wal(&self) -> Result<()> {
+        self.set_pragma("journal_mode", "wal")?;
+        // That was written into the file; whether there can be a log shows at the next use.
+        self.pragma::<i64>("schema_version").map(drop)
     }
 }
 

@@ -105,9 +105,10 @@ impl Guards {
         origin
     }
 
-    /// Where the transaction was opened.
+    /// Where the transaction was opened, or the savepoint that stands for it.
     fn site(&self) -> Option<&'static Location<'static>> {
-        self.transaction.borrow().as_ref().map(|origin| origin.site)
+        let transaction = self.transaction.borrow().as_ref().map(|origin| origin.site);
+        transaction.or_else(|| self.savepoints.borrow().first().map(|savepoint| savepoint.origin.site))
     }
 
     fn site_of_savepoint(&self, depth: usize) -> Option<&'static Location<'static>> {
@@ -346,7 +347,10 @@ impl Connection {
     /// Runs a statement of a guard's own: also when the transaction has ended. It is recorded as opened where the
     /// transaction was.
     fn control(&self, sql: &str) -> Result<()> {
-        let site = self.guards.site().unwrap_or_else(|| self.db().site());
+        self.control_at(sql, self.guards.site().unwrap_or_else(|| self.db().site()))
+    }
+
+    fn control_at(&self, sql: &str, site: &'static Location<'static>) -> Result<()> {
         self.prepare_cached_at(sql, site)?.run_unchecked(site)
     }
 
@@ -671,8 +675,9 @@ impl<'tx> Savepoint<'tx> {
             Some(name) => sql::quote_identifier(name),
             None => format!("\"finalite {depth}\""),
         };
-        conn.control(&format!("SAVEPOINT {name}"))?;
-        conn.guards.open_savepoint(conn.db(), name.into(), Location::caller());
+        let site = Location::caller();
+        conn.control_at(&format!("SAVEPOINT {name}"), conn.guards.site().unwrap_or(site))?;
+        conn.guards.open_savepoint(conn.db(), name.into(), site);
         Ok(Self { conn, depth, drop_behavior: DropBehavior::Rollback, is_open: true })
     }
 

@@ -573,6 +573,21 @@ const CALLS: &[Call] = &[
         "Connection::query_row",
         |dir| call!(dir, conn => conn.query_row("SELECT 1", (), |row| row.get::<i64>(0)).unwrap()),
     ),
+    (
+        "Connection::query_row_and_then",
+        |dir| call!(dir, conn => conn.query_row_and_then("SELECT 1", (), |row| row.get::<i64>(0)).unwrap()),
+    ),
+    ("Connection::exists", |dir| call!(dir, conn => conn.exists("SELECT 1", ()).unwrap())),
+    ("Connection::query_as", |dir| call!(dir, conn => drop(conn.query_as::<i64>("SELECT 1", ()).unwrap()))),
+    (
+        "Connection::query_map",
+        |dir| call!(dir, conn => drop(conn.query_map("SELECT 1", (), |row| row.get::<i64>(0)).unwrap())),
+    ),
+    (
+        "Connection::query_and_then",
+        |dir| call!(dir, conn => drop(conn.query_and_then("SELECT 1", (), |row| row.get::<i64>(0)).unwrap())),
+    ),
+    ("Connection::journal_mode", |dir| call!(dir, conn => conn.journal_mode().unwrap())),
     ("Connection::pragma", |dir| call!(dir, conn => conn.pragma::<i64>("user_version").unwrap())),
     ("Connection::set_pragma", |dir| call!(dir, conn => conn.set_pragma("user_version", 7).unwrap())),
     (
@@ -634,6 +649,19 @@ const CALLS_WITHIN: &[Call] = &[
         drop(statements);
         first..=line!()
     }),
+    (
+        "Connection::unchecked_transaction",
+        |dir| call!(dir, conn => conn.unchecked_transaction().unwrap().commit().unwrap()),
+    ),
+    ("Connection::savepoint", |dir| {
+        let conn = Connection::open(fresh(dir));
+        let (mut conn, first) = (conn.unwrap(), line!() - 1);
+        let outer = conn.savepoint().unwrap();
+        tracing::trace!("look");
+        outer.commit().unwrap();
+        first..=line!()
+    }),
+    ("a savepoint of a connection, dropped", |dir| call!(dir, mut conn => drop(conn.savepoint().unwrap()))),
     ("Transaction::commit", |dir| call!(dir, mut conn => conn.transaction().unwrap().commit().unwrap())),
     (
         "Transaction::commit_or_return",

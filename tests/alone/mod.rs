@@ -20,9 +20,14 @@ macro_rules! alone {
 }
 pub(crate) use alone;
 
+/// Whether this is the process of a test's own.
+pub fn is_here() -> bool {
+    env::var_os(HERE).is_some()
+}
+
 /// Whether this is the process of the test's own. If not, runs it: `here` is the path of a function in the test.
 pub fn is_alone(here: &str) -> bool {
-    if env::var_os(HERE).is_some() {
+    if is_here() {
         return true;
     }
     // The crate's name is not part of a test's.
@@ -51,5 +56,5 @@ fn one_that_fails_is_seen() {
 
 #[test]
 fn fails_where_it_is_alone() {
-    assert!(env::var_os(HERE).is_none(), "on purpose");
+    assert!(!is_here(), "on purpose");
 }

@@ -121,6 +121,7 @@ fn rusqlite_a_nul_does_not_hide_the_rest_of_a_script() {
 /// (`tests/ui/statement_outlives_connection.rs`); this is the second.
 #[test]
 fn libsql_2261_a_connection_is_closed_once() {
+    crate::alone::alone!();
     // In a process of its own the counts are compared (`lifecycle.rs`); here those are counted that are of these lines.
     let closes = |run: &dyn Fn()| {
         let events = crate::events::events_of(run);

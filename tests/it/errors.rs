@@ -387,6 +387,7 @@ fn a_place_is_not_left_over_from_an_earlier_error() {
 
 #[test]
 fn the_sql_of_a_statement_is_in_every_error_of_it() {
+    crate::alone::alone!();
     let conn = memory(
         "CREATE TABLE u(a UNIQUE);
          CREATE TABLE parent(id INTEGER PRIMARY KEY);
@@ -823,7 +824,7 @@ struct Left {
 /// Runs something that must fail.
 fn fail(run: Run) -> Left {
     let recorder = Recorder::default();
-    crate::events::send_first_events();
+    assert!(crate::alone::is_here(), "an event may be missed where other tests run: `alone!()`");
     let error = tracing::subscriber::with_default(recorder.clone(), || {
         let mut conn = OpenOptions::new().slow_threshold(Some(Duration::ZERO)).open_in_memory().unwrap();
         conn.execute_batch(
@@ -864,6 +865,7 @@ fn fail(run: Run) -> Left {
 
 #[test]
 fn the_search_for_secrets_finds_them() {
+    crate::alone::alone!();
     let in_the_error = fail(|_| Err(Error::external(format!("broken: {SECRET}"))));
     assert_eq!(in_the_error.secrets.len(), 4, "Display, Debug twice, the source");
     let in_the_log = fail(|conn| {
@@ -876,6 +878,7 @@ fn the_search_for_secrets_finds_them() {
 
 #[test]
 fn no_error_and_no_log_shows_what_is_stored_or_bound() {
+    crate::alone::alone!();
     const NOT_UTF8: &[u8] = b"s3cr3t-value\xff";
     let failing: &[(&str, Run)] = &[
         // Conversions.
@@ -960,6 +963,7 @@ fn no_error_and_no_log_shows_what_is_stored_or_bound() {
 
 #[test]
 fn what_only_the_log_tells_shows_no_value_either() {
+    crate::alone::alone!();
     let logged: &[(&str, Run)] = &[
         ("nobody waited for", |conn| {
             let mut statement = conn.prepare("INSERT INTO deferred VALUES (?) RETURNING parent")?;
@@ -999,6 +1003,7 @@ fn what_only_the_log_tells_shows_no_value_either() {
 
 #[test]
 fn what_sqlite_quotes_of_a_bound_value_is_not_shown() {
+    crate::alone::alone!();
     let failing: &[(&str, Run)] = &[
         ("JSON path", |conn| conn.query_one::<String>("SELECT json_extract('{}', ?)", (SECRET,)).map(drop)),
         ("no such database", |conn| conn.execute("DETACH ?", (SECRET,)).map(drop)),
@@ -1020,6 +1025,7 @@ fn what_sqlite_quotes_of_a_bound_value_is_not_shown() {
 
 #[test]
 fn what_is_bound_is_shown_nowhere_in_a_message() {
+    crate::alone::alone!();
     let failing: &[(&str, Run)] = &[
         ("unknown database '…'", |conn| {
             conn.query_all::<i64>("SELECT cid FROM pragma_table_info('t', ?)", (SECRET,)).map(drop)
@@ -1092,6 +1098,7 @@ fn what_the_sql_says_is_shown() {
 
 #[test]
 fn the_key_of_an_encrypted_database_is_not_shown() {
+    crate::alone::alone!();
     let left = fail(|conn| {
         // A SQLite without encryption ignores it; the log has it all the same.
         conn.set_pragma("key", SECRET)?;

@@ -2,10 +2,10 @@
 
 use std::fmt::{self, Write as _};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, Once};
-use std::thread;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::alone::alone;
 use finalite::{Connection, DropBehavior, OpenOptions};
 use tracing::field::{Field, Visit};
 
@@ -51,24 +51,10 @@ impl Visit for Line {
     }
 }
 
-/// To be called before somebody listens. An event that another thread sends for the first time, just while the first
-/// listener comes, may be off from then on: `tracing` finds out who wants it before it is on the list of those that are
-/// asked again. So the common ones are sent once when nobody listens, and who is at it has time to end.
-pub fn send_first_events() {
-    static FIRST: Once = Once::new();
-    FIRST.call_once(|| {
-        let options = OpenOptions::new().slow_threshold(Some(Duration::ZERO));
-        let conn = options.open_in_memory().unwrap();
-        conn.execute("SELECT 1", ()).unwrap();
-        conn.prepare_cached("SELECT 2").unwrap().query_one::<i64>(()).unwrap();
-        conn.close().unwrap();
-        thread::sleep(Duration::from_millis(200));
-    });
-}
-
-/// The events that are sent while this runs: `LEVEL target: message field=value …`.
+/// The events that are sent while this runs: `LEVEL target: message field=value …`. For tests that are
+/// [alone](crate::alone).
 pub fn events_of(run: impl FnOnce()) -> Vec<String> {
-    send_first_events();
+    assert!(crate::alone::is_here(), "an event may be missed where other tests run: `alone!()`");
     let recorder = Recorder::default();
     tracing::subscriber::with_default(recorder.clone(), run);
     std::mem::take(&mut *recorder.0.lock().unwrap())
@@ -76,6 +62,7 @@ pub fn events_of(run: impl FnOnce()) -> Vec<String> {
 
 #[test]
 fn opening_and_closing_are_told_with_the_place() {
+    alone!();
     let mut here = String::new();
     let events = events_of(|| {
         here = format!("opened_at={}:{}:", file!(), line!() + 1);
@@ -94,6 +81,7 @@ fn opening_and_closing_are_told_with_the_place() {
 
 #[test]
 fn preparing_running_and_caching_are_told() {
+    alone!();
     let conn = OpenOptions::new().statement_cache_limits(1, 1 << 20).open_in_memory().unwrap();
     let events = events_of(|| {
         conn.query_one::<i64>("SELECT ?", (1,)).unwrap();
@@ -131,6 +119,7 @@ fn of<'a>(events: &'a [String], targets: &[&str]) -> Vec<&'a String> {
 
 #[test]
 fn each_event_of_a_statement_names_its_connection_and_where_it_was_made() {
+    alone!();
     let conn = slow();
     let here = format!("={}:", file!());
     let events = events_of(|| {
@@ -158,6 +147,7 @@ fn each_event_of_a_statement_names_its_connection_and_where_it_was_made() {
 
 #[test]
 fn what_begins_and_ends_a_transaction_is_told_and_timed() {
+    alone!();
     let mut conn = slow();
     let mut here = String::new();
     let events = events_of(|| {
@@ -204,6 +194,7 @@ fn what_begins_and_ends_a_transaction_is_told_and_timed() {
 
 #[test]
 fn a_transaction_that_is_dropped_without_a_commit_is_told() {
+    alone!();
     let mut conn = slow();
     let dropped = |events: &[String]| -> Vec<String> {
         events.iter().filter(|event| event.contains("dropped")).cloned().collect()
@@ -270,7 +261,7 @@ impl tracing::Subscriber for Looker {
 /// What `INSERT … RETURNING` commits when its rows are dropped is part of its time: others see it when it is told.
 #[test]
 fn the_reset_is_part_of_an_executions_time() {
-    send_first_events();
+    alone!();
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.db");
     let conn = OpenOptions::new().slow_threshold(Some(Duration::ZERO)).open(&path).unwrap();

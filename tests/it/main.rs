@@ -2,6 +2,8 @@
 
 mod advice;
 mod advisories;
+#[path = "../alone/mod.rs"]
+mod alone;
 mod batch;
 mod batches;
 mod cache;

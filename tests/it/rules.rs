@@ -171,7 +171,7 @@ fn rule_4_the_same_connection_may_be_used_while_its_rows_are_read() {
 /// A panic within a callback of SQLite's is in the unit tests: no callback of a program's own can be registered yet.
 #[test]
 fn rule_5_nothing_panics_in_drop() {
-    crate::events::send_first_events();
+    crate::alone::alone!();
     // The control: an ordinary call may unwind, so that these are seen to.
     let conn = Connection::open_in_memory().unwrap();
     assert!(!is_quiet(|| drop(conn.execute("SELECT 1", ()))));

@@ -231,6 +231,7 @@ fn interrupts_are_told_apart_and_harmless_after_close() {
 
 #[test]
 fn slow_statements_can_be_watched() {
+    crate::alone::alone!();
     const SLOW: &str = "WARN finalite::slow: slow statement sql=\"SELECT ?\" elapsed=";
     let conn = Connection::open_in_memory().unwrap();
     let run = |threshold| {
