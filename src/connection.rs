@@ -612,6 +612,7 @@ impl Connection {
     /// ```
     ///
     /// C: [PRAGMA busy_timeout](https://sqlite.org/pragma.html#pragma_busy_timeout)
+    #[track_caller]
     pub fn busy_timeout(&self) -> Result<Duration> {
         self.pragma("busy_timeout").map(Duration::from_millis)
     }

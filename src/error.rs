@@ -300,8 +300,13 @@ pub enum ErrorKind {
         /// Why not.
         reason: &'static str,
     },
-    /// The connection was inherited through `fork`: only the parent process may use it.
-    #[error("the connection belongs to the process this one was forked from: open another here")]
+    /// The database was open when this process was forked: a connection that was inherited is used, or a file is opened
+    /// or attached that was open at the fork, under whatever name. Only the process that had it open may use it:
+    /// SQLite's notes of who holds which lock are inherited, and the locks are not.
+    #[error(
+        "the database was open when this process was forked, and is only for the process that had it open: fork before \
+         that opens it, or call `exec` in the child"
+    )]
     Forked,
     /// The SQLite that is linked cannot be used.
     #[error("{reason}")]

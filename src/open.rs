@@ -348,7 +348,8 @@ impl OpenOptions {
     /// # Errors
     ///
     /// `SQLITE_CANTOPEN` for a file or directory that is missing or may not be opened, [`ErrorKind::Path`] for a path
-    /// that contains NUL or begins with `file:` without a word about [`uri`](Self::uri), [`ErrorKind::Pragma`] for a pragma that did not take, [`ErrorKind::Unsupported`] for a
+    /// that contains NUL or begins with `file:` without a word about [`uri`](Self::uri), [`ErrorKind::Forked`] for a
+    /// file that a parent process had open when it forked this one, [`ErrorKind::Pragma`] for a pragma that did not take, [`ErrorKind::Unsupported`] for a
     /// SQLite that cannot be used. A file that is not a database shows at the first statement, which is here if a
     /// pragma reads it. Whatever fails, nothing stays open.
     #[track_caller]

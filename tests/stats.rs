@@ -1270,6 +1270,9 @@ mod forked {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.db");
         database(&path, 100);
+        // What the parent has open is not for the child.
+        let own_path = dir.path().join("own.db");
+        database(&own_path, 100);
         let inherited = [named("inherited"), named("inherited too")];
         let pool = Pool::builder(&path).readers(1).build().unwrap();
         drop(snapshot());
@@ -1283,7 +1286,7 @@ mod forked {
             // Those of the parent are refused, and do not become the child's by that.
             let forked = inherited[0].execute("SELECT 1", ()).unwrap_err();
             assert!(matches!(forked.kind(), ErrorKind::Forked));
-            let own = OpenOptions::new().name("own").open(&path).unwrap();
+            let own = OpenOptions::new().name("own").open(&own_path).unwrap();
             let stats = snapshot();
             assert_eq!(names(&stats), ["own".into()]);
             assert_eq!(of(&stats, "own").memory.bytes, own.memory().bytes);

@@ -252,6 +252,39 @@ fn a_threads_variable_may_be_gone() {
     assert!(registry.code.contains("catch_unwind(thread::current)") && registry.code.contains("CURRENT.try_with("));
 }
 
+/// A child process may find it in the hands of a thread that it does not have, and wait for that for ever. `PerProcess`
+/// has another for each process, and an atomic no such hands.
+#[test]
+fn no_lock_is_of_the_whole_process() {
+    const LOCKS: [&str; 8] = ["Mutex", "RwLock", "Once", "OnceLock", "LazyLock", "Condvar", "Barrier", "ReentrantLock"];
+    let rule = |file: &File| {
+        let is_lock = |word: &Word<'_>| {
+            let declared = word.after.split(['=', ';']).next().unwrap_or_default();
+            let is_lifetime = file.code[..file.code.len() - word.after.len() - word.text.len()].ends_with('\'');
+            (word.text == "static" && !is_lifetime)
+                && declared.contains(':')
+                && declared.split(|c| !is_word_char(c)).any(|word| LOCKS.contains(&word))
+        };
+        file.report(file.words().filter(is_lock), "may be held at a fork")
+    };
+    let of_tests = |file: &File| file.path.ends_with("tests.rs");
+    assert_holds(
+        rule,
+        &rust_files("src").into_iter().filter(|file| !of_tests(file)).collect::<Vec<_>>(),
+        &[
+            "static ONE: Mutex<u8> = Mutex::new(1);",
+            "fn f() {\n    static ONCE: std::sync::Once = Once::new();\n}",
+            "static MAP: LazyLock<Map<u8, u8>> = LazyLock::new(Map::new);",
+            "static START: OnceLock<Instant> = OnceLock::new();",
+        ],
+        &[
+            "static ONE: PerProcess<Shelf> = PerProcess::new(Shelf::default);",
+            "struct S { site: &'static Location<'static>, one: Mutex<u8> }\nfn f(s: &'static S) { s.one.lock(); }",
+            "static COUNT: AtomicU64 = AtomicU64::new(0);\nfn f() { Mutex::new(1); }",
+        ],
+    );
+}
+
 /// The names of the variables that a file declares in `thread_local!`.
 fn thread_variables(code: &str) -> impl Iterator<Item = &str> {
     code.split("thread_local!").skip(1).flat_map(|after| {

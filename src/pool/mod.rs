@@ -378,7 +378,7 @@ impl Pool {
                     return Ok(conn);
                 }
                 // It would be again.
-                Err(error) if matches!(error.kind(), ErrorKind::Path { .. }) => {
+                Err(error) if matches!(error.kind(), ErrorKind::Path { .. } | ErrorKind::Forked) => {
                     self.counters().open_failed();
                     return Err(error);
                 }

@@ -25,11 +25,12 @@ pub(super) fn coarse_nanoseconds() -> u64 {
 /// Elsewhere there is none that is cheaper.
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
 pub(super) fn coarse_nanoseconds() -> u64 {
-    use std::sync::OnceLock;
     use std::time::Instant;
 
-    static START: OnceLock<Instant> = OnceLock::new();
-    let start = START.get_or_init(Instant::now);
+    use super::PerProcess;
+
+    static START: PerProcess<Instant> = PerProcess::new(Instant::now);
+    let start = *START.lock();
     u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX)
 }
 

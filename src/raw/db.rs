@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::ffi::{CStr, CString, c_int, c_void};
+use std::iter;
 use std::mem;
 use std::panic::Location;
 use std::ptr::{self, NonNull};
@@ -9,6 +10,7 @@ use std::sync::Arc;
 
 use super::allocator::{self, Account, AccountMemory, Charge};
 use super::figures::LastSeen;
+use super::files::{self, FileId, OpenFile};
 use super::fork::Moment;
 use super::interrupt::Interrupter;
 use super::recovery::Recovery;
@@ -23,7 +25,7 @@ pub(crate) struct Db {
     id: u64,
     /// What parked statements are known by; another one after each close.
     parking: u64,
-    fork_generation: u32,
+    fork_generation: Cell<u32>,
     gate: Cell<Gate>,
     /// What [`Db::enter`] compares: the moment at which the connection gave its figures last, while the gate is open.
     entry: Cell<Moment>,
@@ -39,6 +41,8 @@ pub(crate) struct Db {
     is_given_out: Cell<bool>,
     /// Why a transaction has ended, where nobody could be told: the error came in a Drop.
     lost: Cell<Option<Fault>>,
+    /// What the connection has open.
+    files: RefCell<Vec<OpenFile>>,
     /// The connection's own record.
     recorded: Option<Recorded>,
     site: &'static Location<'static>,
@@ -120,6 +124,7 @@ impl Db {
         }
         let id = registry::new_id();
         let account = Account::claim(id, site);
+        let opening = fork::Opening::begin();
         let charge = account.charge();
         let mut handle = ptr::null_mut();
         // SAFETY: `path` and `vfs` are NUL-terminated and live during the call; `vfs` may be NULL for the default.
@@ -132,15 +137,79 @@ impl Db {
         drop(charge);
         allocator::settle_mode();
         let db = db.ok_or_else(Fault::no_memory)?;
-        match code {
-            ffi::SQLITE_OK => Ok(db),
-            code => Err(db.fault_of_opening(code, |errno| {
+        if code != ffi::SQLITE_OK {
+            return Err(db.fault_of_opening(code, |errno| {
                 let is_of_files = |vfs: &CStr| [&b"unix"[..], b"win32"].iter().any(|of| vfs.to_bytes().starts_with(of));
                 let (is_uri, create) = (flags.uri, Some(flags.create && !flags.read_only).filter(|_| !flags.uri));
                 let unopened = vfs.is_none_or(is_of_files).then_some(Unopened { path, is_uri, create, errno });
                 unopened.and_then(|unopened| unopened.reason())
-            })),
+            }));
         }
+        // Opening has read nothing yet, and taken no lock.
+        db.note_files()?;
+        drop(opening);
+        Ok(db)
+    }
+
+    /// Notes the files that the connection has open now. In a child process those that its parent had open at the fork
+    /// are none of its business: what is attached is detached, and that there is one is an error.
+    pub(super) fn note_files(&self) -> Result<(), Fault> {
+        let (mut open, mut inherited) = (Vec::new(), Vec::new());
+        for index in 0.. {
+            // SAFETY: the connection is open, and not in a call; c3ref/db_name.html: NULL if the index is out of range.
+            let name = unsafe { ffi::sqlite3_db_name(self.ptr.as_ptr(), index) };
+            if name.is_null() {
+                break;
+            }
+            // SAFETY: the connection is open and the name its own (c3ref/db_filename.html).
+            let path = unsafe { ffi::sqlite3_db_filename(self.ptr.as_ptr(), name) };
+            if path.is_null() {
+                continue;
+            }
+            // SAFETY: a NUL-terminated string, valid until the database is detached, which nothing does here.
+            let Some(file) = FileId::of(unsafe { CStr::from_ptr(path) }) else {
+                continue;
+            };
+            if files::was_inherited(file) && index == 0 {
+                return Err(Fault::new(FaultKind::Forked));
+            }
+            if files::was_inherited(file) {
+                // SAFETY: as the path, NUL-terminated and valid until the database is detached; copied at once.
+                inherited.push(unsafe { CStr::from_ptr(name) }.to_owned());
+            } else {
+                open.push(OpenFile::new(file));
+            }
+        }
+        *self.files.borrow_mut() = open;
+        if inherited.is_empty() {
+            return Ok(());
+        }
+        for name in inherited {
+            if !self.detach(&name) {
+                // It would stay at hand.
+                self.disown_handle();
+            }
+        }
+        Err(Fault::new(FaultKind::Forked))
+    }
+
+    /// From here on the connection is treated as one that was inherited: it is neither used nor closed.
+    fn disown_handle(&self) {
+        self.fork_generation.set(u32::MAX);
+        self.entry.set(Moment::NEVER);
+    }
+
+    fn detach(&self, name: &CStr) -> bool {
+        let quoted = name.to_bytes().iter().flat_map(|&byte| iter::repeat_n(byte, if byte == b'"' { 2 } else { 1 }));
+        let sql: Vec<u8> = b"DETACH \"".iter().copied().chain(quoted).chain(*b"\"").collect();
+        let Ok(sql) = CString::new(sql) else {
+            return false;
+        };
+        let (db, sql, _charge) = (self.ptr.as_ptr(), sql.as_c_str(), self.account.charge());
+        // SAFETY: the connection is open, and no statement is in a call; c3ref/exec.html: without a callback, and NULL
+        // for the message.
+        let code = unsafe { ffi::sqlite3_exec(db, sql.as_ptr(), None, ptr::null_mut(), ptr::null_mut()) };
+        code == ffi::SQLITE_OK
     }
 
     /// Takes ownership of a handle; `None` for NULL, which SQLite returns where it "is unable to allocate memory to
@@ -161,7 +230,7 @@ impl Db {
             ptr,
             id,
             parking: registry::new_id(),
-            fork_generation: fork::generation(),
+            fork_generation: Cell::new(fork::generation()),
             gate: Cell::new(Gate::Open),
             // Where somebody looks, the first entry tells what there is.
             entry: Cell::new(if fork::are_figures_asked() { Moment::NEVER } else { fork::now() }),
@@ -174,6 +243,7 @@ impl Db {
             recovery: OnceCell::new(),
             is_given_out: Cell::new(false),
             lost: Cell::new(None),
+            files: RefCell::default(),
             recorded: None,
             site,
         };
@@ -196,6 +266,8 @@ impl Db {
         allocator::settle_mode();
         // SAFETY: the handle is open (caller) and ours alone from here on.
         unsafe { ffi::sqlite3_extended_result_codes(db.ptr.as_ptr(), 1) };
+        // It may be the parent's own.
+        db.note_files().inspect_err(|_| db.disown_handle())?;
         Ok(db)
     }
 
@@ -241,7 +313,7 @@ impl Db {
 
     /// Whether this process got the connection through `fork`.
     pub(crate) fn is_inherited(&self) -> bool {
-        self.fork_generation != fork::generation()
+        self.fork_generation.get() != fork::generation()
     }
 
     pub(super) fn as_ptr(&self) -> *mut ffi::sqlite3 {
@@ -513,7 +585,7 @@ impl Db {
 
     pub(crate) fn interrupter(&self) -> Arc<Interrupter> {
         let target = (!self.is_closed()).then_some(self.ptr);
-        Arc::clone(self.interrupter.get_or_init(|| Arc::new(Interrupter::new(target, self.fork_generation))))
+        Arc::clone(self.interrupter.get_or_init(|| Arc::new(Interrupter::new(target, self.fork_generation.get()))))
     }
 
     pub(super) fn check(&self, code: c_int) -> Result<(), Fault> {
@@ -699,11 +771,16 @@ impl Db {
             interrupter.disarm();
         }
         self.publish_counts();
+        let closing = fork::Opening::begin();
         let charge = self.account.charge();
         // SAFETY: the handle is open and ours alone; every statement of ours is finalized. c3ref/close.html:
         // sqlite3_close() returns SQLITE_BUSY and leaves the connection open if anything unfinalized remains.
         let code = unsafe { ffi::sqlite3_close(self.ptr.as_ptr()) };
         drop(charge);
+        if code == ffi::SQLITE_OK {
+            self.files.get_mut().clear();
+        }
+        drop(closing);
         if code == ffi::SQLITE_OK {
             self.account.release();
             self.closed();

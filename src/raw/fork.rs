@@ -8,7 +8,10 @@
 //! The same load tells whether somebody asked for the figures of all connections since this one gave its own: the word
 //! it reads moves for both, so that neither costs what the other does not.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::thread;
+#[cfg(unix)]
+use std::time::Duration;
 
 /// The number of forks in the upper half, of requests for figures in the lower.
 static NOW: AtomicU64 = AtomicU64::new(0);
@@ -51,11 +54,41 @@ pub(super) fn are_figures_asked() -> bool {
     NOW.load(Ordering::Relaxed) & REQUESTS != 0
 }
 
-/// Starts counting forks, once per process. Called before the first open.
+/// Threads that open a database just now, attach or close one.
+static OPENING: AtomicU32 = AtomicU32::new(0);
+/// Threads that fork just now.
+static FORKING: AtomicU32 = AtomicU32::new(0);
+
+/// The time in which a file is opened or closed and noted (`files.rs`): a fork waits for its end, so that a child knows
+/// of every file that SQLite has open, and does not find the lock in use under which SQLite opens files.
+#[must_use]
+pub(super) struct Opening(());
+
+impl Opening {
+    pub(super) fn begin() -> Self {
+        loop {
+            OPENING.fetch_add(1, Ordering::SeqCst);
+            if FORKING.load(Ordering::SeqCst) == 0 {
+                return Self(());
+            }
+            OPENING.fetch_sub(1, Ordering::SeqCst);
+            thread::yield_now();
+        }
+    }
+}
+
+impl Drop for Opening {
+    fn drop(&mut self) {
+        // In a child that was forked within it, it is over already.
+        let _ = OPENING.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |opening| opening.checked_sub(1));
+    }
+}
+
+/// Starts counting forks. Called before the first open.
 #[cfg(unix)]
 pub(super) fn watch() {
     use std::ffi::c_int;
-    use std::sync::Once;
+    use std::sync::atomic::AtomicBool;
 
     unsafe extern "C" {
         fn pthread_atfork(
@@ -65,17 +98,41 @@ pub(super) fn watch() {
         ) -> c_int;
     }
 
-    unsafe extern "C" fn in_child() {
-        NOW.fetch_add(1 << 32, Ordering::Relaxed);
+    /// How often a fork looks whether nobody opens or closes a file any more. Not without end: this thread may be the
+    /// one, in something that is called meanwhile, and attaching may wait for a lock.
+    const LOOKS_MAX: u32 = 100;
+
+    unsafe extern "C" fn prepare() {
+        FORKING.fetch_add(1, Ordering::SeqCst);
+        for look in 0..LOOKS_MAX {
+            if OPENING.load(Ordering::SeqCst) == 0 {
+                break;
+            }
+            if look < LOOKS_MAX / 2 { thread::yield_now() } else { thread::sleep(Duration::from_millis(1)) }
+        }
     }
 
-    static WATCHING: Once = Once::new();
-    WATCHING.call_once(|| {
-        // SAFETY: the handler only adds to an atomic, which is async-signal-safe, so it may run in the child of a
-        // multi-threaded process. It is a function of this library, which must not be unloaded (README, effects).
-        // A failure (ENOMEM) leaves forks undetected; there is nothing to undo.
-        let _ = unsafe { pthread_atfork(None, None, Some(in_child)) };
-    });
+    unsafe extern "C" fn in_parent() {
+        FORKING.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    unsafe extern "C" fn in_child() {
+        NOW.fetch_add(1 << 32, Ordering::Relaxed);
+        FORKING.store(0, Ordering::SeqCst);
+        OPENING.store(0, Ordering::SeqCst);
+    }
+
+    // No `Once`, which a child may find in the hands of a thread that it does not have. Handlers that two threads have
+    // installed at the same time do no more than those of one.
+    static IS_WATCHING: AtomicBool = AtomicBool::new(false);
+    if IS_WATCHING.load(Ordering::Acquire) {
+        return;
+    }
+    // SAFETY: the handlers work on atomics and yield or sleep, all of which is async-signal-safe, so that they may run in
+    // the child of a multi-threaded process. They are functions of this library, which must not be unloaded (README,
+    // effects). A failure (ENOMEM) leaves forks undetected; there is nothing to undo.
+    let _ = unsafe { pthread_atfork(Some(prepare), Some(in_parent), Some(in_child)) };
+    IS_WATCHING.store(true, Ordering::Release);
 }
 
 /// No `fork` here.

@@ -2,7 +2,7 @@
 
 use std::ffi::{CStr, c_char, c_int};
 use std::ptr;
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::ffi;
 use super::{Fault, FaultKind};
@@ -41,20 +41,25 @@ pub(crate) fn compile_options() -> impl Iterator<Item = &'static str> {
 
 /// Bytes of the lookaside memory that a connection has unless it is set.
 pub(super) fn default_lookaside() -> u64 {
-    static BYTES: OnceLock<u64> = OnceLock::new();
+    /// One more than they are, 0 for not known. No `OnceLock`, which a child process may find in the hands of a thread
+    /// that it does not have.
+    static KNOWN: AtomicU64 = AtomicU64::new(0);
     /// What SQLite's source says; the options name it only where the build says otherwise.
     const UNLESS_BUILT_OTHERWISE: u64 = 1200 * 40;
     let parse = |sizes: &str| {
         let (slot_bytes, slots) = sizes.split_once(',')?;
         Some(slot_bytes.trim().parse::<u64>().ok()? * slots.trim().parse::<u64>().ok()?)
     };
-    *BYTES.get_or_init(|| {
-        let of = |option: &'static str| match option.strip_prefix("DEFAULT_LOOKASIDE=") {
-            Some(sizes) => parse(sizes),
-            None => (option == "OMIT_LOOKASIDE").then_some(0),
-        };
-        compile_options().find_map(of).unwrap_or(UNLESS_BUILT_OTHERWISE)
-    })
+    if let Some(bytes) = KNOWN.load(Ordering::Relaxed).checked_sub(1) {
+        return bytes;
+    }
+    let of = |option: &'static str| match option.strip_prefix("DEFAULT_LOOKASIDE=") {
+        Some(sizes) => parse(sizes),
+        None => (option == "OMIT_LOOKASIDE").then_some(0),
+    };
+    let bytes = compile_options().find_map(of).unwrap_or(UNLESS_BUILT_OTHERWISE);
+    KNOWN.store(bytes + 1, Ordering::Relaxed);
+    bytes
 }
 
 /// SQLite's own words for a result code.

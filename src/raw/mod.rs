@@ -25,6 +25,7 @@ pub(crate) mod counts;
 pub(crate) mod db;
 pub(crate) mod fault;
 pub(crate) mod figures;
+mod files;
 mod fork;
 pub(crate) mod interop;
 pub(crate) mod interrupt;

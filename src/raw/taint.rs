@@ -26,7 +26,7 @@ impl Taint {
         Self(self.0 | other.0)
     }
 
-    #[cfg(feature = "pool")]
+    #[inline]
     pub(crate) fn has(self, other: Self) -> bool {
         self.0 & other.0 != 0
     }

@@ -34,7 +34,7 @@ pub fn leave(good: bool) -> ! {
 
 impl Child {
     /// Whether it said yes.
-    pub fn wait(self) -> bool {
+    pub fn wait(&self) -> bool {
         let mut status = 0;
         // SAFETY: the child was made by `fork_here`, and is waited for once.
         assert_eq!(unsafe { waitpid(self.0, &raw mut status, 0) }, self.0);

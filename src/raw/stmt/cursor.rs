@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use super::super::db::{Db, Entered};
 use super::super::value::{self, OutOfMemory, Sink, ValueRef};
-use super::super::{Fault, FaultKind, Kind, counts, ffi, shielded};
+use super::super::{Fault, FaultKind, Kind, Taint, counts, ffi, fork, shielded};
 use super::{Bound, Phase, Stmt, StmtCore, find, to_usize};
 
 /// A cell could not be read. Which of the two it was is not carried along the way of those that can be read: ask
@@ -67,7 +67,7 @@ impl StmtCore {
     #[inline]
     fn first_step(&mut self, db: &Db) -> Result<Option<Row<'_>>, Fault> {
         drop(db.take_lost());
-        let mut code = self.call_step(&db.enter()?);
+        let mut code = if self.taint.has(Taint::ATTACHED) { self.attach(db)? } else { self.call_step(&db.enter()?) };
         if code != ffi::SQLITE_ROW && code != ffi::SQLITE_DONE {
             let entered = db.enter()?;
             code = db.again_after_recovery(code, || self.call_step(&entered));
@@ -82,6 +82,19 @@ impl StmtCore {
         // SAFETY: the statement is alive; c3ref/data_count.html: the columns of the current row.
         self.columns = unsafe { ffi::sqlite3_data_count(self.ptr.as_ptr()) };
         Ok(Some(Row(self)))
+    }
+
+    /// The only step of an ATTACH or DETACH.
+    #[cold]
+    #[inline(never)]
+    fn attach(&mut self, db: &Db) -> Result<c_int, Fault> {
+        let _opening = fork::Opening::begin();
+        let code = self.call_step(&db.enter()?);
+        if let Err(fault) = db.note_files() {
+            self.phase.set(Phase::Failed);
+            return Err(fault.in_sql(&self.sql));
+        }
+        Ok(code)
     }
 
     #[inline]
