@@ -717,7 +717,7 @@ impl Connection {
                     tracing::debug!(target: "finalite::open", %error, connection, name, "PRAGMA optimize left out at close");
                 }
                 _ => {
-                    tracing::warn!(target: "finalite::open", %error, connection, name, "PRAGMA optimize failed at close")
+                    tracing::warn!(target: "finalite::open", %error, connection, name, "PRAGMA optimize failed at close");
                 }
             });
         }

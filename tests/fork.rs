@@ -207,6 +207,27 @@ fn what_was_open_in_another_way_is_refused() {
     refused("from a raw handle");
     drop(conn);
 
+    // SQLite's notes of a connection stay in the child when the connection is dropped there.
+    let conn = Connection::open(&path).unwrap();
+    match fork_here() {
+        None => {
+            drop(conn);
+            leave(is_forked(Connection::open(&path)));
+        }
+        Some(child) => assert!(child.wait(), "dropped by the child"),
+    }
+    let pool = Pool::builder(&path).readers(1).build().unwrap();
+    drop(pool.reader().unwrap());
+    match fork_here() {
+        None => {
+            drop(pool.close());
+            leave(is_forked(Connection::open(&path)));
+        }
+        Some(child) => assert!(child.wait(), "in a pool that the child closed"),
+    }
+    drop((conn, pool));
+    free("dropped by the parent");
+
     // What the child has open is its own, and its child's no more.
     assert!(in_child(|| {
         let conn = Connection::open(&path).unwrap();

@@ -804,8 +804,9 @@ impl Db {
     /// Gives up on a connection that `close` could not close: its handle stays behind.
     pub(crate) fn abandon(&mut self) {
         self.set_gate(Gate::Closed);
-        // It counts as open for ever, and is listed as long.
+        // It counts as open for ever, and is listed as long; so are its files.
         mem::forget(self.recorded.take());
+        mem::forget(self.files.take());
         if let Some(interrupter) = self.interrupter.get() {
             interrupter.disarm();
         }

@@ -79,8 +79,11 @@ mod unix {
     }
 
     impl Drop for OpenFile {
+        /// What was inherited stays: SQLite's notes of it do, whatever becomes of the connection.
         fn drop(&mut self) {
-            self.0.is_taken.store(false, Ordering::Release);
+            if self.0.generation.load(Ordering::Relaxed) == generation() {
+                self.0.is_taken.store(false, Ordering::Release);
+            }
         }
     }
 
