@@ -1,6 +1,6 @@
 //! The connection: preparing, running in one call, closing.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::ffi::CString;
 use std::fmt;
 use std::panic::Location;
@@ -51,6 +51,8 @@ pub struct Connection {
     slow_threshold: Cell<Option<Duration>>,
     pub(crate) optimize_on_close: Cell<bool>,
     has_failed_to_close: Cell<bool>,
+    /// Whether other connections may share the main database's cache; unknown until somebody asks.
+    pub(crate) has_shared_cache: OnceCell<bool>,
     /// From when on its pool is to ask whether its file was moved.
     #[cfg(feature = "pool")]
     moved_check: Cell<Option<Instant>>,
@@ -65,6 +67,7 @@ impl Connection {
             slow_threshold: Cell::new(None),
             optimize_on_close: Cell::new(false),
             has_failed_to_close: Cell::new(false),
+            has_shared_cache: OnceCell::new(),
             #[cfg(feature = "pool")]
             moved_check: Cell::new(None),
         }

@@ -85,8 +85,8 @@ pub(crate) fn begin(conn: &Connection, rows: &mut Rows<'_>, worth: Worth) -> Res
     let mut is_small = worth == Worth::Large && findings.was_small();
     let reason = if findings.is_known_not_plain() {
         Some(NOT_PLAIN)
-    } else if !is_small && main.is_shared() {
-        Some("the database has no file, or its cache is shared with other connections")
+    } else if !is_small && program::has_shared_cache(conn, rows.current_raw().sql())? {
+        Some("it reads nothing of the main database, or the cache may be shared with other connections")
     } else {
         None
     };

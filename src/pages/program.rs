@@ -19,6 +19,26 @@ pub(super) struct Program {
     pub(super) wants: Box<[Want]>,
 }
 
+/// Whether other connections may share the main database's cache, and so use its files from another thread. SQLite then
+/// locks each table that it reads, whatever it was that made the cache shared: a URI, a flag, or a setting of the process.
+/// It is so for as long as the connection is open; a statement that reads nothing of it does not tell.
+pub(super) fn has_shared_cache(conn: &Connection, sql: &str) -> Result<bool> {
+    if let Some(&is_shared) = conn.has_shared_cache.get() {
+        return Ok(is_shared);
+    }
+    let mut explain = conn.prepare(&format!("EXPLAIN {}", skip_blank(sql)))?;
+    let mut rows = explain.query(())?;
+    let (mut reads, mut locks) = (false, false);
+    while let Some(row) = rows.next()? {
+        match row.get::<&str>(1)? {
+            "OpenRead" => reads |= row.get::<i64>(4)? == 0,
+            "TableLock" => locks |= row.get::<i64>(2)? == 0,
+            _ => {}
+        }
+    }
+    Ok(!reads || *conn.has_shared_cache.get_or_init(|| locks))
+}
+
 struct Instruction {
     code: Box<str>,
     p1: i64,

@@ -85,22 +85,6 @@ impl<'db> Storage<'db> {
         (!methods.is_null()).then_some(OpenFile { file, methods })
     }
 
-    /// Whether its cache may be shared with another connection, and so its files with another thread. What is shared in
-    /// the whole process (`sqlite3_enable_shared_cache`) is not told.
-    pub(crate) fn is_shared(self) -> bool {
-        let Some(entered) = self.db.try_enter() else {
-            return true;
-        };
-        let Some(path) = self.path_in(&entered) else {
-            return true;
-        };
-        // SAFETY: c3ref/uri_boolean.html: takes the filename that sqlite3_db_filename() returned; NULL without the
-        // parameter.
-        let cache = unsafe { ffi::sqlite3_uri_parameter(path.as_ptr(), c"cache".as_ptr()) };
-        // SAFETY: not NULL here, and then a NUL-terminated part of the filename, which lives as long as the connection.
-        !cache.is_null() && unsafe { CStr::from_ptr(cache) } != c"private"
-    }
-
     /// Whether the files are read by code that comes with SQLite.
     pub(crate) fn is_of_known_system(self) -> bool {
         let Some(entered) = self.db.try_enter() else {
