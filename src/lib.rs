@@ -46,6 +46,7 @@
 //! | `finalite::open` | DEBUG | a connection is opened or closed, with its number and where it was opened |
 //! | `finalite::statement` | DEBUG, TRACE | a statement is prepared; it runs, `COMMIT` and the like of a guard too; a guard was dropped without a commit, and rolled back |
 //! | `finalite::cache` | TRACE | the statement cache misses or evicts |
+//! | `finalite::scan` | DEBUG | what was to come from [pages](scan::ScanPath::Pages) is left to the statement, and why |
 //! | `finalite::slow` | WARN | a statement took as long as [`Connection::set_slow_threshold`] says |
 //! | `finalite::leak` | WARN, ERROR | a handle is held for long, was forgotten or cannot be closed |
 //! | `finalite::pool` | DEBUG to ERROR | checkpoints; a connection that is not lent again; a pool that ended while lending |

@@ -1,12 +1,12 @@
-//! Whole files, damaged: the page reader finds what SQLite finds, or both say that the file is corrupt, or the page
-//! reader alone does. It never panics, and it ends.
+//! Whole files, damaged: the page reader finds what SQLite finds, row by row and by several threads, up to the same
+//! error. It never panics, and it ends.
 #![no_main]
 
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use finalite::scan::ScanPath;
-use finalite::{Connection, Error, OpenOptions, Result, ValueRef};
+use finalite::{Connection, Error, OpenOptions, ResultCode, ValueRef};
 use libfuzzer_sys::fuzz_target;
 
 /// More of a file than that only takes longer.
@@ -19,6 +19,9 @@ static FILE: LazyLock<PathBuf> = LazyLock::new(|| {
 });
 
 fuzz_target!(|bytes: &[u8]| {
+    if may_be_read_beyond(bytes) {
+        return;
+    }
     std::fs::write(&*FILE, bytes).unwrap();
     let Ok(conn) = OpenOptions::new().read_only(true).open(&*FILE) else {
         return;
@@ -28,36 +31,114 @@ fuzz_target!(|bytes: &[u8]| {
         return;
     };
     for table in tables {
-        let sql = format!("SELECT * FROM \"{}\"", table.replace('"', "\"\""));
-        match (digest(&conn, &sql, ScanPath::Statement), digest(&conn, &sql, ScanPath::Pages)) {
-            (Ok(by_sqlite), Ok(by_pages)) => assert_eq!(by_sqlite, by_pages, "{sql}"),
-            (Err(_), Err(_)) | (Ok(_), Err(_)) => {}
-            (Err(error), Ok(_)) => panic!("{sql}: SQLite alone says {error}"),
+        let table = table.replace('"', "\"\"");
+        for sql in [format!("SELECT * FROM \"{table}\""), format!("SELECT rowid FROM \"{table}\"")] {
+            let by_sqlite = digest(&conn, &sql, ScanPath::Statement, 1);
+            for threads in [1, 2] {
+                let by_pages = digest(&conn, &sql, ScanPath::Pages, threads);
+                // SQLite may visit the pages of a loop as often as there are ways to them.
+                let is_refused = by_pages.end.as_ref().is_some_and(|(_, text)| text.contains("used twice"));
+                // Batches that are not whole are not handed over.
+                let is_same = if threads == 1 || by_sqlite.end.is_none() {
+                    by_pages == by_sqlite
+                } else {
+                    by_pages.code() == by_sqlite.code()
+                };
+                assert!(is_same || is_refused, "{sql}, {threads} threads: {by_pages:?}, not {by_sqlite:?}");
+            }
         }
     }
 });
 
-/// The number of rows, and a hash of all values with their types.
-fn digest(conn: &Connection, sql: &str, path: ScanPath) -> Result<(u64, u64)> {
-    let mut hash = Fnv(0xcbf2_9ce4_8422_2325);
-    let rows = conn.scan(sql, ()).path(path).limit(ROWS_MAX).for_each(|row| {
-        for column in 0..row.column_count() {
-            match row.value(column)? {
-                ValueRef::Null => hash.add(&[0]),
-                ValueRef::Integer(value) => hash.add_all(1, &value.to_le_bytes()),
-                ValueRef::Real(value) => hash.add_all(2, &value.to_bits().to_le_bytes()),
-                ValueRef::Text(text) => hash.add_all(3, text),
-                ValueRef::Blob(blob) => hash.add_all(4, blob),
+/// What a scan gave.
+#[derive(Debug)]
+struct Digest {
+    rows: u64,
+    /// Of all values with their types.
+    hash: u64,
+    /// The error that ended it.
+    end: Option<(Option<ResultCode>, String)>,
+}
+
+impl Digest {
+    fn code(&self) -> Option<ResultCode> {
+        self.end.as_ref().and_then(|(code, _)| *code)
+    }
+}
+
+impl PartialEq for Digest {
+    fn eq(&self, other: &Self) -> bool {
+        (self.rows, self.hash, self.code()) == (other.rows, other.hash, other.code())
+    }
+}
+
+fn digest(conn: &Connection, sql: &str, path: ScanPath, threads: usize) -> Digest {
+    let (mut rows, mut hash) = (0, Fnv(0xcbf2_9ce4_8422_2325));
+    let scan = conn.scan(sql, ()).path(path).threads(threads).limit(ROWS_MAX);
+    let result = if threads == 1 {
+        scan.for_each(|row| {
+            for column in 0..row.column_count() {
+                hash.add_value(row.value(column)?);
             }
-        }
-        Ok::<_, Error>(())
-    })?;
-    Ok((rows, hash.0))
+            rows += 1;
+            Ok::<_, Error>(())
+        })
+    } else {
+        scan.batches(20, |batch| {
+            for row in 0..batch.len() {
+                for column in 0..batch.columns().len() {
+                    hash.add_value(batch.value(row, column).unwrap());
+                }
+                rows += 1;
+            }
+            Ok::<_, Error>(())
+        })
+    };
+    Digest { rows, hash: hash.0, end: result.err().map(|error| (error.code(), error.to_string())) }
+}
+
+/// Whether a page has a cell so near to its end that SQLite reads some bytes beyond it, where nobody knows what is.
+fn may_be_read_beyond(bytes: &[u8]) -> bool {
+    /// The lengths of a payload and of a record's header, a rowid. The seeds leave more at the end of each page alone.
+    const NEAR_BYTES: usize = 24;
+    let Some(&[high, low]) = bytes.get(16..).and_then(|bytes| bytes.first_chunk()) else {
+        return false;
+    };
+    let page_bytes = match u16::from_be_bytes([high, low]) {
+        1 => 65_536,
+        bytes => usize::from(bytes),
+    };
+    if !page_bytes.is_power_of_two() || page_bytes < 512 {
+        return false;
+    }
+    bytes.chunks(page_bytes).enumerate().any(|(index, page)| {
+        let head = if index == 0 { 100 } else { 0 };
+        let pointers = match page.get(head) {
+            Some(13) => page.get(head + 8..),
+            Some(5) => page.get(head + 12..),
+            _ => None,
+        };
+        let cells = page.get(head + 3..head + 5).map_or(0, |cells| usize::from(cells[0]) << 8 | usize::from(cells[1]));
+        let pointers = pointers.unwrap_or_default().as_chunks::<2>().0.iter().take(cells.min(page_bytes / 6));
+        pointers
+            .into_iter()
+            .any(|&pointer| (usize::from(u16::from_be_bytes(pointer)) & (page_bytes - 1)) + NEAR_BYTES > page_bytes)
+    })
 }
 
 struct Fnv(u64);
 
 impl Fnv {
+    fn add_value(&mut self, value: ValueRef<'_>) {
+        match value {
+            ValueRef::Null => self.add(&[0]),
+            ValueRef::Integer(value) => self.add_all(1, &value.to_le_bytes()),
+            ValueRef::Real(value) => self.add_all(2, &value.to_bits().to_le_bytes()),
+            ValueRef::Text(text) => self.add_all(3, text),
+            ValueRef::Blob(blob) => self.add_all(4, blob),
+        }
+    }
+
     fn add_all(&mut self, kind: u8, bytes: &[u8]) {
         self.add(&[kind]);
         self.add(&bytes.len().to_le_bytes());

@@ -6,7 +6,8 @@
 //! that it sees; [`tree`] and [`cells`] decode, and know nothing of SQLite's interface.
 //!
 //! What does not decode is SQLite's to judge: the statement is stepped to that row, and goes on. So each check here is
-//! as strict as SQLite's or stricter (docs/page_reader.md has them side by side), and the rows are those of the statement.
+//! as strict as SQLite's or stricter (`docs/page_reader.md` has them side by side), and the rows are the
+//! statement's.
 
 mod cells;
 mod crew;
@@ -298,9 +299,14 @@ impl<'rows> PageRows<'rows> {
                 End::Written
             }
             Err(ReadError::Interrupted) => End::Interrupted,
-            Err(ReadError::Damage(damage)) => match damage_error(self.conn, damage) {
-                Some(error) => return Err(error.in_sql(self.record.statement.sql())),
-                None => End::Left(Cause::Damage(damage)),
+            Err(ReadError::Damage(damage)) => match (damage_error(self.conn, damage), self.reader.pages().check()) {
+                (None, Ok(())) => End::Left(Cause::Damage(damage)),
+                (None, Err(ReadError::Interrupted)) => End::Interrupted,
+                // After a write the statement counts other rows, and what is damaged may have no rowid to go on from.
+                (error, _) => {
+                    let error = error.unwrap_or_else(|| corrupt(self.conn, damage));
+                    return Err(error.in_sql(self.record.statement.sql()));
+                }
             },
             Err(ReadError::Unreadable) => End::Left(Cause::Unreadable),
         };

@@ -15,7 +15,7 @@ use crate::raw::Fault;
 use crate::raw::storage::{LOG_REGION_WORDS, Storage, TransactionState};
 
 /// Why a page was not read.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum ReadError {
     Damage(Damage),
     /// The connection itself has written meanwhile, or writes.

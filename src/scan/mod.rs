@@ -20,8 +20,13 @@
 //! a write-ahead log, in a transaction that has read before.
 //!
 //! A progress handler that was set through the C interface is not called while pages are read; an
-//! [`InterruptHandle`](crate::InterruptHandle) works. A page that does not decode is `SQLITE_CORRUPT`, also where
-//! SQLite would look past it.
+//! [`InterruptHandle`](crate::InterruptHandle) works.
+//!
+//! In a damaged file the rows are those of the statement, and the error is its own: where a page does not decode or
+//! cannot be read, the statement goes on from that row. [`Scan::on_end`] tells. Two damages are errors at once: a file
+//! that ends within a page, `SQLITE_IOERR_SHORT_READ` (SQLite takes zeros for the rest of some pages), and more pages on
+//! the way than the file has, `SQLITE_CORRUPT` (SQLite may read for ever). Check by check:
+//! [The page reader beside SQLite](https://github.com/finalite/finalite/blob/HEAD/docs/page_reader.md).
 //!
 //! # Example
 //!

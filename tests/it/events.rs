@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::alone::alone;
-use finalite::{Connection, DropBehavior, OpenOptions};
+use finalite::scan::ScanPath;
+use finalite::{Connection, DropBehavior, Error, OpenOptions};
 use tracing::field::{Field, Visit};
 
 /// Keeps every event as a line.
@@ -77,6 +78,46 @@ fn opening_and_closing_are_told_with_the_place() {
     }
     let connection = |event: &str| event.split_once("connection=").unwrap().1.split(' ').next().unwrap().to_owned();
     assert_eq!(connection(opened), connection(closed));
+}
+
+#[test]
+fn what_a_scan_leaves_to_the_statement_is_told() {
+    alone!();
+    let dir = tempfile::tempdir().unwrap();
+    let conn = Connection::open(dir.path().join("a.db")).unwrap();
+    conn.execute_batch(
+        "CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT); CREATE TABLE u(a);
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)
+         INSERT INTO t SELECT i, 'row ' || i FROM n;",
+    )
+    .unwrap();
+    let told = |run: &dyn Fn()| {
+        let mut events = events_of(run);
+        events.retain(|event| event.contains("finalite::scan"));
+        events
+    };
+    let by_pages = |sql| conn.scan(sql, ()).path(ScanPath::Pages);
+    assert_eq!(told(&|| drop(by_pages("SELECT a FROM t").columns().unwrap())), [""; 0]);
+    assert_eq!(told(&|| drop(conn.scan("SELECT a + 1 FROM t", ()).columns().unwrap())), [""; 0], "nobody asked");
+    assert_eq!(
+        told(&|| drop(by_pages("SELECT a FROM u").columns().unwrap())),
+        ["DEBUG finalite::scan: left to the statement sql=\"SELECT a FROM u\" rows=0 reason=the table is empty"]
+    );
+    let writes = || {
+        let count = by_pages("SELECT id FROM t").for_each(|row| {
+            if row.get::<i64>(0)? == 1 {
+                conn.execute("INSERT INTO u VALUES (1)", ())?;
+            }
+            Ok::<_, Error>(())
+        });
+        assert_eq!(count.unwrap(), 5000);
+    };
+    let [event] = &told(&writes)[..] else { panic!("it is told once") };
+    let (before, after) = event.split_once(" rows=").unwrap();
+    assert_eq!(before, "DEBUG finalite::scan: left to the statement sql=\"SELECT id FROM t\"");
+    let (rows, reason) = after.split_once(" reason=").unwrap();
+    assert!((1..5000).contains(&rows.parse::<u64>().unwrap()), "{rows}");
+    assert_eq!(reason, "the connection wrote while its pages were read");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! SQLite's checks on a page, a cell and a record, one by one: what fails for the statement fails for the pages, and
 //! what SQLite looks past the pages look past. The list of them is in docs/page_reader.md.
 
+use std::ffi::c_int;
 use std::path::PathBuf;
 
 use finalite::scan::{ColumnBatch, ScanPath};
@@ -60,13 +61,28 @@ const INTERIOR: u8 = 5;
 impl Image {
     /// The file that this SQL makes, with the table `t`.
     pub fn new(page_bytes: usize, sql: &str) -> Self {
+        Self::with_reserve(page_bytes, 0, sql)
+    }
+
+    /// The same, with so many bytes at the end of each page left alone. They are zeros: where SQLite reads beyond the
+    /// end of what is on a page, it is known what it finds.
+    pub fn with_reserve(page_bytes: usize, reserve: c_int, sql: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.db");
         let conn = OpenOptions::new().pragma("page_size", i64::try_from(page_bytes).unwrap()).open(&path).unwrap();
+        let control = ffi::SQLITE_FCNTL_RESERVE_BYTES;
+        let mut bytes = reserve;
+        // SAFETY: the connection is open; the control takes a pointer to an int (c3ref/c_fcntl_begin_atomic_write.html),
+        // and writes the number of before to it.
+        let code =
+            unsafe { ffi::sqlite3_file_control(conn.as_raw(), c"main".as_ptr(), control, (&raw mut bytes).cast()) };
+        assert_eq!(code, ffi::SQLITE_OK);
         conn.execute_batch(sql).unwrap();
         let root: i64 = conn.query_one("SELECT rootpage FROM sqlite_schema WHERE name = 't'", ()).unwrap();
         conn.close().unwrap();
-        Self { bytes: std::fs::read(&path).unwrap(), page_bytes, root: root.try_into().unwrap() }
+        let bytes = std::fs::read(&path).unwrap();
+        assert_eq!(c_int::from(bytes[20]), reserve);
+        Self { bytes, page_bytes, root: root.try_into().unwrap() }
     }
 
     pub fn page(&mut self, number: usize) -> &mut [u8] {
@@ -93,6 +109,20 @@ impl Image {
     /// Where a cell of a leaf begins.
     pub fn cell(&mut self, leaf: usize, index: usize) -> usize {
         self.u16(leaf, 8 + 2 * index)
+    }
+
+    /// Whether a page has a cell so near to its end that SQLite reads beyond it.
+    pub fn is_beyond(&mut self, page: usize) -> bool {
+        /// The lengths of a payload and of a record's header, a rowid.
+        const CELL_HEAD_BYTES: usize = 24;
+        let first = match self.page(page)[0] {
+            LEAF => 8,
+            INTERIOR => 12,
+            _ => return false,
+        };
+        let mask = self.page_bytes - 1;
+        let cells = self.u16(page, 3).min(mask / 6);
+        (0..cells).any(|cell| (self.u16(page, first + 2 * cell) & mask) + CELL_HEAD_BYTES > self.page_bytes)
     }
 
     /// The pages of the table of this kind, in their order.
@@ -648,5 +678,54 @@ fn a_root_that_is_another_tables() {
         let conn = Connection::open(&path).unwrap();
         let rows = read_all(conn.scan(&sql, ()).path(ScanPath::Pages)).unwrap();
         assert_eq!(rows[1][1], Cell::Text(default.into()));
+    }
+}
+
+/// A write-ahead log whose commit says one number of pages, and its first page another: SQLite takes the latter.
+#[test]
+fn a_log_that_knows_more_pages_than_the_header() {
+    const PAGE_BYTES: usize = 512;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.db");
+    let conn = OpenOptions::new().pragma("page_size", 512_i64).pragma("journal_mode", "wal").open(&path).unwrap();
+    conn.execute_batch(
+        "PRAGMA wal_autocheckpoint = 0; CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT);
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300)
+         INSERT INTO t SELECT i, 'row ' || i FROM n;",
+    )
+    .unwrap();
+    let log = std::fs::read(dir.path().join("a.db-wal")).unwrap();
+    for less in [0, 1, 5] {
+        let copy = dir.path().join(format!("{less}.db"));
+        std::fs::copy(&path, &copy).unwrap();
+        let mut log = log.clone();
+        // The sums of all frames follow from each other (fileformat2.html#walformat).
+        let is_big_endian = log[3] & 1 == 1;
+        let mut sums = [log[24..28].try_into().unwrap(), log[28..32].try_into().unwrap()].map(u32::from_be_bytes);
+        let mut pages = 0;
+        for frame in log[32..].chunks_exact_mut(24 + PAGE_BYTES) {
+            let (head, page) = frame.split_at_mut(24);
+            if head[..4] == [0, 0, 0, 1] {
+                pages = u32::from_be_bytes(*page[28..].first_chunk().unwrap());
+                page[28..32].copy_from_slice(&(pages - less.min(pages - 1)).to_be_bytes());
+            }
+            for word in head[..8].chunks_exact(8).chain(page.chunks_exact(8)) {
+                let word = |at: usize| {
+                    let bytes = *word[at..].first_chunk().unwrap();
+                    if is_big_endian { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) }
+                };
+                sums[0] = sums[0].wrapping_add(word(0)).wrapping_add(sums[1]);
+                sums[1] = sums[1].wrapping_add(word(4)).wrapping_add(sums[0]);
+            }
+            head[16..20].copy_from_slice(&sums[0].to_be_bytes());
+            head[20..24].copy_from_slice(&sums[1].to_be_bytes());
+        }
+        assert!(pages > 10, "{pages}");
+        std::fs::write(dir.path().join(format!("{less}.db-wal")), log).unwrap();
+        let holder = Connection::open(&copy).unwrap();
+        holder.query_one::<i64>("SELECT count(*) FROM sqlite_schema", ()).unwrap();
+        let (rows, code) = agreed(|| Connection::open(&copy).unwrap(), "SELECT * FROM t");
+        assert_eq!(code, if less == 0 { None } else { CORRUPT }, "{less}: {rows} rows");
+        holder.close().unwrap();
     }
 }

@@ -10,6 +10,9 @@ use crate::STREAM;
 use crate::checks::{BY_PAGES, Image, Way, scan};
 use crate::random::Random;
 
+/// Bytes at the end of each page: as many as a page of 512 may have.
+const RESERVE: i32 = 32;
+
 /// Files of all kinds: long rows, short ones, texts in UTF-16, a map of pages, one column beside others.
 fn images() -> Vec<(&'static str, Image)> {
     let rows =
@@ -17,7 +20,7 @@ fn images() -> Vec<(&'static str, Image)> {
     let long = |before: &str| {
         format!(
             "{before} CREATE TABLE t(id INTEGER PRIMARY KEY, a, b REAL, c TEXT, d BLOB, e TEXT);
-             {} INSERT INTO t SELECT i, i * i * i, i / 2.0, 'text ' || i, randomblob(iif(i % 3, i % 90, i * i % 1500)), i FROM n;",
+             {} INSERT INTO t SELECT i, i * i * i, i / 2.0, 'text ' || i, CAST(printf('%0*d', iif(i % 3, i % 90, i * i % 1500), i) AS BLOB), i FROM n;",
             rows(200)
         )
     };
@@ -30,12 +33,12 @@ fn images() -> Vec<(&'static str, Image)> {
         )
     };
     vec![
-        ("long, 512", Image::new(512, &long(""))),
-        ("long, 1024, UTF-16", Image::new(1024, &long("PRAGMA encoding = 'UTF-16le';"))),
-        ("long, 512, vacuum", Image::new(512, &long("PRAGMA auto_vacuum = full;"))),
-        ("long, 4096", Image::new(4096, &long(""))),
-        ("short, 512", Image::new(512, &short(""))),
-        ("short, 1024, UTF-16", Image::new(1024, &short("PRAGMA encoding = 'UTF-16be';"))),
+        ("long, 512", Image::with_reserve(512, RESERVE, &long(""))),
+        ("long, 1024, UTF-16", Image::with_reserve(1024, RESERVE, &long("PRAGMA encoding = 'UTF-16le';"))),
+        ("long, 512, vacuum", Image::with_reserve(512, RESERVE, &long("PRAGMA auto_vacuum = full;"))),
+        ("long, 4096", Image::with_reserve(4096, RESERVE, &long(""))),
+        ("short, 512", Image::with_reserve(512, RESERVE, &short(""))),
+        ("short, 1024, UTF-16", Image::with_reserve(1024, RESERVE, &short("PRAGMA encoding = 'UTF-16be';"))),
     ]
 }
 
@@ -84,15 +87,14 @@ fn damaged_bytes() {
         for round in 0..rounds {
             let mut image = sound.clone();
             damage(&mut image, &leaves, &mut random);
-            // SQLite reads some bytes beyond a page, whatever is there: then it is not known what it finds.
+            if (2..=image.page_count()).any(|page| image.is_beyond(page)) {
+                continue;
+            }
             fs::write(&path, &image.bytes).unwrap();
             let open = || OpenOptions::new().read_only(true).open(&path).unwrap();
             let sql = random.pick(&SQLS);
             let context = format!("{name}, round {round}, {sql}");
             let (expected, error) = scan(&open(), sql, Way::Statement);
-            if scan(&open(), sql, Way::Statement).0 != expected {
-                continue;
-            }
             let code = error.as_ref().and_then(Error::code);
             for way in BY_PAGES {
                 let mut plan = None;

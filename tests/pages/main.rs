@@ -6,6 +6,7 @@ mod cell;
 mod checks;
 mod compare;
 mod damage;
+mod ends;
 mod fallbacks;
 mod findings;
 mod histories;

@@ -10,6 +10,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use finalite::scan::ScanPath;
 use finalite::{Connection, OpenOptions, named_params};
 
 const SCHEMA: &str = "\
@@ -368,6 +369,27 @@ fn files() -> Vec<Mistake> {
             to_files: Some(|dir| fs::rename(dir.join("app.db"), dir.join("old.db")).unwrap()),
             ..Given::default()
         }),
+        mistake!(
+            "Damaged file",
+            |conn, _| conn.scan_table("users").all_columns().path(ScanPath::Pages).columns(),
+            |conn, _| conn
+                .prepare("SELECT name FROM users")?
+                .query_map([], |row| row.get::<_, String>(0))?
+                .try_for_each(|name| name.map(drop))
+        )
+        .given(Given {
+            says: "The header of the second row's record says that it is empty.",
+            to_files: Some(|dir| {
+                const PAGE: usize = 4096;
+                let mut bytes = fs::read(dir.join("app.db")).unwrap();
+                let cell = usize::from(u16::from_be_bytes([bytes[PAGE + 10], bytes[PAGE + 11]]));
+                // Behind the length of the record and the rowid.
+                bytes[PAGE + cell + 2] = 1;
+                fs::write(dir.join("app.db"), bytes).unwrap();
+            }),
+            ..Given::default()
+        })
+        .note("Read from its pages, a table says where it is damaged. SQLite says that it is."),
         mistake!(
             "Database full",
             |conn, _| conn.execute("INSERT INTO users(name) VALUES (?)", ("x".repeat(100_000),)),
