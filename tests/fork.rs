@@ -257,7 +257,13 @@ fn what_was_closed_before_or_is_executed_is_not_refused() {
         let conn = Connection::open(&path).unwrap();
         conn.execute("INSERT INTO t VALUES (3)", ()).is_ok()
     }));
-    assert_eq!(Connection::open(&path).unwrap().query_one::<i64>("SELECT count(*) FROM t", ()).unwrap(), 3);
+    assert!(in_child(|| {
+        let pool = Pool::builder(&path).build().unwrap();
+        pool.write(|tx| tx.execute("INSERT INTO t VALUES (4)", ())).unwrap();
+        let count = pool.reader().unwrap().query_one::<i64>("SELECT count(*) FROM t", ()).unwrap();
+        count == 4 && pool.close().is_clean()
+    }));
+    assert_eq!(Connection::open(&path).unwrap().query_one::<i64>("SELECT count(*) FROM t", ()).unwrap(), 4);
 }
 
 /// Threads that open and attach files all the time: what they have open at the fork, whichever moment that is, the child
@@ -468,7 +474,11 @@ fn a_pool_in_use_does_not_hold_a_child() {
         for _ in 0..20 {
             assert!(in_child(|| {
                 let refused = pool.reader().map(drop).unwrap_err();
-                matches!(refused.kind(), ErrorKind::Forked) && stats::snapshot().pools.is_empty()
+                let report = pool.shut_down();
+                matches!(refused.kind(), ErrorKind::Forked)
+                    && stats::snapshot().pools.is_empty()
+                    && (report.closed(), report.out().len(), report.log_left().is_none()) == (0, 0, true)
+                    && pool.status().roles.iter().all(|role| role.out.is_empty())
             }));
         }
         is_over.store(true, Ordering::Relaxed);

@@ -53,7 +53,8 @@ fn at_the_end<T: Send + 'static>(
         *made.lock().unwrap() = Some(first());
     });
     thread.join().unwrap();
-    outcome.lock().unwrap().take()
+    // The thread has ended, and its share of it too.
+    Arc::into_inner(outcome).unwrap().into_inner().unwrap()
 }
 
 /// Uses everything of which the thread keeps something, a statement that fails among it.

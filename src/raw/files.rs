@@ -1,9 +1,10 @@
 //! The database files that are open, told from one another by device and inode.
 //!
-//! SQLite keeps, for the whole process and by device and inode, which locks it holds on a file (os_unix.c, `inodeList`).
-//! A child process inherits these notes without the locks. A connection that it opens on such a file believes that it
-//! holds what only the parent does, and what it writes is lost, or damages the file (sqlite.org/howtocorrupt.html, 2.6).
-//! So each connection notes here what it has open, and a child looks whether its parent had it.
+//! SQLite keeps, for the whole process and by device and inode, which locks it holds on a file (`os_unix.c`,
+//! `inodeList`). A child process inherits these notes without the locks. A connection that it opens on such a file
+//! believes that it holds what only the parent does, and what it writes is lost, or damages the file
+//! (sqlite.org/howtocorrupt.html, 2.6). So each connection notes here what it has open, and a child looks whether its
+//! parent had it.
 //!
 //! A list without a lock: a child process forked at any moment finds it whole.
 

@@ -109,7 +109,7 @@ fn a_parameter_given_twice_is_an_error() {
         ("a number", 2, |conn, sql| conn.execute(sql, ByName(&[(":a", 1), ("?2", 2), ("?2", 3)])).err()),
         ("a slice", 1, |conn, sql| {
             let values: [(&str, &dyn finalite::ToSql); 3] = [(":a", &1), (":a", &2), ("?2", &3)];
-            conn.execute(sql, &values).err()
+            conn.execute(sql, values).err()
         }),
         ("by position, then by name", 1, |conn, sql| conn.execute(sql, Mixed(&[1], &[(":a", 2), ("?2", 2)])).err()),
         ("prepared", 1, |conn, sql| conn.prepare(sql).unwrap().execute(ByName(&[(":a", 1), (":a", 1)])).err()),

@@ -10,6 +10,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use finalite::pool::Pool;
 use finalite::scan::ScanPath;
 use finalite::{Connection, OpenOptions, named_params};
 
@@ -325,6 +326,16 @@ fn files() -> Vec<Mistake> {
             |conn, _| conn.unchecked_transaction().and_then(|_tx| conn.unchecked_transaction().map(drop)),
             |conn, _| conn.unchecked_transaction().and_then(|_tx| conn.unchecked_transaction().map(drop))
         ),
+        mistake!("Change of the journal mode beside another connection",
+            |conn, _| conn.set_pragma("journal_mode", "wal"),
+            |conn, _| conn.pragma_update(None, "journal_mode", "wal"))
+        .given(Given {
+            says: "Another connection has begun a transaction with `BEGIN IMMEDIATE`; the busy timeout is 0.",
+            here: "PRAGMA busy_timeout = 0",
+            elsewhere: "BEGIN IMMEDIATE",
+            ..Given::default()
+        })
+        .note("finalite waits as long as the busy timeout says; SQLite by itself does not."),
         mistake!("Reader that turns writer too late", |conn, _| conn.execute("DELETE FROM orders", ()), |conn, _| conn
             .execute("DELETE FROM orders", ()))
         .given(Given {
@@ -359,6 +370,22 @@ fn files() -> Vec<Mistake> {
         mistake!("Directory where a file should be", |_, dir| Connection::open(dir), |_, dir| {
             rusqlite::Connection::open(dir)
         }),
+        mistake!(
+            "URI where a path is expected",
+            |_, dir| Connection::open(format!("file:{}?mode=ro", dir.join("app.db").display())),
+            |_, dir| rusqlite::Connection::open(format!("file:{}?mode=ro", dir.join("app.db").display()))
+        )
+        .note(
+            "rusqlite takes URIs unless told otherwise, finalite when it is told. Until somebody says which it is, such a \
+             path would be one thing for the one and another for the other.",
+        ),
+        mistake!(
+            "Pool on a database in memory",
+            |_, _| Pool::builder(":memory:").build(),
+            |_, _| [rusqlite::Connection::open(":memory:")?, rusqlite::Connection::open(":memory:")?][1]
+                .execute("DELETE FROM orders", [])
+        )
+        .note("Each connection has a database of its own; with rusqlite the second one is made by hand here."),
         mistake!("Directory that does not exist", |_, dir| Connection::open(dir.join("missing/app.db")), |_, dir| {
             rusqlite::Connection::open(dir.join("missing/app.db"))
         }),
