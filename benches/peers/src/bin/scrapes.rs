@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use finalite::endpoint::{self, Endpoint};
 use finalite::Connection;
+use finalite::endpoint::{self, Endpoint};
 use finalite_peers::Result;
 use finalite_peers::report::{self, Comparison, show, target};
 
