@@ -703,7 +703,8 @@ impl fmt::Display for Error {
                 write!(f, " ({advice})")?;
             }
         }
-        for (n, database) in self.0.databases.iter().enumerate() {
+        let databases = &self.0.databases;
+        for (n, database) in databases.iter().enumerate().filter(|&(n, database)| !databases[..n].contains(database)) {
             let lead = if n == 0 { ", database" } else { " or" };
             write!(f, "{lead} {}", Excerpt { longest: usize::MAX, ..Excerpt::of(database) })?;
         }

@@ -46,6 +46,7 @@ fn a_lock_is_anothers_or_that_of_a_file_attached_twice() {
     conn.execute_batch("BEGIN; INSERT INTO main.t VALUES (1)").unwrap();
     let error = failure(&conn, "INSERT INTO again.t VALUES (2)");
     assert_advises(&error, ResultCode::BUSY, ANOTHER_OR_THIS);
+    assert_eq!(error.to_string().matches("a.db").count(), 1, "{error}");
 }
 
 #[test]

@@ -131,6 +131,12 @@ fn conversions() -> Vec<Mistake> {
             |conn, _| conn.query_one("SELECT name FROM users WHERE id = ?", [7], |row| row.get::<_, String>(0))
         ),
         mistake!(
+            "No rows to expect one of",
+            |conn, _| conn.query_one::<i64>("INSERT INTO users(name) VALUES (?)", ("Alan",)),
+            |conn, _| conn.query_one("INSERT INTO users(name) VALUES (?)", ("Alan",), |row| row.get::<_, i64>(0))
+        )
+        .note("finalite runs nothing; with rusqlite the row is stored."),
+        mistake!(
             "Several rows where one is expected",
             |conn, _| conn.query_one::<String>("SELECT name FROM users", ()),
             |conn, _| conn.query_one("SELECT name FROM users", [], |row| row.get::<_, String>(0))
@@ -171,6 +177,18 @@ fn parameters() -> Vec<Mistake> {
             )
         )
         .note("Without an error, NULL is stored."),
+        mistake!(
+            "Named parameter with two values",
+            |conn, _| conn.execute(
+                "INSERT INTO orders(user, total) VALUES (:user, :total)",
+                named_params! { ":user": 1, ":total": 1999, ":user": 2 }
+            ),
+            |conn, _| conn.execute(
+                "INSERT INTO orders(user, total) VALUES (:user, :total)",
+                rusqlite::named_params! { ":user": 1, ":total": 1999, ":user": 2 }
+            )
+        )
+        .note("Without an error, the second value is stored."),
         Mistake {
             theirs: if Bindable::<u64>::yes() { panic!("rusqlite binds `u64` now") } else { None },
             ..mistake!(
@@ -291,6 +309,18 @@ fn constraints() -> Vec<Mistake> {
         ),
         mistake!("CHECK", |conn, _| conn.execute("UPDATE users SET age = ? WHERE id = 1", (-1,)), |conn, _| conn
             .execute("UPDATE users SET age = ? WHERE id = 1", (-1,))),
+        mistake!(
+            "A trigger's own words",
+            |conn, _| conn.execute("UPDATE users SET email = ? WHERE id = 1", ("ada@example.com",)),
+            |conn, _| conn.execute("UPDATE users SET email = ? WHERE id = 1", ("ada@example.com",))
+        )
+        .given(Given {
+            says: "A trigger on `users` refuses with `RAISE(ABORT, 'the address is fixed: ' || OLD.email)`.",
+            here: "CREATE TRIGGER fixed BEFORE UPDATE OF email ON users \
+                   BEGIN SELECT RAISE(ABORT, 'the address is fixed: ' || OLD.email); END",
+            ..Given::default()
+        })
+        .note("The words of the program are shown whole, with the values that it puts into them."),
         mistake!("FOREIGN KEY", |conn, _| conn.execute("INSERT INTO orders(user) VALUES (?)", (99,)), |conn, _| conn
             .execute("INSERT INTO orders(user) VALUES (?)", (99,))),
         mistake!(
@@ -345,6 +375,27 @@ fn files() -> Vec<Mistake> {
             ..Given::default()
         }),
         mistake!(
+            "Locked by the connection itself",
+            |conn, _| conn.execute("INSERT INTO again.users(name) VALUES (?)", ("Alan",)),
+            |conn, _| conn.execute("INSERT INTO again.users(name) VALUES (?)", ("Alan",))
+        )
+        .given(Given {
+            says: "`app.db` is attached once more, as `again`, and `main` has begun to write; the busy timeout is 0.",
+            here: "PRAGMA busy_timeout = 0; ATTACH (SELECT file FROM pragma_database_list) AS again; BEGIN; \
+                   INSERT INTO users(name) VALUES ('Alan')",
+            ..Given::default()
+        }),
+        mistake!(
+            "Checkpoint within a transaction",
+            |conn, _| conn.set_pragma("wal_checkpoint", "truncate"),
+            |conn, _| conn.query_one("PRAGMA wal_checkpoint(truncate)", [], |row| row.get::<_, i64>(0))
+        )
+        .given(Given {
+            says: "In WAL mode, this connection has begun a transaction and written.",
+            here: "PRAGMA journal_mode = wal; BEGIN; INSERT INTO users(name) VALUES ('Alan')",
+            ..Given::default()
+        }),
+        mistake!(
             "Write to a database that is open for reading",
             |_, dir| OpenOptions::new()
                 .read_only(true)
@@ -389,6 +440,23 @@ fn files() -> Vec<Mistake> {
         mistake!("Directory that does not exist", |_, dir| Connection::open(dir.join("missing/app.db")), |_, dir| {
             rusqlite::Connection::open(dir.join("missing/app.db"))
         }),
+        mistake!("Links in a circle", |_, dir| Connection::open(dir.join("a.db")), |_, dir| {
+            rusqlite::Connection::open(dir.join("a.db"))
+        })
+        .given(Given {
+            says: "`a.db` is a link to `b.db`, which is one to `a.db`.",
+            to_files: Some(|dir| {
+                std::os::unix::fs::symlink("b.db", dir.join("a.db")).unwrap();
+                std::os::unix::fs::symlink("a.db", dir.join("b.db")).unwrap();
+            }),
+            ..Given::default()
+        }),
+        mistake!(
+            "Attached file that cannot be opened",
+            |conn, dir| conn.execute("ATTACH ? AS other", (dir.join("missing/other.db").to_str(),)),
+            |conn, dir| conn.execute("ATTACH ? AS other", (dir.join("missing/other.db").to_str(),))
+        )
+        .note("The path is bound, so finalite does not show it."),
         mistake!("File moved away while it is open", |conn, _| conn.execute("DELETE FROM orders", ()), |conn, _| conn
             .execute("DELETE FROM orders", ()))
         .given(Given {
