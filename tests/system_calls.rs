@@ -286,6 +286,7 @@ fn every_read_fails_in_every_way() {
     install();
     let dir = tempfile::tempdir().unwrap();
     let (mut runs, mut refused, mut right, mut zeros) = (0, 0, 0, 0);
+    let (mut by_pages, mut left) = (0, 0);
     let mut seen = [0; 4];
     for (name, encoding) in [("delete", "UTF-8"), ("wal", "UTF-8"), ("utf16", "UTF-16be"), ("vacuum", "UTF-8")] {
         let case = Case::new(dir.path(), name, encoding);
@@ -318,6 +319,9 @@ fn every_read_fails_in_every_way() {
                         }
                         runs += 1;
                         seen[number / 2] += fired;
+                        if way != STATEMENT {
+                            *(if outcome.path == Some(ScanPath::Pages) { &mut by_pages } else { &mut left }) += 1;
+                        }
                         let verdict = judge(stored, &outcome);
                         let context = || format!("{case}, {sql}, {way:?}, {how:?} at {after}, {is_sticky}");
                         match verdict {
@@ -365,9 +369,11 @@ fn every_read_fails_in_every_way() {
         }
     }
     println!("{runs} runs: {right} right, {refused} refused, {zeros} wrong by SQLite itself; {seen:?} reads failed");
+    println!("{by_pages} runs by pages, {left} left to the statement");
     // Positive controls: all four fired, made errors, and the check has seen wrong rows.
     assert!(seen.iter().all(|&fired| fired > 50), "{seen:?}");
     assert!(refused > 100 && right > 100 && zeros > 0, "{refused} {right} {zeros}");
+    assert!(by_pages > 1000 && left > 100, "{by_pages} {left}");
 }
 
 /// The checker is shown what it must not pass.

@@ -195,16 +195,15 @@ impl fmt::Display for Cause {
 /// before.
 pub(crate) fn catch_up(conn: &Connection, rows: &mut Rows<'_>, number: u64, cause: Cause) -> Result<bool> {
     for before in 1..=number {
-        let damage = match (rows.next().map(|row| row.is_some()), cause) {
+        let error = match (rows.next().map(|row| row.is_some()), cause) {
             (Ok(true), _) => continue,
             (Ok(false), _) if before == number => return Ok(false),
-            // SQLite says of a page what is not told of where and what.
-            (Err(error), Cause::Damage(damage)) if error.code() == Some(ResultCode::CORRUPT) => damage,
+            // SQLite does not say where and what.
+            (Err(error), Cause::Damage(damage)) if error.code() == Some(ResultCode::CORRUPT) => corrupt(conn, damage),
             (Err(error), _) => return Err(error),
-            (Ok(false), Cause::Damage(damage)) => damage,
-            (Ok(false), _) => Damage::of_page(0, "SQLite finds fewer rows than its pages have"),
+            (Ok(false), _) => corrupt(conn, "SQLite finds fewer rows than the pages have"),
         };
-        return Err(corrupt(conn, damage).in_sql(rows.current_raw().sql()));
+        return Err(error.in_sql(rows.current_raw().sql()));
     }
     Ok(true)
 }
@@ -396,7 +395,7 @@ fn damage_error(conn: &Connection, damage: Damage) -> Option<Error> {
     }
 }
 
-fn corrupt(conn: &Connection, damage: Damage) -> Error {
+fn corrupt(conn: &Connection, damage: impl fmt::Display) -> Error {
     file_error(conn, ResultCode::CORRUPT, format!("database disk image is malformed: {damage}"))
 }
 
