@@ -8,7 +8,7 @@ fn main() {
     let has = |feature: &str| env::var_os(format!("CARGO_FEATURE_{feature}")).is_some();
     let mut build = cc::Build::new();
     build.file("src/raw/allocator.c").std("c11").warnings(true).extra_warnings(true);
-    if has("BUNDLED") || has("COUNTING_SYSTEM") {
+    if has("BUNDLED") || has("COUNT_SYSTEM_SQLITE") {
         build.define("FINALITE_INSTALL", None);
     }
     if has("FAULT_INJECTION") {

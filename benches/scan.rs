@@ -5,7 +5,7 @@
 mod support;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use finalite::scan::{ColumnBatch, ColumnType, ScanPath};
+use finalite::scan::{ColumnBatch, ColumnType, ScanStrategy};
 use finalite::{Connection, Result, Row, ValueRef};
 use support::{Table, c, database, sum_of_bytes};
 
@@ -54,26 +54,26 @@ fn rows(conn: &Connection, sql: &str) -> Result<u64> {
     Ok(sum)
 }
 
-fn for_each(conn: &Connection, sql: &str, path: ScanPath) -> Result<u64> {
+fn for_each(conn: &Connection, sql: &str, path: ScanStrategy) -> Result<u64> {
     let mut sum = 0_u64;
-    conn.scan(sql, ()).path(path).for_each(|row| {
+    conn.scan(sql, ()).strategy(path).for_each(|row| {
         sum = sum.wrapping_add(sum_of(row)?);
         Ok(())
     })?;
     Ok(sum)
 }
 
-fn batches(conn: &Connection, sql: &str, path: ScanPath) -> Result<u64> {
+fn batches(conn: &Connection, sql: &str, path: ScanStrategy) -> Result<u64> {
     let mut sum = 0_u64;
-    conn.scan(sql, ()).path(path).batches(4096, |batch| {
+    conn.scan(sql, ()).strategy(path).batches(4096, |batch| {
         sum = sum.wrapping_add(sum_of_batch(batch)?);
         Ok(())
     })?;
     Ok(sum)
 }
 
-fn columns(conn: &Connection, sql: &str, path: ScanPath) -> Result<u64> {
-    sum_of_batch(&conn.scan(sql, ()).path(path).columns()?)
+fn columns(conn: &Connection, sql: &str, path: ScanStrategy) -> Result<u64> {
+    sum_of_batch(&conn.scan(sql, ()).strategy(path).columns()?)
 }
 
 fn scans(criterion: &mut Criterion) {
@@ -86,12 +86,12 @@ fn scans(criterion: &mut Criterion) {
         table.add("C, usual loop", || usual.scan_usual());
         table.add("C, best loop", || best.scan_best());
         table.add("rows", || rows(conn, sql));
-        table.add("for_each", || for_each(conn, sql, ScanPath::Statement));
-        table.add("batches", || batches(conn, sql, ScanPath::Statement));
-        table.add("columns", || columns(conn, sql, ScanPath::Statement));
-        table.add("pages, for_each", || for_each(conn, sql, ScanPath::Pages));
-        table.add("pages, batches", || batches(conn, sql, ScanPath::Pages));
-        table.add("pages, columns", || columns(conn, sql, ScanPath::Pages));
+        table.add("for_each", || for_each(conn, sql, ScanStrategy::Statement));
+        table.add("batches", || batches(conn, sql, ScanStrategy::Statement));
+        table.add("columns", || columns(conn, sql, ScanStrategy::Statement));
+        table.add("pages, for_each", || for_each(conn, sql, ScanStrategy::Pages));
+        table.add("pages, batches", || batches(conn, sql, ScanStrategy::Pages));
+        table.add("pages, columns", || columns(conn, sql, ScanStrategy::Pages));
         table.finish(2);
     }
 }

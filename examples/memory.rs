@@ -7,7 +7,7 @@ use std::collections::hash_map::Entry;
 use std::fmt::Write;
 use std::panic::Location;
 
-use finalite::handles::{self, Kind, Level};
+use finalite::handles::{self, HandleKind, TrackingLevel};
 use finalite::{Connection, LeakCheck, Result, Statement, memory};
 
 /// Answers requests. What it says is right; what it keeps is not.
@@ -48,7 +48,7 @@ mod events;
 fn main() -> Result<()> {
     events::warn_on_stderr();
     // Records of what is open, each with its line: the default of a debug build, and here of every build.
-    handles::set_level(Level::Records);
+    handles::set_level(TrackingLevel::Records);
 
     let whole_run = LeakCheck::new();
     let conn = Connection::open_in_memory()?;
@@ -116,7 +116,7 @@ fn sites(service: &Service) -> String {
     let mut sites: HashMap<&Location, Site> = HashMap::new();
     let mut known_bytes = 0;
     for record in handles::live().records {
-        let (Kind::Statement, Some(sql)) = (record.kind, record.sql) else { continue };
+        let (HandleKind::Statement, Some(sql)) = (record.kind, record.sql) else { continue };
         // A statement at hand tells its bytes. Of one that is forgotten only the connection's sum does.
         let bytes = service.cache.get(&*sql).map_or(0, |statement| statement.memory().bytes);
         known_bytes += bytes;

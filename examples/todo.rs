@@ -14,7 +14,7 @@ use std::io::{self, BufRead, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use finalite::{Behavior, Connection, FromRow, OpenOptions, Row};
+use finalite::{Connection, FromRow, OpenOptions, Row, TransactionBehavior};
 
 const HELP: &str = "\
 Usage: todo [--file FILE] COMMAND
@@ -153,7 +153,7 @@ fn set_up(conn: &mut Connection) -> Result<(), Box<dyn Error>> {
         return Ok(());
     }
     // Of two programs that start at once, one holds the lock and makes the table; the other waits, and finds it.
-    let tx = conn.transaction_with(Behavior::Immediate)?;
+    let tx = conn.transaction_with(TransactionBehavior::Immediate)?;
     match tx.pragma::<i64>("user_version")? {
         VERSION => {}
         0 if tx.query_one::<i64>("SELECT count(*) FROM sqlite_schema", ())? == 0 => {

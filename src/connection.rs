@@ -7,7 +7,6 @@ use std::panic::Location;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
-#[cfg(feature = "pool")]
 use std::time::Instant;
 
 use crate::ResultCode;
@@ -16,7 +15,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::failures;
 use crate::memory;
 use crate::params::Params;
-use crate::raw::{Db, Fault, Kind, Parked, Stmt, Taint, registry, shielded};
+use crate::raw::{Db, Fault, HandleKind, Parked, Stmt, Taint, registry, shielded};
 use crate::rows::{FromRow, OwnedRows, QueryAs, QueryMap, Row};
 use crate::sql;
 use crate::statement::{Home, Statement};
@@ -54,7 +53,6 @@ pub struct Connection {
     /// Whether other connections may share the main database's cache; unknown until somebody asks.
     pub(crate) has_shared_cache: OnceCell<bool>,
     /// From when on its pool is to ask whether its file was moved.
-    #[cfg(feature = "pool")]
     moved_check: Cell<Option<Instant>>,
 }
 
@@ -68,7 +66,6 @@ impl Connection {
             optimize_on_close: Cell::new(false),
             has_failed_to_close: Cell::new(false),
             has_shared_cache: OnceCell::new(),
-            #[cfg(feature = "pool")]
             moved_check: Cell::new(None),
         }
     }
@@ -85,19 +82,16 @@ impl Connection {
         self.cache.borrow().limits()
     }
 
-    #[cfg(feature = "pool")]
     #[inline]
     pub(crate) fn moved_check(&self) -> Option<Instant> {
         self.moved_check.get()
     }
 
-    #[cfg(feature = "pool")]
     pub(crate) fn set_moved_check(&self, due: Option<Instant>) {
         self.moved_check.set(due);
     }
 
     /// Whether there are statements that are neither in the cache nor, since nothing borrows the connection, anybody's.
-    #[cfg(feature = "pool")]
     pub(crate) fn has_forgotten_statements(&mut self) -> bool {
         self.db.statements() > self.cache.get_mut().stats().statements
     }
@@ -118,7 +112,6 @@ impl Connection {
     }
 
     /// The error of the last call, if it failed.
-    #[cfg(feature = "pool")]
     pub(crate) fn last_error(&self) -> Option<Error> {
         self.db.last_fault().map(|fault| self.error(fault))
     }
@@ -133,7 +126,7 @@ impl Connection {
     /// C: [sqlite3_prepare_v3](https://sqlite.org/c3ref/prepare.html)
     #[track_caller]
     pub fn prepare(&self, sql: &str) -> Result<Statement<'_>> {
-        self.prepare_at(sql, Kind::Statement, Location::caller())
+        self.prepare_at(sql, HandleKind::Statement, Location::caller())
     }
 
     /// Takes a statement from the cache, or prepares it; dropping it puts it back.
@@ -174,7 +167,8 @@ impl Connection {
 
     #[inline(never)]
     fn prepare_for_cache(&self, sql: &str, site: &'static Location<'static>) -> Result<Statement<'_>> {
-        let kind = if sql::starts_with_keyword(sql, "PRAGMA") { Kind::Statement } else { Kind::CachedStatement };
+        let kind =
+            if sql::starts_with_keyword(sql, "PRAGMA") { HandleKind::Statement } else { HandleKind::CachedStatement };
         let statement = self.prepare_at(sql, kind, site)?;
         // Shielded, as the next: Drop of a transaction prepares its ROLLBACK.
         shielded(|| {
@@ -184,7 +178,7 @@ impl Connection {
         Ok(statement)
     }
 
-    fn prepare_at(&self, sql: &str, kind: Kind, site: &'static Location<'static>) -> Result<Statement<'_>> {
+    fn prepare_at(&self, sql: &str, kind: HandleKind, site: &'static Location<'static>) -> Result<Statement<'_>> {
         self.prepare_shown_as(sql, sql, kind, site)
     }
 
@@ -193,7 +187,7 @@ impl Connection {
         &self,
         sql: &str,
         shown: &str,
-        kind: Kind,
+        kind: HandleKind,
         site: &'static Location<'static>,
     ) -> Result<Statement<'_>> {
         if let Some(nul) = sql.find('\0') {
@@ -215,7 +209,7 @@ impl Connection {
             let (connection, name) = self.identity();
             tracing::debug!(target: "finalite::statement", sql = shown, connection, name, prepared_at = %site, "prepared");
         });
-        let home = if kind == Kind::CachedStatement { Home::Cache } else { Home::Nowhere };
+        let home = if kind == HandleKind::CachedStatement { Home::Cache } else { Home::Nowhere };
         Ok(Statement::new(raw.with_sql(shown, taint), self, home))
     }
 
@@ -759,7 +753,7 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         if let Err(error) = self.close_in_place() {
-            registry::forgot(Kind::Connection, self.db.id(), Some(self.db.site()), None);
+            registry::forgot(HandleKind::Connection, self.db.id(), Some(self.db.site()), None);
             shielded(|| {
                 tracing::error!(
                     target: "finalite::leak",

@@ -2,9 +2,9 @@
 
 use crate::Connection;
 use crate::error::Result;
-use crate::handles::{self, Live, Record};
+use crate::handles::{self, LiveHandles, OpenHandle};
 use crate::memory;
-use crate::raw::Kind;
+use crate::raw::HandleKind;
 use crate::raw::allocator;
 use crate::raw::table::{Cell, Table};
 
@@ -89,8 +89,9 @@ fn memory_rows() -> Vec<Vec<Cell>> {
 }
 
 fn handle_rows() -> Vec<Vec<Cell>> {
-    let Live { records, unrecorded } = handles::list();
-    let unrecorded = Kind::ALL.into_iter().map(|kind| (kind, unrecorded.of(kind))).filter(|&(_, count)| count > 0);
+    let LiveHandles { records, unrecorded } = handles::list();
+    let unrecorded =
+        HandleKind::ALL.into_iter().map(|kind| (kind, unrecorded.of(kind))).filter(|&(_, count)| count > 0);
     let unrecorded = unrecorded.map(|(kind, count)| {
         let mut row = vec![Cell::Text(kind.name().into()), integer(count)];
         row.resize(9, Cell::Null);
@@ -99,7 +100,7 @@ fn handle_rows() -> Vec<Vec<Cell>> {
     records.into_iter().map(record_row).chain(unrecorded).collect()
 }
 
-fn record_row(record: Record) -> Vec<Cell> {
+fn record_row(record: OpenHandle) -> Vec<Cell> {
     let thread = record.thread_name.or_else(|| record.thread.map(|id| format!("{id:?}").into()));
     vec![
         Cell::Text(record.kind.name().into()),

@@ -111,7 +111,7 @@ pub enum ErrorKind {
     /// A column does not hold what was asked for.
     #[error("{}column {column} ({}), {found}: {problem}{}", row_prefix(*row), Excerpt::of(name), null_hint(*found, problem))]
     #[non_exhaustive]
-    Column {
+    ColumnConversion {
         /// The row of the result, 0-based, where that is known: in a batch of a scan.
         row: Option<u64>,
         /// 0-based.
@@ -124,7 +124,7 @@ pub enum ErrorKind {
         problem: ConversionError,
     },
     /// A value in a scan is of another type than its column, and may not change it: see
-    /// [`Mixed`](crate::scan::Mixed).
+    /// [`OnTypeMismatch`](crate::scan::OnTypeMismatch).
     #[error("row {row}, column {column} ({}): {found} in a column of {expected}", Excerpt::of(name))]
     #[non_exhaustive]
     MixedColumn {
@@ -142,7 +142,7 @@ pub enum ErrorKind {
     /// A column of a batch is of another type than asked for.
     #[error("column {column} ({}) is of {found}, not of {asked}", Excerpt::of(name))]
     #[non_exhaustive]
-    BatchColumn {
+    ColumnType {
         /// 0-based.
         column: usize,
         /// The column's name in the result.
@@ -172,7 +172,7 @@ pub enum ErrorKind {
     /// A value cannot be bound.
     #[error("parameter {}: {problem}", display_parameter(*index, name.as_deref()))]
     #[non_exhaustive]
-    Parameter {
+    ParameterConversion {
         /// 1-based, as in SQLite.
         index: usize,
         /// The parameter's name in the SQL, with its prefix.
@@ -222,7 +222,7 @@ pub enum ErrorKind {
     #[non_exhaustive]
     NoSuch {
         /// What was looked for.
-        what: What,
+        what: NameKind,
         /// What it was called.
         name: Box<str>,
         /// What there is instead.
@@ -242,7 +242,7 @@ pub enum ErrorKind {
     /// Another number of rows than asked for.
     #[error("expected one row, found {}", if *found == 0 { "none" } else { "several" })]
     #[non_exhaustive]
-    Rows {
+    RowCount {
         /// Rows seen before giving up: 0 or 2.
         found: usize,
     },
@@ -316,7 +316,7 @@ pub enum ErrorKind {
         reason: Box<str>,
     },
     /// No connection of a pool came free in time.
-    #[error("no {role} connection came free within {waited:.1?}{}", out_of_pool(out))]
+    #[error("no {role} connection came free within {waited:.1?}{}", checked_out_lines(checked_out))]
     #[non_exhaustive]
     PoolTimeout {
         /// What the connection was to be for: `writer`, `reader` or `reserved`.
@@ -324,7 +324,7 @@ pub enum ErrorKind {
         /// How long the caller waited.
         waited: std::time::Duration,
         /// Those that are out, each in a line: since when and from where.
-        out: Box<[Box<str>]>,
+        checked_out: Box<[Box<str>]>,
     },
     /// The pool is closed.
     #[error("the pool is closed")]
@@ -350,7 +350,7 @@ pub enum ErrorKind {
 /// What a name stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum What {
+pub enum NameKind {
     /// A column of a result.
     Column,
     /// A parameter of a statement.
@@ -359,7 +359,7 @@ pub enum What {
     Pragma,
 }
 
-impl fmt::Display for What {
+impl fmt::Display for NameKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Column => "column",
@@ -371,14 +371,14 @@ impl fmt::Display for What {
 
 /// A place in SQL text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Location {
+pub struct SqlPosition {
     /// 1-based.
     pub line: usize,
     /// 1-based, in characters.
     pub column: usize,
 }
 
-impl fmt::Display for Location {
+impl fmt::Display for SqlPosition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "line {}, column {}", self.line, self.column)
     }
@@ -425,7 +425,7 @@ impl Error {
     /// ```
     #[must_use]
     pub fn no_rows() -> Self {
-        Self::new(ErrorKind::Rows { found: 0 })
+        Self::new(ErrorKind::RowCount { found: 0 })
     }
 
     /// Says which SQL it was, unless that is known.
@@ -555,13 +555,13 @@ impl Error {
     ///
     /// C: [sqlite3_error_offset](https://sqlite.org/c3ref/errcode.html)
     #[must_use]
-    pub fn location(&self) -> Option<Location> {
+    pub fn position(&self) -> Option<SqlPosition> {
         let Inner { sql, offset, origin, .. } = &*self.0;
         let offset = offset.or(origin.map(|_| 0))?;
         let (first_line, first_column) = origin.unwrap_or((1, 1));
         let (line, column) = sql::line_and_column(sql.as_deref()?, offset);
         let column = if line == 1 { first_column + column - 1 } else { column };
-        Some(Location { line: first_line + line - 1, column })
+        Some(SqlPosition { line: first_line + line - 1, column })
     }
 
     /// The constraint that failed, where one did.
@@ -590,7 +590,7 @@ impl Error {
     /// Whether a call that returns one row found none.
     #[must_use]
     pub fn is_no_rows(&self) -> bool {
-        matches!(self.0.kind, ErrorKind::Rows { found: 0 })
+        matches!(self.0.kind, ErrorKind::RowCount { found: 0 })
     }
 
     /// Whether a lock was in the way, mostly another connection's: `SQLITE_BUSY`, its extended codes included.
@@ -708,8 +708,8 @@ impl fmt::Display for Error {
             let lead = if n == 0 { ", database" } else { " or" };
             write!(f, "{lead} {}", Excerpt { longest: usize::MAX, ..Excerpt::of(database) })?;
         }
-        if let Some(location) = self.location() {
-            write!(f, ", at {location}")?;
+        if let Some(position) = self.position() {
+            write!(f, ", at {position}")?;
         }
         if let Some(sql) = self.0.sql.as_deref().filter(|_| !matches!(self.0.kind, ErrorKind::EmptySql)) {
             write!(f, ", in: {}", Excerpt { at: self.0.offset.unwrap_or(0), ..Excerpt::of(sql) })?;
@@ -725,7 +725,7 @@ impl fmt::Debug for Error {
         f.debug_struct("Error")
             .field("kind", &self.0.kind)
             .field("sql", &self.0.sql)
-            .field("location", &self.location())
+            .field("position", &self.position())
             .field("databases", &self.0.databases)
             .finish()
     }
@@ -735,7 +735,9 @@ impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match &self.0.kind {
             ErrorKind::External(error) => Some(&**error),
-            ErrorKind::Column { problem, .. } | ErrorKind::Parameter { problem, .. } => problem.source(),
+            ErrorKind::ColumnConversion { problem, .. } | ErrorKind::ParameterConversion { problem, .. } => {
+                problem.source()
+            }
             _ => None,
         }
     }
@@ -843,8 +845,16 @@ fn names(names: &[Box<str>]) -> String {
     shown.join(", ") + &more
 }
 
-fn out_of_pool(out: &[Box<str>]) -> String {
-    out.iter().map(|line| format!("\n  out: {line}")).collect()
+fn checked_out_lines(checked_out: &[Box<str>]) -> String {
+    checked_out
+        .iter()
+        .map(|line| {
+            format!(
+                "
+  checked out: {line}"
+            )
+        })
+        .collect()
 }
 
 fn display_last(attempts: &[Error]) -> String {

@@ -1,7 +1,7 @@
 //! What is alive: connections, statements, rows, transactions; counted always, listed on demand.
 //!
 //! [`counts`] is always on. [`live`] lists handles one by one, with the line that opened each, its age and its thread;
-//! for those opened while the [`Level`] asks for records, which is the default of a debug build. What was forgotten
+//! for those opened while the [`TrackingLevel`] asks for records, which is the default of a debug build. What was forgotten
 //! (`mem::forget`) and ended by finalite is in [`forgotten`] and [`forgotten_handles`].
 //!
 //! All of it is about finalite's handles; rusqlite's in the same process do not count.
@@ -30,7 +30,7 @@ use std::sync::Arc;
 use std::thread::{Thread, ThreadId};
 use std::time::Duration;
 
-pub use crate::raw::Kind;
+pub use crate::raw::HandleKind;
 use crate::raw::registry::Book;
 use crate::raw::{counts, registry};
 
@@ -53,14 +53,14 @@ pub struct HandleCounts {
 }
 
 impl HandleCounts {
-    fn collect(count: impl Fn(Kind) -> u64) -> Self {
+    fn collect(count: impl Fn(HandleKind) -> u64) -> Self {
         Self {
-            connections: count(Kind::Connection),
-            statements: count(Kind::Statement),
-            cached_statements: count(Kind::CachedStatement),
-            rows: count(Kind::Rows),
-            transactions: count(Kind::Transaction),
-            savepoints: count(Kind::Savepoint),
+            connections: count(HandleKind::Connection),
+            statements: count(HandleKind::Statement),
+            cached_statements: count(HandleKind::CachedStatement),
+            rows: count(HandleKind::Rows),
+            transactions: count(HandleKind::Transaction),
+            savepoints: count(HandleKind::Savepoint),
         }
     }
 
@@ -79,14 +79,14 @@ impl HandleCounts {
 
     /// The number of one kind.
     #[must_use]
-    pub fn of(&self, kind: Kind) -> u64 {
+    pub fn of(&self, kind: HandleKind) -> u64 {
         match kind {
-            Kind::Connection => self.connections,
-            Kind::Statement => self.statements,
-            Kind::CachedStatement => self.cached_statements,
-            Kind::Rows => self.rows,
-            Kind::Transaction => self.transactions,
-            Kind::Savepoint => self.savepoints,
+            HandleKind::Connection => self.connections,
+            HandleKind::Statement => self.statements,
+            HandleKind::CachedStatement => self.cached_statements,
+            HandleKind::Rows => self.rows,
+            HandleKind::Transaction => self.transactions,
+            HandleKind::Savepoint => self.savepoints,
         }
     }
 
@@ -117,7 +117,7 @@ pub fn counts() -> HandleCounts {
     HandleCounts::collect(open)
 }
 
-fn open(kind: Kind) -> u64 {
+fn open(kind: HandleKind) -> u64 {
     // Closed first: a handle opened and closed in between must not count as minus one.
     let closed = counts::closed_total(kind);
     counts::opened_total(kind).saturating_sub(closed)
@@ -144,16 +144,16 @@ pub fn forgotten() -> HandleCounts {
 
 /// The connections open now.
 pub(crate) fn open_connections() -> u64 {
-    open(Kind::Connection)
+    open(HandleKind::Connection)
 }
 
 /// How much is kept of each handle while it is open. What is open already is not recorded later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
-pub enum Level {
+pub enum TrackingLevel {
     /// Numbers alone. The default of a release build.
     Counters,
-    /// A [`Record`] for each connection, statement, transaction and savepoint. The default of a debug build.
+    /// A [`OpenHandle`] for each connection, statement, transaction and savepoint. The default of a debug build.
     Records,
     /// Records, and a backtrace in those of connections and transactions.
     Backtraces,
@@ -161,29 +161,29 @@ pub enum Level {
 
 /// The level that was set last.
 #[must_use]
-pub fn level() -> Level {
+pub fn level() -> TrackingLevel {
     match registry::level() {
-        registry::COUNTERS => Level::Counters,
-        registry::RECORDS => Level::Records,
-        _ => Level::Backtraces,
+        registry::COUNTERS => TrackingLevel::Counters,
+        registry::RECORDS => TrackingLevel::Records,
+        _ => TrackingLevel::Backtraces,
     }
 }
 
 /// Sets the level for what is opened from now on, in the whole process.
-pub fn set_level(level: Level) {
+pub fn set_level(level: TrackingLevel) {
     registry::set_level(match level {
-        Level::Counters => registry::COUNTERS,
-        Level::Records => registry::RECORDS,
-        Level::Backtraces => registry::BACKTRACES,
+        TrackingLevel::Counters => registry::COUNTERS,
+        TrackingLevel::Records => registry::RECORDS,
+        TrackingLevel::Backtraces => registry::BACKTRACES,
     });
 }
 
 /// A handle that is open.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Record {
+pub struct OpenHandle {
     /// What it is. Rows have no record of their own: see [`running`](Self::running).
-    pub kind: Kind,
+    pub kind: HandleKind,
     /// A number that no other handle of the process has.
     pub id: u64,
     /// The handle it was made from: a connection, or for a savepoint what it lies in.
@@ -208,7 +208,7 @@ pub struct Record {
     source: Arc<registry::Record>,
 }
 
-impl Record {
+impl OpenHandle {
     fn new(source: Arc<registry::Record>) -> Self {
         // Before the age: it is no longer.
         let running = source.running();
@@ -228,14 +228,14 @@ impl Record {
         }
     }
 
-    /// Where it was opened, call by call; for connections and transactions, at [`Level::Backtraces`].
+    /// Where it was opened, call by call; for connections and transactions, at [`TrackingLevel::Backtraces`].
     #[must_use]
     pub fn backtrace(&self) -> Option<&Backtrace> {
         self.source.backtrace.as_ref()
     }
 }
 
-impl fmt::Display for Record {
+impl fmt::Display for OpenHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {} opened at {}, {:.1?} ago", self.kind, self.id, self.opened_at, self.age)?;
         match &self.thread_name {
@@ -255,9 +255,9 @@ impl fmt::Display for Record {
 /// The handles that are open.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Live {
+pub struct LiveHandles {
     /// Connection by connection, in the order they were opened.
-    pub records: Vec<Record>,
+    pub records: Vec<OpenHandle>,
     /// Those without a record: opened while the level asked for none, or opened or closed while this list was made.
     pub unrecorded: HandleCounts,
 }
@@ -269,38 +269,38 @@ pub struct Live {
 /// # Example
 ///
 /// ```
-/// use finalite::handles::{self, Kind, Level};
+/// use finalite::handles::{self, HandleKind, TrackingLevel};
 ///
-/// handles::set_level(Level::Records);
+/// handles::set_level(TrackingLevel::Records);
 /// let conn = finalite::Connection::open_in_memory()?;
 /// let statement = conn.prepare("SELECT 1")?;
 /// let live = handles::live();
-/// let record = live.records.iter().find(|record| record.kind == Kind::Statement).unwrap();
+/// let record = live.records.iter().find(|record| record.kind == HandleKind::Statement).unwrap();
 /// assert_eq!(record.sql.as_deref(), Some("SELECT 1"));
 /// assert!(record.opened_at.file().ends_with(".rs"));
 /// # Ok::<(), finalite::Error>(())
 /// ```
 #[must_use]
-pub fn live() -> Live {
+pub fn live() -> LiveHandles {
     warn_overdue();
     list()
 }
 
 /// The same without a warning, for callbacks: no event is sent from within SQLite.
-pub(crate) fn list() -> Live {
+pub(crate) fn list() -> LiveHandles {
     let counts = counts();
     let sources = registry::records();
-    let records: Vec<Record> = sources.into_iter().map(Record::new).collect();
+    let records: Vec<OpenHandle> = sources.into_iter().map(OpenHandle::new).collect();
     let unrecorded = unrecorded(&counts, &records);
-    Live { records, unrecorded }
+    LiveHandles { records, unrecorded }
 }
 
 /// What is open and not among the records.
-pub(crate) fn unrecorded<'a>(open: &HandleCounts, records: impl IntoIterator<Item = &'a Record>) -> HandleCounts {
-    let mut recorded = [0; Kind::ALL.len()];
+pub(crate) fn unrecorded<'a>(open: &HandleCounts, records: impl IntoIterator<Item = &'a OpenHandle>) -> HandleCounts {
+    let mut recorded = [0; HandleKind::ALL.len()];
     for record in records {
         recorded[record.kind as usize] += 1;
-        recorded[Kind::Rows as usize] += u64::from(record.running.is_some());
+        recorded[HandleKind::Rows as usize] += u64::from(record.running.is_some());
     }
     HandleCounts::collect(|kind| open.of(kind).saturating_sub(recorded[kind as usize]))
 }
@@ -309,8 +309,8 @@ pub(crate) fn unrecorded<'a>(open: &HandleCounts, records: impl IntoIterator<Ite
 /// they are released; `None`, the default: never. A statement is held while its rows are out.
 ///
 /// No thread waits for it: it is looked at when a handle is released, by [`live`] and by [`warn_overdue`]. It needs
-/// [`Level::Records`].
-pub fn set_warn_after(kind: Kind, after: Option<Duration>) {
+/// [`TrackingLevel::Records`].
+pub fn set_warn_after(kind: HandleKind, after: Option<Duration>) {
     registry::set_warn_after(kind, after);
 }
 
@@ -324,7 +324,7 @@ pub fn warn_overdue() -> usize {
 #[non_exhaustive]
 pub struct ForgottenHandle {
     /// What it was.
-    pub kind: Kind,
+    pub kind: HandleKind,
     /// The id of its connection.
     pub connection: u64,
     /// The line of the program that opened it; for rows, their statement.
@@ -368,15 +368,15 @@ pub fn forgotten_handles() -> Vec<ForgottenHandle> {
 }
 
 /// What is recorded of one connection.
-pub(crate) fn of_book(book: &Book) -> Vec<Record> {
-    book.records().into_iter().map(Record::new).collect()
+pub(crate) fn of_book(book: &Book) -> Vec<OpenHandle> {
+    book.records().into_iter().map(OpenHandle::new).collect()
 }
 
 /// The same, with a warning of what is held for long.
-pub(crate) fn look_through(book: &Book) -> Vec<Record> {
+pub(crate) fn look_through(book: &Book) -> Vec<OpenHandle> {
     let records = book.records();
     for record in &records {
         record.warn_if_overdue();
     }
-    records.into_iter().map(Record::new).collect()
+    records.into_iter().map(OpenHandle::new).collect()
 }

@@ -1,6 +1,6 @@
 //! The journal mode: which one a database has, and WAL where it can be had.
 
-use crate::error::{Error, ErrorKind, Result, What};
+use crate::error::{Error, ErrorKind, NameKind, Result};
 use crate::{Connection, ResultCode};
 
 /// How a database keeps what a transaction may have to take back. From [`Connection::journal_mode`].
@@ -55,7 +55,7 @@ impl Connection {
             "off" => JournalMode::Off,
             _ => {
                 let known = Box::default();
-                return Err(Error::new(ErrorKind::NoSuch { what: What::Pragma, name: mode.into(), known }));
+                return Err(Error::new(ErrorKind::NoSuch { what: NameKind::Pragma, name: mode.into(), known }));
             }
         })
     }

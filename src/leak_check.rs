@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::Connection;
-use crate::handles::{self, ForgottenHandle, HandleCounts, Record};
+use crate::handles::{self, ForgottenHandle, HandleCounts, OpenHandle};
 use crate::memory;
 use crate::process;
 use crate::raw::allocator;
@@ -17,12 +17,12 @@ use crate::raw::registry::{self, Book, Demand};
 ///
 /// [`new`](Self::new) watches the whole process: handles, native bytes and blocks, file descriptors, threads. Its test
 /// must have the process to itself: a test binary of its own with one `#[test]`, or `--test-threads=1`.
-/// [`of`](Self::of) watches one connection and suits tests that run in parallel.
+/// [`for_connection`](Self::for_connection) watches one connection and suits tests that run in parallel.
 ///
 /// [`finish`](Self::finish) returns a report. Dropping the check instead panics if something is left, unless the thread
 /// is panicking already.
 ///
-/// While a check lives, handles are recorded whatever the [`Level`](crate::handles::Level) is, so that the report can
+/// While a check lives, handles are recorded whatever the [`TrackingLevel`](crate::handles::TrackingLevel) is, so that the report can
 /// name the lines that opened them.
 ///
 /// # Example
@@ -116,13 +116,13 @@ impl LeakCheck {
     /// use finalite::{Connection, LeakCheck};
     ///
     /// let conn = Connection::open_in_memory()?;
-    /// let check = LeakCheck::of(&conn);
+    /// let check = LeakCheck::for_connection(&conn);
     /// conn.query_one::<i64>("SELECT 1", ())?;
     /// conn.close()?;
     /// drop(check); // panics if something is left
     /// # Ok::<(), finalite::Error>(())
     /// ```
-    pub fn of(conn: &Connection) -> Self {
+    pub fn for_connection(conn: &Connection) -> Self {
         let db = conn.db();
         let book = Arc::clone(db.book());
         Self::watch(Scope::Connection { id: db.id(), site: db.site(), forgotten: book.forgotten(), book })
@@ -189,7 +189,7 @@ impl Drop for LeakCheck {
 #[derive(Clone, Debug)]
 pub struct LeakReport {
     leaks: Vec<Leak>,
-    open: Vec<Record>,
+    open: Vec<OpenHandle>,
     forgotten: Vec<ForgottenHandle>,
     /// There may be more of them than are kept.
     forgotten_count: u64,
@@ -221,7 +221,7 @@ impl LeakReport {
 
     /// The handles that were opened during the check and are open still, with the lines that opened them.
     #[must_use]
-    pub fn open(&self) -> &[Record] {
+    pub fn open(&self) -> &[OpenHandle] {
         &self.open
     }
 

@@ -46,7 +46,7 @@
 //! | `finalite::open` | DEBUG | a connection is opened or closed, with its number and where it was opened |
 //! | `finalite::statement` | DEBUG, TRACE | a statement is prepared; it runs, `COMMIT` and the like of a guard too; a guard was dropped without a commit, and rolled back |
 //! | `finalite::cache` | TRACE | the statement cache misses or evicts |
-//! | `finalite::scan` | DEBUG | what was to come from [pages](scan::ScanPath::Pages) is left to the statement, and why |
+//! | `finalite::scan` | DEBUG | what was to come from [pages](scan::ScanStrategy::Pages) is left to the statement, and why |
 //! | `finalite::slow` | WARN | a statement took as long as [`Connection::set_slow_threshold`] says |
 //! | `finalite::leak` | WARN, ERROR | a handle is held for long, was forgotten or cannot be closed |
 //! | `finalite::pool` | DEBUG to ERROR | checkpoints; a connection that is not lent again; a pool that ended while lending |
@@ -100,7 +100,6 @@ mod open;
 mod pages;
 mod params;
 mod pauses;
-#[cfg(feature = "pool")]
 pub mod pool;
 mod pragma;
 mod process;
@@ -117,13 +116,12 @@ pub mod stats;
 mod transaction;
 mod tuples;
 mod value;
-#[cfg(any(feature = "pool", feature = "endpoint"))]
 mod worker;
 
 pub use cache::StatementCacheStats;
 pub use connection::{CloseError, Connection};
-pub use convert::{ConversionError, FromColumn};
-pub use error::{Constraint, ConstraintKind, Error, ErrorKind, Location, OptionalExtension, Result, What};
+pub use convert::{ConversionError, FromSql};
+pub use error::{Constraint, ConstraintKind, Error, ErrorKind, NameKind, OptionalExtension, Result, SqlPosition};
 pub use interrupt::InterruptHandle;
 pub use journal_mode::JournalMode;
 pub use leak_check::{LeakCheck, LeakReport, ProcessSnapshot};
@@ -137,11 +135,11 @@ pub use params::{
 pub use pragma::PragmaValue;
 pub use raw::ffi;
 pub use result_code::ResultCode;
-pub use rows::{Column, ColumnIndex, FromRow, OwnedRows, QueryAs, QueryMap, Row, RowSource, Rows};
+pub use rows::{ColumnIndex, ColumnKey, FromRow, OwnedRows, QueryAs, QueryMap, Row, RowSource, Rows};
 pub use scan::{ColumnBatch, Scan};
 pub use script::Script;
 pub use statement::{ColumnMetadata, Statement, StatementCounters};
-pub use transaction::{Behavior, CommitError, DropBehavior, Savepoint, Transaction};
+pub use transaction::{CommitError, DropBehavior, Savepoint, Transaction, TransactionBehavior};
 pub use value::{Type, Value, ValueRef};
 
 /// The README's program compiles and runs.

@@ -44,7 +44,7 @@ pub enum Mode {
     /// finalite's allocator.
     Counting,
     /// SQLite's own statistics: `FINALITE_ALLOCATOR=stock` is set, it is a system SQLite without the feature
-    /// `counting-system`, or something else came first. Bytes, peak and blocks of the process are known, nothing else.
+    /// `count-system-sqlite`, or something else came first. Bytes, peak and blocks of the process are known, nothing else.
     MemStatus,
     /// Nobody: as `MemStatus`, and those statistics are off.
     None,

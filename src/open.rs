@@ -16,7 +16,6 @@ use crate::pragma::PragmaValue;
 use crate::raw::{Db, OpenFlags, Switch};
 
 type Init = dyn Fn(&mut Connection) -> Result<()> + Send + Sync;
-#[cfg(feature = "pool")]
 type Recover = dyn Fn() -> bool + Send + Sync;
 
 /// What is asked of a database that is a file.
@@ -64,7 +63,6 @@ pub struct OpenOptions {
     lookaside: Option<(u16, u32)>,
     init: Option<Arc<Init>>,
     /// Who recovers the database for a connection that reads only.
-    #[cfg(feature = "pool")]
     recover: Option<Arc<Recover>>,
 }
 
@@ -98,7 +96,6 @@ impl OpenOptions {
             statement_cache: None,
             lookaside: None,
             init: None,
-            #[cfg(feature = "pool")]
             recover: None,
         }
     }
@@ -396,7 +393,6 @@ impl OpenOptions {
             no_follow: self.no_follow,
         };
         let db = Db::open(&c_path, flags, vfs.as_deref(), self.name.as_deref(), site)?;
-        #[cfg(feature = "pool")]
         if let Some(recover) = self.recover.clone() {
             db.set_recovery(Box::new(move || recover()));
         }
@@ -410,14 +406,12 @@ impl OpenOptions {
     }
 
     /// For connections that read only: opens the database for writing and reads it, and returns whether it could.
-    #[cfg(feature = "pool")]
     pub(crate) fn recovered_by(mut self, recover: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         self.recover = Some(Arc::new(recover));
         self
     }
 
     /// Without WAL, which a database in memory has not.
-    #[cfg(feature = "pool")]
     pub(crate) fn without_wal(mut self) -> Self {
         self.wal = Wal::AsItIs;
         self

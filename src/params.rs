@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use crate::convert::ConversionError;
-use crate::error::{Error, ErrorKind, Result, What};
+use crate::error::{Error, ErrorKind, NameKind, Result};
 use crate::raw::{Binding, RawCopy, RawParam};
 use crate::sql;
 
@@ -270,7 +270,7 @@ impl<'s, 'p> Binder<'s, 'p> {
     /// # Errors
     ///
     /// [`ErrorKind::ParameterCount`] if there is none left, [`ErrorKind::ParameterTwice`] if it was set by name,
-    /// [`ErrorKind::Parameter`] if the value does not convert, [`ErrorKind::NoMemory`], and `SQLITE_TOOBIG` for text or bytes beyond SQLite's limit.
+    /// [`ErrorKind::ParameterConversion`] if the value does not convert, [`ErrorKind::NoMemory`], and `SQLITE_TOOBIG` for text or bytes beyond SQLite's limit.
     #[inline(always)]
     pub fn push(&mut self, value: impl ToSql + 'p) -> Result<()> {
         let index = self.positional + 1;
@@ -350,7 +350,7 @@ impl<'s, 'p> Binder<'s, 'p> {
     #[cold]
     #[inline(never)]
     fn invalid(&self, index: usize, problem: ConversionError) -> Error {
-        Error::new(ErrorKind::Parameter { index, name: self.name(index), problem }).in_sql(self.raw.sql())
+        Error::new(ErrorKind::ParameterConversion { index, name: self.name(index), problem }).in_sql(self.raw.sql())
     }
 
     #[cold]
@@ -370,7 +370,7 @@ impl<'s, 'p> Binder<'s, 'p> {
     #[inline(never)]
     fn no_such(&self, name: &str) -> Error {
         let known = self.raw.parameter_names().iter().flatten().cloned().collect();
-        Error::new(ErrorKind::NoSuch { what: What::Parameter, name: name.into(), known }).in_sql(self.raw.sql())
+        Error::new(ErrorKind::NoSuch { what: NameKind::Parameter, name: name.into(), known }).in_sql(self.raw.sql())
     }
 
     fn name(&self, index: usize) -> Option<Box<str>> {

@@ -6,9 +6,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::connection::milliseconds;
-use crate::error::{Error, ErrorKind, Result, What};
+use crate::error::{Error, ErrorKind, NameKind, Result};
 use crate::pauses::pauses;
-use crate::raw::{Kind, library};
+use crate::raw::{HandleKind, library};
 use crate::rows::FromRow;
 use crate::sql;
 use crate::{Connection, ResultCode, Value};
@@ -130,9 +130,9 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::NoSuch`] if it yields nothing: SQLite ignores names that it does not know. [`ErrorKind::Rows`] if
+    /// [`ErrorKind::NoSuch`] if it yields nothing: SQLite ignores names that it does not know. [`ErrorKind::RowCount`] if
     /// it yields several rows; for those, [`query_all`](Self::query_all) with `PRAGMA …` or the `pragma_…` table-valued
-    /// functions are the way. [`ErrorKind::Column`] if the value is no `T`.
+    /// functions are the way. [`ErrorKind::ColumnConversion`] if the value is no `T`.
     ///
     /// # Example
     ///
@@ -150,7 +150,7 @@ impl Connection {
     pub fn pragma<T: for<'row> FromRow<'row>>(&self, name: &str) -> Result<T> {
         let sql = format!("PRAGMA {}", quote_path(name));
         self.prepare(&sql)?.query_pragma()?.ok_or_else(|| {
-            Error::new(ErrorKind::NoSuch { what: What::Pragma, name: name.into(), known: Box::default() })
+            Error::new(ErrorKind::NoSuch { what: NameKind::Pragma, name: name.into(), known: Box::default() })
         })
     }
 
@@ -203,7 +203,7 @@ impl Connection {
         }
         if is_in(&SECRET, pragma) {
             let shown = format!("PRAGMA {path} = …");
-            self.prepare_shown_as(&sql, &shown, Kind::Statement, Location::caller())?.execute(())?;
+            self.prepare_shown_as(&sql, &shown, HandleKind::Statement, Location::caller())?.execute(())?;
             return Ok(());
         }
         if pragma.eq_ignore_ascii_case("wal_checkpoint") {

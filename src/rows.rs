@@ -7,8 +7,8 @@ use std::mem::ManuallyDrop;
 use std::panic::Location;
 use std::time::{Duration, Instant};
 
-use crate::convert::{ConversionError, FromColumn};
-use crate::error::{Error, ErrorKind, Result, What};
+use crate::convert::{ConversionError, FromSql};
+use crate::error::{Error, ErrorKind, NameKind, Result};
 use crate::pages::Record;
 use crate::raw::value::Sink;
 use crate::raw::{self, CellError, Cursor, Fault, OwnedCursor, shielded};
@@ -329,11 +329,11 @@ impl<'row> Row<'row> {
     /// Reads a column as a Rust type.
     ///
     /// The column is an index (0-based), a name (ASCII letters compared without case; the first of that name), or a
-    /// [`Column`] that was looked up once.
+    /// [`ColumnKey`] that was looked up once.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Column`] if the value does not convert, [`ErrorKind::NoSuch`] if there is no such column,
+    /// [`ErrorKind::ColumnConversion`] if the value does not convert, [`ErrorKind::NoSuch`] if there is no such column,
     /// [`ErrorKind::NoMemory`].
     ///
     /// # Example
@@ -350,10 +350,10 @@ impl<'row> Row<'row> {
     /// # Ok::<(), finalite::Error>(())
     /// ```
     #[inline]
-    pub fn get<T: FromColumn<'row>>(&self, column: impl ColumnIndex) -> Result<T> {
+    pub fn get<T: FromSql<'row>>(&self, column: impl ColumnIndex) -> Result<T> {
         let column = column.find(self)?;
         let value = self.value(column)?;
-        T::from_column(value).map_err(|problem| self.unreadable(column, value, problem))
+        T::from_sql(value).map_err(|problem| self.unreadable(column, value, problem))
     }
 
     /// The value of a column, 0-based, as SQLite holds it.
@@ -404,7 +404,7 @@ impl<'row> Row<'row> {
     fn unreadable(&self, column: usize, value: ValueRef<'_>, problem: ConversionError) -> Error {
         let name =
             self.statement().column_names().ok().and_then(|names| names.get(column).cloned()).unwrap_or_default();
-        Error::new(ErrorKind::Column { row: None, column, name, found: value.data_type(), problem })
+        Error::new(ErrorKind::ColumnConversion { row: None, column, name, found: value.data_type(), problem })
             .in_sql(self.statement().sql())
     }
 
@@ -412,7 +412,8 @@ impl<'row> Row<'row> {
     #[inline(never)]
     fn no_such(&self, name: &str) -> Error {
         let known = self.statement().column_names().unwrap_or_default().into();
-        Error::new(ErrorKind::NoSuch { what: What::Column, name: name.into(), known }).in_sql(self.statement().sql())
+        Error::new(ErrorKind::NoSuch { what: NameKind::Column, name: name.into(), known })
+            .in_sql(self.statement().sql())
     }
 
     pub(crate) fn names(&self) -> Result<&'row [Box<str>]> {
@@ -455,15 +456,15 @@ impl fmt::Debug for Row<'_> {
 /// It stays right when the schema changes and SQLite prepares the statement anew, which is at the first row of an
 /// execution. (SQLite lets a connection drop a column under its own running `SELECT *`; the rows still to come shift.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Column {
+pub struct ColumnKey {
     pub(crate) owner: u64,
     pub(crate) number: usize,
 }
 
-/// What names a column: an index (0-based), a name, a [`Column`].
+/// What names a column: an index (0-based), a name, a [`ColumnKey`].
 #[diagnostic::on_unimplemented(
     message = "`{Self}` names no column",
-    label = "expected an index (`usize`, 0-based), a name (`&str`) or a `Column`",
+    label = "expected an index (`usize`, 0-based), a name (`&str`) or a `ColumnKey`",
     note = "`get` has one type argument, what is read: `row.get::<T>(column)`"
 )]
 pub trait ColumnIndex: sealed::Sealed {
@@ -475,7 +476,7 @@ mod sealed {
     pub trait Sealed {}
     impl Sealed for usize {}
     impl Sealed for &str {}
-    impl Sealed for super::Column {}
+    impl Sealed for super::ColumnKey {}
 
     pub trait RowSource {}
     impl RowSource for super::Rows<'_> {}
@@ -496,7 +497,7 @@ impl ColumnIndex for &str {
     }
 }
 
-impl ColumnIndex for Column {
+impl ColumnIndex for ColumnKey {
     #[inline]
     fn find(self, row: &Row<'_>) -> Result<usize> {
         match row.statement().resolve(self.owner, self.number) {
@@ -509,7 +510,7 @@ impl ColumnIndex for Column {
 
 /// A type that a whole row can be read as.
 ///
-/// Implemented for everything that is [`FromColumn`] (one column) and for tuples of up to 16 columns. The row must
+/// Implemented for everything that is [`FromSql`] (one column) and for tuples of up to 16 columns. The row must
 /// have exactly as many columns as the type reads.
 ///
 /// # Example
@@ -546,7 +547,7 @@ pub trait FromRow<'row>: Sized {
     fn from_row(row: Row<'row>) -> Result<Self>;
 }
 
-impl<'row, T: FromColumn<'row>> FromRow<'row> for T {
+impl<'row, T: FromSql<'row>> FromRow<'row> for T {
     #[inline]
     fn from_row(row: Row<'row>) -> Result<Self> {
         row.expect_columns(1)?;
@@ -557,7 +558,7 @@ impl<'row, T: FromColumn<'row>> FromRow<'row> for T {
 macro_rules! tuples {
     ($(($count:literal $($type:ident $column:tt)+))+) => {
         $(
-            impl<'row, $($type: FromColumn<'row>),+> FromRow<'row> for ($($type,)+) {
+            impl<'row, $($type: FromSql<'row>),+> FromRow<'row> for ($($type,)+) {
                 #[inline]
                 fn from_row(row: Row<'row>) -> Result<Self> {
                     row.expect_columns($count)?;

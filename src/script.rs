@@ -5,7 +5,7 @@ use std::iter::FusedIterator;
 use std::panic::Location;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::raw::Kind;
+use crate::raw::HandleKind;
 use crate::sql;
 use crate::statement::Home;
 use crate::{Connection, Statement};
@@ -74,7 +74,7 @@ impl<'conn> Script<'conn> {
         let conn = self.conn;
         let taint = sql::taint(&self.text[start..self.len()]);
         conn.db().add_taint(taint);
-        let prepared = conn.db().prepare(&self.text[start..], Kind::Statement, self.site);
+        let prepared = conn.db().prepare(&self.text[start..], HandleKind::Statement, self.site);
         let (statement, taken) = prepared.map_err(|fault| conn.error(fault).in_sql(self.rest()))?;
         self.offset = (start + taken).min(self.len());
         let text = self.text[start..self.offset].trim_end();
@@ -125,7 +125,7 @@ impl Connection {
     /// # Errors
     ///
     /// What preparing or running a statement returns, with that statement as [`Error::sql`] and its place in the
-    /// script as [`Error::location`]. The statements before it have run.
+    /// script as [`Error::position`]. The statements before it have run.
     ///
     /// # Example
     ///
@@ -134,7 +134,7 @@ impl Connection {
     ///
     /// let conn = Connection::open_in_memory()?;
     /// let error = conn.execute_batch("CREATE TABLE t(a);\nINSERT INTO t\n  VALUES (nowhere);").unwrap_err();
-    /// assert_eq!(error.location().unwrap().to_string(), "line 3, column 11");
+    /// assert_eq!(error.position().unwrap().to_string(), "line 3, column 11");
     /// # Ok::<(), finalite::Error>(())
     /// ```
     #[track_caller]

@@ -5,10 +5,10 @@ use std::panic::Location;
 
 use crate::Connection;
 use crate::cache::Ticket;
-use crate::error::{Error, ErrorKind, Result, What};
+use crate::error::{Error, ErrorKind, NameKind, Result};
 use crate::params::{Binder, Params};
 use crate::raw::{Stmt, shielded};
-use crate::rows::{self, Column, FromRow, OwnedRows, QueryAs, QueryMap, Row, Rows};
+use crate::rows::{self, ColumnKey, FromRow, OwnedRows, QueryAs, QueryMap, Row, Rows};
 
 /// A prepared statement. Dropping it finalizes it, on the spot; one from
 /// [`prepare_cached`](Connection::prepare_cached) goes back to its connection's cache, reset.
@@ -79,7 +79,7 @@ impl<'conn> Statement<'conn> {
     /// # Errors
     ///
     /// [`ErrorKind::ParameterCount`], [`ErrorKind::ParameterUnset`], [`ErrorKind::NoSuch`] and
-    /// [`ErrorKind::Parameter`] for the parameters. SQLite itself fails at the first [`Rows::next`].
+    /// [`ErrorKind::ParameterConversion`] for the parameters. SQLite itself fails at the first [`Rows::next`].
     ///
     /// C: [sqlite3_bind](https://sqlite.org/c3ref/bind_blob.html)
     #[inline]
@@ -282,7 +282,7 @@ impl<'conn> Statement<'conn> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Rows`] for none or more than one row, [`ErrorKind::ColumnCount`] and [`ErrorKind::Column`] if the
+    /// [`ErrorKind::RowCount`] for none or more than one row, [`ErrorKind::ColumnCount`] and [`ErrorKind::ColumnConversion`] if the
     /// row is no `T`, [`ErrorKind::Misuse`] for a statement that returns no rows, which is not run, and as
     /// [`execute`](Self::execute).
     #[inline]
@@ -309,7 +309,7 @@ impl<'conn> Statement<'conn> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Rows`] if there is no row ([`Error::is_no_rows`]), the closure's error, [`ErrorKind::Misuse`] for a
+    /// [`ErrorKind::RowCount`] if there is no row ([`Error::is_no_rows`]), the closure's error, [`ErrorKind::Misuse`] for a
     /// statement that returns no rows, which is not run, and as [`execute`](Self::execute).
     ///
     /// # Example
@@ -389,7 +389,7 @@ impl<'conn> Statement<'conn> {
     ///
     /// # Errors
     ///
-    /// As [`execute`](Self::execute); [`ErrorKind::ColumnCount`] and [`ErrorKind::Column`] for a row that is no `T`;
+    /// As [`execute`](Self::execute); [`ErrorKind::ColumnCount`] and [`ErrorKind::ColumnConversion`] for a row that is no `T`;
     /// [`ErrorKind::Misuse`] for a statement that returns no rows, which is not run.
     #[inline]
     pub fn query_all<'p, T: for<'row> FromRow<'row>>(&mut self, params: impl Params<'p>) -> Result<Vec<T>> {
@@ -420,7 +420,7 @@ impl<'conn> Statement<'conn> {
         let surplus = value.is_ok() && rows.next()?.is_some();
         rows.finish()?;
         if surplus {
-            return Err(Error::new(ErrorKind::Rows { found: 2 }).in_sql(self.sql()));
+            return Err(Error::new(ErrorKind::RowCount { found: 2 }).in_sql(self.sql()));
         }
         value.map(Some)
     }
@@ -590,12 +590,12 @@ impl<'conn> Statement<'conn> {
     /// }
     /// # Ok::<(), finalite::Error>(())
     /// ```
-    pub fn column(&mut self, name: &str) -> Result<Column> {
+    pub fn column(&mut self, name: &str) -> Result<ColumnKey> {
         if let Some((owner, number)) = self.raw_mut().column_handle(name)? {
-            return Ok(Column { owner, number });
+            return Ok(ColumnKey { owner, number });
         }
         let known = self.raw().column_names()?.into();
-        Err(Error::new(ErrorKind::NoSuch { what: What::Column, name: name.into(), known }).in_sql(self.sql()))
+        Err(Error::new(ErrorKind::NoSuch { what: NameKind::Column, name: name.into(), known }).in_sql(self.sql()))
     }
 
     /// Whether it leaves the database file as it is. `BEGIN` and `COMMIT` count as reading, the `EXPLAIN` of a writing

@@ -7,7 +7,7 @@ use std::panic::Location;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::raw::registry::{self, Recorded};
-use crate::raw::{Db, Kind, counts, shielded};
+use crate::raw::{Db, HandleKind, counts, shielded};
 use crate::sql;
 use crate::{Connection, Statement};
 
@@ -15,7 +15,7 @@ use crate::{Connection, Statement};
 ///
 /// C: [BEGIN TRANSACTION](https://sqlite.org/lang_transaction.html)
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Behavior {
+pub enum TransactionBehavior {
     /// At the first read or write. A reader that turns writer may get `SQLITE_BUSY` at once, whatever the timeout.
     #[default]
     Deferred,
@@ -76,10 +76,10 @@ impl Guards {
         // An error from before this transaction is none of it.
         db.take_lost();
         self.lost.take();
-        let recorded = record(db, Kind::Transaction, db.id(), site);
+        let recorded = record(db, HandleKind::Transaction, db.id(), site);
         self.transaction.replace(Some(Origin { site, recorded }));
         self.is_open.set(true);
-        counts::opened(Kind::Transaction);
+        counts::opened(HandleKind::Transaction);
     }
 
     fn open_savepoint(&self, db: &Db, quoted_name: Box<str>, site: &'static Location<'static>) {
@@ -87,10 +87,10 @@ impl Guards {
         let transaction = self.transaction.borrow();
         let around = savepoints.last().map(|savepoint| &savepoint.origin).or(transaction.as_ref());
         let parent = around.and_then(|origin| origin.recorded.as_ref()).map_or(db.id(), Recorded::id);
-        let recorded = record(db, Kind::Savepoint, parent, site);
+        let recorded = record(db, HandleKind::Savepoint, parent, site);
         savepoints.push(OpenSavepoint { quoted_name, origin: Origin { site, recorded } });
         self.is_open.set(true);
-        counts::opened(Kind::Savepoint);
+        counts::opened(HandleKind::Savepoint);
     }
 
     /// Ends the books of the transaction's guard, and of the savepoints in it.
@@ -99,7 +99,7 @@ impl Guards {
         self.rollback_owed.set(false);
         let origin = self.transaction.take();
         if origin.is_some() {
-            counts::closed(Kind::Transaction);
+            counts::closed(HandleKind::Transaction);
         }
         self.is_open.set(false);
         origin
@@ -129,7 +129,7 @@ impl Guards {
 
     fn forget_innermost(&self, db: &Db) {
         if let Some(OpenSavepoint { origin, .. }) = self.pop_savepoint() {
-            registry::forgot(Kind::Savepoint, db.id(), Some(origin.site), None);
+            registry::forgot(HandleKind::Savepoint, db.id(), Some(origin.site), None);
         }
     }
 
@@ -137,7 +137,7 @@ impl Guards {
         let mut savepoints = self.savepoints.borrow_mut();
         let innermost = savepoints.pop()?;
         self.is_open.set(!savepoints.is_empty() || self.transaction.borrow().is_some());
-        counts::closed(Kind::Savepoint);
+        counts::closed(HandleKind::Savepoint);
         Some(innermost)
     }
 
@@ -158,13 +158,13 @@ impl Guards {
             let origin = self.close(db);
             self.owe_rollback();
             if let Some(origin) = origin {
-                registry::forgot(Kind::Transaction, db.id(), Some(origin.site), None);
+                registry::forgot(HandleKind::Transaction, db.id(), Some(origin.site), None);
             }
         }
     }
 }
 
-fn record(db: &Db, kind: Kind, parent: u64, site: &'static Location<'static>) -> Option<Recorded> {
+fn record(db: &Db, kind: HandleKind, parent: u64, site: &'static Location<'static>) -> Option<Recorded> {
     if registry::is_recording() { db.record(kind, registry::new_id(), Some(parent), site, None) } else { None }
 }
 
@@ -194,7 +194,7 @@ impl Connection {
     /// ```
     #[track_caller]
     pub fn transaction(&mut self) -> Result<Transaction<'_>> {
-        self.transaction_with(Behavior::Deferred)
+        self.transaction_with(TransactionBehavior::Deferred)
     }
 
     /// Begins a transaction.
@@ -208,7 +208,7 @@ impl Connection {
     ///
     /// C: [BEGIN TRANSACTION](https://sqlite.org/lang_transaction.html)
     #[track_caller]
-    pub fn transaction_with(&mut self, behavior: Behavior) -> Result<Transaction<'_>> {
+    pub fn transaction_with(&mut self, behavior: TransactionBehavior) -> Result<Transaction<'_>> {
         self.guards.forget_all(self.db());
         self.begin(behavior)
     }
@@ -238,7 +238,7 @@ impl Connection {
     /// ```
     #[track_caller]
     pub fn unchecked_transaction(&self) -> Result<Transaction<'_>> {
-        self.unchecked_transaction_with(Behavior::Deferred)
+        self.unchecked_transaction_with(TransactionBehavior::Deferred)
     }
 
     /// Begins a transaction as [`unchecked_transaction`](Self::unchecked_transaction), with a choice of its locks.
@@ -247,7 +247,7 @@ impl Connection {
     ///
     /// As [`unchecked_transaction`](Self::unchecked_transaction).
     #[track_caller]
-    pub fn unchecked_transaction_with(&self, behavior: Behavior) -> Result<Transaction<'_>> {
+    pub fn unchecked_transaction_with(&self, behavior: TransactionBehavior) -> Result<Transaction<'_>> {
         // A transaction that is to be rolled back goes first.
         self.check_transaction()?;
         if !self.is_autocommit() {
@@ -257,12 +257,12 @@ impl Connection {
     }
 
     #[track_caller]
-    fn begin(&self, behavior: Behavior) -> Result<Transaction<'_>> {
+    fn begin(&self, behavior: TransactionBehavior) -> Result<Transaction<'_>> {
         self.execute(
             match behavior {
-                Behavior::Deferred => "BEGIN",
-                Behavior::Immediate => "BEGIN IMMEDIATE",
-                Behavior::Exclusive => "BEGIN EXCLUSIVE",
+                TransactionBehavior::Deferred => "BEGIN",
+                TransactionBehavior::Immediate => "BEGIN IMMEDIATE",
+                TransactionBehavior::Exclusive => "BEGIN EXCLUSIVE",
             },
             (),
         )?;
@@ -313,7 +313,6 @@ impl Connection {
 
     /// Rolls back what is open: nothing borrows the connection any more, so a guard of it was forgotten, or it was
     /// begun by hand.
-    #[cfg(feature = "pool")]
     pub(crate) fn roll_back_leftovers(&mut self) -> Result<()> {
         self.guards.forget_all(self.db());
         if !self.is_autocommit() {

@@ -123,7 +123,6 @@ impl Stop {
     }
 
     /// Waits for this long, or until the stop is set. Returns whether it is.
-    #[cfg(feature = "pool")]
     pub(crate) fn wait(&self, longest: std::time::Duration) -> bool {
         let state = self.lock();
         let waited = self.changed.wait_timeout_while(state, longest, |state| !state.is_set);
@@ -144,7 +143,7 @@ impl Stop {
     }
 }
 
-#[cfg(all(test, feature = "pool"))]
+#[cfg(test)]
 mod tests {
     use std::sync::mpsc;
     use std::time::Duration;

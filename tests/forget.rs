@@ -9,7 +9,7 @@ use std::mem::forget;
 use std::path::Path;
 use std::ptr;
 
-use finalite::handles::{self, HandleCounts, Kind};
+use finalite::handles::{self, HandleCounts, HandleKind};
 use finalite::{Connection, Error, ErrorKind, OpenOptions, Statement, ffi};
 use witness::{Witness, can_write, left_by};
 
@@ -248,17 +248,17 @@ fn last_named(expected: HandleCounts) -> HandleCounts {
     let count = usize::try_from(expected.total()).unwrap();
     let mut named = HandleCounts::default();
     for one in &all[all.len() - count..] {
-        let is_guard = matches!(one.kind, Kind::Transaction | Kind::Savepoint);
+        let is_guard = matches!(one.kind, HandleKind::Transaction | HandleKind::Savepoint);
         assert_eq!(one.sql.as_deref(), (!is_guard).then_some(SELECT), "{one}");
         if one.opened_at.is_none_or(|site| site.file() != file!()) {
             continue;
         }
         match one.kind {
-            Kind::Statement => named.statements += 1,
-            Kind::CachedStatement => named.cached_statements += 1,
-            Kind::Rows => named.rows += 1,
-            Kind::Transaction => named.transactions += 1,
-            Kind::Savepoint => named.savepoints += 1,
+            HandleKind::Statement => named.statements += 1,
+            HandleKind::CachedStatement => named.cached_statements += 1,
+            HandleKind::Rows => named.rows += 1,
+            HandleKind::Transaction => named.transactions += 1,
+            HandleKind::Savepoint => named.savepoints += 1,
             kind => panic!("{kind}"),
         }
     }
@@ -312,14 +312,14 @@ const CALLS: &[Call] = &[
     }),
     ("query_one", |mut statement| {
         let error = statement.query_one::<(i64, String)>(("",)).unwrap_err();
-        assert!(matches!(error.kind(), ErrorKind::Rows { found: 2, .. }), "{error}");
+        assert!(matches!(error.kind(), ErrorKind::RowCount { found: 2, .. }), "{error}");
     }),
     ("query_optional", |mut statement| {
         assert_eq!(statement.query_optional::<(i64, String)>(("zzz",)).unwrap(), None);
     }),
     ("query_row", |mut statement| {
         let error = statement.query_row(("zzz",), |_| Ok(())).unwrap_err();
-        assert!(matches!(error.kind(), ErrorKind::Rows { found: 0, .. }), "{error}");
+        assert!(matches!(error.kind(), ErrorKind::RowCount { found: 0, .. }), "{error}");
     }),
     ("query_all", |mut statement| {
         assert!(statement.query_all::<(i64, String)>(("",)).unwrap().len() >= 2);

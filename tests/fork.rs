@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use child::{fork_here, in_child, leave};
 use finalite::pool::{Checkpointer, Pool};
-use finalite::scan::ScanPath;
+use finalite::scan::ScanStrategy;
 use finalite::{Connection, Error, ErrorKind, OpenOptions, endpoint, ffi, stats};
 
 /// A connection in the middle of a transaction whose journal is on disk.
@@ -375,14 +375,15 @@ fn a_scan_goes_on_in_the_parent_alone() {
     for threads in [1, 2, 4] {
         for at in [1, 50, 150] {
             let (mut batches, mut child, mut is_child) = (0, None, false);
-            let scanned = conn.scan("SELECT a FROM t", ()).path(ScanPath::Pages).threads(threads).batches(1000, |_| {
-                batches += 1;
-                if batches == at {
-                    child = fork_here();
-                    is_child = child.is_none();
-                }
-                Ok::<_, Error>(())
-            });
+            let scanned =
+                conn.scan("SELECT a FROM t", ()).strategy(ScanStrategy::Pages).threads(threads).batches(1000, |_| {
+                    batches += 1;
+                    if batches == at {
+                        child = fork_here();
+                        is_child = child.is_none();
+                    }
+                    Ok::<_, Error>(())
+                });
             if is_child {
                 leave(scanned.is_err_and(|error| matches!(error.kind(), ErrorKind::Forked)));
             }
@@ -477,8 +478,8 @@ fn a_pool_in_use_does_not_hold_a_child() {
                 let report = pool.shut_down();
                 matches!(refused.kind(), ErrorKind::Forked)
                     && stats::snapshot().pools.is_empty()
-                    && (report.closed(), report.out().len(), report.log_left().is_none()) == (0, 0, true)
-                    && pool.status().roles.iter().all(|role| role.out.is_empty())
+                    && (report.closed(), report.checked_out().len(), report.log_left().is_none()) == (0, 0, true)
+                    && pool.status().roles.iter().all(|role| role.checked_out.is_empty())
             }));
         }
         is_over.store(true, Ordering::Relaxed);

@@ -14,14 +14,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use finalite::handles::{self, ForgottenHandle, HandleCounts, Kind, Level, Record};
-use finalite::{Behavior, Connection, DropBehavior, FromRow, OpenOptions, Param, Row, ToSql, ffi};
+use finalite::handles::{self, ForgottenHandle, HandleCounts, HandleKind, OpenHandle, TrackingLevel};
+use finalite::{Connection, DropBehavior, FromRow, OpenOptions, Param, Row, ToSql, TransactionBehavior, ffi};
 use panicking::Panicking;
 
 /// The process, for one test.
 struct Alone(#[expect(dead_code, reason = "held")] MutexGuard<'static, ()>);
 
-fn alone(level: Level) -> Alone {
+fn alone(level: TrackingLevel) -> Alone {
     static PROCESS: Mutex<()> = Mutex::new(());
     let alone = Alone(PROCESS.lock().unwrap_or_else(PoisonError::into_inner));
     handles::set_level(level);
@@ -30,34 +30,34 @@ fn alone(level: Level) -> Alone {
 
 impl Drop for Alone {
     fn drop(&mut self) {
-        Kind::ALL.iter().for_each(|&kind| handles::set_warn_after(kind, None));
-        handles::set_level(Level::Records);
+        HandleKind::ALL.iter().for_each(|&kind| handles::set_warn_after(kind, None));
+        handles::set_level(TrackingLevel::Records);
     }
 }
 
-fn records() -> Vec<Record> {
+fn records() -> Vec<OpenHandle> {
     handles::live().records
 }
 
 /// The one record of a kind.
-fn the(kind: Kind) -> Record {
-    let mut found: Vec<Record> = records().into_iter().filter(|record| record.kind == kind).collect();
+fn the(kind: HandleKind) -> OpenHandle {
+    let mut found: Vec<OpenHandle> = records().into_iter().filter(|record| record.kind == kind).collect();
     assert_eq!(found.len(), 1, "{kind}: {found:#?}");
     found.remove(0)
 }
 
-fn kinds() -> Vec<Kind> {
+fn kinds() -> Vec<HandleKind> {
     records().iter().map(|record| record.kind).collect()
 }
 
 #[track_caller]
-fn assert_opened_at(record: &Record, line: u32) {
+fn assert_opened_at(record: &OpenHandle, line: u32) {
     assert_eq!((record.opened_at.file(), record.opened_at.line()), (file!(), line), "{record}");
 }
 
 #[test]
 fn without_records_everything_is_unrecorded() {
-    let _alone = alone(Level::Counters);
+    let _alone = alone(TrackingLevel::Counters);
     let mut conn = Connection::open_in_memory().unwrap();
     let mut tx = conn.transaction().unwrap();
     let savepoint = tx.savepoint().unwrap();
@@ -77,12 +77,12 @@ fn without_records_everything_is_unrecorded() {
 }
 
 fn numbers(counts: HandleCounts) -> [u64; 6] {
-    Kind::ALL.map(|kind| counts.of(kind))
+    HandleKind::ALL.map(|kind| counts.of(kind))
 }
 
 #[test]
 fn each_handle_has_one_record() {
-    let _alone = alone(Level::Records);
+    let _alone = alone(TrackingLevel::Records);
     let (mut conn, conn_line) = (Connection::open_in_memory().unwrap(), line!());
     let (mut tx, tx_line) = (conn.transaction().unwrap(), line!());
     let (mut outer, outer_line) = (tx.savepoint().unwrap(), line!());
@@ -93,7 +93,7 @@ fn each_handle_has_one_record() {
     let live = handles::live();
     assert_eq!(live.unrecorded, HandleCounts::default());
     let of = |kind| live.records.iter().filter(move |record| record.kind == kind);
-    for kind in Kind::ALL {
+    for kind in HandleKind::ALL {
         assert_eq!(of(kind).count() as u64, handles::counts().of(kind), "{kind}");
     }
     let ids: BTreeSet<u64> = live.records.iter().map(|record| record.id).collect();
@@ -105,21 +105,21 @@ fn each_handle_has_one_record() {
         assert!(record.running.is_none() && record.backtrace().is_none(), "{record:#?}");
     }
 
-    let connection = the(Kind::Connection);
+    let connection = the(HandleKind::Connection);
     assert_opened_at(&connection, conn_line);
     assert_eq!((connection.parent, &connection.sql), (None, &None));
-    let transaction = the(Kind::Transaction);
+    let transaction = the(HandleKind::Transaction);
     assert_opened_at(&transaction, tx_line);
     assert_eq!((transaction.parent, &transaction.sql), (Some(connection.id), &None));
-    let savepoints: Vec<&Record> = of(Kind::Savepoint).collect();
+    let savepoints: Vec<&OpenHandle> = of(HandleKind::Savepoint).collect();
     assert_opened_at(savepoints[0], outer_line);
     assert_eq!(savepoints[0].parent, Some(transaction.id));
     assert_opened_at(savepoints[1], inner_line);
     assert_eq!(savepoints[1].parent, Some(savepoints[0].id));
-    let of_statement = the(Kind::Statement);
+    let of_statement = the(HandleKind::Statement);
     assert_opened_at(&of_statement, statement_line);
     assert_eq!((of_statement.parent, of_statement.sql.as_deref()), (Some(connection.id), Some("SELECT 'a'")));
-    let of_cached = of(Kind::CachedStatement).find(|record| record.sql.as_deref() == Some("SELECT 'b'")).unwrap();
+    let of_cached = of(HandleKind::CachedStatement).find(|record| record.sql.as_deref() == Some("SELECT 'b'")).unwrap();
     assert_opened_at(of_cached, cached_line);
     assert_eq!(of_cached.parent, Some(connection.id));
 
@@ -137,7 +137,7 @@ fn each_handle_has_one_record() {
 
 #[test]
 fn age_grows_and_the_thread_is_the_one_that_opened() {
-    let _alone = alone(Level::Records);
+    let _alone = alone(TrackingLevel::Records);
     let open = || Connection::open_in_memory().unwrap();
     let opener = thread::Builder::new().name("opener".into()).spawn(move || (open(), thread::current().id()));
     let (conn, thread) = opener.unwrap().join().unwrap();
@@ -156,72 +156,72 @@ fn age_grows_and_the_thread_is_the_one_that_opened() {
 
 #[test]
 fn sql_is_cut_between_two_characters() {
-    let _alone = alone(Level::Records);
+    let _alone = alone(TrackingLevel::Records);
     let conn = Connection::open_in_memory().unwrap();
     for (start, bytes) in [("SELECT '", 256), ("SELECT ' ", 255)] {
         // Characters of two bytes, from an even place on and from an odd one.
         let sql = format!("{start}{}'", "ü".repeat(400));
         let statement = conn.prepare(&sql).unwrap();
-        let shown = the(Kind::Statement).sql.unwrap();
+        let shown = the(HandleKind::Statement).sql.unwrap();
         assert_eq!(shown.len(), bytes);
         assert!(sql.starts_with(&*shown));
         drop(statement);
     }
     let exact = format!("SELECT {}", "1".repeat(249));
     let statement = conn.prepare(&exact).unwrap();
-    assert_eq!(the(Kind::Statement).sql.as_deref(), Some(&*exact));
+    assert_eq!(the(HandleKind::Statement).sql.as_deref(), Some(&*exact));
     drop(statement);
     let shown = {
         let mut script = conn.script("SELECT 1 ; SELECT 2;");
         let _first = script.next().unwrap().unwrap();
-        the(Kind::Statement).sql.unwrap()
+        the(HandleKind::Statement).sql.unwrap()
     };
     assert_eq!(&*shown, "SELECT 1 ;", "of a script, its own statement alone");
 }
 
 #[test]
 fn running_is_told_while_rows_are_out() {
-    let _alone = alone(Level::Records);
+    let _alone = alone(TrackingLevel::Records);
     let conn = Connection::open_in_memory().unwrap();
     let is_running = |kind| the(kind).running.is_some();
 
     let mut statement = conn.prepare("VALUES (1), (2)").unwrap();
-    assert!(!is_running(Kind::Statement));
+    assert!(!is_running(HandleKind::Statement));
     let mut rows = statement.query(()).unwrap();
-    assert!(is_running(Kind::Statement), "before the first step");
+    assert!(is_running(HandleKind::Statement), "before the first step");
     while rows.next().unwrap().is_some() {
-        assert!(is_running(Kind::Statement));
+        assert!(is_running(HandleKind::Statement));
     }
-    assert!(is_running(Kind::Statement), "after the last");
+    assert!(is_running(HandleKind::Statement), "after the last");
     // By a clock that ticks some hundred times a second.
-    let (first, start) = (the(Kind::Statement).running, Instant::now());
+    let (first, start) = (the(HandleKind::Statement).running, Instant::now());
     while start.elapsed() < Duration::from_millis(50) {}
-    let record = the(Kind::Statement);
+    let record = the(HandleKind::Statement);
     assert!(record.running > first && record.running.unwrap() <= record.age);
     assert!(record.to_string().contains(", running for "), "{record}");
     assert_eq!(handles::live().unrecorded, HandleCounts::default(), "rows are their statement's");
     rows.finish().unwrap();
-    assert!(!is_running(Kind::Statement));
+    assert!(!is_running(HandleKind::Statement));
 
     drop(statement.query(()).unwrap());
-    assert!(!is_running(Kind::Statement));
+    assert!(!is_running(HandleKind::Statement));
     forget(statement.query(()).unwrap());
-    assert!(is_running(Kind::Statement), "forgotten rows hold on");
+    assert!(is_running(HandleKind::Statement), "forgotten rows hold on");
     assert_eq!(statement.query_all::<i64>(()).unwrap(), [1, 2]);
-    assert!(!is_running(Kind::Statement));
+    assert!(!is_running(HandleKind::Statement));
 
     let mut rows = statement.into_rows(()).unwrap();
-    assert!(is_running(Kind::Statement));
+    assert!(is_running(HandleKind::Statement));
     rows.next().unwrap();
     drop(rows);
-    assert!(kinds() == [Kind::Connection]);
+    assert!(kinds() == [HandleKind::Connection]);
 
     let mut cached = conn.prepare_cached("VALUES (3)").unwrap();
     let rows = cached.query_as::<i64>(()).unwrap();
-    assert!(is_running(Kind::CachedStatement));
+    assert!(is_running(HandleKind::CachedStatement));
     drop(rows);
     drop(cached);
-    assert!(!is_running(Kind::CachedStatement));
+    assert!(!is_running(HandleKind::CachedStatement));
     // Parameters that are refused: nothing began.
     conn.prepare("SELECT ?").unwrap().query(()).unwrap_err();
     assert_eq!(handles::counts().rows, 0);
@@ -229,14 +229,14 @@ fn running_is_told_while_rows_are_out() {
 
 #[test]
 fn the_level_may_change_while_handles_are_open() {
-    let _alone = alone(Level::Counters);
+    let _alone = alone(TrackingLevel::Counters);
     let mut conn = Connection::open_in_memory().unwrap();
     let id = |kind| the(kind).id;
     conn.execute("SELECT 1", ()).unwrap();
     let mut old = conn.prepare("SELECT 2").unwrap();
 
-    handles::set_level(Level::Records);
-    assert_eq!(handles::level(), Level::Records);
+    handles::set_level(TrackingLevel::Records);
+    assert_eq!(handles::level(), TrackingLevel::Records);
     let rows_of_old = old.query(()).unwrap();
     conn.execute("SELECT 1", ()).unwrap();
     let mut new = conn.prepare("SELECT 3").unwrap();
@@ -251,16 +251,20 @@ fn the_level_may_change_while_handles_are_open() {
     drop((old, new));
 
     let mut tx = conn.transaction().unwrap();
-    let transaction = id(Kind::Transaction);
-    handles::set_level(Level::Counters);
+    let transaction = id(HandleKind::Transaction);
+    handles::set_level(TrackingLevel::Counters);
     let savepoint = tx.savepoint().unwrap();
     assert_eq!(handles::live().unrecorded.savepoints, 1);
-    assert_eq!(id(Kind::Transaction), transaction, "what has a record keeps it");
-    handles::set_level(Level::Records);
+    assert_eq!(id(HandleKind::Transaction), transaction, "what has a record keeps it");
+    handles::set_level(TrackingLevel::Records);
     let mut savepoint = savepoint;
     let inner = savepoint.savepoint().unwrap();
-    assert_eq!(the(Kind::Savepoint).parent, the(Kind::Transaction).parent, "the one around it has no record");
-    handles::set_level(Level::Counters);
+    assert_eq!(
+        the(HandleKind::Savepoint).parent,
+        the(HandleKind::Transaction).parent,
+        "the one around it has no record"
+    );
+    handles::set_level(TrackingLevel::Counters);
     drop(inner);
     drop(savepoint);
     drop(tx);
@@ -271,7 +275,7 @@ fn the_level_may_change_while_handles_are_open() {
 
 #[test]
 fn records_end_with_their_handles() {
-    let _alone = alone(Level::Records);
+    let _alone = alone(TrackingLevel::Records);
     let dir = tempfile::tempdir().unwrap();
     type End = (&'static str, fn(&Path));
     let ends: &[End] = &[
@@ -288,7 +292,7 @@ fn records_end_with_their_handles() {
                 conn.prepare(sql).unwrap_err();
                 conn.prepare_cached(sql).unwrap_err();
             }
-            assert_eq!(kinds(), [Kind::Connection]);
+            assert_eq!(kinds(), [HandleKind::Connection]);
         }),
         ("finalize and drop of statements", |_| {
             let conn = Connection::open_in_memory().unwrap();
@@ -299,7 +303,7 @@ fn records_end_with_their_handles() {
             conn.prepare_cached("SELECT 1").unwrap().finalize().unwrap();
             assert_eq!(conn.pragma::<i64>("user_version").unwrap(), 0);
             conn.execute_batch("CREATE TABLE t(a); INSERT INTO t VALUES (1)").unwrap();
-            assert_eq!(kinds(), [Kind::Connection]);
+            assert_eq!(kinds(), [HandleKind::Connection]);
         }),
         ("the cache: full, cleared, turned off, closed", |_| {
             let conn = Connection::open_in_memory().unwrap();
@@ -307,24 +311,26 @@ fn records_end_with_their_handles() {
             (0..10).for_each(|n| assert_eq!(conn.execute(&format!("SELECT {n}"), ()).unwrap(), 0));
             assert_eq!(records().len(), 3);
             conn.clear_statement_cache();
-            assert_eq!(kinds(), [Kind::Connection]);
+            assert_eq!(kinds(), [HandleKind::Connection]);
             let both = (conn.prepare_cached("SELECT 1").unwrap(), conn.prepare_cached("SELECT 1").unwrap());
             assert_eq!(records().len(), 3, "two instances");
             drop(both);
             conn.set_statement_cache_limits(0, 0);
-            assert_eq!(kinds(), [Kind::Connection]);
+            assert_eq!(kinds(), [HandleKind::Connection]);
             conn.set_statement_cache_limits(8, 1 << 20);
             conn.execute("SELECT 1", ()).unwrap();
             assert_eq!(records().len(), 2);
         }),
         ("transactions and savepoints", |_| {
             let mut conn = Connection::open_in_memory().unwrap();
-            let guards = || kinds().iter().filter(|kind| matches!(kind, Kind::Transaction | Kind::Savepoint)).count();
+            let guards = || {
+                kinds().iter().filter(|kind| matches!(kind, HandleKind::Transaction | HandleKind::Savepoint)).count()
+            };
             drop(conn.transaction().unwrap());
             conn.transaction().unwrap().commit().unwrap();
             conn.transaction().unwrap().rollback().unwrap();
             conn.transaction().unwrap().set_drop_behavior(DropBehavior::Commit);
-            conn.transaction_with(Behavior::Immediate).unwrap().commit_or_return().unwrap();
+            conn.transaction_with(TransactionBehavior::Immediate).unwrap().commit_or_return().unwrap();
             assert_eq!(guards(), 0);
             let mut tx = conn.transaction().unwrap();
             drop(tx.savepoint().unwrap());
@@ -384,7 +390,7 @@ fn records_end_with_their_handles() {
             let conn = Connection::open_in_memory().unwrap();
             let foreign = foreign_statement(&conn);
             let conn = conn.close_or_return().unwrap_err().into_connection();
-            assert_eq!(kinds(), [Kind::Connection]);
+            assert_eq!(kinds(), [HandleKind::Connection]);
             // SAFETY: made above, finalized once.
             unsafe { ffi::sqlite3_finalize(foreign) };
             conn.close().unwrap();
@@ -409,8 +415,8 @@ fn foreign_statement(conn: &Connection) -> *mut ffi::sqlite3_stmt {
 
 #[test]
 fn connections_and_transactions_have_backtraces_on_demand() {
-    let _alone = alone(Level::Backtraces);
-    assert_eq!(handles::level(), Level::Backtraces);
+    let _alone = alone(TrackingLevel::Backtraces);
+    assert_eq!(handles::level(), TrackingLevel::Backtraces);
     let mut conn = Connection::open_in_memory().unwrap();
     let mut tx = conn.transaction().unwrap();
     let savepoint = tx.savepoint().unwrap();
@@ -418,14 +424,14 @@ fn connections_and_transactions_have_backtraces_on_demand() {
     for record in records() {
         let backtrace = record.backtrace().map(ToString::to_string);
         match record.kind {
-            Kind::Connection | Kind::Transaction => {
+            HandleKind::Connection | HandleKind::Transaction => {
                 let backtrace = backtrace.unwrap();
                 assert!(backtrace.contains("connections_and_transactions_have_backtraces"), "{backtrace}");
             }
             _ => assert!(backtrace.is_none(), "{record}"),
         }
     }
-    handles::set_level(Level::Records);
+    handles::set_level(TrackingLevel::Records);
     let other = Connection::open_in_memory().unwrap();
     assert!(records().last().unwrap().backtrace().is_none());
     drop(statement);
@@ -447,7 +453,7 @@ struct Log {
 #[derive(Default)]
 struct Entries {
     leaks: Vec<String>,
-    seen: BTreeMap<u64, Record>,
+    seen: BTreeMap<u64, OpenHandle>,
 }
 
 impl Log {
@@ -510,9 +516,10 @@ fn fresh(dir: &Path) -> std::path::PathBuf {
 /// The sites of everything that was opened within the call and is not on its lines.
 fn misplaced((name, call): &Call, dir: &Path) -> Vec<String> {
     let (lines, entries) = Log::during(|| call(dir));
-    let seen: Vec<&Record> = entries.seen.values().collect();
+    let seen: Vec<&OpenHandle> = entries.seen.values().collect();
     assert!(!seen.is_empty(), "{name}: nothing was seen");
-    let is_within = |record: &Record| record.opened_at.file() == file!() && lines.contains(&record.opened_at.line());
+    let is_within =
+        |record: &OpenHandle| record.opened_at.file() == file!() && lines.contains(&record.opened_at.line());
     let strangers = seen.into_iter().filter(|record| !is_within(record));
     strangers.map(|record| format!("{name} {lines:?}: {record}")).collect()
 }
@@ -643,7 +650,7 @@ const CALLS_WITHIN: &[Call] = &[
     ("Connection::transaction_with", |dir| {
         let first = line!();
         let mut conn = Connection::open(fresh(dir)).unwrap();
-        let tx = conn.transaction_with(Behavior::Exclusive).unwrap();
+        let tx = conn.transaction_with(TransactionBehavior::Exclusive).unwrap();
         let statements = (tx.prepare("SELECT 1").unwrap(), tx.prepare_cached("SELECT 1").unwrap());
         tracing::trace!("look");
         drop(statements);
@@ -726,7 +733,7 @@ fn assert_placed(calls: &[Call]) {
 
 #[test]
 fn each_call_names_the_callers_line() {
-    let _alone = alone(Level::Records);
+    let _alone = alone(TrackingLevel::Records);
     assert_placed(CALLS);
 
     // A call without #[track_caller] is found out.
@@ -739,7 +746,7 @@ fn each_call_names_the_callers_line() {
 
 #[test]
 fn each_call_names_the_callers_line_for_what_it_runs_by_itself() {
-    let _alone = alone(Level::Records);
+    let _alone = alone(TrackingLevel::Records);
     assert_placed(CALLS_WITHIN);
 }
 
@@ -748,9 +755,9 @@ fn each_call_names_the_callers_line_for_what_it_runs_by_itself() {
 #[test]
 fn no_bound_value_is_shown() {
     const SECRET: &str = "s3cr3t-value";
-    let _alone = alone(Level::Backtraces);
+    let _alone = alone(TrackingLevel::Backtraces);
     let (shown, entries) = Log::during(|| {
-        handles::set_warn_after(Kind::Statement, Some(Duration::ZERO));
+        handles::set_warn_after(HandleKind::Statement, Some(Duration::ZERO));
         let conn = Connection::open_in_memory().unwrap();
         let mut statement = conn.prepare("SELECT ?, ?").unwrap();
         let mut rows = statement.query((SECRET, SECRET.as_bytes())).unwrap();
@@ -796,7 +803,7 @@ fn use_everything() {
 
 #[test]
 fn another_thread_may_list_at_any_time() {
-    let _alone = alone(Level::Records);
+    let _alone = alone(TrackingLevel::Records);
     let forgotten_before = handles::forgotten().statements;
     let is_enough = AtomicBool::new(false);
     let rounds = AtomicUsize::new(0);
@@ -810,7 +817,7 @@ fn another_thread_may_list_at_any_time() {
                     rounds.fetch_add(1, Ordering::Relaxed);
                     if n == 0 {
                         // Records of both kinds at once: with and without backtraces, and none.
-                        let levels = [Level::Records, Level::Backtraces, Level::Counters];
+                        let levels = [TrackingLevel::Records, TrackingLevel::Backtraces, TrackingLevel::Counters];
                         handles::set_level(levels[rounds.load(Ordering::Relaxed) % 3]);
                     }
                 }
@@ -854,13 +861,13 @@ fn texts(lines: &[String]) -> Vec<&str> {
 
 #[test]
 fn what_is_held_for_long_is_warned_of_once_and_again_when_it_is_released() {
-    let _alone = alone(Level::Records);
+    let _alone = alone(TrackingLevel::Records);
     let log = Log::default();
     tracing::subscriber::with_default(log.clone(), || {
         let mut conn = Connection::open_in_memory().unwrap();
-        handles::set_warn_after(Kind::Transaction, Some(Duration::ZERO));
-        handles::set_warn_after(Kind::Statement, Some(Duration::from_nanos(1)));
-        handles::set_warn_after(Kind::CachedStatement, Some(Duration::ZERO));
+        handles::set_warn_after(HandleKind::Transaction, Some(Duration::ZERO));
+        handles::set_warn_after(HandleKind::Statement, Some(Duration::from_nanos(1)));
+        handles::set_warn_after(HandleKind::CachedStatement, Some(Duration::ZERO));
 
         let (tx, line) = (conn.transaction().unwrap(), line!());
         assert_eq!(texts(&log.take_leaks()), ["long", "released"], "BEGIN, which ran from the cache");
@@ -873,7 +880,7 @@ fn what_is_held_for_long_is_warned_of_once_and_again_when_it_is_released() {
         assert_eq!(handles::warn_overdue(), 1, "still held");
         drop(handles::live());
         assert!(log.take_leaks().is_empty(), "told once");
-        handles::set_warn_after(Kind::CachedStatement, None);
+        handles::set_warn_after(HandleKind::CachedStatement, None);
         tx.commit().unwrap();
         let leaks = log.take_leaks();
         assert_eq!(texts(&leaks), ["released"]);
@@ -909,7 +916,7 @@ fn what_is_held_for_long_is_warned_of_once_and_again_when_it_is_released() {
         assert_eq!(handles::warn_overdue(), 1);
         assert_eq!(texts(&log.take_leaks()), ["long"]);
         forget(statement);
-        handles::set_warn_after(Kind::Connection, Some(Duration::ZERO));
+        handles::set_warn_after(HandleKind::Connection, Some(Duration::ZERO));
         assert_eq!(handles::warn_overdue(), 2, "the rows, and the connection");
         log.take_leaks();
         drop(conn);
@@ -918,14 +925,14 @@ fn what_is_held_for_long_is_warned_of_once_and_again_when_it_is_released() {
         assert_eq!(texts(&leaks), ["released", "released"], "{leaks:?}");
 
         // Far from overdue, and turned off.
-        handles::set_warn_after(Kind::Connection, Some(Duration::MAX));
-        handles::set_warn_after(Kind::Savepoint, Some(Duration::from_secs(1 << 40)));
-        handles::set_warn_after(Kind::Transaction, None);
+        handles::set_warn_after(HandleKind::Connection, Some(Duration::MAX));
+        handles::set_warn_after(HandleKind::Savepoint, Some(Duration::from_secs(1 << 40)));
+        handles::set_warn_after(HandleKind::Transaction, None);
         let mut conn = Connection::open_in_memory().unwrap();
         let mut tx = conn.transaction().unwrap();
         let savepoint = tx.savepoint().unwrap();
         assert_eq!(handles::warn_overdue(), 0);
-        handles::set_warn_after(Kind::Savepoint, Some(Duration::ZERO));
+        handles::set_warn_after(HandleKind::Savepoint, Some(Duration::ZERO));
         assert_eq!(handles::warn_overdue(), 1);
         drop(savepoint);
         drop(tx);
@@ -936,8 +943,8 @@ fn what_is_held_for_long_is_warned_of_once_and_again_when_it_is_released() {
 
 #[test]
 fn a_threshold_for_rows_is_that_of_their_statements() {
-    let _alone = alone(Level::Records);
-    handles::set_warn_after(Kind::Rows, Some(Duration::ZERO));
+    let _alone = alone(TrackingLevel::Records);
+    handles::set_warn_after(HandleKind::Rows, Some(Duration::ZERO));
     let conn = Connection::open_in_memory().unwrap();
     let mut statement = conn.prepare("SELECT 1").unwrap();
     let _rows = statement.query(()).unwrap();
@@ -957,13 +964,13 @@ fn forgotten_by(work: impl FnOnce()) -> (Vec<ForgottenHandle>, Vec<String>) {
 
 #[test]
 fn the_forgotten_are_named_with_their_sites_whatever_the_level() {
-    for level in [Level::Counters, Level::Records] {
+    for level in [TrackingLevel::Counters, TrackingLevel::Records] {
         let _alone = alone(level);
-        let mut expected: Vec<(Kind, u32, Option<&str>)> = Vec::new();
+        let mut expected: Vec<(HandleKind, u32, Option<&str>)> = Vec::new();
         let (forgotten, log) = forgotten_by(|| {
             let mut conn = Connection::open_in_memory().unwrap();
             let mut used = conn.prepare("VALUES (1)").unwrap();
-            expected.push((Kind::Rows, line!() - 1, Some("VALUES (1)")));
+            expected.push((HandleKind::Rows, line!() - 1, Some("VALUES (1)")));
             forget(used.query(()).unwrap());
             assert_eq!(used.query_one::<i64>(()).unwrap(), 1);
             drop(used);
@@ -973,22 +980,22 @@ fn the_forgotten_are_named_with_their_sites_whatever_the_level() {
             let mut outer = tx.savepoint().unwrap();
             let outer_line = line!() - 1;
             forget(outer.savepoint_named("inner").unwrap());
-            expected.push((Kind::Savepoint, line!() - 1, None));
+            expected.push((HandleKind::Savepoint, line!() - 1, None));
             forget(outer);
-            expected.push((Kind::Savepoint, outer_line, None));
+            expected.push((HandleKind::Savepoint, outer_line, None));
             forget(tx);
-            expected.push((Kind::Transaction, tx_line, None));
+            expected.push((HandleKind::Transaction, tx_line, None));
             drop(conn.transaction().unwrap());
 
             let mut statement = conn.prepare("SELECT ?").unwrap();
-            expected.push((Kind::Rows, line!() - 1, Some("SELECT ?")));
-            expected.push((Kind::Statement, line!() - 2, Some("SELECT ?")));
+            expected.push((HandleKind::Rows, line!() - 1, Some("SELECT ?")));
+            expected.push((HandleKind::Statement, line!() - 2, Some("SELECT ?")));
             forget(statement.query((1,)).unwrap());
             forget(statement);
             forget(conn.prepare("SELECT 2").unwrap());
-            expected.push((Kind::Statement, line!() - 1, Some("SELECT 2")));
+            expected.push((HandleKind::Statement, line!() - 1, Some("SELECT 2")));
             forget(conn.prepare_cached("SELECT 3").unwrap());
-            expected.push((Kind::CachedStatement, line!() - 1, Some("SELECT 3")));
+            expected.push((HandleKind::CachedStatement, line!() - 1, Some("SELECT 3")));
         });
         assert_eq!(forgotten.len(), expected.len(), "{forgotten:#?}");
         assert_eq!(log.len(), expected.len(), "{log:#?}");
@@ -1018,7 +1025,7 @@ fn the_forgotten_are_named_with_their_sites_whatever_the_level() {
 
 #[test]
 fn the_last_256_forgotten_are_kept_oldest_first() {
-    let _alone = alone(Level::Counters);
+    let _alone = alone(TrackingLevel::Counters);
     let before = handles::forgotten().statements;
     let conn = Connection::open_in_memory().unwrap();
     (0..300).for_each(|n| forget(conn.prepare(&format!("SELECT {n}")).unwrap()));
@@ -1060,16 +1067,16 @@ fn a_connection_that_cannot_be_closed_is_named() {
     unsafe { ffi::sqlite3_close(left.1) };
     let [one] = forgotten.as_slice() else { panic!("{forgotten:#?}") };
     let site = one.opened_at.unwrap();
-    assert_eq!((one.kind, site.file(), site.line()), (Kind::Connection, file!(), line));
+    assert_eq!((one.kind, site.file(), site.line()), (HandleKind::Connection, file!(), line));
     // finalite never saw it close, and goes on naming it.
     let live = handles::live();
     let named: Vec<_> = live.records.iter().map(|record| (record.kind, record.opened_at.line())).collect();
-    assert_eq!((named, live.unrecorded.connections), (vec![(Kind::Connection, line)], 0));
+    assert_eq!((named, live.unrecorded.connections), (vec![(HandleKind::Connection, line)], 0));
 }
 
 #[test]
 fn the_sql_of_the_forgotten_is_cut_too() {
-    let _alone = alone(Level::Records);
+    let _alone = alone(TrackingLevel::Records);
     let (forgotten, _) = forgotten_by(|| {
         let conn = Connection::open_in_memory().unwrap();
         forget(conn.prepare(&format!("SELECT '{}'", "x".repeat(1 << 20))).unwrap());
@@ -1084,18 +1091,18 @@ fn parameters_and_rows_may_look() {
     struct Looks;
     impl ToSql for Looks {
         fn to_sql(&self) -> Param<'_> {
-            assert_eq!(the(Kind::CachedStatement).running, None);
+            assert_eq!(the(HandleKind::CachedStatement).running, None);
             Param::integer(1)
         }
     }
     struct Looked;
     impl FromRow<'_> for Looked {
         fn from_row(_: Row<'_>) -> finalite::Result<Self> {
-            assert!(the(Kind::CachedStatement).running.is_some());
+            assert!(the(HandleKind::CachedStatement).running.is_some());
             Ok(Self)
         }
     }
-    let _alone = alone(Level::Records);
+    let _alone = alone(TrackingLevel::Records);
     let conn = Connection::open_in_memory().unwrap();
     assert_eq!(conn.query_all::<Looked>("SELECT ?", (&Looks,)).unwrap().len(), 1);
 }
@@ -1151,7 +1158,7 @@ mod forked {
 
     #[test]
     fn a_child_lists_whatever_locks_its_parents_threads_held() {
-        let _alone = alone(Level::Records);
+        let _alone = alone(TrackingLevel::Records);
         let is_done = AtomicBool::new(false);
         let _conn = Connection::open_in_memory().unwrap();
         let ends = thread::scope(|scope| {
@@ -1182,7 +1189,7 @@ mod forked {
 
     #[test]
     fn a_child_has_no_records() {
-        let _alone = alone(Level::Records);
+        let _alone = alone(TrackingLevel::Records);
         let _conn = Connection::open_in_memory().unwrap();
         assert_eq!(in_child(60, || records().is_empty()), End::Good);
     }
@@ -1195,9 +1202,9 @@ const AT_ENDS: Panicking = Panicking(&["finalite::leak", "finalite::open"]);
 
 #[test]
 fn a_subscriber_that_panics_leaves_nothing_half_ended() {
-    let _alone = alone(Level::Records);
-    handles::set_warn_after(Kind::Connection, Some(Duration::ZERO));
-    handles::set_warn_after(Kind::Rows, Some(Duration::ZERO));
+    let _alone = alone(TrackingLevel::Records);
+    handles::set_warn_after(HandleKind::Connection, Some(Duration::ZERO));
+    handles::set_warn_after(HandleKind::Rows, Some(Duration::ZERO));
     let dir = tempfile::tempdir().unwrap();
     let forgotten = handles::forgotten();
     // It does panic: within a call that may.

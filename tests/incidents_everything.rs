@@ -19,7 +19,9 @@ use std::time::Duration;
 
 use finalite::memory::AllocationFault;
 use finalite::pool::{DestroyReason, Pool, RetryPolicy};
-use finalite::{Behavior, Connection, Error, ErrorKind, InterruptHandle, OpenOptions, Result, Transaction, handles};
+use finalite::{
+    Connection, Error, ErrorKind, InterruptHandle, OpenOptions, Result, Transaction, TransactionBehavior, handles,
+};
 use incident::{change_by, times, watch_rollbacks, while_rollback_is_denied};
 use serde_json::json;
 
@@ -199,7 +201,7 @@ fn denied(pool: &Pool, random: &mut Random, id: u64) -> Result<()> {
 /// Another program, with a connection of its own.
 fn by_another(path: &Path, random: &mut Random, id: u64) -> Result<()> {
     let mut conn = OpenOptions::new().pragma("synchronous", "off").open(path)?;
-    let tx = conn.transaction_with(Behavior::Immediate)?;
+    let tx = conn.transaction_with(TransactionBehavior::Immediate)?;
     transfer(&tx, id, random)?;
     // For longer than the pool's connections wait.
     thread::sleep(Duration::from_millis(3));
@@ -285,7 +287,7 @@ fn run(mode: &str, path: &Path, options: &OpenOptions) {
         }
         let forgotten = known.forgotten.load(Ordering::Relaxed);
         let report = pool.close();
-        assert_eq!((report.out().len() as u64, report.failures().len()), (forgotten, 0), "{report}");
+        assert_eq!((report.checked_out().len() as u64, report.failures().len()), (forgotten, 0), "{report}");
     });
     check_ledger(path, &known);
     let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);

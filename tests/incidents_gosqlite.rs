@@ -91,7 +91,7 @@ fn forgotten() {
 
             let pool = Pool::builder(&path).readers(1).build().unwrap();
             forget(pool.reader().unwrap());
-            assert_eq!(pool.close().out().len(), 1);
+            assert_eq!(pool.close().checked_out().len(), 1);
         }
     });
     let now = handles::forgotten();

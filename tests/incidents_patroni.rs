@@ -18,7 +18,7 @@ use std::thread;
 use std::time::Duration;
 
 use finalite::pool::{Checkpointer, DestroyReason, Pool};
-use finalite::{Behavior, Connection, OpenOptions, endpoint, stats};
+use finalite::{Connection, OpenOptions, TransactionBehavior, endpoint, stats};
 use incident::{change_by, database, times};
 use serde_json::json;
 
@@ -131,11 +131,11 @@ fn a_thread_that_waits_for_a_lock_does_not_hold_its_owner(path: &Path) {
     let refused = Arc::clone(&was_refused);
     let pool = on_its_thread(path, move |conn| {
         tell.send(()).unwrap();
-        let began = conn.transaction_with(Behavior::Immediate);
+        let began = conn.transaction_with(TransactionBehavior::Immediate);
         refused.store(began.is_err_and(|error| error.is_busy()), Ordering::SeqCst);
     });
     let mut locker = Connection::open(path).unwrap();
-    let lock = locker.transaction_with(Behavior::Immediate).unwrap();
+    let lock = locker.transaction_with(TransactionBehavior::Immediate).unwrap();
     let checkpointer = Checkpointer::start(&pool, OFTEN).unwrap();
     told.recv().unwrap();
     // The lock is held all the while: this returns because the busy timeout ends, or never.

@@ -90,7 +90,7 @@ fn a_rollback_that_fails_costs_nothing_but_its_connection() {
                 assert!(conn.is_autocommit(), "{name}, turn {turn}: lent with a transaction open");
                 way(conn, role);
                 assert!(handles::counts().connections <= SIZE, "{name}, turn {turn}");
-                assert!(pool.status().roles.iter().all(|role| role.out.is_empty()), "{name}, turn {turn}");
+                assert!(pool.status().roles.iter().all(|role| role.checked_out.is_empty()), "{name}, turn {turn}");
             }
             assert_eq!(pool.status().destroyed(reason) - before, each as u64, "{name}");
         }

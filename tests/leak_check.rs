@@ -12,7 +12,7 @@ use std::ptr;
 use std::sync::{Barrier, Mutex, PoisonError, mpsc};
 use std::thread;
 
-use finalite::handles::{self, Kind, Level};
+use finalite::handles::{self, HandleKind, TrackingLevel};
 use finalite::{Connection, LeakCheck, LeakReport, ProcessSnapshot, ffi};
 
 #[track_caller]
@@ -68,7 +68,7 @@ fn what_is_left_is_found_and_named() {
     ];
     // What a process makes once is made before: a first thread, SQLite's own start.
     thread::spawn(|| drop(memory())).join().unwrap();
-    for level in [Level::Records, Level::Counters, Level::Backtraces] {
+    for level in [TrackingLevel::Records, TrackingLevel::Counters, TrackingLevel::Backtraces] {
         handles::set_level(level);
         for (name, case) in cases {
             let before = ProcessSnapshot::now();
@@ -122,7 +122,7 @@ fn open_handles() {
     let (statement, line) = (conn.prepare("SELECT 'kept'").unwrap(), line!());
     let report = check.finish();
     assert_found(&report, &["statements: 0 before, 1 after", &at(line), "SELECT 'kept'"]);
-    assert_eq!(report.open().iter().map(|record| record.kind).collect::<Vec<_>>(), [Kind::Statement]);
+    assert_eq!(report.open().iter().map(|record| record.kind).collect::<Vec<_>>(), [HandleKind::Statement]);
     assert!(report.forgotten().is_empty());
     drop(statement);
 
@@ -186,11 +186,11 @@ fn forgotten_handles() {
     assert!(report.open().is_empty());
     let sites: Vec<_> = report.forgotten().iter().map(|one| (one.kind, one.opened_at.unwrap().line())).collect();
     let expected = [
-        (Kind::Savepoint, savepoint_line),
-        (Kind::Transaction, tx_line),
-        (Kind::Rows, line),
-        (Kind::Statement, line),
-        (Kind::CachedStatement, cached_line),
+        (HandleKind::Savepoint, savepoint_line),
+        (HandleKind::Transaction, tx_line),
+        (HandleKind::Rows, line),
+        (HandleKind::Statement, line),
+        (HandleKind::CachedStatement, cached_line),
     ];
     assert_eq!(sites.len(), expected.len(), "{report}");
     assert!(expected.iter().all(|one| sites.contains(one)), "{report}");
@@ -302,7 +302,7 @@ fn nested_checks() {
     let inner = LeakCheck::new();
     drop(inner);
     drop(conn);
-    let middle = LeakCheck::of(&early);
+    let middle = LeakCheck::for_connection(&early);
     drop(early);
     drop(middle);
     assert_clean(&outer.finish());
@@ -310,17 +310,17 @@ fn nested_checks() {
 
 fn the_level_stays_and_sites_are_known_at_any() {
     let level = handles::level();
-    handles::set_level(Level::Counters);
+    handles::set_level(TrackingLevel::Counters);
     let check = LeakCheck::new();
     let other = LeakCheck::new();
-    assert_eq!(handles::level(), Level::Counters);
+    assert_eq!(handles::level(), TrackingLevel::Counters);
     let (conn, line) = (memory(), line!());
     drop(catch_unwind(AssertUnwindSafe(|| drop(other))).unwrap_err());
     let (late, late_line) = (memory(), line!());
     let report = check.finish();
     assert_found(&report, &["connections: 0 before, 2 after", &at(line), &at(late_line)]);
     assert_eq!(report.open().len(), 2);
-    assert_eq!(handles::level(), Level::Counters);
+    assert_eq!(handles::level(), TrackingLevel::Counters);
     // Nobody asks any more.
     let unrecorded = memory();
     assert_eq!(handles::live().unrecorded.connections, 1);
@@ -331,7 +331,7 @@ fn the_level_stays_and_sites_are_known_at_any() {
 
 fn one_connection() {
     let mut conn = memory();
-    let check = LeakCheck::of(&conn);
+    let check = LeakCheck::for_connection(&conn);
     let tx = conn.transaction().unwrap();
     tx.execute("SELECT 1", ()).unwrap();
     tx.commit().unwrap();
@@ -340,10 +340,10 @@ fn one_connection() {
 
     // It is to be closed by then.
     let conn = memory();
-    let check = LeakCheck::of(&conn);
+    let check = LeakCheck::for_connection(&conn);
     let (statement, line) = (conn.prepare("SELECT 1").unwrap(), line!());
     assert_found(&check.finish(), &["connections: 0 before, 1 after", &at(line)]);
-    let check = LeakCheck::of(&conn);
+    let check = LeakCheck::for_connection(&conn);
     forget(statement);
     drop(conn);
     let report = check.finish();
@@ -351,7 +351,7 @@ fn one_connection() {
 
     // What others do is not its business: handles, memory, descriptors, threads, what they forget.
     let conn = memory();
-    let check = LeakCheck::of(&conn);
+    let check = LeakCheck::for_connection(&conn);
     let other = memory();
     forget(other.prepare("SELECT 1").unwrap());
     drop(other);
@@ -363,7 +363,7 @@ fn one_connection() {
     let conn = memory();
     forget(conn.prepare("SELECT 1").unwrap());
     let panic = catch_unwind(AssertUnwindSafe(|| {
-        let _check = LeakCheck::of(&conn);
+        let _check = LeakCheck::for_connection(&conn);
         drop(conn);
     }));
     assert!(message(panic.unwrap_err()).contains("forgotten: statement"));
@@ -381,7 +381,7 @@ static LOST: Mutex<usize> = Mutex::new(0);
 
 fn memory_of_one_connection() {
     let conn = memory();
-    let check = LeakCheck::of(&conn);
+    let check = LeakCheck::for_connection(&conn);
     // SAFETY: the connection is open, the name NUL-terminated, and the function takes no state.
     let code = unsafe {
         let (name, none) = (c"lose".as_ptr(), ptr::null_mut());
@@ -404,7 +404,7 @@ fn parallel_connections() {
                 let barrier = &barrier;
                 scope.spawn(move || {
                     let mut conn = memory();
-                    let check = LeakCheck::of(&conn);
+                    let check = LeakCheck::for_connection(&conn);
                     barrier.wait();
                     conn.execute_batch("CREATE TABLE t(a); INSERT INTO t VALUES (1)").unwrap();
                     let tx = conn.transaction().unwrap();
@@ -465,7 +465,7 @@ fn a_leak_is_found_beside_something_that_went() {
 fn rows_of_an_older_statement_are_named() {
     // Without a record from before the check, nobody knows the statement.
     let level = handles::level();
-    handles::set_level(Level::Records);
+    handles::set_level(TrackingLevel::Records);
     let conn = memory();
     let mut old = conn.prepare("SELECT 'old'").unwrap();
     handles::set_level(level);
@@ -477,16 +477,16 @@ fn rows_of_an_older_statement_are_named() {
 
 fn the_site_of_the_watched_connection_is_named() {
     let level = handles::level();
-    handles::set_level(Level::Counters);
+    handles::set_level(TrackingLevel::Counters);
     let (conn, line) = (memory(), line!());
-    let check = LeakCheck::of(&conn);
+    let check = LeakCheck::for_connection(&conn);
     handles::set_level(level);
     assert_found(&check.finish(), &["connections: 0 before, 1 after", &at(line)]);
 }
 
 fn what_others_forget_hides_nothing() {
     let conn = memory();
-    let check = LeakCheck::of(&conn);
+    let check = LeakCheck::for_connection(&conn);
     forget(conn.prepare("SELECT 1").unwrap());
     drop(conn);
     let other = memory();

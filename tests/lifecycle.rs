@@ -8,7 +8,7 @@ use std::path::Path;
 use std::ptr;
 use std::sync::Mutex;
 
-use finalite::{Behavior, Connection, Error, OpenOptions, Param, ToSql, ffi};
+use finalite::{Connection, Error, OpenOptions, Param, ToSql, TransactionBehavior, ffi};
 use witness::{can_write, in_threads, left_by, nothing_left_by};
 
 type Scenario = (&'static str, fn(&Path));
@@ -131,7 +131,7 @@ const USES: &[Scenario] = &[
     ("a panic in a transaction", |dir| {
         let mut conn = open(dir);
         let work = || {
-            let mut tx = conn.transaction_with(Behavior::Immediate).unwrap();
+            let mut tx = conn.transaction_with(TransactionBehavior::Immediate).unwrap();
             let savepoint = tx.savepoint().unwrap();
             let mut statement = savepoint.prepare("SELECT 1").unwrap();
             let _rows = statement.query(()).unwrap();

@@ -239,7 +239,7 @@ fn assert_not_counting(conn: &Connection) {
         assert!(error.to_string().contains(memory::mode().name()), "{error}");
     }
     assert_eq!(memory::stats().limit_bytes, None);
-    let check = LeakCheck::of(conn);
+    let check = LeakCheck::for_connection(conn);
     assert_eq!(conn.query_one::<i64>("SELECT 1", ()).unwrap(), 1);
     drop(check.finish());
 }

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::thread;
 
 use finalite::memory::AllocationFault;
-use finalite::scan::ScanPath;
+use finalite::scan::ScanStrategy;
 use finalite::{Connection, Error, ErrorKind, LeakCheck, OpenOptions, Result, memory};
 
 fn fill(path: &Path, journal: &str, encoding: &str) -> Connection {
@@ -28,7 +28,7 @@ fn fill(path: &Path, journal: &str, encoding: &str) -> Connection {
 
 fn total(conn: &Connection) -> Result<(i64, u64)> {
     let mut ids = 0;
-    let rows = conn.scan("SELECT * FROM t", ()).path(ScanPath::Pages).for_each(|row| {
+    let rows = conn.scan("SELECT * FROM t", ()).strategy(ScanStrategy::Pages).for_each(|row| {
         ids += row.get::<i64>(0)?;
         assert_eq!(row.get::<&str>("d")?, "later");
         assert_eq!(row.get::<&[u8]>("c")?.len() as i64, ids_len(row.get(0)?));
@@ -39,7 +39,7 @@ fn total(conn: &Connection) -> Result<(i64, u64)> {
 
 /// The same by several threads.
 fn total_by_threads(conn: &Connection, threads: usize) -> Result<(i64, u64)> {
-    let scan = |sql| conn.scan(sql, ()).path(ScanPath::Pages).threads(threads);
+    let scan = |sql| conn.scan(sql, ()).strategy(ScanStrategy::Pages).threads(threads);
     let columns = scan("SELECT id, d FROM t").columns()?;
     assert!(columns.column("d")?.as_str()?.iter().all(|later| later == Some("later")));
     let rows = u64::try_from(columns.len()).unwrap();
@@ -107,7 +107,7 @@ fn locks_are_as_before(dir: &Path, journal: &str) {
     assert_eq!(locks(dir), held, "{journal}, beside a writer");
     let mut while_scanning = Vec::new();
     conn.scan("SELECT id FROM t", ())
-        .path(ScanPath::Pages)
+        .strategy(ScanStrategy::Pages)
         .for_each(|_| {
             while_scanning = locks(dir);
             Ok::<_, Error>(())
@@ -125,7 +125,7 @@ fn locks_are_as_before(dir: &Path, journal: &str) {
 fn threads_end_with_the_scan(conn: &Connection, threads: usize) {
     let count = || fs::read_dir("/proc/self/task").unwrap().count();
     let (before, mut most) = (count(), 0);
-    let scan = conn.scan("SELECT * FROM t", ()).path(ScanPath::Pages).threads(threads).progress(50, |_| {
+    let scan = conn.scan("SELECT * FROM t", ()).strategy(ScanStrategy::Pages).threads(threads).progress(50, |_| {
         most = most.max(count());
         ControlFlow::Continue(())
     });

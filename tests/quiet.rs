@@ -123,7 +123,7 @@ fn of_pools(path: &Path) {
     pool.write(|tx| tx.execute("INSERT INTO t(b) VALUES (7)", ())).unwrap();
     thread::sleep(Duration::from_millis(20));
     // The reader, and at times the writer with the checkpointer.
-    assert!(!pool.shut_down().out().is_empty());
+    assert!(!pool.shut_down().checked_out().is_empty());
     thread::sleep(Duration::from_millis(20));
     drop(reader);
     drop(checkpointer);

@@ -19,9 +19,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use finalite::endpoint::Options;
-use finalite::handles::{self, Kind, Level};
+use finalite::handles::{self, HandleKind, TrackingLevel};
 use finalite::pool::Pool;
-use finalite::stats::{self, ConnectionStats, Figures, Stats, snapshot};
+use finalite::stats::{self, ConnectionStats, DbStatus, Stats, snapshot};
 use finalite::{Connection, ErrorKind, OpenOptions, ffi, memory};
 use http::{HeaderMap, Method};
 use openmetrics::{Format, Metrics};
@@ -57,7 +57,7 @@ fn a_snapshot_says_what_is_so() {
         #[cfg(unix)]
         ("fork", forked::a_child_tells_of_its_own_connections),
     ];
-    handles::set_level(Level::Records);
+    handles::set_level(TrackingLevel::Records);
     let mut failed = Vec::new();
     for (name, case) in cases {
         if catch_unwind(case).is_err() {
@@ -86,7 +86,7 @@ fn touch(conn: &Connection) {
 }
 
 fn figures(conn: &ConnectionStats) -> [Option<u64>; 4] {
-    let of = |pick: fn(Figures) -> u64| conn.figures.map(pick);
+    let of = |pick: fn(DbStatus) -> u64| conn.figures.map(pick);
     [
         of(|figures| figures.page_cache_bytes),
         of(|figures| figures.schema_bytes),
@@ -170,12 +170,12 @@ fn numbers_are_exact() {
 
         let stats = snapshot();
         let expected = [
-            (Kind::Connection, 6),
-            (Kind::Statement, 20),
-            (Kind::CachedStatement, stats.open.cached_statements),
-            (Kind::Rows, 3),
-            (Kind::Transaction, 1),
-            (Kind::Savepoint, 1),
+            (HandleKind::Connection, 6),
+            (HandleKind::Statement, 20),
+            (HandleKind::CachedStatement, stats.open.cached_statements),
+            (HandleKind::Rows, 3),
+            (HandleKind::Transaction, 1),
+            (HandleKind::Savepoint, 1),
         ];
         assert!(stats.open.cached_statements >= 10);
         let json = json_of(&stats);
@@ -185,7 +185,7 @@ fn numbers_are_exact() {
             assert_eq!(json["handles"]["open"][kind.name()], count, "{kind}");
             assert_eq!(metrics.value("sqlite_handles", &[("kind", kind.name())]), count as f64, "{kind}");
             let listed = stats.connections.iter().flat_map(|conn| &conn.children).filter(|child| child.kind == kind);
-            let is_child = !matches!(kind, Kind::Connection | Kind::Rows);
+            let is_child = !matches!(kind, HandleKind::Connection | HandleKind::Rows);
             assert_eq!(listed.count() as u64, if is_child { count } else { 0 }, "{kind}");
         }
         assert_eq!(stats.unrecorded.total(), 0);
@@ -193,8 +193,8 @@ fn numbers_are_exact() {
         assert_eq!(json["connections"].as_array().unwrap().len(), 6);
         for n in 0..5 {
             let children = &of(&stats, &format!("number {n}")).children;
-            assert_eq!(children.iter().filter(|child| child.kind == Kind::Statement).count(), 2 * n);
-            assert_eq!(children.iter().filter(|child| child.kind == Kind::CachedStatement).count(), n);
+            assert_eq!(children.iter().filter(|child| child.kind == HandleKind::Statement).count(), 2 * n);
+            assert_eq!(children.iter().filter(|child| child.kind == HandleKind::CachedStatement).count(), n);
         }
         let running = stats.connections.iter().flat_map(|conn| &conn.children).filter(|child| child.running.is_some());
         assert_eq!(running.count(), rows.len());
@@ -253,7 +253,7 @@ fn names_sites_ages_and_threads() {
     assert_eq!((two.opened_at.file(), two.opened_at.line()), (file!(), line));
     assert!(two.age <= one.age && two.id > one.id);
     let [child] = &one.children[..] else { panic!("{one:?}") };
-    assert_eq!((child.kind, child.parent), (Kind::Statement, Some(one.id)));
+    assert_eq!((child.kind, child.parent), (HandleKind::Statement, Some(one.id)));
     assert_eq!((child.opened_at.file(), child.opened_at.line()), (file!(), statement_line));
     assert_eq!((child.sql.as_deref(), child.running), (Some("SELECT 1"), None));
     let oldest: BTreeMap<&str, Duration> = stats.oldest().into_iter().map(|(kind, age)| (kind.name(), age)).collect();
@@ -507,8 +507,9 @@ fn counters(stats: &Stats) -> BTreeMap<String, u64> {
     let failed = [("open", &stats.open_failures), ("close", &stats.close_failures)];
     let failed = failed.into_iter().flat_map(|(of, counts)| counts.iter().map(move |(c, n)| (format!("{of} {c}"), *n)));
     let handles = [("opened", &stats.opened), ("closed", &stats.closed), ("forgotten", &stats.forgotten)];
-    let handles =
-        handles.into_iter().flat_map(|(of, counts)| Kind::ALL.map(|kind| (format!("{of} {kind}"), counts.of(kind))));
+    let handles = handles
+        .into_iter()
+        .flat_map(|(of, counts)| HandleKind::ALL.map(|kind| (format!("{of} {kind}"), counts.of(kind))));
     all.extend(sizes.chain(destroyed).chain(failed).chain(handles));
     all
 }
@@ -728,7 +729,7 @@ fn what_is_forgotten_is_listed() {
     let stats = snapshot();
     assert_eq!(stats.forgotten.statements - before.forgotten.statements, 1);
     let last = stats.forgotten_handles.last().unwrap();
-    assert_eq!((last.kind, last.connection, last.opened_at.unwrap().line()), (Kind::Statement, id, line));
+    assert_eq!((last.kind, last.connection, last.opened_at.unwrap().line()), (HandleKind::Statement, id, line));
     assert_eq!(last.sql.as_deref(), Some("SELECT 'forgotten here'"));
     let json = json_of(&stats);
     assert_eq!(json["leaks"]["forgotten"]["statement"], stats.forgotten.statements);
@@ -853,7 +854,7 @@ fn compare(value: &Value, model: &Value, at: &str) -> Result<(), String> {
 }
 
 fn model() -> Value {
-    let kinds: Value = Kind::ALL.iter().map(|kind| (kind.name().to_owned(), json!("n"))).collect();
+    let kinds: Value = HandleKind::ALL.iter().map(|kind| (kind.name().to_owned(), json!("n"))).collect();
     let reasons: Value =
         finalite::pool::DestroyReason::ALL.iter().map(|of| (of.name().to_owned(), json!("n"))).collect();
     json!({
@@ -887,7 +888,7 @@ fn model() -> Value {
             "name": "s",
             "roles": [{
                 "role": "s", "size": "n", "idle": "n", "busy": "n", "waiting": "n", "acquired": "n", "timeouts": "n",
-                "out": [{"slot": "n", "lent_at": "s", "age_ms": "n", "thread": "s?", "owned": "b"}]
+                "checked_out": [{"slot": "n", "lent_at": "s", "age_ms": "n", "thread": "s?", "owned": "b"}]
             }],
             "opened": "n", "open_failures": "n", "destroyed": reasons
         }],
@@ -925,7 +926,7 @@ fn json_has_the_keys_it_is_known_for() {
         compare(&json, &model(), "").unwrap();
         // Nothing in it is empty, so everything in the model was looked at.
         assert_eq!(json["leaks"]["orphaned"].as_array().unwrap().len(), 1);
-        assert_eq!(json["pools"][0]["roles"][1]["out"].as_array().unwrap().len(), 1);
+        assert_eq!(json["pools"][0]["roles"][1]["checked_out"].as_array().unwrap().len(), 1);
         assert_eq!(json["native"]["hist_log2"].as_array().unwrap().len(), 32);
         let conns = json["connections"].as_array().unwrap();
         let children = |kind: &str| {

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use cell::Cell;
-use finalite::scan::{ColumnBatch, Scan, ScanPath};
+use finalite::scan::{ColumnBatch, Scan, ScanStrategy};
 use finalite::{Connection, Error, OpenOptions, Result, ResultCode, ffi};
 
 const EINTR: c_int = 4;
@@ -162,14 +162,14 @@ fn install() {
 /// What yields rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
-    Each(ScanPath),
+    Each(ScanStrategy),
     Columns { threads: usize },
     Batches { rows: usize, threads: usize },
 }
 
-const STATEMENT: Way = Way::Each(ScanPath::Statement);
+const STATEMENT: Way = Way::Each(ScanStrategy::Statement);
 const BY_PAGES: [Way; 5] = [
-    Way::Each(ScanPath::Pages),
+    Way::Each(ScanStrategy::Pages),
     Way::Columns { threads: 1 },
     Way::Columns { threads: 3 },
     Way::Batches { rows: 7, threads: 1 },
@@ -181,7 +181,7 @@ struct Outcome {
     rows: Vec<Vec<Cell>>,
     error: Option<Error>,
     /// What yielded the last of them.
-    path: Option<ScanPath>,
+    path: Option<ScanStrategy>,
 }
 
 fn add(rows: &mut Vec<Vec<Cell>>, batch: &ColumnBatch) {
@@ -192,9 +192,9 @@ fn add(rows: &mut Vec<Vec<Cell>>, batch: &ColumnBatch) {
 
 fn run(scan: Scan<'_, ()>, way: Way) -> Outcome {
     let mut rows = Vec::new();
-    let path = if let Way::Each(path) = way { path } else { ScanPath::Pages };
+    let path = if let Way::Each(path) = way { path } else { ScanStrategy::Pages };
     let mut plan = None;
-    let scan = scan.path(path).on_end(|it| plan = Some(it));
+    let scan = scan.strategy(path).on_end(|it| plan = Some(it));
     let result = match way {
         Way::Each(_) => scan.for_each(|row| {
             rows.push((0..row.column_count()).map(|column| row.value(column).map(Cell::from)).collect::<Result<_>>()?);
@@ -209,7 +209,7 @@ fn run(scan: Scan<'_, ()>, way: Way) -> Outcome {
             Ok::<_, Error>(())
         }),
     };
-    Outcome { rows, error: result.err(), path: plan.map(|plan| plan.path) }
+    Outcome { rows, error: result.err(), path: plan.map(|plan| plan.strategy) }
 }
 
 /// What is to be said of an outcome, beside what is stored.
@@ -294,8 +294,8 @@ fn every_read_fails_in_every_way() {
             let sound = run(case.open().scan(sql, ()), STATEMENT);
             assert!(sound.error.is_none() && sound.rows.len() == 60);
             let stored = &sound.rows;
-            let plan = case.open().scan(sql, ()).path(ScanPath::Pages).plan().unwrap();
-            assert_eq!(plan.path, ScanPath::Pages, "{case}, {sql}: {plan}");
+            let plan = case.open().scan(sql, ()).strategy(ScanStrategy::Pages).plan().unwrap();
+            assert_eq!(plan.strategy, ScanStrategy::Pages, "{case}, {sql}: {plan}");
             for (number, (how, is_sticky)) in [
                 (How::Eio, false),
                 (How::Eio, true),
@@ -320,7 +320,7 @@ fn every_read_fails_in_every_way() {
                         runs += 1;
                         seen[number / 2] += fired;
                         if way != STATEMENT {
-                            *(if outcome.path == Some(ScanPath::Pages) { &mut by_pages } else { &mut left }) += 1;
+                            *(if outcome.path == Some(ScanStrategy::Pages) { &mut by_pages } else { &mut left }) += 1;
                         }
                         let verdict = judge(stored, &outcome);
                         let context = || format!("{case}, {sql}, {way:?}, {how:?} at {after}, {is_sticky}");
@@ -344,7 +344,7 @@ fn every_read_fails_in_every_way() {
                             // Where it was not the pages that yielded the rows, that ends with an error.
                             Verdict::Wrong
                                 if how == How::Zero
-                                    && outcome.path == Some(ScanPath::Statement)
+                                    && outcome.path == Some(ScanStrategy::Statement)
                                     && (way == STATEMENT || outcome.error.is_some()) =>
                             {
                                 zeros += 1;

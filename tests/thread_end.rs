@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use finalite::pool::{Checkpointer, Pool};
-use finalite::scan::{ColumnType, Mixed, ScanPath};
+use finalite::scan::{ColumnType, OnTypeMismatch, ScanStrategy};
 use finalite::{
     Connection, Error, LeakCheck, OpenOptions, Params, ZeroBlob, endpoint, handles, memory, params_from_iter, sqlite,
     stats,
@@ -218,9 +218,14 @@ fn transactions(dir: &Path) {
 
 fn scans(dir: &Path) {
     let conn = fill(&dir.join("a.db"));
-    for path in [ScanPath::Statement, ScanPath::Pages] {
+    for path in [ScanStrategy::Statement, ScanStrategy::Pages] {
         for threads in [1, 2] {
-            let scan = || conn.scan("SELECT a, b FROM t", ()).path(path).threads(threads).mixed(Mixed::Error);
+            let scan = || {
+                conn.scan("SELECT a, b FROM t", ())
+                    .strategy(path)
+                    .threads(threads)
+                    .on_type_mismatch(OnTypeMismatch::Error)
+            };
             assert_eq!(scan().for_each(|_| Ok::<_, Error>(())).unwrap(), 5000);
             let stopped = scan().try_for_each(|row| row.get::<i64>(0).map(ControlFlow::Break));
             assert_eq!(stopped.unwrap(), Some(1));
@@ -274,7 +279,7 @@ fn pools(dir: &Path) {
     drop(pool.reserve().unwrap());
     assert!(!pool.status().to_string().is_empty());
     let owned = pool.reader_owned().unwrap();
-    assert_eq!(pool.shut_down().out().len(), 1);
+    assert_eq!(pool.shut_down().checked_out().len(), 1);
     drop(owned);
     assert!(Arc::into_inner(pool).unwrap().close().is_clean());
     drop(Pool::in_memory("at the end").build().unwrap());

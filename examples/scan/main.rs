@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use finalite::handles::{self, HandleCounts};
 use finalite::memory::{self, ConnectionMemory, MemoryStats};
-use finalite::scan::{ScanPath, ScanPlan};
+use finalite::scan::{ScanPlan, ScanStrategy};
 use finalite::{Connection, ErrorKind, OpenOptions, ResultCode};
 
 use summary::{Collation, Column};
@@ -208,13 +208,13 @@ fn scan(database: PathBuf, sql: Option<String>, mode: Mode) -> Outcome<Scan> {
     let start = Instant::now();
     let (count, during) = match mode {
         Mode::Rows => read_rows(&conn, &sql, &mut columns, collation)?,
-        Mode::ForEach => read_for_each(&conn, &sql, ScanPath::Statement, &mut columns, collation)?,
+        Mode::ForEach => read_for_each(&conn, &sql, ScanStrategy::Statement, &mut columns, collation)?,
         Mode::Columns => read_columns(&conn, &sql, &mut columns, collation)?,
-        Mode::Pages => read_for_each(&conn, &sql, ScanPath::Pages, &mut columns, collation)?,
+        Mode::Pages => read_for_each(&conn, &sql, ScanStrategy::Pages, &mut columns, collation)?,
     };
     let elapsed = start.elapsed();
     let plan = match mode {
-        Mode::Pages => Some(conn.scan(&sql, ()).path(ScanPath::Pages).plan()?),
+        Mode::Pages => Some(conn.scan(&sql, ()).strategy(ScanStrategy::Pages).plan()?),
         _ => None,
     };
 
@@ -256,11 +256,11 @@ fn read_rows(conn: &Connection, sql: &str, columns: &mut [Column], collation: Co
 fn read_for_each(
     conn: &Connection,
     sql: &str,
-    path: ScanPath,
+    path: ScanStrategy,
     columns: &mut [Column],
     collation: Collation,
 ) -> Outcome<(u64, During)> {
-    let count = conn.scan(sql, ()).path(path).for_each(|row| {
+    let count = conn.scan(sql, ()).strategy(path).for_each(|row| {
         for (index, column) in columns.iter_mut().enumerate() {
             column.add(row.value(index)?, collation);
         }
@@ -325,7 +325,7 @@ fn select_largest_table(conn: &Connection) -> Outcome<String> {
     for name in conn.prepare(names)?.query_as::<String>(())? {
         let table = match name {
             Ok(name) => format!("\"{}\"", name.replace('"', "\"\"")),
-            Err(error) if matches!(error.kind(), ErrorKind::Column { .. }) => {
+            Err(error) if matches!(error.kind(), ErrorKind::ColumnConversion { .. }) => {
                 unreadable = Some("the table's name is not UTF-8, as SQL has to be".into());
                 continue;
             }

@@ -1,6 +1,6 @@
 //! A service: a ledger on a pool, worked on by many threads, with a page that shows what SQLite holds meanwhile.
 //!
-//! `cargo run --release --example service --features pool,endpoint` prints the address of the page, and a line each
+//! `cargo run --release --example service --features endpoint` prints the address of the page, and a line each
 //! second. It ends on Enter, or after `--seconds`; then the ledger is balanced, and nothing of SQLite's is left.
 
 #[path = "../events/mod.rs"]
@@ -163,7 +163,7 @@ fn report(pool: &Pool, load: &Load, duration: Option<Duration>) {
             now.0.memory.blocks,
             change.allocations as f64 / change.elapsed.as_secs_f64(),
             now.0.open.total(),
-            status.role(Role::Reader).out.len(),
+            status.role(Role::Reader).checked_out.len(),
             status.role(Role::Reader).size,
             status.role(Role::Reader).waiting,
             status.destroyed_total.iter().sum::<u64>(),

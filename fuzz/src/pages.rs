@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
-use finalite::scan::ScanPath;
+use finalite::scan::ScanStrategy;
 use finalite::{Connection, Error, OpenOptions, ResultCode, ValueRef};
 use libfuzzer_sys::fuzz_target;
 
@@ -33,9 +33,9 @@ fuzz_target!(|bytes: &[u8]| {
     for table in tables {
         let table = table.replace('"', "\"\"");
         for sql in [format!("SELECT * FROM \"{table}\""), format!("SELECT rowid FROM \"{table}\"")] {
-            let by_sqlite = digest(&conn, &sql, ScanPath::Statement, 1);
+            let by_sqlite = digest(&conn, &sql, ScanStrategy::Statement, 1);
             for threads in [1, 2] {
-                let by_pages = digest(&conn, &sql, ScanPath::Pages, threads);
+                let by_pages = digest(&conn, &sql, ScanStrategy::Pages, threads);
                 // SQLite may visit the pages of a loop as often as there are ways to them, and takes zeros for the rest of
                 // a page that the file ends in.
                 let is_refused = by_pages.end.as_ref().is_some_and(|(_, text)| {
@@ -75,9 +75,9 @@ impl PartialEq for Digest {
     }
 }
 
-fn digest(conn: &Connection, sql: &str, path: ScanPath, threads: usize) -> Digest {
+fn digest(conn: &Connection, sql: &str, path: ScanStrategy, threads: usize) -> Digest {
     let (mut rows, mut hash) = (0, Fnv(0xcbf2_9ce4_8422_2325));
-    let scan = conn.scan(sql, ()).path(path).threads(threads).limit(ROWS_MAX);
+    let scan = conn.scan(sql, ()).strategy(path).threads(threads).limit(ROWS_MAX);
     let result = if threads == 1 {
         scan.for_each(|row| {
             for column in 0..row.column_count() {

@@ -5,26 +5,26 @@ use std::borrow::Cow;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::{ConversionError, FromColumn};
+use super::{ConversionError, FromSql};
 use crate::{Param, ToSql, ValueRef};
 
-impl<'row> FromColumn<'row> for &'row [u8] {
+impl<'row> FromSql<'row> for &'row [u8] {
     #[inline]
-    fn from_column(value: ValueRef<'row>) -> Result<Self, ConversionError> {
+    fn from_sql(value: ValueRef<'row>) -> Result<Self, ConversionError> {
         value.as_bytes()
     }
 }
 
-impl<'row> FromColumn<'row> for Cow<'row, [u8]> {
+impl<'row> FromSql<'row> for Cow<'row, [u8]> {
     #[inline]
-    fn from_column(value: ValueRef<'row>) -> Result<Self, ConversionError> {
+    fn from_sql(value: ValueRef<'row>) -> Result<Self, ConversionError> {
         value.bytes_as("Cow<[u8]>").map(Cow::Borrowed)
     }
 }
 
-impl<const N: usize> FromColumn<'_> for [u8; N] {
+impl<const N: usize> FromSql<'_> for [u8; N] {
     #[inline]
-    fn from_column(value: ValueRef<'_>) -> Result<Self, ConversionError> {
+    fn from_sql(value: ValueRef<'_>) -> Result<Self, ConversionError> {
         let bytes = value.bytes_as(type_name::<Self>())?;
         bytes.try_into().map_err(|_| ConversionError::length(type_name::<Self>(), N, bytes.len()))
     }
@@ -33,9 +33,9 @@ impl<const N: usize> FromColumn<'_> for [u8; N] {
 macro_rules! owned_bytes {
     ($($type:ty)*) => {
         $(
-            impl FromColumn<'_> for $type {
+            impl FromSql<'_> for $type {
                 #[inline]
-                fn from_column(value: ValueRef<'_>) -> Result<Self, ConversionError> {
+                fn from_sql(value: ValueRef<'_>) -> Result<Self, ConversionError> {
                     value.bytes_as(stringify!($type)).map(Self::from)
                 }
             }

@@ -4,7 +4,7 @@
 //! a program stored as `f32` and computed with in SQL are no `f32` any more. A type that cannot hold a value refuses it,
 //! naming the column or parameter, the Rust type and SQLite's.
 //!
-//! # Reading: [`FromColumn`]
+//! # Reading: [`FromSql`]
 //!
 //! | Rust | NULL | INTEGER | REAL | TEXT | BLOB |
 //! |---|---|---|---|---|---|
@@ -56,13 +56,13 @@ pub(crate) use number::exact_f64;
 /// # Example
 ///
 /// ```
-/// use finalite::{Connection, ConversionError, FromColumn, ValueRef};
+/// use finalite::{Connection, ConversionError, FromSql, ValueRef};
 ///
 /// #[derive(Debug, PartialEq)]
 /// enum Color { Red, Green }
 ///
-/// impl FromColumn<'_> for Color {
-///     fn from_column(value: ValueRef<'_>) -> Result<Self, ConversionError> {
+/// impl FromSql<'_> for Color {
+///     fn from_sql(value: ValueRef<'_>) -> Result<Self, ConversionError> {
 ///         match value.as_str()? {
 ///             "red" => Ok(Self::Red),
 ///             "green" => Ok(Self::Green),
@@ -81,15 +81,15 @@ pub(crate) use number::exact_f64;
     message = "a column cannot be read as `{Self}`",
     label = "no type that a column is read as",
     note = "numbers, `bool`, text, bytes and `Option` of them can: see the table in `finalite::convert`",
-    note = "for a type of your own, implement `finalite::FromColumn`; for another crate's, read what it is made from"
+    note = "for a type of your own, implement `finalite::FromSql`; for another crate's, read what it is made from"
 )]
-pub trait FromColumn<'row>: Sized {
+pub trait FromSql<'row>: Sized {
     /// Reads the value.
     ///
     /// # Errors
     ///
     /// [`ConversionError`] if the value is of another type or does not fit. The caller adds column and SQL.
-    fn from_column(value: ValueRef<'row>) -> Result<Self, ConversionError>;
+    fn from_sql(value: ValueRef<'row>) -> Result<Self, ConversionError>;
 }
 
 /// Why a value does not convert. Names types, never the value of a column.

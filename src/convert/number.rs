@@ -1,14 +1,14 @@
 //! Integers, floats and `bool`.
 
-use super::{ConversionError, FromColumn};
+use super::{ConversionError, FromSql};
 use crate::{Param, ToSql, ValueRef};
 
 macro_rules! integers {
     ($($type:ident)*) => {
         $(
-            impl FromColumn<'_> for $type {
+            impl FromSql<'_> for $type {
                 #[inline]
-                fn from_column(value: ValueRef<'_>) -> Result<Self, ConversionError> {
+                fn from_sql(value: ValueRef<'_>) -> Result<Self, ConversionError> {
                     match value {
                         ValueRef::Integer(value) => {
                             Self::try_from(value).map_err(|_| ConversionError::out_of_range(stringify!($type)))
@@ -33,9 +33,9 @@ macro_rules! integers {
 
 integers! { i8 i16 i32 i64 i128 isize u8 u16 u32 u64 u128 usize }
 
-impl FromColumn<'_> for f64 {
+impl FromSql<'_> for f64 {
     #[inline]
-    fn from_column(value: ValueRef<'_>) -> Result<Self, ConversionError> {
+    fn from_sql(value: ValueRef<'_>) -> Result<Self, ConversionError> {
         match value {
             ValueRef::Real(value) => Ok(value),
             ValueRef::Integer(value) => exact_f64(value).ok_or_else(|| ConversionError::not_exact("f64")),
@@ -44,9 +44,9 @@ impl FromColumn<'_> for f64 {
     }
 }
 
-impl FromColumn<'_> for f32 {
+impl FromSql<'_> for f32 {
     #[inline]
-    fn from_column(value: ValueRef<'_>) -> Result<Self, ConversionError> {
+    fn from_sql(value: ValueRef<'_>) -> Result<Self, ConversionError> {
         match value {
             ValueRef::Real(value) => {
                 let nearest = nearest_f32(value);
@@ -91,9 +91,9 @@ impl Param<'_> {
     }
 }
 
-impl FromColumn<'_> for bool {
+impl FromSql<'_> for bool {
     #[inline]
-    fn from_column(value: ValueRef<'_>) -> Result<Self, ConversionError> {
+    fn from_sql(value: ValueRef<'_>) -> Result<Self, ConversionError> {
         match value {
             ValueRef::Integer(0) => Ok(false),
             ValueRef::Integer(1) => Ok(true),

@@ -4,19 +4,19 @@ use std::borrow::Cow;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::{ConversionError, FromColumn};
+use super::{ConversionError, FromSql};
 use crate::{Param, ToSql, ValueRef};
 
-impl<'row> FromColumn<'row> for &'row str {
+impl<'row> FromSql<'row> for &'row str {
     #[inline]
-    fn from_column(value: ValueRef<'row>) -> Result<Self, ConversionError> {
+    fn from_sql(value: ValueRef<'row>) -> Result<Self, ConversionError> {
         value.as_str()
     }
 }
 
-impl<'row> FromColumn<'row> for Cow<'row, str> {
+impl<'row> FromSql<'row> for Cow<'row, str> {
     #[inline]
-    fn from_column(value: ValueRef<'row>) -> Result<Self, ConversionError> {
+    fn from_sql(value: ValueRef<'row>) -> Result<Self, ConversionError> {
         value.text_as("Cow<str>").map(Cow::Borrowed)
     }
 }
@@ -24,9 +24,9 @@ impl<'row> FromColumn<'row> for Cow<'row, str> {
 macro_rules! owned_text {
     ($($type:ty)*) => {
         $(
-            impl FromColumn<'_> for $type {
+            impl FromSql<'_> for $type {
                 #[inline]
-                fn from_column(value: ValueRef<'_>) -> Result<Self, ConversionError> {
+                fn from_sql(value: ValueRef<'_>) -> Result<Self, ConversionError> {
                     value.text_as(stringify!($type)).map(Self::from)
                 }
             }

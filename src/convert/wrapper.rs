@@ -3,15 +3,15 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::{ConversionError, FromColumn};
+use super::{ConversionError, FromSql};
 use crate::{Param, ToSql, Value, ValueRef};
 
-impl<'row, T: FromColumn<'row>> FromColumn<'row> for Option<T> {
+impl<'row, T: FromSql<'row>> FromSql<'row> for Option<T> {
     #[inline]
-    fn from_column(value: ValueRef<'row>) -> Result<Self, ConversionError> {
+    fn from_sql(value: ValueRef<'row>) -> Result<Self, ConversionError> {
         match value {
             ValueRef::Null => Ok(None),
-            value => T::from_column(value).map(Some),
+            value => T::from_sql(value).map(Some),
         }
     }
 }
@@ -31,16 +31,16 @@ impl<T: ToSql> ToSql for Option<T> {
     }
 }
 
-impl<'row> FromColumn<'row> for ValueRef<'row> {
+impl<'row> FromSql<'row> for ValueRef<'row> {
     #[inline]
-    fn from_column(value: Self) -> Result<Self, ConversionError> {
+    fn from_sql(value: Self) -> Result<Self, ConversionError> {
         Ok(value)
     }
 }
 
-impl FromColumn<'_> for Value {
+impl FromSql<'_> for Value {
     #[inline]
-    fn from_column(value: ValueRef<'_>) -> Result<Self, ConversionError> {
+    fn from_sql(value: ValueRef<'_>) -> Result<Self, ConversionError> {
         value.to_value()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::handles::Kind;
+use crate::handles::HandleKind;
 use crate::stats::Filter;
 
 /// Reads `kind=statement&older_than=2.5&limit=100`; what is wrong with it otherwise.
@@ -20,9 +20,9 @@ pub(super) fn filter(query: &str) -> Result<Filter, String> {
     Ok(filter)
 }
 
-fn kind(name: &str) -> Result<Kind, String> {
-    let known = Kind::ALL.into_iter().find(|kind| kind.name() == name);
-    known.ok_or_else(|| format!("kind: one of {} is expected", Kind::ALL.map(Kind::name).join(", ")))
+fn kind(name: &str) -> Result<HandleKind, String> {
+    let known = HandleKind::ALL.into_iter().find(|kind| kind.name() == name);
+    known.ok_or_else(|| format!("kind: one of {} is expected", HandleKind::ALL.map(HandleKind::name).join(", ")))
 }
 
 fn seconds(text: &str) -> Option<Duration> {
@@ -36,7 +36,7 @@ mod tests {
     #[test]
     fn a_query_is_read() {
         let read = filter("kind=cached_statement&older_than=2.5&limit=3").unwrap();
-        assert_eq!(read.kind, Some(Kind::CachedStatement));
+        assert_eq!(read.kind, Some(HandleKind::CachedStatement));
         assert_eq!(read.older_than, Duration::from_millis(2500));
         assert_eq!(read.limit, Some(3));
         assert_eq!(filter("").unwrap().limit, None);

@@ -15,7 +15,7 @@ use http::uri::Authority;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Uri, Version};
 
 use super::{Options, page, query};
-use crate::handles::{self, Record};
+use crate::handles::{self, OpenHandle};
 use crate::stats;
 
 /// What there is.
@@ -216,7 +216,7 @@ fn is_name_ours(host: &str, hosts: &[Box<str>]) -> bool {
 /// The handles that are recorded, by the lines that opened them.
 fn handles_by_site() -> String {
     let live = handles::live();
-    let mut sites: BTreeMap<(&str, u32, u32, &str), Vec<&Record>> = BTreeMap::new();
+    let mut sites: BTreeMap<(&str, u32, u32, &str), Vec<&OpenHandle>> = BTreeMap::new();
     for record in &live.records {
         let site = record.opened_at;
         sites.entry((site.file(), site.line(), site.column(), record.kind.name())).or_default().push(record);

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use super::{Lane, Pool};
 use crate::error::Result;
-use crate::{Behavior, Connection, Transaction};
+use crate::{Connection, Transaction, TransactionBehavior};
 
 /// A place for a connection. Its lock is held by the guard that has the connection, and by nobody else: waiting is the
 /// queue's business. It is not lost with a guard that is forgotten, because the pool gets around it by `&mut`.
@@ -100,7 +100,7 @@ impl<'pool> PooledConnection<'pool> {
     ///
     /// As there.
     #[track_caller]
-    pub fn transaction_with(&mut self, behavior: Behavior) -> Result<Transaction<'_>> {
+    pub fn transaction_with(&mut self, behavior: TransactionBehavior) -> Result<Transaction<'_>> {
         self.conn_mut().transaction_with(behavior)
     }
 
@@ -185,7 +185,7 @@ impl OwnedConnection {
     ///
     /// As there.
     #[track_caller]
-    pub fn transaction_with(&mut self, behavior: Behavior) -> Result<Transaction<'_>> {
+    pub fn transaction_with(&mut self, behavior: TransactionBehavior) -> Result<Transaction<'_>> {
         self.conn_mut().transaction_with(behavior)
     }
 

@@ -1,4 +1,4 @@
-//! One writer and some readers on one database (feature `pool`).
+//! One writer and some readers on one database.
 //!
 //! SQLite has one writer at a time and, in WAL mode, any number of readers beside it. A [`Pool`] keeps one connection
 //! for writing and a number of read-only ones, opens them when they are needed, and lends them one caller at a time:
@@ -104,7 +104,7 @@ pub use guard::{OwnedConnection, PooledConnection};
 pub use registry::PoolTotals;
 pub use reset::{DestroyReason, ReturnPolicy};
 pub use retry::RetryPolicy;
-pub use status::{Lending, PoolReport, PoolStatus, Role, RoleStatus};
+pub use status::{Checkout, PoolReport, PoolStatus, Role, RoleStatus};
 
 use guard::{Permit, Slot};
 use profile::Profile;
@@ -306,9 +306,10 @@ impl Pool {
             Err(Refused::Closed) => Err(Error::new(ErrorKind::PoolClosed)),
             Err(Refused::Forked) => Err(Error::new(ErrorKind::Forked)),
             Err(Refused::TimedOut { waited }) => {
-                let out = status::lendings(&lane.queue).iter().map(|lending| lending.to_string().into()).collect();
+                let checked_out =
+                    status::checkouts(&lane.queue).iter().map(|checkout| checkout.to_string().into()).collect();
                 let role = lane.queue.role().name();
-                Err(Error::new(ErrorKind::PoolTimeout { role, waited, out }))
+                Err(Error::new(ErrorKind::PoolTimeout { role, waited, checked_out }))
             }
         }
     }
@@ -490,7 +491,7 @@ impl Pool {
                     report.close_in(lane.queue.role(), conn);
                 }
             }
-            report.is_out(status::lendings(&lane.queue));
+            report.add_checkouts(status::checkouts(&lane.queue));
         }
         if let Some(anchor) = self.anchor.lock().unwrap_or_else(PoisonError::into_inner).take() {
             report.close(anchor);
@@ -548,14 +549,14 @@ impl Pool {
         // The writer last: closing the last connection checkpoints, and a reader may not.
         for lane in [&mut self.readers, &mut self.reserved, &mut self.writer] {
             lane.queue.close();
-            let out = status::lendings(&lane.queue);
+            let checked_out = status::checkouts(&lane.queue);
             for slot in &mut lane.slots {
                 // Nothing borrows the pool any more: a guard that seems to have the slot was forgotten.
                 if let Some(conn) = slot.get_mut().take() {
                     report.close_in(lane.queue.role(), conn);
                 }
             }
-            report.is_out(out);
+            report.add_checkouts(checked_out);
         }
         if let Some(anchor) = self.anchor.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
             report.close(anchor);

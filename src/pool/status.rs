@@ -10,7 +10,7 @@ use super::queue::{Queue, QueueStatus};
 use super::registry::Entry;
 use super::reset::DestroyReason;
 use crate::error::Error;
-use crate::{Behavior, Connection};
+use crate::{Connection, TransactionBehavior};
 
 /// What a connection of a pool is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -25,10 +25,10 @@ pub enum Role {
 }
 
 impl Role {
-    pub(super) fn behavior(self) -> Behavior {
+    pub(super) fn behavior(self) -> TransactionBehavior {
         match self {
-            Self::Writer => Behavior::Immediate,
-            Self::Reader | Self::Reserved => Behavior::Deferred,
+            Self::Writer => TransactionBehavior::Immediate,
+            Self::Reader | Self::Reserved => TransactionBehavior::Deferred,
         }
     }
 
@@ -52,7 +52,7 @@ impl fmt::Display for Role {
 /// A connection that is out.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Lending {
+pub struct Checkout {
     /// What it is for.
     pub role: Role,
     /// Its place in the pool, among those of its role, 0-based.
@@ -67,18 +67,18 @@ pub struct Lending {
     pub is_owned: bool,
 }
 
-impl fmt::Display for Lending {
+impl fmt::Display for Checkout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {} lent at {}, {:.1?} ago", self.role, self.slot, self.lent_at, self.age)
     }
 }
 
-pub(super) fn lendings(queue: &Queue) -> Vec<Lending> {
-    lendings_of(queue.role(), queue.status())
+pub(super) fn checkouts(queue: &Queue) -> Vec<Checkout> {
+    checkouts_of(queue.role(), queue.status())
 }
 
-fn lendings_of(role: Role, status: QueueStatus) -> Vec<Lending> {
-    let lending = |(slot, lent): (usize, super::queue::Lent)| Lending {
+fn checkouts_of(role: Role, status: QueueStatus) -> Vec<Checkout> {
+    let checkout = |(slot, lent): (usize, super::queue::Lent)| Checkout {
         role,
         slot,
         lent_at: lent.site,
@@ -86,7 +86,7 @@ fn lendings_of(role: Role, status: QueueStatus) -> Vec<Lending> {
         thread_name: lent.thread.as_ref().and_then(Thread::name).map(Into::into),
         is_owned: lent.is_owned,
     };
-    status.out.into_iter().map(lending).collect()
+    status.out.into_iter().map(checkout).collect()
 }
 
 /// The connections of one role.
@@ -102,7 +102,7 @@ pub struct RoleStatus {
     /// How many callers wait for one.
     pub waiting: usize,
     /// Those that are out.
-    pub out: Vec<Lending>,
+    pub checked_out: Vec<Checkout>,
     /// How often one was lent.
     pub acquired_total: u64,
     /// How often somebody waited too long.
@@ -138,7 +138,7 @@ impl PoolStatus {
                     waiting: status.waiting,
                     acquired_total: status.acquired,
                     timeouts_total: status.timeouts,
-                    out: lendings_of(queue.role(), status),
+                    checked_out: checkouts_of(queue.role(), status),
                 }
             }),
             opened_total: counters.opened.load(Ordering::Relaxed),
@@ -167,7 +167,7 @@ impl PoolStatus {
 impl fmt::Display for PoolStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for role in &self.roles {
-            write!(f, "{} {}/{} out, {} waiting; ", role.role, role.out.len(), role.size, role.waiting)?;
+            write!(f, "{} {}/{} out, {} waiting; ", role.role, role.checked_out.len(), role.size, role.waiting)?;
         }
         write!(f, "{} opened, {} destroyed", self.opened_total, self.destroyed_total.iter().sum::<u64>())
     }
@@ -202,7 +202,7 @@ pub struct PoolReport {
     /// Of whom the last one was.
     last_closed: Option<Role>,
     pub(super) log_left: Option<Error>,
-    out: Vec<Lending>,
+    checked_out: Vec<Checkout>,
     failures: Vec<Error>,
 }
 
@@ -223,14 +223,14 @@ impl PoolReport {
         self.last_closed == Some(Role::Reader)
     }
 
-    pub(super) fn is_out(&mut self, out: Vec<Lending>) {
-        self.out.extend(out);
+    pub(super) fn add_checkouts(&mut self, checkouts: Vec<Checkout>) {
+        self.checked_out.extend(checkouts);
     }
 
     /// Whether nothing was out, everything could be closed, and no write-ahead log had to be left.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        self.out.is_empty() && self.failures.is_empty() && self.log_left.is_none()
+        self.checked_out.is_empty() && self.failures.is_empty() && self.log_left.is_none()
     }
 
     /// How many connections were closed.
@@ -242,8 +242,8 @@ impl PoolReport {
     /// What was out. Where that was not owned, its guard was forgotten, and [`Pool::close`](super::Pool::close) has
     /// taken the connection back and closed it.
     #[must_use]
-    pub fn out(&self) -> &[Lending] {
-        &self.out
+    pub fn checked_out(&self) -> &[Checkout] {
+        &self.checked_out
     }
 
     /// What closing returned, where it failed.
@@ -264,8 +264,8 @@ impl PoolReport {
 impl fmt::Display for PoolReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} connections closed", self.closed)?;
-        for lending in &self.out {
-            write!(f, "\n  out: {lending}")?;
+        for checkout in &self.checked_out {
+            write!(f, "\n  out: {checkout}")?;
         }
         for error in &self.failures {
             write!(f, "\n  not closed: {error}")?;

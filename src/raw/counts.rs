@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 /// What a handle is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Kind {
+pub enum HandleKind {
     /// A [`Connection`](super::super::Connection).
     Connection,
     /// A [`Statement`](super::super::Statement).
@@ -27,7 +27,7 @@ pub enum Kind {
     Savepoint,
 }
 
-impl Kind {
+impl HandleKind {
     /// Every kind.
     pub const ALL: [Self; 6] =
         [Self::Connection, Self::Statement, Self::CachedStatement, Self::Rows, Self::Transaction, Self::Savepoint];
@@ -48,13 +48,13 @@ impl Kind {
     }
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for HandleKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
     }
 }
 
-const KINDS: usize = Kind::COUNT;
+const KINDS: usize = HandleKind::COUNT;
 
 #[repr(align(64))]
 struct Shard {
@@ -156,30 +156,30 @@ fn add_first(pick: impl Fn(&Shard) -> &AtomicU64) {
 }
 
 #[inline]
-pub(crate) fn opened(kind: Kind) {
+pub(crate) fn opened(kind: HandleKind) {
     add(|shard| &shard.opened[kind as usize]);
 }
 
 #[inline]
-pub(crate) fn closed(kind: Kind) {
+pub(crate) fn closed(kind: HandleKind) {
     add(|shard| &shard.closed[kind as usize]);
 }
 
 /// A handle that its user forgot (`mem::forget`) was found and closed in its stead; see `registry::forgot`.
 #[cold]
-pub(super) fn forgotten(kind: Kind) {
+pub(super) fn forgotten(kind: HandleKind) {
     FORGOTTEN[kind as usize].fetch_add(1, Ordering::Relaxed);
 }
 
-pub(crate) fn opened_total(kind: Kind) -> u64 {
+pub(crate) fn opened_total(kind: HandleKind) -> u64 {
     sum(|shard| &shard.opened[kind as usize])
 }
 
-pub(crate) fn closed_total(kind: Kind) -> u64 {
+pub(crate) fn closed_total(kind: HandleKind) -> u64 {
     sum(|shard| &shard.closed[kind as usize])
 }
 
-pub(crate) fn forgotten_total(kind: Kind) -> u64 {
+pub(crate) fn forgotten_total(kind: HandleKind) -> u64 {
     FORGOTTEN[kind as usize].load(Ordering::Relaxed)
 }
 

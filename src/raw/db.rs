@@ -17,7 +17,7 @@ use super::recovery::Recovery;
 use super::registry::{self, Book, Record, Recorded};
 use super::stmt::StmtCore;
 use super::system::{self, Unopened};
-use super::{Fault, FaultKind, Kind, Parked, Taint, counts, ffi, fork, library, text};
+use super::{Fault, FaultKind, HandleKind, Parked, Taint, counts, ffi, fork, library, text};
 
 /// An open connection. The first thing that owns the handle, and the only one that closes it.
 pub(crate) struct Db {
@@ -225,7 +225,7 @@ impl Db {
             account.release();
             return None;
         };
-        counts::opened(Kind::Connection);
+        counts::opened(HandleKind::Connection);
         let mut db = Self {
             ptr,
             id,
@@ -247,7 +247,7 @@ impl Db {
             recorded: None,
             site,
         };
-        db.recorded = db.record(Kind::Connection, id, None, site, None);
+        db.recorded = db.record(HandleKind::Connection, id, None, site, None);
         Some(db)
     }
 
@@ -347,13 +347,11 @@ impl Db {
     }
 
     /// What was done to the connection since this was last called.
-    #[cfg(feature = "pool")]
     pub(crate) fn take_taint(&self) -> Taint {
         self.taint.take()
     }
 
     /// From here on the interrupt handles that were given out do nothing.
-    #[cfg(feature = "pool")]
     pub(crate) fn end_interrupts(&mut self) {
         if let Some(interrupter) = self.interrupter.take() {
             interrupter.disarm();
@@ -361,13 +359,11 @@ impl Db {
     }
 
     /// The statements that are not finalized, parked ones included.
-    #[cfg(feature = "pool")]
     pub(crate) fn statements(&self) -> usize {
         self.children.borrow().count
     }
 
     /// Whether a transaction is open, be it by a statement that still reads.
-    #[cfg(feature = "pool")]
     pub(crate) fn is_in_transaction(&self) -> bool {
         // SAFETY: the connection is open, or not asked; c3ref/txn_state.html: with NULL, the highest state of any
         // schema.
@@ -375,7 +371,6 @@ impl Db {
     }
 
     /// Forgets the rowid of the last insert.
-    #[cfg(feature = "pool")]
     pub(crate) fn reset_last_insert_rowid(&self) {
         if !self.is_closed() {
             // SAFETY: the connection is open; c3ref/set_last_insert_rowid.html: sets a number kept in it.
@@ -422,7 +417,7 @@ impl Db {
     #[inline]
     pub(crate) fn record(
         &self,
-        kind: Kind,
+        kind: HandleKind,
         id: u64,
         parent: Option<u64>,
         site: &'static Location<'static>,
@@ -629,7 +624,6 @@ impl Db {
     }
 
     /// What SQLite keeps of the last call, if that failed.
-    #[cfg(feature = "pool")]
     pub(crate) fn last_fault(&self) -> Option<Fault> {
         if self.is_closed() {
             return None;
@@ -796,7 +790,7 @@ impl Db {
     /// The books of an open connection end.
     fn closed(&mut self) {
         self.set_gate(Gate::Closed);
-        counts::closed(Kind::Connection);
+        counts::closed(HandleKind::Connection);
         self.book.close();
         self.recorded = None;
     }

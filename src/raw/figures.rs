@@ -92,7 +92,7 @@ const LARGE_SCHEMA_BYTES: u64 = 64 << 10;
 
 /// What a connection made known of itself, and how long ago that was.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Figures {
+pub(crate) struct DbStatus {
     pub(crate) age: Duration,
     pub(crate) page_cache_bytes: u64,
     pub(crate) schema_bytes: u64,
@@ -120,9 +120,9 @@ impl Published {
     }
 
     /// `None` before the first time.
-    pub(crate) fn figures(&self) -> Option<Figures> {
+    pub(crate) fn figures(&self) -> Option<DbStatus> {
         let at = self.at.load(Ordering::Acquire).checked_sub(1)?;
-        Some(Figures {
+        Some(DbStatus {
             age: self.opened.elapsed().saturating_sub(Duration::from_nanos(at)),
             page_cache_bytes: self.page_cache_bytes.load(Ordering::Relaxed),
             schema_bytes: self.schema_bytes.load(Ordering::Relaxed),
@@ -195,7 +195,6 @@ impl Db {
 
     /// Publishes before the connection lies idle, maybe for long: if anybody in this process ever looked, and its
     /// memory is not what it was the last time. What it counts then waits until it is used again.
-    #[cfg(feature = "pool")]
     #[inline]
     pub(crate) fn publish_if_changed(&self) {
         if !super::fork::are_figures_asked() {

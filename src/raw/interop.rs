@@ -72,7 +72,7 @@ trait SharedBetweenThreads {}
 // rule out as well.
 unsafe impl Sync for Connection where for<'never> Connection: SharedBetweenThreads {}
 
-/// Makes finalite's counting allocator SQLite's, where the feature `bundled` or `counting-system` has not done so
+/// Makes finalite's counting allocator SQLite's, where the feature `bundled` or `count-system-sqlite` has not done so
 /// before `main` began. Outside semver.
 ///
 /// # Errors

@@ -45,7 +45,7 @@ pub(crate) mod value;
 
 pub use libsqlite3_sys as ffi;
 
-pub use counts::Kind;
+pub use counts::HandleKind;
 pub(crate) use db::{Db, OpenFlags, Switch};
 pub(crate) use fault::{Fault, FaultKind};
 pub(crate) use figures::Figure;

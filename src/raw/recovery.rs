@@ -24,7 +24,6 @@ const UNRECOVERED: [c_int; 4] = [
 
 impl Db {
     /// Has the database recovered where it is found unrecovered, from now on.
-    #[cfg(feature = "pool")]
     pub(crate) fn set_recovery(&self, recovery: Recovery) {
         let _ = self.recovery.set(recovery);
     }

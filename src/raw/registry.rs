@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use super::clock::coarse_nanoseconds;
 use super::figures::{Counts, Published};
-use super::{Kind, PerProcess, Process, fork, shielded};
+use super::{HandleKind, PerProcess, Process, fork, shielded};
 
 pub(crate) const COUNTERS: u8 = 0;
 pub(crate) const RECORDS: u8 = 1;
@@ -23,7 +23,7 @@ pub(crate) const BACKTRACES: u8 = 2;
 static LEVEL: AtomicU8 = AtomicU8::new(if cfg!(debug_assertions) { RECORDS } else { COUNTERS });
 
 /// By kind, in nanoseconds; 0: never.
-static WARN_AFTER: [AtomicU64; Kind::COUNT] = [const { AtomicU64::new(0) }; Kind::COUNT];
+static WARN_AFTER: [AtomicU64; HandleKind::COUNT] = [const { AtomicU64::new(0) }; HandleKind::COUNT];
 
 static BOOKS: PerProcess<Shelf> = PerProcess::new(Shelf::default);
 
@@ -63,11 +63,11 @@ impl Drop for Demand {
     }
 }
 
-pub(crate) fn set_warn_after(kind: Kind, after: Option<Duration>) {
+pub(crate) fn set_warn_after(kind: HandleKind, after: Option<Duration>) {
     WARN_AFTER[kind as usize].store(after.map_or(0, nanoseconds).max(u64::from(after.is_some())), Ordering::Relaxed);
 }
 
-fn warn_after(kind: Kind) -> Option<Duration> {
+fn warn_after(kind: HandleKind) -> Option<Duration> {
     match WARN_AFTER[kind as usize].load(Ordering::Relaxed) {
         0 => None,
         nanoseconds => Some(Duration::from_nanos(nanoseconds)),
@@ -90,7 +90,7 @@ const PRECISELY: u64 = 1 << 63;
 /// One handle that is open.
 #[derive(Debug)]
 pub(crate) struct Record {
-    pub(crate) kind: Kind,
+    pub(crate) kind: HandleKind,
     pub(crate) id: u64,
     pub(crate) parent: Option<u64>,
     pub(crate) site: &'static Location<'static>,
@@ -133,7 +133,7 @@ impl Record {
     /// How long it has been held. A statement harms nobody while it does not run.
     fn held(&self) -> Option<Duration> {
         match self.kind {
-            Kind::Statement | Kind::CachedStatement => self.running(),
+            HandleKind::Statement | HandleKind::CachedStatement => self.running(),
             _ => Some(self.since.elapsed()),
         }
     }
@@ -165,8 +165,8 @@ impl Record {
     fn warn_after(&self) -> Option<Duration> {
         match self.kind {
             // It is held by its rows.
-            Kind::Statement | Kind::CachedStatement => {
-                warn_after(self.kind).into_iter().chain(warn_after(Kind::Rows)).min()
+            HandleKind::Statement | HandleKind::CachedStatement => {
+                warn_after(self.kind).into_iter().chain(warn_after(HandleKind::Rows)).min()
             }
             _ => warn_after(self.kind),
         }
@@ -272,13 +272,13 @@ impl Book {
 
     pub(crate) fn enter(
         self: &Arc<Self>,
-        kind: Kind,
+        kind: HandleKind,
         id: u64,
         parent: Option<u64>,
         site: &'static Location<'static>,
         sql: Option<&str>,
     ) -> Option<Recorded> {
-        let has_backtrace = level() >= BACKTRACES && matches!(kind, Kind::Connection | Kind::Transaction);
+        let has_backtrace = level() >= BACKTRACES && matches!(kind, HandleKind::Connection | HandleKind::Transaction);
         let record = Arc::new(Record {
             kind,
             id,
@@ -395,7 +395,7 @@ fn add(sum: &mut Counts, counts: Counts) {
 pub(crate) struct Forgotten {
     /// Counts the forgotten, from 0.
     pub(crate) number: u64,
-    pub(crate) kind: Kind,
+    pub(crate) kind: HandleKind,
     pub(crate) connection: u64,
     pub(crate) site: Option<&'static Location<'static>>,
     pub(crate) sql: Option<Box<str>>,
@@ -414,7 +414,7 @@ static FORGOTTEN: PerProcess<LostAndFound> = PerProcess::new(LostAndFound::defau
 
 /// Logs a handle that was forgotten and is ended now, and keeps it for whoever asks.
 #[cold]
-pub(crate) fn forgot(kind: Kind, connection: u64, site: Option<&'static Location<'static>>, sql: Option<&str>) {
+pub(crate) fn forgot(kind: HandleKind, connection: u64, site: Option<&'static Location<'static>>, sql: Option<&str>) {
     super::counts::forgotten(kind);
     shielded(|| {
         tracing::error!(

@@ -16,7 +16,7 @@ use super::allocator::Account;
 use super::db::{Db, Entered};
 use super::registry::{self, Recorded};
 use super::text::{self, SqliteString};
-use super::{Fault, FaultKind, Kind, Taint, counts, ffi};
+use super::{Fault, FaultKind, HandleKind, Taint, counts, ffi};
 
 mod binding;
 mod cursor;
@@ -49,7 +49,7 @@ unsafe impl Send for Parked {}
 pub(super) struct StmtCore {
     ptr: NonNull<ffi::sqlite3_stmt>,
     slot: u32,
-    kind: Kind,
+    kind: HandleKind,
     site: &'static Location<'static>,
     phase: Cell<Phase>,
     /// What the parameters hold that a reset would leave there.
@@ -146,7 +146,7 @@ impl Db {
     pub(crate) fn prepare<'db>(
         &'db self,
         sql: &str,
-        kind: Kind,
+        kind: HandleKind,
         site: &'static Location<'static>,
     ) -> Result<(Option<Stmt<'db>>, usize), Fault> {
         let entered = self.enter()?;
@@ -154,7 +154,7 @@ impl Db {
             return Err(Fault::new(FaultKind::TooBig { what: "SQL", bytes: sql.len() }));
         };
         // A kept statement should not sit on the lookaside slots that short-lived ones are fast with.
-        let flags: c_uint = if kind == Kind::CachedStatement { ffi::SQLITE_PREPARE_PERSISTENT } else { 0 };
+        let flags: c_uint = if kind == HandleKind::CachedStatement { ffi::SQLITE_PREPARE_PERSISTENT } else { 0 };
         let mut statement = ptr::null_mut();
         let mut tail: *const c_char = ptr::null();
         let mut call = || {
@@ -463,8 +463,8 @@ impl StmtCore {
         unsafe { ffi::sqlite3_finalize(core.ptr.as_ptr()) };
         drop(charge);
         if core.phase.get() != Phase::Idle {
-            counts::closed(Kind::Rows);
-            registry::forgot(Kind::Rows, connection, Some(core.site), Some(&core.sql));
+            counts::closed(HandleKind::Rows);
+            registry::forgot(HandleKind::Rows, connection, Some(core.site), Some(&core.sql));
         }
         counts::closed(core.kind);
         registry::forgot(core.kind, connection, Some(core.site), Some(&core.sql));
@@ -546,8 +546,8 @@ impl StmtCore {
     #[inline(never)]
     fn repair_forgotten(&mut self, db: &Db) -> Result<(), Fault> {
         if self.phase.get() != Phase::Idle {
-            counts::closed(Kind::Rows);
-            registry::forgot(Kind::Rows, db.id(), Some(self.site), Some(&self.sql));
+            counts::closed(HandleKind::Rows);
+            registry::forgot(HandleKind::Rows, db.id(), Some(self.site), Some(&self.sql));
             self.rest();
         }
         self.bound = Bound::Nothing;

@@ -4,9 +4,9 @@ use std::fmt;
 use std::ops::Range;
 
 use super::column::{ColumnBuffer, Mismatch};
-use super::schema::{ColumnType, Mixed};
+use super::schema::{ColumnType, OnTypeMismatch};
 use crate::ValueRef;
-use crate::error::{Error, ErrorKind, Result, What};
+use crate::error::{Error, ErrorKind, NameKind, Result};
 use crate::pages::{Cells, Expected, Part, Piece};
 use crate::rows::Row;
 use crate::statement::Statement;
@@ -44,7 +44,7 @@ pub struct ColumnBatch {
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
     pub(super) schema: Option<Box<[ColumnType]>>,
-    pub(super) mixed: Option<Mixed>,
+    pub(super) mixed: Option<OnTypeMismatch>,
     /// Rows of a batch, where that is known.
     pub(super) rows: usize,
 }
@@ -88,13 +88,13 @@ impl ColumnBatch {
                 return Err(wrong_column_count(types, names.into()).in_sql(row.sql()));
             }
             Some(types) => {
-                let mixed = mixed.unwrap_or(Mixed::Error);
+                let mixed = mixed.unwrap_or(OnTypeMismatch::Error);
                 columns.map(|(index, name)| ColumnBuffer::declared(index, name, types[index], mixed)).collect()
             }
             None => {
-                let mixed = mixed.unwrap_or(Mixed::Dynamic);
-                let promised = |index| ColumnType::promised(row.declared_type(index).as_deref());
-                columns.map(|(index, name)| ColumnBuffer::promised(index, name, promised(index), mixed)).collect()
+                let mixed = mixed.unwrap_or(OnTypeMismatch::Dynamic);
+                let affinity = |index| ColumnType::affinity(row.declared_type(index).as_deref());
+                columns.map(|(index, name)| ColumnBuffer::affinity(index, name, affinity(index), mixed)).collect()
             }
         };
         let room = (*rows).min(Self::ROOM_ROWS_MAX).min(Self::ROOM_VALUES_MAX / names.len().max(1));
@@ -193,7 +193,7 @@ impl ColumnBatch {
     pub fn column(&self, column: impl BatchIndex) -> Result<&ColumnBuffer> {
         column.find(&self.columns).ok_or_else(|| {
             let known = self.columns.iter().map(|column| column.name().into()).collect();
-            Error::new(ErrorKind::NoSuch { what: What::Column, name: column.to_name(), known })
+            Error::new(ErrorKind::NoSuch { what: NameKind::Column, name: column.to_name(), known })
         })
     }
 

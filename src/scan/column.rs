@@ -4,7 +4,7 @@ use std::fmt;
 use std::mem;
 use std::ops::Range;
 
-use super::schema::{ColumnType, Mixed};
+use super::schema::{ColumnType, OnTypeMismatch};
 use super::views::{BytesColumn, TextColumn};
 use crate::convert::exact_f64;
 use crate::error::{Error, ErrorKind, Result};
@@ -24,7 +24,7 @@ pub struct ColumnBuffer {
     nulls: Nulls,
     /// The type stays, whatever the first value of a batch is: it was declared, or an earlier batch had values.
     is_settled: bool,
-    mixed: Mixed,
+    mixed: OnTypeMismatch,
     /// The row of the result that the first value is of, 0-based.
     first_row: u64,
     /// 0-based.
@@ -373,10 +373,10 @@ pub(crate) struct Mismatch {
 
 impl ColumnBuffer {
     /// A column of the type that its table's declaration promises.
-    pub(super) fn promised(index: usize, name: Box<str>, promised: ColumnType, mixed: Mixed) -> Self {
+    pub(super) fn affinity(index: usize, name: Box<str>, affinity: ColumnType, mixed: OnTypeMismatch) -> Self {
         Self {
             name,
-            data: Data::new(promised),
+            data: Data::new(affinity),
             len: 0,
             nulls: Nulls::default(),
             is_settled: false,
@@ -387,8 +387,8 @@ impl ColumnBuffer {
     }
 
     /// A column of the type that the caller declares.
-    pub(super) fn declared(index: usize, name: Box<str>, declared: ColumnType, mixed: Mixed) -> Self {
-        Self { is_settled: declared != ColumnType::Null, ..Self::promised(index, name, declared, mixed) }
+    pub(super) fn declared(index: usize, name: Box<str>, declared: ColumnType, mixed: OnTypeMismatch) -> Self {
+        Self { is_settled: declared != ColumnType::Null, ..Self::affinity(index, name, declared, mixed) }
     }
 
     pub(super) fn reserve(&mut self, rows: usize) {
@@ -416,7 +416,7 @@ impl ColumnBuffer {
 
     /// A column for values that are to be appended to this one: of any type, and probably of the same.
     pub(super) fn part(&self) -> Self {
-        Self::promised(self.index, "".into(), self.data_type(), Mixed::Dynamic)
+        Self::affinity(self.index, "".into(), self.data_type(), OnTypeMismatch::Dynamic)
     }
 
     /// Adds some of a part's values, one at least, as if each was pushed. Where they are all that it has, and a whole
@@ -557,7 +557,7 @@ impl ColumnBuffer {
     fn push_other(&mut self, value: ValueRef<'_>) -> Result<(), Mismatch> {
         match (&mut self.data, value) {
             (Data::Dynamic(values), value) => values.push(value),
-            (Data::Real(values), ValueRef::Integer(integer)) if self.mixed == Mixed::Widen => {
+            (Data::Real(values), ValueRef::Integer(integer)) if self.mixed == OnTypeMismatch::Widen => {
                 match exact_f64(integer) {
                     Some(real) => values.push(real),
                     None => return self.push_otherwise(value),
@@ -585,11 +585,11 @@ impl ColumnBuffer {
         }
         let mismatch = Mismatch { expected, found };
         match self.mixed {
-            Mixed::Dynamic => {
+            OnTypeMismatch::Dynamic => {
                 self.change_type(ColumnType::Dynamic);
                 Ok(())
             }
-            Mixed::Widen => match (&self.data, value) {
+            OnTypeMismatch::Widen => match (&self.data, value) {
                 (Data::Integer(values), ValueRef::Real(_)) => {
                     self.data = Data::Real(
                         values.iter().map(|&value| exact_f64(value)).collect::<Option<_>>().ok_or(mismatch)?,
@@ -598,7 +598,7 @@ impl ColumnBuffer {
                 }
                 _ => Err(mismatch),
             },
-            Mixed::Error => Err(mismatch),
+            OnTypeMismatch::Error => Err(mismatch),
         }
     }
 
@@ -740,7 +740,7 @@ impl ColumnBuffer {
     ///
     /// [`ErrorKind::ColumnHasNulls`] if there is a NULL, for which a slice has no place:
     /// [`iter_i64`](Self::iter_i64) and [`as_i64_with_validity`](Self::as_i64_with_validity) have.
-    /// [`ErrorKind::BatchColumn`] if the column is of another type.
+    /// [`ErrorKind::ColumnType`] if the column is of another type.
     ///
     /// # Example
     ///
@@ -763,7 +763,7 @@ impl ColumnBuffer {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::BatchColumn`] if the column is of another type.
+    /// [`ErrorKind::ColumnType`] if the column is of another type.
     pub fn iter_i64(&self) -> Result<impl ExactSizeIterator<Item = Option<i64>>> {
         Ok(self.optional(self.as_i64_with_validity()?.0))
     }
@@ -773,7 +773,7 @@ impl ColumnBuffer {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::BatchColumn`] if the column is of another type.
+    /// [`ErrorKind::ColumnType`] if the column is of another type.
     pub fn as_i64_with_validity(&self) -> Result<(&[i64], Option<&[u8]>)> {
         match &self.data {
             Data::Integer(values) => Ok((values, self.validity())),
@@ -828,7 +828,7 @@ impl ColumnBuffer {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::BatchColumn`] if the column is of another type.
+    /// [`ErrorKind::ColumnType`] if the column is of another type.
     pub fn iter_f64(&self) -> Result<impl ExactSizeIterator<Item = Option<f64>>> {
         Ok(self.optional(self.as_f64_with_validity()?.0))
     }
@@ -838,7 +838,7 @@ impl ColumnBuffer {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::BatchColumn`] if the column is of another type.
+    /// [`ErrorKind::ColumnType`] if the column is of another type.
     pub fn as_f64_with_validity(&self) -> Result<(&[f64], Option<&[u8]>)> {
         match &self.data {
             Data::Real(values) => Ok((values, self.validity())),
@@ -872,14 +872,14 @@ impl ColumnBuffer {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::BatchColumn`] if the column is of another type, [`ErrorKind::Column`] for text that is not UTF-8;
+    /// [`ErrorKind::ColumnType`] if the column is of another type, [`ErrorKind::ColumnConversion`] for text that is not UTF-8;
     /// [`as_bytes`](Self::as_bytes) has it all the same.
     pub fn as_str(&self) -> Result<TextColumn<'_>> {
         let Data::Text(values) = &self.data else {
             return Err(self.is_not(ColumnType::Text));
         };
         TextColumn::new(self, values).map_err(|(row, problem)| {
-            Error::new(ErrorKind::Column {
+            Error::new(ErrorKind::ColumnConversion {
                 row: Some(self.first_row + row as u64),
                 column: self.index,
                 name: self.name.clone(),
@@ -893,7 +893,7 @@ impl ColumnBuffer {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::BatchColumn`] if the column is of another type.
+    /// [`ErrorKind::ColumnType`] if the column is of another type.
     pub fn as_bytes(&self) -> Result<BytesColumn<'_>> {
         match &self.data {
             Data::Text(values) | Data::Blob(values) => Ok(BytesColumn::new(self, values)),
@@ -906,7 +906,7 @@ impl ColumnBuffer {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::BatchColumn`] if the column is of another type.
+    /// [`ErrorKind::ColumnType`] if the column is of another type.
     ///
     /// # Example
     ///
@@ -933,7 +933,7 @@ impl ColumnBuffer {
 
     fn is_not(&self, asked: ColumnType) -> Error {
         let (name, found) = (self.name.clone(), self.data_type());
-        Error::new(ErrorKind::BatchColumn { column: self.index, name, asked, found })
+        Error::new(ErrorKind::ColumnType { column: self.index, name, asked, found })
     }
 
     /// The values, if all of them mean something.

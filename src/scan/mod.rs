@@ -9,7 +9,7 @@
 //! # From pages
 //!
 //! The rows of [`Connection::scan_table`], and of a statement that is no more than a scan of a rowid table where
-//! [`Scan::path`] asks for it, come from the table's pages: the same rows, types and bytes in the same order, several
+//! [`Scan::strategy`] asks for it, come from the table's pages: the same rows, types and bytes in the same order, several
 //! times as fast, and decoded by several threads where [`Scan::threads`] asks for them. SQLite holds the lock and the
 //! snapshot meanwhile. [`Scan::plan`] tells whether, and why not.
 //!
@@ -79,8 +79,8 @@ mod views;
 use batch::Plan;
 pub use batch::{BatchIndex, ColumnBatch};
 pub use column::{BytesBuffers, ColumnBuffer, OffsetBuffer, Offsets};
-pub use plan::{ScanPath, ScanPlan};
-pub use schema::{ColumnType, Mixed};
+pub use plan::{ScanPlan, ScanStrategy};
+pub use schema::{ColumnType, OnTypeMismatch};
 pub use table::TableScan;
 pub use views::{BytesColumn, TextColumn};
 
@@ -91,13 +91,13 @@ pub struct Scan<'a, P, E = Error> {
     sql: Cow<'a, str>,
     params: P,
     /// What was asked for; `None` for what is fastest.
-    path: Option<ScanPath>,
+    strategy: Option<ScanStrategy>,
     threads: usize,
     limit: u64,
     progress: Option<Progress<'a>>,
     on_end: Option<Box<dyn FnOnce(ScanPlan) + 'a>>,
     schema: Option<Box<[ColumnType]>>,
-    mixed: Option<Mixed>,
+    mixed: Option<OnTypeMismatch>,
     site: &'static Location<'static>,
     error: PhantomData<fn() -> E>,
 }
@@ -126,7 +126,7 @@ impl<'a, P> Scan<'a, P> {
             conn,
             sql,
             params,
-            path: Some(ScanPath::Statement),
+            strategy: Some(ScanStrategy::Statement),
             threads: 1,
             limit: u64::MAX,
             progress: None,
@@ -165,8 +165,9 @@ impl<'a, P, E> Scan<'a, P, E> {
     /// # Ok::<(), finalite::Error>(())
     /// ```
     pub fn with_error<F: From<Error>>(self) -> Scan<'a, P, F> {
-        let Self { conn, sql, params, path, threads, limit, progress, on_end, schema, mixed, site, error: _ } = self;
-        Scan { conn, sql, params, path, threads, limit, progress, on_end, schema, mixed, site, error: PhantomData }
+        let Self { conn, sql, params, strategy, threads, limit, progress, on_end, schema, mixed, site, error: _ } =
+            self;
+        Scan { conn, sql, params, strategy, threads, limit, progress, on_end, schema, mixed, site, error: PhantomData }
     }
 }
 
@@ -359,7 +360,7 @@ impl<'p, P: Params<'p>, E: From<Error>> Scan<'_, P, E> {
     }
 
     /// Calls the closure when the scan has ended, with how it was run: a scan that was to come from
-    /// [pages](ScanPath::Pages) may be left to SQLite, at its beginning or within. What is left is an event as well, at
+    /// [pages](ScanStrategy::Pages) may be left to SQLite, at its beginning or within. What is left is an event as well, at
     /// DEBUG, of the target `finalite::scan`.
     ///
     /// It is called after an error, too, but not where the statement could not be prepared.
@@ -367,7 +368,7 @@ impl<'p, P: Params<'p>, E: From<Error>> Scan<'_, P, E> {
     /// # Example
     ///
     /// ```
-    /// use finalite::{Connection, scan::ScanPath};
+    /// use finalite::{Connection, scan::ScanStrategy};
     ///
     /// # let dir = tempfile::tempdir()?;
     /// # let path = dir.path().join("numbers.db");
@@ -378,11 +379,11 @@ impl<'p, P: Params<'p>, E: From<Error>> Scan<'_, P, E> {
     ///      INSERT INTO number SELECT n FROM i;",
     /// )?;
     /// let mut plan = None;
-    /// conn.scan_table("number").columns(["n"]).on_end(|it| plan = Some(it)).columns()?;
-    /// assert_eq!(plan.map(|plan| plan.path), Some(ScanPath::Pages));
+    /// conn.scan_table("number").select(["n"]).on_end(|it| plan = Some(it)).columns()?;
+    /// assert_eq!(plan.map(|plan| plan.strategy), Some(ScanStrategy::Pages));
     ///
-    /// conn.scan("SELECT n + 1 FROM number", ()).path(ScanPath::Pages).on_end(|it| plan = Some(it)).columns()?;
-    /// assert_eq!(plan.map(|plan| plan.path), Some(ScanPath::Statement));
+    /// conn.scan("SELECT n + 1 FROM number", ()).strategy(ScanStrategy::Pages).on_end(|it| plan = Some(it)).columns()?;
+    /// assert_eq!(plan.map(|plan| plan.strategy), Some(ScanStrategy::Statement));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn on_end<'b>(self, tell: impl FnOnce(ScanPlan) + 'b) -> Scan<'b, P, E>
@@ -393,7 +394,7 @@ impl<'p, P: Params<'p>, E: From<Error>> Scan<'_, P, E> {
     }
 
     /// Declares the columns' types, for [`batches`](Self::batches) and [`columns`](Self::columns). What does not fit is
-    /// an error unless [`mixed`](Self::mixed) says otherwise.
+    /// an error unless [`mixed`](Self::on_type_mismatch) says otherwise.
     ///
     /// Without it a column has the type of its first value that is not NULL, and while it has none, the type that its
     /// declaration in the table promises (`INTEGER`, `REAL`, `TEXT`, `BLOB`, by the rules of affinity).
@@ -413,27 +414,27 @@ impl<'p, P: Params<'p>, E: From<Error>> Scan<'_, P, E> {
         self
     }
 
-    /// What to do with a value of another type than its column's. [`Mixed::Dynamic`] unless set, or [`Mixed::Error`]
+    /// What to do with a value of another type than its column's. [`OnTypeMismatch::Dynamic`] unless set, or [`OnTypeMismatch::Error`]
     /// where there is a [`schema`](Self::schema).
-    pub fn mixed(mut self, mixed: Mixed) -> Self {
+    pub fn on_type_mismatch(mut self, mixed: OnTypeMismatch) -> Self {
         self.mixed = Some(mixed);
         self
     }
 
-    /// Chooses what yields the rows. [`ScanPath::Statement`] unless set. For [`Connection::scan_table`] it is
-    /// [`ScanPath::Pages`] unless set, but for tables that are so small that the statement is as fast.
+    /// Chooses what yields the rows. [`ScanStrategy::Statement`] unless set. For [`Connection::scan_table`] it is
+    /// [`ScanStrategy::Pages`] unless set, but for tables that are so small that the statement is as fast.
     ///
-    /// With [`ScanPath::Pages`] they come from the pages of the table, where the statement is a scan of a table and no
+    /// With [`ScanStrategy::Pages`] they come from the pages of the table, where the statement is a scan of a table and no
     /// more; otherwise SQLite runs the statement all the same. [`plan`](Self::plan) tells. The rows are those that were
     /// there when the scan began; a closure that writes to the table sees what it changed from the next piece of the
     /// table on, and a closure that changes the schema may end the scan with [`ErrorKind::Misuse`].
-    pub fn path(mut self, path: ScanPath) -> Self {
-        self.path = Some(path);
+    pub fn strategy(mut self, strategy: ScanStrategy) -> Self {
+        self.strategy = Some(strategy);
         self
     }
 
     /// Has [`batches`](Self::batches) and [`columns`](Self::columns) decoded by this many threads, where the rows come
-    /// from [pages](ScanPath::Pages). 1 unless set; 0 is 1, and 256 are the most. The rows, their order and their batches are the same.
+    /// from [pages](ScanStrategy::Pages). 1 unless set; 0 is 1, and 256 are the most. The rows, their order and their batches are the same.
     ///
     /// The thread that calls is one of them: it alone uses the connection, reads the pages and calls the closure, and
     /// it decodes when it would wait. The others are started when there is enough to do, and have ended when the call
@@ -458,7 +459,7 @@ impl<'p, P: Params<'p>, E: From<Error>> Scan<'_, P, E> {
     ///      WITH RECURSIVE i(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM i WHERE n < 50000)
     ///      INSERT INTO number SELECT n FROM i;",
     /// )?;
-    /// let numbers = conn.scan_table("number").columns(["n"]).threads(2);
+    /// let numbers = conn.scan_table("number").select(["n"]).threads(2);
     /// assert_eq!(numbers.plan()?.threads, 2);
     /// assert_eq!(numbers.columns()?.column("n")?.as_i64()?.iter().sum::<i64>(), 1_250_025_000);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -508,9 +509,9 @@ impl<'p, P: Params<'p>, E: From<Error>> Scan<'_, P, E> {
 
     /// For which tables the page reader is to be tried; the error is the reason why for none.
     fn may_be_pages(&self, statement: &Statement<'_>) -> Result<Worth, &'static str> {
-        let worth = match self.path {
-            Some(ScanPath::Statement) => return Err(plan::NOT_ASKED),
-            Some(ScanPath::Pages) => Worth::Any,
+        let worth = match self.strategy {
+            Some(ScanStrategy::Statement) => return Err(plan::NOT_ASKED),
+            Some(ScanStrategy::Pages) => Worth::Any,
             None => Worth::Large,
         };
         if !statement.is_readonly() || !sql::starts_with_keyword(statement.sql(), "SELECT") {

@@ -3,17 +3,17 @@
 use std::fmt;
 
 /// Reasons why SQLite runs the statement.
-pub(super) const NOT_ASKED: &str = "nobody asked for the page reader: see `Scan::path` and `scan_table`";
+pub(super) const NOT_ASKED: &str = "nobody asked for the page reader: see `Scan::strategy` and `scan_table`";
 pub(super) const NO_ROWS: &str = "no rows are asked for";
 pub(super) const WRITTEN: &str = "the connection wrote while its pages were read";
 
 impl ScanPlan {
     pub(super) fn by_statement(reason: &'static str) -> Self {
-        Self { path: ScanPath::Statement, threads: 1, reason }
+        Self { strategy: ScanStrategy::Statement, threads: 1, reason }
     }
 
     pub(super) fn by_pages(threads: usize) -> Self {
-        Self { path: ScanPath::Pages, threads, reason: "it is a scan of a table, and no more" }
+        Self { strategy: ScanStrategy::Pages, threads, reason: "it is a scan of a table, and no more" }
     }
 }
 
@@ -36,7 +36,7 @@ pub(super) fn leave(
 #[non_exhaustive]
 pub struct ScanPlan {
     /// What yields the rows; after the scan, the last of them.
-    pub path: ScanPath,
+    pub strategy: ScanStrategy,
     /// How many threads decode, at most, where the rows are made columns. See [`Scan::threads`](super::Scan::threads).
     pub threads: usize,
     /// Why it does.
@@ -46,7 +46,7 @@ pub struct ScanPlan {
 /// What yields the rows of a scan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum ScanPath {
+pub enum ScanStrategy {
     /// SQLite's own execution of the statement, step by step.
     Statement,
     /// The pages of the table, decoded under the lock and the snapshot that SQLite holds.
@@ -55,11 +55,11 @@ pub enum ScanPath {
 
 impl fmt::Display for ScanPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = match self.path {
-            ScanPath::Statement => "by running the statement",
-            ScanPath::Pages => "by reading the table's pages",
+        let strategy = match self.strategy {
+            ScanStrategy::Statement => "by running the statement",
+            ScanStrategy::Pages => "by reading the table's pages",
         };
-        write!(f, "{path}")?;
+        write!(f, "{strategy}")?;
         if self.threads > 1 {
             write!(f, ", with {} threads", self.threads)?;
         }

@@ -38,7 +38,7 @@ impl ColumnType {
     ///
     /// The rules are those of [affinity](https://sqlite.org/datatype3.html#determination_of_column_affinity), but that
     /// NUMERIC, which holds integers and reals, promises neither; nor does ANY, which it includes.
-    pub(super) fn promised(declaration: Option<&str>) -> Self {
+    pub(super) fn affinity(declaration: Option<&str>) -> Self {
         let Some(declaration) = declaration else {
             return Self::Null;
         };
@@ -75,7 +75,7 @@ impl fmt::Display for ColumnType {
 /// What to do with a value of another type than its column's. NULL fits every column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Mixed {
+pub enum OnTypeMismatch {
     /// The scan ends with [`ErrorKind::MixedColumn`](crate::ErrorKind::MixedColumn).
     Error,
     /// Integers among reals become reals, and a column of integers that meets a real becomes one of reals, where each
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn declarations_promise_by_affinity() {
-        for (declaration, promised) in [
+        for (declaration, affinity) in [
             ("INTEGER", ColumnType::Integer),
             ("unsigned big int", ColumnType::Integer),
             ("CHARINT", ColumnType::Integer),
@@ -105,8 +105,8 @@ mod tests {
             ("ANY", ColumnType::Null),
             ("", ColumnType::Null),
         ] {
-            assert_eq!(ColumnType::promised(Some(declaration)), promised, "{declaration}");
+            assert_eq!(ColumnType::affinity(Some(declaration)), affinity, "{declaration}");
         }
-        assert_eq!(ColumnType::promised(None), ColumnType::Null);
+        assert_eq!(ColumnType::affinity(None), ColumnType::Null);
     }
 }

@@ -16,7 +16,7 @@ pub struct TableScan<'a> {
 }
 
 impl Connection {
-    /// Begins a scan of a whole table, without SQL: choose [`columns`](TableScan::columns) or take
+    /// Begins a scan of a whole table, without SQL: choose [`select`](TableScan::select) or take
     /// [`all_columns`](TableScan::all_columns).
     ///
     /// The table is named as it is, or as `database.table`: up to the first dot, it is the name of a database if the
@@ -24,7 +24,7 @@ impl Connection {
     ///
     /// The rows come in the order of the rowid. Where the table qualifies they come from its pages, which is several
     /// times as fast as running a statement; SQLite runs one for a table of a few rows on one page. That is found out
-    /// at the first scan, and remembered with the cached statement: see [`Scan::path`].
+    /// at the first scan, and remembered with the cached statement: see [`Scan::strategy`].
     ///
     /// # Example
     ///
@@ -33,7 +33,7 @@ impl Connection {
     ///
     /// let conn = Connection::open_in_memory()?;
     /// conn.execute_batch("CREATE TABLE city(name TEXT, people INTEGER); INSERT INTO city VALUES ('Ulm', 129000);")?;
-    /// let batch = conn.scan_table("city").columns(["people"]).columns()?;
+    /// let batch = conn.scan_table("city").select(["people"]).columns()?;
     /// assert_eq!(batch.column("people")?.as_i64()?, [129_000]);
     ///
     /// conn.execute_batch("ATTACH ':memory:' AS other; CREATE TABLE other.city AS SELECT 'Bonn' AS name;")?;
@@ -49,17 +49,17 @@ impl Connection {
 
 impl<'a> TableScan<'a> {
     /// Reads these columns, in this order. `rowid` is one, too.
-    pub fn columns<N: AsRef<str>>(self, names: impl IntoIterator<Item = N>) -> Scan<'a, ()> {
+    pub fn select<N: AsRef<str>>(self, names: impl IntoIterator<Item = N>) -> Scan<'a, ()> {
         let table = self.quoted_name();
         // With the table before it, a name in quotes that is no column's is not taken for a text.
         let columns: Vec<String> =
             names.into_iter().map(|name| format!("{table}.{}", quote_identifier(name.as_ref()))).collect();
-        self.select(&columns.join(", "))
+        self.scan_of(&columns.join(", "))
     }
 
     /// Reads all columns, as `SELECT *` does.
     pub fn all_columns(self) -> Scan<'a, ()> {
-        self.select("*")
+        self.scan_of("*")
     }
 
     /// The table in SQL, with its database where that is named.
@@ -72,10 +72,10 @@ impl<'a> TableScan<'a> {
         }
     }
 
-    fn select(self, columns: &str) -> Scan<'a, ()> {
+    fn scan_of(self, columns: &str) -> Scan<'a, ()> {
         // An index that has all the columns would give another order.
         let sql = format!("SELECT {columns} FROM {} NOT INDEXED", self.quoted_name());
-        Scan { path: None, ..Scan::new(self.conn, sql.into(), (), self.site) }
+        Scan { strategy: None, ..Scan::new(self.conn, sql.into(), (), self.site) }
     }
 }
 

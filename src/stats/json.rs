@@ -5,8 +5,8 @@ use std::fmt::{Display, Write};
 use std::time::SystemTime;
 use std::time::{Duration, UNIX_EPOCH};
 
-use super::{ConnectionStats, Figures, Stats};
-use crate::handles::{ForgottenHandle, HandleCounts, Kind, Record};
+use super::{ConnectionStats, DbStatus, Stats};
+use crate::handles::{ForgottenHandle, HandleCounts, HandleKind, OpenHandle};
 
 /// Whether the text of statements is shown. Bound values never are: nothing here has them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -81,7 +81,6 @@ impl Stats {
         let shown = &self.connections[..self.connections.len().min(CONNECTIONS_MAX)];
         json.objects("connections", shown, |json, conn| write_connection(json, conn, privacy));
         json.number("connections_omitted", self.connections.len() - shown.len());
-        #[cfg(feature = "pool")]
         json.objects("pools", &self.pools, write_pool);
         json.object("failures", |json| {
             for (name, counts) in [("open", &self.open_failures), ("close", &self.close_failures)] {
@@ -155,7 +154,7 @@ fn write_connection(json: &mut Json, conn: &ConnectionStats, privacy: Privacy) {
     json.number("children_omitted", conn.children.len() - shown.len());
 }
 
-fn write_figures(json: &mut Json, figures: Figures) {
+fn write_figures(json: &mut Json, figures: DbStatus) {
     json.number("cache", figures.page_cache_bytes);
     json.number("schema", figures.schema_bytes);
     json.optional("stmts", figures.statement_bytes);
@@ -163,8 +162,8 @@ fn write_figures(json: &mut Json, figures: Figures) {
     json.number("snapshot_age_ms", milliseconds(figures.age));
 }
 
-fn write_record(json: &mut Json, record: &Record, privacy: Privacy) {
-    let is_statement = matches!(record.kind, Kind::Statement | Kind::CachedStatement);
+fn write_record(json: &mut Json, record: &OpenHandle, privacy: Privacy) {
+    let is_statement = matches!(record.kind, HandleKind::Statement | HandleKind::CachedStatement);
     json.text("kind", record.kind.name());
     json.number("id", record.id);
     json.optional("parent", record.parent);
@@ -213,23 +212,22 @@ pub(crate) fn sql_hash(sql: &str) -> String {
     format!("{hash:016x}")
 }
 
-#[cfg(feature = "pool")]
 fn write_pool(json: &mut Json, pool: &crate::pool::PoolStatus) {
     json.text("name", &pool.name);
     json.objects("roles", &pool.roles, |json, role| {
         json.text("role", role.role.name());
         json.number("size", role.size);
         json.number("idle", role.idle);
-        json.number("busy", role.out.len());
+        json.number("busy", role.checked_out.len());
         json.number("waiting", role.waiting);
         json.number("acquired", role.acquired_total);
         json.number("timeouts", role.timeouts_total);
-        json.objects("out", &role.out, |json, lending| {
-            json.number("slot", lending.slot);
-            json.text("lent_at", &lending.lent_at.to_string());
-            json.number("age_ms", milliseconds(lending.age));
-            json.optional_text("thread", lending.thread_name.as_deref());
-            json.value("owned", lending.is_owned);
+        json.objects("checked_out", &role.checked_out, |json, checkout| {
+            json.number("slot", checkout.slot);
+            json.text("lent_at", &checkout.lent_at.to_string());
+            json.number("age_ms", milliseconds(checkout.age));
+            json.optional_text("thread", checkout.thread_name.as_deref());
+            json.value("owned", checkout.is_owned);
         });
     });
     json.number("opened", pool.opened_total);
@@ -249,7 +247,7 @@ const HANDLES_MAX: usize = 1000;
 #[cfg(feature = "endpoint")]
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Filter {
-    pub(crate) kind: Option<Kind>,
+    pub(crate) kind: Option<HandleKind>,
     pub(crate) older_than: Duration,
     pub(crate) limit: Option<usize>,
 }
@@ -258,7 +256,7 @@ pub(crate) struct Filter {
 #[cfg(feature = "endpoint")]
 pub(crate) fn handles_json(filter: Filter, privacy: Privacy) -> String {
     let live = crate::handles::live();
-    let mut records: Vec<&Record> = live.records.iter().collect();
+    let mut records: Vec<&OpenHandle> = live.records.iter().collect();
     records.sort_by_key(|record| std::cmp::Reverse(record.age));
     records.retain(|record| filter.kind.is_none_or(|kind| kind == record.kind) && record.age >= filter.older_than);
     let shown = &records[..records.len().min(filter.limit.unwrap_or(HANDLES_MAX))];
@@ -383,7 +381,7 @@ impl Json {
     }
 
     fn kinds(&mut self, counts: &HandleCounts) {
-        for kind in Kind::ALL {
+        for kind in HandleKind::ALL {
             self.number(kind.name(), counts.of(kind));
         }
     }

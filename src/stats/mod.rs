@@ -3,7 +3,7 @@
 //! [`snapshot`] collects what [`memory`] and [`handles`] tell, connection by connection, with what each connection last
 //! made known of its caches, and what the pools hold. It calls SQLite on nobody's behalf and waits for nobody: a
 //! connection publishes its own figures when it is next used after a snapshot was taken, and when a pool gets it back.
-//! So the figures of one that sits idle are as old as [`Figures::age`] says, and the first snapshot of a process has
+//! So the figures of one that sits idle are as old as [`DbStatus::age`] says, and the first snapshot of a process has
 //! none. Telling them takes a connection some microseconds, once after each snapshot; a schema of more than 64 KiB is
 //! measured once in five seconds at most. A child process begins anew: it sees its own connections and pools.
 //!
@@ -33,13 +33,13 @@ use std::fmt;
 use std::panic::Location;
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::handles::{self, ForgottenHandle, HandleCounts, Kind, Record};
+use crate::handles::{self, ForgottenHandle, HandleCounts, HandleKind, OpenHandle};
 use crate::memory::{self, MemoryStats};
-#[cfg(feature = "pool")]
 use crate::pool::{PoolStatus, registry as pools};
 use crate::raw::allocator::{self, AccountMemory};
 use crate::raw::figures::{Counter, Counts};
 use crate::raw::registry::{self, Book};
+use crate::worker;
 use crate::{failures, process};
 
 mod json;
@@ -71,17 +71,15 @@ pub struct Stats {
     pub closed: HandleCounts,
     /// Those forgotten since the process began, and found and ended by finalite.
     pub forgotten: HandleCounts,
-    /// Those that are open and have no record: see [`handles::Level`].
+    /// Those that are open and have no record: see [`handles::TrackingLevel`].
     pub unrecorded: HandleCounts,
     /// What SQLite counted for all connections together, as far as they made it known.
     pub caches: CacheStats,
     /// The connections that are open, in the order they were opened.
     pub connections: Vec<ConnectionStats>,
     /// The pools there are.
-    #[cfg(feature = "pool")]
     pub pools: Vec<PoolStatus>,
     /// What pools did since the process began, those that are gone included.
-    #[cfg(feature = "pool")]
     pub pool_totals: crate::pool::PoolTotals,
     /// How often opening a connection failed, by the name of the primary result code; `none` where SQLite was not
     /// asked.
@@ -168,9 +166,9 @@ pub struct ConnectionStats {
     /// Bytes of its lookaside memory, one block of it.
     pub lookaside_bytes: u64,
     /// What it made known of itself; `None` before it was used since somebody first took a snapshot.
-    pub figures: Option<Figures>,
+    pub figures: Option<DbStatus>,
     /// What was made from it and is open, as far as it is recorded, in the order it was opened.
-    pub children: Vec<Record>,
+    pub children: Vec<OpenHandle>,
 }
 
 /// SQLite's memory that is charged to a connection: exact, and read at the moment of the snapshot.
@@ -195,7 +193,7 @@ impl From<AccountMemory> for NativeMemory {
 /// What a connection made known of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Figures {
+pub struct DbStatus {
     /// How long ago.
     pub age: Duration,
     /// Bytes of all page caches.
@@ -240,7 +238,6 @@ pub fn snapshot() -> Stats {
     let mut unrecorded = handles::unrecorded(&open, connections.iter().flat_map(|conn| &conn.children));
     // A connection is known with or without a record.
     unrecorded.connections = unrecorded.connections.saturating_sub(connections.len() as u64);
-    #[cfg(feature = "pool")]
     let (pools, pool_totals) = pools::all();
     Stats {
         taken_at: SystemTime::now(),
@@ -249,7 +246,7 @@ pub fn snapshot() -> Stats {
             resident_bytes: process::resident_bytes(),
             descriptors: process::descriptor_count(),
             threads: process::threads().map(|threads| threads as u64),
-            background_threads: background_threads(),
+            background_threads: worker::running(),
         },
         open,
         opened: handles::opened(),
@@ -258,9 +255,7 @@ pub fn snapshot() -> Stats {
         unrecorded,
         caches: CacheStats::new(counts),
         connections,
-        #[cfg(feature = "pool")]
         pools,
-        #[cfg(feature = "pool")]
         pool_totals,
         open_failures: failures::OPEN.counts(),
         close_failures: failures::CLOSE.counts(),
@@ -289,7 +284,7 @@ fn connection(book: &Book, memory: AccountMemory) -> ConnectionStats {
         thread_name: book.thread_name().map(Into::into),
         memory: memory.into(),
         lookaside_bytes: book.published().lookaside_bytes(),
-        figures: book.published().figures().map(|figures| Figures {
+        figures: book.published().figures().map(|figures| DbStatus {
             age: figures.age,
             page_cache_bytes: figures.page_cache_bytes,
             schema_bytes: figures.schema_bytes,
@@ -298,16 +293,6 @@ fn connection(book: &Book, memory: AccountMemory) -> ConnectionStats {
         }),
         children,
     }
-}
-
-#[cfg(any(feature = "pool", feature = "endpoint"))]
-fn background_threads() -> u64 {
-    crate::worker::running()
-}
-
-#[cfg(not(any(feature = "pool", feature = "endpoint")))]
-fn background_threads() -> u64 {
-    0
 }
 
 impl Stats {
@@ -350,18 +335,18 @@ impl Stats {
 
     /// How long the oldest handle of each kind has been open, as far as it is recorded. A connection always is.
     #[must_use]
-    pub fn oldest(&self) -> Vec<(Kind, Duration)> {
-        let mut oldest: Vec<(Kind, Duration)> = Vec::new();
-        let mut look = |kind: Kind, age: Duration| match oldest.iter_mut().find(|(known, _)| *known == kind) {
+    pub fn oldest(&self) -> Vec<(HandleKind, Duration)> {
+        let mut oldest: Vec<(HandleKind, Duration)> = Vec::new();
+        let mut look = |kind: HandleKind, age: Duration| match oldest.iter_mut().find(|(known, _)| *known == kind) {
             Some((_, longest)) => *longest = age.max(*longest),
             None => oldest.push((kind, age)),
         };
         for conn in &self.connections {
-            look(Kind::Connection, conn.age);
+            look(HandleKind::Connection, conn.age);
             for record in &conn.children {
                 look(record.kind, record.age);
                 if let Some(running) = record.running {
-                    look(Kind::Rows, running);
+                    look(HandleKind::Rows, running);
                 }
             }
         }

@@ -12,7 +12,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::{Stats, snapshot};
-use crate::handles::{HandleCounts, Kind};
+use crate::handles::{HandleCounts, HandleKind};
 
 type Encoded = Result<(), Error>;
 
@@ -133,7 +133,6 @@ impl Metrics<'_> {
         self.native_memory(stats)?;
         self.handles(stats)?;
         self.caches(stats)?;
-        #[cfg(feature = "pool")]
         self.pools(stats)?;
         self.info(stats)?;
         if has_process {
@@ -181,7 +180,7 @@ impl Metrics<'_> {
     }
 
     fn handles(&mut self, stats: &Stats) -> Encoded {
-        let by_kind = |counts: &HandleCounts| Kind::ALL.map(|kind| (kind.name(), counts.of(kind)));
+        let by_kind = |counts: &HandleCounts| HandleKind::ALL.map(|kind| (kind.name(), counts.of(kind)));
         self.gauges("sqlite_handles", "Handles that are open", NO_UNIT, "kind", by_kind(&stats.open))?;
         self.counters("sqlite_handles_opened", "Handles opened", "kind", by_kind(&stats.opened))?;
         self.counters("sqlite_handles_closed", "Handles closed", "kind", by_kind(&stats.closed))?;
@@ -223,7 +222,6 @@ impl Metrics<'_> {
         self.gauge("sqlite_snapshot_age", about, SECONDS, &oldest.as_secs_f64())
     }
 
-    #[cfg(feature = "pool")]
     fn pools(&mut self, stats: &Stats) -> Encoded {
         use crate::pool::{DestroyReason, Role};
         let roles = || stats.pools.iter().flat_map(|pool| &pool.roles);
@@ -231,8 +229,8 @@ impl Metrics<'_> {
         let sum = |counts: &mut dyn Iterator<Item = usize>| counts.sum::<usize>() as u64;
         let states = [
             ("idle", sum(&mut roles().map(|role| role.idle))),
-            ("busy", sum(&mut roles().filter(|role| is_lent(role.role)).map(|role| role.out.len()))),
-            ("reserved", sum(&mut roles().filter(|role| !is_lent(role.role)).map(|role| role.out.len()))),
+            ("busy", sum(&mut roles().filter(|role| is_lent(role.role)).map(|role| role.checked_out.len()))),
+            ("reserved", sum(&mut roles().filter(|role| !is_lent(role.role)).map(|role| role.checked_out.len()))),
         ];
         self.gauges("sqlite_pool_slots", "Places for connections in pools", NO_UNIT, "state", states)?;
         let waiting = sum(&mut roles().map(|role| role.waiting));

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use finalite::Connection;
 use finalite::endpoint::{Options, respond};
-use finalite::handles::{self, Level};
+use finalite::handles::{self, TrackingLevel};
 use http::header::{ACCEPT, AUTHORIZATION, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
 use serde_json::Value;
@@ -349,7 +349,7 @@ fn the_format_is_negotiated() {
 }
 
 fn handles_are_recorded_while_it_serves() {
-    handles::set_level(Level::Counters);
+    handles::set_level(TrackingLevel::Counters);
     let conn = Connection::open_in_memory().unwrap();
     let is_recorded = || {
         let statement = conn.prepare("SELECT 1").unwrap();
@@ -369,5 +369,5 @@ fn handles_are_recorded_while_it_serves() {
     let without = Options::new().records(false).serve("127.0.0.1:0").unwrap();
     assert!(!is_recorded());
     drop(without);
-    handles::set_level(Level::Records);
+    handles::set_level(TrackingLevel::Records);
 }

@@ -16,7 +16,7 @@ mod stopping;
 use std::panic::catch_unwind;
 
 use finalite::ProcessSnapshot;
-use finalite::handles::{self, Level};
+use finalite::handles::{self, TrackingLevel};
 
 type Case = (&'static str, fn());
 
@@ -27,7 +27,7 @@ fn times(short: usize, long: usize) -> usize {
 
 #[test]
 fn the_endpoint_answers_and_leaves_nothing() {
-    handles::set_level(Level::Records);
+    handles::set_level(TrackingLevel::Records);
     // What a process makes once is made before.
     drop(finalite::endpoint::serve("127.0.0.1:0").unwrap());
     drop(finalite::Connection::open_in_memory().unwrap());

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use finalite::{Behavior, Connection, Error, OpenOptions, ResultCode};
+use finalite::{Connection, Error, OpenOptions, ResultCode, TransactionBehavior};
 
 fn impatient(path: &Path) -> Connection {
     OpenOptions::new().busy_timeout(Duration::ZERO).open(path).unwrap()
@@ -34,7 +34,7 @@ fn a_lock_is_anothers_or_that_of_a_file_attached_twice() {
     let mut other = impatient(&path);
     let conn = impatient(&path);
     conn.execute("CREATE TABLE t(a)", ()).unwrap();
-    let tx = other.transaction_with(Behavior::Exclusive).unwrap();
+    let tx = other.transaction_with(TransactionBehavior::Exclusive).unwrap();
     let error = failure(&conn, "INSERT INTO t VALUES (1)");
     assert_advises(&error, ResultCode::BUSY, ANOTHER);
     assert!(error.to_string().contains(", database ") && !error.to_string().contains(" or /"), "{error}");
@@ -132,7 +132,7 @@ fn the_files_that_an_error_may_be_about_are_named() {
     conn.execute("ATTACH ? AS b", (paths[1].to_str().unwrap(),)).unwrap();
     conn.execute("CREATE TABLE b.t(a)", ()).unwrap();
     let mut other = impatient(&paths[1]);
-    let tx = other.transaction_with(Behavior::Exclusive).unwrap();
+    let tx = other.transaction_with(TransactionBehavior::Exclusive).unwrap();
     let error = failure(&conn, "INSERT INTO b.t VALUES (1)");
     let full = paths.each_ref().map(|path| path.canonicalize().unwrap().display().to_string());
     assert!(error.to_string().contains(&format!(", database {} or {}, in: ", full[0], full[1])), "{error}");
@@ -140,7 +140,7 @@ fn the_files_that_an_error_may_be_about_are_named() {
     // One in memory has no file.
     let memory = impatient(Path::new(":memory:"));
     memory.execute("ATTACH ? AS b", (paths[1].to_str().unwrap(),)).unwrap();
-    let tx = other.transaction_with(Behavior::Exclusive).unwrap();
+    let tx = other.transaction_with(TransactionBehavior::Exclusive).unwrap();
     let error = failure(&memory, "INSERT INTO b.t VALUES (1)");
     assert!(error.to_string().contains(&format!(", database {}, in: ", full[1])), "{error}");
     drop(tx);

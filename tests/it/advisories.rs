@@ -7,7 +7,7 @@ use finalite::{Connection, ErrorKind, OpenOptions, Type};
 fn rustsec_2020_0014_and_2026_0111_text_is_validated() {
     let conn = Connection::open_in_memory().unwrap();
     let error = conn.query_one::<String>("SELECT CAST(x'c328' AS TEXT)", ()).unwrap_err();
-    assert!(matches!(error.kind(), ErrorKind::Column { found: Type::Text, .. }));
+    assert!(matches!(error.kind(), ErrorKind::ColumnConversion { found: Type::Text, .. }));
     // Names too, and those are shown, with a sign for what is wrong.
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.db");

@@ -21,7 +21,7 @@ fn an_error_names_the_statement_and_its_place() {
     let conn = Connection::open_in_memory().unwrap();
     let place = |script: &str| {
         let error = conn.execute_batch(script).unwrap_err();
-        (error.sql().unwrap().to_owned(), error.location().unwrap().to_string())
+        (error.sql().unwrap().to_owned(), error.position().unwrap().to_string())
     };
     let (sql, at) = place("CREATE TABLE a(x);\nINSERT INTO a VALUES (1);\n  SELEC 1;\nSELECT 2");
     assert!(sql.starts_with("SELEC 1"), "{sql}");

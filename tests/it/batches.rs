@@ -1,6 +1,6 @@
 //! Batches that are given away: the same as those that are lent.
 
-use finalite::scan::{ColumnType, Mixed, ScanPath};
+use finalite::scan::{ColumnType, OnTypeMismatch, ScanStrategy};
 use finalite::{ColumnBatch, Connection, ErrorKind, Result, Value};
 
 const ROWS: i64 = 3000;
@@ -26,10 +26,14 @@ fn told(batch: &ColumnBatch) -> (u64, Vec<ColumnType>, Vec<Vec<Value>>) {
 #[test]
 fn they_are_those_that_are_lent() {
     let (_dir, conn) = table();
-    for (path, threads) in [(ScanPath::Statement, 1), (ScanPath::Pages, 1), (ScanPath::Pages, 3)] {
+    for (path, threads) in [(ScanStrategy::Statement, 1), (ScanStrategy::Pages, 1), (ScanStrategy::Pages, 3)] {
         for rows in [1, 7, 1000, 2999, 3000, 5000] {
             let scan = || {
-                conn.scan("SELECT * FROM t", ()).path(path).threads(threads).limit(if rows == 1 { 20 } else { 5000 })
+                conn.scan("SELECT * FROM t", ()).strategy(path).threads(threads).limit(if rows == 1 {
+                    20
+                } else {
+                    5000
+                })
             };
             let (mut lent, mut given) = (Vec::new(), Vec::new());
             let lent_rows = scan().batches(rows, |batch| {
@@ -54,7 +58,7 @@ fn they_are_those_that_are_lent() {
 fn a_policy_holds_across_batches() {
     let (_dir, conn) = table();
     let mut rows = 0;
-    let result = conn.scan("SELECT d FROM t", ()).mixed(Mixed::Error).owned_batches(100, |batch| {
+    let result = conn.scan("SELECT d FROM t", ()).on_type_mismatch(OnTypeMismatch::Error).owned_batches(100, |batch| {
         rows += batch.len();
         Ok(())
     });
@@ -89,7 +93,7 @@ mod tables {
     use super::*;
 
     fn first(conn: &Connection, table: &str) -> Result<String> {
-        let batch = conn.scan_table(table).columns(["a"]).columns()?;
+        let batch = conn.scan_table(table).select(["a"]).columns()?;
         let all = conn.scan_table(table).all_columns().columns()?;
         assert_eq!(told(&batch), told(&all), "{table}");
         Ok(batch.column("a")?.as_str()?.get(0).unwrap_or("none").to_owned())

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use finalite::{Behavior, Connection, OpenOptions};
+use finalite::{Connection, OpenOptions, TransactionBehavior};
 
 fn two(journal_mode: &str) -> (tempfile::TempDir, Connection, Connection) {
     let dir = tempfile::tempdir().unwrap();
@@ -63,8 +63,8 @@ fn one_row_calls_hold_no_lock_when_they_return() {
 #[test]
 fn busy_kinds_are_told_apart() {
     let (_dir, mut first, mut second) = two("wal");
-    let tx = first.transaction_with(Behavior::Immediate).unwrap();
-    let error = second.transaction_with(Behavior::Immediate).map(drop).unwrap_err();
+    let tx = first.transaction_with(TransactionBehavior::Immediate).unwrap();
+    let error = second.transaction_with(TransactionBehavior::Immediate).map(drop).unwrap_err();
     assert!(error.is_busy() && !error.is_busy_snapshot(), "{error:?}");
     drop(tx);
     // A reader whose snapshot is old cannot become a writer, however long it waits.
@@ -87,7 +87,7 @@ fn busy_kinds_are_told_apart() {
 fn the_busy_timeout_waits_for_the_other() {
     let (_dir, mut first, second) = two("delete");
     second.set_busy_timeout(Duration::from_secs(60)).unwrap();
-    let tx = first.transaction_with(Behavior::Immediate).unwrap();
+    let tx = first.transaction_with(TransactionBehavior::Immediate).unwrap();
     let (started, wait) = std::sync::mpsc::channel();
     let waiter = std::thread::spawn(move || {
         started.send(()).unwrap();
@@ -121,7 +121,7 @@ fn two_connections_count_to_the_same_number() {
                 conn.set_busy_timeout(Duration::from_secs(60)).unwrap();
                 scope.spawn(move || {
                     for _ in 0..50 {
-                        let tx = conn.transaction_with(Behavior::Immediate).unwrap();
+                        let tx = conn.transaction_with(TransactionBehavior::Immediate).unwrap();
                         let a: i64 = tx.query_one("SELECT a FROM t", ()).unwrap();
                         tx.execute("UPDATE t SET a = ?", (a + 1,)).unwrap();
                         tx.commit().unwrap();

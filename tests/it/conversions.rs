@@ -20,7 +20,7 @@ mod reading {
     use std::str::Utf8Error;
     use std::sync::Arc;
 
-    use finalite::{Connection, ErrorKind, FromColumn, Result, Row, Type, Value, ValueRef};
+    use finalite::{Connection, ErrorKind, FromSql, Result, Row, Type, Value, ValueRef};
 
     use super::open;
 
@@ -223,14 +223,14 @@ mod reading {
 
     fn compare<'row, T>(row: Row<'row>, stored: &str, class: Type, outcome: Result<T, Refusal>)
     where
-        T: FromColumn<'row> + PartialEq + Debug,
+        T: FromSql<'row> + PartialEq + Debug,
     {
         let refusal = match outcome {
             Ok(value) => return assert_eq!(row.get::<T>(1).unwrap(), value, "{stored}"),
             Err(refusal) => refusal,
         };
         let error = row.get::<T>(1).unwrap_err();
-        let ErrorKind::Column { column: 1, name, found, problem, .. } = error.kind() else {
+        let ErrorKind::ColumnConversion { column: 1, name, found, problem, .. } = error.kind() else {
             panic!("{stored}: {error:?}");
         };
         assert_eq!((&**name, *found), ("cell", class), "{stored}");
@@ -250,7 +250,7 @@ mod reading {
         let hint = if class == Type::Null { format!(" (Option<{rust_type}> reads it)") } else { String::new() };
         assert_eq!(error.to_string(), format!("column 1 (cell), {class}: {reason}{hint}, in: {SQL}"), "{stored}");
         assert_eq!(error.sql(), Some(SQL));
-        assert_eq!((error.code(), error.location()), (None, None), "SQLite did nothing wrong");
+        assert_eq!((error.code(), error.position()), (None, None), "SQLite did nothing wrong");
         let source = error.source().map(<dyn Error>::is::<Utf8Error>);
         assert_eq!(source, matches!(refusal, NotUtf8).then_some(true), "{stored}");
         // The text is compared above, word for word; what `Debug` says more must not be the value either.
@@ -390,13 +390,13 @@ mod reading {
 
         const NOT_UTF8: &str = "SELECT CAST(x'ff' AS TEXT)";
 
-        fn rust_type<T: for<'row> FromColumn<'row> + Debug>(conn: &Connection, sql: &str) -> &'static str {
+        fn rust_type<T: for<'row> FromSql<'row> + Debug>(conn: &Connection, sql: &str) -> &'static str {
             named_in(&conn.query_one::<T>(sql, ()).unwrap_err())
         }
 
         fn named_in(error: &finalite::Error) -> &'static str {
             match error.kind() {
-                ErrorKind::Column { problem, .. } => problem.rust_type(),
+                ErrorKind::ColumnConversion { problem, .. } => problem.rust_type(),
                 other => panic!("{other:?}"),
             }
         }
@@ -554,7 +554,7 @@ mod binding {
     use std::rc::Rc;
     use std::sync::Arc;
 
-    use finalite::{ErrorKind, FromColumn, Param, Row, ToSql, Value, ValueRef, ZeroBlob, named_params};
+    use finalite::{ErrorKind, FromSql, Param, Row, ToSql, Value, ValueRef, ZeroBlob, named_params};
 
     use super::open;
 
@@ -586,7 +586,7 @@ mod binding {
         let seen = conn.query_one::<(i64, String, String, String)>(SQL, (7, param));
         if let Refused(reason) = expected {
             let error = seen.unwrap_err();
-            let ErrorKind::Parameter { index: 2, name: Some(name), problem, .. } = error.kind() else {
+            let ErrorKind::ParameterConversion { index: 2, name: Some(name), problem, .. } = error.kind() else {
                 panic!("{error:?}");
             };
             assert_eq!((&**name, problem.to_string()), (":value", reason.clone()));
@@ -613,7 +613,7 @@ mod binding {
         }
     }
 
-    fn reads_as<'row, T: FromColumn<'row> + PartialEq + Debug>(row: Row<'row>, value: &T) {
+    fn reads_as<'row, T: FromSql<'row> + PartialEq + Debug>(row: Row<'row>, value: &T) {
         assert_eq!(row.get::<T>(0).unwrap(), *value);
     }
 
@@ -832,7 +832,7 @@ mod binding {
             error.to_string(),
             "parameter 2: 18446744073709551615 (u64) does not fit in an INTEGER, 64 bits with sign, in: SELECT ?, ?"
         );
-        assert!(matches!(error.kind(), ErrorKind::Parameter { index: 2, name: None, .. }), "{error:?}");
+        assert!(matches!(error.kind(), ErrorKind::ParameterConversion { index: 2, name: None, .. }), "{error:?}");
         let error = conn.execute("SELECT :a, :b", named_params! { ":b": f64::NAN, ":a": 1 }).unwrap_err();
         assert_eq!(
             error.to_string(),
@@ -844,7 +844,7 @@ mod binding {
     fn a_value_ref_that_is_not_utf8_is_refused() {
         let conn = open();
         let error = conn.execute("SELECT :t", (ValueRef::Text(b"hunter2\xff"),)).unwrap_err();
-        let ErrorKind::Parameter { index: 1, name: Some(name), problem, .. } = error.kind() else {
+        let ErrorKind::ParameterConversion { index: 1, name: Some(name), problem, .. } = error.kind() else {
             panic!("{error:?}");
         };
         assert_eq!(&**name, ":t");

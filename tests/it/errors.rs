@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use finalite::endpoint::ServeError;
 use finalite::{
-    Behavior, Connection, ConstraintKind, ConversionError, DropBehavior, Error, ErrorKind, FromColumn, OpenOptions,
-    Param, Result, ResultCode, Type, ValueRef, What, ffi, named_params, params_from_iter,
+    Connection, ConstraintKind, ConversionError, DropBehavior, Error, ErrorKind, FromSql, NameKind, OpenOptions, Param,
+    Result, ResultCode, TransactionBehavior, Type, ValueRef, ffi, named_params, params_from_iter,
 };
 
 fn memory(script: &str) -> Connection {
@@ -225,7 +225,7 @@ fn locks_of_others_are_busy_and_locks_of_ones_own_are_locked() {
     let mut reader = options.open(dir.path().join("a.db")).unwrap();
     writer.execute("CREATE TABLE t(a)", ()).unwrap();
 
-    let tx = writer.transaction_with(Behavior::Immediate).unwrap();
+    let tx = writer.transaction_with(TransactionBehavior::Immediate).unwrap();
     assert_code(&failure(&reader, "INSERT INTO t VALUES (1)"), ResultCode::BUSY);
     drop(tx);
 
@@ -269,11 +269,11 @@ fn errors_that_are_not_sqlites_have_no_code() {
 fn kinds_carry_names_types_and_counts() {
     let conn = memory("CREATE TABLE t(a, b)");
     let error = conn.query_one::<(i64, i64)>("SELECT 1 AS one, 'two' AS two", ()).unwrap_err();
-    let ErrorKind::Column { column, name, found, problem, .. } = error.kind() else { panic!("{error:?}") };
+    let ErrorKind::ColumnConversion { column, name, found, problem, .. } = error.kind() else { panic!("{error:?}") };
     assert_eq!((*column, &**name, *found, problem.rust_type()), (1, "two", Type::Text, "i64"));
 
     let error = conn.execute("INSERT INTO t VALUES (?, :b)", (1, u64::MAX)).unwrap_err();
-    let ErrorKind::Parameter { index, name, problem, .. } = error.kind() else { panic!("{error:?}") };
+    let ErrorKind::ParameterConversion { index, name, problem, .. } = error.kind() else { panic!("{error:?}") };
     assert_eq!((*index, name.as_deref(), problem.rust_type()), (2, Some(":b"), "u64"));
     assert!(error.to_string().contains("18446744073709551615"), "{error}");
 
@@ -287,11 +287,11 @@ fn kinds_carry_names_types_and_counts() {
 
     let error = conn.execute("INSERT INTO t VALUES (:a, ?)", named_params! { "a": 1 }).unwrap_err();
     let ErrorKind::NoSuch { what, name, known, .. } = error.kind() else { panic!("{error:?}") };
-    assert_eq!((*what, &**name, known.len(), &*known[0]), (What::Parameter, "a", 1, ":a"));
+    assert_eq!((*what, &**name, known.len(), &*known[0]), (NameKind::Parameter, "a", 1, ":a"));
 
     let error = conn.query_row("SELECT 1 AS one", (), |row| row.get::<i64>("two")).unwrap_err();
     let ErrorKind::NoSuch { what, name, known, .. } = error.kind() else { panic!("{error:?}") };
-    assert_eq!((*what, &**name, known.len(), &*known[0]), (What::Column, "two", 1, "one"));
+    assert_eq!((*what, &**name, known.len(), &*known[0]), (NameKind::Column, "two", 1, "one"));
 
     let error = conn.query_one::<(i64, i64)>("SELECT 1", ()).unwrap_err();
     let ErrorKind::ColumnCount { expected, found, .. } = error.kind() else { panic!("{error:?}") };
@@ -299,7 +299,7 @@ fn kinds_carry_names_types_and_counts() {
 
     for (sql, rows) in [("SELECT 1 WHERE 0", 0), ("VALUES (1), (2), (3)", 2)] {
         let error = conn.query_one::<i64>(sql, ()).unwrap_err();
-        let ErrorKind::Rows { found, .. } = error.kind() else { panic!("{error:?}") };
+        let ErrorKind::RowCount { found, .. } = error.kind() else { panic!("{error:?}") };
         assert_eq!((*found, error.sql()), (rows, Some(sql)));
     }
 
@@ -315,12 +315,12 @@ fn kinds_carry_names_types_and_counts() {
 fn assert_place(sql: &str, line: usize, column: usize) {
     let conn = memory("");
     let error = conn.prepare(sql).unwrap_err();
-    let location = error.location().unwrap_or_else(|| panic!("no place: {error:?}"));
+    let location = error.position().unwrap_or_else(|| panic!("no place: {error:?}"));
     assert_eq!((location.line, location.column), (line, column), "{error:?}");
     assert_eq!(error.sql(), Some(sql));
     assert!(error.to_string().contains(&format!("line {line}, column {column}")), "{error}");
     let in_script = conn.execute_batch(sql).unwrap_err();
-    assert_eq!(in_script.location(), Some(location), "as a script: {in_script:?}");
+    assert_eq!(in_script.position(), Some(location), "as a script: {in_script:?}");
 }
 
 #[test]
@@ -350,7 +350,7 @@ fn crlf_ends_a_line_once() {
 #[track_caller]
 fn assert_script_place(script: &str, line: usize, column: usize, sql: &str) {
     let error = memory("CREATE TABLE u(a UNIQUE, b)").execute_batch(script).unwrap_err();
-    let location = error.location().unwrap_or_else(|| panic!("no place: {error:?}"));
+    let location = error.position().unwrap_or_else(|| panic!("no place: {error:?}"));
     assert_eq!((location.line, location.column), (line, column), "{error:?}");
     assert!(error.sql().unwrap().starts_with(sql), "{error:?}");
 }
@@ -373,15 +373,15 @@ fn a_failure_at_run_time_is_placed_where_its_statement_begins() {
     // Alone, there is nothing to tell.
     let conn = memory("CREATE TABLE u(a UNIQUE, b)");
     conn.execute(insert, ()).unwrap();
-    assert_eq!(failure(&conn, insert).location(), None);
+    assert_eq!(failure(&conn, insert).position(), None);
 }
 
 #[test]
 fn a_place_is_not_left_over_from_an_earlier_error() {
     let conn = memory("CREATE TABLE u(a UNIQUE)");
     for error in ["INSERT INTO u VALUES (1), (1)", "INSERT INTO nowhere VALUES (1)", "ATTACH '/no/where.db' AS x"] {
-        assert!(failure(&conn, "SELECT   nowhere").location().is_some());
-        assert_eq!(failure(&conn, error).location(), None, "{error}");
+        assert!(failure(&conn, "SELECT   nowhere").position().is_some());
+        assert_eq!(failure(&conn, error).position(), None, "{error}");
     }
 }
 
@@ -563,8 +563,8 @@ fn a_deferred_foreign_key_fails_the_commit() {
 #[derive(Debug)]
 struct Seven;
 
-impl FromColumn<'_> for Seven {
-    fn from_column(value: ValueRef<'_>) -> Result<Self, ConversionError> {
+impl FromSql<'_> for Seven {
+    fn from_sql(value: ValueRef<'_>) -> Result<Self, ConversionError> {
         match value.as_str()?.parse::<i64>() {
             Ok(7) => Ok(Self),
             Ok(_) => Err(ConversionError::message("Seven", "some other number")),
@@ -592,7 +592,7 @@ fn the_source_is_the_callers_error() {
 
     let param = Param::error(ConversionError::other("Seven", fmt::Error));
     let error = conn.query_one::<i64>("SELECT ?", (param,)).unwrap_err();
-    assert!(matches!(error.kind(), ErrorKind::Parameter { .. }));
+    assert!(matches!(error.kind(), ErrorKind::ParameterConversion { .. }));
     assert!(error.source().unwrap().is::<fmt::Error>());
 
     assert!(failure(&conn, "nonsense").source().is_none());

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::alone::alone;
-use finalite::scan::ScanPath;
+use finalite::scan::ScanStrategy;
 use finalite::{Connection, DropBehavior, Error, OpenOptions};
 use tracing::field::{Field, Visit};
 
@@ -96,7 +96,7 @@ fn what_a_scan_leaves_to_the_statement_is_told() {
         events.retain(|event| event.contains("finalite::scan"));
         events
     };
-    let by_pages = |sql| conn.scan(sql, ()).path(ScanPath::Pages);
+    let by_pages = |sql| conn.scan(sql, ()).strategy(ScanStrategy::Pages);
     assert_eq!(told(&|| drop(by_pages("SELECT a FROM t").columns().unwrap())), [""; 0]);
     assert_eq!(told(&|| drop(conn.scan("SELECT a + 1 FROM t", ()).columns().unwrap())), [""; 0], "nobody asked");
     assert_eq!(

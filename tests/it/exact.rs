@@ -1,17 +1,17 @@
 //! Numbers that are exact or refused, and the one conversion that rounds.
 
-use finalite::{FromColumn, ValueRef};
+use finalite::{FromSql, ValueRef};
 
 fn exact_f64(value: i64) -> Option<f64> {
-    f64::from_column(ValueRef::Integer(value)).ok()
+    f64::from_sql(ValueRef::Integer(value)).ok()
 }
 
 fn exact_f32(value: i64) -> Option<f32> {
-    f32::from_column(ValueRef::Integer(value)).ok()
+    f32::from_sql(ValueRef::Integer(value)).ok()
 }
 
 fn rounded_f32(value: f64) -> Option<f32> {
-    f32::from_column(ValueRef::Real(value)).ok()
+    f32::from_sql(ValueRef::Real(value)).ok()
 }
 
 mod oracle {

@@ -289,7 +289,7 @@ mod rows {
         assert_eq!(statement.query_row([], |row| row.get::<String>(0)).unwrap(), "Grace");
         // The strict one.
         let error = conn.query_one::<String>("SELECT name FROM user", []).unwrap_err();
-        assert!(matches!(error.kind(), ErrorKind::Rows { found: 2, .. }), "{error}");
+        assert!(matches!(error.kind(), ErrorKind::RowCount { found: 2, .. }), "{error}");
     }
 
     #[test]

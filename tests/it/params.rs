@@ -6,8 +6,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 
 use finalite::{
-    Binder, Connection, Error, ErrorKind, FromRow, Params, Result, ResultCode, Statement, ToSql, Value, ValueRef, What,
-    ZeroBlob, ffi, named_params, params, params_from_iter,
+    Binder, Connection, Error, ErrorKind, FromRow, NameKind, Params, Result, ResultCode, Statement, ToSql, Value,
+    ValueRef, ZeroBlob, ffi, named_params, params, params_from_iter,
 };
 
 fn open() -> Connection {
@@ -56,7 +56,7 @@ fn assert_unset(error: &Error, unset: usize, called: Option<&str>) {
     assert_eq!((*index, name.as_deref()), (unset, called), "{error}");
 }
 
-fn assert_no_such(error: &Error, wanted: What, called: &str, there_is: &[&str]) {
+fn assert_no_such(error: &Error, wanted: NameKind, called: &str, there_is: &[&str]) {
     let ErrorKind::NoSuch { what, name, known, .. } = error.kind() else {
         panic!("{error:?}");
     };
@@ -285,7 +285,7 @@ mod positional {
         assert_eq!(say("SELECT ?", &[]), "the SQL has 1 parameter, 0 were given, in: SELECT ?");
         assert_eq!(say("SELECT ?, ?", &[1, 2, 3]), "the SQL has 2 parameters, 3 were given, in: SELECT ?, ?");
         let error = conn.execute("SELECT ?", ()).unwrap_err();
-        assert_eq!((error.sql(), error.code(), error.location()), (Some("SELECT ?"), None, None));
+        assert_eq!((error.sql(), error.code(), error.position()), (Some("SELECT ?"), None, None));
     }
 
     /// Positions are SQLite's indexes, whatever is written in the SQL.
@@ -340,7 +340,7 @@ mod named {
         assert_unset(&bound(&conn, "SELECT :id, :name, :none", &values[..2]).unwrap_err(), 3, Some(":none"));
         assert_no_such(
             &bound(&conn, "SELECT :id, :name", values).unwrap_err(),
-            What::Parameter,
+            NameKind::Parameter,
             ":none",
             &[":id", ":name"],
         );
@@ -352,7 +352,7 @@ mod named {
         let conn = open();
         for wrong in [":Name", "name", "@name", "$name", ":name ", ":nam", ":names", ""] {
             let values: &[(&str, &dyn ToSql)] = &[(wrong, &1)];
-            assert_no_such(&bound(&conn, "SELECT :name", values).unwrap_err(), What::Parameter, wrong, &[":name"]);
+            assert_no_such(&bound(&conn, "SELECT :name", values).unwrap_err(), NameKind::Parameter, wrong, &[":name"]);
         }
         assert_eq!(bound(&conn, "SELECT :größe, :GRÖSSE", named_params! { ":größe": 1, ":GRÖSSE": 2 }).unwrap(), "1 2");
     }
@@ -361,11 +361,11 @@ mod named {
     fn an_unknown_name_is_told_with_those_there_are() {
         let conn = open();
         let error = conn.execute("SELECT :a, @b, ?", named_params! { ":a": 1, ":b": 2 }).unwrap_err();
-        assert_no_such(&error, What::Parameter, ":b", &[":a", "@b"]);
+        assert_no_such(&error, NameKind::Parameter, ":b", &[":a", "@b"]);
         assert_eq!(error.to_string(), "no such parameter: :b (there are :a, @b), in: SELECT :a, @b, ?");
         assert_eq!(error.sql(), Some("SELECT :a, @b, ?"));
         let error = conn.execute("SELECT ?", named_params! { ":a": 1 }).unwrap_err();
-        assert_no_such(&error, What::Parameter, ":a", &[]);
+        assert_no_such(&error, NameKind::Parameter, ":a", &[]);
         assert_eq!(error.to_string(), "no such parameter: :a, in: SELECT ?");
     }
 
@@ -617,7 +617,10 @@ mod afterwards {
             for owned in [false, true] {
                 let text = String::from("stale");
                 let error = statement.query(FailsAt { place, text: &text, owned }).unwrap_err();
-                assert!(matches!(error.kind(), ErrorKind::Parameter { index, .. } if *index == place), "{error:?}");
+                assert!(
+                    matches!(error.kind(), ErrorKind::ParameterConversion { index, .. } if *index == place),
+                    "{error:?}"
+                );
                 drop(text);
                 let left = bound_now(&conn);
                 assert!(!left.contains("stale"), "place {place}: {left}");
@@ -879,7 +882,7 @@ mod limits {
         let error = conn.execute("SELECT ?", (ZeroBlob(u64::MAX),)).unwrap_err();
         assert_too_big(&error);
         assert!(!error.to_string().contains("nothing"), "{error}");
-        assert_eq!(error.location(), None);
+        assert_eq!(error.position(), None);
     }
 
     #[test]
@@ -936,7 +939,7 @@ mod columns {
             }
             assert_eq!(row.get::<i64>("GRößE")?, 2);
             for name in ["grÖße", "ära", "userid ", ""] {
-                assert_no_such(&row.get::<i64>(name).unwrap_err(), What::Column, name, &["UserId", "größe", "ÄRA"]);
+                assert_no_such(&row.get::<i64>(name).unwrap_err(), NameKind::Column, name, &["UserId", "größe", "ÄRA"]);
             }
             Ok(())
         })
@@ -960,18 +963,18 @@ mod columns {
         let conn = open();
         let mut statement = conn.prepare("SELECT 1 AS id, 2 AS name").unwrap();
         let error = statement.column("nam").unwrap_err();
-        assert_no_such(&error, What::Column, "nam", &["id", "name"]);
+        assert_no_such(&error, NameKind::Column, "nam", &["id", "name"]);
         let mut rows = statement.query(()).unwrap();
         let row = rows.next().unwrap().unwrap();
         let error = row.get::<i64>("nam").unwrap_err();
-        assert_no_such(&error, What::Column, "nam", &["id", "name"]);
+        assert_no_such(&error, NameKind::Column, "nam", &["id", "name"]);
         assert_eq!(error.to_string(), "no such column: nam (there are id, name), in: SELECT 1 AS id, 2 AS name");
         assert_eq!(error.sql(), Some("SELECT 1 AS id, 2 AS name"));
         for index in [2, 3, usize::MAX >> 1, (usize::MAX >> 1) + 1, usize::MAX] {
             let called = index.to_string();
-            assert_no_such(&row.get::<i64>(index).unwrap_err(), What::Column, &called, &["id", "name"]);
-            assert_no_such(&row.value(index).unwrap_err(), What::Column, &called, &["id", "name"]);
-            assert_no_such(&row.column_name(index).unwrap_err(), What::Column, &called, &["id", "name"]);
+            assert_no_such(&row.get::<i64>(index).unwrap_err(), NameKind::Column, &called, &["id", "name"]);
+            assert_no_such(&row.value(index).unwrap_err(), NameKind::Column, &called, &["id", "name"]);
+            assert_no_such(&row.column_name(index).unwrap_err(), NameKind::Column, &called, &["id", "name"]);
         }
         assert_eq!(row.get::<i64>("name").unwrap(), 2, "the row is still there");
     }
@@ -1042,7 +1045,7 @@ mod columns {
 
 /// A schema that changes under a statement that is kept.
 mod schema_change {
-    use finalite::{Column, Row};
+    use finalite::{ColumnKey, Row};
 
     use super::*;
 
@@ -1057,7 +1060,7 @@ mod schema_change {
     /// Runs the SQL in a statement that was prepared before the schema changed.
     trait Run {
         fn run(&mut self, look: impl FnOnce(Row<'_>) -> Result<()>);
-        fn handle(&mut self, name: &str) -> Result<Column>;
+        fn handle(&mut self, name: &str) -> Result<ColumnKey>;
     }
 
     impl Run for Statement<'_> {
@@ -1065,7 +1068,7 @@ mod schema_change {
             self.query_row((), look).unwrap();
         }
 
-        fn handle(&mut self, name: &str) -> Result<Column> {
+        fn handle(&mut self, name: &str) -> Result<ColumnKey> {
             self.column(name)
         }
     }
@@ -1078,7 +1081,7 @@ mod schema_change {
             self.0.prepare_cached(SQL).unwrap().query_row((), look).unwrap();
         }
 
-        fn handle(&mut self, name: &str) -> Result<Column> {
+        fn handle(&mut self, name: &str) -> Result<ColumnKey> {
             self.0.prepare_cached(SQL).unwrap().column(name)
         }
     }
@@ -1111,9 +1114,9 @@ mod schema_change {
             assert_eq!(names(row), ["b", "c", "d"]);
             assert_eq!((value(row, b), value(row, c), value(row, d)), (Some("b"), Some("c"), Some("d")));
             assert_eq!((value(row, "B"), value(row, 0)), (Some("b"), Some("b")));
-            assert_no_such(&row.get::<&str>(a).unwrap_err(), What::Column, "a", &["b", "c", "d"]);
-            assert_no_such(&row.get::<&str>("a").unwrap_err(), What::Column, "a", &["b", "c", "d"]);
-            assert_no_such(&row.get::<&str>(3).unwrap_err(), What::Column, "3", &["b", "c", "d"]);
+            assert_no_such(&row.get::<&str>(a).unwrap_err(), NameKind::Column, "a", &["b", "c", "d"]);
+            assert_no_such(&row.get::<&str>("a").unwrap_err(), NameKind::Column, "a", &["b", "c", "d"]);
+            assert_no_such(&row.get::<&str>(3).unwrap_err(), NameKind::Column, "3", &["b", "c", "d"]);
             Ok(())
         });
 
@@ -1121,7 +1124,7 @@ mod schema_change {
         statement.run(|row| {
             assert_eq!(names(row), ["x", "c", "d"]);
             assert_eq!((value(row, "x"), value(row, c), value(row, d)), (Some("b"), Some("c"), Some("d")));
-            assert_no_such(&row.get::<&str>(b).unwrap_err(), What::Column, "b", &["x", "c", "d"]);
+            assert_no_such(&row.get::<&str>(b).unwrap_err(), NameKind::Column, "b", &["x", "c", "d"]);
             Ok(())
         });
 
@@ -1131,11 +1134,11 @@ mod schema_change {
         statement.run(|row| {
             assert_eq!(names(row), ["x", "b", "d", "a"]);
             assert_eq!((value(row, a), value(row, b), value(row, d)), (Some("new a"), Some("c"), Some("d")));
-            assert_no_such(&row.get::<&str>(c).unwrap_err(), What::Column, "c", &["x", "b", "d", "a"]);
+            assert_no_such(&row.get::<&str>(c).unwrap_err(), NameKind::Column, "c", &["x", "b", "d", "a"]);
             Ok(())
         });
         let error = statement.handle("c").unwrap_err();
-        assert_no_such(&error, What::Column, "c", &["x", "b", "d", "a"]);
+        assert_no_such(&error, NameKind::Column, "c", &["x", "b", "d", "a"]);
     }
 
     #[test]
@@ -1221,7 +1224,7 @@ mod schema_change {
         let mut rows = statement.query(()).unwrap();
         let row = rows.next().unwrap().unwrap();
         assert_eq!(names(row), ["a", "x", "c", "d"]);
-        assert_no_such(&row.get::<&str>(b).unwrap_err(), What::Column, "b", &["a", "x", "c", "d"]);
+        assert_no_such(&row.get::<&str>(b).unwrap_err(), NameKind::Column, "b", &["a", "x", "c", "d"]);
     }
 }
 
@@ -1295,7 +1298,7 @@ mod about {
         conn.execute("CREATE TABLE t(a)", ()).unwrap();
         let mut statement = conn.prepare("INSERT INTO t VALUES (?)").unwrap();
         assert_eq!((statement.column_count(), statement.columns().unwrap().len()), (0, 0));
-        assert_no_such(&statement.column("a").unwrap_err(), What::Column, "a", &[]);
+        assert_no_such(&statement.column("a").unwrap_err(), NameKind::Column, "a", &[]);
         let returning = conn.prepare("INSERT INTO t VALUES (?) RETURNING a AS stored").unwrap();
         assert_eq!(returning.column_names().unwrap().collect::<Vec<_>>(), ["stored"]);
     }
@@ -1412,7 +1415,7 @@ mod about {
         assert_count(&statement.expanded_sql(()).unwrap_err(), 6, 0);
         assert_no_such(
             &statement.expanded_sql(named_params! { ":nobody": 1 }).unwrap_err(),
-            What::Parameter,
+            NameKind::Parameter,
             ":nobody",
             &[":text", "@blob", "$null", "?6"],
         );

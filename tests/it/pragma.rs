@@ -184,9 +184,12 @@ fn names_and_values_are_quoted() {
 fn reading_an_unknown_or_a_wrong_typed_pragma_is_an_error() {
     let conn = Connection::open_in_memory().unwrap();
     assert!(matches!(conn.pragma::<i64>("no_such_pragma").unwrap_err().kind(), ErrorKind::NoSuch { .. }));
-    assert!(matches!(conn.pragma::<i64>("encoding").unwrap_err().kind(), ErrorKind::Column { .. }));
-    assert!(matches!(conn.pragma::<i64>("compile_options").unwrap_err().kind(), ErrorKind::Column { .. }));
-    assert!(matches!(conn.pragma::<String>("compile_options").unwrap_err().kind(), ErrorKind::Rows { found: 2, .. }));
+    assert!(matches!(conn.pragma::<i64>("encoding").unwrap_err().kind(), ErrorKind::ColumnConversion { .. }));
+    assert!(matches!(conn.pragma::<i64>("compile_options").unwrap_err().kind(), ErrorKind::ColumnConversion { .. }));
+    assert!(matches!(
+        conn.pragma::<String>("compile_options").unwrap_err().kind(),
+        ErrorKind::RowCount { found: 2, .. }
+    ));
 }
 
 #[test]

@@ -57,7 +57,7 @@ fn invalid_utf8_is_an_error_for_text_and_bytes_for_bytes() {
     let conn = Connection::open_in_memory().unwrap();
     let sql = "SELECT CAST(x'66ff6f' AS TEXT) AS broken";
     let error = conn.query_one::<String>(sql, ()).unwrap_err();
-    assert!(matches!(error.kind(), ErrorKind::Column { column: 0, found: Type::Text, .. }), "{error:?}");
+    assert!(matches!(error.kind(), ErrorKind::ColumnConversion { column: 0, found: Type::Text, .. }), "{error:?}");
     assert_eq!(conn.query_one::<Vec<u8>>(sql, ()).unwrap(), b"f\xffo");
     conn.query_row(sql, (), |row| {
         assert_eq!(row.value(0)?, ValueRef::Text(b"f\xffo"));

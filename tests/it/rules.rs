@@ -300,5 +300,5 @@ fn decision_4_an_integer_that_does_not_fit_is_named() {
     let error: Error = conn.execute("SELECT :id", finalite::named_params! { ":id": u64::MAX }).unwrap_err();
     let text = error.to_string();
     assert!(text.contains("1 (:id)") && text.contains("18446744073709551615 (u64)"), "{text}");
-    assert!(matches!(error.kind(), ErrorKind::Parameter { index: 1, .. }));
+    assert!(matches!(error.kind(), ErrorKind::ParameterConversion { index: 1, .. }));
 }

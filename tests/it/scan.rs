@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use finalite::scan::{ColumnBuffer, ColumnType, Mixed, Offsets, ScanPath};
+use finalite::scan::{ColumnBuffer, ColumnType, Offsets, OnTypeMismatch, ScanStrategy};
 use finalite::{
     ColumnBatch, Connection, Error, ErrorKind, LeakCheck, OpenOptions, Result, Type, ValueRef, named_params, params,
     params_from_iter,
@@ -34,7 +34,7 @@ fn fill(conn: &Connection) {
 /// Runs this on a connection of its own, which works on afterwards, and of which nothing is left.
 fn check(run: impl FnOnce(&Connection)) {
     let conn = database();
-    let leaks = LeakCheck::of(&conn);
+    let leaks = LeakCheck::for_connection(&conn);
     run(&conn);
     assert!(conn.is_autocommit());
     assert_eq!(conn.query_one::<i64>("SELECT 7", ()).unwrap(), 7);
@@ -363,7 +363,7 @@ fn what_cannot_be_run_is_told_before() {
         assert!(matches!(error.kind(), ErrorKind::TrailingSql { .. }), "{error:?}");
     });
     let plan = database().scan("SELECT a FROM t", ()).plan().unwrap();
-    assert_eq!(plan.path, ScanPath::Statement);
+    assert_eq!(plan.strategy, ScanStrategy::Statement);
     assert!(plan.to_string().contains(plan.reason));
 }
 
@@ -386,7 +386,7 @@ fn a_dropped_or_forgotten_scan_has_done_nothing() {
 #[test]
 fn what_a_closure_forgets_is_found_at_the_close() {
     let conn = database();
-    let leaks = LeakCheck::of(&conn);
+    let leaks = LeakCheck::for_connection(&conn);
     let rows = conn.scan("SELECT a FROM t", ()).for_each(|row| {
         std::mem::forget(conn.prepare("SELECT b FROM t")?);
         std::mem::forget(conn.scan("SELECT b FROM t", (row.get::<i64>(0)?,)));
@@ -450,7 +450,7 @@ fn changes_stand_where_a_scan_ends_early() {
         |conn| conn.scan(SQL, ()).progress(1, |_| ControlFlow::Break(())).for_each(|_| Ok(())).map(drop),
         |conn| conn.scan(SQL, ()).try_for_each(|_| Ok::<_, Error>(ControlFlow::Break(()))).map(drop),
         |conn| conn.scan(SQL, ()).for_each(|_| Err(Error::external("no"))).map(drop),
-        |conn| conn.scan(SQL, ()).mixed(Mixed::Error).columns().map(drop),
+        |conn| conn.scan(SQL, ()).on_type_mismatch(OnTypeMismatch::Error).columns().map(drop),
     ];
     for (number, end) in ends.iter().enumerate() {
         let conn = database();
@@ -672,12 +672,12 @@ fn one_row_may_be_the_limit() {
 
 #[test]
 fn types_stay_from_batch_to_batch() {
-    let types = |sql: &str, mixed: Option<Mixed>| {
+    let types = |sql: &str, mixed: Option<OnTypeMismatch>| {
         let conn = Connection::open_in_memory().unwrap();
         let mut types = Vec::new();
         let mut scan = conn.scan(sql, ());
         if let Some(mixed) = mixed {
-            scan = scan.mixed(mixed);
+            scan = scan.on_type_mismatch(mixed);
         }
         let result = scan.batches(2, |batch| {
             types.push(batch.column(0)?.data_type());
@@ -688,12 +688,12 @@ fn types_stay_from_batch_to_batch() {
     use ColumnType::{Dynamic, Integer, Null, Real};
     let sql = "VALUES (NULL), (NULL), (1), (NULL), (NULL), (NULL), (2), (0.5), (3), (4)";
     assert_eq!(types(sql, None), (vec![Null, Integer, Integer, Dynamic, Dynamic], Ok(10)));
-    assert_eq!(types(sql, Some(Mixed::Widen)), (vec![Null, Integer, Integer, Real, Real], Ok(10)));
-    let (seen, error) = types(sql, Some(Mixed::Error));
+    assert_eq!(types(sql, Some(OnTypeMismatch::Widen)), (vec![Null, Integer, Integer, Real, Real], Ok(10)));
+    let (seen, error) = types(sql, Some(OnTypeMismatch::Error));
     assert_eq!(seen, [Null, Integer, Integer]);
     assert!(error.unwrap_err().starts_with("row 7, column 0 (column1): REAL in a column of INTEGER"));
     // Where a later real is not to be had without loss, the row is that of the value that comes then.
-    let (_, error) = types("VALUES (9007199254740993), (0.5)", Some(Mixed::Widen));
+    let (_, error) = types("VALUES (9007199254740993), (0.5)", Some(OnTypeMismatch::Widen));
     assert!(error.unwrap_err().starts_with("row 1, column 0 (column1): REAL in a column of INTEGER"));
 }
 
@@ -702,8 +702,8 @@ fn widening_refuses_nothing_that_error_accepts() {
     let conn = Connection::open_in_memory().unwrap();
     conn.execute("CREATE TABLE r(x REAL)", ()).unwrap();
     let sql = "SELECT x FROM r WHERE x > 0 UNION ALL SELECT 9007199254740993";
-    let types = [Mixed::Error, Mixed::Widen].map(|mixed| {
-        let batch = conn.scan(sql, ()).mixed(mixed).columns().unwrap();
+    let types = [OnTypeMismatch::Error, OnTypeMismatch::Widen].map(|mixed| {
+        let batch = conn.scan(sql, ()).on_type_mismatch(mixed).columns().unwrap();
         batch.columns()[0].data_type()
     });
     assert_eq!(types, [ColumnType::Integer; 2]);
@@ -715,7 +715,10 @@ fn halves_of_a_character_are_no_text() {
     // Together they are one.
     let sql = "SELECT CAST(x'c3' AS TEXT) AS half UNION ALL SELECT CAST(x'a4' AS TEXT)";
     let error = conn.scan(sql, ()).columns().unwrap().column("half").unwrap().as_str().unwrap_err();
-    assert!(matches!(error.kind(), ErrorKind::Column { row: Some(0), column: 0, found: Type::Text, .. }), "{error:?}");
+    assert!(
+        matches!(error.kind(), ErrorKind::ColumnConversion { row: Some(0), column: 0, found: Type::Text, .. }),
+        "{error:?}"
+    );
     let mut batches = 0;
     conn.scan("VALUES ('a'), ('ä'), (CAST(x'ff' AS TEXT))", ())
         .batches(2, |batch| {
@@ -724,7 +727,7 @@ fn halves_of_a_character_are_no_text() {
                 0 => assert_eq!(column.as_str()?.text(), "aä"),
                 _ => {
                     let error = column.as_str().unwrap_err();
-                    assert!(matches!(error.kind(), ErrorKind::Column { row: Some(2), .. }), "{error:?}");
+                    assert!(matches!(error.kind(), ErrorKind::ColumnConversion { row: Some(2), .. }), "{error:?}");
                     assert!(error.to_string().starts_with("row 2, column 0 (column1), TEXT: "), "{error}");
                     assert_eq!(column.as_bytes()?.get(0), Some(&[0xff][..]));
                 }

@@ -49,9 +49,9 @@ fn query_one_wants_one_row() {
     let conn = numbers();
     assert_eq!(conn.query_one::<(i64, String)>("SELECT a, b FROM t WHERE a = 2", ()).unwrap(), (2, "y".into()));
     let none = conn.query_one::<i64>("SELECT a FROM t WHERE a = 9", ()).unwrap_err();
-    assert!(matches!(none.kind(), ErrorKind::Rows { found: 0, .. }), "{none:?}");
+    assert!(matches!(none.kind(), ErrorKind::RowCount { found: 0, .. }), "{none:?}");
     let many = conn.query_one::<i64>("SELECT a FROM t", ()).unwrap_err();
-    assert!(matches!(many.kind(), ErrorKind::Rows { found: 2, .. }), "{many:?}");
+    assert!(matches!(many.kind(), ErrorKind::RowCount { found: 2, .. }), "{many:?}");
     let wide = conn.query_one::<i64>("SELECT a, b FROM t WHERE a = 1", ()).unwrap_err();
     assert!(matches!(wide.kind(), ErrorKind::ColumnCount { expected: 1, found: 2, .. }), "{wide:?}");
 }

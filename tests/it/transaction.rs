@@ -1,6 +1,6 @@
 //! Transactions and savepoints: what is stored, what is not, and what SQLite ends by itself.
 
-use finalite::{Behavior, Connection, DropBehavior, ErrorKind, ResultCode};
+use finalite::{Connection, DropBehavior, ErrorKind, ResultCode, TransactionBehavior};
 
 fn table() -> Connection {
     let conn = Connection::open_in_memory().unwrap();
@@ -103,10 +103,10 @@ fn behaviors_take_their_locks() {
     let tx = conn.transaction().unwrap();
     assert_eq!((can(write), can(read)), (true, true));
     drop(tx);
-    let tx = conn.transaction_with(Behavior::Immediate).unwrap();
+    let tx = conn.transaction_with(TransactionBehavior::Immediate).unwrap();
     assert_eq!((can(write), can(read)), (false, true));
     drop(tx);
-    let tx = conn.transaction_with(Behavior::Exclusive).unwrap();
+    let tx = conn.transaction_with(TransactionBehavior::Exclusive).unwrap();
     assert_eq!((can(write), can(read)), (false, false));
     drop(tx);
     assert_eq!((can(write), can(read)), (true, true));
@@ -356,7 +356,7 @@ mod unchecked {
         tx.execute("INSERT INTO t VALUES (2)", ()).unwrap();
         assert!(!conn.is_autocommit());
         tx.commit().unwrap();
-        let tx = conn.unchecked_transaction_with(Behavior::Immediate).unwrap();
+        let tx = conn.unchecked_transaction_with(TransactionBehavior::Immediate).unwrap();
         tx.execute("INSERT INTO t VALUES (3)", ()).unwrap();
         drop(tx);
         assert!(conn.is_autocommit());

@@ -1,8 +1,8 @@
 //! Operations that touch more than one file, or more of SQLite than tables: logs, spills, attached files, modules, scans.
 
 use finalite::pool::Pool;
-use finalite::scan::ScanPath;
-use finalite::{Behavior, Connection, DropBehavior, Error, ErrorKind, OpenOptions, Result, ResultCode};
+use finalite::scan::ScanStrategy;
+use finalite::{Connection, DropBehavior, Error, ErrorKind, OpenOptions, Result, ResultCode, TransactionBehavior};
 
 use crate::Place::{File, Memory};
 use crate::Run::{Alone, Exclusive, Shared, Writing, WritingInDrop};
@@ -23,7 +23,7 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "a large transaction in a log",
         run: Alone(|world| {
             on_a_copy(world, "wal.db", |conn| {
-                let tx = conn.transaction_with(Behavior::Immediate)?;
+                let tx = conn.transaction_with(TransactionBehavior::Immediate)?;
                 fill_much(&tx)?;
                 tx.rollback()?;
                 let tx = conn.transaction()?;
@@ -339,7 +339,7 @@ pub const SCENARIOS: &[Scenario] = &[
             })?;
             assert_eq!(rows, 3);
             assert_eq!(conn.scan("SELECT a, b, c FROM t", ()).columns()?.len(), 3);
-            assert_eq!(conn.scan_table("t").columns(["a", "b"]).columns()?.len(), 3);
+            assert_eq!(conn.scan_table("t").select(["a", "b"]).columns()?.len(), 3);
             Ok(())
         }),
     },
@@ -349,10 +349,11 @@ pub const SCENARIOS: &[Scenario] = &[
             on_a_copy(world, "data.db", |conn| {
                 fill_much(conn)?;
                 for threads in 1..3 {
-                    let scan = conn.scan_table("t").columns(["a", "b", "c"]).path(ScanPath::Pages).threads(threads);
+                    let scan =
+                        conn.scan_table("t").select(["a", "b", "c"]).strategy(ScanStrategy::Pages).threads(threads);
                     assert_eq!(scan.columns()?.len(), 33);
                 }
-                let scan = conn.scan_table("t").columns(["b"]).path(ScanPath::Pages);
+                let scan = conn.scan_table("t").select(["b"]).strategy(ScanStrategy::Pages);
                 let mut rows = 0;
                 scan.batches(10, |batch| {
                     rows += batch.len();

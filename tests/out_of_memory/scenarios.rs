@@ -1,7 +1,7 @@
 //! Every public operation that can make SQLite allocate.
 
 use finalite::{
-    Behavior, Connection, DropBehavior, OpenOptions, Param, Result, ResultCode, Value, ValueRef, ZeroBlob,
+    Connection, DropBehavior, OpenOptions, Param, Result, ResultCode, TransactionBehavior, Value, ValueRef, ZeroBlob,
     named_params, params_from_iter,
 };
 
@@ -438,7 +438,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "transaction, dropped",
         run: Exclusive(File, |conn| {
-            let tx = conn.transaction_with(Behavior::Immediate)?;
+            let tx = conn.transaction_with(TransactionBehavior::Immediate)?;
             tx.execute("DELETE FROM t", ())?;
             Ok(())
         }),
@@ -454,7 +454,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "transaction in a file, committed",
         run: Writing(File, |conn| {
-            let tx = conn.transaction_with(Behavior::Immediate)?;
+            let tx = conn.transaction_with(TransactionBehavior::Immediate)?;
             store(&tx)?;
             tx.commit()
         }),
@@ -462,7 +462,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "transaction, committed when dropped",
         run: WritingInDrop(File, |conn| {
-            let mut tx = conn.transaction_with(Behavior::Exclusive)?;
+            let mut tx = conn.transaction_with(TransactionBehavior::Exclusive)?;
             store(&tx)?;
             tx.set_drop_behavior(DropBehavior::Commit);
             Ok(())
@@ -501,7 +501,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "savepoints in a file, dropped",
         run: Writing(File, |conn| {
-            let mut tx = conn.transaction_with(Behavior::Immediate)?;
+            let mut tx = conn.transaction_with(TransactionBehavior::Immediate)?;
             let savepoint = tx.savepoint()?;
             savepoint.execute("DELETE FROM t", ())?;
             drop(savepoint);

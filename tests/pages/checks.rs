@@ -4,7 +4,7 @@
 use std::ffi::c_int;
 use std::path::PathBuf;
 
-use finalite::scan::{ColumnBatch, ScanPath};
+use finalite::scan::{ColumnBatch, ScanStrategy};
 use finalite::{Connection, Error, OpenOptions, Result, ResultCode, ffi};
 
 use crate::cell::Cell;
@@ -29,7 +29,8 @@ pub fn scan(conn: &Connection, sql: &str, way: Way) -> (Vec<Vec<Cell>>, Option<E
             (0..batch.columns().len()).map(|column| batch.value(row, column).unwrap().into()).collect::<Vec<_>>()
         }));
     };
-    let scan = conn.scan(sql, ()).path(if way == Way::Statement { ScanPath::Statement } else { ScanPath::Pages });
+    let scan =
+        conn.scan(sql, ()).strategy(if way == Way::Statement { ScanStrategy::Statement } else { ScanStrategy::Pages });
     let result = match way {
         Way::Statement | Way::Each => scan.for_each(|row| {
             rows.push((0..row.column_count()).map(|column| row.value(column).map(Cell::from)).collect::<Result<_>>()?);
@@ -676,7 +677,7 @@ fn a_root_that_is_another_tables() {
         let sql = format!("SELECT * FROM {table}");
         assert_eq!(agreed(|| Connection::open(&path).unwrap(), &sql), (2, None));
         let conn = Connection::open(&path).unwrap();
-        let rows = read_all(conn.scan(&sql, ()).path(ScanPath::Pages)).unwrap();
+        let rows = read_all(conn.scan(&sql, ()).strategy(ScanStrategy::Pages)).unwrap();
         assert_eq!(rows[1][1], Cell::Text(default.into()));
     }
 }

@@ -1,13 +1,13 @@
 //! One scan by both paths.
 
-use finalite::scan::{Scan, ScanPath};
+use finalite::scan::{Scan, ScanStrategy};
 use finalite::{Connection, Error, Result};
 
 use crate::cell::Cell;
 
 /// All rows, by one path.
-pub fn read(scan: Scan<'_, ()>, path: ScanPath) -> Result<Vec<Vec<Cell>>> {
-    read_all(scan.path(path))
+pub fn read(scan: Scan<'_, ()>, path: ScanStrategy) -> Result<Vec<Vec<Cell>>> {
+    read_all(scan.strategy(path))
 }
 
 /// All rows.
@@ -24,11 +24,11 @@ pub fn read_all(scan: Scan<'_, ()>) -> Result<Vec<Vec<Cell>>> {
 
 /// Reads by both paths, row by row and as columns. Returns whether it was the page reader, and how many rows there are.
 pub fn both(conn: &Connection, sql: &str) -> (bool, usize) {
-    let expected = read(conn.scan(sql, ()), ScanPath::Statement).unwrap();
-    let found = read(conn.scan(sql, ()), ScanPath::Pages).unwrap();
+    let expected = read(conn.scan(sql, ()), ScanStrategy::Statement).unwrap();
+    let found = read(conn.scan(sql, ()), ScanStrategy::Pages).unwrap();
     assert_same(&expected, &found, sql);
 
-    let columns = conn.scan(sql, ()).path(ScanPath::Pages).columns().unwrap();
+    let columns = conn.scan(sql, ()).strategy(ScanStrategy::Pages).columns().unwrap();
     assert_eq!(columns.len(), expected.len(), "{sql}");
     let mut names = conn.prepare(sql).unwrap();
     let names: Vec<String> = {
@@ -37,7 +37,7 @@ pub fn both(conn: &Connection, sql: &str) -> (bool, usize) {
         names.column_names().unwrap().map(str::to_owned).collect()
     };
     assert_eq!(columns.columns().iter().map(|column| column.name().to_owned()).collect::<Vec<_>>(), names);
-    let by_statement = conn.scan(sql, ()).path(ScanPath::Statement).columns().unwrap();
+    let by_statement = conn.scan(sql, ()).strategy(ScanStrategy::Statement).columns().unwrap();
     for (index, (one, other)) in columns.columns().iter().zip(by_statement.columns()).enumerate() {
         assert_eq!(one.data_type(), other.data_type(), "{sql}: column {index}");
         for (row, value) in one.iter().enumerate() {
@@ -45,7 +45,7 @@ pub fn both(conn: &Connection, sql: &str) -> (bool, usize) {
         }
     }
     for threads in [2, 4] {
-        let found = conn.scan(sql, ()).path(ScanPath::Pages).threads(threads).columns().unwrap();
+        let found = conn.scan(sql, ()).strategy(ScanStrategy::Pages).threads(threads).columns().unwrap();
         for (index, (one, other)) in found.columns().iter().zip(by_statement.columns()).enumerate() {
             assert_eq!(one.data_type(), other.data_type(), "{sql}: column {index}, {threads} threads");
             assert!(
@@ -56,7 +56,7 @@ pub fn both(conn: &Connection, sql: &str) -> (bool, usize) {
     }
     let mut row = 0;
     conn.scan(sql, ())
-        .path(ScanPath::Pages)
+        .strategy(ScanStrategy::Pages)
         .threads(1 + expected.len() % 3)
         .batches(7, |batch| {
             for at in 0..batch.len() {
@@ -69,8 +69,8 @@ pub fn both(conn: &Connection, sql: &str) -> (bool, usize) {
         })
         .unwrap();
     assert_eq!(row, expected.len(), "{sql}");
-    let plan = conn.scan(sql, ()).path(ScanPath::Pages).plan().unwrap();
-    (plan.path == ScanPath::Pages, expected.len())
+    let plan = conn.scan(sql, ()).strategy(ScanStrategy::Pages).plan().unwrap();
+    (plan.strategy == ScanStrategy::Pages, expected.len())
 }
 
 pub fn assert_same(expected: &[Vec<Cell>], found: &[Vec<Cell>], sql: &str) {

@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use finalite::scan::ScanPath;
+use finalite::scan::ScanStrategy;
 use finalite::{Error, OpenOptions, ResultCode};
 
 use crate::STREAM;
@@ -100,9 +100,9 @@ fn damaged_bytes() {
                 let mut plan = None;
                 let scan_of = open();
                 if way == Way::Each {
-                    let scan = scan_of.scan(sql, ()).path(ScanPath::Pages).on_end(|it| plan = Some(it));
+                    let scan = scan_of.scan(sql, ()).strategy(ScanStrategy::Pages).on_end(|it| plan = Some(it));
                     let _: Result<u64, Error> = scan.for_each(|_| Ok(()));
-                    left += usize::from(plan.is_some_and(|plan| plan.path == ScanPath::Statement));
+                    left += usize::from(plan.is_some_and(|plan| plan.strategy == ScanStrategy::Statement));
                 }
                 let (found, found_error) = scan(&open(), sql, way);
                 let found_code = found_error.as_ref().and_then(Error::code);

@@ -1,6 +1,6 @@
 //! How a scan was run, told when it has ended.
 
-use finalite::scan::{ScanPath, ScanPlan};
+use finalite::scan::{ScanPlan, ScanStrategy};
 use finalite::{Connection, Error, ErrorKind};
 
 use crate::checks::Image;
@@ -17,9 +17,9 @@ fn file(dir: &tempfile::TempDir) -> Connection {
 }
 
 #[track_caller]
-fn assert_told(plan: Option<ScanPlan>, path: ScanPath, threads: usize, reason: &str) {
+fn assert_told(plan: Option<ScanPlan>, path: ScanStrategy, threads: usize, reason: &str) {
     let plan = plan.expect("it is told");
-    assert_eq!((plan.path, plan.threads), (path, threads), "{plan}");
+    assert_eq!((plan.strategy, plan.threads), (path, threads), "{plan}");
     assert!(plan.reason.contains(reason), "{plan}");
 }
 
@@ -29,11 +29,11 @@ fn what_ran_is_told() {
     let conn = file(&dir);
     let told = |sql, path, threads, limit| {
         let mut plan = None;
-        let scan = conn.scan(sql, ()).path(path).threads(threads).limit(limit);
+        let scan = conn.scan(sql, ()).strategy(path).threads(threads).limit(limit);
         scan.on_end(|it| plan = Some(it)).columns().unwrap();
         plan
     };
-    let (by_pages, by_statement) = (ScanPath::Pages, ScanPath::Statement);
+    let (by_pages, by_statement) = (ScanStrategy::Pages, ScanStrategy::Statement);
     assert_told(told("SELECT * FROM t", by_pages, 1, 9000), by_pages, 1, "a scan of a table");
     assert_told(told("SELECT * FROM t", by_pages, 3, 9000), by_pages, 3, "a scan of a table");
     assert_told(told("SELECT * FROM t", by_pages, 3, 10), by_pages, 3, "a scan of a table");
@@ -50,7 +50,7 @@ fn what_ran_is_told() {
     }
     // The plan before is the one after.
     for sql in ["SELECT * FROM t", "SELECT a || '!' FROM t"] {
-        assert_eq!(Some(conn.scan(sql, ()).path(by_pages).plan().unwrap()), told(sql, by_pages, 1, 9000));
+        assert_eq!(Some(conn.scan(sql, ()).strategy(by_pages).plan().unwrap()), told(sql, by_pages, 1, 9000));
     }
 }
 
@@ -61,7 +61,7 @@ fn it_is_told_once_and_at_the_end() {
     let conn = file(&dir);
     let order = std::cell::RefCell::new(Vec::new());
     let add = |what| order.borrow_mut().push(what);
-    let scan = conn.scan("SELECT id FROM t", ()).path(ScanPath::Pages).on_end(|_| add("replaced"));
+    let scan = conn.scan("SELECT id FROM t", ()).strategy(ScanStrategy::Pages).on_end(|_| add("replaced"));
     let scan = scan.progress(4000, |_| {
         add("progress");
         std::ops::ControlFlow::Continue(())
@@ -85,11 +85,11 @@ fn errors() {
     let dir = tempfile::tempdir().unwrap();
     let conn = file(&dir);
     let mut plan = None;
-    let scan = conn.scan("SELECT id FROM t", ()).path(ScanPath::Pages).on_end(|it| plan = Some(it));
+    let scan = conn.scan("SELECT id FROM t", ()).strategy(ScanStrategy::Pages).on_end(|it| plan = Some(it));
     scan.for_each(|_| Err(Error::external(std::fmt::Error))).unwrap_err();
-    assert_told(plan, ScanPath::Pages, 1, "a scan of a table");
+    assert_told(plan, ScanStrategy::Pages, 1, "a scan of a table");
     let mut plan = None;
-    conn.scan("SELECT nothing", ()).path(ScanPath::Pages).on_end(|it| plan = Some(it)).columns().unwrap_err();
+    conn.scan("SELECT nothing", ()).strategy(ScanStrategy::Pages).on_end(|it| plan = Some(it)).columns().unwrap_err();
     assert_eq!(plan, None);
 }
 
@@ -111,7 +111,7 @@ fn the_connection_wrote() {
             });
             assert_eq!(count.unwrap(), 5000);
             // Near the end all pages are read before it writes.
-            assert_told(plan, ScanPath::Statement, 1, "wrote while its pages were read");
+            assert_told(plan, ScanStrategy::Statement, 1, "wrote while its pages were read");
         }
     }
 }
@@ -133,19 +133,19 @@ fn damage_is_left_to_the_statement() {
     for threads in [1, 3] {
         let conn = Connection::open(&path).unwrap();
         let mut plan = None;
-        let scan = conn.scan("SELECT a FROM t", ()).path(ScanPath::Pages).threads(threads);
+        let scan = conn.scan("SELECT a FROM t", ()).strategy(ScanStrategy::Pages).threads(threads);
         let batch = scan.on_end(|it| plan = Some(it)).columns().unwrap();
         assert_eq!((batch.len(), batch.columns()[0].null_count()), (500, 1));
-        assert_told(plan, ScanPath::Statement, 1, "does not decode");
+        assert_told(plan, ScanStrategy::Statement, 1, "does not decode");
     }
     // One that it does not: the error says where.
     image.page(leaf)[header] = 1;
     let (_dir, path) = image.write();
     let conn = Connection::open(&path).unwrap();
     let mut plan = None;
-    let scan = conn.scan("SELECT a FROM t", ()).path(ScanPath::Pages).on_end(|it| plan = Some(it));
+    let scan = conn.scan("SELECT a FROM t", ()).strategy(ScanStrategy::Pages).on_end(|it| plan = Some(it));
     let error = scan.columns().unwrap_err();
-    assert_told(plan, ScanPath::Statement, 1, "does not decode");
+    assert_told(plan, ScanStrategy::Statement, 1, "does not decode");
     let expected = format!("database disk image is malformed: page {leaf}, cell 2: its record does not decode");
     assert!(matches!(error.kind(), ErrorKind::Sqlite { message, .. } if **message == expected), "{error}");
 }
@@ -166,7 +166,7 @@ fn damage_after_a_write_is_an_error() {
         let (_dir, path) = image.write();
         let conn = Connection::open(&path).unwrap();
         let mut seen = Vec::new();
-        let scan = conn.scan("SELECT id, a FROM t", ()).path(ScanPath::Pages).for_each(|row| {
+        let scan = conn.scan("SELECT id, a FROM t", ()).strategy(ScanStrategy::Pages).for_each(|row| {
             seen.push(row.get::<i64>(0)?);
             if seen.len() == at {
                 conn.execute("DELETE FROM t WHERE id < 100", ())?;
@@ -191,7 +191,7 @@ fn what_a_short_record_lacks_is_left_to_the_statement_that_knows() {
         conn.execute_batch("ALTER TABLE t ADD COLUMN d DEFAULT 'later'; UPDATE t SET d = 'now' WHERE id <= 300")
             .unwrap();
         let (mut plan, mut rows) = (None, 0);
-        let scan = conn.scan("SELECT * FROM t", ()).path(ScanPath::Pages).on_end(|it| plan = Some(it));
+        let scan = conn.scan("SELECT * FROM t", ()).strategy(ScanStrategy::Pages).on_end(|it| plan = Some(it));
         let count = scan.for_each(|row| {
             rows += 1;
             assert_eq!(row.get::<i64>(0)?, rows);
@@ -203,6 +203,6 @@ fn what_a_short_record_lacks_is_left_to_the_statement_that_knows() {
             Ok::<_, Error>(())
         });
         assert_eq!(count.unwrap(), 5000);
-        assert_told(plan, ScanPath::Statement, 1, "before a column was added");
+        assert_told(plan, ScanStrategy::Statement, 1, "before a column was added");
     }
 }

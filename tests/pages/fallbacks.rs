@@ -4,7 +4,7 @@
 use std::ffi::c_void;
 use std::ops::ControlFlow;
 
-use finalite::scan::ScanPath;
+use finalite::scan::ScanStrategy;
 use finalite::{Connection, Error, ErrorKind, OpenOptions, ffi};
 
 use crate::compare::both;
@@ -33,11 +33,11 @@ fn file(dir: &tempfile::TempDir) -> Connection {
 
 /// What a scan is run by; both paths read the same.
 #[track_caller]
-fn assert_path(conn: &Connection, sql: &str, path: ScanPath, reason: &str) {
+fn assert_path(conn: &Connection, sql: &str, path: ScanStrategy, reason: &str) {
     let (is_pages, rows) = both(conn, sql);
-    let plan = conn.scan(sql, ()).path(ScanPath::Pages).plan().unwrap();
-    assert_eq!(is_pages, path == ScanPath::Pages, "{sql}: {plan}");
-    assert_eq!(plan.path, path, "{sql}: {plan}");
+    let plan = conn.scan(sql, ()).strategy(ScanStrategy::Pages).plan().unwrap();
+    assert_eq!(is_pages, path == ScanStrategy::Pages, "{sql}: {plan}");
+    assert_eq!(plan.strategy, path, "{sql}: {plan}");
     assert!(plan.reason.contains(reason), "{sql}: {plan}");
     assert!(rows > 0, "{sql}");
 }
@@ -57,7 +57,7 @@ fn plain_scans_are_told_from_others() {
         "SELECT * FROM f_content",
         ";; SELECT b FROM t",
     ] {
-        assert_path(&conn, sql, ScanPath::Pages, "a scan of a table");
+        assert_path(&conn, sql, ScanStrategy::Pages, "a scan of a table");
     }
     for sql in [
         "SELECT * FROM t",
@@ -80,21 +80,21 @@ fn plain_scans_are_told_from_others() {
         "SELECT value FROM json_each('[1, 2]')",
         "SELECT rowid, b, (SELECT 1) FROM t",
     ] {
-        assert_path(&conn, sql, ScanPath::Statement, "SQLite does more");
+        assert_path(&conn, sql, ScanStrategy::Statement, "SQLite does more");
     }
-    assert_path(&conn, "SELECT * FROM temporary", ScanPath::Statement, "nothing of the main database");
-    assert_path(&conn, "VALUES (1), (2)", ScanPath::Statement, "not a SELECT");
+    assert_path(&conn, "SELECT * FROM temporary", ScanStrategy::Statement, "nothing of the main database");
+    assert_path(&conn, "VALUES (1), (2)", ScanStrategy::Statement, "not a SELECT");
     conn.execute("PRAGMA reverse_unordered_selects = on", ()).unwrap();
-    assert_path(&conn, "SELECT b FROM t", ScanPath::Statement, "SQLite does more");
+    assert_path(&conn, "SELECT b FROM t", ScanStrategy::Statement, "SQLite does more");
 }
 
 #[test]
 fn a_plan_is_that_of_the_scan_as_it_is_asked_for() {
     let dir = tempfile::tempdir().unwrap();
     let conn = file(&dir);
-    let plan = |sql| conn.scan(sql, ()).path(ScanPath::Pages).plan().unwrap();
+    let plan = |sql| conn.scan(sql, ()).strategy(ScanStrategy::Pages).plan().unwrap();
     assert!(conn.scan("SELECT b FROM t", ()).plan().unwrap().reason.contains("nobody asked"));
-    assert_eq!(conn.scan_table("t").columns(["b"]).plan().unwrap().path, ScanPath::Pages);
+    assert_eq!(conn.scan_table("t").select(["b"]).plan().unwrap().strategy, ScanStrategy::Pages);
     assert!(plan("UPDATE t SET a = 0 RETURNING a").reason.contains("not a SELECT"));
     assert_eq!(conn.query_one::<i64>("SELECT count(*) FROM t WHERE a = 0", ()).unwrap(), 0, "a plan runs nothing");
     conn.execute("INSERT INTO t(a, b) SELECT a, b FROM t, (VALUES (1), (2), (3), (4), (5), (6))", ()).unwrap();
@@ -102,7 +102,7 @@ fn a_plan_is_that_of_the_scan_as_it_is_asked_for() {
         plan("SELECT b FROM t").to_string(),
         "by reading the table's pages: it is a scan of a table, and no more"
     );
-    let error = conn.scan_table("t").columns(["nowhere"]).columns().unwrap_err();
+    let error = conn.scan_table("t").select(["nowhere"]).columns().unwrap_err();
     assert!(error.to_string().contains("no such column: t.nowhere"), "{error}");
     let error = conn.scan_table("nowhere").all_columns().columns().unwrap_err();
     assert!(error.to_string().contains("no such table: nowhere"), "{error}");
@@ -114,40 +114,45 @@ fn other_connections() {
     let sql = "SELECT id, b FROM t NOT INDEXED";
     let memory = Connection::open_in_memory().unwrap();
     fill(&memory);
-    assert_path(&memory, sql, ScanPath::Statement, "in memory");
+    assert_path(&memory, sql, ScanStrategy::Statement, "in memory");
     let temporary = Connection::open("").unwrap();
     fill(&temporary);
-    assert_path(&temporary, sql, ScanPath::Statement, "");
+    assert_path(&temporary, sql, ScanStrategy::Statement, "");
 
     let conn = file(&dir);
     let path = dir.path().join("a.db");
     conn.execute("ATTACH ? AS other", (path.to_str().unwrap(),)).unwrap();
-    assert_path(&conn, "SELECT id, b FROM other.t NOT INDEXED", ScanPath::Statement, "nothing of the main database");
+    assert_path(
+        &conn,
+        "SELECT id, b FROM other.t NOT INDEXED",
+        ScanStrategy::Statement,
+        "nothing of the main database",
+    );
     conn.execute("DETACH other", ()).unwrap();
 
     conn.execute("PRAGMA locking_mode = exclusive", ()).unwrap();
     conn.execute("UPDATE t SET a = a WHERE id = 1", ()).unwrap();
-    assert_path(&conn, sql, ScanPath::Statement, "locking mode");
+    assert_path(&conn, sql, ScanStrategy::Statement, "locking mode");
     conn.close().unwrap();
 
     // An exclusive connection has the index of its log to itself: it is not to be made, and looked at, as a file.
     let conn = OpenOptions::new().pragma("locking_mode", "exclusive").open(&path).unwrap();
     conn.execute("PRAGMA journal_mode = wal", ()).unwrap();
     conn.execute("UPDATE t SET a = a WHERE id = 1", ()).unwrap();
-    assert_path(&conn, sql, ScanPath::Statement, "locking mode");
+    assert_path(&conn, sql, ScanStrategy::Statement, "locking mode");
     assert!(path.with_extension("db-wal").exists() && !path.with_extension("db-shm").exists());
     conn.execute("PRAGMA journal_mode = delete", ()).unwrap();
     conn.close().unwrap();
 
     let conn = OpenOptions::new().vfs("unix-none").open(&path).unwrap();
-    assert_path(&conn, sql, ScanPath::Statement, "no lock");
+    assert_path(&conn, sql, ScanStrategy::Statement, "no lock");
     conn.close().unwrap();
     let conn = OpenOptions::new().read_only(true).open(&path).unwrap();
-    assert_path(&conn, sql, ScanPath::Pages, "");
+    assert_path(&conn, sql, ScanStrategy::Pages, "");
     conn.close().unwrap();
     let immutable = format!("file:{}?immutable=1", path.display());
     let conn = OpenOptions::new().read_only(true).uri(true).open(immutable).unwrap();
-    assert_path(&conn, sql, ScanPath::Pages, "");
+    assert_path(&conn, sql, ScanStrategy::Pages, "");
 }
 
 /// A file system that is not known to read as much as it is asked for.
@@ -164,7 +169,7 @@ fn a_foreign_file_system() {
     let dir = tempfile::tempdir().unwrap();
     drop(file(&dir));
     let conn = OpenOptions::new().vfs("pages-foreign").open(dir.path().join("a.db")).unwrap();
-    assert_path(&conn, "SELECT id, b FROM t NOT INDEXED", ScanPath::Statement, "does not come with SQLite");
+    assert_path(&conn, "SELECT id, b FROM t NOT INDEXED", ScanStrategy::Statement, "does not come with SQLite");
 }
 
 /// An authorizer that hides a column.
@@ -186,9 +191,9 @@ fn an_authorizer_is_asked_as_for_the_statement() {
     let conn = file(&dir);
     // SAFETY: the connection is open, and closed after the last statement; the function needs no data.
     unsafe { ffi::sqlite3_set_authorizer(conn.as_raw(), Some(hide), std::ptr::null_mut()) };
-    assert_path(&conn, "SELECT id, b FROM t NOT INDEXED", ScanPath::Statement, "SQLite does more");
-    assert_path(&conn, "SELECT id, a FROM t NOT INDEXED", ScanPath::Pages, "");
-    let batch = conn.scan_table("t").columns(["b"]).columns().unwrap();
+    assert_path(&conn, "SELECT id, b FROM t NOT INDEXED", ScanStrategy::Statement, "SQLite does more");
+    assert_path(&conn, "SELECT id, a FROM t NOT INDEXED", ScanStrategy::Pages, "");
+    let batch = conn.scan_table("t").select(["b"]).columns().unwrap();
     assert_eq!(batch.column(0).unwrap().null_count(), 500);
 }
 
@@ -199,17 +204,21 @@ fn transactions() {
         let dir = tempfile::tempdir().unwrap();
         let mut conn = file(&dir);
         conn.execute(&format!("PRAGMA journal_mode = {journal}"), ()).unwrap();
-        assert_path(&conn, sql, ScanPath::Pages, "");
+        assert_path(&conn, sql, ScanStrategy::Pages, "");
         {
             let tx = conn.transaction().unwrap();
-            assert_eq!(tx.scan(sql, ()).path(ScanPath::Pages).plan().unwrap().path, ScanPath::Pages, "the first read");
-            let later = tx.scan(sql, ()).path(ScanPath::Pages).plan().unwrap();
-            let expected = if journal == "wal" { ScanPath::Statement } else { ScanPath::Pages };
-            assert_eq!(later.path, expected, "{journal}: {later}");
+            assert_eq!(
+                tx.scan(sql, ()).strategy(ScanStrategy::Pages).plan().unwrap().strategy,
+                ScanStrategy::Pages,
+                "the first read"
+            );
+            let later = tx.scan(sql, ()).strategy(ScanStrategy::Pages).plan().unwrap();
+            let expected = if journal == "wal" { ScanStrategy::Statement } else { ScanStrategy::Pages };
+            assert_eq!(later.strategy, expected, "{journal}: {later}");
             tx.execute("UPDATE t SET b = 'other' WHERE id > 250", ()).unwrap();
-            assert_path(&tx, sql, ScanPath::Statement, "write transaction");
+            assert_path(&tx, sql, ScanStrategy::Statement, "write transaction");
         }
-        assert_path(&conn, sql, ScanPath::Pages, "");
+        assert_path(&conn, sql, ScanStrategy::Pages, "");
         // Others commit after the transaction has begun to read.
         let tx = conn.transaction().unwrap();
         tx.query_one::<i64>("SELECT count(*) FROM t", ()).unwrap();
@@ -228,7 +237,7 @@ fn transactions() {
 #[test]
 fn the_closure_writes() {
     for journal in ["delete", "truncate", "wal"] {
-        for path in [None, Some(ScanPath::Pages)] {
+        for path in [None, Some(ScanStrategy::Pages)] {
             for at in [1, 300, 2_500, 9_000] {
                 let dir = tempfile::tempdir().unwrap();
                 let conn = Connection::open(dir.path().join("a.db")).unwrap();
@@ -242,7 +251,7 @@ fn the_closure_writes() {
                 let mut seen: Vec<i64> = Vec::new();
                 let scan = conn.scan("SELECT id, a FROM t", ());
                 let scan = match path {
-                    Some(path) => scan.path(path),
+                    Some(path) => scan.strategy(path),
                     None => scan,
                 };
                 scan.for_each(|row| {
@@ -275,7 +284,7 @@ fn the_closure_writes() {
 #[test]
 fn the_closure_changes_what_a_record_is_too_short_for() {
     for change in ["UPDATE t SET d = 'other' WHERE id = 2", "DELETE FROM t WHERE id = 2"] {
-        for path in [ScanPath::Statement, ScanPath::Pages] {
+        for path in [ScanStrategy::Statement, ScanStrategy::Pages] {
             let dir = tempfile::tempdir().unwrap();
             let conn = Connection::open(dir.path().join("a.db")).unwrap();
             conn.execute_batch(
@@ -287,7 +296,7 @@ fn the_closure_changes_what_a_record_is_too_short_for() {
             .unwrap();
             let mut seen = Vec::new();
             conn.scan("SELECT d AS e, id AS rowid, id AS a FROM t", ())
-                .path(path)
+                .strategy(path)
                 .for_each(|row| {
                     seen.push((row.get::<i64>("rowid")?, row.get::<String>("e")?));
                     assert_eq!(row.get::<i64>("a")?, seen.last().unwrap().0);
@@ -344,7 +353,7 @@ fn the_statement_goes_on_where_nobody_can_be_asked() {
     unsafe { ffi::sqlite3_set_authorizer(hidden.as_raw(), Some(deny_schema), std::ptr::null_mut()) };
     hidden.query_one::<i64>("SELECT rootpage FROM sqlite_schema", ()).unwrap_err();
     for conn in [&without_name, &hidden] {
-        assert_path(conn, "SELECT * FROM t", ScanPath::Pages, "");
+        assert_path(conn, "SELECT * FROM t", ScanStrategy::Pages, "");
         for limit in [1, 499, 500, 501, 502, 503] {
             assert_eq!(conn.scan_table("t").all_columns().limit(limit).columns().unwrap().len() as u64, limit);
         }
@@ -361,11 +370,11 @@ fn an_interrupt_ends_the_scan() {
     )
     .unwrap();
     let handle = conn.interrupt_handle();
-    for path in [ScanPath::Statement, ScanPath::Pages] {
+    for path in [ScanStrategy::Statement, ScanStrategy::Pages] {
         let mut rows = 0;
         let error = conn
             .scan("SELECT id, b FROM t NOT INDEXED", ())
-            .path(path)
+            .strategy(path)
             .for_each(|_| {
                 rows += 1;
                 if rows == 700 {
@@ -378,7 +387,9 @@ fn an_interrupt_ends_the_scan() {
         assert!(rows < 20_000, "{rows}");
     }
     // The next scan is not stopped.
-    assert!(conn.scan("SELECT id FROM t NOT INDEXED", ()).path(ScanPath::Pages).columns().unwrap().len() > 20_000);
+    assert!(
+        conn.scan("SELECT id FROM t NOT INDEXED", ()).strategy(ScanStrategy::Pages).columns().unwrap().len() > 20_000
+    );
 }
 
 #[test]
@@ -387,19 +398,20 @@ fn a_scan_of_pages_within_a_scan_of_pages() {
     let conn = file(&dir);
     let mut pairs = 0;
     conn.scan("SELECT id, b FROM t NOT INDEXED", ())
-        .path(ScanPath::Pages)
+        .strategy(ScanStrategy::Pages)
         .limit(20)
         .for_each(|row| {
             let id: i64 = row.get("id")?;
-            let found =
-                conn.scan("SELECT id, b FROM t NOT INDEXED", ()).path(ScanPath::Pages).try_for_each(|inner| {
+            let found = conn.scan("SELECT id, b FROM t NOT INDEXED", ()).strategy(ScanStrategy::Pages).try_for_each(
+                |inner| {
                     pairs += 1;
                     Ok::<_, Error>(if inner.get::<i64>(0)? == id {
                         ControlFlow::Break(inner.get::<String>(1)?)
                     } else {
                         ControlFlow::Continue(())
                     })
-                })?;
+                },
+            )?;
             assert_eq!(found.as_deref(), Some(row.get::<&str>(1)?));
             Ok::<_, Error>(())
         })
@@ -418,7 +430,7 @@ fn a_long_row_after_a_write_is_not_lost() {
     )
     .unwrap();
     let mut ids = Vec::new();
-    let scan = conn.scan_table("t").all_columns().path(ScanPath::Pages).for_each(|row| {
+    let scan = conn.scan_table("t").all_columns().strategy(ScanStrategy::Pages).for_each(|row| {
         ids.push(row.get::<i64>(0)?);
         if ids.len() == 1 {
             conn.execute("INSERT INTO u VALUES (1)", ())?;
@@ -469,7 +481,7 @@ fn the_closure_alters_the_table() {
 #[test]
 fn a_transaction_that_is_rolled_back_within_loses_and_repeats_nothing() {
     for journal in ["delete", "wal"] {
-        for path in [ScanPath::Statement, ScanPath::Pages] {
+        for path in [ScanStrategy::Statement, ScanStrategy::Pages] {
             let dir = tempfile::tempdir().unwrap();
             let conn = Connection::open(dir.path().join("a.db")).unwrap();
             conn.execute_batch(&format!(
@@ -480,7 +492,7 @@ fn a_transaction_that_is_rolled_back_within_loses_and_repeats_nothing() {
             .unwrap();
             let mut seen: Vec<i64> = Vec::new();
             conn.scan("SELECT id, a FROM t", ())
-                .path(path)
+                .strategy(path)
                 .for_each(|row| {
                     seen.push(row.get(0)?);
                     match seen.len() {
@@ -505,7 +517,7 @@ fn a_shared_cache_is_left_to_sqlite() {
     let conn = OpenOptions::new().uri(true).open(&uri).unwrap();
     conn.execute_batch("CREATE TABLE t(a); INSERT INTO t VALUES (1), (2)").unwrap();
     let plan = conn.scan_table("t").all_columns().plan().unwrap();
-    assert_eq!(plan.path, ScanPath::Statement, "{plan}");
+    assert_eq!(plan.strategy, ScanStrategy::Statement, "{plan}");
     assert_eq!(both(&conn, "SELECT a FROM t"), (false, 2));
 }
 
@@ -529,17 +541,17 @@ fn a_cache_that_the_process_shares_is_left_to_sqlite() {
         assert_eq!(unsafe { finalite::ffi::sqlite3_enable_shared_cache(on) }, finalite::ffi::SQLITE_OK);
     };
     let path_of = |conn: &Connection| {
-        let plan = conn.scan("SELECT a FROM t", ()).path(ScanPath::Pages).plan().unwrap();
-        assert_eq!(conn.scan("SELECT a FROM t", ()).path(ScanPath::Pages).columns().unwrap().len(), 2);
-        plan.path
+        let plan = conn.scan("SELECT a FROM t", ()).strategy(ScanStrategy::Pages).plan().unwrap();
+        assert_eq!(conn.scan("SELECT a FROM t", ()).strategy(ScanStrategy::Pages).columns().unwrap().len(), 2);
+        plan.strategy
     };
     let own = Connection::open(&path).unwrap();
     own.execute_batch("CREATE TABLE t(a); INSERT INTO t VALUES (1), (2)").unwrap();
     share(1);
     let shared = Connection::open(&path).unwrap();
     share(0);
-    assert_eq!(path_of(&shared), ScanPath::Statement);
-    assert_eq!(path_of(&own), ScanPath::Pages, "the control");
+    assert_eq!(path_of(&shared), ScanStrategy::Statement);
+    assert_eq!(path_of(&own), ScanStrategy::Pages, "the control");
 }
 
 /// The version that decides is the one for reading.
@@ -560,8 +572,9 @@ fn a_file_that_tells_of_no_log_is_not_read_beside_one() {
         std::fs::write(&copy, bytes).unwrap();
         std::fs::copy(dir.path().join("a.db-wal"), dir.path().join(format!("{write}-{read}.db-wal"))).unwrap();
         let other = Connection::open(&copy).unwrap();
-        let rows = |path| other.scan("SELECT id FROM t NOT INDEXED", ()).path(path).columns().map(|batch| batch.len());
-        let (by_sqlite, by_pages) = (rows(ScanPath::Statement), rows(ScanPath::Pages));
+        let rows =
+            |path| other.scan("SELECT id FROM t NOT INDEXED", ()).strategy(path).columns().map(|batch| batch.len());
+        let (by_sqlite, by_pages) = (rows(ScanStrategy::Statement), rows(ScanStrategy::Pages));
         assert_eq!(by_sqlite.ok(), by_pages.ok(), "{write} {read}");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::ffi::{c_char, c_void};
 
-use finalite::scan::ScanPath;
+use finalite::scan::ScanStrategy;
 use finalite::{Connection, ErrorKind, OpenOptions, ffi};
 
 use crate::compare::read_all;
@@ -18,11 +18,11 @@ fn add(conn: &Connection, table: &str, rows: usize) {
 
 /// The rows of `t` and the path that they would come by, when nobody chooses it.
 #[track_caller]
-fn assert_chosen(conn: &Connection, rows: usize, path: ScanPath, reason: &str) {
-    let scan = || conn.scan_table("t").columns(["rowid", "a"]);
+fn assert_chosen(conn: &Connection, rows: usize, path: ScanStrategy, reason: &str) {
+    let scan = || conn.scan_table("t").select(["rowid", "a"]);
     assert_eq!(read_all(scan()).unwrap().len(), rows);
     let plan = scan().plan().unwrap();
-    assert_eq!(plan.path, path, "{plan}");
+    assert_eq!(plan.strategy, path, "{plan}");
     assert!(plan.reason.contains(reason), "{plan}");
     assert_eq!(read_all(scan()).unwrap().len(), rows);
 }
@@ -38,22 +38,22 @@ fn a_table_that_grows_and_shrinks() {
         conn.execute_batch(&format!("PRAGMA journal_mode = {journal}; CREATE TABLE t(a TEXT); CREATE TABLE u(a);"))
             .unwrap();
         let other = Connection::open(&path).unwrap();
-        assert_chosen(&conn, 0, ScanPath::Statement, "");
+        assert_chosen(&conn, 0, ScanStrategy::Statement, "");
         add(&other, "t", 30);
-        assert_chosen(&conn, 30, ScanPath::Statement, SMALL);
+        assert_chosen(&conn, 30, ScanStrategy::Statement, SMALL);
         // Something else changes.
         add(&other, "u", 30);
-        assert_chosen(&conn, 30, ScanPath::Statement, SMALL);
+        assert_chosen(&conn, 30, ScanStrategy::Statement, SMALL);
         add(&conn, "t", 30);
-        assert_chosen(&conn, 60, ScanPath::Pages, "");
+        assert_chosen(&conn, 60, ScanStrategy::Pages, "");
         add(&other, "t", 5_000);
-        assert_chosen(&conn, 5_060, ScanPath::Pages, "");
+        assert_chosen(&conn, 5_060, ScanStrategy::Pages, "");
         other.execute("DELETE FROM t WHERE rowid > 20", ()).unwrap();
-        assert_chosen(&conn, 20, ScanPath::Statement, SMALL);
+        assert_chosen(&conn, 20, ScanStrategy::Statement, SMALL);
         other.execute("DELETE FROM t", ()).unwrap();
-        assert_chosen(&conn, 0, ScanPath::Statement, "");
+        assert_chosen(&conn, 0, ScanStrategy::Statement, "");
         add(&conn, "t", 5_000);
-        assert_chosen(&conn, 5_000, ScanPath::Pages, "");
+        assert_chosen(&conn, 5_000, ScanStrategy::Pages, "");
     }
 }
 
@@ -69,9 +69,9 @@ fn a_table_that_grows_in_the_log_alone() {
     conn.execute("CREATE TABLE t(a TEXT)", ()).unwrap();
     add(&conn, "t", 10);
     conn.execute("PRAGMA wal_checkpoint(TRUNCATE)", ()).unwrap();
-    assert_chosen(&conn, 10, ScanPath::Statement, SMALL);
+    assert_chosen(&conn, 10, ScanStrategy::Statement, SMALL);
     add(&conn, "t", 5_000);
-    assert_chosen(&conn, 5_010, ScanPath::Pages, "");
+    assert_chosen(&conn, 5_010, ScanStrategy::Pages, "");
 }
 
 /// Whoever asks for pages has them, also where the statement was found to be as fast.
@@ -80,11 +80,11 @@ fn a_small_table_whose_pages_are_asked_for() {
     let dir = tempfile::tempdir().unwrap();
     let conn = Connection::open(dir.path().join("a.db")).unwrap();
     conn.execute_batch("CREATE TABLE t(a TEXT); INSERT INTO t VALUES ('one')").unwrap();
-    assert_chosen(&conn, 1, ScanPath::Statement, SMALL);
-    let scan = || conn.scan_table("t").columns(["rowid", "a"]).path(ScanPath::Pages);
-    assert_eq!(scan().plan().unwrap().path, ScanPath::Pages);
+    assert_chosen(&conn, 1, ScanStrategy::Statement, SMALL);
+    let scan = || conn.scan_table("t").select(["rowid", "a"]).strategy(ScanStrategy::Pages);
+    assert_eq!(scan().plan().unwrap().strategy, ScanStrategy::Pages);
     assert_eq!(read_all(scan()).unwrap().len(), 1);
-    assert_chosen(&conn, 1, ScanPath::Statement, SMALL);
+    assert_chosen(&conn, 1, ScanStrategy::Statement, SMALL);
 }
 
 /// The same SQL is another statement once the schema is another one.
@@ -97,12 +97,12 @@ fn what_was_found_out_is_forgotten_with_the_schema() {
     add(&conn, "t", 1_000);
     let other = Connection::open(&path).unwrap();
     let first = || {
-        let rows = read_all(conn.scan_table("t").columns(["a"])).unwrap();
-        let plan = conn.scan_table("t").columns(["a"]).plan().unwrap();
-        (format!("{:?}", rows[0][0]), rows.len(), plan.path)
+        let rows = read_all(conn.scan_table("t").select(["a"])).unwrap();
+        let plan = conn.scan_table("t").select(["a"]).plan().unwrap();
+        (format!("{:?}", rows[0][0]), rows.len(), plan.strategy)
     };
     let text = |text: &str| format!("{:?}", crate::cell::Cell::Text(text.into()));
-    assert_eq!(first(), (text("row 1"), 1_000, ScanPath::Pages));
+    assert_eq!(first(), (text("row 1"), 1_000, ScanStrategy::Pages));
     // Its root is another page, and `a` another place in the record.
     other
         .execute_batch(
@@ -110,14 +110,14 @@ fn what_was_found_out_is_forgotten_with_the_schema() {
              INSERT INTO t SELECT 0, 'new' || a FROM old; DROP TABLE old; VACUUM;",
         )
         .unwrap();
-    assert_eq!(first(), (text("newrow 1"), 1_000, ScanPath::Pages));
+    assert_eq!(first(), (text("newrow 1"), 1_000, ScanStrategy::Pages));
     // A view hides the table, and then goes.
     conn.execute("CREATE TEMP VIEW t AS SELECT a || '!' AS a FROM main.t", ()).unwrap();
-    assert_eq!(first(), (text("newrow 1!"), 1_000, ScanPath::Statement));
+    assert_eq!(first(), (text("newrow 1!"), 1_000, ScanStrategy::Statement));
     conn.execute("DROP VIEW temp.t", ()).unwrap();
-    assert_eq!(first(), (text("newrow 1"), 1_000, ScanPath::Pages));
+    assert_eq!(first(), (text("newrow 1"), 1_000, ScanStrategy::Pages));
     conn.execute("PRAGMA reverse_unordered_selects = on", ()).unwrap();
-    assert_eq!(first(), (text("newrow 1000"), 1_000, ScanPath::Statement));
+    assert_eq!(first(), (text("newrow 1000"), 1_000, ScanStrategy::Statement));
 }
 
 /// What could not be asked once is asked again.
@@ -156,9 +156,9 @@ fn an_interrupt_is_no_answer() {
     let mut watch = Watch { db: unsafe { conn.as_raw() }, selects: 0 };
     // SAFETY: as above; the watch outlives the authorizer, which is taken off below.
     unsafe { ffi::sqlite3_set_authorizer(watch.db, Some(interrupt), (&raw mut watch).cast()) };
-    let scan = || conn.scan_table("t").columns(["rowid", "a"]);
+    let scan = || conn.scan_table("t").select(["rowid", "a"]);
     assert!(matches!(scan().columns().unwrap_err().kind(), ErrorKind::Interrupted));
-    assert_eq!(scan().plan().unwrap().path, ScanPath::Pages);
+    assert_eq!(scan().plan().unwrap().strategy, ScanStrategy::Pages);
     assert_eq!(read_all(scan()).unwrap().len(), 5_000);
     // SAFETY: the connection is open.
     unsafe { ffi::sqlite3_set_authorizer(watch.db, None, std::ptr::null_mut()) };

@@ -3,7 +3,7 @@
 use std::ffi::{c_int, c_void};
 use std::path::Path;
 
-use finalite::scan::ScanPath;
+use finalite::scan::ScanStrategy;
 use finalite::{Connection, OpenOptions, Value, ffi, params_from_iter};
 
 use crate::STREAM;
@@ -205,8 +205,8 @@ impl World {
             self.rows += rows;
         }
         // The path that is chosen by what earlier scans have found out, before the table changed.
-        let scan = || self.conn.scan_table("t").columns(["c0", "rowid"]);
-        let expected = compare::read(scan(), ScanPath::Statement).unwrap();
+        let scan = || self.conn.scan_table("t").select(["c0", "rowid"]);
+        let expected = compare::read(scan(), ScanStrategy::Statement).unwrap();
         for _ in 0..2 {
             compare::assert_same(&expected, &compare::read_all(scan()).unwrap(), "scan_table");
         }
@@ -273,7 +273,7 @@ fn the_change_of_paths_loses_nothing() {
             let mut told = Vec::new();
             let count = conn
                 .scan_table("t")
-                .columns(["rowid", "a"])
+                .select(["rowid", "a"])
                 .limit(limit)
                 .progress(512, |rows| {
                     told.push(rows);

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 
-use finalite::scan::{ColumnBatch, ColumnType, Mixed, Scan, ScanPath};
+use finalite::scan::{ColumnBatch, ColumnType, OnTypeMismatch, Scan, ScanStrategy};
 use finalite::{Connection, Error, ErrorKind, OpenOptions};
 
 use crate::STREAM;
@@ -22,7 +22,7 @@ struct Seen {
 }
 
 fn by_pages<'a>(conn: &'a Connection, sql: &'a str, threads: usize) -> Scan<'a, ()> {
-    conn.scan(sql, ()).path(ScanPath::Pages).threads(threads)
+    conn.scan(sql, ()).strategy(ScanStrategy::Pages).threads(threads)
 }
 
 fn columns_of(batch: &ColumnBatch) -> Columns {
@@ -105,11 +105,11 @@ fn a_plan_says_how_many() {
     let dir = tempfile::tempdir().unwrap();
     let conn = fill(&dir.path().join("a.db"), 4096, "UTF-8", 5000);
     let plan = by_pages(&conn, "SELECT a FROM t", 3).plan().unwrap();
-    assert_eq!((plan.path, plan.threads), (ScanPath::Pages, 3));
+    assert_eq!((plan.strategy, plan.threads), (ScanStrategy::Pages, 3));
     assert_eq!(plan.to_string(), "by reading the table's pages, with 3 threads: it is a scan of a table, and no more");
     assert_eq!(by_pages(&conn, "SELECT a FROM t", 0).plan().unwrap().threads, 1);
     let plan = by_pages(&conn, "SELECT a + 1 FROM t", 3).plan().unwrap();
-    assert_eq!((plan.path, plan.threads), (ScanPath::Statement, 1));
+    assert_eq!((plan.strategy, plan.threads), (ScanStrategy::Statement, 1));
 }
 
 /// Where it ends early: by a limit, by the progress, by an error, by a panic.
@@ -171,12 +171,12 @@ fn mixed_columns() {
     for (columns, is_error) in [("a, e", [true, true]), ("f", [true, true]), ("e, f", [true, true]), ("b", [false; 2])]
     {
         let sql = format!("SELECT {columns} FROM t");
-        for (mixed, is_error) in [Mixed::Error, Mixed::Widen].into_iter().zip(is_error) {
+        for (mixed, is_error) in [OnTypeMismatch::Error, OnTypeMismatch::Widen].into_iter().zip(is_error) {
             for threads in 1..=3 {
                 for rows in [100, 4096] {
-                    let statement = batches(conn.scan(&sql, ()).mixed(mixed), rows);
+                    let statement = batches(conn.scan(&sql, ()).on_type_mismatch(mixed), rows);
                     assert_eq!(statement.end.is_err(), is_error, "{columns}: {:?}", statement.end);
-                    let found = batches(by_pages(&conn, &sql, threads).mixed(mixed), rows);
+                    let found = batches(by_pages(&conn, &sql, threads).on_type_mismatch(mixed), rows);
                     assert!(found == statement, "{columns}: {:?}, not {:?}", found.end, statement.end);
                 }
             }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use finalite::scan::ScanPath;
+use finalite::scan::ScanStrategy;
 use finalite::{Connection, Error, OpenOptions, ffi};
 
 use crate::STREAM;
@@ -35,7 +35,7 @@ fn fill(path: &Path, journal: &str) -> Connection {
 
 /// Moves money around, until it is told to stop. Rows grow and shrink, so that pages are split and freed.
 fn transfer(conn: &mut Connection, random: &mut Random) {
-    let tx = conn.transaction_with(finalite::Behavior::Immediate).unwrap();
+    let tx = conn.transaction_with(finalite::TransactionBehavior::Immediate).unwrap();
     for _ in 0..1 + random.below(20) {
         let amount = i64::try_from(random.below(50)).unwrap();
         let (from, to) = (1 + random.below(ACCOUNTS), 1 + random.below(ACCOUNTS));
@@ -101,7 +101,7 @@ fn by_pages(conn: &Connection) -> Option<(i64, usize)> {
     conn.execute("BEGIN", ()).unwrap();
     let (mut total, mut rows) = (0, 0);
     conn.scan("SELECT id, amount FROM account NOT INDEXED", ())
-        .path(ScanPath::Pages)
+        .strategy(ScanStrategy::Pages)
         .for_each(|row| {
             total += row.get::<i64>(1)?;
             rows += 1;
@@ -121,9 +121,9 @@ fn totals_balance_beside_a_writer_with_a_log() {
     let conn = fill(&path, "wal");
     let [scans, _, wrong, commits] = scan_beside_a_writer(&path, by_pages, Duration::from_secs(8));
     // Whether it was the page reader is known of scans that nobody writes beside.
-    let plan = conn.scan("SELECT id, amount FROM account", ()).path(ScanPath::Pages).plan().unwrap();
+    let plan = conn.scan("SELECT id, amount FROM account", ()).strategy(ScanStrategy::Pages).plan().unwrap();
     println!("{scans} scans beside {commits} transactions: {wrong} wrong; now {plan}");
-    assert_eq!(plan.path, ScanPath::Pages);
+    assert_eq!(plan.strategy, ScanStrategy::Pages);
     assert_eq!(wrong, 0);
     assert!(scans > 10 && commits > 10, "{scans} {commits}");
 }
@@ -153,12 +153,12 @@ fn a_scan_sees_what_its_transaction_sees() {
         let end = Instant::now() + Duration::from_secs(4);
         while Instant::now() < end {
             conn.execute("BEGIN", ()).unwrap();
-            let scan = || conn.scan("SELECT n FROM tick", ()).path(ScanPath::Pages);
+            let scan = || conn.scan("SELECT n FROM tick", ()).strategy(ScanStrategy::Pages);
             let batch = scan().columns().unwrap();
             let expected: i64 = conn.query_one("SELECT n FROM tick", ()).unwrap();
             assert_eq!(batch.column(0).unwrap().as_i64().unwrap(), [expected], "scan {scans}, last {last}");
             conn.execute("COMMIT", ()).unwrap();
-            by_pages += u64::from(scans % 16 == 0 && scan().plan().unwrap().path == ScanPath::Pages);
+            by_pages += u64::from(scans % 16 == 0 && scan().plan().unwrap().strategy == ScanStrategy::Pages);
             scans += 1;
             last = expected;
         }
@@ -176,9 +176,9 @@ fn scans_beside_a_writer_are_of_pages() {
     drop(fill(&path, "wal"));
     let (planned, pages) = (AtomicU64::new(0), AtomicU64::new(0));
     let plan = |conn: &Connection| {
-        let plan = conn.scan("SELECT id, amount FROM account", ()).path(ScanPath::Pages).plan().unwrap();
+        let plan = conn.scan("SELECT id, amount FROM account", ()).strategy(ScanStrategy::Pages).plan().unwrap();
         planned.fetch_add(1, Ordering::Relaxed);
-        pages.fetch_add(u64::from(plan.path == ScanPath::Pages), Ordering::Relaxed);
+        pages.fetch_add(u64::from(plan.strategy == ScanStrategy::Pages), Ordering::Relaxed);
         None
     };
     scan_beside_a_writer(&path, plan, Duration::from_secs(3));
@@ -285,7 +285,7 @@ fn victim() {
     conn.execute_batch("PRAGMA cache_size = 5; PRAGMA synchronous = off").unwrap();
     let mut random = Random::new(u64::from(std::process::id()), STREAM);
     loop {
-        let tx = conn.transaction_with(finalite::Behavior::Immediate).unwrap();
+        let tx = conn.transaction_with(finalite::TransactionBehavior::Immediate).unwrap();
         let amount = i64::try_from(random.below(9)).unwrap();
         tx.execute("UPDATE account SET amount = amount + iif(id % 2, ?1, -?1)", (amount,)).unwrap();
         tx.commit().unwrap();
@@ -312,7 +312,7 @@ fn after_a_kill_of_the_writer() {
         let end = Instant::now() + Duration::from_millis(300 + 37 * u64::try_from(round).unwrap());
         let conn = OpenOptions::new().busy_timeout(Duration::from_secs(30)).open(&path).unwrap();
         while Instant::now() < end {
-            let found = read(conn.scan("SELECT id, amount FROM account", ()), ScanPath::Pages).unwrap();
+            let found = read(conn.scan("SELECT id, amount FROM account", ()), ScanStrategy::Pages).unwrap();
             assert_eq!(sum(&found), TOTAL, "{journal}, beside a process");
             beside += 1;
         }
@@ -322,10 +322,10 @@ fn after_a_kill_of_the_writer() {
         let left = |suffix| path.with_extension(suffix).metadata().is_ok_and(|left| left.len() > 0);
         hot += usize::from(left("db-journal") || left("db-wal"));
         let conn = Connection::open(&path).unwrap();
-        let found = read(conn.scan("SELECT id, amount FROM account", ()), ScanPath::Pages).unwrap();
-        let plan = conn.scan("SELECT id, amount FROM account", ()).path(ScanPath::Pages).plan().unwrap();
-        assert_eq!(plan.path, ScanPath::Pages, "{journal}: {plan}");
-        let expected = read(conn.scan("SELECT id, amount FROM account", ()), ScanPath::Statement).unwrap();
+        let found = read(conn.scan("SELECT id, amount FROM account", ()), ScanStrategy::Pages).unwrap();
+        let plan = conn.scan("SELECT id, amount FROM account", ()).strategy(ScanStrategy::Pages).plan().unwrap();
+        assert_eq!(plan.strategy, ScanStrategy::Pages, "{journal}: {plan}");
+        let expected = read(conn.scan("SELECT id, amount FROM account", ()), ScanStrategy::Statement).unwrap();
         assert!(found == expected, "{journal}");
         assert_eq!(sum(&found), TOTAL, "{journal}");
     }

@@ -43,7 +43,7 @@ fn a_reader_that_comes_back_last_leaves_no_log() -> Outcome {
     let (owned, lent) = (pool.reader_owned()?, pool.reader()?);
     assert_eq!((rows(&owned), rows(&lent)), (1, 1));
     let report = pool.shut_down();
-    assert_eq!((report.out().len(), report.closed()), (2, 1));
+    assert_eq!((report.checked_out().len(), report.closed()), (2, 1));
     drop(lent);
     assert!(!db.is_closed() && has_log(&db));
     drop(owned);

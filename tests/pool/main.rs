@@ -122,7 +122,7 @@ fn a_time_out_lists_who_has_them() -> Outcome {
     let line = line!() + 1;
     let _both = [pool.reader()?, pool.reader()?];
     let error = pool.reader_within(SHORT).unwrap_err();
-    let ErrorKind::PoolTimeout { role, waited, out, .. } = error.kind() else { panic!("{error}") };
+    let ErrorKind::PoolTimeout { role, waited, checked_out: out, .. } = error.kind() else { panic!("{error}") };
     assert_eq!((*role, out.len()), ("reader", 2));
     assert!(*waited >= SHORT);
     let site = format!("{}:{line}:", file!());
@@ -197,7 +197,7 @@ fn the_slot_used_last_is_used_first_and_opened_when_needed() -> Outcome {
     }
     assert_eq!(pool.status().opened_total, 2, "one reader is enough");
     let guards = [pool.reader()?, pool.reader()?];
-    let slots = || pool.status().role(Role::Reader).out.iter().map(|lending| lending.slot).collect::<Vec<_>>();
+    let slots = || pool.status().role(Role::Reader).checked_out.iter().map(|lending| lending.slot).collect::<Vec<_>>();
     assert_eq!(slots(), [0, 1]);
     let [first, second] = guards;
     drop(second);
@@ -224,8 +224,8 @@ fn a_closed_pool_lends_nothing_and_sends_away_who_waits() -> Outcome {
     for refused in [pool.reader().map(drop), pool.try_writer().map(drop), pool.write(|_| Ok(()))] {
         assert!(matches!(refused.unwrap_err().kind(), ErrorKind::PoolClosed));
     }
-    assert_eq!(report.out().len(), 1);
-    assert!(report.out()[0].is_owned && !report.is_clean());
+    assert_eq!(report.checked_out().len(), 1);
+    assert!(report.checked_out()[0].is_owned && !report.is_clean());
     assert_eq!(rows(&writer), 0, "what is out works on");
     assert!(!db.is_closed());
     drop(writer);
@@ -241,7 +241,7 @@ fn shut_down_leaves_what_is_lent_alone() -> Outcome {
     let (reader, idle) = (pool.reader()?, pool.reader()?);
     drop(idle);
     let report = pool.shut_down();
-    assert_eq!((report.closed(), report.out().len()), (2, 1), "{report}");
+    assert_eq!((report.closed(), report.checked_out().len()), (2, 1), "{report}");
     assert_eq!(rows(&reader), 0);
     drop(reader);
     assert!(db.is_closed());
@@ -296,12 +296,12 @@ fn a_forgotten_guard_costs_its_slot_until_the_pool_is_closed() -> Outcome {
         assert!(others.iter().all(Option::is_some));
         assert!(pool.try_reader()?.is_none(), "exactly one is missing");
     }
-    let out = pool.status().role(Role::Reader).out.clone();
+    let out = pool.status().role(Role::Reader).checked_out.clone();
     assert_eq!(out.len(), 1);
     assert_eq!((out[0].lent_at.file(), out[0].lent_at.line(), out[0].is_owned), (file!(), line, false));
     assert_eq!(out[0].thread_name.as_deref(), thread::current().name());
     let report = pool.close();
-    assert_eq!((report.out().len(), report.failures().len(), report.closed()), (1, 0, 4), "{report}");
+    assert_eq!((report.checked_out().len(), report.failures().len(), report.closed()), (1, 0, 4), "{report}");
     assert!(report.to_string().contains(&format!("{}:{line}", file!())));
     assert!(db.is_closed(), "it was taken back");
     Ok(())
@@ -316,7 +316,7 @@ fn a_forgotten_owned_guard_is_reported() -> Outcome {
     *FORGOTTEN.lock().unwrap() = Some(pool.reader_owned()?);
     assert!(pool.try_reader()?.is_none());
     let report = pool.shut_down();
-    assert_eq!((report.out().len(), report.out()[0].is_owned), (1, true));
+    assert_eq!((report.checked_out().len(), report.checked_out()[0].is_owned), (1, true));
     assert!(!db.is_closed(), "nobody can get at it");
     Ok(())
 }
@@ -365,7 +365,7 @@ fn reserved_connections_have_a_limit_and_keep_their_state() -> Outcome {
     one.execute("INSERT INTO t VALUES (1, 'it writes')", ())?;
     assert!(two.prepare("SELECT * FROM mine").is_err());
     assert!(matches!(pool.reserve().unwrap_err().kind(), ErrorKind::PoolTimeout { role: "reserved", .. }));
-    let out = pool.status().role(Role::Reserved).out.clone();
+    let out = pool.status().role(Role::Reserved).checked_out.clone();
     assert!(out.iter().all(|lending| lending.lent_at.line() == line) && out.len() == 2);
     drop(two);
     drop(one);
@@ -569,7 +569,7 @@ fn a_crowd_is_served_to_the_last() -> Outcome {
         let status = pool.status().role(Role::Reader).clone();
         assert_eq!(status.acquired_total, served.into_inner() as u64);
         assert!(status.acquired_total >= (THREADS * TURNS / 2) as u64);
-        assert_eq!((status.idle, status.waiting, status.out.len()), (readers, 0, 0));
+        assert_eq!((status.idle, status.waiting, status.checked_out.len()), (readers, 0, 0));
     }
     Ok(())
 }
@@ -598,7 +598,7 @@ fn who_is_given_a_slot_too_late_opens_nothing() -> Outcome {
         });
         assert!(db.is_closed());
         let status = pool.status();
-        assert_eq!(status.role(Role::Reader).out.len(), 0);
+        assert_eq!(status.role(Role::Reader).checked_out.len(), 0);
     }
     Ok(())
 }

@@ -88,7 +88,7 @@ fn in_transaction(conn: &Connection) -> finalite::Result<i64> {
 }
 
 fn scan(conn: &Connection) -> finalite::Result<i64> {
-    let scan = conn.scan("SELECT a, b FROM t", ()).path(finalite::scan::ScanPath::Pages);
+    let scan = conn.scan("SELECT a, b FROM t", ()).strategy(finalite::scan::ScanStrategy::Pages);
     Ok(i64::try_from(scan.batches(10, |_| Ok::<_, Error>(()))?).unwrap())
 }
 

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use finalite::scan::{ColumnBuffer, ColumnType, Mixed, OffsetBuffer, Offsets};
+use finalite::scan::{ColumnBuffer, ColumnType, OffsetBuffer, Offsets, OnTypeMismatch};
 use finalite::{ColumnBatch, Connection, Error, ErrorKind, Result, Row, Scan, Type, ValueRef};
 
 use crate::cell::Cell;
@@ -64,7 +64,7 @@ impl<'a> Case<'a> {
             scan = scan.schema(schema.iter().copied());
         }
         if let Some(mixed) = self.rules.mixed {
-            scan = scan.mixed(mixed);
+            scan = scan.on_type_mismatch(mixed);
         }
         scan
     }
@@ -231,7 +231,7 @@ fn check_column(batch: &ColumnBatch, index: usize, expected: &[&Cell]) {
 
 fn check_refused<T>(column: &ColumnBuffer, result: Result<T>, asked_type: ColumnType) {
     let error = result.err().unwrap();
-    let ErrorKind::BatchColumn { name, asked, found, .. } = error.kind() else {
+    let ErrorKind::ColumnType { name, asked, found, .. } = error.kind() else {
         panic!("{error:?}");
     };
     assert_eq!((&**name, *asked, *found), (column.name(), asked_type, column.data_type()));
@@ -369,7 +369,7 @@ fn check_text(batch: &ColumnBatch, index: usize, expected: &[&Cell]) {
             assert_eq!(view.offsets(), column.as_bytes().unwrap().offsets());
         }
         (Err(error), Some(invalid)) => {
-            let ErrorKind::Column { row, column: told, name, found, .. } = error.kind() else {
+            let ErrorKind::ColumnConversion { row, column: told, name, found, .. } = error.kind() else {
                 panic!("{error:?}");
             };
             assert_eq!(*row, Some(batch.first_row() + invalid as u64));
@@ -431,7 +431,7 @@ fn policies(conn: &Connection, table: &Table, case: &mut Case<'_>, random: &mut 
         Some(vec![ColumnType::Real; columns]),
     ]);
     for schema in schemas {
-        for mixed in [None, Some(Mixed::Error), Some(Mixed::Widen), Some(Mixed::Dynamic)] {
+        for mixed in [None, Some(OnTypeMismatch::Error), Some(OnTypeMismatch::Widen), Some(OnTypeMismatch::Dynamic)] {
             case.rules = Rules { schema: schema.clone(), mixed };
             compare(conn, table, case, None, usize::MAX);
             compare(conn, table, case, Some(1 + random.below(table.rows.len() + 1)), usize::MAX);

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use finalite::Type;
-use finalite::scan::{ColumnType, Mixed};
+use finalite::scan::{ColumnType, OnTypeMismatch};
 
 use crate::cell::Cell;
 use crate::reference::Table;
@@ -12,7 +12,7 @@ use crate::reference::Table;
 #[derive(Clone, Debug, Default)]
 pub struct Rules {
     pub schema: Option<Vec<ColumnType>>,
-    pub mixed: Option<Mixed>,
+    pub mixed: Option<OnTypeMismatch>,
 }
 
 /// A value that does not fit.
@@ -43,7 +43,7 @@ struct Column {
 }
 
 pub fn expect(table: &Table, rules: &Rules, rows: usize, size: usize) -> Expected {
-    let fallback = if rules.schema.is_some() { Mixed::Error } else { Mixed::Dynamic };
+    let fallback = if rules.schema.is_some() { OnTypeMismatch::Error } else { OnTypeMismatch::Dynamic };
     let mixed = rules.mixed.unwrap_or(fallback);
     let mut columns: Vec<Column> = (0..table.names.len()).map(|index| begin(table, rules, index)).collect();
     let mut expected = Expected { batches: Vec::new(), misfit: None };
@@ -79,7 +79,7 @@ fn begin(table: &Table, rules: &Rules, index: usize) -> Column {
     Column { data_type, is_open: !is_declared, has_large: false }
 }
 
-fn take(column: &mut Column, cell: &Cell, mixed: Mixed) -> Result<(), (ColumnType, Type)> {
+fn take(column: &mut Column, cell: &Cell, mixed: OnTypeMismatch) -> Result<(), (ColumnType, Type)> {
     if cell.is_null() {
         return Ok(());
     }
@@ -94,7 +94,7 @@ fn take(column: &mut Column, cell: &Cell, mixed: Mixed) -> Result<(), (ColumnTyp
         column.has_large |= !is_exact(*value);
     }
     let was_open = std::mem::take(&mut column.is_open);
-    if was_open && !(mixed == Mixed::Widen && column.data_type == ColumnType::Real) {
+    if was_open && !(mixed == OnTypeMismatch::Widen && column.data_type == ColumnType::Real) {
         column.data_type = own;
         return Ok(());
     }
@@ -102,14 +102,14 @@ fn take(column: &mut Column, cell: &Cell, mixed: Mixed) -> Result<(), (ColumnTyp
         return Ok(());
     }
     match (mixed, column.data_type, cell) {
-        (Mixed::Widen, ColumnType::Real, cell)
+        (OnTypeMismatch::Widen, ColumnType::Real, cell)
             if was_open && !matches!(cell, Cell::Integer(value) if is_exact(*value)) =>
         {
             column.data_type = own;
         }
-        (Mixed::Dynamic, ..) => column.data_type = ColumnType::Dynamic,
-        (Mixed::Widen, ColumnType::Real, Cell::Integer(value)) if is_exact(*value) => {}
-        (Mixed::Widen, ColumnType::Integer, Cell::Real(_)) if !column.has_large => {
+        (OnTypeMismatch::Dynamic, ..) => column.data_type = ColumnType::Dynamic,
+        (OnTypeMismatch::Widen, ColumnType::Real, Cell::Integer(value)) if is_exact(*value) => {}
+        (OnTypeMismatch::Widen, ColumnType::Integer, Cell::Real(_)) if !column.has_large => {
             column.data_type = ColumnType::Real;
         }
         _ => return Err((column.data_type, found)),

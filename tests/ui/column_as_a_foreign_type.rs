@@ -1,5 +1,5 @@
 //! error[E0277]: a column has to be read by somebody
-//! says: for a type of your own, implement `finalite::FromColumn`
+//! says: for a type of your own, implement `finalite::FromSql`
 use finalite::{Connection, Result};
 
 fn main() -> Result<()> {

@@ -4,7 +4,7 @@
 use std::ffi::CString;
 
 use finalite::Connection;
-use finalite::handles::{self, Level};
+use finalite::handles::{self, TrackingLevel};
 
 use crate::Result;
 use crate::reference::{self, Handle};
@@ -68,7 +68,10 @@ pub fn levels(conn: &Connection) -> Vec<Competitor<'_>> {
             Ok(count)
         }
     };
-    vec![Competitor::new("counters", at(Level::Counters)), Competitor::new("records", at(Level::Records))]
+    vec![
+        Competitor::new("counters", at(TrackingLevel::Counters)),
+        Competitor::new("records", at(TrackingLevel::Records)),
+    ]
 }
 
 /// Fifty rows in order of a text, for each of the first n keys; both from their cache of statements.

@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use finalite::scan::{ColumnBatch, ColumnType, Scan as FinaliteScan, ScanPath};
+use finalite::scan::{ColumnBatch, ColumnType, Scan as FinaliteScan, ScanStrategy};
 use finalite::{Connection, Error, FromRow, ValueRef};
 use rusqlite::types::ValueRef as RusqliteRef;
 
@@ -165,7 +165,7 @@ fn columns(scan: FinaliteScan<'_, impl finalite::Params<'static>>, is_str: bool)
 pub fn page_competitors<'a>(conn: &'a Connection, sql: &'static str) -> Result<Vec<Competitor<'a>>> {
     let mut usual = Handle::of(conn).prepare(sql)?;
     let mut best = Handle::of(conn).prepare(sql)?;
-    let by_pages = move |n| first_rows(conn, sql, None, n).path(ScanPath::Pages);
+    let by_pages = move |n| first_rows(conn, sql, None, n).strategy(ScanStrategy::Pages);
     Ok(vec![
         Competitor::new("C usual", move |n| usual.scan(Scan::Usual, n)),
         Competitor::new("C best", move |n| best.scan(Scan::Best, n)),

@@ -180,7 +180,7 @@ fn rusqlites_memory_is_counted() {
 
 /// Panics with what is wrong.
 fn what_rusqlite_holds_is_counted() {
-    handles::set_level(handles::Level::Records);
+    handles::set_level(handles::TrackingLevel::Records);
     let ours = Connection::open_in_memory().unwrap();
     let before = memory::stats();
     assert_eq!(before.unattributed_bytes + ours.memory().bytes, before.bytes);
@@ -215,7 +215,7 @@ fn what_rusqlite_holds_is_counted() {
     assert!(memory::stats().unattributed_bytes > during.unattributed_bytes + 1_000_000);
     assert!(ours.memory().bytes < own_before.bytes + 100_000);
 
-    let check = LeakCheck::of(&ours);
+    let check = LeakCheck::for_connection(&ours);
     drop(ours);
     assert!(check.finish().is_clean(), "what rusqlite holds is no leak of ours");
     drop(theirs);

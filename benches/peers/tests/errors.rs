@@ -11,7 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use finalite::pool::Pool;
-use finalite::scan::ScanPath;
+use finalite::scan::ScanStrategy;
 use finalite::{Connection, OpenOptions, named_params};
 
 const SCHEMA: &str = "\
@@ -466,7 +466,7 @@ fn files() -> Vec<Mistake> {
         }),
         mistake!(
             "Damaged file",
-            |conn, _| conn.scan_table("users").all_columns().path(ScanPath::Pages).columns(),
+            |conn, _| conn.scan_table("users").all_columns().strategy(ScanStrategy::Pages).columns(),
             |conn, _| conn
                 .prepare("SELECT name FROM users")?
                 .query_map([], |row| row.get::<_, String>(0))?

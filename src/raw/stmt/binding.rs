@@ -6,7 +6,7 @@ use std::mem::ManuallyDrop;
 use std::ptr;
 
 use super::super::db::Entered;
-use super::super::{Fault, Kind, Taint, counts, ffi};
+use super::super::{Fault, HandleKind, Taint, counts, ffi};
 use super::cursor::Cursor;
 use super::{Bound, Phase, StmtCore};
 
@@ -149,7 +149,7 @@ impl<'s, 'p> Binding<'s, 'p> {
     }
 
     pub(super) fn start(&mut self) {
-        counts::opened(Kind::Rows);
+        counts::opened(HandleKind::Rows);
         if self.core.taint != Taint::NONE {
             self.entered.get().add_taint(self.core.taint);
         }

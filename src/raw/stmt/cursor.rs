@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use super::super::db::{Db, Entered};
 use super::super::value::{self, OutOfMemory, Sink, ValueRef};
-use super::super::{Fault, FaultKind, Kind, Taint, counts, ffi, fork, shielded};
+use super::super::{Fault, FaultKind, HandleKind, Taint, counts, ffi, fork, shielded};
 use super::{Bound, Phase, Stmt, StmtCore, find, to_usize};
 
 /// A cell could not be read. Which of the two it was is not carried along the way of those that can be read: ask
@@ -137,7 +137,7 @@ impl StmtCore {
         if self.phase.get() == Phase::Idle {
             return Ok(());
         }
-        counts::closed(Kind::Rows);
+        counts::closed(HandleKind::Rows);
         self.rest();
         self.columns = 0;
         let was_failed = self.phase.get() == Phase::Failed;

@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 
-use super::super::{FaultKind, Kind, OpenFlags};
+use super::super::{FaultKind, HandleKind, OpenFlags};
 use super::*;
 
 static BROKEN: Table =
@@ -18,7 +18,7 @@ fn open() -> Db {
 #[test]
 fn rule_5_a_panic_does_not_unwind_through_c_and_waits_for_its_connection() {
     let (db, other) = (open(), open());
-    let (statement, _) = db.prepare("SELECT a FROM broken", Kind::Statement, Location::caller()).unwrap();
+    let (statement, _) = db.prepare("SELECT a FROM broken", HandleKind::Statement, Location::caller()).unwrap();
     let mut statement = statement.unwrap();
     let mut cursor = statement.begin().unwrap().run();
     let (kind, _) = cursor.step().map(drop).unwrap_err().into_parts();

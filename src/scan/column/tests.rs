@@ -4,7 +4,7 @@ use super::*;
 
 /// Pushes texts, and counts how often their bytes move.
 fn moves<'a>(expected: Expected, texts: impl Iterator<Item = Option<&'a [u8]>>) -> (usize, Bytes) {
-    let mut column = ColumnBuffer::promised(0, "a".into(), ColumnType::Text, Mixed::Dynamic);
+    let mut column = ColumnBuffer::affinity(0, "a".into(), ColumnType::Text, OnTypeMismatch::Dynamic);
     column.expect(expected);
     let (mut moves, mut capacity) = (0, 0);
     for text in texts {

@@ -8,7 +8,7 @@ use std::io::Read;
 use std::path::Path;
 use std::time::Instant;
 
-use finalite::scan::ScanPath;
+use finalite::scan::ScanStrategy;
 use finalite::{Connection, OpenOptions};
 use finalite_peers::statistics::Estimate;
 use finalite_peers::work::Competitor;
@@ -71,8 +71,8 @@ fn main() -> Result<()> {
             .pragma("cache_size", -400_000_i64)
             .open(&path)?;
         for (name, sql) in sample::QUERIES.into_iter().filter(|(name, _)| name.starts_with(&options.only)) {
-            let plan = conn.scan(sql, ()).path(ScanPath::Pages).plan()?;
-            if plan.path != ScanPath::Pages && options.rows > 10_000 {
+            let plan = conn.scan(sql, ()).strategy(ScanStrategy::Pages).plan()?;
+            if plan.strategy != ScanStrategy::Pages && options.rows > 10_000 {
                 return Err(format!("{name}: {plan}").into());
             }
             measure(name, &mut scans::page_competitors(&conn, sql)?, &options)?;
@@ -160,7 +160,7 @@ fn beside_a_plain_read(path: &Path) -> Result<()> {
     let mut pages = Vec::new();
     for _ in 0..7 {
         let start = Instant::now();
-        conn.scan("SELECT * FROM t", ()).path(ScanPath::Pages).for_each(|_| Ok(()))?;
+        conn.scan("SELECT * FROM t", ()).strategy(ScanStrategy::Pages).for_each(|_| Ok(()))?;
         pages.push(bytes / start.elapsed().as_secs_f64());
     }
     let [plain, pages] = [plain, pages].map(|samples| Estimate::of(&samples).median / 1e9);
@@ -248,13 +248,13 @@ fn small_tables(path: &Path, options: &Options) -> Result<()> {
                  WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows})
                  INSERT INTO s SELECT i, i * 7, 'text ' || i FROM n WHERE {rows} > 0;"
             ))?;
-            let time = |path: Option<ScanPath>| -> Result<f64> {
+            let time = |path: Option<ScanStrategy>| -> Result<f64> {
                 let repeats = 200_000 / (rows + 100) + 1;
                 let start = Instant::now();
                 for _ in 0..repeats {
                     let scan = conn.scan_table("s").all_columns();
                     let scan = match path {
-                        Some(path) => scan.path(path),
+                        Some(path) => scan.strategy(path),
                         None => scan,
                     };
                     scan.for_each(|row| {
@@ -267,7 +267,7 @@ fn small_tables(path: &Path, options: &Options) -> Result<()> {
             let ratio = || -> Result<Estimate> {
                 let mut ratios = Vec::new();
                 for _ in 0..options.rounds {
-                    let base = time(Some(ScanPath::Statement))?;
+                    let base = time(Some(ScanStrategy::Statement))?;
                     ratios.push(time(None)? / base);
                 }
                 Ok(Estimate::of(&ratios))
