@@ -83,13 +83,14 @@ use std::ffi::OsString;
 use std::fmt;
 use std::panic::Location;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::raw::shielded;
-use crate::{Connection, OpenOptions, ResultCode};
+use crate::{Connection, OpenOptions};
 
+mod attendant;
 mod checkpointer;
 mod guard;
 mod profile;
@@ -500,46 +501,6 @@ impl Pool {
         report
     }
 
-    /// Whether a write-ahead log may be left when the last connection was closed.
-    fn may_leave_log(&self) -> bool {
-        let is_out = || self.lanes().iter().any(|lane| !lane.queue.status().out.is_empty());
-        self.is_ours() && !self.options.open.is_read_only() && !self.options.is_in_memory() && !is_out()
-    }
-
-    /// Whether it is of this process, and not inherited by a fork.
-    fn is_ours(&self) -> bool {
-        self.writer.queue.is_of_this_process()
-    }
-
-    /// Connections that are closed at the same time take each other for the one that stays, and leave the log to it: so
-    /// what is to be the last is closed under this lock.
-    fn lock_closing(&self) -> MutexGuard<'_, ()> {
-        self.closing.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Ends what may be left of the write-ahead log when readers were closed, and no connection that writes after them.
-    fn close_log(&self, report: &mut PoolReport) {
-        if report.has_closed_readers_last() && self.may_leave_log() {
-            report.log_left = self.options.attendant(self.site).visit().err();
-        }
-    }
-
-    /// The same when a connection came back after the pool was shut down, be it beside another.
-    #[cold]
-    fn close_log_after(&self) {
-        if !self.may_leave_log() {
-            return;
-        }
-        let _closing = self.lock_closing();
-        if let Err(error) = self.options.attendant(self.site).visit() {
-            shielded(|| match error.code() {
-                // The database is gone.
-                Some(ResultCode::CANTOPEN) => {}
-                _ => tracing::warn!(target: "finalite::pool", %error, "the write-ahead log stays beside the database"),
-            });
-        }
-    }
-
     fn lanes(&self) -> [&Lane; 3] {
         [&self.readers, &self.reserved, &self.writer]
     }
@@ -585,42 +546,6 @@ fn at_once<T>(lent: Result<T>) -> Result<Option<T>> {
     }
 }
 
-/// Does for readers, on a connection of its own, what SQLite does on one that may write: not on the pool's writer, which
-/// may be lent, and to the very thread that reads.
-struct Attendant {
-    open: OpenOptions,
-    path: OsString,
-    site: &'static Location<'static>,
-}
-
-impl Attendant {
-    /// Opens the database for writing, reads it, and closes it. Reading rolls back what a writer has left that failed or
-    /// died; closing moves what is in the write-ahead log into the database, if nobody else has it open.
-    fn visit(&self) -> Result<()> {
-        let visit = || {
-            let conn = self.open.open_at(&self.path, self.site)?;
-            if conn.is_readonly("main") == Some(true) {
-                return Err(Error::new(ErrorKind::OpenedReadOnly));
-            }
-            conn.query_one::<i64>("PRAGMA schema_version", ())?;
-            drop(conn);
-            Ok(())
-        };
-        visit().map_err(|error| error.in_database(|| self.path.to_string_lossy().into()))
-    }
-
-    fn recover(&self) -> bool {
-        let visited = self.visit();
-        shielded(|| match &visited {
-            Ok(()) => tracing::debug!(target: "finalite::pool", path = %self.path.display(), "recovered for a reader"),
-            Err(error) => {
-                tracing::warn!(target: "finalite::pool", %error, "a reader's database could not be recovered");
-            }
-        });
-        visited.is_ok()
-    }
-}
-
 impl Options {
     fn is_in_memory(&self) -> bool {
         self.is_in_memory.get().is_some()
@@ -649,11 +574,6 @@ impl Options {
     /// Says which database it was.
     fn in_database(&self, error: Error) -> Error {
         error.in_database(|| self.path.to_string_lossy().into())
-    }
-
-    fn attendant(&self, site: &'static Location<'static>) -> Attendant {
-        let open = self.open.clone().create(false).name(&format!("{}/attendant", self.name));
-        Attendant { open, path: self.path.clone(), site }
     }
 
     fn open(&self, role: Role, slot: usize, creates: bool, site: &'static Location<'static>) -> Result<Connection> {
