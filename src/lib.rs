@@ -142,6 +142,9 @@ pub use statement::{ColumnMetadata, Statement, StatementCounters};
 pub use transaction::{CommitError, DropBehavior, Savepoint, Transaction, TransactionBehavior};
 pub use value::{Type, Value, ValueRef};
 
+#[doc = include_str!("../docs/cookbook.md")]
+pub mod cookbook {}
+
 /// The README's program compiles and runs.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
