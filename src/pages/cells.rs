@@ -1,4 +1,18 @@
-//! The cells of the row that a scan stands on: where they are in its record, and what they hold.
+//! Decodes the current row of a scan: locates the values in its record, and reads them.
+//!
+//! ```text
+//! leaf page  page header, cell pointers, unused space, cells
+//! cell       payload length, rowid, record (or its local part), number of the first overflow page (if any)
+//! record     header length, one serial type for each value, values
+//! ```
+//!
+//! A step decodes only the record's header. It writes one [`Place`] for each value: the serial type, and the offset.
+//! Values are read from the page buffer when they are asked for, and are not copied, with two exceptions: a record that
+//! continues in overflow pages is assembled in `spilled`, and UTF-16 text is converted into `converted`.
+//!
+//! The fast path is a header of less than 128 bytes with serial types of one byte, on one page. It is inlined into the
+//! loop of the scan; all other cases are in functions that are not inlined. An integer is read as eight bytes, and
+//! shifted: each buffer therefore ends with [`SLACK_BYTES`].
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -15,49 +29,48 @@ use crate::raw::value::{AsItIs, Sink};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Want {
     Rowid,
-    /// A value of the record, by its place there.
+    /// A value of the record.
     Stored {
         place: usize,
-        /// Integers are read as reals: what has no fraction is stored without one.
+        /// Whether integers are read as reals: SQLite stores a real without a fraction as an integer.
         is_real: bool,
-        /// What stands for it where the record ends before it is not NULL.
+        /// Whether the column has a default other than NULL, for records that end before this value.
         has_default: bool,
     },
 }
 
-/// The current row, and the memory that it is in.
+/// The current row, and the buffers that hold its bytes.
 pub(crate) struct Cells<B = Vec<u8>> {
     wants: Box<[Want]>,
     encoding: Encoding,
-    /// Pages, as they were read.
+    /// Pages as they were read.
     pub(super) buffer: B,
-    /// A record that was put together of several pages.
+    /// A record assembled from several pages.
     spilled: Vec<u8>,
-    /// The places are in `spilled`.
+    /// Whether the places refer to `spilled` instead of `buffer`.
     is_spilled: bool,
-    /// Text in UTF-8, where the database holds it otherwise.
+    /// Text converted to UTF-8, in a database whose encoding is UTF-16.
     converted: Vec<u8>,
-    /// As many as there may be up to the last one that is wanted.
+    /// Values of the record, up to the last one that is wanted.
     places: Vec<Place>,
-    /// Which of them are.
+    /// Whether each of `places` is wanted.
     is_wanted: Box<[bool]>,
     pub(super) rowid: i64,
-    /// What the values are that were not there yet when the record was written, by place; `None` while nobody has
-    /// asked.
+    /// Values of columns that were added after the record was written, by place; `None` while unknown.
     pub(super) defaults: Defaults,
 }
 
-/// Who shares them keeps what was known before.
+/// Copy-on-write: existing holders keep the old values.
 pub(super) type Defaults = Arc<[Option<Default>]>;
 
-/// A value in a record.
+/// Position of a value in a record.
 #[derive(Clone, Copy)]
 struct Place {
     serial: u32,
     at: u32,
 }
 
-/// A value that stands for those that are missing.
+/// Value of a column that a record is too short for.
 #[derive(Clone, Debug)]
 pub(super) enum Default {
     Null,
@@ -79,29 +92,29 @@ impl From<ValueRef<'_>> for Default {
     }
 }
 
-/// The longest header of a record that SQLite reads, unless all of it is on the row's own page.
+/// Longest record header that SQLite reads, unless the whole record is on the leaf page.
 const HEADER_BYTES_MAX: u64 = 98_307;
 
-/// The record ends before this value.
+/// Serial type of a value that the record is too short for.
 const MISSING: u32 = u32::MAX;
 
-/// What a step found.
+/// Result of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     Row,
-    /// A row, of which values are missing that are not known yet.
+    /// A row with missing values whose defaults are not known yet.
     RowWithoutDefaults,
     End,
 }
 
-/// A scan of a table's tree.
+/// Cursor over the rows of a table's b-tree.
 pub(super) struct Reader<P> {
     tree: Tree<P>,
-    /// Larger ones are for SQLite.
+    /// Largest payload that is decoded; larger ones are left to SQLite.
     payload_bytes_max: u64,
     leaf: Leaf,
     cell: usize,
-    /// Rows of the leaves before this one.
+    /// Number of rows in the leaf pages before this one.
     before: u64,
 }
 
@@ -110,7 +123,7 @@ impl<P: Pages> Reader<P> {
         Self { tree, payload_bytes_max, leaf: Leaf::default(), cell: 0, before: 0 }
     }
 
-    /// A reader of the same tree, from its beginning.
+    /// Returns a reader of the same file's pages. It has no root, and is positioned by [`go_to`](Self::go_to).
     pub(super) fn anew<Q: Pages>(&self, pages: Q) -> Reader<Q> {
         Reader::new(self.tree.anew(pages), self.payload_bytes_max)
     }
@@ -119,7 +132,7 @@ impl<P: Pages> Reader<P> {
         self.tree.pages()
     }
 
-    /// Goes to the next row.
+    /// Moves to the next row.
     #[inline(always)]
     pub(super) fn step(&mut self, cells: &mut Cells) -> Result<Step, P::Error> {
         if self.cell == self.leaf.cells && !self.next_leaf(cells)? {
@@ -130,13 +143,13 @@ impl<P: Pages> Reader<P> {
         self.read_cell(cell, cells)
     }
 
-    /// Goes before the first row. Returns its leaf, or one without cells.
+    /// Moves before the first row. Returns its leaf page, or one without cells.
     pub(super) fn first_leaf(&mut self, cells: &mut Cells) -> Result<Leaf, P::Error> {
         self.next_leaf(cells)?;
         Ok(self.leaf)
     }
 
-    /// As many rows as there are if all pages are as full as those on the way to the first leaf.
+    /// Estimates the number of rows: assumes that all pages are as full as those on the path to the first leaf page.
     pub(super) fn expected_rows(&self) -> u64 {
         self.tree.expected_leaves().saturating_mul(self.leaf.cells as u64)
     }
@@ -145,34 +158,34 @@ impl<P: Pages> Reader<P> {
         &mut self.tree
     }
 
-    /// Whether it stands on this leaf.
+    /// Whether the current leaf page is this page.
     pub(super) fn is_at(&self, page: u32) -> bool {
         self.leaf.page == page
     }
 
-    /// Leaves the leaf that it stands on, and is between two rows.
+    /// Leaves the current leaf page, and returns it. The reader is then between two rows.
     pub(super) fn leave(&mut self) -> Leaf {
         self.cell = 0;
         std::mem::take(&mut self.leaf)
     }
 
-    /// Goes to a cell of a leaf that is in the buffer, which has the row of this number.
+    /// Moves to a cell of a leaf page in the buffer. `number` is the number of that cell's row.
     pub(super) fn go_to(&mut self, leaf: Leaf, cell: usize, number: u64) {
         (self.leaf, self.cell) = (leaf, cell);
         self.before = number.saturating_sub(cell as u64);
     }
 
-    /// How many rows come before the one that the last step came to.
+    /// Number of rows before the row of the last step.
     pub(super) fn row_number(&self) -> u64 {
         (self.before + self.cell as u64).saturating_sub(1)
     }
 
-    /// Whether the last step came to a row, be it that this could not be read.
+    /// Whether the last step reached a row, even if that row could not be read.
     pub(super) fn is_on_row(&self) -> bool {
         self.cell > 0
     }
 
-    /// Whether there is another leaf.
+    /// Moves to the next leaf page. Returns `false` at the end.
     #[inline(never)]
     fn next_leaf(&mut self, cells: &mut Cells) -> Result<bool, P::Error> {
         self.before += self.leaf.cells as u64;
@@ -235,7 +248,7 @@ impl<P: Pages> Reader<P> {
         }
     }
 
-    /// A record that goes on in overflow pages.
+    /// Reads a record that continues in overflow pages.
     #[inline(never)]
     fn read_long<B: Deref<Target = [u8]>>(
         &mut self,
@@ -252,7 +265,7 @@ impl<P: Pages> Reader<P> {
             return Err(damage("its overflow pages begin outside of the page").into());
         };
         let record = &page[start..start + local];
-        // What is wanted may all be here; if not, it is known how much is.
+        // The wanted values may all be on the leaf page. If not, the number of bytes needed is known from here on.
         let wanted = match read_places(record, at + start, payload, &mut cells.places) {
             Some(found) if found.end <= at + start + local => return Ok(cells.convert(found)),
             Some(found) => found.end - at - start,
@@ -264,7 +277,7 @@ impl<P: Pages> Reader<P> {
         let mut spilled = std::mem::take(&mut cells.spilled);
         spilled.clear();
         spilled.extend_from_slice(record);
-        // The pages ahead are in the buffer.
+        // `cells.buffer` holds the leaf pages that were read ahead, so overflow pages are read into another buffer.
         let mut pages = std::mem::take(&mut cells.converted);
         let read = self.tree.read_overflow((number, index), overflow, wanted - local, &mut pages, &mut spilled);
         cells.converted = pages;
@@ -280,18 +293,18 @@ impl<P: Pages> Reader<P> {
     }
 }
 
-/// What is known of a record.
+/// Result of decoding the header of a record.
 #[derive(Clone, Copy)]
 struct Found {
-    /// Values that are there, of those up to the last one that is wanted.
+    /// Number of values in the record, up to the last one that is wanted.
     places: usize,
     is_whole: bool,
-    /// Where the last of them ends.
+    /// Offset at which the last of them ends.
     end: usize,
 }
 
-/// Looks where the values of a record are, which begins at `start` and is `payload` bytes long; `record` is as much of
-/// it as is at hand. `None` if it does not decode.
+/// Locates the values of a record, which begins at `start` and has `payload` bytes. `record` holds the bytes that are
+/// available. Returns `None` if the record does not decode.
 #[inline(always)]
 fn read_places(record: &[u8], start: usize, payload: usize, places: &mut [Place]) -> Option<Found> {
     let header = usize::from(*record.first()?);
@@ -317,12 +330,12 @@ fn read_places(record: &[u8], start: usize, payload: usize, places: &mut [Place]
     Some(Found { places: count, is_whole: count == places.len(), end: at as usize })
 }
 
-/// The same, for a header with numbers of several bytes, or with nothing in it.
+/// Locates the values of a record whose header is empty, or has varints of several bytes. See [`read_places`].
 #[inline(never)]
 fn read_long_header(record: &[u8], start: usize, payload: usize, places: &mut [Place]) -> Option<Found> {
     let (header, first) = varint(record)?;
     let header = usize::try_from(header).ok().filter(|_| header <= HEADER_BYTES_MAX)?;
-    // SQLite reads at least one number: in a header without any, that is beyond its end. No record is so.
+    // SQLite reads at least one serial type. In an empty header that is beyond the end, so such a record is not valid.
     let mut serials = record.get(first..header).filter(|serials| !serials.is_empty())?;
     let end = u64::try_from(start + payload).ok()?;
     let mut at = u64::try_from(start + header).ok()?;
@@ -372,7 +385,7 @@ impl<B: Deref<Target = [u8]>> Cells<B> {
         }
     }
 
-    /// Cells of the same columns, in another buffer.
+    /// Returns cells of the same columns, with another buffer.
     pub(super) fn in_another<C: Deref<Target = [u8]>>(&self, buffer: C) -> Cells<C> {
         Cells::new(self.wants.clone(), self.encoding, buffer)
     }
@@ -381,7 +394,7 @@ impl<B: Deref<Target = [u8]>> Cells<B> {
         &self.wants
     }
 
-    /// Marks what the record is too short for.
+    /// Marks the values that the record is too short for, from this place on.
     #[cold]
     fn leave_out(&mut self, from: usize) -> Step {
         for place in &mut self.places[from..] {
@@ -394,8 +407,8 @@ impl<B: Deref<Target = [u8]>> Cells<B> {
         if self.wants.iter().all(is_known) { Step::Row } else { Step::RowWithoutDefaults }
     }
 
-    /// Says what a value of the current row is, by its column in the result. It is kept if it is missing here; if not,
-    /// it is `false` that this is the row.
+    /// Sets the default of a column of the result to its value in the current row. If the record has that value, the
+    /// method only compares. Returns `false` if the values differ: it is another row.
     pub(super) fn set_default(&mut self, column: usize, value: ValueRef<'_>) -> bool {
         match self.wants.get(column) {
             Some(&Want::Stored { place, .. }) if self.places[place].serial == MISSING => {
@@ -406,7 +419,7 @@ impl<B: Deref<Target = [u8]>> Cells<B> {
         }
     }
 
-    /// Makes UTF-8 of the texts, where they are not.
+    /// Converts wanted texts to UTF-8, unless the database's encoding is UTF-8.
     #[inline(never)]
     fn convert(&mut self, found: Found) -> Step {
         if let Encoding::Utf16 { is_big_endian } = self.encoding {
@@ -421,7 +434,8 @@ impl<B: Deref<Target = [u8]>> Cells<B> {
                 let at = self.converted.len();
                 append_utf8(text, is_big_endian, &mut self.converted);
                 let bytes = self.converted.len() - at;
-                // UTF-8 takes no more than half as much again, and what does not fit is longer than SQLite allows.
+                // UTF-8 takes at most half as much again as UTF-16. A text that does not fit is longer than SQLite
+                // allows.
                 place.at = u32::try_from(at).unwrap_or(0);
                 place.serial = u32::try_from(2 * bytes + 13).unwrap_or(13);
             }
@@ -435,7 +449,8 @@ impl<B: Deref<Target = [u8]>> Cells<B> {
         Some(self.read_into(want, AsItIs))
     }
 
-    /// Hands each cell to the sink of its column; the first error ends it, and is told with the column.
+    /// Passes each value to the sink of its column. Stops at the first error, and returns it with the number of the
+    /// column.
     #[inline(always)]
     pub(crate) fn read_all_into<'a, S, E>(&'a self, sinks: impl Iterator<Item = S>) -> Result<(), (usize, E)>
     where
@@ -461,7 +476,7 @@ impl<B: Deref<Target = [u8]>> Cells<B> {
                     8 => 0,
                     9 => 1,
                     _ => {
-                        // There is always that much to read.
+                        // Never out of range: the buffer ends with the slack bytes.
                         let bytes = record.get(at..).and_then(|bytes| bytes.first_chunk()).copied().unwrap_or_default();
                         i64::from_be_bytes(bytes) >> UNUSED_BITS[serial as usize]
                     }
@@ -493,10 +508,10 @@ impl<B: Deref<Target = [u8]>> Cells<B> {
     }
 }
 
-/// How many of eight bytes read as one number belong to the next value, in bits, by serial type.
+/// Number of bits, by serial type, that belong to the next value if eight bytes are read as one integer.
 const UNUSED_BITS: [u32; 10] = [0, 56, 48, 40, 32, 16, 0, 0, 0, 0];
 
-/// The double nearest to an integer.
+/// Converts an integer to the nearest double.
 #[inline]
 fn to_f64(value: i64) -> f64 {
     // Both halves are exact, and their sum is rounded once.

@@ -1,6 +1,21 @@
-//! Several threads decode the pages of one scan. The thread that called has the connection: it alone reads pages, hands
-//! the rows over, and decodes what needs more pages or a question to SQLite; and whatever nobody else has begun, when
-//! it would have to wait.
+//! Decodes the pages of one scan on several threads.
+//!
+//! ```text
+//! calling thread                              worker threads
+//!   read_ahead: pages -> Task -> todo ----------> decode
+//!                                                   |
+//!   next: tasks in their order <- done <------------+
+//!   fill: rows that need the connection
+//!   finish: buffers are used again
+//! ```
+//!
+//! A connection stays on one thread. The calling thread alone reads pages, calls the caller's code, and decodes the
+//! rows that need more pages (an overflow chain) or a query to SQLite (an unknown default). Such a row is a [`Hole`] in
+//! the decoded part. Worker threads have no connection: they decode leaf pages from shared buffers, and leave the
+//! holes.
+//!
+//! Tasks are completed in any order, and returned in the order of their numbers. Instead of waiting, the calling thread
+//! decodes a task that no worker has taken. A scan therefore also ends if the system starts no thread.
 
 use std::any::Any;
 use std::collections::VecDeque;
@@ -19,16 +34,16 @@ use crate::Connection;
 use crate::error::Result;
 use crate::rows::Row;
 
-/// What rows are decoded into.
+/// Destination of decoded rows.
 pub(crate) trait Part: Clone + Send + 'static {
-    /// Adds the row that the cells stand on.
+    /// Adds the current row of the cells.
     fn push(&mut self, cells: &Cells<Piece>);
 
-    /// Forgets the rows, and keeps their room.
+    /// Removes the rows, and keeps the capacity.
     fn forget(&mut self);
 }
 
-/// Pages, as they were read, for all threads that decode rows of them.
+/// Pages as they were read, shared by all threads that decode them.
 #[derive(Clone, Default)]
 pub(crate) struct Piece(Arc<Vec<u8>>);
 
@@ -41,42 +56,42 @@ impl Deref for Piece {
     }
 }
 
-/// How rows are split into parts.
+/// Limits of the parts into which rows are divided.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Split {
-    /// No more threads than these, with the one that calls.
+    /// Maximum number of threads, the calling one included.
     pub(crate) threads: usize,
-    /// Parts end after so many rows, if no sooner.
+    /// Maximum number of rows of a part.
     pub(crate) rows: u64,
-    /// And where so many bytes of pages are in one.
+    /// Number of bytes of pages after which a part ends, at the end of a leaf page.
     pub(crate) bytes: usize,
-    /// There are no more rows in all of them.
+    /// Maximum number of rows of all parts together.
     pub(crate) limit: u64,
 }
 
-/// Rows of a leaf.
+/// Range of rows of a leaf page.
 struct Span {
     piece: Piece,
     leaf: Leaf,
     cells: Range<usize>,
 }
 
-/// A row that only the thread that called can decode.
+/// A row that only the calling thread can decode.
 struct Hole {
-    /// How many rows of the part come before it.
+    /// Number of rows of the part before it.
     before: usize,
     span: usize,
     cell: usize,
 }
 
-/// Rows to decode, and decoded rows.
+/// Rows to decode, and the decoded rows.
 pub(crate) struct Task<T> {
     number: u64,
     spans: Vec<Span>,
     defaults: Defaults,
     part: T,
     holes: VecDeque<Hole>,
-    /// What came after the rows, and does not decode.
+    /// The error after the last decoded row, if the next one does not decode.
     damage: Option<Damage>,
     last_rowid: i64,
 }
@@ -86,18 +101,18 @@ impl<T> Task<T> {
         &mut self.part
     }
 
-    /// How many rows of the part come before the next one that is not in it; `None` if all are.
+    /// Number of rows of the part before the next hole; `None` if there is no hole left.
     pub(crate) fn next_hole(&self) -> Option<usize> {
         self.holes.front().map(|hole| hole.before)
     }
 }
 
-/// What is between the threads.
+/// State shared by the threads.
 struct Shared<T> {
     state: Mutex<State<T>>,
-    /// There is something to decode, or nothing any more.
+    /// Signals a new task, or the end.
     todo: Condvar,
-    /// Something is decoded.
+    /// Signals a completed task.
     done: Condvar,
 }
 
@@ -109,17 +124,17 @@ struct State<T> {
 }
 
 impl<T> Shared<T> {
-    /// Nothing that runs under the lock can panic, so a poisoned one is as good.
+    /// Locks the state. No code that runs under the lock panics, so poisoning is ignored.
     fn lock(&self) -> MutexGuard<'_, State<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The threads that decode. They end before this does, however the scan ends.
+/// The worker threads. Dropping this value waits until they have ended, however the scan ends.
 struct Threads<'rows, T> {
     shared: Arc<Shared<T>>,
     started: Vec<JoinHandle<()>>,
-    /// Threads that may be started yet.
+    /// Number of threads that may still be started.
     more: usize,
     conn: &'rows Connection,
 }
@@ -133,7 +148,7 @@ impl<T: Part> Threads<'_, T> {
                 self.started.push(thread);
                 self.more -= 1;
             }
-            // The system gives no more.
+            // The system starts no more threads.
             Err(_) => self.more = 0,
         }
     }
@@ -142,14 +157,14 @@ impl<T: Part> Threads<'_, T> {
 impl<T> Drop for Threads<'_, T> {
     fn drop(&mut self) {
         let started = mem::take(&mut self.started);
-        // In a child process there are none of them, and a lock that one of them held is held for good.
+        // A child process has none of these threads, and a lock that one of them held at the fork is never released.
         if self.conn.db().is_inherited() {
             return mem::forget(started);
         }
         self.shared.lock().is_over = true;
         self.shared.todo.notify_all();
         for thread in started {
-            // Panics are caught within.
+            // The thread catches panics itself.
             drop(thread.join());
         }
     }
@@ -173,18 +188,18 @@ fn work<T: Part>(shared: &Shared<T>, mut decoder: Decoder) {
     }
 }
 
-/// Decodes without a connection.
+/// Decodes tasks without a connection.
 struct Decoder {
     reader: Reader<Alone>,
     cells: Cells<Piece>,
 }
 
-/// There is the leaf, and nothing else.
+/// Source of pages that has none: a decoder has only the leaf page in its buffer.
 struct Alone;
 
 enum Halt {
     Damage(Damage),
-    /// Other pages are needed.
+    /// The row needs other pages.
     More,
 }
 
@@ -242,22 +257,22 @@ impl Decoder {
     }
 }
 
-/// The threads, and what they are given to do, in the hand of the one that called.
+/// The calling thread's side: worker threads, tasks, and the position in the tree.
 pub(crate) struct Crew<'crew, 'rows, T> {
     pages: &'crew mut PageRows<'rows>,
     threads: Threads<'rows, T>,
     split: Split,
     decoder: Decoder,
-    /// Where reading goes on.
+    /// Position at which reading continues.
     piece: Piece,
     leaf: Leaf,
     cell: usize,
-    /// Rows in all tasks so far.
+    /// Number of rows in all tasks so far.
     rows: u64,
-    /// Tasks that were made, and those of them that were handed over.
+    /// Number of tasks created, and number of tasks returned by `next`.
     made: u64,
     handed_over: u64,
-    /// There is nothing more to read, or no way to.
+    /// Result of reading, once there is nothing more to read or a read has failed.
     read_end: Option<Result<(), ReadError>>,
     empty_part: T,
     spare_parts: Vec<T>,
@@ -265,7 +280,7 @@ pub(crate) struct Crew<'crew, 'rows, T> {
 }
 
 impl<'crew, 'rows, T: Part> Crew<'crew, 'rows, T> {
-    /// Has all rows decoded by several threads, which are gone when this is. None has been read yet.
+    /// Prepares the decoding of all rows; no row may have been read yet. Dropping this value ends the threads.
     pub(crate) fn new(pages: &'crew mut PageRows<'rows>, split: Split, empty_part: T) -> Self {
         let state = State { todo: VecDeque::new(), done: Vec::new(), is_over: false, panic: None };
         let shared = Arc::new(Shared { state: Mutex::new(state), todo: Condvar::new(), done: Condvar::new() });
@@ -293,12 +308,12 @@ impl<'crew, 'rows, T: Part> Crew<'crew, 'rows, T> {
 }
 
 impl<T: Part> Crew<'_, '_, T> {
-    /// The next rows, in their order; `None` at the end.
+    /// Returns the next task with its rows decoded, in the order of the table; `None` at the end.
     pub(crate) fn next(&mut self) -> Result<Option<Task<T>>> {
         let is_all_read = self.read_end.is_some() && self.handed_over == self.made;
         let is_inherited = self.threads.conn.db().is_inherited();
-        // What was read ahead is of the same snapshot, but newer rows are better, and who interrupts does not want
-        // them. In a child process nothing is read, and nobody decodes.
+        // The pages read ahead belong to the same snapshot. They are discarded after a write or an interrupt: SQLite
+        // must supply newer rows. In a child process nothing is read, and there are no worker threads.
         if (!is_all_read || is_inherited)
             && let Err(error) = self.pages.reader.pages().check()
         {
@@ -339,8 +354,8 @@ impl<T: Part> Crew<'_, '_, T> {
         Ok(None)
     }
 
-    /// Decodes the row at the next hole, which is the one of this number in the result; `None` if that cannot be, and
-    /// why is told by the pages.
+    /// Decodes the row at the next hole, which has this number in the result. Returns `None` if that is not possible;
+    /// the reason is [`PageRows::end`].
     pub(crate) fn fill(&mut self, task: &mut Task<T>, number: u64) -> Result<Option<Row<'_>>> {
         let Some(Hole { span, cell, .. }) = task.holes.pop_front() else {
             return Ok(None);
@@ -357,7 +372,8 @@ impl<T: Part> Crew<'_, '_, T> {
         self.pages.next()
     }
 
-    /// Takes back what was handed over, when all its rows are read. `false` if there are no more, which the pages tell.
+    /// Takes a task back after all its rows were read. Returns `false` if the scan has ended; the reason is
+    /// [`PageRows::end`].
     pub(crate) fn finish(&mut self, task: Task<T>) -> Result<bool> {
         let Task { spans, mut part, damage, last_rowid, .. } = task;
         if let Some(damage) = damage {
@@ -371,9 +387,9 @@ impl<T: Part> Crew<'_, '_, T> {
         Ok(true)
     }
 
-    /// Reads pages, as many as may be ahead.
+    /// Reads pages and queues tasks, up to the limit of read-ahead.
     fn read_ahead(&mut self) {
-        /// For each thread one to work on and one to take next.
+        /// One to work on and one to take next, for each thread.
         const TASKS_PER_THREAD: u64 = 2;
         let most = TASKS_PER_THREAD * self.split.threads as u64;
         while self.read_end.is_none() && self.made - self.handed_over < most {
@@ -397,18 +413,18 @@ impl<T: Part> Crew<'_, '_, T> {
             let waiting = state.todo.len();
             drop(state);
             shared.todo.notify_one();
-            // For the first one the calling thread is enough.
+            // The calling thread is enough for the first task.
             if waiting > 1 && self.threads.more > 0 {
                 self.threads.start(Decoder::of(self.pages));
             }
         }
     }
 
-    /// The rows of the next part; there may be none at the end.
+    /// Returns the rows of the next task; none at the end.
     fn read_spans(&mut self) -> Vec<Span> {
         let usable_bytes = self.pages.reader.tree().usable_bytes();
         let Split { rows, bytes, limit, .. } = self.split;
-        // Where a part has ended sooner, the next one ends where that would have.
+        // If a part has ended early, the next one ends where that part would have ended.
         let end = limit.min(self.rows - self.rows % rows + rows);
         let mut spans = Vec::new();
         while self.rows < end {
@@ -435,7 +451,7 @@ impl<T: Part> Crew<'_, '_, T> {
         spans
     }
 
-    /// Whether there is another leaf.
+    /// Moves to the next leaf page, and reads pages if needed. Returns `false` at the end.
     fn next_leaf(&mut self) -> Result<bool, ReadError> {
         (self.leaf, self.cell) = (Leaf::default(), 0);
         let tree = self.pages.reader.tree();

@@ -1,5 +1,5 @@
-//! What scans of a statement have found out about it, and the next one need not ask again: whether SQLite would do no
-//! more than scan a table, and whether that is so small that SQLite is as fast.
+//! Results of earlier scans of a statement, kept with it: whether it is a plain scan of a table, and whether the table
+//! is so small that SQLite is as fast.
 
 use std::cell::{Cell, OnceCell};
 use std::sync::Arc;
@@ -10,22 +10,22 @@ use crate::Connection;
 use crate::raw::storage::Storage;
 use crate::rows::Rows;
 
-/// Up to so many rows on one page, SQLite is as fast as the page reader is with all that it looks at before it begins.
+/// Number of rows on one page up to which SQLite is as fast as the page reader, whose preparation takes time.
 pub(super) const SMALL_ROWS: usize = 40;
 
-/// Kept with the statement until it is prepared anew.
+/// Results kept with the statement until it is re-prepared.
 #[derive(Default)]
 pub(super) struct Findings {
     program: OnceCell<Option<Arc<Program>>>,
     small: Cell<Option<Small>>,
 }
 
-/// The table was small.
+/// A table that was small at the last scan.
 #[derive(Clone, Copy)]
 struct Small {
-    /// As of this version of the database.
+    /// Version of the database at that time.
     data_version: u32,
-    /// The page that had all of its rows; `None` if it had no rows.
+    /// The page that held all rows; `None` if there were no rows.
     page: Option<Page>,
 }
 
@@ -40,18 +40,18 @@ impl Findings {
         rows.current_raw().findings()
     }
 
-    /// What SQLite would do for the statement, which stands on a row; `None` if that is not a plain scan.
+    /// Returns the plain scan that the statement is; `None` if it is not one. The statement must be on a row.
     pub(super) fn program(&self, conn: &Connection, sql: &str) -> Option<Arc<Program>> {
         if self.program.get().is_none() {
-            // Whatever is wrong with explaining it, the statement can be run, and another time it may be known.
+            // If `EXPLAIN` fails, the statement can still be run, and a later attempt may succeed.
             let program = Program::of(conn, sql).ok()?;
-            // It is not there yet: the `EXPLAIN` is another statement.
+            // Still unset here: the `EXPLAIN` is another statement.
             self.program.set(program.map(Arc::new)).ok()?;
         }
         self.program.get()?.clone()
     }
 
-    /// Whether that was the answer last time.
+    /// Whether an earlier `EXPLAIN` showed that the statement is not a plain scan.
     pub(super) fn is_known_not_plain(&self) -> bool {
         matches!(self.program.get(), Some(None))
     }
@@ -60,7 +60,8 @@ impl Findings {
         self.small.get().is_some()
     }
 
-    /// Whether the table is as small as it was, by what the file tells: with a write-ahead log that may be of before.
+    /// Whether the table is still small according to the database file. With a write-ahead log the file may be out of
+    /// date.
     pub(super) fn is_still_small(&self, storage: Storage<'_>) -> bool {
         let (Some(small), Some(data_version)) = (self.small.get(), storage.data_version()) else {
             return false;
@@ -94,7 +95,7 @@ impl Findings {
         self.small.set(storage.data_version().map(|data_version| Small { data_version, page }));
     }
 
-    /// It has turned out not to be.
+    /// Records that the table is not small.
     pub(super) fn set_large(&self) {
         self.small.set(None);
     }

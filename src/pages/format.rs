@@ -1,10 +1,10 @@
-//! The file format, as far as a scan needs it: the header, varints, page headers, records.
+//! The parts of the database file format that a scan needs: header, varints, page headers, records.
 //!
 //! <https://sqlite.org/fileformat2.html>
 
 use std::fmt;
 
-/// What does not decode, and where.
+/// Position and description of content that does not decode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Damage {
     pub(super) kind: DamageKind,
@@ -14,14 +14,14 @@ pub(crate) struct Damage {
     pub(super) what: &'static str,
 }
 
-/// What becomes of the scan.
+/// Kind of damage, which determines how the scan continues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DamageKind {
-    /// SQLite looks past it, or says what it is.
+    /// SQLite decides: it either tolerates the content or returns an error.
     Malformed,
-    /// The file ends before the page does. Of some pages SQLite would take the rest for zeros.
+    /// The file ends before the page does. For some pages SQLite would fill the missing part with zeros.
     CutOff,
-    /// SQLite might read on for ever.
+    /// SQLite might never stop reading.
     Endless,
 }
 
@@ -57,7 +57,7 @@ impl fmt::Display for Damage {
     }
 }
 
-/// How text is stored.
+/// Text encoding of a database.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Encoding {
     #[default]
@@ -67,27 +67,28 @@ pub(super) enum Encoding {
     },
 }
 
-/// What the header on the first page says.
+/// Header of the database, from the first page.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Header {
     pub(super) page_bytes: usize,
-    /// What is left of a page without the bytes that are reserved at its end.
+    /// Page size without the bytes reserved at the end of each page.
     pub(super) usable_bytes: usize,
-    /// It has a write-ahead log.
+    /// Whether the file is to be read with a write-ahead log.
     pub(super) has_log: bool,
     pub(super) encoding: Encoding,
-    /// `None` where it was written by a SQLite that did not know it.
+    /// Number of pages; `None` if the last writer was a version of SQLite that does not maintain it.
     pub(super) pages: Option<u32>,
-    /// It is another one after each change of the schema.
+    /// Schema cookie, which changes with each change of the schema.
     pub(super) schema_version: u32,
-    /// The file vacuums itself: it has a map of its pages.
+    /// Whether the file has pointer-map pages (auto-vacuum).
     pub(super) has_map: bool,
 }
 
 impl Header {
     pub(super) const BYTES: usize = 100;
 
-    /// `None` if it is not the header of a database, or of one that this SQLite would not read.
+    /// Returns `None` if this is not the header of a database, or the database is of a format that this SQLite does not
+    /// read.
     pub(super) fn parse(bytes: &[u8; Self::BYTES]) -> Option<Self> {
         let word = |at: usize| u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
         let page_bytes = match u16::from_be_bytes([bytes[16], bytes[17]]) {
@@ -102,7 +103,7 @@ impl Header {
             && bytes[19] <= 2
             && bytes[21..24] == [64, 32, 32];
         let encoding = match word(56) {
-            // An empty database has not decided.
+            // An empty database has no encoding yet.
             0 | 1 => Encoding::Utf8,
             2 => Encoding::Utf16 { is_big_endian: false },
             3 => Encoding::Utf16 { is_big_endian: true },
@@ -121,13 +122,13 @@ impl Header {
     }
 }
 
-/// A number of one to nine bytes, and how many they are.
+/// Decodes a varint of one to nine bytes. Returns its value and length.
 #[inline(always)]
 pub(super) fn varint(bytes: &[u8]) -> Option<(u64, usize)> {
     varint_or(bytes, long_varint)
 }
 
-/// The length of a payload: of nine bytes SQLite takes seven bits each, and of the number the last 32 bits.
+/// Decodes the length of a payload. SQLite reads seven bits of each of up to nine bytes, and keeps the low 32 bits.
 #[inline(always)]
 pub(super) fn payload_varint(bytes: &[u8]) -> Option<(u64, usize)> {
     varint_or(bytes, long_payload_varint)
@@ -178,7 +179,7 @@ pub(super) fn read_u32(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_be_bytes(*bytes.get(at..)?.first_chunk()?))
 }
 
-/// How long a value is in a record, by its serial type.
+/// Length of a value in a record, by its serial type.
 #[inline(always)]
 pub(super) fn serial_bytes(serial: u64) -> u64 {
     match serial {
@@ -187,7 +188,7 @@ pub(super) fn serial_bytes(serial: u64) -> u64 {
     }
 }
 
-/// The same for those of one byte.
+/// Lengths by serial type, for serial types of one byte.
 pub(super) const BYTES_BY_SERIAL: [u8; 128] = {
     let mut bytes = [0; 128];
     let fixed: [u8; 12] = [0, 1, 2, 3, 4, 6, 8, 8, 0, 0, 0, 0];
@@ -199,7 +200,7 @@ pub(super) const BYTES_BY_SERIAL: [u8; 128] = {
     bytes
 };
 
-/// How much of a payload is on the leaf page itself. <https://sqlite.org/fileformat2.html#b_tree_pages>
+/// Number of bytes of a payload that are on the leaf page. <https://sqlite.org/fileformat2.html#b_tree_pages>
 #[inline(always)]
 pub(super) fn local_bytes(payload: usize, usable: usize) -> usize {
     if payload <= usable - 35 { payload } else { local_bytes_of_long(payload, usable) }
@@ -213,7 +214,7 @@ fn local_bytes_of_long(payload: usize, usable: usize) -> usize {
     if local <= most { local } else { least }
 }
 
-/// UTF-16 as SQLite turns it into UTF-8, surrogates that have no partner included.
+/// Converts UTF-16 to UTF-8 as SQLite does, unpaired surrogates included.
 pub(super) fn append_utf8(utf16: &[u8], is_big_endian: bool, to: &mut Vec<u8>) {
     let unit = |&pair: &[u8; 2]| -> u32 {
         if is_big_endian { u16::from_be_bytes(pair).into() } else { u16::from_le_bytes(pair).into() }
@@ -272,7 +273,7 @@ mod tests {
         }
     }
 
-    /// The formulas of the file format, for the smallest page and the largest.
+    /// Checks the formulas of the file format for the smallest and the largest page.
     #[test]
     fn payloads_are_cut_as_the_format_says() {
         for (payload, usable, local) in [

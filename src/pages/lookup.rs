@@ -1,11 +1,11 @@
-//! The SQL for the rest of a table that is scanned, from a row on.
+//! SQL that reads the rest of a table from a given row on.
 
 use super::cells::Want;
 use crate::Connection;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sql::quote_identifier;
 
-/// A table and the columns that are wanted of it, in SQL.
+/// A table and the wanted columns, as SQL.
 pub(super) struct Names {
     columns: String,
     table: String,
@@ -13,7 +13,7 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// Looks the names up, which a scan does without. The columns are called as in its result.
+    /// Looks up the names, which the page reader itself does not need. The columns get the names of the scan's result.
     pub(super) fn find(
         conn: &Connection,
         database: &str,
@@ -29,7 +29,7 @@ impl Names {
             let sql = format!("SELECT name FROM {quoted}.sqlite_schema WHERE rootpage = ? AND type = 'table'");
             conn.prepare(&sql)?.query_optional::<String>((root,))?.ok_or_else(unknown)?
         };
-        // Columns that are computed when they are read have no place in a record.
+        // Columns computed on read (virtual generated columns) have no place in a record.
         let columns = conn
             .prepare("SELECT name FROM pragma_table_xinfo(?, ?) WHERE hidden <> 2 ORDER BY cid")?
             .query_all::<String>((&*table, database))?;
@@ -38,7 +38,7 @@ impl Names {
             Error::new(ErrorKind::Misuse { reason: "the rowid of the table that is scanned has no name left" })
         })?;
         let table = format!("{quoted}.{}", quote_identifier(&table));
-        // With the table before it, a name that is no column's is not taken for a text.
+        // Qualified by the table, an unknown name is an error, and not a string literal.
         let name = |want: &Want| match *want {
             Want::Rowid => Some(format!("{table}.{rowid}")),
             Want::Stored { place, .. } => columns.get(place).map(|name| format!("{table}.{}", quote_identifier(name))),
@@ -52,12 +52,12 @@ impl Names {
         Ok(Self { columns: columns.join(", "), table, rowid: rowid.to_owned() })
     }
 
-    /// The number of changes of a database's schema.
+    /// Returns the schema version of a database.
     pub(super) fn schema_version(conn: &Connection, database: &str) -> Result<u32> {
         conn.prepare(&format!("PRAGMA {}.schema_version", quote_identifier(database)))?.query_one(())
     }
 
-    /// What comes after a row, or from it on.
+    /// Returns a `SELECT` of the rows after a row, or from that row on.
     pub(super) fn select_rest(&self, is_from_it_on: bool) -> String {
         let Self { columns, table, rowid } = self;
         let comparison = if is_from_it_on { ">=" } else { ">" };

@@ -1,13 +1,13 @@
-//! The page reader: a scan of a table that decodes its pages, while SQLite holds the lock and the snapshot.
+//! The page reader: scans a table by decoding its pages, while SQLite holds the lock and the snapshot.
 //!
-//! The statement of the scan is stepped to its first row, and stays there: it is what keeps the read transaction open,
-//! what knows the names of the columns, and what goes on if the pages cannot be read. [`Program`] tells from its
-//! bytecode whether it is a plain scan of a table, which [`findings`] keep; [`snapshot`] finds the version of each page
-//! that it sees; [`tree`] and [`cells`] decode, and know nothing of SQLite's interface.
+//! The statement of the scan is stepped to its first row, and stays there. It keeps the read transaction open, knows
+//! the column names, and continues if the pages cannot be read. [`Program`] reads its bytecode to find out whether it
+//! is a plain scan of a table, and [`findings`] keeps that result. [`snapshot`] finds the version of each page that the
+//! transaction sees. [`tree`] and [`cells`] decode, and do not use SQLite's interface.
 //!
-//! What does not decode is SQLite's to judge: the statement is stepped to that row, and goes on. So each check here is
-//! as strict as SQLite's or stricter (`docs/page_reader.md` has them side by side), and the rows are the
-//! statement's.
+//! SQLite judges content that does not decode: the statement is stepped to that row, and continues. Each check here is
+//! therefore as strict as SQLite's or stricter (`docs/page_reader.md` compares them), and the rows are those of the
+//! statement.
 
 mod cells;
 mod crew;
@@ -45,41 +45,41 @@ const MALFORMED: &str = "a page does not decode";
 /// SQLite's number for the main database.
 const MAIN: i32 = 0;
 
-/// Which tables are read from their pages.
+/// Selection of tables that are read from their pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Worth {
-    /// Those that can be.
+    /// All tables for which it is possible.
     Any,
-    /// Those that are not so small that SQLite is as fast.
+    /// Tables that are not so small that SQLite is as fast.
     Large,
 }
 
-/// What a table may hold.
+/// Expected size of a table.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Expected {
-    /// As many rows as there are if all pages are as full as the first ones, and some more.
+    /// Estimated number of rows, with a margin: assumes that all pages are as full as the first ones.
     pub(crate) rows: u64,
-    /// All texts and blobs of a column are no longer than this together.
+    /// Upper bound for the bytes of all texts and blobs of a column.
     pub(crate) bytes: u64,
 }
 
-/// What a statement's first step led to.
+/// Result of a statement's first step.
 pub(crate) struct Begun {
     pub(crate) has_row: bool,
-    /// What is to be scanned, or why that is left to SQLite.
+    /// The scan, or the reason why SQLite runs it.
     pub(crate) scan: Result<PlainScan, &'static str>,
 }
 
-/// A scan of a table and no more, and what its transaction sees.
+/// A plain scan of a table, and the view of its transaction.
 pub(crate) struct PlainScan {
     program: Arc<Program>,
     view: View,
     worth: Worth,
 }
 
-/// Takes the first step, and finds out what is scanned and seen.
+/// Takes the first step, and determines the table and the snapshot.
 pub(crate) fn begin(conn: &Connection, rows: &mut Rows<'_>, worth: Worth) -> Result<Begun> {
-    /// A commit falls into the two reads of the log's index only now and then.
+    /// Only now and then a commit falls between the two reads of the log's index.
     const ATTEMPTS: usize = 5;
     let main = Storage::new(conn.db(), MAIN);
     let findings = Findings::of(rows);
@@ -97,7 +97,7 @@ pub(crate) fn begin(conn: &Connection, rows: &mut Rows<'_>, worth: Worth) -> Res
     let mut attempt = 0;
     loop {
         attempt += 1;
-        // Where the table was small, all that is asked is whether it still is.
+        // If the table was small, it is only checked whether it still is.
         let before = if is_small { Before::default() } else { Before::take(main) };
         let has_row = rows.next()?.is_some();
         let findings = Findings::of(rows);
@@ -113,11 +113,11 @@ pub(crate) fn begin(conn: &Connection, rows: &mut Rows<'_>, worth: Worth) -> Res
             Seen::Moved => None,
             Seen::Unknown(reason) => return Ok(Begun { has_row, scan: Err(reason) }),
         };
-        // What the first step has called (a function of the program's) must not be called again.
+        // Functions of the program that the first step has called must not be called again.
         let Some(program) = findings.program(conn, rows.current_raw().sql()) else {
             return Ok(Begun { has_row, scan: Err(NOT_PLAIN) });
         };
-        // Where a transaction is open, another first step would not begin another one.
+        // In an open transaction, another first step would not begin a new snapshot.
         if view.is_none() && attempt < ATTEMPTS && conn.is_autocommit() {
             rows.restart()?;
             continue;
@@ -129,14 +129,14 @@ pub(crate) fn begin(conn: &Connection, rows: &mut Rows<'_>, worth: Worth) -> Res
     }
 }
 
-/// To be called when a scan that was left to SQLite has ended.
+/// Notes that the table is not small, if it had more rows. Called at the end of a scan that SQLite ran.
 pub(crate) fn note_rows(rows: &Rows<'_>, count: u64) {
     if count > SMALL_ROWS as u64 {
         Findings::of(rows).set_large();
     }
 }
 
-/// The rows of a table, from its pages.
+/// Reads the rows of a table from its pages.
 pub(crate) struct PageRows<'rows> {
     reader: Reader<Snapshot<'rows>>,
     record: Record<'rows>,
@@ -145,30 +145,30 @@ pub(crate) struct PageRows<'rows> {
     schema_version: u32,
     database_bytes: u64,
     end: End,
-    /// The row that it stands on has not been handed out.
+    /// Whether the current row has not been returned yet.
     owes_row: bool,
 }
 
-/// Why there are no more rows.
+/// Reason why there are no more rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
-    /// There are none, or the scan goes on.
+    /// There are no more rows, or the scan has not ended.
     Natural,
-    /// The connection has written: SQLite has to read the rest.
+    /// The connection has written: SQLite must read the remaining rows.
     Written,
-    /// The connection was told to stop.
+    /// The connection was interrupted.
     Interrupted,
-    /// The statement of the scan has to read the row that comes next, and goes on from there.
+    /// The statement of the scan must read the next row, and continues from there.
     Left(Cause),
 }
 
-/// Why rows are left to the statement of the scan.
+/// Reason why the statement of the scan reads the remaining rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cause {
     Damage(Damage),
     /// A read failed.
     Unreadable,
-    /// The row lacks values that nobody else could be asked for.
+    /// The record lacks values, and their defaults could not be determined.
     Unknown,
 }
 
@@ -191,14 +191,14 @@ impl fmt::Display for Cause {
     }
 }
 
-/// Steps the statement of a scan, which stands on its first row, on to the one of this number. `false` if it ends just
-/// before.
+/// Steps the statement of a scan from its first row to the row with this number. Returns `false` if it ends directly
+/// before that row.
 pub(crate) fn catch_up(conn: &Connection, rows: &mut Rows<'_>, number: u64, cause: Cause) -> Result<bool> {
     for before in 1..=number {
         let error = match (rows.next().map(|row| row.is_some()), cause) {
             (Ok(true), _) => continue,
             (Ok(false), _) if before == number => return Ok(false),
-            // SQLite does not say where and what.
+            // SQLite's error does not say where the damage is.
             (Err(error), Cause::Damage(damage)) if error.code() == Some(ResultCode::CORRUPT) => corrupt(conn, damage),
             (Err(error), _) => return Err(error),
             (Ok(false), _) => corrupt(conn, "SQLite finds fewer rows than the pages have"),
@@ -208,15 +208,15 @@ pub(crate) fn catch_up(conn: &Connection, rows: &mut Rows<'_>, number: u64, caus
     Ok(true)
 }
 
-/// The row that a scan of pages stands on.
+/// The current row of a scan of pages.
 pub(crate) struct Record<'rows> {
     pub(crate) cells: Cells,
-    /// Of the same scan: it knows the names.
+    /// The row of the same scan's statement, for the column names.
     pub(crate) statement: raw::Row<'rows>,
 }
 
 impl<'rows> PageRows<'rows> {
-    /// Begins with the first row. The inner error is the reason why the pages are not read.
+    /// Opens the pages and reads the first leaf page. The inner error is the reason why the pages are not read.
     pub(crate) fn open(
         conn: &'rows Connection,
         rows: &'rows Rows<'_>,
@@ -262,17 +262,17 @@ impl<'rows> PageRows<'rows> {
         Ok(Ok(Self { reader, record, conn, root, schema_version, database_bytes, end, owes_row }))
     }
 
-    /// What there may be to read.
+    /// Estimates the size of the table.
     pub(crate) fn expected(&self) -> Expected {
-        /// A pointer to a cell, the lengths of its payload and of the record's header, the rowid, one value.
+        /// Cell pointer, payload length, record header length, rowid, and one value.
         const ROW_BYTES_MIN: u64 = 6;
         let rows = self.reader.expected_rows().min(self.database_bytes / ROW_BYTES_MIN);
-        // Of two bytes in UTF-16 there are at most three in UTF-8.
+        // Two bytes of UTF-16 are at most three bytes of UTF-8.
         let bytes = self.database_bytes.saturating_add(self.database_bytes / 2);
         Expected { rows: rows.saturating_add(rows / 16), bytes }
     }
 
-    /// The next row.
+    /// Returns the next row.
     #[inline(always)]
     pub(crate) fn next(&mut self) -> Result<Option<Row<'_>>> {
         match self.reader.step(&mut self.record.cells) {
@@ -288,12 +288,12 @@ impl<'rows> PageRows<'rows> {
             Ok(Step::RowWithoutDefaults) => match self.reader.pages().check() {
                 Ok(()) if self.find_defaults() => return Ok(Some(Row::of_record(&self.record))),
                 Ok(()) => End::Left(Cause::Unknown),
-                // SQLite may know another row by now.
+                // SQLite may return another row by now.
                 Err(error) => return self.next_otherwise(Err(error)),
             },
             Ok(Step::End) => End::Natural,
             Err(ReadError::Written) => {
-                // It may have come while the rest of a long row was read.
+                // The write may have occurred while the rest of a long row was read.
                 self.owes_row = self.reader.is_on_row();
                 End::Written
             }
@@ -301,7 +301,8 @@ impl<'rows> PageRows<'rows> {
             Err(ReadError::Damage(damage)) => match (damage_error(self.conn, damage), self.reader.pages().check()) {
                 (None, Ok(())) => End::Left(Cause::Damage(damage)),
                 (None, Err(ReadError::Interrupted)) => End::Interrupted,
-                // After a write the statement counts other rows, and what is damaged may have no rowid to go on from.
+                // After a write, row numbers in the statement's result differ, and a damaged row may have no rowid to
+                // continue from.
                 (error, _) => {
                     let error = error.unwrap_or_else(|| corrupt(self.conn, damage));
                     return Err(error.in_sql(self.record.statement.sql()));
@@ -312,18 +313,18 @@ impl<'rows> PageRows<'rows> {
         Ok(None)
     }
 
-    /// Why it ended.
+    /// Returns the reason why the scan ended.
     pub(crate) fn end(&self) -> End {
         self.end
     }
 
-    /// The SQL for what comes next, and the rowid that is its parameter.
+    /// Returns the SQL that reads the remaining rows, and the rowid that is its parameter.
     pub(crate) fn rest(&self) -> Result<(String, i64)> {
         let (rowid, owes_row) = (self.record.cells.rowid, self.owes_row);
         Ok((self.names()?.select_rest(owes_row), rowid))
     }
 
-    /// Found anew each time: a name may be another one by now.
+    /// Looks up the names each time: they may have changed.
     fn names(&self) -> Result<Names> {
         if Names::schema_version(self.conn, "main")? != self.schema_version && !self.is_table_as_it_was() {
             let reason = "a table was altered while it was read from its pages";
@@ -333,7 +334,7 @@ impl<'rows> PageRows<'rows> {
         Names::find(self.conn, "main", self.root, self.record.cells.wants(), called)
     }
 
-    /// Whether the statement, prepared anew, would read the same columns of the same table.
+    /// Whether the statement, re-prepared, would read the same columns of the same table.
     fn is_table_as_it_was(&self) -> bool {
         let sql = self.record.statement.sql();
         let called = self.record.statement.column_names().unwrap_or_default();
@@ -350,12 +351,12 @@ impl<'rows> PageRows<'rows> {
         Program::of(self.conn, self.record.statement.sql()).is_ok_and(|now| now.as_ref().is_some_and(is_it))
     }
 
-    /// Asks SQLite for the row, whose record is too short, by its number: another execution of the same statement sees
-    /// the same rows in the same order. Its rowid would not do, which may be another row's in a damaged file. `false` if
-    /// that row cannot be had, or is another one.
+    /// Reads the defaults of a record that is too short from SQLite. Another execution of the same statement sees the
+    /// same rows in the same order, so the row is found by its number. Its rowid is not used: in a damaged file another
+    /// row may have the same. Returns `false` if that row cannot be read, or is another one.
     #[cold]
     fn find_defaults(&mut self) -> bool {
-        // A name may be another table's by now: a temporary one hides it.
+        // The name may refer to another table by now: a temporary table hides it.
         if !self.is_program_as_it_was() {
             return false;
         }
@@ -379,18 +380,18 @@ impl<'rows> PageRows<'rows> {
             rows.finish()?;
             Ok(true)
         };
-        // Whatever went wrong, the statement of the scan says so where it comes to that row.
+        // Any error here is reported by the statement of the scan when it reaches that row.
         read().unwrap_or(false)
     }
 }
 
-/// The error that ends a scan; `None` where its statement has to say what it is.
+/// Returns the error that ends a scan; `None` if the statement of the scan must judge the damage.
 #[cold]
 fn damage_error(conn: &Connection, damage: Damage) -> Option<Error> {
     match damage.kind {
         DamageKind::Malformed => None,
         DamageKind::Endless => Some(corrupt(conn, damage)),
-        // What SQLite says where it looks at how much it has read.
+        // SQLite's error where it checks the number of bytes read.
         DamageKind::CutOff => Some(file_error(conn, ResultCode::IOERR_SHORT_READ, format!("disk I/O error: {damage}"))),
     }
 }

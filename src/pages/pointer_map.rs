@@ -1,27 +1,27 @@
-//! The map of pages that a file has which vacuums itself. SQLite asks it for the next overflow page where it does not
-//! read the one before, so a chain is as SQLite sees it only where the map agrees.
+//! Pointer-map pages of an auto-vacuum database. SQLite uses them to find the next overflow page without reading the
+//! one before. An overflow chain is what SQLite reads only where the pointer map agrees with it.
 //!
 //! <https://sqlite.org/fileformat2.html#pointer_map_or_ptrmap_pages>
 
 use super::format::read_u32;
 use super::tree::{Pages, Shape};
 
-/// A page of the map.
+/// A pointer-map page.
 #[derive(Default)]
 pub(super) struct PointerMap {
-    /// 0 while none was read.
+    /// Number of the page; 0 if none was read.
     page: u32,
     bytes: Vec<u8>,
 }
 
-/// Kinds of pages, and the one of an overflow page behind another.
+/// Valid page types in the map, and the type of an overflow page that follows another.
 const KINDS: std::ops::RangeInclusive<u8> = 1..=5;
 const OVERFLOW_BEHIND_ANOTHER: u8 = 4;
 
 const ENTRY_BYTES: usize = 5;
 
 impl PointerMap {
-    /// Whether SQLite comes from an overflow page to `next` by the map as well.
+    /// Whether the pointer map also leads SQLite from an overflow page to `next`.
     pub(super) fn agrees<P: Pages>(
         &mut self,
         pages: &mut P,
@@ -29,7 +29,7 @@ impl PointerMap {
         page: u32,
         next: u32,
     ) -> Result<bool, P::Error> {
-        // SQLite's guess: the next page that is neither one of the map nor the one of the locks.
+        // SQLite's guess: the next page that is neither a pointer-map page nor the lock page.
         let mut guess = page + 1;
         while guess == map_page(shape, guess) || guess == shape.lock_page {
             guess += 1;
@@ -54,7 +54,7 @@ impl PointerMap {
     }
 }
 
-/// The page of the map that tells of a page; of itself where it is one.
+/// Returns the pointer-map page with the entry of a page; for a pointer-map page, the page itself.
 fn map_page(shape: Shape, page: u32) -> u32 {
     let group = u32::try_from(shape.usable_bytes / ENTRY_BYTES + 1).unwrap_or(u32::MAX);
     let map = page.saturating_sub(2) / group * group + 2;

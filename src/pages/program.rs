@@ -1,27 +1,27 @@
-//! What SQLite would do for a statement, told by its `EXPLAIN`: whether that is a plain scan of a table, of which, and
-//! where each column of the result comes from.
+//! Reads the bytecode of a statement (`EXPLAIN`): whether it is a plain scan of a table, which table, and the source of
+//! each column of the result.
 //!
-//! The names in the SQL say less: a view may be no more than a table, `a` may be a column that is computed, and a table
-//! may be read from an index. So nothing of the SQL is looked at. An instruction that is not expected means no more
-//! than that SQLite has to run the statement.
+//! The SQL text is not examined, since its names are ambiguous: a view may be just a table, `a` may be a computed
+//! column, and a table may be read from an index. An unexpected instruction only means that SQLite runs the statement.
 
 use super::cells::Want;
 use crate::error::Result;
 use crate::sql::skip_blank;
 use crate::{Connection, ValueRef};
 
-/// A plain scan.
+/// A plain scan of a table.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Program {
-    /// 0 for main, 1 for temp, from 2 on what is attached.
+    /// Number of the database: 0 for main, 1 for temp, 2 and more for attached ones.
     pub(super) database: i32,
     pub(super) root: u32,
     pub(super) wants: Box<[Want]>,
 }
 
 /// Whether other connections may share the main database's cache, and so use its files from another thread. SQLite then
-/// locks each table that it reads, whatever it was that made the cache shared: a URI, a flag, or a setting of the process.
-/// It is so for as long as the connection is open; a statement that reads nothing of it does not tell.
+/// locks each table that it reads, whether the cache is shared by a URI, a flag, or a setting of the process. The
+/// answer holds while the connection is open. A statement that reads nothing of the main database gives no answer: it
+/// counts as shared.
 pub(super) fn has_shared_cache(conn: &Connection, sql: &str) -> Result<bool> {
     if let Some(&is_shared) = conn.has_shared_cache.get() {
         return Ok(is_shared);
@@ -49,7 +49,7 @@ struct Instruction {
 }
 
 impl Program {
-    /// `None` if the statement is anything else. The SQL is that of a statement that only reads.
+    /// Reads the bytecode of a read-only statement. Returns `None` if it is not a plain scan.
     pub(super) fn of(conn: &Connection, sql: &str) -> Result<Option<Self>> {
         let mut explain = conn.prepare(&format!("EXPLAIN {}", skip_blank(sql)))?;
         let mut rows = explain.query(())?;
@@ -60,7 +60,7 @@ impl Program {
                 p1: row.get(2)?,
                 p2: row.get(3)?,
                 p3: row.get(4)?,
-                // A text in UTF-16, and so whatever its bytes are.
+                // The text is stored in UTF-16, so any bytes are possible.
                 p4: match row.value(5)? {
                     ValueRef::Text(p4) => Some(String::from_utf8_lossy(p4).into()),
                     _ => None,
@@ -75,7 +75,7 @@ impl Program {
     }
 }
 
-/// What comes next.
+/// Next expected instruction.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum Expected {
     #[default]
@@ -105,14 +105,14 @@ struct Parser {
 }
 
 impl Parser {
-    /// `false` if that is not part of a plain scan.
+    /// Processes an instruction. Returns `false` if it is not part of a plain scan.
     fn take(&mut self, instruction: &Instruction) -> bool {
         let &Instruction { ref code, p1, p2, p3, ref p4, p5 } = instruction;
         let next = match (self.next, &**code) {
-            // Marks for those who look at a program.
+            // Annotations for readers of the bytecode.
             (now, "Explain" | "Noop") => now,
             (Expected::Init, "Init") => Expected::Open,
-            // An index, or a table without rowids, is opened with the order of its keys instead of a number of columns.
+            // For an index, or a table without rowids, P4 is a key description instead of a number of columns.
             (Expected::Open, "OpenRead") if is_number(p4) && p5 == 0 => {
                 (self.cursor, self.root, self.database) = (p1, p2, p3);
                 Expected::Rewind
@@ -127,7 +127,7 @@ impl Parser {
                 let Ok(place) = usize::try_from(p2) else {
                     return false;
                 };
-                // Its text tells a default, and not which: `5` is a number or a text.
+                // P4 only shows that there is a default: `5` may be a number or a text.
                 self.set(p3, Want::Stored { place, is_real: false, has_default: p4.is_some() });
                 now
             }

@@ -1,8 +1,18 @@
-//! Which version of each page the connection's read transaction sees, and reading it.
+//! Finds and reads the version of each page that the connection's read transaction sees.
 //!
-//! Without a write-ahead log the shared lock keeps the file as it is. With one, the transaction sees the log up to the
-//! frame that was the last when it began. SQLite does not tell which that was, so the log's index is read before the
-//! transaction begins and once it has begun. If it is the same, nothing was committed between, and that is the one.
+//! Without a write-ahead log, the shared lock keeps the database file unchanged. With one, the transaction sees the log
+//! up to the frame that was the last when the transaction began. SQLite does not expose that number, so the header of
+//! the log's index is read twice:
+//!
+//! ```text
+//! Before::take   reads the header of the log's index
+//! first step     SQLite begins the read transaction
+//! View::after    reads the number of checkpointed frames, then the header again
+//! ```
+//!
+//! If both headers are equal, nothing was committed in between, and the header's last frame is the end of the snapshot.
+//! Otherwise the first step is repeated, or SQLite runs the scan. A page is read from its newest frame of those that are
+//! not checkpointed, and from the database file if it has none.
 //!
 //! <https://sqlite.org/walformat.html>
 
@@ -14,13 +24,13 @@ use super::tree::Pages;
 use crate::raw::Fault;
 use crate::raw::storage::{LOG_REGION_WORDS, Storage, TransactionState};
 
-/// Why a page was not read.
+/// Reason why a page was not read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum ReadError {
     Damage(Damage),
-    /// The connection itself has written meanwhile, or writes.
+    /// The connection itself has written since, or has a write transaction open.
     Written,
-    /// The connection was told to stop.
+    /// The connection was interrupted.
     Interrupted,
     /// The read failed.
     Unreadable,
@@ -33,26 +43,26 @@ impl From<Damage> for ReadError {
 }
 
 impl From<Fault> for ReadError {
-    /// SQLite reads again, and says what fails: the fault is not told.
+    /// Drops the fault: SQLite reads the page again, and returns its own error.
     fn from(_: Fault) -> Self {
         Self::Unreadable
     }
 }
 
-/// The header of the log's index: what the last commit was.
+/// Header of the log's index, which describes the last commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct LogHead([u32; Self::WORDS]);
 
 impl LogHead {
     const WORDS: usize = 12;
-    /// Where the number of frames is that are in the database file, after two copies of the header.
+    /// Position of the number of checkpointed frames, after two copies of the header.
     const BACKFILL_WORD: usize = 2 * Self::WORDS;
     const VERSION: u32 = 3_007_000;
 
-    /// `None` if there is none, or it is just being written.
+    /// Reads the header. Returns `None` if there is none, or it is just being written.
     fn read(storage: Storage<'_>) -> Option<Self> {
         let (mut first, mut second) = ([0; Self::WORDS], [0; Self::WORDS]);
-        // Whoever writes begins with the second.
+        // A writer updates the second copy first.
         let is_there = storage.read_log_index(0, 0, &mut first) && storage.read_log_index(0, Self::WORDS, &mut second);
         let head = Self(first);
         let is_initialized = head.0[3].to_ne_bytes()[0] != 0;
@@ -76,7 +86,7 @@ impl LogHead {
     }
 }
 
-/// Taken before a transaction begins.
+/// State before a transaction begins.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Before {
     was_open: bool,
@@ -85,7 +95,7 @@ pub(super) struct Before {
 
 impl Before {
     pub(super) fn take(storage: Storage<'_>) -> Self {
-        // A connection that has not read yet has no log open. What it sees is then looked at in another attempt.
+        // A connection that has not read yet has no log open. Another attempt then examines the snapshot.
         if !storage.is_journal_open() {
             return Self::default();
         }
@@ -96,9 +106,9 @@ impl Before {
     }
 }
 
-/// Whether the connection has a write-ahead log open; `None` if that cannot be told.
+/// Whether the connection has a write-ahead log open; `None` if that cannot be determined.
 fn has_log(storage: Storage<'_>) -> Option<bool> {
-    /// The version that says how the file is to be read: 2 with a log.
+    /// Offset of the read version in the database header: 2 with a log.
     const READ_VERSION_OFFSET: u64 = 19;
     if !storage.is_journal_open() {
         return Some(false);
@@ -106,7 +116,7 @@ fn has_log(storage: Storage<'_>) -> Option<bool> {
     let mut version = [0];
     match (storage.read(READ_VERSION_OFFSET, &mut version), version) {
         (Ok(true), [2]) => Some(true),
-        // A journal that was left open, or a log that the file does not tell of.
+        // A journal that was left open, or a log that the file's header does not declare.
         _ => None,
     }
 }
@@ -114,33 +124,34 @@ fn has_log(storage: Storage<'_>) -> Option<bool> {
 const WRITING: &str = "the connection has a write transaction open";
 const NOT_SHARED: &str = "the file is not locked as for reading: another locking mode, or no lock";
 
-/// What a read transaction sees.
+/// The snapshot of a read transaction.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct View {
     log: Option<LogView>,
-    /// The connection's own count of changes.
+    /// The connection's data version (`SQLITE_FCNTL_DATA_VERSION`).
     data_version: u32,
 }
 
-/// The frames of the log that a transaction sees, and how many of them, from the first on, are in the file as well.
+/// The frames of the log that a transaction sees, and the number of those at the beginning that are in the database
+/// file too.
 #[derive(Clone, Copy, Debug)]
 struct LogView {
     head: LogHead,
     in_the_file: u32,
 }
 
-/// What is known of a transaction that has begun.
+/// Result of examining a transaction that has begun.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Seen {
     View(View),
-    /// Somebody committed just then: another attempt may know more.
+    /// Another connection committed at the same time. Another attempt may succeed.
     Moved,
     Unknown(&'static str),
 }
 
 impl View {
-    /// To be called when the transaction has begun, and nothing else has happened since. What can be asked later is
-    /// `check`.
+    /// Examines the transaction. Must be called when it has begun, before anything else; [`check`](Self::check) makes
+    /// the checks that can wait.
     pub(super) fn after(before: Before, storage: Storage<'_>) -> Seen {
         let Some(data_version) = storage.data_version() else {
             return Seen::Unknown("the file system does not say what changes");
@@ -152,7 +163,7 @@ impl View {
             None if !storage.is_lock_shared() => return Seen::Unknown(NOT_SHARED),
             None => return Seen::Unknown("a journal is open, and the file does not say that it is a write-ahead log"),
         }
-        // An exclusive connection may have the index in its own memory: there is none to look at.
+        // An exclusive connection may have the index in its own memory, where it cannot be read.
         if !storage.is_lock_shared() {
             return Seen::Unknown(NOT_SHARED);
         }
@@ -164,7 +175,7 @@ impl View {
                 "the transaction was open before, and what it sees of the write-ahead log is not known",
             );
         }
-        // In this order: a log that begins anew has another header first, and nothing in the file after.
+        // The order matters: a log that is restarted gets its new header first, and then the number 0.
         let mut in_the_file = [0];
         if !storage.read_log_index(0, LogHead::BACKFILL_WORD, &mut in_the_file) {
             return Seen::Unknown("the index of the write-ahead log cannot be read");
@@ -178,7 +189,7 @@ impl View {
         }
     }
 
-    /// Whether what is seen can be read from the files. The error is the reason why not.
+    /// Whether the snapshot can be read from the files. The error is the reason why not.
     pub(super) fn check(self, storage: Storage<'_>) -> Result<(), &'static str> {
         match storage.transaction() {
             TransactionState::Read => {}
@@ -191,26 +202,26 @@ impl View {
         if storage.data_version() != Some(self.data_version) {
             return Err("the connection has written since the scan began");
         }
-        // Where there is a log, an immutable file is read without it.
+        // An immutable file is read without its log, so with a log the shared lock is required.
         let is_kept = storage.is_lock_shared() || self.log.is_none() && storage.is_immutable();
         if is_kept { Ok(()) } else { Err(NOT_SHARED) }
     }
 }
 
-/// The pages that a transaction sees.
+/// Access to the pages of a snapshot.
 pub(crate) struct Snapshot<'db> {
     storage: Storage<'db>,
     data_version: u32,
     page_bytes: usize,
     page_count: u32,
     header: Header,
-    /// The newest frame of each page, where it is not in the file.
+    /// Newest frame of each page that is not in the database file yet.
     frames: Frames,
 }
 
 type Frames = HashMap<u32, u32, BuildHasherDefault<PageHasher>>;
 
-/// Page numbers are many and mostly follow each other.
+/// Hasher for page numbers, which are many and mostly consecutive.
 #[derive(Default)]
 struct PageHasher(u64);
 
@@ -230,12 +241,12 @@ impl Hasher for PageHasher {
     }
 }
 
-/// Bytes before each frame's page, and before the first frame.
+/// Sizes of a frame's header, and of the log's header.
 const FRAME_HEAD_BYTES: usize = 24;
 const LOG_HEAD_BYTES: u64 = 32;
 
 impl<'db> Snapshot<'db> {
-    /// Reads what is needed to find pages. The error is a reason not to.
+    /// Reads the database header, and the log's index. The inner error is the reason why the pages are not read.
     pub(super) fn open(storage: Storage<'db>, view: View) -> Result<Result<Self, &'static str>, ReadError> {
         if !storage.is_of_known_system() {
             return Ok(Err("the file is read by a file system that does not come with SQLite"));
@@ -269,7 +280,7 @@ impl<'db> Snapshot<'db> {
         if view.log.is_none() && header.has_log && !storage.is_immutable() {
             return Ok(Err("the file is to be read with a write-ahead log, and none is open"));
         }
-        // No more than there can be, whatever the file says.
+        // Limited by the size of the file and the number of frames, whatever the header says.
         let in_file = storage.bytes().map_or(0, |bytes| bytes / header.page_bytes as u64);
         let there = u32::try_from(in_file + this.frames.len() as u64).unwrap_or(u32::MAX);
         let page_count = header.pages.or(log_pages).map_or(there, |pages| pages.min(there));
@@ -288,8 +299,8 @@ impl<'db> Snapshot<'db> {
         if self.frames.is_empty() { None } else { self.frames.get(&page).copied() }
     }
 
-    /// Whether the connection has not written since the transaction began. Called before each read: nothing else of the
-    /// connection can run until it is done.
+    /// Checks that the connection has not written since the transaction began, and is not interrupted. Called before
+    /// each read: nothing else on the connection can run until the read is done.
     pub(super) fn check(&self) -> Result<(), ReadError> {
         if self.storage.is_interrupted() {
             return Err(ReadError::Interrupted);
@@ -300,9 +311,10 @@ impl<'db> Snapshot<'db> {
     }
 }
 
-/// The newest frame of each page that is not in the file yet. `None` if the index cannot be read.
+/// Returns the newest frame of each page that is not in the database file yet; `None` if the index cannot be read.
 fn find_frames(storage: Storage<'_>, log: LogView) -> Option<Frames> {
-    /// Frames that a region tells the pages of; the first has the header where others begin.
+    /// Frames whose page numbers are in one region of the index. In the first region the header takes the place of
+    /// some.
     const FRAMES_PER_REGION: u32 = 4096;
     const HEAD_WORDS: u32 = 34;
     let (last, done) = (log.head.frames(), log.in_the_file);
@@ -310,7 +322,7 @@ fn find_frames(storage: Storage<'_>, log: LogView) -> Option<Frames> {
     if done >= last {
         return Some(frames);
     }
-    // Counted as if the header were frames, frame `n` is word `n - 1 + HEAD_WORDS`.
+    // With the header counted as frames, frame `n` is word `n - 1 + HEAD_WORDS`.
     let mut next = done + HEAD_WORDS;
     let end = last.checked_add(HEAD_WORDS)?;
     let mut words = [0; FRAMES_PER_REGION as usize];
@@ -320,7 +332,8 @@ fn find_frames(storage: Storage<'_>, log: LogView) -> Option<Frames> {
         let first = (next % FRAMES_PER_REGION) as usize;
         let count = (end - next).min(FRAMES_PER_REGION - next % FRAMES_PER_REGION);
         let pages = &mut words[..count as usize];
-        // In each region the pages come before the hash table. From the second on they begin at its start.
+        // In each region the page numbers come before the hash table. From the second region on they begin at its
+        // start.
         if !storage.read_log_index(region, first, pages) {
             return None;
         }
@@ -356,7 +369,7 @@ impl Pages for Snapshot<'_> {
         self.check()?;
         match self.read_piece(first, into) {
             Ok(true) => Ok(pages),
-            // It may be another page that is not there, or cannot be read.
+            // Another page of the run may be missing or unreadable.
             Ok(false) | Err(_) if pages > 1 => Ok(self.read_piece(first, &mut into[..self.page_bytes])?.into()),
             Ok(false) => Ok(0),
             Err(fault) => Err(fault.into()),
@@ -365,7 +378,7 @@ impl Pages for Snapshot<'_> {
 }
 
 impl Snapshot<'_> {
-    /// `false` if that is not all there.
+    /// Reads a run of pages. Returns `false` if it is not complete.
     #[inline]
     fn read_piece(&self, first: u32, into: &mut [u8]) -> Result<bool, Fault> {
         let index = |number: u32| u64::from(number.saturating_sub(1));

@@ -1,29 +1,45 @@
-//! The b-tree of a table, leaf by leaf, in the order of its rowids.
+//! Traverses the b-tree of a table, leaf page by leaf page, in rowid order.
+//!
+//! ```text
+//! levels[0]          no page: its only child is the root
+//! levels[1]          interior page, with the numbers of its children
+//!    ...
+//! levels[depth - 1]  interior page above the leaf pages
+//! ahead              its next leaf pages, in the buffer
+//! ```
+//!
+//! An interior page holds the numbers of all its children, so leaf pages are known before they are read. Consecutive
+//! leaf pages are read in one piece, which doubles in size as the scan proceeds: a short scan reads little, and a long
+//! one has few reads. Small gaps are read along. The buffer belongs to the caller, since several threads may decode one
+//! buffer while the next is read.
+//!
+//! The file may be damaged. Each page number, pointer and count is checked before it is used, and the number of visited
+//! pages is limited by the size of the database, so that a loop ends.
 
 use super::format::{Damage, Header, read_u16, read_u32, varint};
 use super::pointer_map::PointerMap;
 
-/// Where pages come from.
+/// Source of pages.
 pub(super) trait Pages {
     type Error: From<Damage>;
 
-    /// How many of so many pages can be had in one piece, and how far apart they lie in it. At least one.
+    /// Longest readable run starting at `first` (at most `pages`, at least 1), and its stride in bytes.
     fn piece(&self, first: u32, pages: u32) -> (u32, usize);
 
-    /// Reads a piece of so many pages. Returns how many are there: all of them, or 1 where the rest cannot be had in one
-    /// piece with it, or 0 where the file ends before the first page does, of which the rest is zeros.
+    /// Reads a run of pages. Returns the number of pages read: all of them, or 1 if the others cannot be read in one
+    /// piece with the first, or 0 if the file ends within the first page, whose remainder is filled with zeros.
     fn read(&mut self, first: u32, pages: u32, into: &mut [u8]) -> Result<u32, Self::Error>;
 }
 
-/// What is known of a file.
+/// Properties of a database file.
 #[derive(Clone, Copy)]
 pub(super) struct Shape {
     pub(super) page_bytes: usize,
     pub(super) usable_bytes: usize,
     pub(super) page_count: u32,
-    /// Overflow pages are found by a map.
+    /// Whether SQLite finds overflow pages by the pointer map.
     pub(super) has_map: bool,
-    /// The page on which locks are taken, and which is never read.
+    /// The page used for locks, which is never read.
     pub(super) lock_page: u32,
 }
 
@@ -35,31 +51,32 @@ impl Shape {
         Self { page_bytes, usable_bytes, page_count, has_map, lock_page }
     }
 
-    /// Whether it is a page of the database that something can point to.
+    /// Whether this is the number of a page that another page can point to.
     fn is_page(self, page: u32) -> bool {
         (2..=self.page_count).contains(&page) && page != self.lock_page
     }
 
-    /// More cells SQLite takes for impossible.
+    /// Maximum number of cells that SQLite accepts for a page.
     fn cells_max(self) -> usize {
         (self.page_bytes - 8) / 6
     }
 }
 
-/// The way through a table's b-tree.
+/// Position in a table's b-tree.
 pub(super) struct Tree<P> {
     pages: P,
     shape: Shape,
     map: PointerMap,
-    /// The interior pages on the way, from the root on.
+    /// Interior pages on the current path, from the root down.
     levels: Vec<Level>,
     depth: usize,
-    /// The leaves that were read and are still to come.
+    /// Leaf pages that were read and are still to be returned.
     ahead: Vec<Place>,
     ahead_next: usize,
-    /// How many pages to read at once: more and more, as the scan goes on.
+    /// Number of pages to read at once; doubles as the scan proceeds.
     stride: u32,
-    /// Pages of the tree and its overflow pages so far. Each is there once, so there are no more than in the database.
+    /// Number of pages of the tree and of overflow chains visited so far. Each is visited once, so the database has at
+    /// least as many.
     visited: u32,
 }
 
@@ -81,47 +98,47 @@ struct Place {
 #[derive(Clone, Copy, Default)]
 pub(super) struct Leaf {
     pub(super) page: u32,
-    /// Where it begins in the buffer.
+    /// Offset in the buffer.
     pub(super) at: usize,
     pub(super) cells: usize,
-    /// Where its cell pointers begin, from its own beginning on.
+    /// Offset of its cell pointers, from the beginning of the page.
     pub(super) pointers: usize,
-    /// Where they end. Cells come after that.
+    /// End of its cell pointers, after which cells begin.
     pub(super) content: usize,
 }
 
-/// What may be read beyond a value, so that eight bytes can be read where a number begins.
+/// Number of bytes that may be read beyond a value: integers are read as eight bytes.
 pub(super) const SLACK_BYTES: usize = 8;
 
-/// Kinds of pages.
+/// Page types.
 const LEAF: u8 = 13;
 const INTERIOR: u8 = 5;
 
-/// The heads of pages, and the pointer to a child before each key.
+/// Sizes of page headers, and of the child pointer before each key.
 const LEAF_HEAD_BYTES: usize = 8;
 const INTERIOR_HEAD_BYTES: usize = 12;
 const CHILD_BYTES: usize = 4;
 
-/// Bytes to read at once.
+/// Maximum number of bytes to read at once.
 const PIECE_BYTES: usize = 256 << 10;
-/// The pages of the longest way from the root to a row, as SQLite goes it.
+/// Maximum number of pages on the path from the root to a row, as in SQLite.
 const DEPTH_MAX: usize = 20;
-/// As many pages are read along with those wanted around them.
+/// Maximum number of unneeded pages between two needed ones that are read along with them.
 const GAP_PAGES: u32 = 3;
 
-/// Where a page's own header begins in it.
+/// Offset of a page's own header in the page.
 fn head_in_page(page: u32) -> usize {
     if page == 1 { Header::BYTES } else { 0 }
 }
 
-/// What tells a leaf and its cells, and where that is in the file.
+/// Length of the beginning of a page header that has the type of the page and its number of cells.
 pub(super) const HEAD_BYTES: usize = 5;
 
 pub(super) fn head_in_file(page: u32, page_bytes: usize) -> u64 {
     u64::from(page.saturating_sub(1)) * page_bytes as u64 + head_in_page(page) as u64
 }
 
-/// The number of cells, if that is the head of a leaf.
+/// Returns the number of cells, if this is the header of a leaf page.
 pub(super) fn leaf_cells(head: [u8; HEAD_BYTES]) -> Option<u16> {
     let [LEAF, _, _, high, low] = head else {
         return None;
@@ -145,7 +162,7 @@ impl<P: Pages> Tree<P> {
         }
     }
 
-    /// A tree of the same file, from its beginning.
+    /// Returns a tree of the same file, without a root.
     pub(super) fn anew<Q: Pages>(&self, pages: Q) -> Tree<Q> {
         Tree::new(pages, 0, self.shape)
     }
@@ -159,7 +176,7 @@ impl<P: Pages> Tree<P> {
         self.shape.usable_bytes
     }
 
-    /// The next leaf, in the buffer; `None` after the last.
+    /// Returns the next leaf page, in the buffer; `None` after the last.
     pub(super) fn next_leaf(&mut self, buffer: &mut Vec<u8>) -> Result<Option<Leaf>, P::Error> {
         loop {
             if let Some(leaf) = self.leaf_ahead(buffer)? {
@@ -171,14 +188,15 @@ impl<P: Pages> Tree<P> {
         }
     }
 
-    /// As many leaves as there are if all interior pages have as many children as those on the way here.
+    /// Estimates the number of leaf pages: assumes that all interior pages have as many children as those on the
+    /// current path.
     pub(super) fn expected_leaves(&self) -> u64 {
         let levels = self.levels[..self.depth].iter();
         let leaves = levels.fold(1_u64, |leaves, level| leaves.saturating_mul(level.children.len() as u64));
         leaves.min(self.shape.page_count.into())
     }
 
-    /// The next leaf of those that are in the buffer.
+    /// Returns the next leaf page of those in the buffer.
     pub(super) fn leaf_ahead(&mut self, buffer: &[u8]) -> Result<Option<Leaf>, P::Error> {
         while let Some(&place) = self.ahead.get(self.ahead_next) {
             self.ahead_next += 1;
@@ -190,7 +208,7 @@ impl<P: Pages> Tree<P> {
         Ok(None)
     }
 
-    /// A leaf is returned, the children of an interior page are what comes next.
+    /// Examines a page. Returns a leaf page; an interior page becomes the next level, and `None` is returned.
     fn look_at(&mut self, place: Place, page: &[u8]) -> Result<Option<Leaf>, P::Error> {
         let Place { page: number, at } = place;
         let damage = |what| Damage::of_page(number, what);
@@ -200,7 +218,7 @@ impl<P: Pages> Tree<P> {
         match page.get(header) {
             Some(&LEAF) => {
                 parent.is_above_leaves = true;
-                // There is a row, so the root has cells as well.
+                // There is a row, so that even a root has cells.
                 if cells == 0 {
                     return Err(damage("a leaf without cells").into());
                 }
@@ -217,7 +235,7 @@ impl<P: Pages> Tree<P> {
                 if self.depth >= DEPTH_MAX {
                     return Err(damage("the tree is too deep").into());
                 }
-                // The first page is shorter than what a root with one child may hold.
+                // Page 1 has less room, so as a root it may have no cells and one child.
                 if cells == 0 && number != 1 {
                     return Err(damage("an interior page without cells").into());
                 }
@@ -260,7 +278,7 @@ impl<P: Pages> Tree<P> {
         Ok(())
     }
 
-    /// Reads what comes next: one page of which nothing is known, or some leaves. `false` at the end.
+    /// Reads the next pages: a single page of unknown type, or some leaf pages. Returns `false` at the end.
     pub(super) fn read_ahead(&mut self, buffer: &mut Vec<u8>) -> Result<bool, P::Error> {
         let level = loop {
             let Some(last) = self.depth.checked_sub(1) else {
@@ -303,14 +321,14 @@ impl<P: Pages> Tree<P> {
         let pages = 1 + last.page.saturating_sub(first);
         let read = self.pages.read(first, pages, &mut buffer[..bytes])?;
         if read < pages {
-            // One by one, as SQLite reads them: the rows before the page that cannot be had are there.
+            // The pages are then read one by one, as SQLite does: rows before the unreadable page are still returned.
             self.ahead.truncate(1);
             self.stride = 1;
         }
         let taken = self.ahead.len();
         self.levels[self.depth - 1].next += taken;
         self.visit(first, u32::try_from(taken).unwrap_or(u32::MAX))?;
-        // A page of zeros is none, which SQLite says as well.
+        // A page of zeros has no valid type, which SQLite reports as well.
         let kind = buffer.get(head_in_page(first)).copied();
         if read == 0 && matches!(kind, Some(LEAF | INTERIOR)) {
             return Err(Damage::cut_off(first).into());
@@ -326,7 +344,7 @@ impl<P: Pages> Tree<P> {
         Ok(())
     }
 
-    /// Appends so many bytes of a chain of overflow pages.
+    /// Appends this number of bytes of an overflow chain.
     pub(super) fn read_overflow(
         &mut self,
         (of_page, of_cell): (u32, usize),
@@ -343,7 +361,7 @@ impl<P: Pages> Tree<P> {
             if !self.shape.is_page(page) {
                 return Err(damage("an overflow page that is no page of the database").into());
             }
-            // Those of a chain mostly follow each other.
+            // The pages of a chain are mostly consecutive.
             let rest = u32::try_from(bytes.div_ceil(content)).unwrap_or(u32::MAX);
             let wanted = ahead.min(rest).min(self.shape.page_count - page + 1);
             let (pages, apart) = self.pages.piece(page, wanted);
@@ -353,7 +371,7 @@ impl<P: Pages> Tree<P> {
             }
             let mut read = self.pages.read(page, pages, &mut buffer[..len])?;
             if read == 0 {
-                // What is needed may be there, which is all that SQLite reads.
+                // The needed part may exist, and SQLite reads no more than that.
                 let needed = 4 + content.min(bytes);
                 read = self.pages.read(page, 1, &mut buffer[..needed])?;
             }
@@ -387,7 +405,7 @@ impl<P: Pages> Tree<P> {
     }
 }
 
-/// No more are read in one piece.
+/// Maximum number of pages read in one piece.
 fn pages_at_once(shape: Shape) -> u32 {
     u32::try_from(PIECE_BYTES / shape.page_bytes).unwrap_or(1).max(1)
 }
