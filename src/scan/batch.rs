@@ -1,4 +1,4 @@
-//! Rows as columns.
+//! Rows of a result as columns.
 
 use std::fmt;
 use std::ops::Range;
@@ -13,7 +13,7 @@ use crate::statement::Statement;
 
 /// Some rows of a result, or all of them, column by column.
 ///
-/// It prints as a small table.
+/// Its `Display` output is a small table.
 ///
 /// # Example
 ///
@@ -35,22 +35,22 @@ pub struct ColumnBatch {
     columns: Vec<ColumnBuffer>,
     len: usize,
     first_row: u64,
-    /// The columns are made.
+    /// Whether the columns have been created.
     is_begun: bool,
     plan: Plan,
 }
 
-/// What the caller wants of the columns.
+/// The caller's settings for the columns.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
     pub(super) schema: Option<Box<[ColumnType]>>,
     pub(super) mixed: Option<OnTypeMismatch>,
-    /// Rows of a batch, where that is known.
+    /// Number of rows of a batch, if known.
     pub(super) rows: usize,
 }
 
 impl ColumnBatch {
-    /// Room is made for no more rows than this, and no more values than that, before any is read.
+    /// Limits of the capacity reserved before the first row: rows, and values.
     const ROOM_ROWS_MAX: usize = 1 << 16;
     const ROOM_VALUES_MAX: usize = 1 << 20;
 
@@ -58,7 +58,7 @@ impl ColumnBatch {
         Self { columns: Vec::new(), len: 0, first_row: 0, is_begun: false, plan }
     }
 
-    /// Adds a row. After an error the columns are of different lengths, and the batch is not to be used.
+    /// Adds a row. After an error the columns have different lengths, and the batch must not be used.
     #[inline(always)]
     pub(super) fn push(&mut self, row: Row<'_>) -> Result<()> {
         if !self.is_begun {
@@ -72,8 +72,8 @@ impl ColumnBatch {
         Ok(())
     }
 
-    /// Makes the columns, unless that is done. Not before the first step: it may prepare the statement anew, and the
-    /// columns are those of then.
+    /// Creates the columns, unless they exist. Must not be called before the first step, which may re-prepare the
+    /// statement and so change its columns.
     #[cold]
     #[inline(never)]
     pub(super) fn begin(&mut self, row: Row<'_>) -> Result<()> {
@@ -105,24 +105,25 @@ impl ColumnBatch {
         Ok(())
     }
 
-    /// Makes room for what there may be. It is begun.
+    /// Reserves capacity for the expected size. The columns must exist.
     pub(super) fn expect(&mut self, expected: Expected) {
         for column in &mut self.columns {
             column.expect(expected);
         }
     }
 
-    /// A batch for rows that are to be appended to this one, which is begun.
+    /// Returns a batch whose rows will be appended to this one. The columns of this one must exist.
     pub(super) fn part(&self) -> Self {
         let columns = self.columns.iter().map(ColumnBuffer::part).collect();
         Self { columns, len: 0, first_row: 0, is_begun: true, plan: Plan { schema: None, mixed: None, rows: 0 } }
     }
 
-    /// Adds some of a part's rows, as if each was pushed. All of them may be taken out of it, but for their number.
+    /// Appends rows of a part, with the same result as pushing each. All values may be moved out of the part; its
+    /// length stays.
     pub(super) fn append(&mut self, part: &mut Self, rows: Range<usize>) -> Result<()> {
         let is_batch = self.len == 0 && rows == (0..self.plan.rows) && rows.len() == part.len;
         let columns = self.columns.iter_mut().zip(&mut part.columns).enumerate();
-        // All are tried: the first row counts, and in it the first column.
+        // All columns are tried: the error is that of the first row, and in it of the first column.
         let errors =
             columns.filter_map(|(index, (to, from))| Some((index, to.append(from, rows.clone(), is_batch).err()?)));
         if let Some((index, (row, mismatch))) = errors.min_by_key(|&(_, (row, _))| row) {
@@ -139,7 +140,7 @@ impl ColumnBatch {
         }
     }
 
-    /// Forgets the rows, and keeps their room.
+    /// Removes the rows, and keeps the capacity.
     pub(super) fn clear(&mut self) {
         self.first_row += self.len as u64;
         self.len = 0;
@@ -148,26 +149,26 @@ impl ColumnBatch {
         }
     }
 
-    /// An empty batch for the rows after these, whose columns have the types that these have.
+    /// Returns an empty batch for the next rows, with columns of the same types.
     pub(super) fn successor(&self) -> Self {
         let columns: Vec<_> = self.columns.iter().map(|column| column.successor(self.len)).collect();
         let first_row = self.first_row + self.len as u64;
         Self { columns, len: 0, first_row, is_begun: self.is_begun, plan: self.plan.clone() }
     }
 
-    /// How many rows there are.
+    /// Number of rows.
     #[must_use]
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether there are none.
+    /// Whether there are no rows.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// The row of the result that comes first here, 0-based.
+    /// Number of the batch's first row in the result, 0-based.
     #[must_use]
     pub fn first_row(&self) -> u64 {
         self.first_row
@@ -179,7 +180,7 @@ impl ColumnBatch {
         &self.columns
     }
 
-    /// The columns, in the order of the result, each with the memory that its values are in.
+    /// The columns, in the order of the result, each with the memory of its values.
     #[must_use]
     pub fn into_columns(self) -> Vec<ColumnBuffer> {
         self.columns
@@ -207,7 +208,7 @@ impl ColumnBatch {
 impl Part for ColumnBatch {
     #[inline(always)]
     fn push(&mut self, cells: &Cells<Piece>) {
-        // A part takes any value.
+        // A part accepts values of any type.
         let is_taken = cells.read_all_into(self.columns.iter_mut()).is_ok();
         debug_assert!(is_taken, "a value does not fit a column of a part");
         self.len += 1;
@@ -222,14 +223,14 @@ impl Part for ColumnBatch {
 }
 
 impl fmt::Debug for ColumnBatch {
-    /// Shows the columns' names and types; the values may be anybody's, and many.
+    /// Shows the columns' names and types, but no values, which may be confidential, and many.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ColumnBatch").field("rows", &self.len).field("columns", &self.columns).finish_non_exhaustive()
     }
 }
 
-/// Whether the declared types are as many as the columns, for a statement that changes something: it should not have
-/// run if they are not. The columns of any other are known better after its first step.
+/// Checks the number of declared types before a statement that writes is run. The columns of a read-only statement are
+/// checked after its first step, which may change them.
 pub(super) fn check_before(statement: &Statement<'_>, types: &[ColumnType]) -> Result<()> {
     if statement.is_readonly() || types.len() == statement.column_count() {
         return Ok(());
@@ -249,7 +250,7 @@ fn mixed_column(column: &ColumnBuffer, row: u64, index: usize, mismatch: Mismatc
     Error::new(ErrorKind::MixedColumn { row, column: index, name: column.name().into(), expected, found })
 }
 
-/// What names a column of a batch: an index (0-based), a name.
+/// Identifies a column of a batch: an index (0-based), or a name.
 pub trait BatchIndex: sealed::Sealed {
     #[doc(hidden)]
     fn find(self, columns: &[ColumnBuffer]) -> Option<&ColumnBuffer>;

@@ -1,4 +1,20 @@
-//! One column of a batch: its values, one after another.
+//! One column of a batch, with its values in contiguous memory.
+//!
+//! ```text
+//! values     'ab'  NULL  'c'
+//! bytes      abc
+//! offsets    0 2 2 3             value i is bytes[offsets[i]..offsets[i + 1]]
+//! validity   0b101               bit i is 0 where row i is NULL
+//! ```
+//!
+//! Values are contiguous, so that a caller can borrow them as one slice, or take them without a copy. Offsets and
+//! validity are laid out as in Arrow. A column of integers or reals has one array instead of bytes and offsets, with 0
+//! in place of NULL. A column of several types ([`Dynamic`]) has one cell for each row.
+//!
+//! Adding a value of the column's type is the fast path, which is inlined into the loop of the scan. NULL, another
+//! type, growth and large offsets are in functions that are not inlined. Growing copies all values, so a column
+//! reserves room for the expected number of rows if that is known, and otherwise grows in larger steps than `Vec` once
+//! it is large.
 
 use std::fmt;
 use std::mem;
@@ -15,19 +31,20 @@ use crate::{Type, ValueRef};
 
 /// The values of one column, in contiguous memory that can be borrowed.
 ///
-/// NULLs are told by a bitmap; in their place the values hold 0, or nothing.
+/// NULLs are marked in a bitmap. In their place, the values hold 0 or an empty value.
 #[derive(Clone)]
 pub struct ColumnBuffer {
     name: Box<str>,
     data: Data,
     len: usize,
     nulls: Nulls,
-    /// The type stays, whatever the first value of a batch is: it was declared, or an earlier batch had values.
+    /// Whether the type is fixed, independent of the first value of a batch: it was declared, or an earlier batch had
+    /// values.
     is_settled: bool,
     mixed: OnTypeMismatch,
-    /// The row of the result that the first value is of, 0-based.
+    /// Number of the first value's row in the result, 0-based.
     first_row: u64,
-    /// 0-based.
+    /// Number of the column, 0-based.
     index: usize,
 }
 
@@ -42,17 +59,17 @@ pub(super) enum Data {
     Dynamic(Dynamic),
 }
 
-/// Where each value of a column of text or blobs begins and ends in its bytes: one more than there are values.
+/// Offsets of the values of a column of text or blobs in its bytes: one more than there are values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Offsets<'a> {
-    /// As long as no batch has had 2³¹ bytes of them.
+    /// Used as long as no batch has had 2³¹ bytes or more.
     Small(&'a [i32]),
-    /// In a batch that has, and as a rule from then on.
+    /// Used in a batch that has, and as a rule in later ones.
     Large(&'a [i64]),
 }
 
 impl Offsets<'_> {
-    /// The range of a value in the bytes; `None` beyond the last.
+    /// Range of a value in the bytes; `None` beyond the last.
     #[inline]
     pub(super) fn range(self, index: usize) -> Option<Range<usize>> {
         let range = match self {
@@ -62,7 +79,7 @@ impl Offsets<'_> {
         Some(usize::try_from(range.start).ok()?..usize::try_from(range.end).ok()?)
     }
 
-    /// The range of some values together, of which there is one at least.
+    /// Range of several values together; there must be at least one.
     fn span(self, values: Range<usize>) -> Option<Range<usize>> {
         Some(self.range(values.start)?.start..self.range(values.end - 1)?.end)
     }
@@ -73,16 +90,16 @@ impl Offsets<'_> {
 pub(super) struct Bytes {
     pub(super) bytes: Vec<u8>,
     offsets: OffsetBuffer,
-    /// How many values there may be in the end, and bytes at most; 0 where nothing is known.
+    /// Expected number of values, and maximum number of bytes; 0 if unknown.
     expected: (usize, usize),
 }
 
-/// Where the values of a column of text or blobs begin and end, as [`Offsets`], in memory of its own.
+/// Offsets of the values of a column of text or blobs, like [`Offsets`], in memory of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OffsetBuffer {
-    /// As long as no batch has had 2³¹ bytes of them.
+    /// Used as long as no batch has had 2³¹ bytes or more.
     Small(Vec<i32>),
-    /// In a batch that has, and as a rule from then on.
+    /// Used in a batch that has, and as a rule in later ones.
     Large(Vec<i64>),
 }
 
@@ -92,14 +109,14 @@ pub enum OffsetBuffer {
 pub struct BytesBuffers {
     /// All values, one after another.
     pub bytes: Vec<u8>,
-    /// Where each begins and ends: one more than there are values.
+    /// Offsets of the values: one more than there are values.
     pub offsets: OffsetBuffer,
-    /// Which rows have a value, as [`ColumnBuffer::validity`].
+    /// Bitmap of the rows that have a value, as [`ColumnBuffer::validity`].
     pub validity: Option<Vec<u8>>,
 }
 
 impl fmt::Debug for BytesBuffers {
-    /// Shows sizes; the values may be anybody's, and many.
+    /// Shows sizes, but no values, which may be confidential, and many.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BytesBuffers").field("bytes", &self.bytes.len()).finish_non_exhaustive()
     }
@@ -127,7 +144,7 @@ impl Bytes {
     #[cold]
     #[inline(never)]
     fn grow(&mut self, more: usize) {
-        /// Values that tell how long others are.
+        /// Number of values from which the lengths of the others are estimated.
         const SOME: usize = 256;
         let values = match &self.offsets {
             OffsetBuffer::Small(offsets) => offsets.len() - 1,
@@ -138,7 +155,7 @@ impl Bytes {
             let len = self.bytes.len();
             let ahead = len as u128 * (expected - values) as u128 / values as u128;
             let ahead = usize::try_from(ahead + ahead / 16).unwrap_or(usize::MAX).min(most);
-            // The first may be short ones: it grows by its own length at least, so that little is copied twice.
+            // The first values may be short. Growing at least by the current length limits the number of copies.
             if make_room(&mut self.bytes, more.max(ahead).max(len)) {
                 return;
             }
@@ -165,12 +182,12 @@ impl Bytes {
         self.bytes.clear();
         match &mut self.offsets {
             OffsetBuffer::Small(offsets) => offsets.truncate(1),
-            // The next batch may be as large: the room is kept.
+            // The next batch may be as large, so the capacity is kept.
             OffsetBuffer::Large(offsets) => offsets.truncate(1),
         }
     }
 
-    /// Adds some of another's values, of which there is one at least.
+    /// Appends some values of another column; there must be at least one.
     fn append(&mut self, other: &Self, range: Range<usize>) {
         let bytes = other.offsets().span(range.clone()).unwrap_or_default();
         let before = self.bytes.len();
@@ -229,8 +246,8 @@ fn append<T: Copy>(values: &mut Vec<T>, value: T) {
     values.push(value);
 }
 
-/// Makes room for so many more, and ahead: for twice as many as there are, and for four times as many once they are so
-/// many that copying them, and the faults of new memory, take longer than the rest. What is not used is not touched.
+/// Reserves room for `more` values, and beyond: doubles the capacity, or quadruples it once the values are so many that
+/// copying them, and page faults in new memory, take most of the time. Unused capacity is not touched.
 #[cold]
 #[inline(never)]
 fn grow<T: Copy>(values: &mut Vec<T>, more: usize) {
@@ -244,13 +261,13 @@ fn grow<T: Copy>(values: &mut Vec<T>, more: usize) {
     }
 }
 
-/// Moves the values to where there is room for so many more. `false` if there is nowhere: the system may promise no
-/// more than it has.
+/// Moves the values to a place with room for `more` further ones. Returns `false` if the allocation fails: the system
+/// may refuse to promise more memory than it has.
 fn make_room<T: Copy>(values: &mut Vec<T>, more: usize) -> bool {
     let mut larger = Vec::new();
     let is_there = values.len().checked_add(more).is_some_and(|all| larger.try_reserve_exact(all).is_ok());
     if is_there {
-        // Before anything is touched: where there is a small page, there will be no large one.
+        // Must precede any access: once an address is backed by a small page, it gets no large one.
         pages::prefer_large(&larger);
         larger.extend_from_slice(values);
         *values = larger;
@@ -258,7 +275,7 @@ fn make_room<T: Copy>(values: &mut Vec<T>, more: usize) -> bool {
     is_there
 }
 
-/// Makes room for so many more values, as one by one.
+/// Reserves room for `more` values, growing like [`append`].
 fn reserve<T: Copy>(values: &mut Vec<T>, more: usize) {
     if values.capacity() - values.len() < more {
         grow(values, more);
@@ -322,10 +339,10 @@ impl Dynamic {
     }
 }
 
-/// Which rows are NULL. Costs nothing while none is, and then a bit for each row.
+/// The rows that are NULL. Uses no memory while there is none, and then one bit for each row.
 #[derive(Clone, Debug, Default)]
 struct Nulls {
-    /// A bit for each row, 1 where there is a value, the lowest first; rows beyond its end have values.
+    /// One bit for each row, 1 for a value, lowest bit first; rows beyond its end have values.
     validity: Vec<u8>,
     count: usize,
 }
@@ -341,7 +358,7 @@ impl Nulls {
         self.count += 1;
     }
 
-    /// Adds those of some of another's rows, from a row on.
+    /// Appends the NULLs of some rows of another column, from this row on.
     fn append(&mut self, row: usize, other: &Self, range: Range<usize>) {
         if other.count > 0 {
             for (index, _) in range.enumerate().filter(|&(_, from)| other.contains(from)) {
@@ -364,7 +381,7 @@ impl Nulls {
     }
 }
 
-/// A value does not fit its column, and may not be made to.
+/// Error of a value that does not fit its column, whose type may not change.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Mismatch {
     pub(super) expected: ColumnType,
@@ -372,7 +389,7 @@ pub(crate) struct Mismatch {
 }
 
 impl ColumnBuffer {
-    /// A column of the type that its table's declaration promises.
+    /// Creates a column with the type that the declaration in its table promises.
     pub(super) fn affinity(index: usize, name: Box<str>, affinity: ColumnType, mixed: OnTypeMismatch) -> Self {
         Self {
             name,
@@ -386,7 +403,7 @@ impl ColumnBuffer {
         }
     }
 
-    /// A column of the type that the caller declares.
+    /// Creates a column with the type that the caller declares.
     pub(super) fn declared(index: usize, name: Box<str>, declared: ColumnType, mixed: OnTypeMismatch) -> Self {
         Self { is_settled: declared != ColumnType::Null, ..Self::affinity(index, name, declared, mixed) }
     }
@@ -402,10 +419,10 @@ impl ColumnBuffer {
         }
     }
 
-    /// Makes room for what there may be in the end.
+    /// Reserves room for the expected size.
     pub(super) fn expect(&mut self, Expected { rows, bytes }: Expected) {
         let [rows, bytes] = [rows, bytes].map(|count| usize::try_from(count).unwrap_or(usize::MAX));
-        // Without it there is room as it is needed.
+        // If the room cannot be reserved, the column grows as needed.
         match &mut self.data {
             Data::Null | Data::Dynamic(_) => true,
             Data::Integer(values) => make_room(values, rows),
@@ -414,13 +431,13 @@ impl ColumnBuffer {
         };
     }
 
-    /// A column for values that are to be appended to this one: of any type, and probably of the same.
+    /// Returns a column whose values will be appended to this one. It accepts any type, and starts with the same.
     pub(super) fn part(&self) -> Self {
         Self::affinity(self.index, "".into(), self.data_type(), OnTypeMismatch::Dynamic)
     }
 
-    /// Adds some of a part's values, one at least, as if each was pushed. Where they are all that it has, and a whole
-    /// batch, they may be taken out of it. The error is told with the number of the value.
+    /// Appends some values of a part, at least one, with the same result as pushing each. If they are all values of the
+    /// part, and a whole batch, they may be moved out of it. An error has the number of the value.
     pub(super) fn append(
         &mut self,
         part: &mut Self,
@@ -449,7 +466,7 @@ impl ColumnBuffer {
         Ok(())
     }
 
-    /// An empty column for the values after these, with room for as many.
+    /// Returns an empty column for the next values, with this capacity.
     pub(super) fn successor(&self, room: usize) -> Self {
         let mut next = Self {
             name: self.name.clone(),
@@ -465,13 +482,13 @@ impl ColumnBuffer {
         next
     }
 
-    /// Forgets the values of a part, and keeps their room.
+    /// Removes the values of a part, and keeps the capacity.
     pub(super) fn forget(&mut self) {
         self.clear();
         self.is_settled = false;
     }
 
-    /// Forgets the values, and keeps their room.
+    /// Removes the values, and keeps the capacity.
     pub(super) fn clear(&mut self) {
         self.is_settled |= self.nulls.count < self.len;
         self.first_row += self.len as u64;
@@ -489,15 +506,15 @@ impl ColumnBuffer {
         }
     }
 
-    /// The last value is in: the bitmap is filled up to it.
+    /// Extends the bitmap to the last value. Called after that was added.
     pub(super) fn finish(&mut self) {
         if self.nulls.count > 0 {
             self.nulls.validity.resize(self.len.div_ceil(8), 0xff);
         }
     }
 
-    /// Adds a value. What does not fit at once goes on as numbers and slices: they travel in registers, and a
-    /// `ValueRef` would be written to memory for each value that does fit.
+    /// Adds a value. A value of another type is passed on as a number or slice, which travels in registers: a
+    /// `ValueRef` would be written to memory for each value, also for those that fit.
     #[inline(always)]
     pub(super) fn push(&mut self, value: ValueRef<'_>) -> Result<(), Mismatch> {
         match value {
@@ -574,7 +591,7 @@ impl ColumnBuffer {
         self.push(value)
     }
 
-    /// Changes the column's type so that the value fits.
+    /// Changes the type of the column so that the value fits.
     #[cold]
     fn make_room_for(&mut self, value: ValueRef<'_>) -> Result<(), Mismatch> {
         let found = value.data_type();
@@ -602,7 +619,7 @@ impl ColumnBuffer {
         }
     }
 
-    /// What is there stays as it is, value by value; the type must be able to hold it.
+    /// Changes the type of the column. Existing values stay as they are, so the new type must be able to hold them.
     fn change_type(&mut self, to: ColumnType) {
         let mut data = Data::new(to);
         for row in 0..self.len {
@@ -616,7 +633,7 @@ impl ColumnBuffer {
 }
 
 impl fmt::Debug for ColumnBuffer {
-    /// Shows name and type; the values may be anybody's, and many.
+    /// Shows name and type, but no values, which may be confidential, and many.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = f.debug_struct("ColumnBuffer");
         shown
@@ -660,13 +677,13 @@ impl Data {
 }
 
 impl ColumnBuffer {
-    /// The column's name in the result.
+    /// Name of the column in the result.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The type of the values.
+    /// Type of the values.
     #[must_use]
     pub fn data_type(&self) -> ColumnType {
         match &self.data {
@@ -679,19 +696,19 @@ impl ColumnBuffer {
         }
     }
 
-    /// How many rows there are.
+    /// Number of rows.
     #[must_use]
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether there are none.
+    /// Whether there are no rows.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// How many of the rows are NULL.
+    /// Number of rows that are NULL.
     #[must_use]
     pub fn null_count(&self) -> usize {
         self.nulls.count
@@ -703,8 +720,8 @@ impl ColumnBuffer {
         row < self.len && self.nulls.contains(row)
     }
 
-    /// Which rows have a value: a bit for each, 1 where there is one, the lowest bit of a byte first, as Arrow has it.
-    /// `None` if all have.
+    /// Bitmap of the rows that have a value, laid out as in Arrow: one bit for each row, 1 for a value, lowest bit of a
+    /// byte first. `None` if all rows have a value.
     #[must_use]
     pub fn validity(&self) -> Option<&[u8]> {
         (self.nulls.count > 0).then_some(&*self.nulls.validity)
@@ -738,9 +755,9 @@ impl ColumnBuffer {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::ColumnHasNulls`] if there is a NULL, for which a slice has no place:
-    /// [`iter_i64`](Self::iter_i64) and [`as_i64_with_validity`](Self::as_i64_with_validity) have.
-    /// [`ErrorKind::ColumnType`] if the column is of another type.
+    /// [`ErrorKind::ColumnHasNulls`] if there is a NULL, which a slice cannot represent; [`iter_i64`](Self::iter_i64)
+    /// and [`as_i64_with_validity`](Self::as_i64_with_validity) can. [`ErrorKind::ColumnType`] if the column is of
+    /// another type.
     ///
     /// # Example
     ///
@@ -759,7 +776,7 @@ impl ColumnBuffer {
         self.without_nulls(self.as_i64_with_validity()?)
     }
 
-    /// The integers, row by row; `None` where there is NULL.
+    /// The integers, row by row; `None` for NULL.
     ///
     /// # Errors
     ///
@@ -768,8 +785,7 @@ impl ColumnBuffer {
         Ok(self.optional(self.as_i64_with_validity()?.0))
     }
 
-    /// The integers, with a value that means nothing where there is NULL, and [`validity`](Self::validity), which says
-    /// where that is.
+    /// The integers, with an unspecified value for NULL, and the [`validity`](Self::validity), which marks the NULLs.
     ///
     /// # Errors
     ///
@@ -781,11 +797,11 @@ impl ColumnBuffer {
         }
     }
 
-    /// The integers of a column without NULLs, in the memory that they are in.
+    /// The integers of a column without NULLs, without copying them.
     ///
     /// # Errors
     ///
-    /// As [`as_i64`](Self::as_i64).
+    /// See [`as_i64`](Self::as_i64).
     ///
     /// # Example
     ///
@@ -803,11 +819,11 @@ impl ColumnBuffer {
         Ok(self.into_i64_with_validity()?.0)
     }
 
-    /// The integers and [`validity`](Self::validity), in the memory that they are in.
+    /// The integers and the [`validity`](Self::validity), without copying them.
     ///
     /// # Errors
     ///
-    /// As [`as_i64_with_validity`](Self::as_i64_with_validity).
+    /// See [`as_i64_with_validity`](Self::as_i64_with_validity).
     pub fn into_i64_with_validity(self) -> Result<(Vec<i64>, Option<Vec<u8>>)> {
         match self {
             Self { data: Data::Integer(values), nulls, .. } => Ok((values, nulls.into_validity())),
@@ -819,12 +835,12 @@ impl ColumnBuffer {
     ///
     /// # Errors
     ///
-    /// As [`as_i64`](Self::as_i64).
+    /// See [`as_i64`](Self::as_i64).
     pub fn as_f64(&self) -> Result<&[f64]> {
         self.without_nulls(self.as_f64_with_validity()?)
     }
 
-    /// The reals, row by row; `None` where there is NULL.
+    /// The reals, row by row; `None` for NULL.
     ///
     /// # Errors
     ///
@@ -833,8 +849,7 @@ impl ColumnBuffer {
         Ok(self.optional(self.as_f64_with_validity()?.0))
     }
 
-    /// The reals, with a value that means nothing where there is NULL, and [`validity`](Self::validity), which says
-    /// where that is.
+    /// The reals, with an unspecified value for NULL, and the [`validity`](Self::validity), which marks the NULLs.
     ///
     /// # Errors
     ///
@@ -846,21 +861,21 @@ impl ColumnBuffer {
         }
     }
 
-    /// The reals of a column without NULLs, in the memory that they are in.
+    /// The reals of a column without NULLs, without copying them.
     ///
     /// # Errors
     ///
-    /// As [`as_i64`](Self::as_i64).
+    /// See [`as_i64`](Self::as_i64).
     pub fn into_f64(self) -> Result<Vec<f64>> {
         self.as_f64()?;
         Ok(self.into_f64_with_validity()?.0)
     }
 
-    /// The reals and [`validity`](Self::validity), in the memory that they are in.
+    /// The reals and the [`validity`](Self::validity), without copying them.
     ///
     /// # Errors
     ///
-    /// As [`as_f64_with_validity`](Self::as_f64_with_validity).
+    /// See [`as_f64_with_validity`](Self::as_f64_with_validity).
     pub fn into_f64_with_validity(self) -> Result<(Vec<f64>, Option<Vec<u8>>)> {
         match self {
             Self { data: Data::Real(values), nulls, .. } => Ok((values, nulls.into_validity())),
@@ -868,12 +883,12 @@ impl ColumnBuffer {
         }
     }
 
-    /// The texts, after one pass that finds all of them to be UTF-8.
+    /// The texts, after one pass that checks that all are UTF-8.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::ColumnType`] if the column is of another type, [`ErrorKind::ColumnConversion`] for text that is not UTF-8;
-    /// [`as_bytes`](Self::as_bytes) has it all the same.
+    /// [`ErrorKind::ColumnType`] if the column is of another type, [`ErrorKind::ColumnConversion`] for text that is not
+    /// UTF-8, which [`as_bytes`](Self::as_bytes) returns.
     pub fn as_str(&self) -> Result<TextColumn<'_>> {
         let Data::Text(values) = &self.data else {
             return Err(self.is_not(ColumnType::Text));
@@ -901,8 +916,7 @@ impl ColumnBuffer {
         }
     }
 
-    /// The bytes of the texts or blobs, where each ends, and [`validity`](Self::validity), in the memory that they are
-    /// in.
+    /// The bytes of the texts or blobs, their offsets, and the [`validity`](Self::validity), without copying them.
     ///
     /// # Errors
     ///
@@ -936,7 +950,7 @@ impl ColumnBuffer {
         Error::new(ErrorKind::ColumnType { column: self.index, name, asked, found })
     }
 
-    /// The values, if all of them mean something.
+    /// Returns the values if none of them is NULL.
     fn without_nulls<'a, T>(&self, (values, validity): (&'a [T], Option<&[u8]>)) -> Result<&'a [T]> {
         if validity.is_none() {
             return Ok(values);

@@ -1,18 +1,19 @@
-//! Columns that several threads decode.
+//! Columns decoded by several threads.
 
 use super::{Pace, Pause, Reader};
 use crate::error::{Error, Result};
 use crate::pages::{Crew, PageRows, Split};
 use crate::rows::Rows;
 
-/// Bytes of pages in a part, unless a batch ends.
+/// Number of bytes of pages in a part, for a result that is one batch.
 const PART_BYTES: usize = 256 << 10;
-/// As many as this if that makes whole batches, which are handed over without being copied.
+/// Number of bytes of pages in a part, for several batches: a part that is a whole batch is handed over without a copy.
 const BATCH_BYTES: usize = 1 << 20;
-/// Rows in a part, where batches are smaller.
+/// Smallest limit of the rows in a part, for batches that are smaller.
 const PART_ROWS_MIN: usize = 1024;
 
-/// Hands rows over, until there are no more or enough. `None` if one thread is to do that: no row has been read.
+/// Passes rows to the reader until there are no more, or no more are wanted. Returns `None` if one thread is to do so;
+/// no row has been read then.
 pub(super) fn drive<E: From<Error>>(
     pages: &mut PageRows<'_>,
     rows: &Rows<'_>,

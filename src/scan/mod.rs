@@ -1,32 +1,36 @@
-//! Reading a whole result: row by row in one call, or as columns.
+//! Reads a whole result: row by row in one call, or as columns.
 //!
-//! [`Connection::scan`] takes any statement that returns rows. What is done with them is chosen by the last call:
+//! [`Connection::scan`] accepts any statement that returns rows. The last call determines the form of the result:
 //!
 //! - [`for_each`](Scan::for_each), [`try_for_each`](Scan::try_for_each): each [`Row`], borrowed from SQLite;
-//! - [`batches`](Scan::batches): some thousand rows at a time as a [`ColumnBatch`], whose buffers are used again;
-//! - [`columns`](Scan::columns): all of it as one [`ColumnBatch`].
+//! - [`batches`](Scan::batches): some thousand rows at a time as a [`ColumnBatch`], whose buffers are reused;
+//! - [`columns`](Scan::columns): the whole result as one [`ColumnBatch`].
 //!
 //! # From pages
 //!
-//! The rows of [`Connection::scan_table`], and of a statement that is no more than a scan of a rowid table where
-//! [`Scan::strategy`] asks for it, come from the table's pages: the same rows, types and bytes in the same order, several
-//! times as fast, and decoded by several threads where [`Scan::threads`] asks for them. SQLite holds the lock and the
-//! snapshot meanwhile. [`Scan::plan`] tells whether, and why not.
+//! The page reader decodes the pages of a table itself, while SQLite holds the lock and the snapshot. It returns the
+//! same rows, types and bytes in the same order as the statement, several times as fast. It is used for
+//! [`Connection::scan_table`], and with [`Scan::strategy`] for a statement that is a plain scan of a rowid table.
+//! [`Scan::threads`] sets the number of decoding threads. [`Scan::plan`] returns whether the pages are read, and
+//! otherwise the reason.
 //!
-//! It is SQLite that runs the statement where there is a condition, an order, an index that has all columns, or a
-//! column that is computed when it is read; for views that are more than a table, virtual tables, tables without
-//! rowids, and those of temporary, in-memory and attached databases, and with a shared cache; in exclusive locking mode
-//! and with a file system that does not come with SQLite; while the connection has a write transaction open, and, with
-//! a write-ahead log, in a transaction that has read before.
+//! SQLite runs the statement instead:
 //!
-//! A progress handler that was set through the C interface is not called while pages are read; an
+//! - with a condition, an order, an index that has all columns, or a column that is computed on read;
+//! - for views that are more than a table, virtual tables, tables without rowids, and tables of temporary, in-memory
+//!   and attached databases;
+//! - with a shared cache, in exclusive locking mode, or with a file system (VFS) that does not come with SQLite;
+//! - while the connection has a write transaction open, and, with a write-ahead log, in a transaction that has read
+//!   before.
+//!
+//! A progress handler set through the C interface is not called while pages are read. An
 //! [`InterruptHandle`](crate::InterruptHandle) works.
 //!
-//! In a damaged file the rows are those of the statement, and the error is its own: where a page does not decode or
-//! cannot be read, the statement goes on from that row. [`Scan::on_end`] tells. Two damages are errors at once: a file
-//! that ends within a page, `SQLITE_IOERR_SHORT_READ` (SQLite takes zeros for the rest of some pages), and more pages on
-//! the way than the file has, `SQLITE_CORRUPT` (SQLite may read for ever). Check by check:
-//! [The page reader beside SQLite](https://github.com/finalite/finalite/blob/HEAD/docs/page_reader.md).
+//! For a damaged file, rows and error are those of the statement: if a page does not decode or cannot be read, the
+//! statement continues from that row, and [`Scan::on_end`] reports it. Two kinds of damage are errors immediately. A
+//! file that ends within a page is `SQLITE_IOERR_SHORT_READ`, where SQLite reads the missing part of some pages as
+//! zeros. More visited pages than the file has are `SQLITE_CORRUPT`, where SQLite may never stop reading. Each check is
+//! listed in [The page reader beside SQLite](https://github.com/finalite/finalite/blob/HEAD/docs/page_reader.md).
 //!
 //! # Example
 //!
@@ -84,13 +88,13 @@ pub use schema::{ColumnType, OnTypeMismatch};
 pub use table::TableScan;
 pub use views::{BytesColumn, TextColumn};
 
-/// A scan that is still to run. From [`Connection::scan`].
+/// A scan that has not been run yet. From [`Connection::scan`].
 #[must_use = "a scan does nothing until its rows are asked for"]
 pub struct Scan<'a, P, E = Error> {
     conn: &'a Connection,
     sql: Cow<'a, str>,
     params: P,
-    /// What was asked for; `None` for what is fastest.
+    /// The caller's choice; `None` for the fastest.
     strategy: Option<ScanStrategy>,
     threads: usize,
     limit: u64,
@@ -102,16 +106,16 @@ pub struct Scan<'a, P, E = Error> {
     error: PhantomData<fn() -> E>,
 }
 
-/// Whom to tell how many rows were read, and how often.
+/// Progress callback and its interval in rows.
 struct Progress<'a> {
     every: u64,
-    /// The last number told.
+    /// Number of rows at the last call.
     told: u64,
     report: Box<dyn FnMut(u64) -> ControlFlow<()> + 'a>,
 }
 
 impl Connection {
-    /// Begins a scan: a statement that is run when its rows are asked for, in one call.
+    /// Prepares a scan. The statement is run by the call that asks for its rows.
     ///
     /// See [`scan`](crate::scan).
     #[track_caller]
@@ -140,7 +144,7 @@ impl<'a, P> Scan<'a, P> {
 }
 
 impl<'a, P, E> Scan<'a, P, E> {
-    /// The same scan for closures with another error, the caller's own.
+    /// Returns the same scan for closures with an error type of the caller's.
     ///
     /// # Example
     ///
@@ -174,13 +178,14 @@ impl<'a, P, E> Scan<'a, P, E> {
 impl<'p, P: Params<'p>, E: From<Error>> Scan<'_, P, E> {
     /// Calls the closure with each row, in the order of the result. Returns the number of rows.
     ///
-    /// The closure may use the connection for other statements, and may write; what becomes of rows that it changes in
-    /// the table it scans is as [SQLite says](https://sqlite.org/isolation.html). Its error ends the scan; wherever a
-    /// scan ends, what its own statement changed (`INSERT … RETURNING`) stands.
+    /// The closure may use the connection for other statements, and may write. [Isolation in
+    /// SQLite](https://sqlite.org/isolation.html) describes the effect of changes in the table that is scanned. An
+    /// error of the closure ends the scan. Wherever a scan ends, changes made by its own statement (`INSERT …
+    /// RETURNING`) persist.
     ///
     /// # Errors
     ///
-    /// The closure's, and as [`Connection::prepare`] and [`Statement::execute`](crate::Statement::execute).
+    /// The closure's, and those of [`Connection::prepare`] and [`Statement::execute`](crate::Statement::execute).
     ///
     /// # Example
     ///
@@ -200,11 +205,11 @@ impl<'p, P: Params<'p>, E: From<Error>> Scan<'_, P, E> {
         self.run(&mut ForEach { read: &mut read, error: PhantomData })
     }
 
-    /// Calls the closure with each row until it breaks. Returns what it broke with; `None` if it never did.
+    /// Calls the closure with each row until it breaks. Returns the value it broke with; `None` if it did not break.
     ///
     /// # Errors
     ///
-    /// As [`for_each`](Self::for_each).
+    /// See [`for_each`](Self::for_each).
     ///
     /// # Example
     ///
@@ -228,13 +233,13 @@ impl<'p, P: Params<'p>, E: From<Error>> Scan<'_, P, E> {
 
     /// Calls the closure with up to this many rows at a time, as columns. Returns the number of rows.
     ///
-    /// The buffers are used again for the next batch: after the first, nothing is allocated unless text or blobs need
-    /// more room. Some thousand rows are a good size. What a column's type is may change from one batch to the next
-    /// where nothing declares it: see [`schema`](Self::schema).
+    /// Buffers are reused for the next batch: after the first, nothing is allocated unless text or blobs need more
+    /// room. Some thousand rows are a good size. The type of a column that is not declared may change from one batch to
+    /// the next: see [`schema`](Self::schema).
     ///
     /// # Errors
     ///
-    /// The closure's, and as [`columns`](Self::columns); [`ErrorKind::Misuse`] for 0 rows.
+    /// The closure's, and those of [`columns`](Self::columns); [`ErrorKind::Misuse`] for 0 rows.
     ///
     /// # Example
     ///
@@ -257,14 +262,14 @@ impl<'p, P: Params<'p>, E: From<Error>> Scan<'_, P, E> {
         self.run(&mut Batches { batch, rows, hand_over: Lend(&mut read), error: PhantomData })
     }
 
-    /// Calls the closure with up to this many rows at a time, as columns that are its to keep. Returns the number of
+    /// Calls the closure with up to this many rows at a time, as columns that the closure owns. Returns the number of
     /// rows.
     ///
-    /// Each batch has memory of its own: [`batches`](Self::batches) is faster for who only looks at them.
+    /// Each batch has memory of its own. [`batches`](Self::batches) is faster if the columns are only read.
     ///
     /// # Errors
     ///
-    /// As [`batches`](Self::batches).
+    /// See [`batches`](Self::batches).
     ///
     /// # Example
     ///
@@ -298,9 +303,9 @@ impl<'p, P: Params<'p>, E: From<Error>> Scan<'_, P, E> {
     ///
     /// # Errors
     ///
-    /// As [`Connection::prepare`] and [`Statement::execute`](crate::Statement::execute); [`ErrorKind::MixedColumn`] for
-    /// a value that does not fit its column, [`ErrorKind::ColumnCount`] if [`schema`](Self::schema) declares another
-    /// number of columns.
+    /// Those of [`Connection::prepare`] and [`Statement::execute`](crate::Statement::execute);
+    /// [`ErrorKind::MixedColumn`] for a value that does not fit its column, [`ErrorKind::ColumnCount`] if
+    /// [`schema`](Self::schema) declares another number of columns.
     ///
     /// # Example
     ///
@@ -320,15 +325,15 @@ impl<'p, P: Params<'p>, E: From<Error>> Scan<'_, P, E> {
         Ok(reader.batch)
     }
 
-    /// Reads no more than this many rows; with 0, the statement is not run.
+    /// Limits the number of rows. With 0, the statement is not run.
     pub fn limit(mut self, rows: u64) -> Self {
         self.limit = rows;
         self
     }
 
-    /// Calls the closure after every so many rows with the number read so far. If it breaks, the scan ends there,
-    /// without an error, as if the result did. (An [`InterruptHandle`](crate::InterruptHandle) ends it with one, and
-    /// before the first row, too.)
+    /// Calls the closure after every `every` rows with the number of rows read so far. If the closure breaks, the scan
+    /// ends without an error, like at the end of the result. (An [`InterruptHandle`](crate::InterruptHandle) ends it
+    /// with an error, and also before the first row.)
     ///
     /// # Panics
     ///
@@ -359,11 +364,11 @@ impl<'p, P: Params<'p>, E: From<Error>> Scan<'_, P, E> {
         Scan { progress: Some(Progress { every, told: 0, report: Box::new(report) }), ..self }
     }
 
-    /// Calls the closure when the scan has ended, with how it was run: a scan that was to come from
-    /// [pages](ScanStrategy::Pages) may be left to SQLite, at its beginning or within. What is left is an event as well, at
-    /// DEBUG, of the target `finalite::scan`.
+    /// Calls the closure when the scan has ended, with the plan by which it was run. A scan from
+    /// [pages](ScanStrategy::Pages) may be left to SQLite at its beginning or later. This is also logged as an event of
+    /// the target `finalite::scan` at DEBUG.
     ///
-    /// It is called after an error, too, but not where the statement could not be prepared.
+    /// The closure is also called after an error, but not if the statement could not be prepared.
     ///
     /// # Example
     ///
@@ -393,11 +398,11 @@ impl<'p, P: Params<'p>, E: From<Error>> Scan<'_, P, E> {
         Scan { on_end: Some(Box::new(tell)), ..self }
     }
 
-    /// Declares the columns' types, for [`batches`](Self::batches) and [`columns`](Self::columns). What does not fit is
-    /// an error unless [`mixed`](Self::on_type_mismatch) says otherwise.
+    /// Declares the types of the columns, for [`batches`](Self::batches) and [`columns`](Self::columns). A value that
+    /// does not fit is an error, unless [`on_type_mismatch`](Self::on_type_mismatch) is set to something else.
     ///
-    /// Without it a column has the type of its first value that is not NULL, and while it has none, the type that its
-    /// declaration in the table promises (`INTEGER`, `REAL`, `TEXT`, `BLOB`, by the rules of affinity).
+    /// Without a schema, a column has the type of its first value that is not NULL. Before that value it has the type
+    /// that its declaration in the table promises (`INTEGER`, `REAL`, `TEXT`, `BLOB`, by the rules of affinity).
     ///
     /// # Example
     ///
@@ -414,37 +419,42 @@ impl<'p, P: Params<'p>, E: From<Error>> Scan<'_, P, E> {
         self
     }
 
-    /// What to do with a value of another type than its column's. [`OnTypeMismatch::Dynamic`] unless set, or [`OnTypeMismatch::Error`]
-    /// where there is a [`schema`](Self::schema).
+    /// Sets the treatment of a value of another type than its column's. The default is [`OnTypeMismatch::Dynamic`], or
+    /// [`OnTypeMismatch::Error`] with a [`schema`](Self::schema).
     pub fn on_type_mismatch(mut self, mixed: OnTypeMismatch) -> Self {
         self.mixed = Some(mixed);
         self
     }
 
-    /// Chooses what yields the rows. [`ScanStrategy::Statement`] unless set. For [`Connection::scan_table`] it is
-    /// [`ScanStrategy::Pages`] unless set, but for tables that are so small that the statement is as fast.
+    /// Sets the source of the rows. The default is [`ScanStrategy::Statement`]. For [`Connection::scan_table`] it is
+    /// [`ScanStrategy::Pages`], except for tables that are so small that the statement is as fast.
     ///
-    /// With [`ScanStrategy::Pages`] they come from the pages of the table, where the statement is a scan of a table and no
-    /// more; otherwise SQLite runs the statement all the same. [`plan`](Self::plan) tells. The rows are those that were
-    /// there when the scan began; a closure that writes to the table sees what it changed from the next piece of the
-    /// table on, and a closure that changes the schema may end the scan with [`ErrorKind::Misuse`].
+    /// With [`ScanStrategy::Pages`], rows come from the pages of the table if the statement is a plain scan of a table;
+    /// otherwise SQLite runs the statement. [`plan`](Self::plan) returns which. The rows are those that existed when
+    /// the scan began. A closure that writes to the table sees its changes from the next piece of the table on. A
+    /// closure that changes the schema may end the scan with [`ErrorKind::Misuse`].
     pub fn strategy(mut self, strategy: ScanStrategy) -> Self {
         self.strategy = Some(strategy);
         self
     }
 
-    /// Has [`batches`](Self::batches) and [`columns`](Self::columns) decoded by this many threads, where the rows come
-    /// from [pages](ScanStrategy::Pages). 1 unless set; 0 is 1, and 256 are the most. The rows, their order and their batches are the same.
+    /// Sets the number of threads that decode columns for [`batches`](Self::batches) and [`columns`](Self::columns), if
+    /// the rows come from [pages](ScanStrategy::Pages). The default is 1. The number is clamped to 1 to 256. The rows,
+    /// their order and their batches do not depend on it.
     ///
-    /// The thread that calls is one of them: it alone uses the connection, reads the pages and calls the closure, and
-    /// it decodes when it would wait. The others are started when there is enough to do, and have ended when the call
-    /// returns. If the system gives fewer threads, fewer decode. For each there are two parts of the table in memory,
-    /// of some 1 MB of pages at most. Values that go on beyond their row's page, and those of columns that were added
-    /// after the row was written, once for each column, are read by the thread that calls. For
-    /// [`for_each`](Self::for_each) and [`try_for_each`](Self::try_for_each) it has no effect: their rows are borrowed,
-    /// one by one.
+    /// The calling thread is one of them. It alone uses the connection, reads pages and calls the closure, and it
+    /// decodes instead of waiting. The other threads are started when there is enough work, and have ended when the
+    /// call returns. If the system starts fewer threads, fewer decode. For each thread, two parts of the table are in
+    /// memory, of about 1 MB of pages at most.
     ///
-    /// A closure that writes to the database sees up to one part of rows as they were; the rest is as SQLite reads it.
+    /// The calling thread reads values that continue beyond their row's page, and values of columns that were added
+    /// after the row was written (once for each column).
+    ///
+    /// The setting has no effect on [`for_each`](Self::for_each) and [`try_for_each`](Self::try_for_each), whose rows
+    /// are borrowed one by one.
+    ///
+    /// A closure that writes to the database sees up to one part of rows in their old state. SQLite reads the remaining
+    /// rows.
     ///
     /// # Example
     ///
@@ -469,16 +479,16 @@ impl<'p, P: Params<'p>, E: From<Error>> Scan<'_, P, E> {
         self
     }
 
-    /// How the scan will be run, and why so.
+    /// Returns the strategy of the scan, and the reason for it.
     ///
-    /// It looks at the statement, and if that may be a scan of a table, at its first rows. What comes later may be left
-    /// to SQLite: [`on_end`](Self::on_end) tells.
+    /// Examines the statement, and if that may be a scan of a table, its first rows. A later part may still be left to
+    /// SQLite, which [`on_end`](Self::on_end) reports.
     ///
     /// # Errors
     ///
-    /// As [`Connection::prepare`] and [`Rows::next`]: what SQLite returns for the statement, or for its first row, such
-    /// as `SQLITE_CORRUPT`; `SQLITE_IOERR_SHORT_READ` where the file ends within the first pages. That they cannot be
-    /// read or do not decode is no error, but a reason.
+    /// Those of [`Connection::prepare`] and [`Rows::next`]: SQLite's error for the statement, or for its first row,
+    /// such as `SQLITE_CORRUPT`; `SQLITE_IOERR_SHORT_READ` if the file ends within the first pages. Pages that cannot
+    /// be read or do not decode are no error, but a reason.
     ///
     /// # Example
     ///
@@ -507,7 +517,7 @@ impl<'p, P: Params<'p>, E: From<Error>> Scan<'_, P, E> {
         })
     }
 
-    /// For which tables the page reader is to be tried; the error is the reason why for none.
+    /// Returns the tables for which the page reader is to be tried. The error is the reason why it is not tried.
     fn may_be_pages(&self, statement: &Statement<'_>) -> Result<Worth, &'static str> {
         let worth = match self.strategy {
             Some(ScanStrategy::Statement) => return Err(plan::NOT_ASKED),
@@ -523,7 +533,7 @@ impl<'p, P: Params<'p>, E: From<Error>> Scan<'_, P, E> {
         Ok(worth)
     }
 
-    /// Runs the statement, and tells how.
+    /// Runs the statement, and reports the plan.
     fn run(mut self, reader: &mut impl Reader<E>) -> Result<u64, E> {
         let on_end = self.on_end.take();
         let mut plan = None;
@@ -534,7 +544,7 @@ impl<'p, P: Params<'p>, E: From<Error>> Scan<'_, P, E> {
         result
     }
 
-    /// The reset's result is part of the whole. Returns the number of rows.
+    /// Runs the statement, and resets it; the reset may return an error. Returns the number of rows.
     fn run_to_end(self, plan: &mut Option<ScanPlan>, reader: &mut impl Reader<E>) -> Result<u64, E> {
         let mut statement = self.conn.prepare_cached_at(&self.sql, self.site)?;
         if let Some(types) = &self.schema {
@@ -557,27 +567,27 @@ impl<'p, P: Params<'p>, E: From<Error>> Scan<'_, P, E> {
     }
 }
 
-/// What is done with the rows.
+/// Consumer of the rows.
 trait Reader<E> {
-    /// Takes a row; a break ends the scan.
+    /// Processes a row. A break ends the scan.
     fn read(&mut self, row: Row<'_>) -> Result<ControlFlow<()>, E>;
 
-    /// There may be so much to read. The row stands for all.
+    /// Announces the expected size. The row is only used for its columns.
     fn expect(&mut self, _: Row<'_>, _: Expected) -> Result<(), E> {
         Ok(())
     }
 
-    /// The scan has ended, not by an error. The row has no values, and knows the columns.
+    /// Ends a scan that had no error. The row has no values, only columns.
     fn end(&mut self, _: Row<'_>) -> Result<(), E> {
         Ok(())
     }
 
-    /// If it makes columns of the rows: the batch that they go into, and how many fill it.
+    /// Returns the batch that rows are added to, and its number of rows, if the reader makes columns.
     fn batch(&mut self) -> Option<(&mut ColumnBatch, usize)> {
         None
     }
 
-    /// The batch is full.
+    /// Hands over the full batch.
     fn hand_over(&mut self) -> Result<(), E> {
         Ok(())
     }
@@ -614,7 +624,7 @@ impl<B, E, F: FnMut(Row<'_>) -> Result<ControlFlow<B>, E>> Reader<E> for TryForE
     }
 }
 
-/// Batches, and who gets them.
+/// Reader that fills batches, and hands them over.
 struct Batches<H, E> {
     batch: ColumnBatch,
     rows: usize,
@@ -622,15 +632,15 @@ struct Batches<H, E> {
     error: PhantomData<E>,
 }
 
-/// What becomes of a batch that is full: it is empty after it.
+/// Treatment of a full batch, which must be empty afterwards.
 trait HandOver<E> {
     fn hand_over(&mut self, batch: &mut ColumnBatch) -> Result<(), E>;
 }
 
-/// Lends it, and uses its memory again.
+/// Passes a reference, and reuses the memory.
 struct Lend<'f, F>(&'f mut F);
 
-/// Gives it away.
+/// Passes ownership.
 struct Give<'f, F>(&'f mut F);
 
 impl<E, F: FnMut(&ColumnBatch) -> Result<(), E>> HandOver<E> for Lend<'_, F> {
@@ -659,7 +669,7 @@ impl<E: From<Error>, H: HandOver<E>> Reader<E> for Batches<H, E> {
     }
 
     fn end(&mut self, columns: Row<'_>) -> Result<(), E> {
-        // A result without rows has columns too, and they may be other ones than declared.
+        // A result without rows has columns too, whose number may differ from the declared one.
         self.batch.begin(columns)?;
         if self.batch.is_empty() { Ok(()) } else { self.hand_over() }
     }
@@ -703,7 +713,7 @@ impl<E: From<Error>> Reader<E> for Columns {
     }
 }
 
-/// Where rows come from.
+/// Source of rows.
 trait Feed {
     fn next(&mut self) -> Result<Option<Row<'_>>>;
 }
@@ -722,7 +732,7 @@ impl Feed for PageRows<'_> {
     }
 }
 
-/// The row on which a statement stands already.
+/// The current row of a statement.
 struct First<'rows, 'stmt>(Option<&'rows Rows<'stmt>>);
 
 impl Feed for First<'_, '_> {
@@ -731,22 +741,22 @@ impl Feed for First<'_, '_> {
     }
 }
 
-/// Why `drive` returned.
+/// Reason why `drive` returned.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Pause {
-    /// There are no more rows here.
+    /// There are no more rows in this source.
     Empty,
-    /// No more are asked for.
+    /// No more rows are wanted.
     Enough,
 }
 
-/// Hands rows over, until there are no more or enough.
+/// Passes rows to the reader until there are no more, or no more are wanted.
 fn drive<E: From<Error>>(feed: &mut impl Feed, pace: &mut Pace<'_>, reader: &mut impl Reader<E>) -> Result<Pause, E> {
     loop {
         let Some(stop) = pace.next_stop() else {
             return Ok(Pause::Enough);
         };
-        // Counted in a register.
+        // A local variable, so that it is kept in a register.
         let mut count = pace.rows;
         while count < stop {
             let Some(row) = feed.next()? else {
@@ -763,7 +773,8 @@ fn drive<E: From<Error>>(feed: &mut impl Feed, pace: &mut Pace<'_>, reader: &mut
     }
 }
 
-/// Has the rows from the pages where that can be: the statement stays on its first row meanwhile. Else it yields them.
+/// Reads the rows from the pages if possible, while the statement stays on its first row. Otherwise the statement
+/// returns them.
 fn run_by_pages<E: From<Error>>(
     conn: &Connection,
     rows: &mut Rows<'_>,
@@ -830,7 +841,7 @@ fn run_by_pages<E: From<Error>>(
     Ok(())
 }
 
-/// How far a scan is, and where it pauses.
+/// Position of a scan, and its next pause.
 struct Pace<'a> {
     rows: u64,
     limit: u64,
@@ -838,7 +849,7 @@ struct Pace<'a> {
 }
 
 impl Pace<'_> {
-    /// The number of rows up to which nothing else is to do, after doing it; `None` at the end.
+    /// Reports progress if it is due. Returns the number of rows at which the next pause is; `None` at the end.
     fn next_stop(&mut self) -> Option<u64> {
         if let Some(Progress { every, told, report }) = &mut self.progress
             && self.rows > *told

@@ -1,4 +1,4 @@
-//! How a scan is run, and why so.
+//! Plan of a scan: its strategy, and the reason for it.
 
 use std::fmt;
 
@@ -17,7 +17,8 @@ impl ScanPlan {
     }
 }
 
-/// After so many rows, what comes next is left to the statement. It is told where the pages were asked for, in detail.
+/// Leaves the remaining rows to the statement, after this number of rows. Logs the reason in detail, if the page reader
+/// was asked for.
 pub(super) fn leave(
     plan: &mut Option<ScanPlan>,
     sql: &str,
@@ -31,25 +32,26 @@ pub(super) fn leave(
     *plan = Some(ScanPlan::by_statement(reason));
 }
 
-/// How a scan is run. From [`Scan::plan`](super::Scan::plan) before, and [`Scan::on_end`](super::Scan::on_end) after it.
+/// Strategy of a scan. From [`Scan::plan`](super::Scan::plan) before it, and from [`Scan::on_end`](super::Scan::on_end)
+/// after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ScanPlan {
-    /// What yields the rows; after the scan, the last of them.
+    /// Source of the rows; after the scan, source of the last of them.
     pub strategy: ScanStrategy,
-    /// How many threads decode, at most, where the rows are made columns. See [`Scan::threads`](super::Scan::threads).
+    /// Maximum number of threads that decode columns. See [`Scan::threads`](super::Scan::threads).
     pub threads: usize,
-    /// Why it does.
+    /// Reason for the strategy.
     pub reason: &'static str,
 }
 
-/// What yields the rows of a scan.
+/// Source of the rows of a scan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ScanStrategy {
     /// SQLite's own execution of the statement, step by step.
     Statement,
-    /// The pages of the table, decoded under the lock and the snapshot that SQLite holds.
+    /// Pages of the table, decoded under the lock and the snapshot that SQLite holds.
     Pages,
 }
 

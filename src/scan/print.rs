@@ -6,9 +6,9 @@ use super::batch::ColumnBatch;
 use super::schema::ColumnType;
 use crate::ValueRef;
 
-/// More rows than this are counted, not shown.
+/// Maximum number of rows shown; further ones are counted.
 const ROWS_MAX: usize = 20;
-/// A longer cell is cut.
+/// Maximum number of characters of a cell; longer ones are cut.
 const CHARS_MAX: usize = 24;
 
 impl fmt::Display for ColumnBatch {
@@ -50,7 +50,7 @@ fn cell(value: ValueRef<'_>) -> String {
     }
 }
 
-/// On one line, and not too long.
+/// Shortens a text to the maximum length, and replaces characters that would break the line.
 fn cut(text: &str) -> String {
     let moves_the_line = |c: char| c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let mut chars = text.chars().map(|c| if moves_the_line(c) { '\u{fffd}' } else { c });

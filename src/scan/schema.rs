@@ -1,4 +1,4 @@
-//! What types columns have, and what becomes of a value of another.
+//! Types of columns, and the treatment of values of another type.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use crate::Type;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ColumnType {
-    /// Nothing but NULLs so far, and nothing that promises a type.
+    /// NULLs only so far, and no declaration that promises a type.
     Null,
     /// 64-bit integers.
     Integer,
@@ -18,12 +18,12 @@ pub enum ColumnType {
     Text,
     /// Bytes.
     Blob,
-    /// Any value in each row.
+    /// Values of any type.
     Dynamic,
 }
 
 impl ColumnType {
-    /// The type of a column that begins with this value.
+    /// Returns the type of a column whose first value has this type.
     pub(super) fn of(value: Type) -> Self {
         match value {
             Type::Null => Self::Null,
@@ -34,10 +34,10 @@ impl ColumnType {
         }
     }
 
-    /// What a declaration promises; [`Null`](Self::Null) if that is nothing.
+    /// Returns the type that a declaration promises; [`Null`](Self::Null) if it promises none.
     ///
-    /// The rules are those of [affinity](https://sqlite.org/datatype3.html#determination_of_column_affinity), but that
-    /// NUMERIC, which holds integers and reals, promises neither; nor does ANY, which it includes.
+    /// The rules are those of [affinity](https://sqlite.org/datatype3.html#determination_of_column_affinity), with one
+    /// difference: NUMERIC, which includes ANY, may hold integers and reals, so it promises no type.
     pub(super) fn affinity(declaration: Option<&str>) -> Self {
         let Some(declaration) = declaration else {
             return Self::Null;
@@ -72,16 +72,16 @@ impl fmt::Display for ColumnType {
     }
 }
 
-/// What to do with a value of another type than its column's. NULL fits every column.
+/// Treatment of a value of another type than its column's. NULL fits every column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum OnTypeMismatch {
-    /// The scan ends with [`ErrorKind::MixedColumn`](crate::ErrorKind::MixedColumn).
+    /// Ends the scan with [`ErrorKind::MixedColumn`](crate::ErrorKind::MixedColumn).
     Error,
-    /// Integers among reals become reals, and a column of integers that meets a real becomes one of reals, where each
-    /// is exact; anything else is an error.
+    /// Converts integers in a column of reals to reals, and a column of integers with a real to reals, if each is
+    /// exact. Anything else is an error.
     Widen,
-    /// The column becomes [`ColumnType::Dynamic`]: nothing is lost.
+    /// Changes the column to [`ColumnType::Dynamic`]: no value is converted.
     Dynamic,
 }
 

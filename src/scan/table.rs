@@ -1,4 +1,4 @@
-//! A scan of a table by its name.
+//! Scan of a table by its name.
 
 use std::fmt;
 use std::panic::Location;
@@ -7,7 +7,7 @@ use super::Scan;
 use crate::Connection;
 use crate::sql::quote_identifier;
 
-/// A table, of which columns are still to be chosen. From [`Connection::scan_table`].
+/// A table whose columns have not been chosen yet. From [`Connection::scan_table`].
 #[must_use = "choose columns, and then what is done with the rows"]
 pub struct TableScan<'a> {
     conn: &'a Connection,
@@ -16,15 +16,15 @@ pub struct TableScan<'a> {
 }
 
 impl Connection {
-    /// Begins a scan of a whole table, without SQL: choose [`select`](TableScan::select) or take
-    /// [`all_columns`](TableScan::all_columns).
+    /// Prepares a scan of a whole table, without SQL. Call [`select`](TableScan::select) or
+    /// [`all_columns`](TableScan::all_columns) next.
     ///
-    /// The table is named as it is, or as `database.table`: up to the first dot, it is the name of a database if the
-    /// connection has one of that name (`main`, `temp`, or what was attached).
+    /// The name is that of a table, or `database.table`. The part before the first dot is the name of a database if the
+    /// connection has one of that name (`main`, `temp`, or an attached one).
     ///
-    /// The rows come in the order of the rowid. Where the table qualifies they come from its pages, which is several
-    /// times as fast as running a statement; SQLite runs one for a table of a few rows on one page. That is found out
-    /// at the first scan, and remembered with the cached statement: see [`Scan::strategy`].
+    /// The rows are in rowid order. They come from the pages of the table if that is possible, which is several times
+    /// as fast as running a statement. SQLite runs a statement for a table of a few rows on one page. This is
+    /// determined by the first scan, and kept with the cached statement: see [`Scan::strategy`].
     ///
     /// # Example
     ///
@@ -48,10 +48,10 @@ impl Connection {
 }
 
 impl<'a> TableScan<'a> {
-    /// Reads these columns, in this order. `rowid` is one, too.
+    /// Reads these columns, in this order. `rowid` may be one of them.
     pub fn select<N: AsRef<str>>(self, names: impl IntoIterator<Item = N>) -> Scan<'a, ()> {
         let table = self.quoted_name();
-        // With the table before it, a name in quotes that is no column's is not taken for a text.
+        // Qualified by the table, an unknown name in quotes is an error, and not a string literal.
         let columns: Vec<String> =
             names.into_iter().map(|name| format!("{table}.{}", quote_identifier(name.as_ref()))).collect();
         self.scan_of(&columns.join(", "))
@@ -62,7 +62,7 @@ impl<'a> TableScan<'a> {
         self.scan_of("*")
     }
 
-    /// The table in SQL, with its database where that is named.
+    /// Returns the quoted name of the table, qualified by its database if that is given.
     fn quoted_name(&self) -> String {
         match self.table.split_once('.') {
             Some((database, table)) if self.conn.is_readonly(database).is_some() => {
@@ -73,7 +73,7 @@ impl<'a> TableScan<'a> {
     }
 
     fn scan_of(self, columns: &str) -> Scan<'a, ()> {
-        // An index that has all the columns would give another order.
+        // An index that has all columns would return the rows in another order.
         let sql = format!("SELECT {columns} FROM {} NOT INDEXED", self.quoted_name());
         Scan { strategy: None, ..Scan::new(self.conn, sql.into(), (), self.site) }
     }

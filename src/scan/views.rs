@@ -1,4 +1,4 @@
-//! Columns of text and bytes, as they are looked at.
+//! Borrowed columns of text and bytes.
 
 use std::fmt;
 
@@ -9,13 +9,13 @@ use crate::convert::ConversionError;
 #[derive(Clone, Copy)]
 pub struct TextColumn<'a> {
     column: &'a ColumnBuffer,
-    /// All values; each begins and ends at a character.
+    /// All values; each begins and ends at a character boundary.
     text: &'a str,
     offsets: Offsets<'a>,
 }
 
 impl<'a> TextColumn<'a> {
-    /// Fails with the first row that is not UTF-8.
+    /// Returns the error of the first row that is not UTF-8.
     pub(super) fn new(column: &'a ColumnBuffer, values: &'a Bytes) -> Result<Self, (usize, ConversionError)> {
         let offsets = values.offsets();
         let text = str::from_utf8(&values.bytes).ok();
@@ -26,7 +26,7 @@ impl<'a> TextColumn<'a> {
         }
     }
 
-    /// The text of a row, 0-based; `None` where it is NULL, and beyond the last.
+    /// Text of a row, 0-based; `None` for NULL, and beyond the last.
     #[inline]
     #[must_use]
     pub fn get(&self, row: usize) -> Option<&'a str> {
@@ -34,7 +34,7 @@ impl<'a> TextColumn<'a> {
         (range.start < range.end || !self.column.is_null(row)).then(|| &self.text[range])
     }
 
-    /// The texts, row by row; `None` where there is NULL.
+    /// The texts, row by row; `None` for NULL.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Option<&'a str>> + use<'a> {
         let this = *self;
         (0..self.column.len()).map(move |row| this.get(row))
@@ -46,14 +46,14 @@ impl<'a> TextColumn<'a> {
         self.text
     }
 
-    /// Where each begins and ends in [`text`](Self::text), in bytes.
+    /// Offsets of the values in [`text`](Self::text), in bytes.
     #[must_use]
     pub fn offsets(&self) -> Offsets<'a> {
         self.offsets
     }
 }
 
-/// Whether the text that ends a row does so at a character's end.
+/// Whether the text of a row ends at a character boundary.
 fn is_at_boundary(text: &str, offsets: Offsets<'_>, row: usize) -> bool {
     offsets.range(row).is_some_and(|range| text.is_char_boundary(range.end))
 }
@@ -67,7 +67,7 @@ fn first_invalid(column: &ColumnBuffer, values: &Bytes) -> (usize, ConversionErr
     invalid.expect("if each of the texts is UTF-8, so are all of them together, cut where they end")
 }
 
-/// A column of bytes: blobs, or texts as they are. From [`ColumnBuffer::as_bytes`].
+/// A column of bytes: blobs, or texts that may not be UTF-8. From [`ColumnBuffer::as_bytes`].
 #[derive(Clone, Copy)]
 pub struct BytesColumn<'a> {
     column: &'a ColumnBuffer,
@@ -80,7 +80,7 @@ impl<'a> BytesColumn<'a> {
         Self { column, bytes: &values.bytes, offsets: values.offsets() }
     }
 
-    /// The bytes of a row, 0-based; `None` where it is NULL, and beyond the last.
+    /// Bytes of a row, 0-based; `None` for NULL, and beyond the last.
     #[inline]
     #[must_use]
     pub fn get(&self, row: usize) -> Option<&'a [u8]> {
@@ -88,7 +88,7 @@ impl<'a> BytesColumn<'a> {
         (range.start < range.end || !self.column.is_null(row)).then(|| &self.bytes[range])
     }
 
-    /// The values, row by row; `None` where there is NULL.
+    /// The values, row by row; `None` for NULL.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Option<&'a [u8]>> + use<'a> {
         let this = *self;
         (0..self.column.len()).map(move |row| this.get(row))
@@ -100,7 +100,7 @@ impl<'a> BytesColumn<'a> {
         self.bytes
     }
 
-    /// Where each begins and ends in [`bytes`](Self::bytes).
+    /// Offsets of the values in [`bytes`](Self::bytes).
     #[must_use]
     pub fn offsets(&self) -> Offsets<'a> {
         self.offsets

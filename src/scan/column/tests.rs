@@ -1,8 +1,8 @@
-//! How a column grows where it is known what may come.
+//! Growth of a column whose expected size is known.
 
 use super::*;
 
-/// Pushes texts, and counts how often their bytes move.
+/// Pushes texts, and counts the reallocations of their bytes.
 fn moves<'a>(expected: Expected, texts: impl Iterator<Item = Option<&'a [u8]>>) -> (usize, Bytes) {
     let mut column = ColumnBuffer::affinity(0, "a".into(), ColumnType::Text, OnTypeMismatch::Dynamic);
     column.expect(expected);
@@ -19,7 +19,7 @@ fn moves<'a>(expected: Expected, texts: impl Iterator<Item = Option<&'a [u8]>>) 
 
 const ROWS: u64 = 200_000;
 
-/// Less than a byte each on the average, and still not moved for each value.
+/// Checks texts of less than a byte on average, for which each value could cause a reallocation.
 #[test]
 fn a_column_that_is_mostly_null_moves_a_few_times() {
     let texts = (0..ROWS).map(|row| (row % 3 == 0).then_some(&b"x"[..]));
@@ -33,12 +33,12 @@ fn texts_that_are_as_long_as_the_first_are_not_moved_again() {
     let texts = (0..ROWS).map(|_| Some(&b"a text of 18 bytes"[..]));
     let (moves, bytes) = moves(Expected { rows: ROWS, bytes: 64 << 20 }, texts);
     assert_eq!(bytes.bytes.len(), 18 * 200_000);
-    // Up to the values that tell how long others are, and once after that.
+    // The reallocations up to the number of values used for the estimate, and one after that.
     assert!(moves < 14, "{moves}");
     assert!(bytes.bytes.capacity() < 5 << 20, "{}", bytes.bytes.capacity());
 }
 
-/// There is never room for more than the database has.
+/// Checks that the capacity is limited by the size of the database.
 #[test]
 fn a_long_text_among_short_ones_promises_nothing() {
     let long = vec![b'a'; 1 << 20];
