@@ -75,8 +75,8 @@ pub(super) struct Tree<P> {
     ahead_next: usize,
     /// Number of pages to read at once; doubles as the scan proceeds.
     stride: u32,
-    /// Number of pages of the tree and of overflow chains visited so far. Each is visited once, so the database has at
-    /// least as many.
+    /// Number of pages of the tree and of overflow chains visited so far. Each is visited once in a sound file, so
+    /// there are no more than in the database.
     visited: u32,
 }
 
