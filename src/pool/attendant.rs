@@ -1,5 +1,5 @@
-//! What is done for connections that read only: rolling back what a writer has left half-written, and ending the
-//! write-ahead log when they are the last to be closed.
+//! Writes on behalf of read-only connections: rolls back a transaction that a writer left unfinished, and removes the
+//! write-ahead log after the last reader has been closed.
 
 use std::ffi::OsString;
 use std::panic::Location;
@@ -10,8 +10,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::raw::shielded;
 use crate::{OpenOptions, ResultCode};
 
-/// Does for readers, on a connection of its own, what SQLite does on one that may write: not on the pool's writer, which
-/// may be lent, and to the very thread that reads.
+/// Opens a connection of its own for the work that SQLite does only on a connection that may write. The pool's writer
+/// is not used, since it may be checked out, even by the thread that reads.
 pub(super) struct Attendant {
     open: OpenOptions,
     path: OsString,
@@ -19,8 +19,8 @@ pub(super) struct Attendant {
 }
 
 impl Attendant {
-    /// Opens the database for writing, reads it, and closes it. Reading rolls back what a writer has left that failed or
-    /// died; closing moves what is in the write-ahead log into the database, if nobody else has it open.
+    /// Opens the database for writing, reads it, and closes it. Reading rolls back the transaction of a writer that
+    /// failed or died. Closing checkpoints the write-ahead log into the database, if no other connection has it open.
     fn visit(&self) -> Result<()> {
         let visit = || {
             let conn = self.open.open_at(&self.path, self.site)?;
@@ -54,31 +54,32 @@ impl Options {
 }
 
 impl Pool {
-    /// Whether a write-ahead log may be left when the last connection was closed.
+    /// Whether a write-ahead log may remain after the last connection was closed.
     fn may_leave_log(&self) -> bool {
         let is_out = || self.lanes().iter().any(|lane| !lane.queue.status().out.is_empty());
         self.is_ours() && !self.options.open.is_read_only() && !self.options.is_in_memory() && !is_out()
     }
 
-    /// Whether it is of this process, and not inherited by a fork.
+    /// Whether the pool belongs to this process, and is not inherited by a fork.
     pub(super) fn is_ours(&self) -> bool {
         self.writer.queue.is_of_this_process()
     }
 
-    /// Connections that are closed at the same time take each other for the one that stays, and leave the log to it: so
-    /// what is to be the last is closed under this lock.
+    /// Locks the closing of connections. Of connections that are closed at the same time, each may take another for one
+    /// that stays open, and leave the log to it. The last one is therefore closed under this lock.
     pub(super) fn lock_closing(&self) -> MutexGuard<'_, ()> {
         self.closing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends what may be left of the write-ahead log when readers were closed, and no connection that writes after them.
+    /// Removes the write-ahead log if readers were the last connections to be closed. An error is added to the report.
     pub(super) fn close_log(&self, report: &mut PoolReport) {
         if report.has_closed_readers_last() && self.may_leave_log() {
             report.log_left = self.options.attendant(self.site).visit().err();
         }
     }
 
-    /// The same when a connection came back after the pool was shut down, be it beside another.
+    /// Removes the write-ahead log after a connection was returned to a pool that is shut down. Another connection may
+    /// be closed at the same time.
     #[cold]
     pub(super) fn close_log_after(&self) {
         if !self.may_leave_log() {
@@ -87,7 +88,7 @@ impl Pool {
         let _closing = self.lock_closing();
         if let Err(error) = self.options.attendant(self.site).visit() {
             shielded(|| match error.code() {
-                // The database is gone.
+                // The database file no longer exists.
                 Some(ResultCode::CANTOPEN) => {}
                 _ => tracing::warn!(target: "finalite::pool", %error, "the write-ahead log stays beside the database"),
             });

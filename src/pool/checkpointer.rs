@@ -1,4 +1,4 @@
-//! Moving what is in the WAL into the database from time to time.
+//! Periodic checkpoints of a pool's database.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,15 +8,16 @@ use super::Pool;
 use crate::error::{ErrorKind, Result};
 use crate::worker::{Stop, Worker};
 
-/// Checkpoints a pool's database now and then, on a thread of its own.
+/// Checkpoints a pool's database periodically, on a thread of its own.
 ///
-/// SQLite checkpoints when a commit finds the WAL long, at that commit's expense, and not at all while readers hold it;
-/// a WAL can grow without end under readers that overlap. This does it beside the writer's work, when the writer is not
-/// lent: a turn that finds it lent is passed over. It checkpoints passively: it waits for no reader, and blocks none.
+/// SQLite checkpoints within a commit that finds the WAL long, which delays that commit, and not at all while readers
+/// use the WAL. With overlapping readers a WAL can grow without limit. A `Checkpointer` uses the writer's connection
+/// when it is idle, and skips a turn when it is checked out. Its checkpoints are passive: they wait for no reader, and
+/// block none.
 ///
-/// It does not keep the pool alive, and ends with it, or when that is [shut down](Pool::shut_down). Dropping it stops the thread and waits until it has ended; that takes as long as
-/// the checkpoint that is under way, and as the connections' busy timeout where that waits for a lock of another
-/// process.
+/// It does not keep the pool alive. Its thread ends when the pool does, or when the pool is [shut
+/// down](Pool::shut_down). Dropping it stops the thread, and waits for the end of a running checkpoint, which may wait
+/// for another process's lock as long as the connections' busy timeout.
 ///
 /// # Example
 ///
@@ -39,22 +40,22 @@ pub struct Checkpointer {
 }
 
 impl Checkpointer {
-    /// Checkpoints each time this long has passed.
+    /// Starts a thread that checkpoints at this interval.
     ///
     /// # Errors
     ///
-    /// The system's, where it gives no thread.
+    /// The system's error if it starts no thread.
     pub fn start(pool: &Arc<Pool>, every: Duration) -> io::Result<Self> {
         let pool = Arc::downgrade(pool);
         let work = move |stop: &Stop| {
             while !stop.wait(every) {
-                // Between two turns the pool may end.
+                // The pool may end between two turns.
                 let Some(pool) = pool.upgrade() else {
                     return;
                 };
                 match checkpoint(&pool) {
                     Ok(()) => {}
-                    // Its end may be far: somebody has a connection out.
+                    // The pool may end much later, if a connection is checked out.
                     Err(error) if matches!(error.kind(), ErrorKind::PoolClosed) => return,
                     Err(error) => tracing::warn!(target: "finalite::pool", %error, "a checkpoint failed"),
                 }

@@ -1,4 +1,4 @@
-//! A connection that is lent.
+//! Guards of connections that are checked out.
 
 use std::fmt;
 use std::mem::ManuallyDrop;
@@ -9,13 +9,14 @@ use super::{Lane, Pool};
 use crate::error::Result;
 use crate::{Connection, Transaction, TransactionBehavior};
 
-/// A place for a connection. Its lock is held by the guard that has the connection, and by nobody else: waiting is the
-/// queue's business. It is not lost with a guard that is forgotten, because the pool gets around it by `&mut`.
+/// Place for a connection. Its lock is held by the guard that has the connection. Callers wait in the queue, not for
+/// this lock. If a guard is forgotten, the pool accesses the connection by `&mut`.
 #[derive(Debug, Default)]
 pub(super) struct Slot(Mutex<Option<Connection>>);
 
 impl Slot {
-    /// A panic while the connection was lent has poisoned it, and was dealt with when it came back.
+    /// Locks the slot. Poisoning is ignored: a panic while the connection was checked out is handled when it is
+    /// returned.
     pub(super) fn lock(&self) -> MutexGuard<'_, Option<Connection>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -33,7 +34,7 @@ impl Slot {
     }
 }
 
-/// The right to a slot. Dropping it gives the slot to the next, after all else.
+/// Right to use a slot. Dropping it releases the slot to the next caller, as the last step.
 pub(super) struct Permit<'pool> {
     pool: &'pool Pool,
     lane: &'pool Lane,
@@ -45,7 +46,7 @@ impl<'pool> Permit<'pool> {
         Self { pool, lane, slot }
     }
 
-    /// Keeps the slot out; somebody else gives it back.
+    /// Returns the slot without releasing it; the caller must do that.
     pub(super) fn keep(self) -> usize {
         ManuallyDrop::new(self).slot
     }
@@ -54,7 +55,7 @@ impl<'pool> Permit<'pool> {
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
         if self.lane.queue.release(self.slot) {
-            // The pool was shut down, maybe while this connection was looked at: then nobody else closes it.
+            // The pool may have been shut down while this connection was being checked. No one else closes it then.
             drop(self.lane.slots[self.slot].try_lock().and_then(|mut slot| slot.take()));
             self.pool.close_log_after();
         }
@@ -63,12 +64,12 @@ impl Drop for Permit<'_> {
 
 const PRESENT: &str = "a connection that is lent is there until its guard is dropped";
 
-/// A connection of a [`Pool`]'s. Dropping it gives it back.
+/// A connection checked out from a [`Pool`]. Dropping it returns the connection.
 ///
-/// It can do what a [`Connection`] can. It stays on its thread; [`OwnedConnection`] does not have to.
+/// It dereferences to [`Connection`]. It stays on its thread; [`OwnedConnection`] can be sent to another.
 #[must_use = "it goes back at once"]
 pub struct PooledConnection<'pool> {
-    /// Unlocked before the permit goes to the next.
+    /// Declared before the permit, so that it is unlocked before the permit is released.
     conn: MutexGuard<'pool, Option<Connection>>,
     permit: Permit<'pool>,
 }
@@ -83,33 +84,33 @@ impl<'pool> PooledConnection<'pool> {
         self.conn.as_mut().expect(PRESENT)
     }
 
-    /// As [`Connection::transaction`]; the writer's takes the write lock at once.
+    /// Begins a transaction like [`Connection::transaction`]. The writer's takes the write lock immediately.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// See [`Connection::transaction`].
     #[track_caller]
     pub fn transaction(&mut self) -> Result<Transaction<'_>> {
         let behavior = self.permit.lane.queue.role().behavior();
         self.transaction_with(behavior)
     }
 
-    /// As [`Connection::transaction_with`].
+    /// Begins a transaction with this behavior, like [`Connection::transaction_with`].
     ///
     /// # Errors
     ///
-    /// As there.
+    /// See [`Connection::transaction_with`].
     #[track_caller]
     pub fn transaction_with(&mut self, behavior: TransactionBehavior) -> Result<Transaction<'_>> {
         self.conn_mut().transaction_with(behavior)
     }
 
-    /// As [`Connection::create_diagnostic_tables`]. The connection is closed when it comes back: the tables stay with
-    /// it.
+    /// Creates the tables of [`Connection::create_diagnostic_tables`]. They stay with the connection, so it is closed
+    /// when it is returned.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// See [`Connection::create_diagnostic_tables`].
     pub fn create_diagnostic_tables(&mut self) -> Result<()> {
         self.conn_mut().create_diagnostic_tables()
     }
@@ -136,7 +137,8 @@ impl fmt::Debug for PooledConnection<'_> {
     }
 }
 
-/// A connection of a [`Pool`]'s, with its share of the pool: it can be sent to another thread, and held anywhere.
+/// A connection checked out from a [`Pool`], with a shared reference to the pool. It can be sent to another thread, and
+/// stored anywhere.
 ///
 /// # Example
 ///
@@ -152,7 +154,7 @@ impl fmt::Debug for PooledConnection<'_> {
 /// ```
 #[must_use = "it goes back at once"]
 pub struct OwnedConnection {
-    /// `None` only within Drop.
+    /// The connection; `None` only during `drop`.
     conn: Option<Connection>,
     pool: Arc<Pool>,
     lane: fn(&Pool) -> &Lane,
@@ -168,33 +170,33 @@ impl OwnedConnection {
         self.conn.as_mut().expect(PRESENT)
     }
 
-    /// As [`PooledConnection::transaction`].
+    /// Begins a transaction like [`PooledConnection::transaction`].
     ///
     /// # Errors
     ///
-    /// As there.
+    /// See [`PooledConnection::transaction`].
     #[track_caller]
     pub fn transaction(&mut self) -> Result<Transaction<'_>> {
         let behavior = (self.lane)(&self.pool).queue.role().behavior();
         self.transaction_with(behavior)
     }
 
-    /// As [`Connection::transaction_with`].
+    /// Begins a transaction with this behavior, like [`Connection::transaction_with`].
     ///
     /// # Errors
     ///
-    /// As there.
+    /// See [`Connection::transaction_with`].
     #[track_caller]
     pub fn transaction_with(&mut self, behavior: TransactionBehavior) -> Result<Transaction<'_>> {
         self.conn_mut().transaction_with(behavior)
     }
 
-    /// As [`Connection::create_diagnostic_tables`]. The connection is closed when it comes back: the tables stay with
-    /// it.
+    /// Creates the tables of [`Connection::create_diagnostic_tables`]. They stay with the connection, so it is closed
+    /// when it is returned.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// See [`Connection::create_diagnostic_tables`].
     pub fn create_diagnostic_tables(&mut self) -> Result<()> {
         self.conn_mut().create_diagnostic_tables()
     }
@@ -212,7 +214,7 @@ impl Deref for OwnedConnection {
 impl Drop for OwnedConnection {
     fn drop(&mut self) {
         let lane = (self.lane)(&self.pool);
-        // Given back last, whatever happens before.
+        // Released last, also after a panic.
         let permit = Permit::new(&self.pool, lane, self.slot);
         self.pool.take_back(lane, &mut self.conn);
         if let Some(conn) = self.conn.take() {

@@ -1,20 +1,23 @@
-//! One writer and some readers on one database.
+//! A connection pool: one writer and several readers of one database.
 //!
-//! SQLite has one writer at a time and, in WAL mode, any number of readers beside it. A [`Pool`] keeps one connection
-//! for writing and a number of read-only ones, opens them when they are needed, and lends them one caller at a time:
-//! [`reader`](Pool::reader), [`writer`](Pool::writer), [`write`](Pool::write). Who waits keeps its place in line.
-//! Somebody who comes when a connection comes back may take it before the first in line is awake; once that has waited
-//! for half a millisecond, or half its patience, the next connection there is goes to it. No thread is started.
+//! SQLite allows one writer at a time and, in WAL mode, any number of concurrent readers. A [`Pool`] has one connection
+//! for writing and a number of read-only ones. It opens them on demand, and hands each out to one caller at a time:
+//! [`reader`](Pool::reader), [`writer`](Pool::writer), [`write`](Pool::write).
 //!
-//! A connection that comes back is looked at. What can be proven clean is lent again; anything else (a rollback that
-//! failed, a temporary table, a pragma nobody can put back, a panic) is closed, counted with its [`DestroyReason`], and
-//! opened anew when its slot is next asked for. A slot is never lost: not by a failed rollback, a panic, a failed open.
+//! Callers wait in a queue. When a connection is returned, a running thread may take it before the first in the queue
+//! has woken up. Once the first has waited for half a millisecond, or half its timeout, it gets the next connection.
+//! The pool starts no thread.
 //!
-//! A reader cannot write, and so cannot roll back what a writer has left half-written that failed or died. Where it finds
-//! such a database the pool opens one more connection, for writing, which does; the reader's caller sees no error.
+//! A returned connection is checked. If it is proven clean, it is reused. Otherwise (a failed rollback, a temporary
+//! table, a pragma that cannot be restored, a panic) it is closed and counted by its [`DestroyReason`], and another is
+//! opened when its slot is next used. A failed rollback, a panic or a failed open never loses a slot.
 //!
-//! Session state that is to live on (temporary tables, attached databases) belongs to a connection from
-//! [`reserve`](Pool::reserve), which is the caller's until it is dropped, and closed then.
+//! A reader cannot write, and so cannot roll back the unfinished transaction of a writer that failed or died. If it
+//! finds such a database, the pool opens another connection for writing, which rolls back; the reader's caller gets no
+//! error.
+//!
+//! Session state that must persist (temporary tables, attached databases) belongs on a connection from
+//! [`reserve`](Pool::reserve). It belongs to the caller until it is dropped, and is then closed.
 //!
 //! # Example
 //!
@@ -43,7 +46,7 @@
 //! # In an async program
 //!
 //! SQLite's calls block, and so does waiting for a connection: both belong on a thread that may block. An
-//! [`OwnedConnection`] goes there and back. A handler for axum:
+//! [`OwnedConnection`] can be sent to that thread and back. A handler for axum:
 //!
 //! ```
 //! use std::sync::Arc;
@@ -113,18 +116,18 @@ use queue::{Patience, Queue, Refused};
 use registry::{Entry, Listed};
 use status::Counters;
 
-/// Connections to one database, lent one caller at a time. See [the module](self).
+/// Pool of connections to one database, each handed out to one caller at a time. See [the module](self).
 ///
-/// Dropping it closes them, as [`close`](Self::close) does, and logs what that would report.
+/// Dropping it closes the connections like [`close`](Self::close), and logs the report if it is not clean.
 pub struct Pool {
     writer: Lane,
     readers: Lane,
     reserved: Lane,
     options: Options,
     listed: Listed,
-    /// Where it was built.
+    /// Location at which the pool was built.
     site: &'static Location<'static>,
-    /// Keeps a database in memory alive while no other connection does.
+    /// Connection that keeps a database in memory alive while there is no other.
     anchor: Mutex<Option<Connection>>,
     closing: Mutex<()>,
 }
@@ -133,7 +136,7 @@ pub struct Pool {
 struct Lane {
     queue: Arc<Queue>,
     slots: Box<[Slot]>,
-    /// What the role's connections are like when they are new.
+    /// State of a new connection of the role.
     profile: OnceLock<Profile>,
 }
 
@@ -150,7 +153,7 @@ struct Options {
     name: Box<str>,
     path: OsString,
     open: OpenOptions,
-    /// Set where connections share a database in memory: by its builder, or when the writer finds itself there.
+    /// Set if the connections share a database in memory: by the builder, or when the writer's connection shows it.
     is_in_memory: OnceLock<()>,
     init: Option<Init>,
     acquire_timeout: Duration,
@@ -160,7 +163,7 @@ struct Options {
     write_retry: RetryPolicy,
 }
 
-/// How to make a [`Pool`]. From [`Pool::builder`].
+/// Builder of a [`Pool`]. From [`Pool::builder`].
 #[must_use = "a pool is made by `build`"]
 pub struct PoolBuilder {
     options: Options,
@@ -169,18 +172,18 @@ pub struct PoolBuilder {
 }
 
 impl Pool {
-    /// Begins a pool on the database at this path: 4 readers, no reserved connections, 30 seconds of patience,
-    /// connections opened as [`OpenOptions::recommended`] says.
+    /// Returns a builder for the database at this path. The defaults are 4 readers, no reserved connections, a timeout
+    /// of 30 seconds, and [`OpenOptions::recommended`].
     pub fn builder(path: impl AsRef<Path>) -> PoolBuilder {
         let path = path.as_ref();
         let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
         PoolBuilder::new(&name, path.as_os_str().to_owned(), OpenOptions::recommended(), false)
     }
 
-    /// Begins a pool on a database in memory that its connections share under this name, in the whole process. It is
-    /// gone when the pool is.
+    /// Returns a builder for a database in memory, which connections share by this name within the process. It is
+    /// deleted with the pool.
     ///
-    /// There is no WAL in memory: a reader and the writer wait for each other.
+    /// A database in memory has no WAL: readers and the writer wait for each other.
     ///
     /// C: [the memdb VFS](https://sqlite.org/src/doc/trunk/src/memdb.c)
     pub fn in_memory(name: &str) -> PoolBuilder {
@@ -189,103 +192,106 @@ impl Pool {
         PoolBuilder::new(name, uri.into(), OpenOptions::recommended().without_wal().uri(true), true)
     }
 
-    /// A connection for reading.
+    /// Checks out a connection for reading.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::PoolTimeout`] if none comes free within the builder's `acquire_timeout`, [`ErrorKind::PoolClosed`],
-    /// [`ErrorKind::OpenAttempts`] if one has to be opened and cannot be, or [`ErrorKind::NoMemory`] if that is why.
+    /// [`ErrorKind::PoolTimeout`] if none is returned within the builder's `acquire_timeout`,
+    /// [`ErrorKind::PoolClosed`], [`ErrorKind::OpenAttempts`] if a connection has to be opened and cannot be, or
+    /// [`ErrorKind::NoMemory`] if that is the cause.
     #[track_caller]
     pub fn reader(&self) -> Result<PooledConnection<'_>> {
         self.lend(&self.readers, self.patience(), Location::caller())
     }
 
-    /// A connection for reading, within this time.
+    /// Checks out a connection for reading, with this timeout.
     ///
     /// # Errors
     ///
-    /// As [`reader`](Self::reader).
+    /// See [`reader`](Self::reader).
     #[track_caller]
     pub fn reader_within(&self, longest: Duration) -> Result<PooledConnection<'_>> {
         self.lend(&self.readers, Patience::For(longest), Location::caller())
     }
 
-    /// A connection for reading, if there is one at once.
+    /// Checks out a connection for reading without waiting. Returns `None` if none is free.
     ///
     /// # Errors
     ///
-    /// As [`reader`](Self::reader), but for the time-out.
+    /// See [`reader`](Self::reader), except that there is no timeout.
     #[track_caller]
     pub fn try_reader(&self) -> Result<Option<PooledConnection<'_>>> {
         at_once(self.lend(&self.readers, Patience::None, Location::caller()))
     }
 
-    /// The connection for writing. Its [`transaction`](PooledConnection::transaction) takes the write lock at once.
+    /// Checks out the connection for writing. Its [`transaction`](PooledConnection::transaction) takes the write lock
+    /// immediately.
     ///
     /// # Errors
     ///
-    /// As [`reader`](Self::reader).
+    /// See [`reader`](Self::reader).
     #[track_caller]
     pub fn writer(&self) -> Result<PooledConnection<'_>> {
         self.lend(&self.writer, self.patience(), Location::caller())
     }
 
-    /// The connection for writing, within this time.
+    /// Checks out the connection for writing, with this timeout.
     ///
     /// # Errors
     ///
-    /// As [`reader`](Self::reader).
+    /// See [`reader`](Self::reader).
     #[track_caller]
     pub fn writer_within(&self, longest: Duration) -> Result<PooledConnection<'_>> {
         self.lend(&self.writer, Patience::For(longest), Location::caller())
     }
 
-    /// The connection for writing, if it is there at once.
+    /// Checks out the connection for writing without waiting. Returns `None` if it is not free.
     ///
     /// # Errors
     ///
-    /// As [`reader`](Self::reader), but for the time-out.
+    /// See [`reader`](Self::reader), except that there is no timeout.
     #[track_caller]
     pub fn try_writer(&self) -> Result<Option<PooledConnection<'_>>> {
         at_once(self.lend(&self.writer, Patience::None, Location::caller()))
     }
 
-    /// A connection of the caller's own, for state that is to live on: temporary tables, attached databases, pragmas.
-    /// It is opened now, and closed when it is dropped; until then it takes one of the builder's `reserved` places.
+    /// Opens a connection for state that must persist: temporary tables, attached databases, pragmas. It is closed when
+    /// it is dropped. Until then it takes one of the builder's `reserved` slots.
     ///
     /// # Errors
     ///
-    /// As [`reader`](Self::reader).
+    /// See [`reader`](Self::reader).
     #[track_caller]
     pub fn reserve(&self) -> Result<PooledConnection<'_>> {
         self.lend(&self.reserved, self.patience(), Location::caller())
     }
 
-    /// As [`reader`](Self::reader), with a guard that can be sent to another thread and held anywhere.
+    /// Checks out a connection for reading, with a guard that can be sent to another thread and stored anywhere.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// See [`reader`](Self::reader).
     #[track_caller]
     pub fn reader_owned(self: &Arc<Self>) -> Result<OwnedConnection> {
         self.lend_owned(|pool| &pool.readers, Location::caller())
     }
 
-    /// As [`writer`](Self::writer), with a guard that can be sent to another thread and held anywhere.
+    /// Checks out the connection for writing, with a guard that can be sent to another thread and stored anywhere.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// See [`reader`](Self::reader).
     #[track_caller]
     pub fn writer_owned(self: &Arc<Self>) -> Result<OwnedConnection> {
         self.lend_owned(|pool| &pool.writer, Location::caller())
     }
 
-    /// As [`reserve`](Self::reserve), with a guard that can be sent to another thread and held anywhere.
+    /// Opens a connection like [`reserve`](Self::reserve), with a guard that can be sent to another thread and stored
+    /// anywhere.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// See [`reader`](Self::reader).
     #[track_caller]
     pub fn reserve_owned(self: &Arc<Self>) -> Result<OwnedConnection> {
         self.lend_owned(|pool| &pool.reserved, Location::caller())
@@ -353,7 +359,7 @@ impl Pool {
         }
         let role = lane.queue.role();
         let conn = self.attempt(&lane.queue, || {
-            // One that is gone is not made anew under the program's feet.
+            // A database file that has been deleted is not created again.
             let creates = role == Role::Writer && lane.profile.get().is_none();
             let conn = self.options.open(role, slot, creates, site)?;
             if lane.profile.get().is_none() {
@@ -369,7 +375,7 @@ impl Pool {
         Ok(conn)
     }
 
-    /// Tries again as the caller's policy says. Each attempt that fails leaves nothing.
+    /// Opens a connection, with retries by the caller's policy. A failed attempt leaves nothing open.
     fn attempt(&self, queue: &Queue, open: impl Fn() -> Result<Connection>) -> Result<Connection> {
         let mut attempts = Vec::new();
         let mut pauses = self.options.open_retry.pauses();
@@ -379,7 +385,7 @@ impl Pool {
                     self.counters().opened();
                     return Ok(conn);
                 }
-                // It would be again.
+                // The next attempt would fail too.
                 Err(error) if matches!(error.kind(), ErrorKind::Path { .. } | ErrorKind::Forked) => {
                     self.counters().open_failed();
                     return Err(error);
@@ -390,7 +396,7 @@ impl Pool {
             match pauses.next() {
                 Some(pause) if !queue.is_closed() => std::thread::sleep(pause),
                 _ => {
-                    // Where memory ran out, that is the kind, as everywhere.
+                    // Out of memory is reported as such, as in all other calls.
                     let no_memory = attempts.pop_if(|last| matches!(last.kind(), ErrorKind::NoMemory { .. }));
                     return Err(
                         no_memory.unwrap_or_else(|| Error::new(ErrorKind::OpenAttempts { attempts: attempts.into() }))
@@ -400,7 +406,7 @@ impl Pool {
         }
     }
 
-    /// Takes a connection back: looks at it, and closes it unless it is as it was when it was new.
+    /// Checks a returned connection, and closes it unless its state is that of a new one.
     fn take_back(&self, lane: &Lane, conn: &mut Option<Connection>) {
         let Some(borrowed) = conn.as_mut() else {
             return;
@@ -423,8 +429,8 @@ impl Pool {
         }
     }
 
-    /// What is written into a file that was moved or deleted is lost to whoever looks for it by its path. It costs a
-    /// system call to ask, and is asked as often as the builder says.
+    /// Closes a connection whose file was moved or deleted: writes to that file are lost to all who open it by its
+    /// path. The check is a system call, and is made at the builder's interval.
     #[inline]
     fn destroy_if_moved(&self, conn: &mut Option<Connection>, now: Instant) {
         if conn.as_ref().is_some_and(|conn| conn.moved_check().is_some_and(|due| now >= due)) {
@@ -444,8 +450,8 @@ impl Pool {
         }
     }
 
-    /// The one way in which a connection of the pool ends, but for the pool's own end. No lock of the queue is held:
-    /// closing may take long.
+    /// Closes a connection. All connections are closed here, except at the end of the pool. No lock of the queue is
+    /// held, since closing may take long.
     fn destroy(&self, conn: &mut Option<Connection>, reason: DestroyReason) {
         self.counters().destroyed(reason);
         if reason.is_news() {
@@ -456,7 +462,7 @@ impl Pool {
         drop(conn.take());
     }
 
-    /// What the pool holds and did.
+    /// Returns the current state and the counters of the pool.
     #[must_use]
     pub fn status(&self) -> PoolStatus {
         PoolStatus::new(&self.listed.0)
@@ -466,18 +472,18 @@ impl Pool {
         &self.listed.0.counters
     }
 
-    /// Ends the pool: when this returns, every file is closed. What a forgotten guard holds is taken back and closed;
-    /// what an owned guard holds is reported, and closed when that is dropped.
+    /// Closes the pool: when this returns, every file is closed. A connection of a forgotten guard is reported, and
+    /// closed. There is no [`OwnedConnection`] at this point, since each shares the pool.
     pub fn close(mut self) -> PoolReport {
         self.end()
     }
 
-    /// Lends nothing any more, closes what is idle, and reports what is out, which is closed when it comes back. For a
-    /// pool that is shared; [`close`](Self::close) has the last word.
+    /// Stops handing out connections, closes idle ones, and reports those that are checked out, which are closed when
+    /// they are returned. Use it for a shared pool; [`close`](Self::close) may follow.
     ///
-    /// A connection that reads only cannot move what is in the write-ahead log into the database when it is closed.
-    /// When the last one has come back, another connection is opened to do so. As long as one is out, the
-    /// database is two files, and copying one of them copies less than all.
+    /// Closing a read-only connection cannot checkpoint the write-ahead log into the database. When the last connection
+    /// has been returned, another one is opened to do so. While a connection is checked out, the database consists of
+    /// two files, and a copy of one of them is incomplete.
     pub fn shut_down(&self) -> PoolReport {
         let mut report = PoolReport::default();
         if !self.is_ours() {
@@ -487,7 +493,7 @@ impl Pool {
         for lane in self.lanes() {
             lane.queue.close();
             for slot in &lane.slots {
-                // One that is out is locked, or empty.
+                // A slot whose connection is checked out is locked, or empty.
                 if let Some(conn) = slot.try_lock().and_then(|mut slot| slot.take()) {
                     report.close_in(lane.queue.role(), conn);
                 }
@@ -507,12 +513,12 @@ impl Pool {
 
     fn end(&mut self) -> PoolReport {
         let mut report = PoolReport::default();
-        // The writer last: closing the last connection checkpoints, and a reader may not.
+        // The writer comes last: closing the last connection checkpoints, which a reader cannot do.
         for lane in [&mut self.readers, &mut self.reserved, &mut self.writer] {
             lane.queue.close();
             let checked_out = status::checkouts(&lane.queue);
             for slot in &mut lane.slots {
-                // Nothing borrows the pool any more: a guard that seems to have the slot was forgotten.
+                // Nothing borrows the pool at this point: if a guard still has the slot, it was forgotten.
                 if let Some(conn) = slot.get_mut().take() {
                     report.close_in(lane.queue.role(), conn);
                 }
@@ -551,8 +557,8 @@ impl Options {
         self.is_in_memory.get().is_some()
     }
 
-    /// Whether each connection would have a database of its own. Not looked up in the path, of which SQLite has its own
-    /// reading, but tried: a lock that one connection holds is in another's way if the database is the same.
+    /// Whether each connection would have a database of its own. The path does not show this reliably, since SQLite
+    /// interprets it. Instead, one connection takes a lock: if the database is the same, the other cannot take it.
     fn is_private(&self, writer: &Connection) -> Result<bool> {
         const LOCK: &str = "BEGIN IMMEDIATE";
         let other = self.open.clone().busy_timeout(Duration::ZERO).name(&format!("{}/other", self.name));
@@ -562,7 +568,7 @@ impl Options {
             Err(error) if error.is_anothers_lock() => Ok(true),
             Err(error) => Err(error),
         };
-        // Somebody may have it already, who then shares it.
+        // Another connection may hold the lock already, so the database is shared.
         if is_anothers(writer.execute(LOCK, ()))? {
             return Ok(false);
         }
@@ -571,7 +577,7 @@ impl Options {
         Ok(!is_locked?)
     }
 
-    /// Says which database it was.
+    /// Adds the path of the database to an error.
     fn in_database(&self, error: Error) -> Error {
         error.in_database(|| self.path.to_string_lossy().into())
     }
@@ -585,7 +591,7 @@ impl Options {
         let options = if creates || self.is_in_memory() { options } else { options.create(false) };
         let options = match role {
             Role::Writer | Role::Reserved => options,
-            // In memory a connection that is opened for reading only would have a database of its own.
+            // A read-only connection in memory would have a database of its own.
             Role::Reader if self.is_in_memory() => options.pragma("query_only", 1),
             Role::Reader if self.open.is_read_only() => options,
             Role::Reader => {
@@ -594,7 +600,7 @@ impl Options {
             }
         };
         let mut conn = options.open_at(&self.path, site).map_err(|error| self.in_database(error))?;
-        // Where SQLite may not open a file for writing, or cannot just now, it opens it for reading, and says nothing.
+        // If SQLite cannot open the file for writing, even temporarily, it opens it for reading without an error.
         if role != Role::Reader && !self.open.is_read_only() && conn.is_readonly("main") == Some(true) {
             return Err(self.in_database(Error::new(ErrorKind::OpenedReadOnly)));
         }
@@ -636,79 +642,81 @@ impl PoolBuilder {
         Self { options, readers: 4, reserved: 0 }
     }
 
-    /// What the pool is called in [`stats`](crate::stats). Its connections are then called `name/writer`,
-    /// `name/reader/0` and so on. The name of the file unless set.
+    /// Sets the name of the pool in [`stats`](crate::stats). Its connections are named `name/writer`, `name/reader/0`
+    /// and so on. The default is the name of the file.
     pub fn name(mut self, name: &str) -> Self {
         self.options.name = name.into();
         self
     }
 
-    /// How many connections there are for reading.
+    /// Sets the number of connections for reading.
     pub fn readers(mut self, readers: usize) -> Self {
         self.readers = readers;
         self
     }
 
-    /// How many connections [`Pool::reserve`] may have out at a time. 0 unless set.
+    /// Sets the maximum number of connections from [`Pool::reserve`] at a time. The default is 0.
     pub fn reserved(mut self, connections: usize) -> Self {
         self.reserved = connections;
         self
     }
 
-    /// How connections are opened. The readers' are read-only in addition; where
-    /// [`read_only`](OpenOptions::read_only) is set here, the writer's is too. [`OpenOptions::recommended`] unless set.
+    /// Sets the options to open connections with. Readers' connections are always read-only; if
+    /// [`read_only`](OpenOptions::read_only) is set here, the writer's is too. The default is
+    /// [`OpenOptions::recommended`].
     pub fn options(mut self, options: OpenOptions) -> Self {
         self.options.open = if self.options.is_in_memory() { options.without_wal().uri(true) } else { options };
         self
     }
 
-    /// Runs this on each connection when it is opened. If it fails or panics, the connection is closed. It may not
-    /// exchange the connection for another.
+    /// Sets a function that is run on each new connection. If it fails or panics, the connection is closed. It must not
+    /// replace the connection by another.
     pub fn init(mut self, init: impl Fn(&mut Connection) -> Result<()> + Send + Sync + 'static) -> Self {
         self.options.init = Some(Arc::new(init));
         self
     }
 
-    /// How long to wait for a connection. 30 seconds unless set.
+    /// Sets the maximum time to wait for a connection. The default is 30 seconds.
     pub fn acquire_timeout(mut self, longest: Duration) -> Self {
         self.options.acquire_timeout = longest;
         self
     }
 
-    /// How often a connection is asked whether its file was [moved](Connection::has_moved), replaced or deleted: when it
-    /// is lent, and not before this time has passed since it was last asked. One whose file was is closed
-    /// ([`DestroyReason::Moved`]), and another opened by the path; it makes no file where there is none. Every second
-    /// unless set; [`Duration::ZERO`] asks each time, and again when it comes back; [`Duration::MAX`] never asks.
+    /// Sets the interval of checks whether a connection's file was [moved](Connection::has_moved), replaced or deleted.
+    /// A check is made when the connection is handed out, if the interval has passed since the last check. If the file
+    /// was moved, the connection is closed ([`DestroyReason::Moved`]), and another is opened by the path; a missing
+    /// file is not created. The default is one second. With [`Duration::ZERO`] the check is made each time, and again
+    /// when the connection is returned; with [`Duration::MAX`] it is never made.
     pub fn check_moved_every(mut self, time: Duration) -> Self {
         self.options.moved_check = time;
         self
     }
 
-    /// What to do with a connection that comes back changed. [`ReturnPolicy::Reset`] unless set.
+    /// Sets the treatment of a connection that was changed when it is returned. The default is [`ReturnPolicy::Reset`].
     pub fn on_return(mut self, policy: ReturnPolicy) -> Self {
         self.options.policy = policy;
         self
     }
 
-    /// Whether and when to try again where a connection cannot be opened. Not, unless set.
+    /// Sets the retries for a connection that cannot be opened. The default is none.
     pub fn open_retry(mut self, retry: RetryPolicy) -> Self {
         self.options.open_retry = retry;
         self
     }
 
-    /// For how long [`Pool::write`] tries again. 10 seconds unless set.
+    /// Sets the retries of [`Pool::write`]. The default is to retry for 10 seconds.
     pub fn write_retry(mut self, retry: RetryPolicy) -> Self {
         self.options.write_retry = retry;
         self
     }
 
-    /// Makes the pool. The writer's connection is opened now, so that a database that cannot be opened shows here.
+    /// Builds the pool. Opens the writer's connection, so that a database that cannot be opened is an error here.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::OpenAttempts`], with [`ErrorKind::OpenedReadOnly`] in it for a file that may not be written, unless
-    /// the [`options`](Self::options) say that it is only read; [`ErrorKind::Path`] for `:memory:` and the empty path, of which each connection
-    /// would have its own: see [`Pool::in_memory`].
+    /// [`ErrorKind::OpenAttempts`], with [`ErrorKind::OpenedReadOnly`] in it for a file that cannot be written, unless
+    /// the [`options`](Self::options) are read-only. [`ErrorKind::Path`] for `:memory:` and the empty path, for which
+    /// each connection would have a database of its own: see [`Pool::in_memory`].
     #[track_caller]
     pub fn build(self) -> Result<Pool> {
         let site = Location::caller();

@@ -1,4 +1,4 @@
-//! What a connection is like when it is new, and how to make it so again.
+//! State of a new connection, and its restoration.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use crate::pragma::PragmaValue;
 use crate::sql::RESTORABLE_PRAGMAS;
 use crate::{Connection, Value};
 
-/// The state of a connection that a borrower can change.
+/// State of a connection that a caller can change.
 #[derive(Debug)]
 pub(super) struct Profile {
     pragmas: Vec<(&'static str, Value)>,
@@ -29,12 +29,12 @@ impl Profile {
         })
     }
 
-    /// Whether the temporary schema is as it was.
+    /// Whether the temporary schema is unchanged.
     pub(super) fn has_same_temporary_schema(&self, conn: &Connection) -> Result<bool> {
         Ok(temporary(conn)? == self.temporary)
     }
 
-    /// Detaches what was attached. Returns whether what was attached in the beginning is still there.
+    /// Detaches databases that were attached since. Returns whether those attached in the beginning are still attached.
     pub(super) fn detach_others(&self, conn: &Connection) -> Result<bool> {
         for name in databases(conn)? {
             if !self.databases.contains(&name) {
@@ -44,14 +44,14 @@ impl Profile {
         Ok(databases(conn)? == self.databases)
     }
 
-    /// Sets the pragmas that are different. Fails with the first that does not take.
+    /// Restores pragmas whose value differs. Returns the first error.
     pub(super) fn restore_pragmas(&self, conn: &Connection) -> Result<()> {
         for (name, value) in &self.pragmas {
             if conn.pragma::<Value>(name)? != *value {
                 let value = match value {
                     Value::Integer(value) => PragmaValue::from(*value),
                     Value::Text(value) => PragmaValue::from(value.as_str()),
-                    // None of them has such a value.
+                    // No restorable pragma has a value of another type.
                     _ => continue,
                 };
                 conn.set_pragma(name, value)?;
@@ -60,7 +60,7 @@ impl Profile {
         Ok(())
     }
 
-    /// Sets what finalite itself keeps.
+    /// Restores the settings that finalite itself keeps.
     pub(super) fn restore_settings(&self, conn: &Connection) {
         let (statements, bytes) = self.statement_cache_limits;
         if conn.statement_cache_limits() != (statements, bytes) {
@@ -70,13 +70,13 @@ impl Profile {
     }
 }
 
-/// The attached ones, by name, and their files.
+/// Names of the attached databases, sorted.
 fn databases(conn: &Connection) -> Result<Vec<String>> {
     conn.query_all("SELECT name FROM pragma_database_list WHERE seq > 1 ORDER BY name", ())
 }
 
 fn temporary(conn: &Connection) -> Result<Vec<(String, String)>> {
-    // To ask makes one.
+    // Reading the temporary schema creates it, so the list of databases is checked first.
     if !conn.query_one::<bool>("SELECT EXISTS (SELECT 1 FROM pragma_database_list WHERE name = 'temp')", ())? {
         return Ok(Vec::new());
     }

@@ -1,12 +1,19 @@
-//! Who has which slot, and who waits for one.
+//! Assignment of a role's slots to callers, and the queue of waiting callers.
 //!
-//! A slot's number is the permit to use it. It is given back last, when whatever becomes of its connection is done, so
-//! that no more connections are open than there are slots.
+//! ```text
+//! release(slot)   first waiter overdue?  yes: give it the slot   (Word::Take)
+//!                                        no:  slot -> idle, and wake the first waiter   (Word::Look)
+//! acquire()       idle slot?  yes: take it, even if others wait
+//!                             no:  wait in the queue
+//! ```
 //!
-//! Who waits keeps its place in line. A slot that comes back is not handed to the first, who is asleep: it is left
-//! where whoever is awake may take it, and the first is woken. Otherwise every use of a busy pool would wait for a
-//! thread to wake up. But who has waited for longer than [`PASSED_MAX`] is passed no more: it is given the next slot
-//! there is.
+//! A slot's number is the permit to use the slot. It is released as the last step, after its connection has been reset
+//! or closed, so that there are never more open connections than slots.
+//!
+//! Waiters are served in order, with one exception. A released slot is not assigned to the first waiter, whose thread
+//! is asleep, but left idle for any running thread, and the first waiter is woken. Assigning it would make every use of
+//! a busy pool wait for a thread to wake up. A waiter that has waited for longer than [`PASSED_MAX`] is not passed any
+//! more: it is assigned the next slot.
 
 use std::collections::VecDeque;
 use std::panic::Location;
@@ -19,8 +26,8 @@ use super::Role;
 use crate::raw::Process;
 use crate::raw::registry::current_thread;
 
-/// For how long the first in line may be passed by those who come. Measured: with none a busy pool does a quarter of
-/// the work, and with more it does little more, while the longest wait grows.
+/// Maximum time for which later callers may pass the first waiter. Measured: with zero, a busy pool does a quarter of
+/// the work; with more, it does little more work, and the longest wait grows.
 const PASSED_MAX: Duration = Duration::from_micros(500);
 
 /// The slots of one role.
@@ -35,7 +42,7 @@ pub(super) struct Queue {
 
 #[derive(Debug)]
 struct State {
-    /// The slot used last is used first: its cache is warm.
+    /// Stack of idle slots: the slot used last is used first, since its cache is warm.
     idle: Vec<usize>,
     waiting: VecDeque<Arc<Waiter>>,
     slots: Vec<Place>,
@@ -46,7 +53,7 @@ struct State {
 #[derive(Clone, Debug, Default)]
 struct Place {
     lent: Option<Lent>,
-    /// Who had it last, and may well have it next.
+    /// Thread that had the slot last. It is often the next to have it, and is then not looked up.
     last: Option<Thread>,
 }
 
@@ -55,48 +62,48 @@ struct Waiter {
     word: Mutex<Option<Word>>,
     changed: Condvar,
     since: Instant,
-    /// For how long others may pass it: who has little patience is not passed for all of it.
+    /// Maximum time for which others may pass it: [`PASSED_MAX`], or half its timeout if that is less.
     passed_max: Duration,
 }
 
-/// What a waiter is told.
+/// Message to a waiter.
 #[derive(Clone, Copy, Debug)]
 enum Word {
-    /// Something is idle, as far as nobody else has taken it.
+    /// A slot is idle, unless another thread has taken it.
     Look,
     Take(usize),
     Closed,
 }
 
-/// Who has a slot.
+/// Use of a slot that is checked out.
 #[derive(Clone, Debug)]
 pub(super) struct Lent {
     pub(super) site: &'static Location<'static>,
     pub(super) since: Instant,
-    /// `None` in the last destructors of a thread.
+    /// The thread; `None` in the last destructors of a thread.
     pub(super) thread: Option<Thread>,
     pub(super) is_owned: bool,
 }
 
-/// Why there is no slot.
+/// Reason why a slot is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refused {
     Closed,
-    /// The pool belongs to the process that this one was forked from.
+    /// The queue belongs to the process that this one was forked from.
     Forked,
     TimedOut {
         waited: Duration,
     },
 }
 
-/// How long to wait.
+/// Time to wait for a slot.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Patience {
     None,
     For(Duration),
 }
 
-/// What a queue knows of itself.
+/// State of a queue.
 #[derive(Clone, Debug, Default)]
 pub(super) struct QueueStatus {
     pub(super) idle: usize,
@@ -126,8 +133,8 @@ impl Queue {
         self.size
     }
 
-    /// `None` in a child process that inherited it: another thread may have held the lock at the fork. Nothing that
-    /// runs under it can panic, so a poisoned one is as good.
+    /// Locks the state. Returns `None` in a child process that inherited the queue: another thread may have held the
+    /// lock at the fork. No code that runs under the lock panics, so poisoning is ignored.
     fn lock(&self) -> Option<MutexGuard<'_, State>> {
         self.process.is_this().then(|| self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -136,7 +143,7 @@ impl Queue {
         self.process.is_this()
     }
 
-    /// A slot, at once or when it is this caller's turn; and when that was.
+    /// Acquires a slot, after waiting if necessary. Returns it with the time at which it was acquired.
     pub(super) fn acquire(
         &self,
         patience: Patience,
@@ -186,7 +193,7 @@ impl Queue {
             drop(state);
             waiter.wait(longest);
             state = self.lock().ok_or(Refused::Forked)?;
-            // Under the lock nobody tells it anything any more.
+            // No message can arrive while the lock is held.
             match waiter.take() {
                 Some(Word::Take(slot)) if self.is_closed() => {
                     state.idle.push(slot);
@@ -209,7 +216,7 @@ impl Queue {
         }
     }
 
-    /// A slot is free again. Returns whether the queue is closed.
+    /// Releases a slot. Returns whether the queue is closed.
     pub(super) fn release(&self, slot: usize) -> bool {
         let Some(mut state) = self.lock() else {
             return self.is_closed();
@@ -226,7 +233,7 @@ impl Queue {
         self.is_closed()
     }
 
-    /// Lends no slot any more, and sends away who waits.
+    /// Stops handing out slots, and refuses all waiters.
     pub(super) fn close(&self) {
         let Some(mut state) = self.lock() else {
             return;
@@ -257,7 +264,7 @@ impl Queue {
 }
 
 impl State {
-    /// Gives what is idle to those who were passed for long enough.
+    /// Assigns idle slots to waiters that may not be passed any longer.
     #[inline]
     fn serve_overdue(&mut self) {
         if !self.waiting.is_empty() {
@@ -276,7 +283,8 @@ impl State {
         }
     }
 
-    /// The first in line, if there is something for it. Whoever leaves a slot idle, or the line, wakes it.
+    /// Returns the first waiter if a slot is idle. Must be called, and the waiter woken, after a slot has become idle
+    /// or a waiter has left.
     fn next_to_look(&self) -> Option<Arc<Waiter>> {
         self.waiting.front().filter(|_| !self.idle.is_empty()).cloned()
     }
@@ -299,7 +307,7 @@ impl Waiter {
         self.changed.notify_one();
     }
 
-    /// Unless it was told something already.
+    /// Sends [`Word::Look`], unless there is an unread message.
     fn tell_to_look(&self) {
         let mut word = self.lock();
         if word.is_none() {
@@ -313,7 +321,7 @@ impl Waiter {
         self.lock().take()
     }
 
-    /// Until it is told something, or this long after it came.
+    /// Waits for a message, until `longest` has passed since the waiter was created.
     fn wait(&self, longest: Duration) {
         let left = longest.saturating_sub(self.since.elapsed());
         let waited = self.changed.wait_timeout_while(self.lock(), left, |word| word.is_none());
@@ -321,7 +329,7 @@ impl Waiter {
     }
 }
 
-/// Known without counting a reference, as `current_thread` does.
+/// Returns the ID of the current thread without counting a reference, which `current_thread` does.
 fn current_id() -> Option<ThreadId> {
     thread_local!(static ID: Option<ThreadId> = current_thread().map(|thread| thread.id()));
     ID.try_with(|&id| id).ok().flatten()

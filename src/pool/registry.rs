@@ -1,4 +1,4 @@
-//! The pools of the process, for those who look at all of them.
+//! Registry of the pools of the process, for statistics.
 
 use std::sync::Arc;
 
@@ -7,28 +7,28 @@ use super::reset::DestroyReason;
 use super::status::{Counters, PoolStatus};
 use crate::raw::PerProcess;
 
-/// What others may know of a pool.
+/// The parts of a pool that are visible to the registry.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) name: Box<str>,
-    /// Of the writer, the readers, the reserved ones.
+    /// Queues of the writer, the readers, and the reserved connections.
     pub(super) queues: [Arc<Queue>; 3],
     pub(super) counters: Counters,
 }
 
-/// What pools did since the process began, those that are gone included.
+/// Totals of all pools since the process began, closed ones included.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PoolTotals {
-    /// How often a connection was lent.
+    /// Number of times a connection was checked out.
     pub acquired: u64,
-    /// How often somebody waited for one for too long.
+    /// Number of times a caller's wait for a connection timed out.
     pub timeouts: u64,
-    /// Connections opened.
+    /// Number of connections opened.
     pub opened: u64,
-    /// Attempts to open one that failed.
+    /// Number of failed attempts to open a connection.
     pub open_failures: u64,
-    /// Connections closed instead of lent again, in the order of [`DestroyReason::ALL`].
+    /// Number of connections closed instead of reused, in the order of [`DestroyReason::ALL`].
     pub destroyed: [u64; DestroyReason::ALL.len()],
 }
 
@@ -49,13 +49,13 @@ impl PoolTotals {
 #[derive(Default)]
 struct Registry {
     pools: Vec<Arc<Entry>>,
-    /// Of the pools that are gone: under the same lock, so that no sum goes back.
+    /// Totals of pools that no longer exist. They are under the same lock as the list, so that no total decreases.
     gone: PoolTotals,
 }
 
 static POOLS: PerProcess<Registry> = PerProcess::new(Registry::default);
 
-/// Lists a pool until this is dropped.
+/// Registration of a pool, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Listed(pub(super) Arc<Entry>);
 
@@ -79,7 +79,7 @@ impl Drop for Listed {
     }
 }
 
-/// What each pool holds, and what all of them did.
+/// Returns the status of each pool, and the totals of all pools.
 pub(crate) fn all() -> (Vec<PoolStatus>, PoolTotals) {
     let registry = POOLS.lock();
     let mut totals = registry.gone;

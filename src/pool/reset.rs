@@ -1,7 +1,8 @@
-//! What is looked at when a connection comes back, and what is put back.
+//! Checks a returned connection, and restores its state.
 //!
-//! A connection on which nothing was run that changes its state is told by a few calls into SQLite that read memory.
-//! SQL is run only where something was (`Taint`). What cannot be proven to be as it was is destroyed.
+//! If nothing was run that changes the state of the connection, the check is a few calls into SQLite that read memory.
+//! SQL is run only if something was (`Taint`). A connection whose state cannot be proven to be that of a new one is
+//! destroyed.
 
 use std::fmt;
 use std::thread;
@@ -11,61 +12,61 @@ use super::status::Role;
 use crate::Connection;
 use crate::raw::Taint;
 
-/// What to do with a connection that comes back changed: with a temporary table, an attached database, a pragma set.
+/// Treatment of a connection that is returned with changes: a temporary table, an attached database, a pragma.
 ///
-/// A transaction that is left open is rolled back in any case.
+/// A transaction that is still open is always rolled back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ReturnPolicy {
-    /// Puts back what can be, and destroys the connection otherwise.
+    /// Restores the state if possible, and destroys the connection otherwise.
     #[default]
     Reset,
-    /// Destroys it.
+    /// Destroys the connection.
     Destroy,
-    /// Destroys it, and panics, for tests: whoever changes a connection should have reserved one.
+    /// Destroys the connection and panics, for tests: a connection that is to be changed should be a reserved one.
     ///
     /// # Panics
     ///
-    /// Dropping the guard does, unless the thread is panicking already.
+    /// Dropping the guard panics, unless the thread is panicking already.
     Panic,
 }
 
-/// Why a connection of a pool was closed instead of lent again.
+/// Reason why a connection of a pool was closed instead of reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DestroyReason {
-    /// Its guard was dropped while its thread panicked.
+    /// The guard was dropped while its thread panicked.
     Panicked,
-    /// A transaction was open, and stayed so after a rollback.
+    /// A transaction was open, and remained open after a rollback.
     RollbackFailed,
-    /// Statements made from it were forgotten.
+    /// Statements of the connection were forgotten.
     Forgotten,
-    /// Something still read from the database.
+    /// A read of the database was still active.
     Busy,
-    /// It was changed, and the policy is not to put anything back.
+    /// The connection was changed, and the policy is not to restore it.
     Changed,
     /// There were temporary tables, views, indexes or triggers.
     TemporarySchema,
-    /// A database that was attached could not be detached.
+    /// An attached database could not be detached.
     Attached,
-    /// A pragma was set that cannot be put back.
+    /// A pragma was set that cannot be restored.
     Pragma,
-    /// Foreign code had the handle ([`Connection::as_raw`]).
+    /// Foreign code had access to the handle ([`Connection::as_raw`]).
     Raw,
-    /// Tables or functions were added to it.
+    /// Tables or functions were registered on it.
     Registered,
-    /// Its database file was moved, replaced or deleted.
+    /// The database file was moved, replaced or deleted.
     Moved,
-    /// It belongs to the process that this one was forked from.
+    /// The connection belongs to the process that this one was forked from.
     Forked,
-    /// It was [reserved](super::Pool::reserve).
+    /// The connection was [reserved](super::Pool::reserve).
     Reserved,
-    /// The pool was closed meanwhile.
+    /// The pool was closed while the connection was checked out.
     PoolClosed,
 }
 
 impl DestroyReason {
-    /// Every reason.
+    /// All reasons.
     pub const ALL: [Self; 14] = [
         Self::Panicked,
         Self::RollbackFailed,
@@ -83,7 +84,7 @@ impl DestroyReason {
         Self::PoolClosed,
     ];
 
-    /// In one word: `rollback_failed`.
+    /// Name of the reason in snake case, such as `rollback_failed`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -104,7 +105,7 @@ impl DestroyReason {
         }
     }
 
-    /// Whether whoever had the connection changed what it is like.
+    /// Whether the caller changed the state of the connection.
     pub(super) fn is_change(self) -> bool {
         matches!(
             self,
@@ -112,7 +113,7 @@ impl DestroyReason {
         )
     }
 
-    /// Whether it tells of something that went wrong.
+    /// Whether the reason is logged as a problem.
     pub(super) fn is_news(self) -> bool {
         !matches!(self, Self::Reserved | Self::PoolClosed)
     }
@@ -124,7 +125,7 @@ impl fmt::Display for DestroyReason {
     }
 }
 
-/// Whether the connection may be lent again; if so, it is as it was when it was new.
+/// Checks a returned connection, and restores its state. The error is the reason why it cannot be reused.
 pub(super) fn check(
     conn: &mut Connection,
     role: Role,
@@ -144,7 +145,7 @@ pub(super) fn check(
     if conn.has_forgotten_statements() {
         return Err(DestroyReason::Forgotten);
     }
-    // What the rollback returns says little: SQLite may have rolled back before, or be denied to.
+    // The result of the rollback is not conclusive: SQLite may have rolled back before, or an authorizer may deny it.
     let _ = conn.roll_back_leftovers();
     if !conn.is_autocommit() {
         return Err(DestroyReason::RollbackFailed);
@@ -171,7 +172,7 @@ fn put_back(conn: &Connection, taint: Taint, policy: ReturnPolicy, profile: &Pro
             return Err(reason);
         }
     }
-    // A table of the database itself is no state of the connection's.
+    // A table in the database itself is not part of the connection's state.
     let has_temporary = taint.has(Taint::SCHEMA) && !profile.has_same_temporary_schema(conn).unwrap_or(false);
     let changes = Taint::ATTACHED.with(Taint::PRAGMA).with(Taint::SETTING);
     let is_changed = has_temporary || taint.has(changes);
@@ -191,7 +192,7 @@ fn put_back(conn: &Connection, taint: Taint, policy: ReturnPolicy, profile: &Pro
     if taint.has(Taint::PRAGMA.with(Taint::SETTING)) {
         profile.restore_pragmas(conn).map_err(|_| DestroyReason::Pragma)?;
     }
-    // Putting back is no change.
+    // Restoring is not a change.
     conn.db().take_taint();
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Trying again: how often, how long, with which pauses; and writing with it.
+//! Retry policy, and write transactions that use it.
 
 use std::thread;
 use std::time::Duration;
@@ -8,8 +8,8 @@ use crate::Transaction;
 use crate::error::{Error, Result};
 use crate::pauses::pauses;
 
-/// For how long to try again, and with which pauses: they double, up to a longest, and each is cut by a random part, so
-/// that those who failed together do not come back together.
+/// Limits and pauses of retries. Pauses double up to a maximum, and each is shortened by a random part, so that callers
+/// that failed at the same time do not retry at the same time.
 ///
 /// # Example
 ///
@@ -30,27 +30,28 @@ pub struct RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// Never again.
+    /// Returns a policy without retries.
     #[must_use]
     pub fn none() -> Self {
         Self::new(Duration::ZERO).attempts(1)
     }
 
-    /// Tries again until this time has passed since the first attempt, with pauses from 1 ms to 100 ms.
+    /// Returns a policy that retries until this time has passed since the first attempt, with pauses from 1 ms to 100
+    /// ms.
     #[must_use]
     pub fn new(deadline: Duration) -> Self {
         let (first_pause, longest_pause) = (Duration::from_millis(1), Duration::from_millis(100));
         Self { deadline, attempts: u32::MAX, first_pause, longest_pause }
     }
 
-    /// No more attempts than this, the first one counted.
+    /// Sets the maximum number of attempts, the first one included.
     #[must_use]
     pub fn attempts(mut self, attempts: u32) -> Self {
         self.attempts = attempts;
         self
     }
 
-    /// The first and the longest pause.
+    /// Sets the first and the longest pause.
     #[must_use]
     pub fn pauses_between(mut self, first: Duration, longest: Duration) -> Self {
         self.first_pause = first;
@@ -58,7 +59,7 @@ impl RetryPolicy {
         self
     }
 
-    /// The pauses before the second attempt and those that follow; it ends when there is to be none.
+    /// Returns the pauses before the second and each later attempt; ends when there are no more attempts.
     pub(super) fn pauses(self) -> impl Iterator<Item = Duration> {
         let attempts = usize::try_from(self.attempts).unwrap_or(usize::MAX);
         pauses(self.deadline, self.first_pause, self.longest_pause).take(attempts.saturating_sub(1))
@@ -66,32 +67,34 @@ impl RetryPolicy {
 }
 
 impl Pool {
-    /// Runs the closure in a transaction that has the write lock, and commits. If another connection's lock is in the
-    /// way (`SQLITE_BUSY` in any of its forms, `SQLITE_LOCKED_SHAREDCACHE`) everything is rolled back and run again, as
-    /// the builder's [`write_retry`](super::PoolBuilder::write_retry) allows: so what the closure does outside of the
-    /// database should bear to be done twice.
+    /// Runs the closure in a transaction that has the write lock, and commits. If another connection's lock prevents
+    /// this (`SQLITE_BUSY` in any of its forms, `SQLITE_LOCKED_SHAREDCACHE`), everything is rolled back and run again,
+    /// as the builder's [`write_retry`](super::PoolBuilder::write_retry) allows. Effects of the closure outside of the
+    /// database must therefore be repeatable.
     ///
-    /// Where statements of the transaction's own are in the way (a `COMMIT` while rows of an `INSERT … RETURNING` are
-    /// open, which SQLite calls `SQLITE_BUSY` too) they would be again: that is returned at once.
+    /// If the transaction's own statements prevent the `COMMIT` (rows of an `INSERT … RETURNING` are open, for which
+    /// SQLite also returns `SQLITE_BUSY`), the error is returned immediately: it would occur again.
     ///
-    /// What may have been stored is never run again: a `COMMIT` that fails by anything but a lock is the end.
+    /// A transaction that may have been stored is never run again: if `COMMIT` fails by anything but a lock, the error
+    /// is returned.
     ///
     /// # Errors
     ///
-    /// As [`writer`](Self::writer), the closure's, and what `COMMIT` returns; nothing is stored then, unless `COMMIT`
-    /// failed in writing (`SQLITE_IOERR`), after which nobody can tell.
+    /// Those of [`writer`](Self::writer), the closure's, and those of `COMMIT`. Nothing is stored then, unless `COMMIT`
+    /// failed in writing (`SQLITE_IOERR`): in that case the transaction may have been stored.
     #[track_caller]
     pub fn write<T>(&self, work: impl FnMut(&mut Transaction<'_>) -> Result<T>) -> Result<T> {
         self.write_while(work, |error, _| error.is_anothers_lock())
     }
 
-    /// Runs the closure in a transaction, as [`write`](Self::write); the closure's error is the caller's own.
+    /// Runs the closure in a transaction, like [`write`](Self::write), with an error type of the caller's.
     ///
-    /// What it fails with is not looked at. It is run again if the last call on its connection met another's lock.
+    /// The closure's error is not examined. The transaction is run again if the last call on its connection failed
+    /// because of another connection's lock.
     ///
     /// # Errors
     ///
-    /// As [`write`](Self::write).
+    /// See [`write`](Self::write).
     ///
     /// # Example
     ///
@@ -128,7 +131,8 @@ impl Pool {
         self.write_while(work, |_, tx| tx.last_error().is_some_and(|error| error.is_anothers_lock()))
     }
 
-    /// `is_locked`: whether what the closure failed with came of another connection's lock.
+    /// Runs the closure in a transaction, with retries. `is_locked` returns whether another connection's lock caused
+    /// the closure's error.
     #[track_caller]
     fn write_while<T, E: From<Error>>(
         &self,
@@ -142,14 +146,14 @@ impl Pool {
                 Err(failed) => failed,
             };
             match pauses.next() {
-                // The commit was not carried out where a lock was in its way.
+                // A `COMMIT` that a lock prevented was not carried out.
                 Some(pause) if is_locked => thread::sleep(pause),
                 _ => return Err(error),
             }
         }
     }
 
-    /// The error comes with whether another connection's lock was its cause.
+    /// Runs the closure in a transaction once. The error comes with whether another connection's lock caused it.
     #[track_caller]
     fn try_write<T, E: From<Error>>(
         &self,

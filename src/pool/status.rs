@@ -1,4 +1,4 @@
-//! What a pool holds and did.
+//! State and counters of a pool.
 
 use std::fmt;
 use std::panic::Location;
@@ -12,15 +12,15 @@ use super::reset::DestroyReason;
 use crate::error::Error;
 use crate::{Connection, TransactionBehavior};
 
-/// What a connection of a pool is for.
+/// Purpose of a connection of a pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Role {
-    /// The one that writes.
+    /// The connection for writing.
     Writer,
-    /// One of those that read.
+    /// A connection for reading.
     Reader,
-    /// One that somebody keeps.
+    /// A connection from [`Pool::reserve`](super::Pool::reserve).
     Reserved,
 }
 
@@ -32,7 +32,7 @@ impl Role {
         }
     }
 
-    /// `writer`, `reader` or `reserved`.
+    /// Name of the role: `writer`, `reader` or `reserved`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -49,21 +49,21 @@ impl fmt::Display for Role {
     }
 }
 
-/// A connection that is out.
+/// A connection that is checked out.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Checkout {
-    /// What it is for.
+    /// Role of the connection.
     pub role: Role,
-    /// Its place in the pool, among those of its role, 0-based.
+    /// Slot of the connection among those of its role, 0-based.
     pub slot: usize,
-    /// The line of the program that asked for it.
+    /// Source location of the call that checked the connection out.
     pub lent_at: &'static Location<'static>,
-    /// How long ago.
+    /// Time since the connection was checked out.
     pub age: Duration,
-    /// The name of the thread that asked for it.
+    /// Name of the thread that checked the connection out.
     pub thread_name: Option<Box<str>>,
-    /// Whether its guard is an [`OwnedConnection`](super::OwnedConnection).
+    /// Whether the guard is an [`OwnedConnection`](super::OwnedConnection).
     pub is_owned: bool,
 }
 
@@ -89,39 +89,39 @@ fn checkouts_of(role: Role, status: QueueStatus) -> Vec<Checkout> {
     status.out.into_iter().map(checkout).collect()
 }
 
-/// The connections of one role.
+/// State of the connections of one role.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct RoleStatus {
-    /// What they are for.
+    /// Role of the connections.
     pub role: Role,
-    /// How many there may be.
+    /// Maximum number of connections.
     pub size: usize,
-    /// How many are there to be lent.
+    /// Number of idle slots.
     pub idle: usize,
-    /// How many callers wait for one.
+    /// Number of waiting callers.
     pub waiting: usize,
-    /// Those that are out.
+    /// Connections that are checked out.
     pub checked_out: Vec<Checkout>,
-    /// How often one was lent.
+    /// Number of times a connection was checked out.
     pub acquired_total: u64,
-    /// How often somebody waited too long.
+    /// Number of times a caller's wait for a connection timed out.
     pub timeouts_total: u64,
 }
 
-/// What a pool holds and did. From [`Pool::status`](super::Pool::status).
+/// State and counters of a pool. From [`Pool::status`](super::Pool::status).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct PoolStatus {
     /// [`PoolBuilder::name`](super::PoolBuilder::name), or the name of the file.
     pub name: Box<str>,
-    /// The writer, the readers, the reserved ones.
+    /// State of the writer, the readers, and the reserved connections.
     pub roles: [RoleStatus; 3],
-    /// Connections opened.
+    /// Number of connections opened.
     pub opened_total: u64,
-    /// Attempts to open one that failed.
+    /// Number of failed attempts to open a connection.
     pub open_failures_total: u64,
-    /// Connections closed instead of lent again, in the order of [`DestroyReason::ALL`].
+    /// Number of connections closed instead of reused, in the order of [`DestroyReason::ALL`].
     pub destroyed_total: [u64; DestroyReason::ALL.len()],
 }
 
@@ -147,7 +147,7 @@ impl PoolStatus {
         }
     }
 
-    /// The connections of a role.
+    /// State of the connections of a role.
     #[must_use]
     pub fn role(&self, role: Role) -> &RoleStatus {
         match role {
@@ -157,7 +157,7 @@ impl PoolStatus {
         }
     }
 
-    /// How many connections were destroyed for this reason.
+    /// Number of connections destroyed for this reason.
     #[must_use]
     pub fn destroyed(&self, reason: DestroyReason) -> u64 {
         self.destroyed_total[reason as usize]
@@ -194,12 +194,12 @@ impl Counters {
     }
 }
 
-/// How a pool ended. From [`Pool::close`](super::Pool::close).
+/// Result of closing a pool. From [`Pool::close`](super::Pool::close) and [`Pool::shut_down`](super::Pool::shut_down).
 #[derive(Debug, Default)]
 #[must_use = "it tells what was out"]
 pub struct PoolReport {
     closed: usize,
-    /// Of whom the last one was.
+    /// Role of the last connection that was closed.
     last_closed: Option<Role>,
     pub(super) log_left: Option<Error>,
     checked_out: Vec<Checkout>,
@@ -227,34 +227,35 @@ impl PoolReport {
         self.checked_out.extend(checkouts);
     }
 
-    /// Whether nothing was out, everything could be closed, and no write-ahead log had to be left.
+    /// Whether no connection was checked out, all could be closed, and no write-ahead log was left because of an error.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         self.checked_out.is_empty() && self.failures.is_empty() && self.log_left.is_none()
     }
 
-    /// How many connections were closed.
+    /// Number of connections closed.
     #[must_use]
     pub fn closed(&self) -> usize {
         self.closed
     }
 
-    /// What was out. Where that was not owned, its guard was forgotten, and [`Pool::close`](super::Pool::close) has
-    /// taken the connection back and closed it.
+    /// Connections that were checked out. In a report of [`Pool::close`](super::Pool::close), their guards were
+    /// forgotten, and the connections have been closed. In a report of [`Pool::shut_down`](super::Pool::shut_down),
+    /// they are closed when they are returned.
     #[must_use]
     pub fn checked_out(&self) -> &[Checkout] {
         &self.checked_out
     }
 
-    /// What closing returned, where it failed.
+    /// Errors of closing connections.
     #[must_use]
     pub fn failures(&self) -> &[Error] {
         &self.failures
     }
 
-    /// Why the write-ahead log may have stayed beside the database, with what was written last in it: only readers were
-    /// left to be closed, which may not write, and the database could not be opened once more for writing. Not told:
-    /// that others have the database open, and the log with it.
+    /// Error because of which the write-ahead log may remain beside the database, with the last writes in it: only
+    /// readers were left to be closed, which cannot write, and opening the database for writing failed. A log that
+    /// remains because other connections have the database open is not reported.
     #[must_use]
     pub fn log_left(&self) -> Option<&Error> {
         self.log_left.as_ref()

@@ -178,10 +178,9 @@ impl<'a, P, E> Scan<'a, P, E> {
 impl<'p, P: Params<'p>, E: From<Error>> Scan<'_, P, E> {
     /// Calls the closure with each row, in the order of the result. Returns the number of rows.
     ///
-    /// The closure may use the connection for other statements, and may write. [Isolation in
-    /// SQLite](https://sqlite.org/isolation.html) describes the effect of changes in the table that is scanned. An
-    /// error of the closure ends the scan. Wherever a scan ends, changes made by its own statement (`INSERT …
-    /// RETURNING`) persist.
+    /// The closure may use the connection for other statements, and may write. The effect of changes in the table that
+    /// is scanned is described [by SQLite](https://sqlite.org/isolation.html). An error of the closure ends the scan.
+    /// Wherever a scan ends, changes made by its own statement (`INSERT … RETURNING`) persist.
     ///
     /// # Errors
     ///
