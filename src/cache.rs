@@ -1,47 +1,47 @@
-//! Which statements a connection keeps, and for how long.
+//! Cache of prepared statements: bookkeeping and eviction.
 //!
-//! A slot is a place for one statement: its SQL, and the statement while nobody uses it. Taking a statement out leaves
-//! the slot to its return; a second taker of the same SQL finds nothing and prepares another instance. What has to go
-//! when the cache is full is chosen by second chance: a hand goes round, spares what was used since its last visit
-//! once, and takes the first that was not.
+//! A slot is for one statement. It has the SQL, and the statement while that is not in use. Taking a statement out
+//! keeps the slot reserved until it is put back. A second caller with the same SQL finds no statement, and prepares
+//! another. When the cache is full, the second-chance algorithm (clock) selects statements: a hand moves over the
+//! slots, skips a slot once that was used since its last visit, and evicts the first that was not.
 
 use std::num::NonZeroU64;
 
 use crate::raw::Parked;
 
-/// The right to a slot, until the slot is given to another.
+/// Right to put a statement back into its slot, until the slot is given to another.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ticket {
     slot: u32,
     generation: NonZeroU64,
 }
 
-/// What the statement cache of a connection holds and did.
+/// State and counters of a connection's statement cache.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StatementCacheStats {
-    /// Statements in the cache now; one that is out does not count.
+    /// Number of statements in the cache, without those in use.
     pub statements: usize,
-    /// Bytes of memory that they hold, by SQLite's count when each was first put in.
+    /// Number of bytes of memory of these statements, measured by SQLite when each was first inserted.
     pub bytes: usize,
-    /// Statements found.
+    /// Number of times a statement was found.
     pub hits: u64,
-    /// Statements that had to be prepared.
+    /// Number of times a statement had to be prepared.
     pub misses: u64,
-    /// Statements finalized to make room.
+    /// Number of statements finalized to make room.
     pub evictions: u64,
 }
 
 pub(crate) struct Cache {
     slots: Vec<Slot>,
-    /// Slots without SQL.
+    /// Slots that are free.
     vacant: Vec<u32>,
-    /// First slot of each hash bucket; a power of two of them.
+    /// First slot of each hash bucket; their number is a power of two.
     buckets: Vec<Option<u32>>,
     hand: usize,
-    /// The slot that was found last.
+    /// Slot that was found last.
     recent: u32,
-    /// Counts the fillings of slots, so that a ticket for an earlier one is told apart.
+    /// Number of insertions. It distinguishes a ticket of an earlier use of a slot from the current one.
     generation: NonZeroU64,
     statements_max: usize,
     bytes_max: usize,
@@ -54,9 +54,9 @@ struct Slot {
     next_in_bucket: Option<u32>,
     statement: Option<Parked>,
     bytes: usize,
-    /// `None` while it is vacant.
+    /// Number of the insertion; `None` while the slot is vacant.
     generation: Option<NonZeroU64>,
-    /// Used since the hand last came by.
+    /// Whether the slot was used since the last visit of the hand.
     used: bool,
     vacant: bool,
 }
@@ -83,10 +83,10 @@ impl Cache {
         self.stats
     }
 
-    /// Takes the statement for this SQL out, if it is in.
+    /// Takes the statement with this SQL out of the cache, if it is there.
     #[inline]
     pub(crate) fn take(&mut self, sql: &str) -> Option<(Parked, Ticket)> {
-        // A loop asks for the same again and again: comparing is cheaper than finding.
+        // A loop asks for the same SQL repeatedly: comparing is cheaper than a lookup.
         if self.slots.get(self.recent as usize).is_some_and(|slot| *slot.sql == *sql)
             && let Some(taken) = self.take_from(self.recent)
         {
@@ -125,7 +125,7 @@ impl Cache {
         Some((statement, Ticket { slot: index, generation }))
     }
 
-    /// Puts a statement back into the slot it came from; returns it if that is another's by now.
+    /// Puts a statement back into its slot. Returns it if the slot belongs to another by now.
     #[inline]
     pub(crate) fn put_back(&mut self, statement: Parked, ticket: Ticket) -> Option<Parked> {
         match self.slots.get_mut(ticket.slot as usize) {
@@ -139,21 +139,22 @@ impl Cache {
         }
     }
 
-    /// Whether it holds more bytes than it may: others took the place of a statement that came back.
+    /// Whether the cache exceeds its limit of bytes: others were inserted while a statement that was put back was in
+    /// use.
     #[inline]
     pub(crate) fn has_surplus(&self) -> bool {
         self.stats.bytes > self.bytes_max
     }
 
-    /// Takes out what is too much.
+    /// Evicts the statements that exceed the limits.
     pub(crate) fn take_surplus(&mut self) -> Vec<Parked> {
         let mut evicted = Vec::new();
         self.make_room(self.statements_max, self.bytes_max, &mut evicted);
         evicted
     }
 
-    /// Puts a new statement in. What has to go for it is added to `evicted`: the caller finalizes it, when the cache
-    /// is no longer borrowed.
+    /// Inserts a new statement. Evicted statements are added to `evicted`; the caller finalizes them when the cache is
+    /// no longer borrowed.
     pub(crate) fn insert(&mut self, sql: &str, statement: Parked, bytes: usize, evicted: &mut Vec<Parked>) {
         if self.statements_max == 0 || bytes > self.bytes_max {
             evicted.push(statement);
@@ -193,7 +194,7 @@ impl Cache {
         }
     }
 
-    /// Makes the buckets twice as many as the slots, at least, and links every slot anew.
+    /// Makes the number of buckets at least twice that of slots, and links all slots again.
     fn grow_buckets(&mut self) {
         self.buckets = vec![None; (4 * self.slots.len()).next_power_of_two()];
         for index in 0..self.slots.len() {
@@ -214,7 +215,7 @@ impl Cache {
         (self.statements_max, self.bytes_max)
     }
 
-    /// Changes the limits, and returns what is beyond them.
+    /// Changes the limits. Returns the statements that exceed them.
     pub(crate) fn set_limits(&mut self, statements_max: usize, bytes_max: usize) -> Vec<Parked> {
         let mut evicted = Vec::new();
         self.make_room(statements_max, bytes_max, &mut evicted);
@@ -227,13 +228,13 @@ impl Cache {
         evicted
     }
 
-    /// Empties it.
+    /// Removes all statements, and returns them.
     pub(crate) fn take_all(&mut self) -> Vec<Parked> {
         let slots = self.restart(self.statements_max, self.bytes_max);
         slots.into_iter().filter_map(|slot| slot.statement).collect()
     }
 
-    /// Begins anew, empty; what was counted stays counted.
+    /// Replaces the cache by an empty one, which keeps the counters. Returns the slots.
     fn restart(&mut self, statements_max: usize, bytes_max: usize) -> Vec<Slot> {
         let fresh = Self {
             generation: self.generation,
@@ -255,7 +256,7 @@ impl Cache {
             let index = self.hand;
             self.hand += 1;
             let slot = &mut self.slots[index];
-            // A slot whose statement is out gives no bytes.
+            // A slot whose statement is in use frees no bytes.
             if slot.vacant || (!too_many && slot.statement.is_none()) {
                 continue;
             }
@@ -313,8 +314,8 @@ impl Cache {
     }
 }
 
-/// Whole words in two lanes: a statement is looked up more often than most are run. A bucket that somebody fills with
-/// collisions holds no more than the cache.
+/// Hashes whole words in two lanes: looking up a statement is more frequent than running most of them. Deliberate
+/// collisions are harmless, since a bucket holds no more than the cache.
 #[inline]
 fn hash(sql: &str) -> u64 {
     const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -330,7 +331,7 @@ fn hash(sql: &str) -> u64 {
     if let [word] = single {
         one = mix(one, *word);
     }
-    // The end, as a whole word too: it overlaps what was taken before, and the length says by how much.
+    // The last word overlaps the one before. The length, which is part of the hash, determines the overlap.
     let last = bytes.last_chunk().copied().unwrap_or_else(|| {
         let mut last = [0; 8];
         last[..rest.len()].copy_from_slice(rest);

@@ -1,4 +1,4 @@
-//! Stopping a statement from another thread.
+//! Interrupting a statement from another thread.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,7 +6,8 @@ use std::sync::Arc;
 use crate::Connection;
 use crate::raw::interrupt::Interrupter;
 
-/// Interrupts what its connection is running. `Send`, `Sync`, and harmless once the connection is closed.
+/// Handle that interrupts the running statements of a connection. It is `Send` and `Sync`, and has no effect once the
+/// connection is closed.
 ///
 /// # Example
 ///
@@ -32,9 +33,10 @@ use crate::raw::interrupt::Interrupter;
 pub struct InterruptHandle(Arc<Interrupter>);
 
 impl InterruptHandle {
-    /// Makes the statements running on the connection return
-    /// [`ErrorKind::Interrupted`](crate::ErrorKind::Interrupted) as soon as SQLite looks, those begun before they all
-    /// have ended included. Returns `false` if the connection is closed, or inherited through `fork`.
+    /// Interrupts all running statements of the connection: they return
+    /// [`ErrorKind::Interrupted`](crate::ErrorKind::Interrupted) at SQLite's next check. Statements that begin before
+    /// all of them have ended are interrupted too. Returns `false` if the connection is closed, or inherited through
+    /// `fork`.
     ///
     /// C: [sqlite3_interrupt](https://sqlite.org/c3ref/interrupt.html)
     pub fn interrupt(&self) -> bool {
@@ -49,7 +51,7 @@ impl fmt::Debug for InterruptHandle {
 }
 
 impl Connection {
-    /// A handle to interrupt this connection with, from any thread.
+    /// Returns a handle that interrupts this connection from any thread.
     #[must_use]
     pub fn interrupt_handle(&self) -> InterruptHandle {
         InterruptHandle(self.db().interrupter())

@@ -1,34 +1,35 @@
-//! The journal mode: which one a database has, and WAL where it can be had.
+//! Journal mode of a database, and the switch to WAL.
 
 use crate::error::{Error, ErrorKind, NameKind, Result};
 use crate::{Connection, ResultCode};
 
-/// How a database keeps what a transaction may have to take back. From [`Connection::journal_mode`].
+/// Journal mode of a database: the form in which it keeps the data needed to roll back a transaction. From
+/// [`Connection::journal_mode`].
 ///
 /// C: [PRAGMA journal_mode](https://sqlite.org/pragma.html#pragma_journal_mode)
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum JournalMode {
-    /// A rollback journal, which is deleted at the end of each transaction.
+    /// A rollback journal that is deleted at the end of each transaction.
     Delete,
-    /// A rollback journal, which is cut to nothing.
+    /// A rollback journal that is truncated at the end of each transaction.
     Truncate,
-    /// A rollback journal, whose head is overwritten.
+    /// A rollback journal whose header is overwritten at the end of each transaction.
     Persist,
     /// A rollback journal in memory.
     Memory,
     /// A write-ahead log.
     Wal,
-    /// None.
+    /// No journal.
     Off,
 }
 
 impl Connection {
-    /// The journal mode of the main database.
+    /// Returns the journal mode of the main database.
     ///
     /// # Errors
     ///
-    /// What SQLite returns where it cannot read the database.
+    /// SQLite's error if it cannot read the database.
     ///
     /// # Example
     ///
@@ -60,8 +61,8 @@ impl Connection {
         })
     }
 
-    /// Has the main database use WAL. It takes memory that connections share, which some file systems do not have, those
-    /// of a network among them.
+    /// Switches the main database to WAL. WAL needs memory shared between connections, which some file systems do not
+    /// provide, among them network file systems.
     #[track_caller]
     pub(crate) fn use_wal(&self) -> Result<(), NoWal> {
         self.switch_to_wal().map_err(|error| match error.kind() {
@@ -74,18 +75,18 @@ impl Connection {
     #[track_caller]
     fn switch_to_wal(&self) -> Result<()> {
         self.set_pragma("journal_mode", "wal")?;
-        // That was written into the file; whether there can be a log shows at the next use.
+        // The mode is now written in the file. The next access shows whether a log is possible.
         self.pragma::<i64>("schema_version").map(drop)
     }
 }
 
-/// Why there is no WAL.
+/// Reason why the database does not use WAL.
 pub(crate) enum NoWal {
-    /// The database cannot have it, and has another mode.
+    /// The database cannot use WAL, and has another mode.
     Refused(Error),
-    /// The database cannot have it, and its file says that it has.
+    /// The database cannot use WAL, but its file declares it.
     TooLate(Error),
-    /// Anything else.
+    /// Any other error.
     Failed(Error),
 }
 
@@ -95,7 +96,7 @@ impl From<NoWal> for Error {
     }
 }
 
-/// Whether it is what SQLite returns where it cannot make, map or lock the shared memory of a log.
+/// Whether SQLite returns this code if it cannot create, map or lock the shared memory of a log.
 fn is_of_shared_memory(code: ResultCode) -> bool {
     const CODES: [ResultCode; 6] = [
         ResultCode::CANTOPEN,

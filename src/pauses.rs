@@ -1,10 +1,11 @@
-//! Trying again: with which pauses.
+//! Pauses between retries.
 
 use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant};
 
-/// The pauses before the second attempt and those that follow, until this time has passed since now: they double, up to
-/// the longest, and each is cut by a random part, so that those who failed together do not come back together.
+/// Returns the pauses before the second and each later attempt, until `deadline` has passed since this call. Pauses
+/// double up to the longest, and each is shortened by a random part, so that callers that failed at the same time do
+/// not retry at the same time.
 pub(crate) fn pauses(deadline: Duration, first: Duration, longest: Duration) -> impl Iterator<Item = Duration> {
     let start = Instant::now();
     let mut pause = first;
@@ -16,7 +17,7 @@ pub(crate) fn pauses(deadline: Duration, first: Duration, longest: Duration) -> 
     })
 }
 
-/// From a half to the whole of it.
+/// Returns a random duration from half of the pause to the whole of it.
 fn jittered(pause: Duration) -> Duration {
     let random = RandomState::new().hash_one(0);
     let part = u32::try_from(random % 1024).unwrap_or(0);

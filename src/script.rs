@@ -1,4 +1,4 @@
-//! SQL of many statements, prepared one by one.
+//! Scripts: SQL of several statements, prepared one by one.
 
 use std::fmt;
 use std::iter::FusedIterator;
@@ -10,9 +10,10 @@ use crate::sql;
 use crate::statement::Home;
 use crate::{Connection, Statement};
 
-/// The statements of a script, each prepared when it is asked for: a later one may need what an earlier one made.
+/// Iterator over the statements of a script. Each is prepared when it is asked for, since it may depend on an earlier
+/// one.
 ///
-/// After an error it ends.
+/// The iterator ends after an error.
 ///
 /// # Example
 ///
@@ -30,14 +31,14 @@ use crate::{Connection, Statement};
 /// ```
 pub struct Script<'conn> {
     conn: &'conn Connection,
-    /// With a NUL at its end: SQLite would copy what is left of the script for each statement otherwise.
+    /// The script, with a NUL at its end: otherwise SQLite would copy the remaining text for each statement.
     text: String,
-    /// Where the next statement is looked for.
+    /// Offset at which the next statement is searched.
     offset: usize,
-    /// Where the last statement begins.
+    /// Offset at which the last statement begins.
     statement_offset: usize,
     contains_nul: bool,
-    /// Where its statements count as opened: an adapter of an iterator would name itself.
+    /// Source location at which the statements are recorded as opened. The caller of `next` may be an iterator adapter.
     site: &'static Location<'static>,
 }
 
@@ -55,7 +56,7 @@ impl<'conn> Script<'conn> {
         self.text.len() - 1
     }
 
-    /// What is left, from the next token on.
+    /// Remaining text, from the next token on.
     #[must_use]
     pub fn rest(&self) -> &str {
         sql::skip_blank(&self.text[self.offset..self.len()])
@@ -81,7 +82,7 @@ impl<'conn> Script<'conn> {
         Ok(statement.map(|raw| Statement::new(raw.with_sql(text, taint), conn, Home::Nowhere)))
     }
 
-    /// Says where in the script an error is; the script ends there.
+    /// Adds the position in the script to an error, and ends the script.
     pub(crate) fn locate(&mut self, error: Error) -> Error {
         let origin = sql::line_and_column(&self.text, self.statement_offset);
         self.offset = self.len();
@@ -110,22 +111,22 @@ impl fmt::Debug for Script<'_> {
 }
 
 impl Connection {
-    /// The statements of a script, prepared lazily.
+    /// Returns an iterator over the statements of a script, which prepares them lazily.
     #[must_use]
     #[track_caller]
     pub fn script(&self, script: &str) -> Script<'_> {
         Script::new(self, script)
     }
 
-    /// Runs every statement of a script, to its end; rows are passed over.
+    /// Runs every statement of a script to its end, and discards rows.
     ///
-    /// It opens no transaction: write `BEGIN` and `COMMIT` around the script to have all or nothing. If the script
-    /// opened a transaction and fails within, it is rolled back.
+    /// No transaction is opened: write `BEGIN` and `COMMIT` around the script for all or nothing. If the script opens a
+    /// transaction and fails within it, the transaction is rolled back.
     ///
     /// # Errors
     ///
-    /// What preparing or running a statement returns, with that statement as [`Error::sql`] and its place in the
-    /// script as [`Error::position`]. The statements before it have run.
+    /// Those of preparing and running a statement, with that statement as [`Error::sql`], and its position in the
+    /// script as [`Error::position`]. Earlier statements have been run.
     ///
     /// # Example
     ///
