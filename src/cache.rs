@@ -1,9 +1,9 @@
 //! Cache of prepared statements: bookkeeping and eviction.
 //!
-//! A slot is for one statement. It has the SQL, and the statement while that is not in use. Taking a statement out
-//! keeps the slot reserved until it is put back. A second caller with the same SQL finds no statement, and prepares
-//! another. When the cache is full, the second-chance algorithm (clock) selects statements: a hand moves over the
-//! slots, skips a slot once that was used since its last visit, and evicts the first that was not.
+//! A slot is for one statement. It has the SQL, and the statement while that is not in use. A statement that is taken
+//! out keeps its slot, unless the slot is needed for another. A second caller with the same SQL finds no statement, and
+//! prepares another. When the cache is full, the second-chance algorithm (clock) selects statements: a hand moves over
+//! the slots, skips a slot once that was used since its last visit, and evicts the first that was not.
 
 use std::num::NonZeroU64;
 
@@ -314,8 +314,8 @@ impl Cache {
     }
 }
 
-/// Hashes whole words in two lanes: looking up a statement is more frequent than running most of them. Deliberate
-/// collisions are harmless, since a bucket holds no more than the cache.
+/// Hashes whole words in two lanes, since lookups are frequent. Deliberate collisions are harmless: a bucket holds no
+/// more than the cache.
 #[inline]
 fn hash(sql: &str) -> u64 {
     const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;

@@ -152,7 +152,7 @@ pub(crate) struct PageRows<'rows> {
 /// Reason why there are no more rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
-    /// There are no more rows, or the scan has not ended.
+    /// Regular end of the rows; also the value before the scan has ended.
     Natural,
     /// The connection has written: SQLite must read the remaining rows.
     Written,

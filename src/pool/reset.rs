@@ -45,7 +45,7 @@ pub enum DestroyReason {
     Busy,
     /// The connection was changed, and the policy is not to restore it.
     Changed,
-    /// There were temporary tables, views, indexes or triggers.
+    /// Temporary tables, views, indexes or triggers had been created.
     TemporarySchema,
     /// An attached database could not be detached.
     Attached,

@@ -62,9 +62,9 @@ pub(super) enum Data {
 /// Offsets of the values of a column of text or blobs in its bytes: one more than there are values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Offsets<'a> {
-    /// Used as long as no batch has had 2³¹ bytes or more.
+    /// 32-bit offsets, used as long as no batch has had 2³¹ bytes or more.
     Small(&'a [i32]),
-    /// Used in a batch that has, and as a rule in later ones.
+    /// 64-bit offsets, used in a batch that has, and as a rule in later ones.
     Large(&'a [i64]),
 }
 
@@ -97,9 +97,9 @@ pub(super) struct Bytes {
 /// Offsets of the values of a column of text or blobs, like [`Offsets`], in memory of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OffsetBuffer {
-    /// Used as long as no batch has had 2³¹ bytes or more.
+    /// 32-bit offsets, used as long as no batch has had 2³¹ bytes or more.
     Small(Vec<i32>),
-    /// Used in a batch that has, and as a rule in later ones.
+    /// 64-bit offsets, used in a batch that has, and as a rule in later ones.
     Large(Vec<i64>),
 }
 
@@ -237,7 +237,7 @@ impl Bytes {
     }
 }
 
-/// Adds a value.
+/// Pushes a value; a full vector grows by [`grow`].
 #[inline(always)]
 fn append<T: Copy>(values: &mut Vec<T>, value: T) {
     if values.len() == values.capacity() {
@@ -785,7 +785,7 @@ impl ColumnBuffer {
         Ok(self.optional(self.as_i64_with_validity()?.0))
     }
 
-    /// The integers, with an unspecified value for NULL, and the [`validity`](Self::validity), which marks the NULLs.
+    /// The integers, with a placeholder for NULL, and the [`validity`](Self::validity), which marks the NULLs.
     ///
     /// # Errors
     ///
@@ -849,7 +849,7 @@ impl ColumnBuffer {
         Ok(self.optional(self.as_f64_with_validity()?.0))
     }
 
-    /// The reals, with an unspecified value for NULL, and the [`validity`](Self::validity), which marks the NULLs.
+    /// The reals, with a placeholder for NULL, and the [`validity`](Self::validity), which marks the NULLs.
     ///
     /// # Errors
     ///

@@ -743,9 +743,9 @@ impl Feed for First<'_, '_> {
 /// Reason why `drive` returned.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Pause {
-    /// There are no more rows in this source.
+    /// End of the rows of this source.
     Empty,
-    /// No more rows are wanted.
+    /// End because no more rows are wanted.
     Enough,
 }
 
