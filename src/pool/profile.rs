@@ -11,7 +11,7 @@ use crate::{Connection, Value};
 #[derive(Debug)]
 pub(super) struct Profile {
     pragmas: Vec<(&'static str, Value)>,
-    databases: Vec<String>,
+    databases: Vec<(String, Vec<u8>)>,
     temporary: Vec<(String, String)>,
     statement_cache_limits: (usize, usize),
     slow_threshold: Option<Duration>,
@@ -34,14 +34,17 @@ impl Profile {
         Ok(temporary(conn)? == self.temporary)
     }
 
-    /// Detaches databases that were attached since. Returns whether those attached in the beginning are still attached.
+    /// Detaches databases that were attached since. Returns whether those attached in the beginning are still attached,
+    /// in the same order, which decides what an unqualified name means.
     pub(super) fn detach_others(&self, conn: &Connection) -> Result<bool> {
-        for name in databases(conn)? {
-            if !self.databases.contains(&name) {
-                conn.execute("DETACH ?", (name,))?;
+        for database in databases(conn)? {
+            if !self.databases.contains(&database) {
+                conn.execute("DETACH ?", (database.0,))?;
             }
         }
-        Ok(databases(conn)? == self.databases)
+        // A database without a file may have been attached again, empty.
+        let has_nameless = self.databases.iter().any(|(_, file)| file.is_empty());
+        Ok(!has_nameless && databases(conn)? == self.databases)
     }
 
     /// Restores pragmas whose value differs. Returns the first error.
@@ -70,9 +73,10 @@ impl Profile {
     }
 }
 
-/// Names of the attached databases, sorted.
-fn databases(conn: &Connection) -> Result<Vec<String>> {
-    conn.query_all("SELECT name FROM pragma_database_list WHERE seq > 1 ORDER BY name", ())
+/// Attached databases with their files, in the order of attaching. The path need not be UTF-8; it is empty in memory.
+fn databases(conn: &Connection) -> Result<Vec<(String, Vec<u8>)>> {
+    let sql = "SELECT name, CAST(coalesce(file, '') AS BLOB) FROM pragma_database_list WHERE seq > 1 ORDER BY seq";
+    conn.query_all(sql, [])
 }
 
 fn temporary(conn: &Connection) -> Result<Vec<(String, String)>> {

@@ -472,6 +472,37 @@ fn databases_of_init_stay_attached() {
     }
 }
 
+/// A name may stand for another database than in the beginning.
+#[test]
+fn databases_of_init_are_the_same_ones() -> Outcome {
+    let db = Database::new();
+    let file = |name: &str, value: i64| -> Result<String, Box<dyn StdError>> {
+        let path = db.path.with_extension(name).to_str().ok_or("UTF-8")?.to_owned();
+        Connection::open(&path)?.execute_batch(&format!("CREATE TABLE v AS SELECT {value} AS a"))?;
+        Ok(path)
+    };
+    let (one, other) = (file("one", 1)?, file("other", 2)?);
+    let attach = format!(
+        "ATTACH '{one}' AS side; ATTACH '{other}' AS further;
+         ATTACH ':memory:' AS memory; CREATE TABLE memory.u AS SELECT 3 AS a"
+    );
+    let pool = db.pool().init(move |conn| conn.execute_batch(&attach)).build()?;
+    let values = || {
+        let sql = "SELECT one.a, two.a, u.a, (SELECT a FROM v) FROM side.v AS one, further.v AS two, u";
+        pool.writer()?.query_one::<(i64, i64, i64, i64)>(sql, [])
+    };
+    assert_eq!(values()?, (1, 2, 3, 1));
+    for sql in [
+        format!("DETACH side; ATTACH '{other}' AS side"),
+        format!("DETACH side; ATTACH '{one}' AS side"), // is behind `further` now
+        "DETACH memory; ATTACH ':memory:' AS memory; CREATE TABLE memory.u AS SELECT 4 AS a".to_owned(),
+    ] {
+        pool.writer()?.execute_batch(&sql)?;
+        assert_eq!(values()?, (1, 2, 3, 1), "{sql}");
+    }
+    Ok(())
+}
+
 #[test]
 fn temporary_tables_of_init_are_there() {
     let db = Database::new();
