@@ -1,4 +1,4 @@
-//! Compiles the allocator shim.
+//! Compiles the C allocator shim.
 
 use std::env;
 

@@ -1,9 +1,10 @@
-//! A SQLite driver with an explicit lifecycle.
+//! A SQLite driver whose handles close deterministically, with built-in accounting of open handles and native memory.
 //!
-//! A value's life is its scope: [`Connection`] closes, [`Statement`] finalizes, [`Rows`] resets, each in `Drop`, now,
-//! on this thread. There is no finalizer queue, no zombie connection and no deferred work. Everything alive is counted
-//! ([`handles`]), and so is what SQLite allocates ([`memory`]); what a program forgets is found, finalized and reported
-//! when its connection closes.
+//! Dropping a [`Connection`] closes it, dropping a [`Statement`] finalizes it or returns it to the statement cache, and
+//! dropping [`Rows`] resets the statement. Each happens in `Drop`, immediately and on the current thread. There is no
+//! finalizer queue, no zombie connection and no deferred work. Open handles are counted ([`handles`]), and so is the
+//! memory that SQLite allocates ([`memory`]). Handles that a program leaks (`mem::forget`) are found, finalized and
+//! reported when their connection closes.
 //!
 //! ```
 //! use finalite::Connection;
@@ -23,39 +24,42 @@
 //! # Ok::<(), finalite::Error>(())
 //! ```
 //!
-//! # Where to find what
+//! # Overview
 //!
-//! - Opening: [`Connection::open`], [`OpenOptions`].
+//! - Opening a database: [`Connection::open`], [`OpenOptions`].
 //! - Running SQL in one call: [`Connection::execute`], [`query_one`](Connection::query_one),
-//!   [`query_all`](Connection::query_all), [`execute_batch`](Connection::execute_batch). Statements are cached.
-//! - Running it many times, reading row by row: [`Connection::prepare`], [`Statement`], [`Rows`], [`Row`].
-//! - Values: [`convert`] has the table of all conversions; [`Params`] is what can be bound, [`FromRow`] what can be
-//!   read.
-//! - Reading a whole result, or a whole table from its pages: [`scan`].
-//! - [`Connection::transaction`], [`Transaction`], [`Savepoint`].
+//!   [`query_all`](Connection::query_all), [`execute_batch`](Connection::execute_batch). Except for `execute_batch`,
+//!   statements are cached.
+//! - Running a statement repeatedly and reading row by row: [`Connection::prepare`], [`Statement`], [`Rows`], [`Row`].
+//! - Values: [`convert`] has the table of all conversions. [`Params`] is the trait of values to bind, [`FromRow`] that
+//!   of types a row can be read as.
+//! - Reading a whole result, or a whole table from its database pages: [`scan`].
+//! - Transactions: [`Connection::transaction`], [`Transaction`], [`Savepoint`].
 //! - Errors: [`Error`], [`ErrorKind`].
-//! - What SQLite holds: [`memory`]; what is alive: [`handles`]; both in a test: [`LeakCheck`]; all at once: [`stats`].
+//! - Accounting: memory allocated by SQLite in [`memory`], open handles in [`handles`], both checked in a test by
+//!   [`LeakCheck`], all figures in [`stats`].
 //! - Pragmas: [`Connection::pragma`], [`Connection::set_pragma`].
 //!
 //! # Logging
 //!
-//! Events go to [`tracing`](https://docs.rs/tracing), with these targets. SQL is shown, bound values never are.
+//! Events are emitted through [`tracing`](https://docs.rs/tracing) with the targets below. They contain SQL, but never
+//! bound values.
 //!
-//! | target | level | what |
+//! | target | level | events |
 //! |---|---|---|
-//! | `finalite::open` | DEBUG | a connection is opened or closed, with its number and where it was opened |
-//! | `finalite::statement` | DEBUG, TRACE | a statement is prepared; it runs, `COMMIT` and the like of a guard too; a guard was dropped without a commit, and rolled back |
-//! | `finalite::cache` | TRACE | the statement cache misses or evicts |
-//! | `finalite::scan` | DEBUG | what was to come from [pages](scan::ScanStrategy::Pages) is left to the statement, and why |
-//! | `finalite::slow` | WARN | a statement took as long as [`Connection::set_slow_threshold`] says |
-//! | `finalite::leak` | WARN, ERROR | a handle is held for long, was forgotten or cannot be closed |
-//! | `finalite::pool` | DEBUG to ERROR | checkpoints; a connection that is not lent again; a pool that ended while lending |
-//! | `finalite::endpoint` | DEBUG to ERROR | the server's address; clients that go wrong |
-//! | `finalite::worker` | ERROR | a thread of finalite's has panicked |
+//! | `finalite::open` | DEBUG | a connection is opened or closed, with its number and the source location that opened it |
+//! | `finalite::statement` | DEBUG, TRACE | a statement is prepared or run, including `COMMIT` and similar statements of a guard; a guard is dropped without a commit and rolled back |
+//! | `finalite::cache` | TRACE | the statement cache misses or evicts a statement |
+//! | `finalite::scan` | DEBUG | a scan that requested [pages](scan::ScanStrategy::Pages) reads through the statement instead, with the reason |
+//! | `finalite::slow` | WARN | an execution took at least the duration set by [`Connection::set_slow_threshold`] |
+//! | `finalite::leak` | WARN, ERROR | a handle is open for a long time, was leaked, or cannot be closed |
+//! | `finalite::pool` | DEBUG to ERROR | a checkpoint; a connection is closed instead of reused; a pool ends while connections are checked out |
+//! | `finalite::endpoint` | DEBUG to ERROR | the server listens, with its address; an error of a client connection |
+//! | `finalite::worker` | ERROR | a background thread of finalite panicked |
 //!
-//! What fails where nobody can be told (in Drop) is an ERROR of the target it belongs to. Events of statements carry the
-//! connection's number, its name if it has one, and where the statement was prepared, or the transaction that it belongs to
-//! opened.
+//! Errors that cannot be returned, because they occur in `Drop`, are logged at level ERROR with the target of their
+//! area. Events of statements carry the number of the connection and its name, if it has one. They also carry the
+//! source location that prepared the statement or, for a statement of a guard, the one that opened the transaction.
 
 #![deny(missing_docs, unsafe_code, unsafe_op_in_unsafe_fn)]
 #![deny(clippy::undocumented_unsafe_blocks, clippy::multiple_unsafe_ops_per_block, clippy::missing_safety_doc)]
@@ -145,12 +149,12 @@ pub use value::{Type, Value, ValueRef};
 #[doc = include_str!("../docs/cookbook.md")]
 pub mod cookbook {}
 
-/// The README's program compiles and runs.
+/// Runs the program of the README as a doctest.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 mod readme {}
 
-/// The guide's programs too.
+/// Runs the programs of the memory guide as doctests.
 #[cfg(doctest)]
 #[doc = include_str!("../docs/memory.md")]
 mod memory_guide {}

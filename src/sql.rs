@@ -1,4 +1,4 @@
-//! As much of SQL's lexical rules as finalite needs: what is blank, what a statement begins with, how to quote.
+//! The parts of SQL's lexical rules that finalite needs: skipping blanks, leading keywords, quoting.
 
 use crate::raw::Taint;
 
@@ -6,11 +6,11 @@ mod parameters;
 
 pub(crate) use parameters::numbers_in_use;
 
-/// Skips white space, comments and semicolons; what remains starts with a token, or is empty.
+/// Returns the SQL after leading white space, comments and semicolons. The result starts with a token, or is empty.
 pub(crate) fn skip_blank(sql: &str) -> &str {
     let mut rest = sql;
     loop {
-        // SQLite's tokenizer takes a byte order mark for white space.
+        // SQLite's tokenizer treats a byte order mark as white space.
         let trimmed = rest.trim_start_matches(['\u{feff}', ' ', '\t', '\n', '\u{b}', '\u{c}', '\r', ';']);
         rest = if let Some(comment) = trimmed.strip_prefix("--") {
             comment.find('\n').map_or("", |end| &comment[end + 1..])
@@ -22,7 +22,7 @@ pub(crate) fn skip_blank(sql: &str) -> &str {
     }
 }
 
-/// Whether the statement begins with this keyword.
+/// Whether the first token of the SQL is this keyword, compared without case.
 pub(crate) fn starts_with_keyword(sql: &str, keyword: &str) -> bool {
     let sql = skip_blank(sql);
     sql.get(..keyword.len()).is_some_and(|start| start.eq_ignore_ascii_case(keyword))
@@ -30,7 +30,8 @@ pub(crate) fn starts_with_keyword(sql: &str, keyword: &str) -> bool {
             .starts_with(|next: char| next.is_ascii_alphanumeric() || !next.is_ascii() || next == '_' || next == '$')
 }
 
-/// What the statement does to its connection that outlives it. Pragmas do it when they are prepared, explained or not.
+/// Returns the lasting effect of a statement on its connection. A pragma may take effect when it is prepared, even
+/// within `EXPLAIN`.
 pub(crate) fn taint(sql: &str) -> Taint {
     let mut sql = skip_blank(sql);
     let is_explained = starts_with_keyword(sql, "EXPLAIN");
@@ -53,7 +54,7 @@ pub(crate) fn taint(sql: &str) -> Taint {
     }
 }
 
-/// Pragmas that change their connection alone, can be read, and can be set at any time outside of a transaction.
+/// Pragmas that change only their connection, can be read, and can be set at any time outside a transaction.
 pub(crate) const RESTORABLE_PRAGMAS: [&str; 20] = [
     "analysis_limit",
     "automatic_index",
@@ -77,7 +78,7 @@ pub(crate) const RESTORABLE_PRAGMAS: [&str; 20] = [
     "trusted_schema",
 ];
 
-/// Pragmas that ask, and take a name or a number to do so; or that change the database, and not the connection.
+/// Pragmas that only query and take a name or a number as argument, or that change the database and not the connection.
 const HARMLESS_PRAGMAS: [&str; 15] = [
     "application_id",
     "foreign_key_check",
@@ -113,8 +114,8 @@ fn pragma_taint(sql: &str) -> Taint {
     }
 }
 
-/// The identifier that comes first, without its quotes, and what follows, from its next token on. A name with a quote
-/// in it is cut, and then no pragma's.
+/// Returns the first identifier without its quotes, and the rest of the SQL from the next token on. An identifier that
+/// contains its quote character is cut there and therefore matches no pragma.
 fn identifier(sql: &str) -> (&str, &str) {
     let sql = skip_blank(sql);
     let closing = match sql.chars().next() {
@@ -131,17 +132,17 @@ fn identifier(sql: &str) -> (&str, &str) {
     (name, skip_blank(rest))
 }
 
-/// An identifier in double quotes.
+/// Returns the identifier in double quotes.
 pub(crate) fn quote_identifier(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// A text literal in single quotes.
+/// Returns the text as a literal in single quotes.
 pub(crate) fn quote_text(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
-/// 1-based line and column (in characters) of a byte offset.
+/// Returns the 1-based line and column (in characters) of a byte offset.
 pub(crate) fn line_and_column(sql: &str, offset: usize) -> (usize, usize) {
     let before = &sql.as_bytes()[..offset.min(sql.len())];
     let line_start = before.iter().rposition(|&byte| byte == b'\n').map_or(0, |newline| newline + 1);

@@ -1,8 +1,8 @@
-//! The SQLite that is linked into this process.
+//! Version and compile-time options of the SQLite library linked into this process.
 
 use crate::raw::library;
 
-/// Its version, such as `3.54.1`.
+/// Returns the version of the linked SQLite, such as `3.54.1`.
 ///
 /// C: [sqlite3_libversion](https://sqlite.org/c3ref/libversion.html)
 #[must_use]
@@ -10,7 +10,7 @@ pub fn version() -> &'static str {
     library::version()
 }
 
-/// Its version as a number: 3054001 for 3.54.1.
+/// Returns the version of the linked SQLite as a number: 3054001 for 3.54.1.
 ///
 /// C: [sqlite3_libversion_number](https://sqlite.org/c3ref/libversion.html)
 #[must_use]
@@ -18,7 +18,7 @@ pub fn version_number() -> i32 {
     library::version_number()
 }
 
-/// The check-in that it was built from.
+/// Returns the identifier of the source check-in that the linked SQLite was built from.
 ///
 /// C: [sqlite3_sourceid](https://sqlite.org/c3ref/libversion.html)
 #[must_use]
@@ -26,7 +26,7 @@ pub fn source_id() -> &'static str {
     library::source_id()
 }
 
-/// The options it was compiled with, without their `SQLITE_` prefix.
+/// Returns the options that the linked SQLite was compiled with, without their `SQLITE_` prefix.
 ///
 /// # Example
 ///

@@ -1,6 +1,6 @@
-//! The tuples that can be bound and read: up to 16 values.
+//! Tuple lengths that can be bound and read: 1 to 16 values.
 
-/// Calls a macro with `(length Type index …)` for each length.
+/// Calls a macro with `(length Type index …)` for each tuple length.
 macro_rules! with_tuples {
     ($macro:ident) => {
         $macro! {

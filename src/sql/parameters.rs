@@ -1,9 +1,9 @@
-//! The numbers of the parameters in SQL that SQLite has accepted.
+//! Numbers of the parameters in SQL that SQLite has accepted.
 //!
-//! SQLite tells how many numbers there are and the names of those that have one. A number without a name is that of a
-//! `?`, or of none: `?2` alone leaves 1 out. Only the text tells which.
+//! SQLite reports the largest parameter number and the names of the named parameters. A number without a name is either
+//! that of a `?` or unused: `?2` alone leaves 1 unused. Only the SQL text distinguishes the two.
 
-/// For each number whether the SQL has a parameter of it.
+/// Returns, for each number from 1 on, whether the SQL contains a parameter with it.
 ///
 /// C: [Parameters](https://sqlite.org/lang_expr.html#varparam)
 pub(crate) fn numbers_in_use(sql: &str) -> Vec<bool> {
@@ -40,8 +40,8 @@ fn is_named(token: &str) -> bool {
     token.len() > 1 && token.starts_with(['$', '@', ':', '#'])
 }
 
-/// How long the first token is, blanks and comments included; `None` at the end. As SQLite's tokenizer has it, but all
-/// that is no parameter and cannot contain one may be cut anywhere.
+/// Returns the length in bytes of the first token, where blanks and comments count as tokens; `None` at the end. Tokens
+/// are those of SQLite's tokenizer, but text that is no parameter and cannot contain one may be split anywhere.
 fn first_token(sql: &str) -> Option<usize> {
     let first = sql.chars().next()?;
     let until = |end: &str| sql.get(1..)?.find(end).map(|at| 1 + at + end.len());
@@ -57,7 +57,7 @@ fn first_token(sql: &str) -> Option<usize> {
     })
 }
 
-/// Up to the closing quote; one within is doubled.
+/// Returns the length of the quoted token up to its closing quote. A doubled quote is part of the token.
 fn quoted(sql: &str) -> usize {
     let quote = sql.as_bytes()[0];
     let mut bytes = sql.bytes().enumerate().skip(1).peekable();
@@ -69,7 +69,8 @@ fn quoted(sql: &str) -> usize {
     sql.len()
 }
 
-/// A name with its prefix, which may go on with `::` and more, and end in something in brackets. A prefix alone is no name.
+/// Returns the length of a named parameter with its prefix. The name may contain `::` and may end in a suffix in
+/// parentheses. A prefix alone is no name.
 fn named(sql: &str) -> usize {
     let mut end = 1;
     let mut letters = 0;
