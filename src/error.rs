@@ -1,4 +1,4 @@
-//! The error type: what went wrong, where in which SQL, in which column or parameter, and never with what value.
+//! The error type: kind of error, SQL and position, column or parameter. It never contains a bound or stored value.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -18,13 +18,13 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Adds [`optional`](Self::optional) to results.
 pub trait OptionalExtension<T> {
-    /// Returns `None` for the error that there is no row, and the result as it is for anything else.
+    /// Converts the error for a missing row ([`Error::is_no_rows`]) to `None`. Other results are unchanged.
     ///
-    /// [`Connection::query_optional`](crate::Connection::query_optional) does without.
+    /// [`Connection::query_optional`](crate::Connection::query_optional) does the same without this trait.
     ///
     /// # Errors
     ///
-    /// Any other error of the result.
+    /// Every other error of the result.
     ///
     /// # Example
     ///
@@ -49,14 +49,15 @@ impl<T> OptionalExtension<T> for Result<T> {
     }
 }
 
-/// Anything that can go wrong here. One word wide.
+/// The error of every fallible call of finalite. One pointer in size.
 ///
-/// [`kind`](Self::kind) is for matching; the methods answer what callers usually ask. The text shows SQL, names and
-/// types, and no bound or stored value: where a message of SQLite's quotes something that the SQL does not contain (a
-/// bound JSON path, a bound search term), it ends in `…` instead, and a bound value is `…` wherever it stands in one.
+/// [`kind`](Self::kind) returns the kind for matching; the other methods answer common questions. The text shows SQL,
+/// names and types, but no bound or stored value. If a message of SQLite quotes something that the SQL does not contain
+/// (a bound JSON path, a bound search term), the message ends in `…` instead. A bound value elsewhere in a message is
+/// replaced by `…`.
 ///
-/// The words of the program are shown whole, with the values that it puts into them: a trigger's `RAISE`, and the error of
-/// a function or module that it has registered through the C handle.
+/// Messages of the program itself are shown in full, including the values in them: those of `RAISE` in a trigger, and
+/// those of a function or module that the program registered through the C handle.
 ///
 /// # Example
 ///
@@ -75,30 +76,30 @@ pub struct Error(Box<Inner>);
 struct Inner {
     kind: ErrorKind,
     sql: Option<Box<str>>,
-    /// Byte offset of the mistake in `sql`.
+    /// Byte offset of the error in `sql`.
     offset: Option<usize>,
-    /// Where `sql` begins in the script it is part of: 1-based line and column.
+    /// Start of `sql` in its script: 1-based line and column.
     origin: Option<(usize, usize)>,
-    /// The files that it may be about.
+    /// Database files that the error may concern.
     databases: Box<[Box<str>]>,
-    /// Whether the message is the program's own.
+    /// Whether the message was written by the program and not by SQLite.
     is_the_programs: bool,
 }
 
-/// What went wrong.
+/// The kind of an [`Error`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// SQLite returned an error code that has no kind of its own here.
+    /// SQLite returned an error code for which there is no other kind.
     #[error("{}", Excerpt::of(message))]
     #[non_exhaustive]
     Sqlite {
         /// The extended result code.
         code: ResultCode,
-        /// SQLite's message.
+        /// The message of SQLite.
         message: Box<str>,
     },
-    /// Memory ran out, or a limit on it was reached. The connection stays usable.
+    /// SQLite could not allocate memory, or a memory limit was reached. The connection remains usable.
     #[error("out of memory")]
     #[non_exhaustive]
     NoMemory {
@@ -108,51 +109,51 @@ pub enum ErrorKind {
     /// [`InterruptHandle::interrupt`](crate::InterruptHandle::interrupt) stopped the statement.
     #[error("interrupted")]
     Interrupted,
-    /// A column does not hold what was asked for.
+    /// The value of a column cannot be converted to the requested Rust type.
     #[error("{}column {column} ({}), {found}: {problem}{}", row_prefix(*row), Excerpt::of(name), null_hint(*found, problem))]
     #[non_exhaustive]
     ColumnConversion {
-        /// The row of the result, 0-based, where that is known: in a batch of a scan.
+        /// 0-based row of the result, if known: in a batch of a scan.
         row: Option<u64>,
-        /// 0-based.
+        /// 0-based index of the column.
         column: usize,
-        /// The column's name in the result.
+        /// Name of the column in the result.
         name: Box<str>,
-        /// What the column holds in this row.
+        /// Storage class of the value in this row.
         found: Type,
-        /// Why that does not do; names the Rust type.
+        /// Reason, with the name of the Rust type.
         problem: ConversionError,
     },
-    /// A value in a scan is of another type than its column, and may not change it: see
+    /// A value in a scan has another type than its column, and the column's type may not change: see
     /// [`OnTypeMismatch`](crate::scan::OnTypeMismatch).
     #[error("row {row}, column {column} ({}): {found} in a column of {expected}", Excerpt::of(name))]
     #[non_exhaustive]
     MixedColumn {
-        /// The row of the result, 0-based.
+        /// 0-based row of the result.
         row: u64,
-        /// 0-based.
+        /// 0-based index of the column.
         column: usize,
-        /// The column's name in the result.
+        /// Name of the column in the result.
         name: Box<str>,
-        /// The column's type.
+        /// Type of the column.
         expected: ColumnType,
-        /// The value's type.
+        /// Storage class of the value.
         found: Type,
     },
-    /// A column of a batch is of another type than asked for.
+    /// A column of a batch has another type than requested.
     #[error("column {column} ({}) is of {found}, not of {asked}", Excerpt::of(name))]
     #[non_exhaustive]
     ColumnType {
-        /// 0-based.
+        /// 0-based index of the column.
         column: usize,
-        /// The column's name in the result.
+        /// Name of the column in the result.
         name: Box<str>,
-        /// The type that was asked for.
+        /// Requested type.
         asked: ColumnType,
-        /// The column's type.
+        /// Type of the column.
         found: ColumnType,
     },
-    /// A column of a batch has NULLs where numbers were asked for that all mean something.
+    /// A column of a batch contains NULLs, and the call requires that it contains none.
     #[error(
         "column {column} ({}) has {nulls} NULL{}, the first in row {row}: `iter_i64` and `iter_f64` yield `None` for it",
         Excerpt::of(name),
@@ -160,176 +161,177 @@ pub enum ErrorKind {
     )]
     #[non_exhaustive]
     ColumnHasNulls {
-        /// The first row of the result that is NULL, 0-based.
+        /// 0-based row of the result with the first NULL.
         row: u64,
-        /// 0-based.
+        /// 0-based index of the column.
         column: usize,
-        /// The column's name in the result.
+        /// Name of the column in the result.
         name: Box<str>,
-        /// NULLs in the batch.
+        /// Number of NULLs in the batch.
         nulls: usize,
     },
-    /// A value cannot be bound.
+    /// A Rust value cannot be converted for binding.
     #[error("parameter {}: {problem}", display_parameter(*index, name.as_deref()))]
     #[non_exhaustive]
     ParameterConversion {
-        /// 1-based, as in SQLite.
+        /// 1-based index of the parameter, as in SQLite.
         index: usize,
-        /// The parameter's name in the SQL, with its prefix.
+        /// Name of the parameter in the SQL, with its prefix.
         name: Option<Box<str>>,
-        /// Why not; names the Rust type.
+        /// Reason, with the name of the Rust type.
         problem: ConversionError,
     },
-    /// Values were given for more or fewer parameters than the SQL has.
+    /// The number of values differs from the number of parameters in the SQL.
     #[error("the SQL has {expected} parameter{}, {given} {} given", plural(*expected), was(*given))]
     #[non_exhaustive]
     ParameterCount {
-        /// Parameters in the SQL.
+        /// Number of parameters in the SQL.
         expected: usize,
-        /// Values given; where an iterator gave too many, those looked at.
+        /// Number of values given. If an iterator yields too many, the number of values read from it.
         given: usize,
     },
-    /// The SQL has more parameters than SQLite takes.
+    /// The SQL has more parameters than the connection's limit.
     #[error(
         "too many SQL variables: this connection takes {max} in one statement (bind a list as one JSON text, and read it \
          by `json_each(?)`; or insert it into a temporary table)"
     )]
     #[non_exhaustive]
     TooManyParameters {
-        /// The most there may be.
+        /// Maximum number of parameters in one statement.
         max: usize,
     },
-    /// No value was given for a parameter.
+    /// A parameter has no value.
     #[error("parameter {} has no value", display_parameter(*index, name.as_deref()))]
     #[non_exhaustive]
     ParameterUnset {
-        /// 1-based, as in SQLite.
+        /// 1-based index of the parameter, as in SQLite.
         index: usize,
-        /// The parameter's name in the SQL, with its prefix.
+        /// Name of the parameter in the SQL, with its prefix.
         name: Option<Box<str>>,
     },
-    /// A parameter was given two values.
+    /// A parameter has two values.
     #[error("parameter {} is given twice", display_parameter(*index, name.as_deref()))]
     #[non_exhaustive]
     ParameterTwice {
-        /// 1-based, as in SQLite.
+        /// 1-based index of the parameter, as in SQLite.
         index: usize,
-        /// The parameter's name in the SQL, with its prefix.
+        /// Name of the parameter in the SQL, with its prefix.
         name: Option<Box<str>>,
     },
-    /// A name or index leads nowhere.
+    /// No column, parameter or pragma has this name or index.
     #[error("no such {what}: {}{}", Excerpt::of(name), hint(known))]
     #[non_exhaustive]
     NoSuch {
-        /// What was looked for.
+        /// Kind of item that was looked up.
         what: NameKind,
-        /// What it was called.
+        /// Name or index that was looked up.
         name: Box<str>,
-        /// What there is instead.
+        /// Names that exist.
         known: Box<[Box<str>]>,
     },
-    /// A row has another number of columns than the type reads.
+    /// The number of columns in a row differs from the number that the type reads.
     #[error("the row has {found} column{} ({}), the type reads {expected}", plural(*found), names(columns))]
     #[non_exhaustive]
     ColumnCount {
-        /// Columns the type reads.
+        /// Number of columns that the type reads.
         expected: usize,
-        /// Columns in the row.
+        /// Number of columns in the row.
         found: usize,
-        /// Their names.
+        /// Names of the columns in the row.
         columns: Box<[Box<str>]>,
     },
-    /// Another number of rows than asked for.
+    /// The statement returned no row, or several rows where one was expected.
     #[error("expected one row, found {}", if *found == 0 { "none" } else { "several" })]
     #[non_exhaustive]
     RowCount {
-        /// Rows seen before giving up: 0 or 2.
+        /// Number of rows fetched before the call failed: 0 or 2.
         found: usize,
     },
-    /// There is no statement in the SQL.
+    /// The SQL contains no statement.
     #[error("the SQL is empty: nothing but blanks and comments")]
     EmptySql,
-    /// There is more SQL after the statement.
+    /// The SQL continues after its first statement.
     #[error("there is more after the first statement: {}", Excerpt::of(rest))]
     #[non_exhaustive]
     TrailingSql {
-        /// What follows.
+        /// The SQL after the first statement.
         rest: Box<str>,
     },
-    /// There is a NUL character in the SQL, where SQLite would stop reading.
+    /// The SQL contains a NUL character, at which SQLite would stop reading.
     #[error("the SQL contains a NUL character")]
     NulInSql,
-    /// The path cannot be given to SQLite.
+    /// The path cannot be passed to SQLite.
     #[error("the path cannot be used: {reason}")]
     #[non_exhaustive]
     Path {
-        /// Why not.
+        /// Reason.
         reason: &'static str,
     },
-    /// A pragma did not take the value it was given.
+    /// A pragma reads back another value than the one it was set to.
     #[error("{}", display_pragma(name, requested, effective.as_deref(), *is_known))]
     #[non_exhaustive]
     Pragma {
-        /// The pragma.
+        /// Name of the pragma.
         name: Box<str>,
-        /// What it was set to.
+        /// Value that was set.
         requested: Box<str>,
-        /// What it is, as SQLite reads it back; `None` if SQLite reads back nothing.
+        /// Value that SQLite reads back; `None` if it reads back nothing.
         effective: Option<Box<str>>,
-        /// Whether SQLite has a pragma of this name. One that it has reads back nothing where it is not for this
-        /// database: `mmap_size` of one in memory.
+        /// Whether SQLite has a pragma of this name. A known pragma reads back nothing if it does not apply to the
+        /// database: `mmap_size` for one in memory.
         is_known: bool,
     },
-    /// SQLite ended the transaction by itself, or a `COMMIT` or `ROLLBACK` did, while its guard is alive: running
-    /// more would store it at once. The error by which SQLite ended it was returned before.
+    /// The transaction of an open guard has ended: SQLite rolled it back, or SQL ran `COMMIT` or `ROLLBACK`. Further
+    /// statements are refused, because each would be committed at once. The error at which SQLite rolled back was
+    /// returned before.
     #[error("the transaction has already ended: SQLite rolled it back after an earlier error, or SQL ended it")]
     TransactionEnded,
-    /// The text or blob is longer than SQLite can take.
+    /// A text or blob exceeds the size limit of SQLite.
     #[error("{what} of {bytes} bytes is too big for SQLite")]
     #[non_exhaustive]
     TooBig {
-        /// What it is.
+        /// Kind of the data.
         what: &'static str,
-        /// Its size.
+        /// Size in bytes.
         bytes: usize,
     },
-    /// The call is not allowed now.
+    /// The call is not allowed in the current state.
     #[error("{reason}")]
     #[non_exhaustive]
     Misuse {
-        /// Why not.
+        /// Reason.
         reason: &'static str,
     },
-    /// The database was open when this process was forked: a connection that was inherited is used, or a file is opened
-    /// or attached that was open at the fork, under whatever name. Only the process that had it open may use it:
-    /// SQLite's notes of who holds which lock are inherited, and the locks are not.
+    /// The database was open when this process was forked. Either an inherited connection is used, or a file that was
+    /// open at the fork is opened or attached, under any name. Only the process that had the file open may use it: a
+    /// child process inherits SQLite's record of its locks, but not the locks.
     #[error(
         "the database was open when this process was forked, and is only for the process that had it open: fork before \
          that opens it, or call `exec` in the child"
     )]
     Forked,
-    /// The SQLite that is linked cannot be used.
+    /// The linked SQLite library cannot be used.
     #[error("{reason}")]
     #[non_exhaustive]
     Unsupported {
-        /// Why not.
+        /// Reason.
         reason: Box<str>,
     },
-    /// No connection of a pool came free in time.
+    /// No connection of a pool became available within the timeout.
     #[error("no {role} connection came free within {waited:.1?}{}", checked_out_lines(checked_out))]
     #[non_exhaustive]
     PoolTimeout {
-        /// What the connection was to be for: `writer`, `reader` or `reserved`.
+        /// Role of the requested connection: `writer`, `reader` or `reserved`.
         role: &'static str,
-        /// How long the caller waited.
+        /// Time that the caller waited.
         waited: std::time::Duration,
-        /// Those that are out, each in a line: since when and from where.
+        /// Connections that are checked out, one line each: the time and the source location of the checkout.
         checked_out: Box<[Box<str>]>,
     },
     /// The pool is closed.
     #[error("the pool is closed")]
     PoolClosed,
-    /// A connection of a pool that is to write could be opened for reading only.
+    /// SQLite opened the database for reading only, but the pool needs a connection that writes.
     #[error(
         "SQLite could open the database for reading only: no permission to write, a read-only file system, or too many \
          open files (`OpenOptions::read_only(true)` is for a pool that only reads)"
@@ -339,15 +341,15 @@ pub enum ErrorKind {
     #[error("no connection after {} attempt{}: {}", attempts.len(), plural(attempts.len()), display_last(attempts))]
     #[non_exhaustive]
     OpenAttempts {
-        /// What each attempt came to, the last at the end.
+        /// Error of each attempt, in order.
         attempts: Box<[Error]>,
     },
-    /// An error of the caller's own, from [`Error::external`].
+    /// An error of the caller, from [`Error::external`].
     #[error("{0}")]
     External(Box<dyn StdError + Send + Sync>),
 }
 
-/// What a name stands for.
+/// The kind of item that a name refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NameKind {
@@ -369,12 +371,12 @@ impl fmt::Display for NameKind {
     }
 }
 
-/// A place in SQL text.
+/// A position in SQL text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SqlPosition {
-    /// 1-based.
+    /// 1-based line.
     pub line: usize,
-    /// 1-based, in characters.
+    /// 1-based column, in characters.
     pub column: usize,
 }
 
@@ -397,7 +399,7 @@ impl Error {
         }))
     }
 
-    /// Wraps an error of the caller's own, to hand it through a closure that returns [`Result`].
+    /// Wraps an error of the caller, to return it from a closure that returns [`Result`].
     ///
     /// # Example
     ///
@@ -413,8 +415,8 @@ impl Error {
         Self::new(ErrorKind::External(error.into()))
     }
 
-    /// Makes the error of [`Connection::query_one`](crate::Connection::query_one) for a result without rows, for a program
-    /// whose own queries report it.
+    /// Returns the error of [`Connection::query_one`](crate::Connection::query_one) for a result without rows, for a
+    /// program that reports it for its own queries.
     ///
     /// # Example
     ///
@@ -428,7 +430,7 @@ impl Error {
         Self::new(ErrorKind::RowCount { found: 0 })
     }
 
-    /// Says which SQL it was, unless that is known.
+    /// Sets the SQL of the error, unless it is set.
     #[cold]
     pub(crate) fn in_sql(mut self, text: &str) -> Self {
         if self.0.sql.is_none() {
@@ -437,8 +439,8 @@ impl Error {
         self
     }
 
-    /// Takes what was bound out of SQLite's message. `expanded` is the SQL with the values in it; where that cannot be
-    /// had, nothing but the code's own words is left.
+    /// Removes bound values from SQLite's message. `expanded` returns the SQL with its values; if it returns `None`,
+    /// the message is replaced by SQLite's fixed text for the code.
     #[cold]
     pub(crate) fn without_bound(mut self, expanded: impl FnOnce() -> Option<Box<str>>) -> Self {
         if let (ErrorKind::Sqlite { code, message }, Some(sql)) = (&mut self.0.kind, &self.0.sql)
@@ -453,27 +455,27 @@ impl Error {
         self
     }
 
-    /// Says where in its SQL the mistake is.
+    /// Sets the byte offset of the error in its SQL.
     #[cold]
     pub(crate) fn at_offset(mut self, offset: usize) -> Self {
         self.0.offset = Some(offset);
         self
     }
 
-    /// Says where in a script its SQL begins.
+    /// Sets the 1-based line and column at which its SQL begins in a script.
     #[cold]
     pub(crate) fn at(mut self, origin: (usize, usize)) -> Self {
         self.0.origin = Some(origin);
         self
     }
 
-    /// Says which database file it was, where the error is about the file.
+    /// Sets the database file, if the error is about the file.
     #[cold]
     pub(crate) fn in_database(self, path: impl FnOnce() -> Box<str>) -> Self {
         self.in_databases(|| vec![path()])
     }
 
-    /// Says which database files it may have been, where the error is about one.
+    /// Sets the database files that the error may concern, if it is about a file.
     #[cold]
     pub(crate) fn in_databases(mut self, paths: impl FnOnce() -> Vec<Box<str>>) -> Self {
         const ABOUT_THE_FILE: [ResultCode; 8] = [
@@ -496,13 +498,13 @@ impl Error {
         self
     }
 
-    /// Whether the statement is one about a file that the connection has not open, or not yet.
+    /// Whether the statement (`ATTACH`, `VACUUM INTO`) is about a file that the connection does not have open.
     fn is_about_another_file(&self) -> bool {
         let is = |keyword| self.sql().is_some_and(|sql| sql::starts_with_keyword(sql, keyword));
         is("ATTACH") || is("VACUUM") && self.sql().is_some_and(|sql| sql.to_ascii_uppercase().contains("INTO"))
     }
 
-    /// Says how many parameters there may be, where there are too many.
+    /// Converts SQLite's error for too many parameters to [`ErrorKind::TooManyParameters`] with the limit.
     #[cold]
     pub(crate) fn with_parameter_limit(mut self, max: impl FnOnce() -> usize) -> Self {
         if matches!(&self.0.kind, ErrorKind::Sqlite { message, .. } if **message == *"too many SQL variables") {
@@ -511,19 +513,19 @@ impl Error {
         self
     }
 
-    /// What went wrong, for matching.
+    /// Returns the kind of the error, for matching.
     #[must_use]
     pub fn kind(&self) -> &ErrorKind {
         &self.0.kind
     }
 
-    /// The primary result code, where SQLite returned one.
+    /// Returns the primary result code, if the error has one.
     #[must_use]
     pub fn code(&self) -> Option<ResultCode> {
         self.extended_code().map(ResultCode::primary)
     }
 
-    /// The extended result code, where SQLite returned one.
+    /// Returns the extended result code, if the error has one.
     ///
     /// C: [sqlite3_extended_errcode](https://sqlite.org/c3ref/errcode.html)
     #[must_use]
@@ -537,21 +539,22 @@ impl Error {
         }
     }
 
-    /// The C name of the extended result code, such as `SQLITE_CONSTRAINT_UNIQUE`.
+    /// Returns the C name of the extended result code, such as `SQLITE_CONSTRAINT_UNIQUE`.
     #[must_use]
     pub fn code_name(&self) -> Option<&'static str> {
         self.extended_code().map(ResultCode::name)
     }
 
-    /// The statement, as it was written.
+    /// Returns the SQL of the statement as passed to the call that failed, if known.
     #[must_use]
     pub fn sql(&self) -> Option<&str> {
         self.0.sql.as_deref()
     }
 
-    /// Where in the SQL the mistake is, if SQLite says it, or, in a script, where the statement begins.
+    /// Returns the position of the error in the SQL, if SQLite reports it. For an error in a script without such a
+    /// position, returns the start of the statement.
     ///
-    /// Lines and columns count from 1, in the text that was handed to the call that failed.
+    /// Line and column are 1-based and refer to the text passed to the call that failed.
     ///
     /// C: [sqlite3_error_offset](https://sqlite.org/c3ref/errcode.html)
     #[must_use]
@@ -564,7 +567,7 @@ impl Error {
         Some(SqlPosition { line: first_line + line - 1, column })
     }
 
-    /// The constraint that failed, where one did.
+    /// Returns the constraint that failed, if the error is a constraint violation.
     ///
     /// # Example
     ///
@@ -587,35 +590,36 @@ impl Error {
         (code.primary() == ResultCode::CONSTRAINT).then_some(Constraint { code: *code, message })
     }
 
-    /// Whether a call that returns one row found none.
+    /// Whether a call that expects a row found none.
     #[must_use]
     pub fn is_no_rows(&self) -> bool {
         matches!(self.0.kind, ErrorKind::RowCount { found: 0 })
     }
 
-    /// Whether a lock was in the way, mostly another connection's: `SQLITE_BUSY`, its extended codes included.
+    /// Whether a lock, usually of another connection, caused the error: `SQLITE_BUSY` or one of its extended codes.
     ///
-    /// Trying the same again may help, except for [`is_busy_snapshot`](Self::is_busy_snapshot).
+    /// Retrying may succeed, except for [`is_busy_snapshot`](Self::is_busy_snapshot).
     #[must_use]
     pub fn is_busy(&self) -> bool {
         self.code() == Some(ResultCode::BUSY)
     }
 
-    /// Whether a transaction that had read could not become a writer, because the database has changed since:
-    /// `SQLITE_BUSY_SNAPSHOT`. It must be rolled back and begun anew.
+    /// Whether a read transaction could not be upgraded to a write transaction, because the database has changed since
+    /// it first read: `SQLITE_BUSY_SNAPSHOT`. Roll the transaction back and begin it again.
     #[must_use]
     pub fn is_busy_snapshot(&self) -> bool {
         self.extended_code() == Some(ResultCode::BUSY_SNAPSHOT)
     }
 
-    /// Whether a statement of the same connection, or one that shares its cache, was in the way: `SQLITE_LOCKED`.
+    /// Whether a conflict with a statement of the same connection, or of one that shares its cache, caused the error:
+    /// `SQLITE_LOCKED`.
     #[must_use]
     pub fn is_locked(&self) -> bool {
         self.code() == Some(ResultCode::LOCKED)
     }
 
-    /// Whether it was another connection's lock, which that gives up some time. SQLite says `SQLITE_BUSY` also where
-    /// statements of the same connection are in the way, and then in words of its own.
+    /// Whether a lock of another connection caused the error, so that waiting can help. SQLite also returns
+    /// `SQLITE_BUSY` for a conflict with statements of the same connection, but then with a specific message.
     pub(crate) fn is_anothers_lock(&self) -> bool {
         let ErrorKind::Sqlite { code, message } = &self.0.kind else {
             return false;
@@ -638,7 +642,7 @@ impl Error {
 }
 
 impl From<ConversionError> for Error {
-    /// For closures that convert by hand; which column it was is not known here.
+    /// Wraps the error, for closures that convert values themselves. The error does not know its column.
     fn from(error: ConversionError) -> Self {
         Self::external(error)
     }
@@ -688,7 +692,8 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0.kind)?;
         if let ErrorKind::Sqlite { code, message } = &self.0.kind {
-            // Where SQLite only says the code's own words, the extended code is the news.
+            // The code is shown if the message is only SQLite's fixed text for the primary code, or if the code is an
+            // extended one.
             let more = message.strip_prefix(library::code_message(code.primary().number()));
             if more == Some("") || code.number() > 0xff {
                 write!(f, " [{code}]")?;
@@ -697,7 +702,8 @@ impl fmt::Display for Error {
                 files: self.0.databases.len(),
                 is_of_a_statement: self.0.sql.is_some() && !self.is_about_another_file(),
             };
-            // The system's reason may follow, but nothing else.
+            // Advice is shown only if the message is the fixed text, optionally followed by the reason of the operating
+            // system.
             let is_open = more.is_some_and(|more| more.is_empty() || more.starts_with(": "));
             if let Some(advice) = advice(*code, &circumstances).filter(|_| is_open) {
                 write!(f, " ({advice})")?;
@@ -718,7 +724,7 @@ impl fmt::Display for Error {
     }
 }
 
-/// The text first, which is what `fn main() -> finalite::Result<()>` prints, and then the fields.
+/// Writes the text of `Display`, which `fn main() -> finalite::Result<()>` then prints, followed by the fields.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self}; ")?;
@@ -743,29 +749,29 @@ impl StdError for Error {
     }
 }
 
-/// Which kind of constraint failed.
+/// The kind of a failed constraint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConstraintKind {
-    /// UNIQUE, or a unique index.
+    /// A UNIQUE constraint or a unique index.
     Unique,
-    /// PRIMARY KEY, or the rowid.
+    /// A PRIMARY KEY constraint, or the uniqueness of the rowid.
     PrimaryKey,
-    /// NOT NULL.
+    /// A NOT NULL constraint.
     NotNull,
-    /// CHECK.
+    /// A CHECK constraint.
     Check,
-    /// FOREIGN KEY.
+    /// A FOREIGN KEY constraint.
     ForeignKey,
-    /// The type of a column in a STRICT table.
+    /// The declared type of a column in a STRICT table.
     DataType,
     /// `RAISE` in a trigger.
     Trigger,
-    /// Any other: a commit hook, a function, a virtual table.
+    /// Any other constraint: of a commit hook, a function or a virtual table.
     Other,
 }
 
-/// A failed constraint, as far as SQLite's message tells.
+/// A failed constraint, as far as SQLite's message describes it.
 #[derive(Clone, Copy, Debug)]
 pub struct Constraint<'a> {
     code: ResultCode,
@@ -773,7 +779,7 @@ pub struct Constraint<'a> {
 }
 
 impl<'a> Constraint<'a> {
-    /// Which kind.
+    /// Returns the kind of the constraint.
     #[must_use]
     pub fn kind(self) -> ConstraintKind {
         match self.code {
@@ -788,12 +794,12 @@ impl<'a> Constraint<'a> {
         }
     }
 
-    /// What SQLite names: the columns (`users.email`), the CHECK's name or expression, the index. `None` for a foreign
-    /// key, of which SQLite names nothing.
+    /// Returns the name in SQLite's message: the columns (`users.email`), the name or expression of the CHECK, or the
+    /// index. `None` for a foreign key, for which SQLite reports no name, and for `RAISE` in a trigger.
     #[must_use]
     pub fn target(self) -> Option<&'a str> {
         match self.kind() {
-            // The words of a RAISE, which may be anything.
+            // The message of RAISE is arbitrary text.
             ConstraintKind::Trigger => None,
             // "cannot store TEXT value in INTEGER column t.a"
             ConstraintKind::DataType => self.message.rsplit_once(" column ").map(|(_, column)| column),
@@ -801,10 +807,10 @@ impl<'a> Constraint<'a> {
         }
     }
 
-    /// Table and column of each column concerned; empty unless SQLite names columns.
+    /// Returns the table and the column of each column concerned. Empty if SQLite's message names no columns.
     pub fn columns(self) -> impl Iterator<Item = (&'a str, &'a str)> {
         let names_columns = match self.kind() {
-            // An index on an expression goes by its own name.
+            // For an index on an expression, SQLite reports the name of the index.
             ConstraintKind::Unique => !self.target().is_some_and(|target| target.starts_with("index '")),
             ConstraintKind::PrimaryKey | ConstraintKind::NotNull | ConstraintKind::DataType => true,
             _ => false,
@@ -837,7 +843,7 @@ fn hint(known: &[Box<str>]) -> String {
     }
 }
 
-/// The names, or the first of them where there are many.
+/// Returns the names joined by commas: at most the first 10, and the number of the others.
 fn names(names: &[Box<str>]) -> String {
     const SHOWN: usize = 10;
     let shown: Vec<String> = names.iter().take(SHOWN).map(|name| Excerpt::of(name).to_string()).collect();
@@ -877,18 +883,19 @@ fn display_pragma(name: &str, requested: &str, effective: Option<&str>, is_known
     }
 }
 
-/// Whether SQLite's message for a code may quote a value of a statement that ran. The others name tables and columns,
-/// or nothing.
+/// Whether SQLite's message for a code may quote a value of a running statement. Messages of other codes contain only
+/// names of tables and columns, or no names.
 fn may_quote(code: ResultCode) -> bool {
     matches!(code.primary(), ResultCode::ERROR | ResultCode::CANTOPEN)
 }
 
-/// Text on one line, cut where it grows long. White space is one space, what a terminal would obey is escaped.
+/// Displays text on one line, truncated to a maximum length. White space becomes one space, and control characters are
+/// escaped.
 struct Excerpt<'a> {
     text: &'a str,
-    /// The byte that must be seen.
+    /// Byte offset that must be in the displayed part.
     at: usize,
-    /// In characters.
+    /// Maximum length in characters.
     longest: usize,
 }
 

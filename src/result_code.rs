@@ -24,13 +24,13 @@ impl ResultCode {
         Self(code)
     }
 
-    /// The number, as in `sqlite3.h`.
+    /// Returns the number, as in `sqlite3.h`.
     #[must_use]
     pub const fn number(self) -> i32 {
         self.0
     }
 
-    /// The primary code: the low 8 bits.
+    /// Returns the primary code: the low 8 bits.
     #[must_use]
     pub const fn primary(self) -> Self {
         Self(self.0 & 0xff)
@@ -45,7 +45,8 @@ macro_rules! codes {
                 pub const $name: Self = Self($code);
             )*
 
-            /// The C name. A code that is newer than finalite goes by its primary code's name.
+            /// Returns the C name. For an extended code that finalite does not know, this is the name of the primary
+            /// code.
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self {

@@ -1,15 +1,16 @@
-//! What to do about an error whose words, SQLite's constant for a code, leave that open.
+//! Advice for errors whose message, SQLite's fixed text for a code, does not say what to do.
 //!
-//! Advice is true wherever it is shown: SQLite has some codes for several things, and is not always in a position to say
-//! which of the connection's files it means.
+//! Advice must be true in every case in which it is shown: SQLite uses some codes for several causes, and cannot always
+//! report which file of the connection is concerned.
 
 use crate::ResultCode;
 
-/// What is known of an error beside its code.
+/// Information about an error in addition to its code.
 pub(super) struct Circumstances {
-    /// The files that the connection has open, as far as they are known.
+    /// Number of files that the connection has open, as far as known.
     pub(super) files: usize,
-    /// Whether a statement failed that was not about another file; if not, it was the opening.
+    /// Whether the error is that of a statement that is not about another file. Otherwise it is that of opening the
+    /// database.
     pub(super) is_of_a_statement: bool,
 }
 

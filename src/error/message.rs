@@ -1,7 +1,7 @@
-//! What of SQLite's messages may be shown: nothing that is bound.
+//! Removal of bound values from SQLite's messages.
 
-/// The beginnings of SQLite's own messages that go on with a value of a statement that ran: of functions, of ATTACH and
-/// DETACH, of the modules that are part of it.
+/// Prefixes of SQLite's own messages that continue with a value of a running statement: messages of functions, of
+/// ATTACH and DETACH, and of built-in modules.
 const SQLITES: [&str; 32] = [
     "JSON path error near ",
     "access mode not allowed: ",
@@ -37,13 +37,13 @@ const SQLITES: [&str; 32] = [
     "unrecognized ",
 ];
 
-/// Whether a message is in SQLite's own words, and not in those of the program: a function or a module of its own.
+/// Whether a message was written by SQLite, and not by a function or module of the program.
 pub(super) fn is_sqlites(message: &str) -> bool {
     SQLITES.iter().any(|beginning| message.starts_with(beginning))
 }
 
-/// SQLite's message for a statement that ran, without what it quotes and the SQL does not contain: a JSON path, a
-/// search term, a file that was bound, or a part of one.
+/// Returns SQLite's message for a running statement without the text that it quotes, if the SQL does not contain that
+/// text: a JSON path, a search term, a bound file name, or a part of one.
 pub(super) fn without_quoted(message: Box<str>, sql: &str) -> Box<str> {
     const BEFORE_A_QUOTE: [&str; 2] = [": ", " near "];
     let from = if message.starts_with("fts5: ") { "fts5: ".len() } else { 0 };
@@ -56,23 +56,24 @@ pub(super) fn without_quoted(message: Box<str>, sql: &str) -> Box<str> {
     }
 }
 
-/// The message without the values that are in the expanded SQL and not in the SQL.
+/// Returns the message without the values that are in the expanded SQL and not in the SQL.
 pub(super) fn without_bound(message: &str, sql: &str, expanded: &str) -> Box<str> {
     let mut values = literals(expanded);
     values.retain(|value| !value.is_empty() && message.contains(value.as_str()) && !is_in_sql(sql, value));
-    // One that is part of another goes after it.
+    // Longer values first: a value may be part of another.
     values.sort_by_key(|value| std::cmp::Reverse(value.len()));
     let message = values.iter().fold(message.to_owned(), |message, value| without(&message, value));
     message.into()
 }
 
-/// Whether a text is in the SQL, as it is written or as it is meant, where a quote within quotes is doubled.
+/// Whether the SQL contains a text, either literally or after quotes that are doubled within quotes are undoubled.
 fn is_in_sql(sql: &str, text: &str) -> bool {
     let is_meant = || ["''", "\"\"", "``"].iter().any(|doubled| sql.replace(doubled, &doubled[1..]).contains(text));
     sql.contains(text) || is_meant()
 }
 
-/// The message with `…` for a value. A short one goes where it is a word of its own: it is part of too many others.
+/// Returns the message with `…` in place of a value. A value shorter than 4 bytes is replaced only where it is a whole
+/// word, because it is part of many other words.
 fn without(message: &str, value: &str) -> String {
     const LONG: usize = 4;
     let is_part_of_word = |c: char| c.is_alphanumeric() || c == '_';
@@ -89,9 +90,9 @@ fn without(message: &str, value: &str) -> String {
     shown + rest
 }
 
-/// The values of the literals in SQL, as text: strings, blobs and numbers.
+/// Returns the values of the literals in SQL as text: strings, blobs and numbers.
 ///
-/// Names in quotes and comments are passed over, as SQLite does where it puts values in.
+/// Quoted names and comments are skipped, as SQLite does when it expands values.
 fn literals(sql: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut rest = sql;
@@ -127,7 +128,7 @@ fn literals(sql: &str) -> Vec<String> {
     found
 }
 
-/// What is in the quotes that the text begins with, and the bytes up to their end.
+/// Returns the content of the quoted token at the start of the text, and the length of the token in bytes.
 fn quoted(text: &str) -> (String, usize) {
     let quote = &text[..1];
     let mut inner = String::new();
@@ -147,7 +148,7 @@ fn quoted(text: &str) -> (String, usize) {
     }
 }
 
-/// What SQLite shows of a blob where it wants text: up to the first NUL.
+/// Returns the text that SQLite shows for a blob where it expects text: the bytes up to the first NUL.
 fn text_of_blob(digits: &str) -> String {
     let bytes = digits.as_bytes().chunks(2).map_while(|pair| u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok());
     let bytes: Vec<u8> = bytes.take_while(|&byte| byte != 0).collect();
