@@ -1,4 +1,4 @@
-//! The connection: preparing, running in one call, closing.
+//! [`Connection`]: preparing statements, running SQL in one call, settings, closing.
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::ffi::CString;
@@ -21,12 +21,13 @@ use crate::sql;
 use crate::statement::{Home, Statement};
 use crate::transaction::Guards;
 
-/// An open database.
+/// An open connection to a database.
 ///
-/// Everything made from it borrows it, and is gone before it is closed. Dropping it closes it, on the spot; what was
-/// forgotten (`mem::forget`) is found, finalized, counted and logged then.
+/// Statements, rows and transactions borrow the connection and therefore end before it. Dropping the connection closes
+/// it immediately. Handles that the program leaked (`mem::forget`) are then found, finalized, counted and logged.
 ///
-/// A connection can be sent to another thread, and not be shared: open one per thread.
+/// A connection is `Send` but not `Sync`: it can move to another thread, but cannot be shared. Open one connection per
+/// thread.
 ///
 /// # Example
 ///
@@ -50,9 +51,9 @@ pub struct Connection {
     slow_threshold: Cell<Option<Duration>>,
     pub(crate) optimize_on_close: Cell<bool>,
     has_failed_to_close: Cell<bool>,
-    /// Whether other connections may share the main database's cache; unknown until somebody asks.
+    /// Whether other connections may share the main database's cache; determined on first use.
     pub(crate) has_shared_cache: OnceCell<bool>,
-    /// From when on its pool is to ask whether its file was moved.
+    /// Time from which the pool checks whether the database file was moved.
     moved_check: Cell<Option<Instant>>,
 }
 
@@ -75,7 +76,7 @@ impl Connection {
         &self.db
     }
 
-    /// How many statements the cache keeps, and how many bytes. See
+    /// Returns the limits of the statement cache: the number of statements, and their memory in bytes. See
     /// [`set_statement_cache_limits`](Self::set_statement_cache_limits).
     #[must_use]
     pub fn statement_cache_limits(&self) -> (usize, usize) {
@@ -91,7 +92,7 @@ impl Connection {
         self.moved_check.set(due);
     }
 
-    /// Whether there are statements that are neither in the cache nor, since nothing borrows the connection, anybody's.
+    /// Whether statements exist outside the cache. Nothing borrows the connection, so they were leaked.
     pub(crate) fn has_forgotten_statements(&mut self) -> bool {
         self.db.statements() > self.cache.get_mut().stats().statements
     }
@@ -100,28 +101,28 @@ impl Connection {
         &mut self.db
     }
 
-    /// Its number and its name, by which events tell it from others.
+    /// Returns the number and the name that identify the connection in events.
     pub(crate) fn identity(&self) -> (u64, Option<&str>) {
         (self.db.id(), self.db.book().name())
     }
 
-    /// A fault as an error that names the database, where it is about the file.
+    /// Converts a fault to an error, which names the database file if the fault is about the file.
     #[cold]
     pub(crate) fn error(&self, fault: Fault) -> Error {
         Error::from(fault).in_databases(|| self.db.files()).with_parameter_limit(|| self.db.parameters_max())
     }
 
-    /// The error of the last call, if it failed.
+    /// Returns the error of the last SQLite call, if it failed.
     pub(crate) fn last_error(&self) -> Option<Error> {
         self.db.last_fault().map(|fault| self.error(fault))
     }
 
-    /// Prepares a statement.
+    /// Returns a prepared statement for one SQL statement. It does not use the statement cache.
     ///
     /// # Errors
     ///
-    /// What SQLite finds wrong with the SQL; [`ErrorKind::EmptySql`], [`ErrorKind::TrailingSql`] if there is more than
-    /// one statement, [`ErrorKind::NulInSql`].
+    /// SQLite's error for invalid SQL; [`ErrorKind::EmptySql`]; [`ErrorKind::TrailingSql`] if the SQL contains more
+    /// than one statement; [`ErrorKind::NulInSql`].
     ///
     /// C: [sqlite3_prepare_v3](https://sqlite.org/c3ref/prepare.html)
     #[track_caller]
@@ -129,13 +130,14 @@ impl Connection {
         self.prepare_at(sql, HandleKind::Statement, Location::caller())
     }
 
-    /// Takes a statement from the cache, or prepares it; dropping it puts it back.
+    /// Returns a statement from the cache, or prepares it. Dropping the statement resets it and returns it to the
+    /// cache.
     ///
-    /// [`execute`](Self::execute) and the `query_…` calls do this by themselves. `PRAGMA` statements are not kept.
+    /// [`execute`](Self::execute) and the `query_…` methods use the cache as well. `PRAGMA` statements are not cached.
     ///
     /// # Errors
     ///
-    /// As [`prepare`](Self::prepare).
+    /// See [`prepare`](Self::prepare).
     ///
     /// # Example
     ///
@@ -170,7 +172,7 @@ impl Connection {
         let kind =
             if sql::starts_with_keyword(sql, "PRAGMA") { HandleKind::Statement } else { HandleKind::CachedStatement };
         let statement = self.prepare_at(sql, kind, site)?;
-        // Shielded, as the next: Drop of a transaction prepares its ROLLBACK.
+        // Shielded, as is the event in `prepare_shown_as`: Drop of a transaction prepares its ROLLBACK.
         shielded(|| {
             let (connection, name) = self.identity();
             tracing::trace!(target: "finalite::cache", sql, connection, name, prepared_at = %site, "miss");
@@ -182,7 +184,7 @@ impl Connection {
         self.prepare_shown_as(sql, sql, kind, site)
     }
 
-    /// Prepares a statement that errors and events show as another text, for one that has a secret in it.
+    /// Prepares a statement that contains a secret. Errors and events show the text `shown` instead of its SQL.
     pub(crate) fn prepare_shown_as(
         &self,
         sql: &str,
@@ -213,13 +215,13 @@ impl Connection {
         Ok(Statement::new(raw.with_sql(shown, taint), self, home))
     }
 
-    /// Ends the use of a statement.
+    /// Ends the use of a statement: returns it to the cache or, without a place there, lets it be finalized.
     #[inline]
     pub(crate) fn put_back(&self, raw: Stmt<'_>, home: Home) {
         if matches!(home, Home::Nowhere) {
             return;
         }
-        // A repair that fails finalizes: the statement comes back in neither case.
+        // If parking fails, the statement is finalized and does not return to the cache.
         let parked = match raw.park() {
             Ok(parked) => parked,
             Err(fault) => return self.db.lose(fault),
@@ -242,7 +244,7 @@ impl Connection {
     #[cold]
     #[inline(never)]
     fn put_in_new_slot(&self, parked: Parked) {
-        // Measured when it is put in for the first time, never on the way of a statement that has its slot.
+        // The memory is measured when the statement enters the cache, not each time it returns to its slot.
         let statement = self.db.unpark(parked);
         let bytes = usize::try_from(statement.memory_bytes()).unwrap_or(0);
         let sql: Box<str> = statement.sql().into();
@@ -273,16 +275,16 @@ impl Connection {
         }
     }
 
-    /// Runs one statement to its end and returns the number of rows it inserted, updated or deleted. Rows that it
-    /// returns are passed over, so that `PRAGMA journal_mode = wal` runs too.
+    /// Runs one statement to completion and returns the number of rows it inserted, updated or deleted. Rows that the
+    /// statement returns are discarded, so that `PRAGMA journal_mode = wal` runs too.
     ///
-    /// The count is [`changes`](Self::changes), or 0 where [`total_changes`](Self::total_changes) has not moved: for a
-    /// query, and for DDL. `CREATE VIRTUAL TABLE` moves it, by the row that it writes into the schema, and by what its
-    /// module writes.
+    /// The count is [`changes`](Self::changes), or 0 if [`total_changes`](Self::total_changes) did not increase, as for
+    /// a query or DDL. `CREATE VIRTUAL TABLE` increases it by the row that it writes into the schema and by the rows
+    /// that its module writes.
     ///
     /// # Errors
     ///
-    /// As [`prepare`](Self::prepare) and [`Statement::execute`].
+    /// The errors of [`prepare`](Self::prepare) and [`Statement::execute`].
     ///
     /// # Example
     ///
@@ -301,24 +303,25 @@ impl Connection {
         self.prepare_cached(sql)?.execute(params)
     }
 
-    /// Runs a statement and returns the one row it yields.
+    /// Runs a statement that yields exactly one row, and returns the row as `T`.
     ///
-    /// `T` owns what it reads: for borrowed text or bytes (`&str`) there is [`query_row`](Self::query_row).
+    /// `T` owns its data. To read borrowed text or bytes (`&str`), use [`query_row`](Self::query_row).
     ///
     /// # Errors
     ///
-    /// As [`prepare`](Self::prepare) and [`Statement::query_one`]; see there what becomes of changes.
+    /// The errors of [`prepare`](Self::prepare) and [`Statement::query_one`], which also describes what happens to
+    /// changes.
     #[inline]
     #[track_caller]
     pub fn query_one<'p, T: for<'row> FromRow<'row>>(&self, sql: &str, params: impl Params<'p>) -> Result<T> {
         self.prepare_cached(sql)?.query_one(params)
     }
 
-    /// Runs a statement and returns the row it yields, `None` if there is none.
+    /// Runs a statement that yields at most one row, and returns the row as `T`; `None` if there is none.
     ///
     /// # Errors
     ///
-    /// As [`prepare`](Self::prepare) and [`Statement::query_optional`].
+    /// The errors of [`prepare`](Self::prepare) and [`Statement::query_optional`].
     #[inline]
     #[track_caller]
     pub fn query_optional<'p, T: for<'row> FromRow<'row>>(
@@ -329,22 +332,22 @@ impl Connection {
         self.prepare_cached(sql)?.query_optional(params)
     }
 
-    /// Runs a statement and returns all rows.
+    /// Runs a statement and returns all rows, each as `T`.
     ///
     /// # Errors
     ///
-    /// As [`prepare`](Self::prepare) and [`Statement::query_all`].
+    /// The errors of [`prepare`](Self::prepare) and [`Statement::query_all`].
     #[inline]
     #[track_caller]
     pub fn query_all<'p, T: for<'row> FromRow<'row>>(&self, sql: &str, params: impl Params<'p>) -> Result<Vec<T>> {
         self.prepare_cached(sql)?.query_all(params)
     }
 
-    /// Runs a statement and reads each row as `T`, lazily.
+    /// Runs a statement and returns an iterator that fetches its rows and reads each as `T`.
     ///
     /// # Errors
     ///
-    /// As [`prepare`](Self::prepare) and [`Statement::query_as`]. Each row has its own result.
+    /// The errors of [`prepare`](Self::prepare) and [`Statement::query_as`]. The iterator yields a result for each row.
     ///
     /// # Example
     ///
@@ -369,11 +372,11 @@ impl Connection {
         Ok(QueryAs::new(statement.into_rows(params)?))
     }
 
-    /// Runs a statement and reads each row by a closure, lazily.
+    /// Runs a statement and returns an iterator that fetches its rows and passes each to a closure.
     ///
     /// # Errors
     ///
-    /// As [`prepare`](Self::prepare) and [`Statement::query_as`]. Each row has its own result.
+    /// The errors of [`prepare`](Self::prepare) and [`Statement::query_as`]. The iterator yields a result for each row.
     ///
     /// # Example
     ///
@@ -399,11 +402,12 @@ impl Connection {
         self.query_and_then(sql, params, read)
     }
 
-    /// Runs a statement and reads each row by a closure, lazily; the closure's error is the caller's own.
+    /// Runs a statement and returns an iterator that fetches its rows and passes each to a closure, as
+    /// [`query_map`](Self::query_map) does. The closure may return any error type that implements `From<Error>`.
     ///
     /// # Errors
     ///
-    /// As [`prepare`](Self::prepare) and [`Statement::query_as`]. Each row has its own result.
+    /// The errors of [`prepare`](Self::prepare) and [`Statement::query_as`]. The iterator yields a result for each row.
     #[inline]
     #[track_caller]
     pub fn query_and_then<'conn, 'p: 'conn, T, E: From<Error>, F>(
@@ -420,23 +424,23 @@ impl Connection {
         Ok(QueryMap::new(statement.into_rows(params)?, read))
     }
 
-    /// Runs a statement and returns whether there is a row.
+    /// Runs a statement and returns whether it yields a row.
     ///
     /// # Errors
     ///
-    /// As [`prepare`](Self::prepare) and [`Statement::exists`].
+    /// The errors of [`prepare`](Self::prepare) and [`Statement::exists`].
     #[inline]
     #[track_caller]
     pub fn exists<'p>(&self, sql: &str, params: impl Params<'p>) -> Result<bool> {
         self.prepare_cached(sql)?.exists(params)
     }
 
-    /// Runs a statement and returns what the closure makes of the first row; further rows are not looked at, as by
-    /// [`Statement::query_row`]. [`query_one`](Self::query_one) is the call for which a second row is an error.
+    /// Runs a statement, passes its first row to a closure and returns the closure's result. Further rows are ignored,
+    /// as by [`Statement::query_row`]; for [`query_one`](Self::query_one), a second row is an error.
     ///
     /// # Errors
     ///
-    /// As [`prepare`](Self::prepare) and [`Statement::query_row`], and the closure's.
+    /// The errors of [`prepare`](Self::prepare) and [`Statement::query_row`], and the closure's error.
     #[inline]
     #[track_caller]
     pub fn query_row<'p, T>(
@@ -448,12 +452,12 @@ impl Connection {
         self.prepare_cached(sql)?.query_row(params, read)
     }
 
-    /// Runs a statement and returns what the closure makes of the first row, as [`query_row`](Self::query_row); the
-    /// closure's error is the caller's own.
+    /// Runs a statement, passes its first row to a closure and returns the closure's result, as
+    /// [`query_row`](Self::query_row) does. The closure may return any error type that implements `From<Error>`.
     ///
     /// # Errors
     ///
-    /// As [`query_row`](Self::query_row).
+    /// See [`query_row`](Self::query_row).
     ///
     /// # Example
     ///
@@ -488,7 +492,7 @@ impl Connection {
         self.prepare_cached(sql)?.query_row_and_then(params, read)
     }
 
-    /// The rowid of the last successful `INSERT` into a rowid table on this connection; 0 if there was none.
+    /// Returns the rowid of the last successful `INSERT` into a rowid table on this connection; 0 if there was none.
     ///
     /// C: [sqlite3_last_insert_rowid](https://sqlite.org/c3ref/last_insert_rowid.html)
     #[must_use]
@@ -496,8 +500,9 @@ impl Connection {
         self.db.last_insert_rowid()
     }
 
-    /// The rows that the last `INSERT`, `UPDATE` or `DELETE` to complete has changed, without triggers and foreign key
-    /// actions. Any other statement leaves it as it is; [`execute`](Self::execute) returns 0 for those.
+    /// Returns the number of rows changed by the last completed `INSERT`, `UPDATE` or `DELETE`, excluding those changed
+    /// by triggers and foreign key actions. Other statements do not change this number; [`execute`](Self::execute)
+    /// returns 0 for them.
     ///
     /// C: [sqlite3_changes64](https://sqlite.org/c3ref/changes.html)
     #[must_use]
@@ -505,7 +510,8 @@ impl Connection {
         self.db.changes().cast_unsigned()
     }
 
-    /// The rows changed since the connection was opened, triggers and foreign key actions included.
+    /// Returns the number of rows changed since the connection was opened, including those changed by triggers and
+    /// foreign key actions.
     ///
     /// C: [sqlite3_total_changes64](https://sqlite.org/c3ref/total_changes.html)
     #[must_use]
@@ -513,13 +519,13 @@ impl Connection {
         self.db.total_changes().cast_unsigned()
     }
 
-    /// `changes`, or 0 if the statement changed nothing and left those of an earlier one.
+    /// Returns `changes`, or 0 if the statement changed nothing and `changes` is still that of an earlier one.
     #[inline]
     pub(crate) fn changes_since(&self, total_before: i64) -> usize {
         if self.db.total_changes() == total_before { 0 } else { usize::try_from(self.db.changes()).unwrap_or(0) }
     }
 
-    /// Whether no transaction is open.
+    /// Whether the connection is in autocommit mode, with no transaction open.
     ///
     /// C: [sqlite3_get_autocommit](https://sqlite.org/c3ref/get_autocommit.html)
     #[must_use]
@@ -527,7 +533,7 @@ impl Connection {
         self.db.is_autocommit()
     }
 
-    /// The absolute path of the database file; `None` for a database in memory or a temporary one.
+    /// Returns the absolute path of the database file; `None` for an in-memory or temporary database.
     ///
     /// C: [sqlite3_db_filename](https://sqlite.org/c3ref/db_filename.html)
     #[must_use]
@@ -546,7 +552,7 @@ impl Connection {
         Some(path.to_string_lossy().into_owned().into())
     }
 
-    /// Whether a database is read-only: `main`, `temp` or an attached one. `None` if there is none of that name.
+    /// Whether a database is read-only: `main`, `temp` or an attached one. `None` if there is no database of that name.
     ///
     /// C: [sqlite3_db_readonly](https://sqlite.org/c3ref/db_readonly.html)
     #[must_use]
@@ -554,8 +560,8 @@ impl Connection {
         self.db.is_read_only(&CString::new(database).ok()?)
     }
 
-    /// Whether the database file was moved, replaced or deleted since it was opened: what is written then is not in the
-    /// file that the path leads to. `false` for a database without a file, and where the file system cannot tell.
+    /// Whether the database file was moved, replaced or deleted since it was opened. If so, changes are not written to
+    /// the file that the path refers to. `false` for a database without a file, and if the file system cannot tell.
     ///
     /// # Errors
     ///
@@ -583,13 +589,14 @@ impl Connection {
         Ok(self.db.has_moved()?)
     }
 
-    /// The name that [`OpenOptions::name`](crate::OpenOptions::name) gave it.
+    /// Returns the name set by [`OpenOptions::name`](crate::OpenOptions::name).
     #[must_use]
     pub fn name(&self) -> Option<&str> {
         self.db.book().name()
     }
 
-    /// How long it waits for another connection's lock. See [`set_busy_timeout`](Self::set_busy_timeout).
+    /// Returns the time that the connection waits for a lock of another connection. See
+    /// [`set_busy_timeout`](Self::set_busy_timeout).
     ///
     /// # Errors
     ///
@@ -614,8 +621,8 @@ impl Connection {
         self.pragma("busy_timeout").map(Duration::from_millis)
     }
 
-    /// How long to wait for another connection's lock before `SQLITE_BUSY` is returned; whole milliseconds. 5 seconds
-    /// unless set.
+    /// Sets the time to wait for a lock of another connection before `SQLITE_BUSY` is returned. The time is truncated
+    /// to whole milliseconds. The default is 5 seconds.
     ///
     /// # Errors
     ///
@@ -627,51 +634,53 @@ impl Connection {
         Ok(self.db.set_busy_timeout(milliseconds(timeout))?)
     }
 
-    /// From which duration on an execution is logged, as a warning with the target `finalite::slow`. `None`, the
-    /// default: never, and no clock is read.
+    /// Sets the duration from which an execution is logged, as a warning with the target `finalite::slow`. `None`, the
+    /// default, disables this log; no clock is read then.
     ///
-    /// An execution lasts from its start until its rows are dropped: what the caller does between rows counts.
+    /// An execution lasts from its start until its rows are dropped, including the time that the caller spends between
+    /// rows.
     pub fn set_slow_threshold(&self, threshold: Option<Duration>) {
         self.db.add_taint(Taint::SETTING);
         self.slow_threshold.set(threshold);
     }
 
-    /// See [`set_slow_threshold`](Self::set_slow_threshold).
+    /// Returns the duration set by [`set_slow_threshold`](Self::set_slow_threshold).
     #[inline]
     #[must_use]
     pub fn slow_threshold(&self) -> Option<Duration> {
         self.slow_threshold.get()
     }
 
-    /// What the statement cache holds and did.
+    /// Returns the current contents and the counters of the statement cache.
     #[must_use]
     pub fn statement_cache_stats(&self) -> StatementCacheStats {
         self.cache.borrow().stats()
     }
 
-    /// How many statements the cache keeps (128 unless set; 0 keeps none), and how many bytes of memory those may
-    /// hold together (8 MiB unless set). What is beyond is finalized at once.
+    /// Sets the limits of the statement cache: the number of statements (default 128; 0 disables the cache) and the
+    /// memory in bytes that they may use together (default 8 MiB). Statements beyond a limit are finalized immediately.
     pub fn set_statement_cache_limits(&self, statements: usize, bytes: usize) {
         self.db.add_taint(Taint::SETTING);
         let evicted = self.cache.borrow_mut().set_limits(statements, bytes);
         self.finalize_evicted(evicted);
     }
 
-    /// Finalizes every statement in the cache. Those that are out come back into it.
+    /// Finalizes every statement in the cache. Statements in use return to the cache when they are dropped.
     pub fn clear_statement_cache(&self) {
         let all = self.cache.borrow_mut().take_all();
         self.finalize_evicted(all);
     }
 
-    /// Closes the connection and returns what Drop would only log.
+    /// Closes the connection and returns the error that Drop would only log.
     ///
-    /// The borrow checker has seen to it that nothing made from it is alive. Closing can fail all the same if foreign
-    /// code made a statement, blob or backup on it through [`as_raw`](Self::as_raw); then what happens is what Drop
-    /// does: the handle stays behind, logged. [`close_or_return`](Self::close_or_return) gives the connection back.
+    /// The borrow checker ensures that no statement, rows or transaction is left. Closing can still fail if foreign
+    /// code created a statement, blob or backup through [`as_raw`](Self::as_raw). The connection is then dropped: its
+    /// handle is not closed, and this is logged. [`close_or_return`](Self::close_or_return) returns the connection
+    /// instead.
     ///
     /// # Errors
     ///
-    /// `SQLITE_BUSY` as said.
+    /// `SQLITE_BUSY` if a statement, blob or backup of foreign code is open.
     ///
     /// C: [sqlite3_close](https://sqlite.org/c3ref/close.html)
     #[track_caller]
@@ -679,13 +688,13 @@ impl Connection {
         Ok(self.close_or_return()?)
     }
 
-    /// Closes the connection, or gives it back.
+    /// Closes the connection, or returns it within the error.
     ///
-    /// A connection that comes back is usable; SQLite has already disconnected its virtual tables.
+    /// A returned connection is usable, but SQLite has already disconnected its virtual tables.
     ///
     /// # Errors
     ///
-    /// [`CloseError`], as [`close`](Self::close).
+    /// [`CloseError`] with the connection and the error of [`close`](Self::close).
     ///
     /// # Example
     ///
@@ -701,7 +710,7 @@ impl Connection {
     /// ```
     #[track_caller]
     pub fn close_or_return(mut self) -> Result<(), CloseError> {
-        // One that reads only has nothing to store.
+        // A read-only connection cannot store the result of `PRAGMA optimize`.
         if self.optimize_on_close.get()
             && !self.db.is_inherited()
             && self.db.is_read_only(c"main") == Some(false)
@@ -709,7 +718,8 @@ impl Connection {
         {
             let (connection, name) = self.identity();
             shielded(|| match error.code() {
-                // Somebody else writes, or the program has forbidden it by `query_only`: the next to close does it.
+                // Another connection is writing, or the program has set `query_only`: the next connection to close runs
+                // it.
                 Some(ResultCode::BUSY | ResultCode::LOCKED | ResultCode::READONLY) => {
                     tracing::debug!(target: "finalite::open", %error, connection, name, "PRAGMA optimize left out at close");
                 }
@@ -736,13 +746,13 @@ impl Connection {
         });
         if let Err(fault) = self.db.close(kept) {
             let error = Error::from(fault);
-            // Dropping what could not be closed tries once more.
+            // A failed close is counted once: Drop tries again.
             if !self.has_failed_to_close.replace(true) {
                 failures::CLOSE.count(&error);
             }
             return Err(error);
         }
-        // In a child process nothing of the parent's is lost.
+        // In a forked child, memory of the parent's connections is no leak.
         if !self.db.is_inherited() {
             memory::report_orphans();
         }
@@ -773,24 +783,24 @@ impl fmt::Debug for Connection {
     }
 }
 
-/// A time as SQLite takes it.
+/// Returns the time in milliseconds, as SQLite takes it, at most `i32::MAX`.
 pub(crate) fn milliseconds(time: Duration) -> i32 {
     i32::try_from(time.as_millis()).unwrap_or(i32::MAX)
 }
 
-/// A connection that could not be closed, and why.
+/// A connection that could not be closed, and the error.
 #[derive(thiserror::Error)]
 #[error("{}", self.error())]
 pub struct CloseError(Box<(Mutex<Connection>, Error)>);
 
 impl CloseError {
-    /// Why.
+    /// Returns the error of closing.
     #[must_use]
     pub fn error(&self) -> &Error {
         &self.0.1
     }
 
-    /// The connection, still open.
+    /// Returns the connection, which is still open.
     #[must_use]
     pub fn into_connection(self) -> Connection {
         self.0.0.into_inner().unwrap_or_else(PoisonError::into_inner)
@@ -799,13 +809,13 @@ impl CloseError {
 
 impl fmt::Debug for CloseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The error says it in words first.
+        // The text of the error comes first.
         write!(f, "{:?}; CloseError", self.error())
     }
 }
 
 impl From<CloseError> for Error {
-    /// Drops the connection, which tries to close it once more.
+    /// Drops the connection, which tries to close it again.
     fn from(error: CloseError) -> Self {
         error.0.1
     }
