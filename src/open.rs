@@ -1,4 +1,4 @@
-//! Opening a database.
+//! [`OpenOptions`]: options and flags for opening a database.
 
 use std::ffi::{CString, OsStr};
 use std::fmt;
@@ -18,7 +18,7 @@ use crate::raw::{Db, OpenFlags, Switch};
 type Init = dyn Fn(&mut Connection) -> Result<()> + Send + Sync;
 type Recover = dyn Fn() -> bool + Send + Sync;
 
-/// What is asked of a database that is a file.
+/// Journal mode to set for a database file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wal {
     AsItIs,
@@ -26,7 +26,7 @@ enum Wal {
     Required,
 }
 
-/// How to open a database. Can be kept and used again.
+/// Options for opening a database. A value can be kept and used for several connections.
 ///
 /// # Example
 ///
@@ -45,7 +45,7 @@ enum Wal {
 pub struct OpenOptions {
     read_only: bool,
     create: bool,
-    /// `None` where nothing was said about it.
+    /// `None` if [`uri`](OpenOptions::uri) was not called.
     uri: Option<bool>,
     immutable: bool,
     no_follow: bool,
@@ -62,7 +62,7 @@ pub struct OpenOptions {
     statement_cache: Option<(usize, usize)>,
     lookaside: Option<(u16, u32)>,
     init: Option<Arc<Init>>,
-    /// Who recovers the database for a connection that reads only.
+    /// Function that recovers the database for a read-only connection.
     recover: Option<Arc<Recover>>,
 }
 
@@ -73,8 +73,8 @@ impl Default for OpenOptions {
 }
 
 impl OpenOptions {
-    /// Reading and writing, creating the file, 5 seconds of busy timeout, foreign keys enforced; all else as SQLite
-    /// has it. What [`Connection::open`] uses.
+    /// Returns the options that [`Connection::open`] uses: open for reading and writing, create the file if it does not
+    /// exist, busy timeout of 5 seconds, foreign keys enforced. Everything else is SQLite's default.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -100,13 +100,14 @@ impl OpenOptions {
         }
     }
 
-    /// What SQLite's authors advise for a new application: [`new`](Self::new), and
+    /// Returns the options that SQLite's authors recommend for new applications: [`new`](Self::new), and
     ///
-    /// - `journal_mode = wal` and `synchronous = normal`, if the database is a file: readers and the writer do not wait
-    ///   for each other. Where it cannot be had, opening fails, unless [`wal_if_possible`](Self::wal_if_possible) is set;
-    /// - `"text"` is a name, never a string: a misspelt column is an error;
-    /// - the schema is not trusted: a view or trigger in the file cannot call functions that are not marked harmless;
-    /// - `PRAGMA optimize` when the connection is closed by [`Connection::close`].
+    /// - `journal_mode = wal` and `synchronous = normal`, if the database is a file: readers and the writer do not
+    ///   block each other. If WAL is not available, opening fails, unless [`wal_if_possible`](Self::wal_if_possible) is
+    ///   set;
+    /// - `"text"` is an identifier, never a string: a misspelt column name is an error;
+    /// - the schema is not trusted: a view or trigger in the file can call only functions that are marked as harmless;
+    /// - [`Connection::close`] runs `PRAGMA optimize`.
     #[must_use]
     pub fn recommended() -> Self {
         Self {
@@ -118,11 +119,13 @@ impl OpenOptions {
         }
     }
 
-    /// Uses WAL, with `synchronous = normal`, if the database is a file and WAL can be had; opening does not fail where
-    /// it cannot, as on a file system of a network, whose machines share no memory. [`Connection::journal_mode`] tells.
+    /// Uses WAL with `synchronous = normal`, if the database is a file and WAL is available. Otherwise opening succeeds
+    /// without WAL, as on a network file system, whose machines share no memory. [`Connection::journal_mode`] returns
+    /// the mode in use.
     ///
-    /// [`recommended`](Self::recommended) fails there, so that nobody counts on what is not so. Locks of others are no
-    /// such case: opening waits for them, and returns `SQLITE_BUSY` in the end.
+    /// [`recommended`](Self::recommended) alone fails in that case, so that a program does not rely on WAL without
+    /// having it. A lock of another connection does not count as unavailable: opening waits for the lock, and returns
+    /// `SQLITE_BUSY` after the busy timeout.
     ///
     /// # Example
     ///
@@ -149,11 +152,11 @@ impl OpenOptions {
         self
     }
 
-    /// Opens for reading only. The file must exist.
+    /// Sets whether to open the database for reading only. The file must exist.
     ///
-    /// SQLite may have to make files beside it all the same: a database in WAL mode has a log and its index (`-wal`,
-    /// `-shm`), which whoever opens it first makes. Where they are not there and the directory may not be written, that
-    /// fails with `SQLITE_CANTOPEN`. A database that nobody changes is opened without them as
+    /// SQLite may still have to create files beside the database. A database in WAL mode has a log and its index
+    /// (`-wal`, `-shm`), which the first connection creates. If they do not exist and the directory is not writable,
+    /// this fails with `SQLITE_CANTOPEN`. A database that no process changes can be opened without these files as
     /// [`immutable`](Self::immutable).
     #[must_use]
     pub fn read_only(mut self, read_only: bool) -> Self {
@@ -161,33 +164,33 @@ impl OpenOptions {
         self
     }
 
-    /// Whether to create the file if there is none. On unless set, off where [`read_only`](Self::read_only).
+    /// Sets whether to create the file if it does not exist. On by default; off for [`read_only`](Self::read_only).
     #[must_use]
     pub fn create(mut self, create: bool) -> Self {
         self.create = create;
         self
     }
 
-    /// Whether a path that begins with `file:` is a [URI](https://sqlite.org/uri.html), or a path like any other,
-    /// whatever SQLite's compile-time setting says. Such a path cannot be opened until one of the two is said.
+    /// Sets whether a path that begins with `file:` is a [URI](https://sqlite.org/uri.html) or an ordinary path,
+    /// independently of SQLite's compile-time setting. Unless this is set, such a path is an error.
     ///
-    /// It is about the path that is opened. `ATTACH` takes URIs if this is on or if SQLite is set to take them, when it
-    /// was compiled (the one that is bundled is) or by `sqlite3_config`.
+    /// The setting applies to the path that is opened. `ATTACH` accepts URIs if it is on, or if SQLite accepts them by
+    /// its compile-time setting (as the bundled SQLite does) or by `sqlite3_config`.
     #[must_use]
     pub fn uri(mut self, uri: bool) -> Self {
         self.uri = Some(uri);
         self
     }
 
-    /// Opens for reading only, as a file that nobody changes as long as it is open, be it on read-only media: no lock is
-    /// taken, and no file beside it is looked for. If somebody changes it all the same, queries return wrong rows or
-    /// `SQLITE_CORRUPT`.
+    /// Sets whether to open the database for reading only, as a file that no process changes while it is open, for
+    /// example on read-only media. SQLite then takes no locks and looks for no file beside it. If the file is changed
+    /// nevertheless, queries return wrong rows or `SQLITE_CORRUPT`.
     ///
-    /// What is in a `-wal` beside it, or waits in a `-journal` to be rolled back, is not seen: close the database in
-    /// order before it is copied to where it is immutable.
+    /// The contents of a `-wal` file are ignored, and a `-journal` file is not rolled back. Close the database properly
+    /// before copying it to the place where it is immutable.
     ///
-    /// The path is one like any other, whatever is in it; a URI, where [`uri`](Self::uri) is on, is taken with this
-    /// beside what it says.
+    /// The path may contain any characters. If [`uri`](Self::uri) is on, a URI keeps its own parameters in addition to
+    /// this one.
     ///
     /// # Example
     ///
@@ -210,7 +213,8 @@ impl OpenOptions {
         self
     }
 
-    /// Opens no file whose path has a symbolic link in it, be it a directory: that is `SQLITE_CANTOPEN_SYMLINK`.
+    /// Sets whether to refuse a path that contains a symbolic link, including those in its directories: the error is
+    /// `SQLITE_CANTOPEN_SYMLINK`.
     ///
     /// C: [SQLITE_OPEN_NOFOLLOW](https://sqlite.org/c3ref/open.html)
     #[must_use]
@@ -219,13 +223,14 @@ impl OpenOptions {
         self
     }
 
-    /// Whether it opens for reading only: as [`read_only`](Self::read_only) or [`immutable`](Self::immutable) says.
+    /// Whether these options open the database for reading only, by [`read_only`](Self::read_only) or
+    /// [`immutable`](Self::immutable).
     #[must_use]
     pub fn is_read_only(&self) -> bool {
         self.read_only || self.immutable
     }
 
-    /// The VFS to use, by name.
+    /// Sets the VFS to use, by its name.
     ///
     /// C: [VFS](https://sqlite.org/vfs.html)
     #[must_use]
@@ -234,28 +239,31 @@ impl OpenOptions {
         self
     }
 
-    /// What the connection is called in [`stats`](crate::stats), where it tells one from another. No name unless set.
+    /// Sets the name that identifies the connection in [`stats`](crate::stats). No name by default.
     #[must_use]
     pub fn name(mut self, name: &str) -> Self {
         self.name = Some(name.into());
         self
     }
 
-    /// How long to wait for another connection's lock. See [`Connection::set_busy_timeout`].
+    /// Sets the time to wait for a lock of another connection; 5 seconds by default. See
+    /// [`Connection::set_busy_timeout`].
     #[must_use]
     pub fn busy_timeout(mut self, timeout: Duration) -> Self {
         self.busy_timeout = timeout;
         self
     }
 
-    /// Whether foreign keys are enforced. On unless set.
+    /// Sets whether foreign keys are enforced. On by default.
     #[must_use]
     pub fn foreign_keys(mut self, on: bool) -> Self {
         self.foreign_keys = on;
         self
     }
 
-    /// Whether `"text"` in double quotes may be a string where it is no name, as SQLite has it for history's sake.
+    /// Sets whether text in double quotes that is not an identifier may be a string, as SQLite allows for
+    /// compatibility. `true`, the default, keeps SQLite's compile-time setting; [`recommended`](Self::recommended) sets
+    /// `false`.
     ///
     /// C: [DQS](https://sqlite.org/quirks.html#dblquote)
     #[must_use]
@@ -264,7 +272,8 @@ impl OpenOptions {
         self
     }
 
-    /// Whether views, triggers and the like in the file may call any function.
+    /// Sets whether views, triggers and other schema objects in the file may call any function. `true`, the default,
+    /// keeps SQLite's compile-time setting; [`recommended`](Self::recommended) sets `false`.
     ///
     /// C: [PRAGMA trusted_schema](https://sqlite.org/pragma.html#pragma_trusted_schema)
     #[must_use]
@@ -273,7 +282,8 @@ impl OpenOptions {
         self
     }
 
-    /// Sets a pragma after opening, and reads it back: opening fails if it did not take. In the order given.
+    /// Sets a pragma after opening and reads it back. Opening fails if the value did not take effect. Pragmas are set
+    /// in the order of the calls.
     ///
     /// See [`Connection::set_pragma`].
     #[must_use]
@@ -282,7 +292,7 @@ impl OpenOptions {
         self
     }
 
-    /// Whether [`Connection::close`] runs `PRAGMA optimize`. Dropping the connection never does.
+    /// Sets whether [`Connection::close`] runs `PRAGMA optimize`. Dropping the connection does not run it.
     ///
     /// C: [PRAGMA optimize](https://sqlite.org/pragma.html#pragma_optimize)
     #[must_use]
@@ -291,22 +301,24 @@ impl OpenOptions {
         self
     }
 
-    /// See [`Connection::set_slow_threshold`].
+    /// Sets the duration from which an execution is logged. See [`Connection::set_slow_threshold`].
     #[must_use]
     pub fn slow_threshold(mut self, threshold: Option<Duration>) -> Self {
         self.slow_threshold = threshold;
         self
     }
 
-    /// See [`Connection::set_statement_cache_limits`].
+    /// Sets the limits of the statement cache: number of statements, and bytes. See
+    /// [`Connection::set_statement_cache_limits`].
     #[must_use]
     pub fn statement_cache_limits(mut self, statements: usize, bytes: usize) -> Self {
         self.statement_cache = Some((statements, bytes));
         self
     }
 
-    /// The size in bytes and the number of the slots from which SQLite serves the connection's small, short allocations
-    /// without asking the allocator. 1,200 and 40 unless set; 0 slots: none, so that each allocation is counted.
+    /// Sets the size in bytes and the number of the lookaside slots, from which SQLite serves small, short-lived
+    /// allocations of the connection without calling the allocator. Default: 40 slots of 1,200 bytes. With 0 slots,
+    /// each allocation is counted.
     ///
     /// C: [SQLITE_DBCONFIG_LOOKASIDE](https://sqlite.org/c3ref/c_dbconfig_defensive.html#sqlitedbconfiglookaside)
     #[must_use]
@@ -315,7 +327,8 @@ impl OpenOptions {
         self
     }
 
-    /// Runs this on each connection as the last step of opening. If it fails or panics, the connection is closed.
+    /// Sets a closure that runs on each connection as the last step of opening. If it fails or panics, the connection
+    /// is closed.
     ///
     /// # Example
     ///
@@ -333,22 +346,23 @@ impl OpenOptions {
         self
     }
 
-    /// Opens the database at this path.
+    /// Opens the database file at this path and returns the connection.
     ///
-    /// As in SQLite, `:memory:` is a database in memory and an empty path a temporary one; see
+    /// As in SQLite, `:memory:` opens an in-memory database, and an empty path a temporary one; see
     /// [`open_in_memory`](Self::open_in_memory) and [`open_temporary`](Self::open_temporary).
     ///
-    /// As in SQLite too, a file that cannot be opened for writing (no permission, a read-only file system, too many open
-    /// files) is opened for reading: [`Connection::is_readonly`] tells, and each write is `SQLITE_READONLY`. A
-    /// pool does not take such a connection for its writer.
+    /// As in SQLite, a file that cannot be opened for writing (no permission, a read-only file system, too many open
+    /// files) is opened for reading. [`Connection::is_readonly`] reports this, and each write returns
+    /// `SQLITE_READONLY`. A pool does not use such a connection as its writer.
     ///
     /// # Errors
     ///
-    /// `SQLITE_CANTOPEN` for a file or directory that is missing or may not be opened, [`ErrorKind::Path`] for a path
-    /// that contains NUL or begins with `file:` without a word about [`uri`](Self::uri), [`ErrorKind::Forked`] for a
-    /// file that a parent process had open when it forked this one, [`ErrorKind::Pragma`] for a pragma that did not take, [`ErrorKind::Unsupported`] for a
-    /// SQLite that cannot be used. A file that is not a database shows at the first statement, which is here if a
-    /// pragma reads it. Whatever fails, nothing stays open.
+    /// `SQLITE_CANTOPEN` for a file or directory that does not exist or may not be opened; [`ErrorKind::Path`] for a
+    /// path that contains NUL, or that begins with `file:` while [`uri`](Self::uri) is not set; [`ErrorKind::Forked`]
+    /// for a file that a parent process had open when it forked this one; [`ErrorKind::Pragma`] for a pragma that did
+    /// not take effect; [`ErrorKind::Unsupported`] for a SQLite library that cannot be used. A file that is not a
+    /// database is reported by the first statement, which runs here if a pragma reads the file. On any error, the
+    /// connection is closed.
     #[track_caller]
     pub fn open(&self, path: impl AsRef<Path>) -> Result<Connection> {
         let path = path.as_ref();
@@ -356,21 +370,21 @@ impl OpenOptions {
             .map_err(|error| error.in_database(|| path.to_string_lossy().into()))
     }
 
-    /// Opens a new database in memory, which is gone when the connection is.
+    /// Opens a new in-memory database, which is deleted when the connection closes.
     ///
     /// # Errors
     ///
-    /// As [`open`](Self::open).
+    /// See [`open`](Self::open).
     #[track_caller]
     pub fn open_in_memory(&self) -> Result<Connection> {
         self.open_at(OsStr::new(":memory:"), Location::caller())
     }
 
-    /// Opens a new database in a temporary file, which is gone when the connection is.
+    /// Opens a new database in a temporary file, which is deleted when the connection closes.
     ///
     /// # Errors
     ///
-    /// As [`open`](Self::open).
+    /// See [`open`](Self::open).
     #[track_caller]
     pub fn open_temporary(&self) -> Result<Connection> {
         self.open_at(OsStr::new(""), Location::caller())
@@ -405,19 +419,20 @@ impl OpenOptions {
         Ok(conn)
     }
 
-    /// For connections that read only: opens the database for writing and reads it, and returns whether it could.
+    /// Sets a function for read-only connections that opens the database for writing, reads it, and returns whether it
+    /// could.
     pub(crate) fn recovered_by(mut self, recover: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         self.recover = Some(Arc::new(recover));
         self
     }
 
-    /// Without WAL, which a database in memory has not.
+    /// Disables WAL, which does not exist for an in-memory database.
     pub(crate) fn without_wal(mut self) -> Self {
         self.wal = Wal::AsItIs;
         self
     }
 
-    /// What finalite itself keeps for a connection.
+    /// Applies the settings that finalite keeps for a connection: busy timeout, statement cache, slow threshold.
     pub(crate) fn set_limits(&self, conn: &Connection) -> Result<()> {
         conn.set_busy_timeout(self.busy_timeout)?;
         let (statements, bytes) = self.statement_cache.unwrap_or((Cache::STATEMENTS_MAX, Cache::BYTES_MAX));
@@ -426,12 +441,13 @@ impl OpenOptions {
         Ok(())
     }
 
-    /// Whatever fails or panics here, the connection is owned by the caller's frame and closed. So is one that comes with
-    /// an error: WAL cannot be had, need not be, and the connection is of no use any more.
+    /// Applies the options to a new connection. If a step fails or panics, the caller's frame owns the connection and
+    /// closes it. Returns an error in `Ok` if WAL is not available, not required, and the connection is no longer
+    /// usable; the caller closes it too.
     #[track_caller]
     fn set_up(&self, conn: &mut Connection) -> Result<Option<Error>> {
         let db = conn.db();
-        // First, as it may not change once a slot is in use.
+        // First, because lookaside cannot be changed once a slot is in use.
         if let Some((slot_bytes, slots)) = self.lookaside {
             db.set_lookaside(slot_bytes, slots)?;
         }
@@ -445,7 +461,7 @@ impl OpenOptions {
             db.switch(Switch::TrustedSchema, false)?;
         }
         conn.optimize_on_close.set(self.optimize_on_close);
-        // A database in memory has no such mode.
+        // An in-memory database has no WAL mode.
         if self.wal != Wal::AsItIs && !db.is_in_memory() && conn.is_readonly("main") == Some(false) {
             match conn.use_wal() {
                 Ok(()) => conn.set_pragma("synchronous", "normal")?,
@@ -463,8 +479,8 @@ impl OpenOptions {
         }
     }
 
-    /// Takes the database out of WAL mode, for which it lacks shared memory, and opens it. A log that one connection has
-    /// for itself needs none, if that is said before it first looks for it.
+    /// Takes the database out of WAL mode, for which shared memory is not available, and opens it. In exclusive locking
+    /// mode the log needs no shared memory, if that mode is set before the first access.
     #[track_caller]
     fn open_without_wal(&self, path: &OsStr, site: &'static Location<'static>) -> Result<Connection> {
         let without = Self { wal: Wal::AsItIs, ..self.clone() };
@@ -489,23 +505,23 @@ impl fmt::Debug for OpenOptions {
 }
 
 impl Connection {
-    /// Opens the database at this path for reading and writing, and creates it if there is none.
+    /// Opens the database file at this path for reading and writing, and creates it if it does not exist.
     ///
-    /// Waits 5 seconds for locks of others, enforces foreign keys. [`OpenOptions`] has the rest.
+    /// The busy timeout is 5 seconds, and foreign keys are enforced. [`OpenOptions`] has the other settings.
     ///
     /// # Errors
     ///
-    /// As [`OpenOptions::open`].
+    /// See [`OpenOptions::open`].
     #[track_caller]
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         OpenOptions::new().open(path)
     }
 
-    /// Opens a new database in memory, which is gone when the connection is.
+    /// Opens a new in-memory database, which is deleted when the connection closes.
     ///
     /// # Errors
     ///
-    /// As [`OpenOptions::open`].
+    /// See [`OpenOptions::open`].
     #[track_caller]
     pub fn open_in_memory() -> Result<Self> {
         OpenOptions::new().open_in_memory()
@@ -516,10 +532,10 @@ fn bad_path(reason: &'static str) -> Error {
     Error::new(ErrorKind::Path { reason })
 }
 
-/// A path as SQLite takes it: bytes on Unix, UTF-8 elsewhere.
+/// Returns the path as SQLite takes it: bytes on Unix, UTF-8 elsewhere.
 ///
-/// A SQLite that is compiled with `SQLITE_USE_URI`, as the bundled one is, reads `file:` as a URI whatever the flags
-/// say; `./file:` is the same file and no URI.
+/// A SQLite compiled with `SQLITE_USE_URI`, such as the bundled one, reads `file:` as a URI independently of the flags.
+/// `./file:` is the same file and no URI.
 fn c_path(path: &OsStr, uri: Option<bool>, immutable: bool) -> Result<CString> {
     let bytes = path_bytes(path)?;
     if bytes.contains(&0) {
@@ -545,7 +561,7 @@ fn c_path(path: &OsStr, uri: Option<bool>, immutable: bool) -> Result<CString> {
     CString::new(path).map_err(|_| bad_path("it contains NUL"))
 }
 
-/// A URI that says besides that the file is immutable: first, as the first of two parameters of a name is taken.
+/// Adds `immutable=1` to a URI, as its first parameter: of two parameters with the same name, SQLite takes the first.
 fn immutable_uri(uri: &[u8]) -> Vec<u8> {
     const IMMUTABLE: &[u8] = b"?immutable=1";
     let end = uri.iter().position(|byte| matches!(byte, b'?' | b'#')).unwrap_or(uri.len());
@@ -556,12 +572,12 @@ fn immutable_uri(uri: &[u8]) -> Vec<u8> {
     }
 }
 
-/// A path as a URI, with whatever would mean something in it percent-encoded.
+/// Returns the path as a URI, with special characters percent-encoded.
 ///
 /// C: [URI filenames](https://sqlite.org/uri.html)
 fn uri_of(path: &[u8]) -> Vec<u8> {
     let mut uri = b"file:".to_vec();
-    // What follows two slashes is the name of a host, up to the next.
+    // The text between two slashes and the next slash is a host name.
     let has_drive = cfg!(windows) && path.get(1) == Some(&b':');
     if has_drive {
         uri.extend(b"///");
