@@ -1,4 +1,4 @@
-//! Prepared statements: running them, and what is known about them.
+//! [`Statement`]: running prepared statements, and their metadata.
 
 use std::fmt;
 use std::panic::Location;
@@ -10,10 +10,11 @@ use crate::params::{Binder, Params};
 use crate::raw::{Stmt, shielded};
 use crate::rows::{self, ColumnKey, FromRow, OwnedRows, QueryAs, QueryMap, Row, Rows};
 
-/// A prepared statement. Dropping it finalizes it, on the spot; one from
-/// [`prepare_cached`](Connection::prepare_cached) goes back to its connection's cache, reset.
+/// A prepared statement. Dropping it finalizes it immediately. A statement from
+/// [`prepare_cached`](Connection::prepare_cached) is instead reset and returned to its connection's cache.
 ///
-/// Running it takes `&mut self`: there is one execution at a time, which the [`Rows`] borrow.
+/// Running a statement takes `&mut self`, because a statement has one execution at a time; [`Rows`] borrow the
+/// statement.
 ///
 /// # Example
 ///
@@ -33,20 +34,20 @@ use crate::rows::{self, ColumnKey, FromRow, OwnedRows, QueryAs, QueryMap, Row, R
 /// C: [sqlite3_stmt](https://sqlite.org/c3ref/stmt.html)
 #[doc(alias = "CachedStatement")]
 pub struct Statement<'conn> {
-    /// `None` only within the calls that end `self`.
+    /// `None` only within methods that consume `self`.
     raw: Option<Stmt<'conn>>,
     conn: &'conn Connection,
     home: Home,
 }
 
-/// The place of a statement that is no longer used.
+/// The destination of a statement that is no longer used.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Home {
-    /// Nowhere: it is finalized.
+    /// None: the statement is finalized.
     Nowhere,
-    /// The cache, which does not know it yet.
+    /// The cache, in a new slot.
     Cache,
-    /// The slot of the cache that it was taken from.
+    /// The slot of the cache from which it was taken.
     Slot(Ticket),
 }
 
@@ -66,20 +67,23 @@ impl<'conn> Statement<'conn> {
         self.raw.as_mut().expect("taken by calls that end `self`")
     }
 
-    /// Nothing is left for Drop.
+    /// Takes the raw statement, so that Drop has no effect.
     #[inline]
     fn into_raw(mut self) -> Stmt<'conn> {
         self.raw.take().expect("taken by calls that end `self`")
     }
 
-    /// Runs it and lends its rows.
+    /// Binds the parameters and returns the rows of a new execution. The first [`Rows::next`] runs the statement.
     ///
-    /// What the parameters borrow stays borrowed as long as the rows live: SQLite reads it where it is.
+    /// The values that the parameters borrow stay borrowed as long as the rows live, because SQLite reads them in
+    /// place.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::ParameterCount`], [`ErrorKind::ParameterUnset`], [`ErrorKind::NoSuch`] and
-    /// [`ErrorKind::ParameterConversion`] for the parameters. SQLite itself fails at the first [`Rows::next`].
+    /// [`ErrorKind::ParameterCount`], [`ErrorKind::ParameterUnset`], [`ErrorKind::ParameterTwice`],
+    /// [`ErrorKind::NoSuch`] and [`ErrorKind::ParameterConversion`] for the parameters; [`ErrorKind::NoMemory`], and
+    /// `SQLITE_TOOBIG` for text or bytes beyond SQLite's limit. Errors of the execution itself are returned by
+    /// [`Rows::next`].
     ///
     /// C: [sqlite3_bind](https://sqlite.org/c3ref/bind_blob.html)
     #[inline]
@@ -104,7 +108,7 @@ impl<'conn> Statement<'conn> {
         );
     }
 
-    /// Refuses a statement that returns no rows, where rows are asked for: before it runs.
+    /// Returns an error, before the statement runs, if rows are expected and the statement returns none.
     #[inline]
     pub(crate) fn check_columns(&self) -> Result<()> {
         if self.raw().has_columns() { Ok(()) } else { Err(self.without_columns()) }
@@ -117,8 +121,8 @@ impl<'conn> Statement<'conn> {
         Error::new(ErrorKind::Misuse { reason }).in_sql(self.sql())
     }
 
-    /// Runs a statement without parameters of a guard's, whatever became of its transaction. In Drop, too: nothing may
-    /// unwind.
+    /// Runs a parameterless statement of a guard, regardless of the state of its transaction. Drop calls this, so
+    /// nothing may unwind.
     pub(crate) fn run_unchecked(&mut self, opened_at: &'static Location<'static>) -> Result<()> {
         let (connection, name) = self.conn.identity();
         shielded(|| {
@@ -139,12 +143,12 @@ impl<'conn> Statement<'conn> {
         Ok(cursor.finish()?)
     }
 
-    /// Runs it and reads each row as `T`, lazily.
+    /// Runs the statement and returns an iterator that fetches its rows and reads each as `T`.
     ///
     /// # Errors
     ///
-    /// As [`query`](Self::query); [`ErrorKind::Misuse`] for a statement that returns no rows, which is not run. Each row
-    /// has its own result.
+    /// The errors of [`query`](Self::query), and [`ErrorKind::Misuse`] for a statement that returns no rows, which is
+    /// not run. The iterator yields a result for each row.
     #[inline]
     pub fn query_as<'s, 'p: 's, T: for<'row> FromRow<'row>>(
         &'s mut self,
@@ -154,11 +158,11 @@ impl<'conn> Statement<'conn> {
         Ok(QueryAs::new(self.query(params)?))
     }
 
-    /// Runs it and reads each row by a closure, lazily.
+    /// Runs the statement and returns an iterator that fetches its rows and passes each to a closure.
     ///
     /// # Errors
     ///
-    /// As [`query_as`](Self::query_as). Each row has its own result.
+    /// The errors of [`query_as`](Self::query_as). The iterator yields a result for each row.
     ///
     /// # Example
     ///
@@ -179,11 +183,12 @@ impl<'conn> Statement<'conn> {
         self.query_and_then(params, read)
     }
 
-    /// Runs it and reads each row by a closure, lazily; the closure's error is the caller's own.
+    /// Runs the statement and returns an iterator that fetches its rows and passes each to a closure, as
+    /// [`query_map`](Self::query_map) does. The closure may return any error type that implements `From<Error>`.
     ///
     /// # Errors
     ///
-    /// As [`query_as`](Self::query_as). Each row has its own result.
+    /// The errors of [`query_as`](Self::query_as). The iterator yields a result for each row.
     ///
     /// # Example
     ///
@@ -212,12 +217,12 @@ impl<'conn> Statement<'conn> {
         Ok(QueryMap::new(self.query(params)?, read))
     }
 
-    /// Runs it to the end and returns the number of rows it inserted, updated or deleted; rows that it returns are
-    /// passed over. [`Connection::execute`] says how it counts.
+    /// Runs the statement to completion and returns the number of rows it inserted, updated or deleted. Rows that the
+    /// statement returns are discarded. [`Connection::execute`] documents the count.
     ///
     /// # Errors
     ///
-    /// As [`query`](Self::query), and what SQLite returns.
+    /// The errors of [`query`](Self::query), [`Rows::next`] and [`Rows::finish`].
     ///
     /// C: [sqlite3_changes64](https://sqlite.org/c3ref/changes.html)
     #[inline]
@@ -230,14 +235,14 @@ impl<'conn> Statement<'conn> {
         Ok(conn.changes_since(before))
     }
 
-    /// Runs it once for each set of parameters and returns the sum of the rows changed.
+    /// Runs the statement once for each set of parameters and returns the total number of rows changed.
     ///
-    /// It opens no transaction: outside of one, every run is a transaction of its own, and those before an error
-    /// stay.
+    /// No transaction is opened. Outside a transaction, each run is a transaction of its own, and the runs before an
+    /// error remain committed.
     ///
     /// # Errors
     ///
-    /// As [`execute`](Self::execute), from the first run that fails.
+    /// The error of the first [`execute`](Self::execute) that fails.
     pub fn execute_many<'p, I>(&mut self, sets: I) -> Result<usize>
     where
         I: IntoIterator,
@@ -246,13 +251,15 @@ impl<'conn> Statement<'conn> {
         self.try_execute_many(sets.into_iter().map(Ok))
     }
 
-    /// Runs it once for each set of parameters of an iterator that may fail, and returns the sum of the rows changed.
+    /// Runs the statement once for each set of parameters from an iterator that may fail, and returns the total number
+    /// of rows changed.
     ///
-    /// It opens no transaction: the runs before an error stay, unless a transaction around is rolled back.
+    /// No transaction is opened. The changes of the runs before an error remain, unless the caller's transaction is
+    /// rolled back.
     ///
     /// # Errors
     ///
-    /// The iterator's first error, and as [`execute_many`](Self::execute_many).
+    /// The first error of the iterator or of [`execute`](Self::execute).
     ///
     /// # Example
     ///
@@ -275,16 +282,17 @@ impl<'conn> Statement<'conn> {
         sets.into_iter().try_fold(0, |changed, params| Ok(changed + self.execute(params?)?))
     }
 
-    /// Runs it and returns the one row it yields.
+    /// Runs a statement that yields exactly one row, and returns the row as `T`.
     ///
-    /// What it changed is complete when this returns: the result of the reset is part of it. If there is an error
-    /// because of a second row or a conversion, changes that the statement made (`INSERT … RETURNING`) stand.
+    /// All changes of the statement are complete when this method returns, because it also returns the result of the
+    /// reset. If a second row or a failed conversion is the error, changes that the statement made (`INSERT …
+    /// RETURNING`) are kept.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::RowCount`] for none or more than one row, [`ErrorKind::ColumnCount`] and [`ErrorKind::ColumnConversion`] if the
-    /// row is no `T`, [`ErrorKind::Misuse`] for a statement that returns no rows, which is not run, and as
-    /// [`execute`](Self::execute).
+    /// [`ErrorKind::RowCount`] for no row or more than one; [`ErrorKind::ColumnCount`] and
+    /// [`ErrorKind::ColumnConversion`] if the row cannot be read as `T`; [`ErrorKind::Misuse`] for a statement that
+    /// returns no rows, which is not run; and the errors of [`execute`](Self::execute).
     #[inline]
     pub fn query_one<'p, T: for<'row> FromRow<'row>>(&mut self, params: impl Params<'p>) -> Result<T> {
         match self.query_optional(params)? {
@@ -293,24 +301,25 @@ impl<'conn> Statement<'conn> {
         }
     }
 
-    /// Runs it and returns the row it yields, `None` if there is none.
+    /// Runs a statement that yields at most one row, and returns the row as `T`; `None` if there is none.
     ///
     /// # Errors
     ///
-    /// As [`query_one`](Self::query_one), but no row is no error.
+    /// The errors of [`query_one`](Self::query_one), except that no row is not an error.
     #[inline]
     pub fn query_optional<'p, T: for<'row> FromRow<'row>>(&mut self, params: impl Params<'p>) -> Result<Option<T>> {
         self.check_columns()?;
         self.single(params)
     }
 
-    /// Runs it and returns what the closure makes of the first row. Further rows are not looked at; a statement that
-    /// writes runs to its end. [`query_one`](Self::query_one) is the call for which a second row is an error.
+    /// Runs the statement, passes its first row to a closure and returns the closure's result. Further rows are
+    /// ignored; a statement that writes runs to completion. For [`query_one`](Self::query_one), a second row is an
+    /// error.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::RowCount`] if there is no row ([`Error::is_no_rows`]), the closure's error, [`ErrorKind::Misuse`] for a
-    /// statement that returns no rows, which is not run, and as [`execute`](Self::execute).
+    /// [`ErrorKind::RowCount`] if there is no row ([`Error::is_no_rows`]); the closure's error; [`ErrorKind::Misuse`]
+    /// for a statement that returns no rows, which is not run; and the errors of [`execute`](Self::execute).
     ///
     /// # Example
     ///
@@ -328,12 +337,12 @@ impl<'conn> Statement<'conn> {
         self.query_row_and_then(params, read)
     }
 
-    /// Runs it and returns what the closure makes of the first row, as [`query_row`](Self::query_row); the closure's
-    /// error is the caller's own.
+    /// Runs the statement, passes its first row to a closure and returns the closure's result, as
+    /// [`query_row`](Self::query_row) does. The closure may return any error type that implements `From<Error>`.
     ///
     /// # Errors
     ///
-    /// As [`query_row`](Self::query_row).
+    /// See [`query_row`](Self::query_row).
     #[inline]
     pub fn query_row_and_then<'p, T, E: From<Error>>(
         &mut self,
@@ -358,11 +367,12 @@ impl<'conn> Statement<'conn> {
         Error::no_rows().in_sql(self.sql())
     }
 
-    /// Runs it and returns whether there is a row. A statement that writes runs to its end.
+    /// Runs the statement and returns whether it yields a row. A statement that writes runs to completion.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Misuse`] for a statement that returns no rows, which is not run, and as [`execute`](Self::execute).
+    /// [`ErrorKind::Misuse`] for a statement that returns no rows, which is not run; and the errors of
+    /// [`execute`](Self::execute).
     ///
     /// # Example
     ///
@@ -385,12 +395,12 @@ impl<'conn> Statement<'conn> {
         Ok(found)
     }
 
-    /// Runs it and returns all rows.
+    /// Runs the statement and returns all rows, each as `T`.
     ///
     /// # Errors
     ///
-    /// As [`execute`](Self::execute); [`ErrorKind::ColumnCount`] and [`ErrorKind::ColumnConversion`] for a row that is no `T`;
-    /// [`ErrorKind::Misuse`] for a statement that returns no rows, which is not run.
+    /// The errors of [`execute`](Self::execute); [`ErrorKind::ColumnCount`] and [`ErrorKind::ColumnConversion`] for a
+    /// row that cannot be read as `T`; [`ErrorKind::Misuse`] for a statement that returns no rows, which is not run.
     #[inline]
     pub fn query_all<'p, T: for<'row> FromRow<'row>>(&mut self, params: impl Params<'p>) -> Result<Vec<T>> {
         self.check_columns()?;
@@ -403,12 +413,13 @@ impl<'conn> Statement<'conn> {
         Ok(all)
     }
 
-    /// Runs a pragma and returns what it answers; `None` if it has no answer.
+    /// Runs a pragma and returns its row as `T`; `None` if it yields none.
     pub(crate) fn query_pragma<T: for<'row> FromRow<'row>>(&mut self) -> Result<Option<T>> {
         self.single(())
     }
 
-    /// At most two steps, then the reset, whose code tells what became of the changes.
+    /// Returns the single row, after at most two steps and the reset, whose result code reports whether the changes
+    /// were stored.
     #[inline]
     fn single<'p, T: for<'row> FromRow<'row>>(&mut self, params: impl Params<'p>) -> Result<Option<T>> {
         let mut rows = self.query(params)?;
@@ -425,13 +436,14 @@ impl<'conn> Statement<'conn> {
         value.map(Some)
     }
 
-    /// Runs it and gives itself to the rows, which end it as dropping it would.
+    /// Binds the parameters and returns rows that own the statement. Dropping the rows ends the statement as dropping
+    /// the statement itself does.
     ///
-    /// What the parameters borrow must live as long as the borrow of the connection.
+    /// The values that the parameters borrow must live as long as the borrow of the connection.
     ///
     /// # Errors
     ///
-    /// As [`query`](Self::query).
+    /// See [`query`](Self::query).
     ///
     /// # Example
     ///
@@ -458,29 +470,29 @@ impl<'conn> Statement<'conn> {
         Ok(OwnedRows::new(cursor, conn, home))
     }
 
-    /// Finalizes it, and returns the result, which Drop cannot. One from the cache does not go back.
+    /// Finalizes the statement and returns the result, which Drop cannot. A statement from the cache is finalized too.
     ///
     /// # Errors
     ///
-    /// What SQLite returns. The statement is gone all the same.
+    /// Any error of SQLite. The statement is finalized nevertheless.
     ///
     /// C: [sqlite3_finalize](https://sqlite.org/c3ref/finalize.html)
     pub fn finalize(self) -> Result<()> {
         Ok(self.into_raw().finalize()?)
     }
 
-    /// The SQL it was prepared from.
+    /// Returns the SQL from which the statement was prepared.
     #[must_use]
     pub fn sql(&self) -> &str {
         self.raw().sql()
     }
 
-    /// The SQL with values written into it, for looking at. Nothing is run.
+    /// Returns the SQL with the given values in place of the parameters, for diagnostics. The statement is not run.
     ///
     /// # Errors
     ///
-    /// As [`query`](Self::query) for the parameters; [`ErrorKind::NoMemory`], also if the text would be longer than
-    /// SQLite's limit: it does not tell them apart.
+    /// The errors of [`query`](Self::query) for the parameters; [`ErrorKind::NoMemory`], also if the text exceeds
+    /// SQLite's length limit, because SQLite does not distinguish the two.
     ///
     /// # Example
     ///
@@ -500,7 +512,7 @@ impl<'conn> Statement<'conn> {
         Ok(binder.finish()?.expanded_sql()?)
     }
 
-    /// The number of parameters: the largest index.
+    /// Returns the number of parameters, which is the largest parameter index.
     ///
     /// C: [sqlite3_bind_parameter_count](https://sqlite.org/c3ref/bind_parameter_count.html)
     #[must_use]
@@ -508,8 +520,8 @@ impl<'conn> Statement<'conn> {
         self.raw().parameter_count()
     }
 
-    /// The name of a parameter, 1-based as in SQLite, with its prefix; `None` for `?` and for an index that there is
-    /// not.
+    /// Returns the name of a parameter with its prefix. `index` is 1-based, as in SQLite. `None` for `?` and for an
+    /// index out of range.
     ///
     /// C: [sqlite3_bind_parameter_name](https://sqlite.org/c3ref/bind_parameter_name.html)
     #[must_use]
@@ -517,7 +529,7 @@ impl<'conn> Statement<'conn> {
         self.raw().parameter_names().get(index.checked_sub(1)?)?.as_deref()
     }
 
-    /// The number of columns in its result; 0 for a statement that returns none.
+    /// Returns the number of columns in the result; 0 for a statement that returns no rows.
     ///
     /// C: [sqlite3_column_count](https://sqlite.org/c3ref/column_count.html)
     #[must_use]
@@ -525,7 +537,8 @@ impl<'conn> Statement<'conn> {
         self.raw().column_count()
     }
 
-    /// The names of the columns, as prepared. A schema change shows after the first row of the next execution.
+    /// Returns the names of the result columns, as of the last preparation. After a schema change, the names are
+    /// updated with the first row of the next execution.
     ///
     /// # Errors
     ///
@@ -536,7 +549,7 @@ impl<'conn> Statement<'conn> {
         Ok(self.raw().column_names()?.iter().map(|name| &**name))
     }
 
-    /// Names, declared types and origins of the columns.
+    /// Returns the names, declared types and origins of the result columns.
     ///
     /// # Errors
     ///
@@ -570,11 +583,12 @@ impl<'conn> Statement<'conn> {
             .collect())
     }
 
-    /// Looks a column up by name, once; ASCII letters are compared without case.
+    /// Looks up a column by its name and returns a key for reading it from rows. ASCII letters are compared without
+    /// case.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::NoSuch`] if there is none of that name, [`ErrorKind::NoMemory`].
+    /// [`ErrorKind::NoSuch`] if no column has that name, [`ErrorKind::NoMemory`].
     ///
     /// # Example
     ///
@@ -598,8 +612,8 @@ impl<'conn> Statement<'conn> {
         Err(Error::new(ErrorKind::NoSuch { what: NameKind::Column, name: name.into(), known }).in_sql(self.sql()))
     }
 
-    /// Whether it leaves the database file as it is. `BEGIN` and `COMMIT` count as reading, the `EXPLAIN` of a writing
-    /// statement as writing.
+    /// Whether the statement does not change the database file. `BEGIN` and `COMMIT` count as read-only, the `EXPLAIN`
+    /// of a writing statement as writing.
     ///
     /// C: [sqlite3_stmt_readonly](https://sqlite.org/c3ref/stmt_readonly.html)
     #[must_use]
@@ -607,7 +621,7 @@ impl<'conn> Statement<'conn> {
         self.raw().is_readonly()
     }
 
-    /// Whether it is an `EXPLAIN` or `EXPLAIN QUERY PLAN`.
+    /// Whether the statement is an `EXPLAIN` or `EXPLAIN QUERY PLAN`.
     ///
     /// C: [sqlite3_stmt_isexplain](https://sqlite.org/c3ref/stmt_isexplain.html)
     #[must_use]
@@ -615,7 +629,7 @@ impl<'conn> Statement<'conn> {
         self.raw().explain_mode() != 0
     }
 
-    /// What SQLite counted over all executions so far.
+    /// Returns SQLite's counters, summed over all executions so far.
     ///
     /// C: [sqlite3_stmt_status](https://sqlite.org/c3ref/stmt_status.html)
     #[must_use]
@@ -641,7 +655,7 @@ impl fmt::Debug for Statement<'_> {
     }
 }
 
-/// What SQLite knows about a column of a result.
+/// Metadata of a result column.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ColumnMetadata {
     name: Box<str>,
@@ -650,32 +664,33 @@ pub struct ColumnMetadata {
 }
 
 impl ColumnMetadata {
-    /// The name in the result.
+    /// Returns the name in the result.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The type in the `CREATE TABLE`, as written there; `None` for an expression and for a column without one.
+    /// Returns the type in the `CREATE TABLE`, as written there; `None` for an expression and for a column declared
+    /// without a type.
     #[must_use]
     pub fn declared_type(&self) -> Option<&str> {
         self.declared_type.as_deref()
     }
 
-    /// The database of the table that the column comes from: `main`, `temp` or the attached name. `None` for an
-    /// expression, and always without the feature `bundled`.
+    /// Returns the database of the table that the column comes from: `main`, `temp` or the name of an attached
+    /// database. `None` for an expression, and always without the feature `bundled`.
     #[must_use]
     pub fn database(&self) -> Option<&str> {
         self.origin.as_ref().map(|(database, _, _)| &**database)
     }
 
-    /// The table that the column comes from, as [`database`](Self::database).
+    /// Returns the table that the column comes from; `None` as for [`database`](Self::database).
     #[must_use]
     pub fn table(&self) -> Option<&str> {
         self.origin.as_ref().map(|(_, table, _)| &**table)
     }
 
-    /// The name of the column in its table, as [`database`](Self::database).
+    /// Returns the name of the column in its table; `None` as for [`database`](Self::database).
     #[must_use]
     pub fn origin_column(&self) -> Option<&str> {
         self.origin.as_ref().map(|(_, _, column)| &**column)
