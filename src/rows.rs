@@ -1,4 +1,4 @@
-//! The rows of one execution, one at a time, and what a row can be read as.
+//! Rows of one execution of a statement, and reading rows as Rust types.
 
 use std::fmt;
 use std::iter::FusedIterator;
@@ -15,10 +15,10 @@ use crate::raw::{self, CellError, Cursor, Fault, OwnedCursor, shielded};
 use crate::statement::Home;
 use crate::{Connection, ValueRef};
 
-/// One execution of a statement: its rows, fetched one by one.
+/// One execution of a statement, whose rows are fetched one at a time.
 ///
-/// Dropping it resets the statement, on the spot: the read lock is gone, and the parameters are free again. A change
-/// (`INSERT … RETURNING`) that fails only then is logged; [`finish`](Self::finish) returns it.
+/// Dropping it resets the statement immediately, which releases the read lock and the parameters. An error of the reset
+/// (a change by `INSERT … RETURNING` that fails only then) is logged by Drop and returned by [`finish`](Self::finish).
 ///
 /// # Example
 ///
@@ -50,13 +50,13 @@ impl<'stmt> Rows<'stmt> {
         Self { cursor, conn }
     }
 
-    /// Fetches the next row; `None` after the last, and from then on.
+    /// Fetches the next row; returns `None` after the last row, and from then on.
     ///
-    /// The row borrows `self`: it ends before the next one is fetched.
+    /// The row borrows `self`, so it must end before the next row is fetched.
     ///
     /// # Errors
     ///
-    /// What SQLite returns, after which there are no more rows; [`ErrorKind::TransactionEnded`] before the first.
+    /// Any error of SQLite, after which there are no more rows; [`ErrorKind::TransactionEnded`] before the first row.
     #[expect(clippy::should_implement_trait, reason = "a row borrows the rows, which `Iterator` cannot say")]
     #[inline]
     pub fn next(&mut self) -> Result<Option<Row<'_>>> {
@@ -66,7 +66,8 @@ impl<'stmt> Rows<'stmt> {
         self.step()
     }
 
-    /// Out of the loop over rows: the first step, and what comes after the last.
+    /// Handles every call of `next` that does not step from one row to the next: the first step, the end of the rows,
+    /// and errors.
     #[inline(never)]
     fn step(&mut self) -> Result<Option<Row<'_>>> {
         if self.cursor.is_unstepped() {
@@ -81,7 +82,8 @@ impl<'stmt> Rows<'stmt> {
         }
     }
 
-    /// The row it stands on; without columns if there is none, but with what is known of the statement.
+    /// Returns the current row. Without one, returns a row without columns that still gives access to the statement's
+    /// metadata.
     pub(crate) fn current(&self) -> Row<'_> {
         Row::of_statement(self.cursor.row())
     }
@@ -90,21 +92,23 @@ impl<'stmt> Rows<'stmt> {
         self.cursor.row()
     }
 
-    /// Goes back to before the first row. The parameters stay.
+    /// Restarts the execution before its first row. The parameters stay bound.
     pub(crate) fn restart(&mut self) -> Result<()> {
         self.cursor.restart().map_err(|fault| self.conn.error(fault))
     }
 
-    /// Ends the execution and returns what Drop would only log: the result of the reset. No further row is fetched.
+    /// Ends the execution, without fetching further rows, and returns the result of the reset, which Drop would only
+    /// log.
     ///
     /// # Errors
     ///
-    /// What the reset returns, unless [`next`](Self::next) returned it already: a change whose commit failed.
+    /// The error of the reset, unless [`next`](Self::next) has returned it: for example, that of a change whose commit
+    /// failed.
     ///
     /// C: [sqlite3_reset](https://sqlite.org/c3ref/reset.html)
     #[inline]
     pub fn finish(self) -> Result<()> {
-        // Done here; Drop would look for something to do.
+        // The execution is ended here, so Drop need not run.
         let mut this = ManuallyDrop::new(self);
         let result = this.cursor.finish();
         this.log_if_slow();
@@ -118,7 +122,7 @@ impl<'stmt> Rows<'stmt> {
         }
     }
 
-    /// The SQL with the values of the parameters written into it. For looking at: it contains the bound values.
+    /// Returns the SQL with the values in place of the parameters, for diagnostics. The text contains the bound values.
     ///
     /// # Errors
     ///
@@ -141,7 +145,7 @@ impl<'stmt> Rows<'stmt> {
 impl Drop for Rows<'_> {
     #[inline]
     fn drop(&mut self) {
-        // The reset, which may commit, is part of the time.
+        // The measured time includes the reset, which may commit.
         if self.cursor.started().is_some() {
             self.cursor.end();
             self.log_if_slow();
@@ -155,7 +159,7 @@ impl fmt::Debug for Rows<'_> {
     }
 }
 
-/// The time, if the connection wants to know how long its executions take.
+/// Returns the current time, if the connection has a slow threshold.
 #[inline]
 pub(crate) fn started(conn: &Connection) -> Option<Instant> {
     #[cold]
@@ -178,12 +182,12 @@ pub(crate) fn log_slow(started: Instant, conn: &Connection, sql: &str, prepared_
     }
 }
 
-/// Rows that own their statement, from [`Statement::into_rows`](crate::Statement::into_rows).
+/// Rows that own their statement, returned by [`Statement::into_rows`](crate::Statement::into_rows).
 ///
-/// Dropping them resets the statement and ends it: it is finalized, or goes back to the cache that it came from.
+/// Dropping them resets the statement, and finalizes it or returns it to its cache.
 #[must_use = "rows are fetched by `next`"]
 pub struct OwnedRows<'conn> {
-    /// `None` only within the calls that end `self`.
+    /// `None` only within methods that consume `self`.
     cursor: Option<OwnedCursor<'conn>>,
     conn: &'conn Connection,
     home: Home,
@@ -209,7 +213,7 @@ impl<'conn> OwnedRows<'conn> {
     ///
     /// # Errors
     ///
-    /// What SQLite returns, after which there are no more rows; [`ErrorKind::TransactionEnded`] before the first.
+    /// Any error of SQLite, after which there are no more rows; [`ErrorKind::TransactionEnded`] before the first row.
     #[expect(clippy::should_implement_trait, reason = "a row borrows the rows, which `Iterator` cannot say")]
     #[inline]
     pub fn next(&mut self) -> Result<Option<Row<'_>>> {
@@ -219,7 +223,8 @@ impl<'conn> OwnedRows<'conn> {
         self.step()
     }
 
-    /// Out of the loop over rows: the first step, and what comes after the last.
+    /// Handles every call of `next` that does not step from one row to the next: the first step, the end of the rows,
+    /// and errors.
     #[inline(never)]
     fn step(&mut self) -> Result<Option<Row<'_>>> {
         if self.cursor().is_unstepped() {
@@ -241,9 +246,9 @@ impl<'conn> OwnedRows<'conn> {
     ///
     /// # Errors
     ///
-    /// What the reset returns, unless [`next`](Self::next) returned it already.
+    /// The error of the reset, unless [`next`](Self::next) has returned it.
     pub fn finish(mut self) -> Result<()> {
-        // Drop has the rest.
+        // Drop does the rest.
         self.cursor_mut().finish().map_err(|fault| self.conn.error(fault))
     }
 }
@@ -254,7 +259,7 @@ impl Drop for OwnedRows<'_> {
             return;
         };
         if let Some(started) = cursor.started() {
-            // The reset, which may commit, is part of the time.
+            // The measured time includes the reset, which may commit.
             cursor.end();
             let statement = cursor.statement();
             log_slow(started, self.conn, statement.sql(), statement.site());
@@ -269,16 +274,17 @@ impl fmt::Debug for OwnedRows<'_> {
     }
 }
 
-/// One row. It does not say where its cells come from.
+/// One row of a result, either of a statement or of a scan of database pages.
 ///
-/// What it hands out borrowed (`&'row str`, `&'row [u8]`) is SQLite's memory, or in a scan of pages the reader's, and
-/// ends with the row.
+/// Borrowed values (`&'row str`, `&'row [u8]`) point into the memory of SQLite or, in a scan of pages, of the reader,
+/// and are valid as long as the row.
 #[derive(Clone, Copy)]
 pub struct Row<'row> {
     source: Source<'row>,
 }
 
-/// Where the cells are. A loop over rows makes them all of one source, so that nothing looks at this in it.
+/// Source of the cells. All rows of one loop have the same source, so that the compiler can remove the check from the
+/// loop.
 #[derive(Clone, Copy)]
 enum Source<'row> {
     Statement(raw::Row<'row>),
@@ -296,7 +302,7 @@ impl<'row> Row<'row> {
         Self { source: Source::Record(record) }
     }
 
-    /// What knows the names.
+    /// Returns the raw row of the statement, which knows the column names.
     #[inline]
     fn statement(&self) -> raw::Row<'row> {
         match self.source {
@@ -305,7 +311,7 @@ impl<'row> Row<'row> {
         }
     }
 
-    /// The number of columns.
+    /// Returns the number of columns.
     ///
     /// C: [sqlite3_data_count](https://sqlite.org/c3ref/data_count.html)
     #[inline]
@@ -314,7 +320,7 @@ impl<'row> Row<'row> {
         self.statement().column_count()
     }
 
-    /// The name of a column, 0-based: the `AS` name where there is one.
+    /// Returns the name of the column with this 0-based index: the `AS` name if there is one.
     ///
     /// # Errors
     ///
@@ -326,10 +332,10 @@ impl<'row> Row<'row> {
         names.get(column).map(|name| &**name).ok_or_else(|| self.no_such(&column.to_string()))
     }
 
-    /// Reads a column as a Rust type.
+    /// Returns the value of a column, converted to a Rust type.
     ///
-    /// The column is an index (0-based), a name (ASCII letters compared without case; the first of that name), or a
-    /// [`ColumnKey`] that was looked up once.
+    /// The column is an index (0-based), a name (ASCII letters are compared without case; the first column of that name
+    /// is read), or a [`ColumnKey`] from [`Statement::column`](crate::Statement::column).
     ///
     /// # Errors
     ///
@@ -356,12 +362,12 @@ impl<'row> Row<'row> {
         T::from_sql(value).map_err(|problem| self.unreadable(column, value, problem))
     }
 
-    /// The value of a column, 0-based, as SQLite holds it.
+    /// Returns the value of the column with this 0-based index, with SQLite's storage class and unconverted.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::NoSuch`] if there is no such column; [`ErrorKind::NoMemory`] if a conversion from UTF-16 or a
-    /// zeroblob found no memory, which also ends the rows.
+    /// [`ErrorKind::NoSuch`] if there is no such column; [`ErrorKind::NoMemory`] if memory ran out during a conversion
+    /// from UTF-16 or the expansion of a zeroblob, which also ends the rows.
     ///
     /// C: [sqlite3_column_value](https://sqlite.org/c3ref/column_blob.html)
     #[inline(always)]
@@ -372,7 +378,7 @@ impl<'row> Row<'row> {
         }
     }
 
-    /// Hands each cell to the sink of its column. An error of a sink's comes with the column and is `Ok(Err(…))`.
+    /// Passes each cell to the sink of its column. An error of a sink is returned as `Ok(Err(…))` with the column.
     #[inline(always)]
     pub(crate) fn read_into<S, E>(&self, sinks: impl Iterator<Item = S>) -> Result<Result<(), (usize, E)>>
     where
@@ -420,7 +426,7 @@ impl<'row> Row<'row> {
         Ok(self.statement().column_names()?)
     }
 
-    /// The type a column was declared with, where it is a table's column.
+    /// Returns the declared type of a column, if it is a column of a table.
     pub(crate) fn declared_type(&self, column: usize) -> Option<Box<str>> {
         self.statement().column_declared_type(column)
     }
@@ -444,24 +450,24 @@ impl<'row> Row<'row> {
 }
 
 impl fmt::Debug for Row<'_> {
-    /// Shows the columns' names; the values may be anybody's.
+    /// Shows the names of the columns and no values, which may be confidential.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Row").field("columns", &self.statement().column_names().unwrap_or_default()).finish()
     }
 }
 
-/// A column of a statement's result, looked up by name once, by
-/// [`Statement::column`](crate::Statement::column).
+/// A column of a statement's result that was looked up by name, by [`Statement::column`](crate::Statement::column).
 ///
-/// It stays right when the schema changes and SQLite prepares the statement anew, which is at the first row of an
-/// execution. (SQLite lets a connection drop a column under its own running `SELECT *`; the rows still to come shift.)
+/// It remains valid when the schema changes and SQLite prepares the statement again, which happens at the first row of
+/// an execution. (SQLite allows a connection to drop a column while its own `SELECT *` is running; in the remaining
+/// rows, the columns then shift.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ColumnKey {
     pub(crate) owner: u64,
     pub(crate) number: usize,
 }
 
-/// What names a column: an index (0-based), a name, a [`ColumnKey`].
+/// A reference to a column: an index (0-based), a name, or a [`ColumnKey`].
 #[diagnostic::on_unimplemented(
     message = "`{Self}` names no column",
     label = "expected an index (`usize`, 0-based), a name (`&str`) or a `ColumnKey`",
@@ -508,10 +514,10 @@ impl ColumnIndex for ColumnKey {
     }
 }
 
-/// A type that a whole row can be read as.
+/// A type as which a whole row can be read.
 ///
-/// Implemented for everything that is [`FromSql`] (one column) and for tuples of up to 16 columns. The row must
-/// have exactly as many columns as the type reads.
+/// Implemented for every [`FromSql`] type (one column) and for tuples of up to 16 columns. The row must have exactly as
+/// many columns as the type reads.
 ///
 /// # Example
 ///
@@ -539,11 +545,11 @@ impl ColumnIndex for ColumnKey {
     note = "for a struct of your own, implement `finalite::FromRow`, or read the row by a closure (`query_map`, `query_row`)"
 )]
 pub trait FromRow<'row>: Sized {
-    /// Reads the row.
+    /// Returns the row as this type.
     ///
     /// # Errors
     ///
-    /// What reading its columns returns, or [`Error::external`].
+    /// The errors of reading the columns, or [`Error::external`].
     fn from_row(row: Row<'row>) -> Result<Self>;
 }
 
@@ -571,7 +577,7 @@ macro_rules! tuples {
 
 crate::tuples::with_tuples!(tuples);
 
-/// [`Rows`] or [`OwnedRows`], for the iterators over either.
+/// The source of rows of an iterator: [`Rows`] or [`OwnedRows`].
 pub trait RowSource: sealed::RowSource {
     #[doc(hidden)]
     fn next(&mut self) -> Result<Option<Row<'_>>>;
@@ -599,10 +605,10 @@ macro_rules! row_sources {
 
 row_sources! { Rows OwnedRows }
 
-/// An iterator over rows, each read as `T`. From [`Statement::query_as`](crate::Statement::query_as), which lends it
-/// [`Rows`], and [`Connection::query_as`], which gives it [`OwnedRows`].
+/// An iterator over rows, each read as `T`. Returned by [`Statement::query_as`](crate::Statement::query_as) with
+/// [`Rows`], and by [`Connection::query_as`] with [`OwnedRows`].
 ///
-/// After an error of SQLite's it ends; after a row that does not convert it goes on with the next.
+/// After an error of SQLite, the iterator ends. After a row that cannot be converted, it continues with the next row.
 #[derive(Debug)]
 #[must_use = "an iterator fetches nothing until it is asked"]
 pub struct QueryAs<R, T> {
@@ -620,7 +626,7 @@ impl<R: RowSource, T> QueryAs<R, T> {
     ///
     /// # Errors
     ///
-    /// What the reset returns, unless the last row returned it already.
+    /// The error of the reset, unless the iterator has returned it.
     pub fn finish(self) -> Result<()> {
         self.rows.finish()
     }
@@ -641,10 +647,11 @@ impl<R: RowSource, T: for<'row> FromRow<'row>> Iterator for QueryAs<R, T> {
 
 impl<R: RowSource, T: for<'row> FromRow<'row>> FusedIterator for QueryAs<R, T> {}
 
-/// An iterator over rows, each read by a closure. From [`Statement::query_map`](crate::Statement::query_map),
-/// [`Statement::query_and_then`](crate::Statement::query_and_then), and their namesakes of [`Connection`].
+/// An iterator over rows, each read by a closure. Returned by [`Statement::query_map`](crate::Statement::query_map),
+/// [`Statement::query_and_then`](crate::Statement::query_and_then), and the methods of the same names of
+/// [`Connection`].
 ///
-/// After an error of SQLite's it ends; after an error of the closure's it goes on with the next row.
+/// After an error of SQLite, the iterator ends. After an error of the closure, it continues with the next row.
 #[must_use = "an iterator fetches nothing until it is asked"]
 pub struct QueryMap<R, F> {
     rows: R,
@@ -661,7 +668,7 @@ impl<R: RowSource, F> QueryMap<R, F> {
     ///
     /// # Errors
     ///
-    /// What the reset returns, unless the last row returned it already.
+    /// The error of the reset, unless the iterator has returned it.
     pub fn finish(self) -> Result<()> {
         self.rows.finish()
     }
