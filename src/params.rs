@@ -1,4 +1,4 @@
-//! What can be bound to the parameters of a statement.
+//! Values and sets of values that can be bound to the parameters of a statement.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,10 +8,10 @@ use crate::error::{Error, ErrorKind, NameKind, Result};
 use crate::raw::{Binding, RawCopy, RawParam};
 use crate::sql;
 
-/// A value on its way into a parameter.
+/// A value to bind to a parameter.
 ///
-/// Text and bytes that are borrowed are bound without a copy and are read by SQLite where they are; the borrow `'p`
-/// lasts as long as the rows do. Owned text and bytes are copied by SQLite.
+/// Borrowed text and bytes are bound without a copy: SQLite reads them in place, and the borrow `'p` lasts as long as
+/// the rows. SQLite copies owned text and bytes.
 pub struct Param<'p>(Repr<'p>);
 
 enum Repr<'p> {
@@ -25,40 +25,41 @@ enum Repr<'p> {
 }
 
 impl<'p> Param<'p> {
-    /// NULL.
+    /// Creates a NULL.
     #[inline]
     #[must_use]
     pub const fn null() -> Self {
         Self(Repr::Null)
     }
 
-    /// INTEGER.
+    /// Creates an INTEGER value.
     #[inline]
     #[must_use]
     pub const fn integer(value: i64) -> Self {
         Self(Repr::Integer(value))
     }
 
-    /// REAL. SQLite stores NaN as NULL; the impls for `f32` and `f64` refuse it.
+    /// Creates a REAL value. SQLite stores NaN as NULL; the implementations of [`ToSql`] for `f32` and `f64` return an
+    /// error for NaN instead.
     #[inline]
     #[must_use]
     pub const fn real(value: f64) -> Self {
         Self(Repr::Real(value))
     }
 
-    /// TEXT.
+    /// Creates a TEXT value.
     #[inline]
     pub fn text(text: impl Into<Cow<'p, str>>) -> Self {
         Self(Repr::Text(text.into()))
     }
 
-    /// BLOB.
+    /// Creates a BLOB value.
     #[inline]
     pub fn blob(bytes: impl Into<Cow<'p, [u8]>>) -> Self {
         Self(Repr::Blob(bytes.into()))
     }
 
-    /// BLOB of that many zero bytes.
+    /// Creates a BLOB value of this number of zero bytes.
     ///
     /// C: [sqlite3_bind_zeroblob64](https://sqlite.org/c3ref/bind_blob.html)
     #[inline]
@@ -67,14 +68,14 @@ impl<'p> Param<'p> {
         Self(Repr::ZeroBlob(bytes))
     }
 
-    /// A value that cannot be bound: the call that binds it returns this error, with parameter and SQL.
+    /// Creates a parameter that cannot be bound. Binding it returns this error, with the parameter and the SQL.
     #[inline]
     #[must_use]
     pub const fn error(error: ConversionError) -> Self {
         Self(Repr::Error(error))
     }
 
-    /// The same parameter, which borrows nothing.
+    /// Returns the same parameter with owned data.
     #[inline]
     #[must_use]
     pub fn into_owned(self) -> Param<'static> {
@@ -90,7 +91,7 @@ impl<'p> Param<'p> {
     }
 }
 
-/// Type and length, and not the value.
+/// Shows the type and the length, but not the value.
 impl fmt::Debug for Param<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
@@ -105,10 +106,10 @@ impl fmt::Debug for Param<'_> {
     }
 }
 
-/// A value that can be bound to a parameter.
+/// A type whose values can be bound to a parameter.
 ///
-/// One impl serves both ways of binding: behind a reference, SQLite reads what `self` holds where it is; by value, it is
-/// copied. The conversion table is in [`convert`](crate::convert).
+/// One implementation serves both ways of binding. A value behind a reference is read by SQLite in place; a value
+/// passed by value is copied. The conversion table is in [`convert`](crate::convert).
 ///
 /// # Example
 ///
@@ -139,10 +140,10 @@ pub trait ToSql {
     /// Returns the parameter, which borrows from `self`.
     fn to_sql(&self) -> Param<'_>;
 
-    /// Returns the parameter for a value that is given away.
+    /// Returns the parameter for a value that is passed by value.
     ///
-    /// Copies what [`to_sql`](Self::to_sql) lends. A type that can hand its memory over, or that is a borrow itself,
-    /// does better by a method of its own.
+    /// The default implementation copies the data that [`to_sql`](Self::to_sql) borrows. A type that owns its memory,
+    /// or that is a borrow itself, can avoid the copy by implementing this method.
     #[inline]
     fn into_param<'p>(self) -> Param<'p>
     where
@@ -174,7 +175,7 @@ impl ToSql for Param<'_> {
     }
 }
 
-/// Binds as a BLOB of that many zero bytes, to be written later through incremental I/O.
+/// A value that binds as a BLOB of this number of zero bytes, to be written later through incremental I/O.
 ///
 /// # Example
 ///
@@ -195,20 +196,22 @@ impl ToSql for ZeroBlob {
     }
 }
 
-/// The values for the parameters of one execution.
+/// A set of values for the parameters of one execution.
 ///
-/// None: `()` or `[]`. By position: tuples of up to 16 values, arrays of up to 32, slices, [`params!`](crate::params!) for
-/// any number of different types, [`params_from_iter`]. By name: [`named_params!`](crate::named_params!), arrays of up to
-/// 32 and slices of `(name, value)`, [`named_params_from_iter`].
+/// No values: `()` or `[]`. By position: tuples of up to 16 values, arrays of up to 32, slices,
+/// [`params!`](crate::params!) for any number of values of different types, [`params_from_iter`]. By name:
+/// [`named_params!`](crate::named_params!), arrays of up to 32 and slices of `(name, value)`,
+/// [`named_params_from_iter`].
 ///
-/// Each parameter of the SQL gets one value: one without a value is an error, and so is one that gets two.
+/// Each parameter of the SQL requires exactly one value. A parameter without a value is an error, and so is one with
+/// two values.
 ///
-/// Values by position go to the parameters by their number, from 1 to the largest, as SQLite numbers them. `?5` is 5; `?` is
-/// the number after the largest so far; a name has the number of the place where it first appears, whatever it is called: of
-/// `$2, $1` the first is `$2`. A number that the SQL leaves out (1, where it has `?2` alone) needs a value by position, which
-/// nobody reads, and none by name.
+/// Values by position are assigned to the parameter numbers from 1 to the largest. SQLite assigns the numbers: `?5` has
+/// number 5; `?` has the number after the largest so far; a named parameter has the next number at its first
+/// occurrence, whatever its name, so that in `$2, $1` number 1 is `$2`. A number that the SQL leaves out (1, if the SQL
+/// contains only `?2`) needs a value by position, which is ignored, and needs none by name.
 ///
-/// Whoever implements it for a type of their own hands the values to the [`Binder`]:
+/// An implementation for another type passes the values to the [`Binder`]:
 ///
 /// ```
 /// use finalite::{Binder, Connection, Params, Result};
@@ -235,22 +238,22 @@ impl ToSql for ZeroBlob {
     note = "each value has to implement `finalite::ToSql`"
 )]
 pub trait Params<'p> {
-    /// Hands every value over.
+    /// Passes every value to the binder.
     ///
     /// # Errors
     ///
-    /// The [`Binder`]'s.
+    /// The errors of [`Binder::push`] and [`Binder::set`].
     fn bind(self, binder: &mut Binder<'_, 'p>) -> Result<()>;
 }
 
-/// Takes the values for one execution and checks that each parameter gets one.
+/// Binds the values of one execution and checks that each parameter has exactly one.
 pub struct Binder<'s, 'p> {
     raw: Binding<'s, 'p>,
-    /// Values given by position so far.
+    /// Number of values given by position so far.
     positional: usize,
-    /// Where a name is looked for first: mostly they are given in the order of the SQL.
+    /// 0-based position at which the next name is looked up first: names are usually given in the order of the SQL.
     next_name: usize,
-    /// Whether one was given by name: then each is marked.
+    /// Whether a value was given by name. From then on, each parameter with a value is marked.
     by_name: bool,
 }
 
@@ -259,18 +262,19 @@ impl<'s, 'p> Binder<'s, 'p> {
         Self { raw, positional: 0, next_name: 0, by_name: false }
     }
 
-    /// The number of parameters in the SQL.
+    /// Returns the number of parameters in the SQL.
     #[must_use]
     pub fn parameter_count(&self) -> usize {
         self.raw.parameter_count()
     }
 
-    /// Binds the next parameter in order.
+    /// Binds a value to the next parameter in order.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::ParameterCount`] if there is none left, [`ErrorKind::ParameterTwice`] if it was set by name,
-    /// [`ErrorKind::ParameterConversion`] if the value does not convert, [`ErrorKind::NoMemory`], and `SQLITE_TOOBIG` for text or bytes beyond SQLite's limit.
+    /// [`ErrorKind::ParameterCount`] if there is no further parameter; [`ErrorKind::ParameterTwice`] if the parameter
+    /// was set by name; [`ErrorKind::ParameterConversion`] if the value cannot be converted; [`ErrorKind::NoMemory`];
+    /// and `SQLITE_TOOBIG` for text or bytes beyond SQLite's limit.
     #[inline(always)]
     pub fn push(&mut self, value: impl ToSql + 'p) -> Result<()> {
         let index = self.positional + 1;
@@ -288,12 +292,13 @@ impl<'s, 'p> Binder<'s, 'p> {
         Ok(())
     }
 
-    /// Binds the parameter of this name, written as in the SQL with its prefix: `:name`, `@name`, `$name` or `?1`.
+    /// Binds a value to the parameter of this name, written as in the SQL with its prefix: `:name`, `@name`, `$name` or
+    /// `?1`.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::NoSuch`] if there is no such parameter, [`ErrorKind::ParameterTwice`] if it has a value, and what
-    /// [`push`](Self::push) returns.
+    /// [`ErrorKind::NoSuch`] if there is no such parameter; [`ErrorKind::ParameterTwice`] if it already has a value;
+    /// and the other errors of [`push`](Self::push).
     pub fn set(&mut self, name: &str, value: impl ToSql + 'p) -> Result<()> {
         let names = self.raw.parameter_names();
         let is_it = |known: &Option<Box<str>>| known.as_deref() == Some(name);
@@ -318,19 +323,19 @@ impl<'s, 'p> Binder<'s, 'p> {
         Ok(())
     }
 
-    /// A parameter gets its value once.
+    /// Returns an error if the parameter has a value.
     fn check_unmarked(&self, index: usize) -> Result<()> {
         if self.raw.is_marked(index) { Err(self.twice(index)) } else { Ok(()) }
     }
 
-    /// Checks that there is room for so many values more, so that the error can tell their number.
+    /// Checks that this number of further parameters exists, so that the error contains the total number of values.
     #[inline]
     fn reserve(&self, values: usize) -> Result<()> {
         let given = self.positional + values;
         if given <= self.raw.parameter_count() { Ok(()) } else { Err(self.wrong_count(given)) }
     }
 
-    /// Always inlined: the caller knows which kind of value it has, and one call to SQLite is left of it.
+    /// Binds one value. Always inlined: the caller knows the variant, so that only one call to SQLite remains.
     #[inline(always)]
     fn bind(&mut self, index: usize, param: Param<'p>) -> Result<()> {
         let result = match param.0 {
@@ -377,7 +382,7 @@ impl<'s, 'p> Binder<'s, 'p> {
         self.raw.parameter_names().get(index - 1).cloned().flatten()
     }
 
-    /// Checks that nothing is missing.
+    /// Checks that each parameter has a value.
     #[inline]
     pub(crate) fn finish(self) -> Result<Binding<'s, 'p>> {
         self.check()?;
@@ -408,12 +413,12 @@ impl<'s, 'p> Binder<'s, 'p> {
 }
 
 impl Binder<'_, '_> {
-    /// Whether the SQL leaves this number out: `?2` alone has no 1.
+    /// Whether the SQL leaves this number out: `?2` alone has no parameter 1.
     #[cold]
     fn is_gap(&self, index: usize) -> bool {
         let names = self.raw.parameter_names();
         let in_use = self.raw.in_use(sql::numbers_in_use);
-        // What SQLite counts otherwise is left to it.
+        // If SQLite counts the parameters differently, no number is treated as left out.
         names.len() == in_use.len() && names[index - 1].is_none() && !in_use[index - 1]
     }
 }
@@ -431,7 +436,7 @@ impl<'p> Params<'p> for () {
     }
 }
 
-/// `[]`: the one array of no values that is a set of parameters, so that its element type can be inferred.
+/// `[]` is the only implementation for an array without values, so that its element type can be inferred.
 impl<'p> Params<'p> for [&dyn ToSql; 0] {
     #[inline]
     fn bind(self, _: &mut Binder<'_, 'p>) -> Result<()> {
@@ -439,7 +444,7 @@ impl<'p> Params<'p> for [&dyn ToSql; 0] {
     }
 }
 
-/// Not for every `N`: with 0 among them the type of `[]` could not be inferred.
+/// Not generic over `N`: with 0 included, the type of `[]` could not be inferred.
 macro_rules! arrays {
     ($($length:literal)+) => {
         $(
@@ -521,7 +526,7 @@ macro_rules! tuples {
 
 crate::tuples::with_tuples!(tuples);
 
-/// Values by position, from an iterator. See [`params_from_iter`].
+/// Values by position from an iterator. Returned by [`params_from_iter`].
 #[derive(Clone)]
 pub struct ParamsFromIter<I>(I);
 
@@ -531,7 +536,7 @@ impl<I> fmt::Debug for ParamsFromIter<I> {
     }
 }
 
-/// Binds what an iterator yields, by position.
+/// Returns the values of an iterator as parameters by position.
 ///
 /// # Example
 ///
@@ -572,11 +577,11 @@ where
     }
 }
 
-/// Values by name, from an iterator. See [`named_params_from_iter`].
+/// Values by name from an iterator. Returned by [`named_params_from_iter`].
 #[derive(Clone, Debug)]
 pub struct NamedParamsFromIter<I>(I);
 
-/// Binds the pairs of name and value that an iterator yields. Names carry their prefix, as in the SQL.
+/// Returns the `(name, value)` pairs of an iterator as parameters by name. Names include their prefix, as in the SQL.
 ///
 /// # Example
 ///
@@ -606,9 +611,9 @@ where
     }
 }
 
-/// Values by position, of any number and different types.
+/// Creates parameters by position from any number of values of different types.
 ///
-/// Variables and fields are borrowed, not moved. What is `Copy` (numbers, `&str`) is bound by value.
+/// Variables and fields are borrowed, not moved. `Copy` values (numbers, `&str`) are bound by value.
 ///
 /// # Example
 ///
@@ -629,8 +634,9 @@ macro_rules! params {
     ($($value:expr),+ $(,)?) => { $crate::params_from_iter([$($crate::macros::lend(&$value).param()),+]) };
 }
 
-/// Values by name. Names carry their prefix, as in the SQL; one given twice is
-/// [`ErrorKind::ParameterTwice`](crate::ErrorKind::ParameterTwice). Values are borrowed as by [`params!`](crate::params!).
+/// Creates parameters by name. Names include their prefix, as in the SQL. A name that is given twice is
+/// [`ErrorKind::ParameterTwice`](crate::ErrorKind::ParameterTwice). Values are borrowed as by
+/// [`params!`](crate::params!).
 ///
 /// # Example
 ///
@@ -650,30 +656,30 @@ macro_rules! named_params {
     };
 }
 
-/// The choice that `params!` makes for each value, from its type: a method is looked for on `Lent` first, which has it
-/// for values that are `Copy`, and then on what `Lent` derefs to.
+/// Implementation of `params!`, which chooses by the type of each value how to bind it: method lookup first finds the
+/// method of `Lent`, which exists for `Copy` values, and otherwise the method of the type that `Lent` derefs to.
 #[doc(hidden)]
 pub mod macros {
     use std::ops::Deref;
 
     use super::{Param, ToSql};
 
-    /// A value of `params!`.
+    /// A value in `params!`.
     #[expect(missing_debug_implementations, reason = "it lives within the macro, and shows no value")]
     pub struct Lent<'a, T: ?Sized>(Borrowed<'a, T>);
 
-    /// A value that is bound behind its reference.
+    /// A value that is bound by reference.
     #[expect(missing_debug_implementations, reason = "it lives within the macro, and shows no value")]
     pub struct Borrowed<'a, T: ?Sized>(&'a T);
 
-    /// Borrows a value.
+    /// Borrows a value for `params!`.
     #[inline]
     pub fn lend<T: ?Sized>(value: &T) -> Lent<'_, T> {
         Lent(Borrowed(value))
     }
 
     impl<T: ToSql + Copy> Lent<'_, T> {
-        /// The parameter, which borrows no more than the value does.
+        /// Returns the parameter, which borrows only what the value itself borrows.
         #[inline]
         pub fn param<'p>(self) -> Param<'p>
         where
@@ -684,7 +690,7 @@ pub mod macros {
     }
 
     impl<'a, T: ?Sized> Borrowed<'a, T> {
-        /// The parameter, which borrows the value.
+        /// Returns the parameter, which borrows the value.
         #[inline]
         pub fn param(&self) -> Param<'a>
         where

@@ -1,4 +1,4 @@
-//! Values on their own: owned, borrowed, and their types.
+//! SQLite values, owned and borrowed, and their storage classes.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -26,7 +26,7 @@ pub enum Type {
 }
 
 impl Type {
-    /// The name as SQLite's `typeof()` gives it, in capitals.
+    /// Returns the name as SQLite's `typeof()` reports it, in capitals.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -45,7 +45,7 @@ impl fmt::Display for Type {
     }
 }
 
-/// A value that owns its bytes.
+/// An owned value of SQLite.
 ///
 /// # Example
 ///
@@ -74,7 +74,7 @@ pub enum Value {
 }
 
 impl Value {
-    /// The storage class.
+    /// Returns the storage class.
     #[must_use]
     pub const fn data_type(&self) -> Type {
         match self {
@@ -86,7 +86,7 @@ impl Value {
         }
     }
 
-    /// The same value, borrowed.
+    /// Returns the same value, borrowed.
     #[must_use]
     pub fn as_value_ref(&self) -> ValueRef<'_> {
         match self {
@@ -99,14 +99,14 @@ impl Value {
     }
 }
 
-/// The value as a cell of a table shows it: numbers in decimal, text as it is, bytes as an SQL literal (`X'00FF'`), NULL
-/// as `NULL`.
+/// Displays the value as a table cell: numbers in decimal, text unchanged, bytes as an SQL literal (`X'00FF'`), NULL as
+/// `NULL`.
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Null => f.pad("NULL"),
             Self::Integer(value) => value.fmt(f),
-            // With a fraction, as SQLite writes it: 1.0 is no INTEGER.
+            // With a fraction, as SQLite writes it: `1.0` is not an INTEGER.
             Self::Real(value) => f.pad(&format!("{value:?}")),
             Self::Text(text) => f.pad(text),
             Self::Blob(bytes) => {
@@ -163,7 +163,7 @@ impl<T: Into<Self>> From<Option<T>> for Value {
 }
 
 impl<'a> ValueRef<'a> {
-    /// The storage class.
+    /// Returns the storage class.
     #[must_use]
     pub const fn data_type(self) -> Type {
         match self {
@@ -175,13 +175,13 @@ impl<'a> ValueRef<'a> {
         }
     }
 
-    /// Whether this is NULL.
+    /// Whether the value is NULL.
     #[must_use]
     pub const fn is_null(self) -> bool {
         matches!(self, Self::Null)
     }
 
-    /// The INTEGER.
+    /// Returns the INTEGER.
     ///
     /// # Errors
     ///
@@ -194,7 +194,7 @@ impl<'a> ValueRef<'a> {
         }
     }
 
-    /// The REAL.
+    /// Returns the REAL.
     ///
     /// # Errors
     ///
@@ -207,7 +207,7 @@ impl<'a> ValueRef<'a> {
         }
     }
 
-    /// The TEXT, validated.
+    /// Returns the TEXT, validated as UTF-8.
     ///
     /// # Errors
     ///
@@ -217,7 +217,7 @@ impl<'a> ValueRef<'a> {
         self.text_as("&str")
     }
 
-    /// The TEXT, validated, on its way into a type that errors name.
+    /// Returns the TEXT, validated as UTF-8. `rust_type` is the type that an error names.
     #[inline]
     pub(crate) fn text_as(self, rust_type: &'static str) -> Result<&'a str, ConversionError> {
         match self {
@@ -226,7 +226,7 @@ impl<'a> ValueRef<'a> {
         }
     }
 
-    /// The bytes of a TEXT or BLOB.
+    /// Returns the bytes of a TEXT or BLOB.
     ///
     /// # Errors
     ///
@@ -236,7 +236,7 @@ impl<'a> ValueRef<'a> {
         self.bytes_as("&[u8]")
     }
 
-    /// The bytes, on their way into a type that errors name.
+    /// Returns the bytes of a TEXT or BLOB. `rust_type` is the type that an error names.
     #[inline]
     pub(crate) fn bytes_as(self, rust_type: &'static str) -> Result<&'a [u8], ConversionError> {
         match self {
@@ -245,7 +245,7 @@ impl<'a> ValueRef<'a> {
         }
     }
 
-    /// An owned copy.
+    /// Returns an owned copy.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! Bytes.
+//! Conversions of bytes.
 
 use std::any::type_name;
 use std::borrow::Cow;

@@ -1,8 +1,8 @@
-//! Between Rust's types and SQLite's: exact, or an error.
+//! Conversions between Rust's types and SQLite's, which are exact or return an error.
 //!
-//! Nothing is wrapped or truncated on the way, and nothing is rounded, but a REAL that is read as `f32`: most numbers that
-//! a program stored as `f32` and computed with in SQL are no `f32` any more. A type that cannot hold a value refuses it,
-//! naming the column or parameter, the Rust type and SQLite's.
+//! No conversion wraps, truncates or rounds, with one exception: a REAL read as `f32` is rounded, because most numbers
+//! that a program stores as `f32` and computes with in SQL are no longer exact `f32` values. A value that a type cannot
+//! hold is an error, which names the column or parameter, the Rust type and SQLite's type.
 //!
 //! # Reading: [`FromSql`]
 //!
@@ -21,20 +21,20 @@
 //!
 //! # Binding: [`ToSql`](crate::ToSql)
 //!
-//! | Rust | becomes |
+//! | Rust | SQLite |
 //! |---|---|
 //! | `i8` … `i64`, `isize`, `u8` … `u32` | INTEGER |
-//! | `u64`, `usize`, `i128`, `u128` | INTEGER, error if it does not fit in 64 bits with sign |
-//! | `f32`, `f64` | REAL, infinite included; NaN is an error, as SQLite would store NULL |
+//! | `u64`, `usize`, `i128`, `u128` | INTEGER; error if it does not fit in a signed 64-bit integer |
+//! | `f32`, `f64` | REAL, including infinities; error for NaN, which SQLite would store as NULL |
 //! | `bool` | INTEGER, 0 or 1 |
 //! | `&str`, `&String`, a reference to any text above | TEXT, not copied |
 //! | `String`, `Box<str>`, `Rc<str>`, `Arc<str>`, `Cow<str>` | TEXT, copied (a borrowed `Cow` is not) |
 //! | `&[u8]`, `&Vec<u8>`, `&[u8; N]`, a reference to any bytes above | BLOB, not copied |
 //! | `Vec<u8>`, `Box<[u8]>`, `Rc<[u8]>`, `Arc<[u8]>`, `[u8; N]`, `Cow<[u8]>` | BLOB, copied (a borrowed `Cow` is not) |
-//! | [`ZeroBlob`](crate::ZeroBlob) | BLOB of that many zero bytes, to be written later |
+//! | [`ZeroBlob`](crate::ZeroBlob) | BLOB of this number of zero bytes, to be written later |
 //! | `None` | NULL |
 //! | `Some(T)` | as `T` |
-//! | [`Value`](crate::Value), [`ValueRef`] | itself; TEXT that is not UTF-8 is an error |
+//! | [`Value`](crate::Value), [`ValueRef`] | the same storage class; error for TEXT that is not UTF-8, and for NaN |
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -49,9 +49,10 @@ mod wrapper;
 
 pub(crate) use number::exact_f64;
 
-/// A type that a column can be read as.
+/// A type as which a column can be read.
 ///
-/// `'row` is the borrow of the row: a `&'row str` is SQLite's own memory, valid until the next row is fetched.
+/// `'row` is the borrow of the row: a `&'row str` points into SQLite's memory and is valid until the next row is
+/// fetched.
 ///
 /// # Example
 ///
@@ -84,17 +85,17 @@ pub(crate) use number::exact_f64;
     note = "for a type of your own, implement `finalite::FromSql`; for another crate's, read what it is made from"
 )]
 pub trait FromSql<'row>: Sized {
-    /// Reads the value.
+    /// Converts the value to this type.
     ///
     /// # Errors
     ///
-    /// [`ConversionError`] if the value is of another type or does not fit. The caller adds column and SQL.
+    /// [`ConversionError`] if the value has another type or does not fit. The caller adds the column and the SQL.
     fn from_sql(value: ValueRef<'row>) -> Result<Self, ConversionError>;
 }
 
-/// Why a value does not convert. Names types, never the value of a column.
+/// The reason why a value cannot be converted. It names types, and never contains the value of a column.
 ///
-/// The one value it shows is one that SQLite cannot store at all: an integer beyond 64 bits, at binding.
+/// The only value it contains is one that SQLite cannot store: an integer beyond 64 bits that is to be bound.
 pub struct ConversionError(Box<Inner>);
 
 struct Inner {
@@ -120,25 +121,25 @@ impl ConversionError {
         Self(Box::new(Inner { rust_type, problem }))
     }
 
-    /// The column's type is none that `rust_type` reads.
+    /// Returns the error for a value whose type `rust_type` does not read.
     #[must_use]
     pub fn wrong_type(rust_type: &'static str) -> Self {
         Self::new(rust_type, Problem::WrongType)
     }
 
-    /// The value is of the right type, but does not fit in `rust_type`.
+    /// Returns the error for a value of the right type that does not fit in `rust_type`.
     #[must_use]
     pub fn out_of_range(rust_type: &'static str) -> Self {
         Self::new(rust_type, Problem::OutOfRange)
     }
 
-    /// Anything else, in words. They end up in logs: do not put the value in.
+    /// Returns an error with this message, for any other reason. The message appears in logs: do not include the value.
     pub fn message(rust_type: &'static str, message: impl Into<Box<str>>) -> Self {
         Self::new(rust_type, Problem::Message(message.into()))
     }
 
-    /// Anything else, by an error of the caller's, which becomes the [`source`](StdError::source). It ends up in logs:
-    /// do not put the value in.
+    /// Returns an error with another error as its [`source`](StdError::source), for any other reason. The text of that
+    /// error appears in logs: do not include the value.
     pub fn other(rust_type: &'static str, error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self::new(rust_type, Problem::Other(error.into()))
     }
@@ -163,7 +164,7 @@ impl ConversionError {
         Self::new(rust_type, Problem::NaN)
     }
 
-    /// Another one that says the same.
+    /// Returns a copy of the error. A source error is replaced by its text.
     pub(crate) fn restated(&self) -> Self {
         let problem = match &self.0.problem {
             Problem::WrongType => Problem::WrongType,
@@ -179,7 +180,7 @@ impl ConversionError {
         Self::new(self.0.rust_type, problem)
     }
 
-    /// The Rust type that the value was to become, or came from.
+    /// Returns the name of the Rust type of the conversion, its target when reading and its source when binding.
     #[must_use]
     pub fn rust_type(&self) -> &'static str {
         self.0.rust_type

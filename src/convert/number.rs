@@ -1,4 +1,4 @@
-//! Integers, floats and `bool`.
+//! Conversions of integers, floating-point numbers and `bool`.
 
 use super::{ConversionError, FromSql};
 use crate::{Param, ToSql, ValueRef};
@@ -84,7 +84,7 @@ impl ToSql for f32 {
 }
 
 impl Param<'_> {
-    /// REAL, unless it is NaN.
+    /// Returns a REAL, or an error for NaN.
     #[inline]
     pub(super) fn number(value: f64, rust_type: &'static str) -> Self {
         if value.is_nan() { Self::error(ConversionError::nan(rust_type)) } else { Self::real(value) }
@@ -110,7 +110,7 @@ impl ToSql for bool {
     }
 }
 
-/// The same number as a double, if there is one.
+/// Returns the integer as an `f64`, if that is exact.
 pub(crate) fn exact_f64(value: i64) -> Option<f64> {
     let magnitude = value.unsigned_abs();
     if magnitude == 0 {
@@ -119,7 +119,7 @@ pub(crate) fn exact_f64(value: i64) -> Option<f64> {
     if 64 - magnitude.leading_zeros() - magnitude.trailing_zeros() > f64::MANTISSA_DIGITS {
         return None;
     }
-    // Two halves that a double holds exactly; so does it their sum, as the bits fit.
+    // Each half is exact in a double. So is their sum, because its significant bits fit.
     let [high, low] = [magnitude >> 32, magnitude & 0xffff_ffff].map(|half| u32::try_from(half).map_or(0.0, f64::from));
     let exact = high * 4_294_967_296.0 + low;
     Some(if value < 0 { -exact } else { exact })

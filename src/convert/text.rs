@@ -1,4 +1,4 @@
-//! Text.
+//! Conversions of text.
 
 use std::borrow::Cow;
 use std::rc::Rc;

@@ -1,4 +1,4 @@
-//! Types around other types: `Option`, `Value`, references.
+//! Conversions of types that wrap other types or values: `Option`, `Value`, references and smart pointers.
 
 use std::rc::Rc;
 use std::sync::Arc;
