@@ -1,4 +1,4 @@
-//! Pragmas: read with a type, set and checked.
+//! Pragmas: reading them as a type, setting and verifying them.
 
 use std::fmt;
 use std::panic::Location;
@@ -13,7 +13,7 @@ use crate::rows::FromRow;
 use crate::sql;
 use crate::{Connection, ResultCode, Value};
 
-/// The value of a pragma: a number, or a word.
+/// The value of a pragma: a number or a word.
 #[derive(Clone, PartialEq)]
 pub struct PragmaValue(Repr);
 
@@ -59,7 +59,7 @@ impl From<String> for PragmaValue {
     }
 }
 
-/// A number, or the length of a word, which may be a key.
+/// Shows a number, but only the length of a word, which may be an encryption key.
 impl fmt::Debug for PragmaValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
@@ -78,10 +78,10 @@ impl fmt::Display for PragmaValue {
     }
 }
 
-/// Pragmas that do something, and one that sets what nobody can read: there is nothing to read back.
+/// Pragmas that are not read back: those that perform an action, and `case_sensitive_like`, which cannot be read.
 const ACTIONS: [&str; 4] = ["case_sensitive_like", "incremental_vacuum", "optimize", "shrink_memory"];
 
-/// Pragmas that ask: what they are given is what they ask about.
+/// Pragmas that query; their argument is the subject of the query.
 const QUESTIONS: [&str; 10] = [
     "foreign_key_check",
     "foreign_key_list",
@@ -95,8 +95,8 @@ const QUESTIONS: [&str; 10] = [
     "table_xinfo",
 ];
 
-/// Pragmas that are off for 0 and on for any other number. All read back 0 or 1 but `cache_spill`, which reads back how
-/// many pages the cache has, or more.
+/// Pragmas that are off for 0 and on for any other number. They read back 0 or 1, except for `cache_spill`, which reads
+/// back the number of pages of the cache or more.
 const SWITCHES: [&str; 19] = [
     "automatic_index",
     "cache_spill",
@@ -119,20 +119,20 @@ const SWITCHES: [&str; 19] = [
     "writable_schema",
 ];
 
-/// Pragmas that read back nothing when they are as they were at first, which is what the empty text sets.
+/// Pragmas that read back nothing in their initial state, which the empty text restores.
 const DIRECTORIES: [&str; 2] = ["data_store_directory", "temp_store_directory"];
 
-/// Pragmas whose value nobody may see; they cannot be read either.
+/// Pragmas with a secret value, which is not logged. They cannot be read back either.
 const SECRET: [&str; 6] = ["hexkey", "hexrekey", "key", "rekey", "textkey", "textrekey"];
 
 impl Connection {
-    /// Reads a pragma: `journal_mode`, or that of an attached database, `aux.journal_mode`.
+    /// Returns the value of a pragma, such as `journal_mode`, or `aux.journal_mode` for an attached database.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::NoSuch`] if it yields nothing: SQLite ignores names that it does not know. [`ErrorKind::RowCount`] if
-    /// it yields several rows; for those, [`query_all`](Self::query_all) with `PRAGMA …` or the `pragma_…` table-valued
-    /// functions are the way. [`ErrorKind::ColumnConversion`] if the value is no `T`.
+    /// [`ErrorKind::NoSuch`] if the pragma yields no row, since SQLite ignores unknown names. [`ErrorKind::RowCount`]
+    /// if it yields several rows; read those by [`query_all`](Self::query_all) with `PRAGMA …` or the `pragma_…`
+    /// table-valued functions. [`ErrorKind::ColumnConversion`] if the value cannot be read as `T`.
     ///
     /// # Example
     ///
@@ -154,24 +154,26 @@ impl Connection {
         })
     }
 
-    /// Sets a pragma and reads it back. Name and value are quoted.
+    /// Sets a pragma, reads it back and returns an error if it did not take effect. Name and value are quoted.
     ///
-    /// It has taken if what is read means what was set, in any of SQLite's words for it: `on` is `true` is 1, `UTF16`
-    /// is `UTF-16le`, a switch is on for every number but 0, `wal_autocheckpoint` is off for every number below 1. A
-    /// number above SQLite's own limit for `mmap_size` or `threads` has taken too: it is lowered to the limit.
+    /// The pragma took effect if the value read back is equivalent to the value set, in any of SQLite's notations: `on`
+    /// and `true` are 1, `UTF16` is `UTF-16le`, a switch is on for every number but 0, `wal_autocheckpoint` is off for
+    /// every number below 1. A number above SQLite's limit for `mmap_size` or `threads` counts as effective too: SQLite
+    /// lowers it to the limit.
     ///
-    /// `journal_mode` waits for other connections as long as the busy timeout says, into WAL mode and out of it. SQLite
-    /// itself, where the pragma is run as SQL, returns `SQLITE_BUSY` at once.
+    /// Setting `journal_mode` waits for other connections, up to the busy timeout, when it enters or leaves WAL mode.
+    /// If the pragma is run as SQL, SQLite itself returns `SQLITE_BUSY` immediately.
     ///
-    /// Pragmas that do something (`incremental_vacuum`, `optimize`, `shrink_memory`, `wal_checkpoint`), keys, and
-    /// `case_sensitive_like`, which cannot be read, are run and not read back.
+    /// Pragmas that perform an action (`incremental_vacuum`, `optimize`, `shrink_memory`, `wal_checkpoint`), encryption
+    /// keys, and `case_sensitive_like`, which cannot be read, are run but not read back.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Pragma`] if it reads back as something else: SQLite refuses many settings silently (`journal_mode`
-    /// of a database in memory, `foreign_keys` within a transaction, an unknown name). `SQLITE_BUSY` for a
-    /// `wal_checkpoint` that somebody kept from its end. [`ErrorKind::Misuse`] for a pragma that asks and does not set
-    /// (`integrity_check`, `table_info`): [`query_all`](Self::query_all) has its answer. What SQLite returns.
+    /// [`ErrorKind::Pragma`] if the pragma reads back another value: SQLite silently ignores many settings
+    /// (`journal_mode` of an in-memory database, `foreign_keys` within a transaction, an unknown name). `SQLITE_BUSY`
+    /// for a `wal_checkpoint` that another connection kept from completing. [`ErrorKind::Misuse`] for a pragma that
+    /// queries and sets nothing (`integrity_check`, `table_info`); read its result by [`query_all`](Self::query_all).
+    /// Any other error of SQLite.
     ///
     /// # Example
     ///
@@ -233,8 +235,8 @@ impl Connection {
         }))
     }
 
-    /// Runs a `PRAGMA journal_mode = …`, and again while another connection is in the way, as long as the busy timeout
-    /// says. SQLite itself asks once for the lock that it takes into WAL mode and out of it.
+    /// Runs a `PRAGMA journal_mode = …`, and repeats it while another connection holds a lock, up to the busy timeout.
+    /// SQLite itself tries only once to get the lock for entering or leaving WAL mode.
     #[track_caller]
     fn switch_journal(&self, sql: &str) -> Result<()> {
         let mut result = self.execute(sql, ());
@@ -245,7 +247,7 @@ impl Connection {
         let start = Instant::now();
         for pause in pauses(timeout, Duration::from_millis(1), Duration::from_millis(50)) {
             thread::sleep(pause);
-            // For other locks SQLite waits, and not as long again.
+            // SQLite waits for other locks itself, for the remaining time only.
             self.db().set_busy_timeout(milliseconds(timeout.saturating_sub(start.elapsed())))?;
             result = self.execute(sql, ());
             if !result.as_ref().is_err_and(Error::is_anothers_lock) {
@@ -256,7 +258,7 @@ impl Connection {
         result.map(drop)
     }
 
-    /// Runs a `PRAGMA wal_checkpoint`, which tells in its row whether it was kept from its end.
+    /// Runs a `PRAGMA wal_checkpoint`, whose row reports whether it was blocked from completing.
     #[track_caller]
     fn checkpoint(&self, sql: &str) -> Result<()> {
         let (is_busy, _, _) = self.query_one::<(bool, i64, i64)>(sql, ())?;
@@ -268,7 +270,7 @@ impl Connection {
         Err(error.in_sql(sql).in_databases(|| self.db().files()))
     }
 
-    /// Whether SQLite has a pragma of this name; not, where it is built without the list of them.
+    /// Whether SQLite has a pragma of this name; `false` if SQLite is compiled without the list of pragmas.
     fn knows_pragma(&self, pragma: &str) -> Result<bool> {
         let sql = "SELECT count(*) FROM pragma_pragma_list WHERE name = ? COLLATE NOCASE";
         match self.query_one::<u32>(sql, (pragma,)) {
@@ -300,8 +302,8 @@ fn display(value: &Value) -> String {
     }
 }
 
-/// Whether a pragma that was set to one value and reads back as another has taken it: SQLite has several words for
-/// most settings, and reads back a number for some of them.
+/// Whether a pragma that was set to `requested` and reads back as `effective` took effect. SQLite accepts several words
+/// for most settings, and reads back a number for some of them.
 fn means(pragma: &str, requested: &PragmaValue, effective: &Value) -> bool {
     let pragma = &*pragma.to_ascii_lowercase();
     match effective {
@@ -323,7 +325,7 @@ fn means(pragma: &str, requested: &PragmaValue, effective: &Value) -> bool {
     }
 }
 
-/// Whether this is what SQLite makes of a number.
+/// Whether SQLite stores the number `requested` as `effective`.
 fn is_kept_as(pragma: &str, requested: i64, effective: i64) -> bool {
     if is_in(&SWITCHES, pragma) {
         return (requested == 0) == (effective == 0);
@@ -332,9 +334,10 @@ fn is_kept_as(pragma: &str, requested: i64, effective: i64) -> bool {
         "busy_timeout" | "wal_autocheckpoint" => requested.max(0),
         "default_cache_size" => requested.saturating_abs(),
         "journal_size_limit" => requested.max(-1),
-        // 1 is on and 2 is FAST, but as a number any other than 0 is on.
+        // 1 is on and 2 is FAST, but any other number except 0 is on as well.
         "secure_delete" if requested > 2 => 1,
-        // Below 0, mapping is left to the default. Neither is lowered to 0 where there is any.
+        // A value below 0 selects the default size of the mapping. Neither value is lowered to 0, unless the feature is
+        // absent.
         "mmap_size" if requested < 0 => effective,
         "mmap_size" | "threads" if effective > 0 => requested.min(effective),
         _ => requested,
@@ -342,7 +345,7 @@ fn is_kept_as(pragma: &str, requested: i64, effective: i64) -> bool {
     kept == effective
 }
 
-/// A number as SQLite reads it.
+/// Parses a number as SQLite does.
 fn number(text: &str) -> Option<i64> {
     match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
         Some(digits) => i64::from_str_radix(digits, 16).ok(),
@@ -350,14 +353,15 @@ fn number(text: &str) -> Option<i64> {
     }
 }
 
-/// SQLite takes the names of encodings without the hyphen too, and without the byte order, for the machine's.
+/// Whether two names denote the same encoding. SQLite also accepts names without the hyphen and, for the byte order of
+/// the machine, without a byte order.
 fn is_encoding(requested: &str, effective: &str) -> bool {
     let plain = |name: &str| name.to_ascii_lowercase().replacen("utf-", "utf", 1);
     let (requested, effective) = (plain(requested), plain(effective));
     requested == effective || (requested == "utf16" && effective.starts_with("utf16"))
 }
 
-/// The number behind a word that SQLite takes for a pragma.
+/// Returns the number for a word that SQLite accepts for a pragma.
 fn word_number(pragma: &str, word: &str) -> Option<i64> {
     let word = word.to_ascii_lowercase();
     Some(match (pragma, &*word) {

@@ -1,4 +1,4 @@
-//! Transactions and savepoints: guards that roll back unless told otherwise.
+//! Transactions and savepoints: guards that roll back when dropped, by default.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -11,52 +11,54 @@ use crate::raw::{Db, HandleKind, counts, shielded};
 use crate::sql;
 use crate::{Connection, Statement};
 
-/// When a transaction takes its lock.
+/// The time at which a transaction takes its locks.
 ///
 /// C: [BEGIN TRANSACTION](https://sqlite.org/lang_transaction.html)
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TransactionBehavior {
-    /// At the first read or write. A reader that turns writer may get `SQLITE_BUSY` at once, whatever the timeout.
+    /// Locks are taken at the first read or write. Upgrading a read transaction to a write transaction may return
+    /// `SQLITE_BUSY` immediately, regardless of the busy timeout.
     #[default]
     Deferred,
-    /// The write lock at once; readers go on. What means to write is best begun like this.
+    /// The write lock is taken at the start; readers are not blocked. Recommended for transactions that write.
     Immediate,
-    /// As `Immediate`, and outside WAL mode no one may read meanwhile.
+    /// The write lock is taken at the start, as by `Immediate`, and outside WAL mode other connections cannot read
+    /// during the transaction.
     Exclusive,
 }
 
-/// What dropping a guard does that was neither committed nor rolled back.
+/// The action when a guard is dropped that was neither committed nor rolled back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DropBehavior {
     /// Rolls back.
     #[default]
     Rollback,
-    /// Commits; if that fails, rolls back and logs.
+    /// Commits. If that fails, rolls back and logs the error.
     Commit,
-    /// Leaves the transaction open, for the program's own `COMMIT` or `ROLLBACK`.
+    /// Leaves the transaction open, so that the program can run `COMMIT` or `ROLLBACK` itself.
     Ignore,
 }
 
-/// The guards that a connection has out. They are strictly nested.
+/// The open guards of a connection, which are strictly nested.
 #[derive(Debug, Default)]
 pub(crate) struct Guards {
-    /// A guard is out: of a transaction, or of a savepoint that stands for one.
+    /// Whether a guard is open: of a transaction, or of an outermost savepoint, which acts as the transaction.
     is_open: Cell<bool>,
-    /// A guard was forgotten, or dropped while its rollback failed (interrupted, no memory): the transaction is to be
-    /// rolled back before anything else runs.
+    /// Whether a rollback must run before any other statement: a guard was leaked, or its rollback in Drop failed
+    /// (interrupted, out of memory).
     rollback_owed: Cell<bool>,
     transaction: RefCell<Option<Origin>>,
-    /// Outermost first.
+    /// The open savepoints, outermost first.
     savepoints: RefCell<Vec<OpenSavepoint>>,
-    /// Why the transaction is to be rolled back, where nobody could be told: the error came in a Drop.
+    /// The error that ended the transaction, if it occurred in Drop and could not be returned.
     lost: RefCell<Option<Error>>,
 }
 
-/// Where a guard was opened.
+/// The source location where a guard was opened.
 #[derive(Debug)]
 struct Origin {
     site: &'static Location<'static>,
-    /// Lives as long as the guard.
+    /// The record in the registry of handles, which lives as long as the guard.
     recorded: Option<Recorded>,
 }
 
@@ -73,7 +75,7 @@ impl Guards {
     }
 
     fn open(&self, db: &Db, site: &'static Location<'static>) {
-        // An error from before this transaction is none of it.
+        // Errors from before this transaction do not belong to it.
         db.take_lost();
         self.lost.take();
         let recorded = record(db, HandleKind::Transaction, db.id(), site);
@@ -93,7 +95,7 @@ impl Guards {
         counts::opened(HandleKind::Savepoint);
     }
 
-    /// Ends the books of the transaction's guard, and of the savepoints in it.
+    /// Removes the transaction's guard and the savepoints in it. Returns the guard's origin.
     fn close(&self, db: &Db) -> Option<Origin> {
         self.forget_savepoints(db, 0);
         self.rollback_owed.set(false);
@@ -105,7 +107,7 @@ impl Guards {
         origin
     }
 
-    /// Where the transaction was opened, or the savepoint that stands for it.
+    /// Returns the source location where the transaction, or the savepoint that acts as one, was opened.
     fn site(&self) -> Option<&'static Location<'static>> {
         let transaction = self.transaction.borrow().as_ref().map(|origin| origin.site);
         transaction.or_else(|| self.savepoints.borrow().first().map(|savepoint| savepoint.origin.site))
@@ -115,12 +117,12 @@ impl Guards {
         self.savepoints.borrow().get(depth).map(|savepoint| savepoint.origin.site)
     }
 
-    /// The innermost savepoint beyond a depth.
+    /// Returns the quoted name of the innermost savepoint beyond a depth.
     fn innermost(&self, depth: usize) -> Option<Box<str>> {
         self.savepoints.borrow().get(depth..)?.last().map(|savepoint| savepoint.quoted_name.clone())
     }
 
-    /// Ends the books of savepoints beyond a depth: their guards were forgotten.
+    /// Removes the savepoints beyond a depth and reports them as leaked: their guards were forgotten.
     fn forget_savepoints(&self, db: &Db, depth: usize) {
         while self.savepoints.borrow().len() > depth {
             self.forget_innermost(db);
@@ -141,18 +143,18 @@ impl Guards {
         Some(innermost)
     }
 
-    /// A transaction is open that should not be: it is rolled back before anything else runs.
+    /// Requires a rollback before any other statement, for a transaction that should not be open.
     pub(crate) fn owe_rollback(&self) {
         self.rollback_owed.set(true);
     }
 
-    /// Keeps an error that cannot be returned and that ends the transaction, unless there is one.
+    /// Keeps an error that ended the transaction and cannot be returned, unless there already is one.
     fn lose(&self, error: Error) {
         self.lost.borrow_mut().get_or_insert(error);
     }
 
-    /// Ends the books altogether: nothing borrows the connection any more, so what is open was forgotten. Its
-    /// transaction is rolled back before anything else runs.
+    /// Removes all guards and reports them as leaked: nothing borrows the connection any more, so they were forgotten.
+    /// Their transaction is rolled back before any other statement.
     pub(crate) fn forget_all(&self, db: &Db) {
         if self.is_open() {
             let origin = self.close(db);
@@ -169,11 +171,11 @@ fn record(db: &Db, kind: HandleKind, parent: u64, site: &'static Location<'stati
 }
 
 impl Connection {
-    /// Begins a transaction that takes its locks when it needs them.
+    /// Begins a transaction that takes its locks at the first read or write, and returns its guard.
     ///
     /// # Errors
     ///
-    /// As [`transaction_with`](Self::transaction_with).
+    /// See [`transaction_with`](Self::transaction_with).
     ///
     /// # Example
     ///
@@ -197,14 +199,14 @@ impl Connection {
         self.transaction_with(TransactionBehavior::Deferred)
     }
 
-    /// Begins a transaction.
+    /// Begins a transaction that takes its locks as specified, and returns its guard.
     ///
-    /// An earlier one whose guard was forgotten is rolled back first, and counted.
+    /// An earlier transaction whose guard was leaked is rolled back first, and counted as leaked.
     ///
     /// # Errors
     ///
-    /// `SQLITE_BUSY` if a lock cannot be had, and what else `BEGIN` returns; among it that a transaction is open,
-    /// which a `BEGIN` by hand has begun.
+    /// `SQLITE_BUSY` if a lock is not available, and other errors of `BEGIN`, such as that for a transaction opened by
+    /// SQL.
     ///
     /// C: [BEGIN TRANSACTION](https://sqlite.org/lang_transaction.html)
     #[track_caller]
@@ -213,14 +215,14 @@ impl Connection {
         self.begin(behavior)
     }
 
-    /// Begins a transaction on a connection that is shared within its thread, where
-    /// [`transaction`](Self::transaction) needs it exclusively: what that call lets the compiler see is checked when
-    /// this one runs. Everything that the connection does until the guard is gone is part of the transaction.
+    /// Begins a transaction through a shared reference, and returns its guard. [`transaction`](Self::transaction) needs
+    /// `&mut self`, so that the compiler prevents a second transaction; this method checks for one at run time. All
+    /// statements that the connection runs while the guard is open are part of the transaction.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Misuse`] if a transaction is open, by a guard (be it a forgotten one) or by SQL; and what `BEGIN`
-    /// returns.
+    /// [`ErrorKind::Misuse`] if a transaction is open, by a guard (even a leaked one) or by SQL; and the errors of
+    /// `BEGIN`.
     ///
     /// # Example
     ///
@@ -241,14 +243,15 @@ impl Connection {
         self.unchecked_transaction_with(TransactionBehavior::Deferred)
     }
 
-    /// Begins a transaction as [`unchecked_transaction`](Self::unchecked_transaction), with a choice of its locks.
+    /// Begins a transaction as [`unchecked_transaction`](Self::unchecked_transaction) does, which takes its locks as
+    /// specified.
     ///
     /// # Errors
     ///
-    /// As [`unchecked_transaction`](Self::unchecked_transaction).
+    /// See [`unchecked_transaction`](Self::unchecked_transaction).
     #[track_caller]
     pub fn unchecked_transaction_with(&self, behavior: TransactionBehavior) -> Result<Transaction<'_>> {
-        // A transaction that is to be rolled back goes first.
+        // A pending rollback runs first.
         self.check_transaction()?;
         if !self.is_autocommit() {
             return Err(Error::new(ErrorKind::Misuse { reason: "a transaction is already open on this connection" }));
@@ -270,14 +273,14 @@ impl Connection {
         Ok(Transaction { conn: self, drop_behavior: DropBehavior::Rollback, is_open: true })
     }
 
-    /// Opens a savepoint. Where no transaction is open it begins one, which ends with it: to commit the savepoint is
-    /// to commit the transaction.
+    /// Opens a savepoint and returns its guard. If no transaction is open, the savepoint begins one that ends with it:
+    /// committing the savepoint then commits the transaction.
     ///
-    /// Guards of transactions and savepoints that were forgotten are rolled back first, and counted.
+    /// Transactions and savepoints whose guards were leaked are rolled back first, and counted as leaked.
     ///
     /// # Errors
     ///
-    /// What `SAVEPOINT` returns.
+    /// The errors of `SAVEPOINT`.
     ///
     /// # Example
     ///
@@ -300,19 +303,19 @@ impl Connection {
         Savepoint::open(self, 0, None)
     }
 
-    /// Opens a savepoint of this name, which SQL can refer to. It is quoted.
+    /// Opens a savepoint of this name, to which SQL can refer, and returns its guard. The name is quoted.
     ///
     /// # Errors
     ///
-    /// As [`savepoint`](Self::savepoint).
+    /// See [`savepoint`](Self::savepoint).
     #[track_caller]
     pub fn savepoint_named(&mut self, name: &str) -> Result<Savepoint<'_>> {
         self.guards.forget_all(self.db());
         Savepoint::open(self, 0, Some(name))
     }
 
-    /// Rolls back what is open: nothing borrows the connection any more, so a guard of it was forgotten, or it was
-    /// begun by hand.
+    /// Rolls back an open transaction. Nothing borrows the connection any more, so its guard was leaked, or SQL began
+    /// it.
     pub(crate) fn roll_back_leftovers(&mut self) -> Result<()> {
         self.guards.forget_all(self.db());
         if !self.is_autocommit() {
@@ -322,7 +325,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Refuses to run anything under a guard whose transaction is no more.
+    /// Returns an error if a guard is open whose transaction has ended. Runs a pending rollback first.
     #[inline]
     pub(crate) fn check_transaction(&self) -> Result<()> {
         if self.guards.is_open() || self.guards.rollback_owed.get() { self.check_guards() } else { Ok(()) }
@@ -343,8 +346,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Runs a statement of a guard's own: also when the transaction has ended. It is recorded as opened where the
-    /// transaction was.
+    /// Runs a statement of a guard, even if the transaction has ended. The statement is recorded as opened at the
+    /// source location of the transaction.
     fn control(&self, sql: &str) -> Result<()> {
         self.control_at(sql, self.guards.site().unwrap_or_else(|| self.db().site()))
     }
@@ -353,8 +356,8 @@ impl Connection {
         self.prepare_cached_at(sql, site)?.run_unchecked(site)
     }
 
-    /// Rolls back the savepoints beyond a depth, whose guards were forgotten. One by one from the inside: names may
-    /// repeat, and SQLite takes the innermost of a name.
+    /// Rolls back the savepoints beyond a depth, whose guards were leaked. They are rolled back one at a time from the
+    /// innermost, because SQLite resolves a repeated name to the innermost savepoint.
     fn roll_back_forgotten(&self, depth: usize) -> Result<()> {
         while let Some(name) = self.guards.innermost(depth) {
             self.roll_back_innermost(&name)?;
@@ -369,13 +372,14 @@ impl Connection {
     }
 }
 
-/// An open transaction. Dropping it rolls back.
+/// The guard of an open transaction. Dropping it rolls back, unless [`set_drop_behavior`](Self::set_drop_behavior) says
+/// otherwise.
 ///
-/// It can do what a [`Connection`] can. Statements prepared in it may outlive it.
+/// It dereferences to its [`Connection`]. Statements prepared in it may outlive it.
 ///
-/// If SQLite rolls back by itself (a full disk, no memory, an interrupted write), nothing runs any more until the guard
-/// is gone: [`ErrorKind::TransactionEnded`]. If it did so in a Drop, which returns nothing (of rows, of a savepoint), the
-/// next call returns that error instead, once.
+/// If SQLite itself rolls back (disk full, out of memory, an interrupted write), every further statement returns
+/// [`ErrorKind::TransactionEnded`] until the guard is dropped. If the rollback occurred in the Drop of rows or a
+/// savepoint, which cannot return an error, the next call returns that error instead, once.
 ///
 /// # Example
 ///
@@ -398,72 +402,72 @@ pub struct Transaction<'conn> {
 }
 
 impl<'conn> Transaction<'conn> {
-    /// The connection, for as long as the transaction borrows it.
+    /// Returns the connection, for as long as the transaction borrows it.
     #[must_use]
     pub fn connection(&self) -> &'conn Connection {
         self.conn
     }
 
-    /// As [`Connection::prepare`]; the statement may outlive the transaction.
+    /// Prepares a statement as [`Connection::prepare`] does. The statement may outlive the transaction.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// See [`Connection::prepare`].
     #[track_caller]
     pub fn prepare(&self, sql: &str) -> Result<Statement<'conn>> {
         self.conn.prepare(sql)
     }
 
-    /// As [`Connection::prepare_cached`]; the statement may outlive the transaction.
+    /// Returns a cached statement as [`Connection::prepare_cached`] does. The statement may outlive the transaction.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// See [`Connection::prepare`].
     #[track_caller]
     pub fn prepare_cached(&self, sql: &str) -> Result<Statement<'conn>> {
         self.conn.prepare_cached(sql)
     }
 
-    /// What dropping it will do.
+    /// Sets the action when the guard is dropped; [`DropBehavior::Rollback`] by default.
     pub fn set_drop_behavior(&mut self, behavior: DropBehavior) {
         self.drop_behavior = behavior;
     }
 
-    /// Opens a savepoint, to be rolled back on its own.
+    /// Opens a savepoint within the transaction and returns its guard. The savepoint can be rolled back on its own.
     ///
     /// # Errors
     ///
-    /// What `SAVEPOINT` returns, [`ErrorKind::TransactionEnded`].
+    /// The errors of `SAVEPOINT`; [`ErrorKind::TransactionEnded`].
     #[track_caller]
     pub fn savepoint(&mut self) -> Result<Savepoint<'_>> {
         Savepoint::open(self.conn, 0, None)
     }
 
-    /// Opens a savepoint of this name, which SQL can refer to. It is quoted.
+    /// Opens a savepoint of this name, to which SQL can refer, and returns its guard. The name is quoted.
     ///
     /// # Errors
     ///
-    /// As [`savepoint`](Self::savepoint).
+    /// See [`savepoint`](Self::savepoint).
     #[track_caller]
     pub fn savepoint_named(&mut self, name: &str) -> Result<Savepoint<'_>> {
         Savepoint::open(self.conn, 0, Some(name))
     }
 
-    /// Commits. If that fails, rolls back: nothing is stored.
+    /// Commits the transaction. If that fails, it is rolled back and nothing is stored.
     ///
     /// # Errors
     ///
-    /// What `COMMIT` returns (`SQLITE_BUSY`, a deferred foreign key), [`ErrorKind::TransactionEnded`] if SQLite has
-    /// already rolled back.
+    /// The errors of `COMMIT` (`SQLITE_BUSY`, a violated deferred foreign key); [`ErrorKind::TransactionEnded`] if
+    /// SQLite has already rolled back.
     pub fn commit(self) -> Result<()> {
         Ok(self.commit_or_return()?)
     }
 
-    /// Commits, or gives the transaction back, to try again or to mend what is missing.
+    /// Commits the transaction, or returns it within the error, so that the caller can retry or correct the data.
     ///
     /// # Errors
     ///
-    /// [`CommitError`], as [`commit`](Self::commit).
+    /// [`CommitError`] with the transaction and the error of [`commit`](Self::commit).
     ///
     /// # Example
     ///
@@ -501,11 +505,11 @@ impl<'conn> Transaction<'conn> {
         Ok(())
     }
 
-    /// Rolls back.
+    /// Rolls back the transaction.
     ///
     /// # Errors
     ///
-    /// What `ROLLBACK` returns. If SQLite has already rolled back, that is no error.
+    /// The errors of `ROLLBACK`. It is not an error if SQLite has already rolled back.
     pub fn rollback(mut self) -> Result<()> {
         self.try_rollback()
     }
@@ -580,20 +584,20 @@ impl fmt::Debug for Transaction<'_> {
     }
 }
 
-/// A transaction that could not be committed, and why. Dropping it rolls back.
+/// A transaction that could not be committed, and the error. Dropping it rolls back.
 ///
-/// It borrows the connection, so it is no `std::error::Error` (which would have to be `'static` for most uses); `?`
-/// turns it into an [`Error`] or a boxed one.
+/// It borrows the connection and therefore does not implement `std::error::Error`, most uses of which require
+/// `'static`. `?` converts it to an [`Error`] or a boxed error.
 pub struct CommitError<'conn>(Box<(Transaction<'conn>, Error)>);
 
 impl<'conn> CommitError<'conn> {
-    /// Why.
+    /// Returns the error of the commit.
     #[must_use]
     pub fn error(&self) -> &Error {
         &self.0.1
     }
 
-    /// The transaction, still open unless SQLite has ended it ([`ErrorKind::TransactionEnded`]).
+    /// Returns the transaction, which is still open unless SQLite has ended it ([`ErrorKind::TransactionEnded`]).
     pub fn into_transaction(self) -> Transaction<'conn> {
         self.0.0
     }
@@ -607,7 +611,7 @@ impl fmt::Display for CommitError<'_> {
 
 impl fmt::Debug for CommitError<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The error says it in words first.
+        // The text of the error comes first.
         write!(f, "{:?}; CommitError", self.error())
     }
 }
@@ -631,10 +635,11 @@ impl From<CommitError<'_>> for Box<dyn std::error::Error + Send + Sync> {
     }
 }
 
-/// A savepoint, within a transaction or standing for one ([`Connection::savepoint`]). Dropping it rolls back to where it
-/// began; if even that fails (no memory), the whole transaction is rolled back.
+/// The guard of an open savepoint, within a transaction or acting as one ([`Connection::savepoint`]). Dropping it rolls
+/// back to the savepoint, unless [`set_drop_behavior`](Self::set_drop_behavior) says otherwise. If the rollback fails
+/// (out of memory), the whole transaction is rolled back.
 ///
-/// It can do what a [`Connection`] can.
+/// It dereferences to its [`Connection`].
 ///
 /// # Example
 ///
@@ -658,14 +663,15 @@ impl From<CommitError<'_>> for Box<dyn std::error::Error + Send + Sync> {
 #[must_use = "a savepoint that is dropped is rolled back"]
 pub struct Savepoint<'tx> {
     conn: &'tx Connection,
-    /// Its place in `Guards::savepoints`.
+    /// 0-based index in `Guards::savepoints`.
     depth: usize,
     drop_behavior: DropBehavior,
     is_open: bool,
 }
 
 impl<'tx> Savepoint<'tx> {
-    /// `depth`: the savepoints that are rightly open. Any beyond were forgotten; they are rolled back.
+    /// Opens a savepoint. `depth` is the number of savepoints around it. Any savepoints beyond were leaked and are
+    /// rolled back.
     #[track_caller]
     fn open(conn: &'tx Connection, depth: usize, name: Option<&str>) -> Result<Self> {
         conn.check_transaction()?;
@@ -680,62 +686,63 @@ impl<'tx> Savepoint<'tx> {
         Ok(Self { conn, depth, drop_behavior: DropBehavior::Rollback, is_open: true })
     }
 
-    /// The connection, for as long as the savepoint borrows it.
+    /// Returns the connection, for as long as the savepoint borrows it.
     #[must_use]
     pub fn connection(&self) -> &'tx Connection {
         self.conn
     }
 
-    /// As [`Connection::prepare`]; the statement may outlive the savepoint.
+    /// Prepares a statement as [`Connection::prepare`] does. The statement may outlive the savepoint.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// See [`Connection::prepare`].
     #[track_caller]
     pub fn prepare(&self, sql: &str) -> Result<Statement<'tx>> {
         self.conn.prepare(sql)
     }
 
-    /// As [`Connection::prepare_cached`]; the statement may outlive the savepoint.
+    /// Returns a cached statement as [`Connection::prepare_cached`] does. The statement may outlive the savepoint.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// See [`Connection::prepare`].
     #[track_caller]
     pub fn prepare_cached(&self, sql: &str) -> Result<Statement<'tx>> {
         self.conn.prepare_cached(sql)
     }
 
-    /// What dropping it will do.
+    /// Sets the action when the guard is dropped; [`DropBehavior::Rollback`] by default.
     pub fn set_drop_behavior(&mut self, behavior: DropBehavior) {
         self.drop_behavior = behavior;
     }
 
-    /// Opens a savepoint within this one.
+    /// Opens a savepoint within this one and returns its guard.
     ///
     /// # Errors
     ///
-    /// As [`Transaction::savepoint`].
+    /// See [`Transaction::savepoint`].
     #[track_caller]
     pub fn savepoint(&mut self) -> Result<Savepoint<'_>> {
         Savepoint::open(self.conn, self.depth + 1, None)
     }
 
-    /// Opens a savepoint of this name within this one. It is quoted.
+    /// Opens a savepoint of this name within this one and returns its guard. The name is quoted.
     ///
     /// # Errors
     ///
-    /// As [`Transaction::savepoint`].
+    /// See [`Transaction::savepoint`].
     #[track_caller]
     pub fn savepoint_named(&mut self, name: &str) -> Result<Savepoint<'_>> {
         Savepoint::open(self.conn, self.depth + 1, Some(name))
     }
 
-    /// Keeps the changes, as part of the transaction around it; commits them where there is none.
+    /// Releases the savepoint: its changes become part of the surrounding transaction. Without a surrounding
+    /// transaction, they are committed.
     ///
     /// # Errors
     ///
-    /// What `RELEASE` returns, [`ErrorKind::TransactionEnded`]; the savepoint is rolled back.
+    /// The errors of `RELEASE`; [`ErrorKind::TransactionEnded`]. On error, the savepoint is rolled back.
     pub fn commit(mut self) -> Result<()> {
         self.try_commit()
     }
@@ -748,11 +755,11 @@ impl<'tx> Savepoint<'tx> {
         Ok(())
     }
 
-    /// Rolls back to where it began.
+    /// Rolls back to the start of the savepoint and ends it.
     ///
     /// # Errors
     ///
-    /// What `ROLLBACK TO` returns. If SQLite has already rolled the transaction back, that is no error.
+    /// The errors of `ROLLBACK TO` and `RELEASE`. It is not an error if SQLite has already rolled back the transaction.
     pub fn rollback(mut self) -> Result<()> {
         self.try_rollback()
     }
@@ -766,7 +773,7 @@ impl<'tx> Savepoint<'tx> {
         Ok(())
     }
 
-    /// Kept with the connection: a forgotten savepoint leaves no text behind.
+    /// Returns the quoted name. The connection stores it, so that a leaked savepoint leaks no memory.
     fn name(&self) -> Box<str> {
         let savepoints = self.conn.guards.savepoints.borrow();
         savepoints.get(self.depth).map(|savepoint| savepoint.quoted_name.clone()).unwrap_or_default()
@@ -824,7 +831,8 @@ impl Drop for Savepoint<'_> {
                 }
             }
             Err(error) => {
-                // What the savepoint did must not be committed with the rest: the whole transaction goes.
+                // The changes of the savepoint must not be committed with the transaction, so the whole transaction is
+                // rolled back.
                 self.conn.guards.lose(first.unwrap_or(error));
                 self.conn.guards.owe_rollback();
                 self.ended();
