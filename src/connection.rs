@@ -117,7 +117,7 @@ impl Connection {
         self.db.last_fault().map(|fault| self.error(fault))
     }
 
-    /// Returns a prepared statement for one SQL statement. It does not use the statement cache.
+    /// Prepares one SQL statement, without using the statement cache.
     ///
     /// # Errors
     ///

@@ -47,15 +47,18 @@
 //!
 //! | target | level | events |
 //! |---|---|---|
-//! | `finalite::open` | DEBUG | a connection is opened or closed, with its number and the source location that opened it |
-//! | `finalite::statement` | DEBUG, TRACE | a statement is prepared or run, including `COMMIT` and similar statements of a guard; a guard is dropped without a commit and rolled back |
+//! | `finalite::open` | DEBUG | a connection is opened or closed, with its number and the location that opened it |
+//! | `finalite::statement` | DEBUG | a statement is prepared; a guard is dropped without a commit and rolled back |
+//! | `finalite::statement` | TRACE | a statement is run, including `COMMIT` and similar statements of a guard |
 //! | `finalite::cache` | TRACE | the statement cache misses or evicts a statement |
-//! | `finalite::scan` | DEBUG | a scan that requested [pages](scan::ScanStrategy::Pages) reads through the statement instead, with the reason |
+//! | `finalite::scan` | DEBUG | a scan that requested [pages] reads through the statement instead, with the reason |
 //! | `finalite::slow` | WARN | an execution took at least the duration set by [`Connection::set_slow_threshold`] |
 //! | `finalite::leak` | WARN, ERROR | a handle is open for a long time, was leaked, or cannot be closed |
-//! | `finalite::pool` | DEBUG to ERROR | a checkpoint; a connection is closed instead of reused; a pool ends while connections are checked out |
+//! | `finalite::pool` | DEBUG to ERROR | checkpoints; a connection closed, not reused; a pool ended during a checkout |
 //! | `finalite::endpoint` | DEBUG to ERROR | the server listens, with its address; an error of a client connection |
 //! | `finalite::worker` | ERROR | a background thread of finalite panicked |
+//!
+//! [pages]: scan::ScanStrategy::Pages
 //!
 //! Errors that cannot be returned, because they occur in `Drop`, are logged at level ERROR with the target of their
 //! area. Events of statements carry the number of the connection and its name, if it has one. They also carry the

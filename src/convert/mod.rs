@@ -10,7 +10,7 @@
 //! |---|---|---|---|---|---|
 //! | `i8` … `i64`, `isize`, `i128`, `u8` … `u64`, `usize`, `u128` | error | in range | error | error | error |
 //! | `f64` | error | if exact (up to 53 significant bits) | yes | error | error |
-//! | `f32` | error | if exact (up to 24 significant bits) | rounded to the nearest; error if finite and beyond | error | error |
+//! | `f32` | error | if exact (up to 24 significant bits) | rounded; error if finite and too large | error | error |
 //! | `bool` | error | 0 or 1 | error | error | error |
 //! | `&str`, `String`, `Box<str>`, `Rc<str>`, `Arc<str>`, `Cow<str>` | error | error | error | if UTF-8 | error |
 //! | `&[u8]`, `Vec<u8>`, `Box<[u8]>`, `Rc<[u8]>`, `Arc<[u8]>`, `Cow<[u8]>` | error | error | error | its bytes | yes |
