@@ -171,9 +171,9 @@ impl Connection {
     ///
     /// [`ErrorKind::Pragma`] if the pragma reads back another value: SQLite silently ignores many settings
     /// (`journal_mode` of an in-memory database, `foreign_keys` within a transaction, an unknown name). `SQLITE_BUSY`
-    /// for a `wal_checkpoint` that was blocked from completing. [`ErrorKind::Misuse`] for a pragma that queries and sets
-    /// nothing (`integrity_check`, `table_info`); read its result by [`query_all`](Self::query_all). Any other error of
-    /// SQLite.
+    /// for a `wal_checkpoint` that was blocked from completing. [`ErrorKind::Misuse`] for a pragma that queries and
+    /// sets nothing (`integrity_check`, `table_info`); read its result by [`query_all`](Self::query_all). Any other
+    /// error of SQLite.
     ///
     /// # Example
     ///

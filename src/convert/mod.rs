@@ -34,7 +34,7 @@
 //! | [`ZeroBlob`](crate::ZeroBlob) | BLOB of this number of zero bytes, to be written later |
 //! | `None` | NULL |
 //! | `Some(T)` | as `T` |
-//! | [`Value`](crate::Value), [`ValueRef`] | the same storage class; error for TEXT that is not UTF-8, and for NaN |
+//! | [`Value`](crate::Value), [`ValueRef`] | itself; error for TEXT that is not UTF-8, and for NaN |
 
 use std::error::Error as StdError;
 use std::fmt;
