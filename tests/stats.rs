@@ -49,6 +49,7 @@ fn a_snapshot_says_what_is_so() {
         ("failures", failures_are_counted_by_code),
         ("diff", a_diff_says_what_happened),
         ("JSON", json_has_the_keys_it_is_known_for),
+        ("JSON and the page", the_page_reads_the_keys_of_the_json),
         ("text in JSON", text_survives),
         ("limits of JSON", the_first_of_many_are_listed),
         ("privacy", nothing_of_the_data_is_told),
@@ -899,6 +900,35 @@ fn model() -> Value {
             "forgotten_last": [{"kind": "s", "connection": "n", "opened_at": "s?", "sql_hash?": "s", "sql?": "s"}]
         }
     })
+}
+
+/// A key that is renamed here and not in the page leaves a part of the page empty.
+fn the_page_reads_the_keys_of_the_json() {
+    fn collect(model: &Value, keys: &mut Vec<String>) {
+        match model {
+            Value::Object(fields) => fields.iter().for_each(|(key, value)| {
+                keys.push(key.trim_end_matches('?').to_owned());
+                collect(value, keys);
+            }),
+            Value::Array(items) => items.iter().for_each(|item| collect(item, keys)),
+            _ => (),
+        }
+    }
+    let mut keys = Vec::new();
+    collect(&model(), &mut keys);
+    // Kinds and reasons are listed by the page as they come.
+    let listed: Vec<&str> = HandleKind::ALL
+        .iter()
+        .map(|kind| kind.name())
+        .chain(finalite::pool::DestroyReason::ALL.iter().map(|reason| reason.name()))
+        .collect();
+    keys.retain(|key| !listed.contains(&key.as_str()) && !["*", "null", "lookaside_used"].contains(&key.as_str()));
+    let (_, script) = include_str!("../src/endpoint/page.html").split_once("<script>").unwrap();
+    let words: Vec<&str> = script.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+    let unread: Vec<&String> = keys.iter().filter(|key| !words.contains(&key.as_str())).collect();
+    assert!(keys.len() > 80, "{keys:?}");
+    assert_eq!(unread, [""; 0], "keys of the JSON that the page does not read");
+    assert!(!words.contains(&"lookaside_unused"), "the control");
 }
 
 fn json_has_the_keys_it_is_known_for() {

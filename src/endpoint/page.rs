@@ -6,7 +6,7 @@ pub(super) const PAGE: &str = include_str!("page.html");
 /// What the page may do: run its own script and its own style, known by their hashes, and ask this server.
 pub(super) const POLICY: &str = concat!(
     "default-src 'none'; ",
-    "script-src 'sha256-XZhM5lwXbUiwhm6y5W7H//sxZYMu7eqVMSVkc/cS3xk='; ",
+    "script-src 'sha256-USpCODKfVCDtDsF0O5qDNxBJc6i/iOQqZHj1/2wJpsQ='; ",
     "style-src 'sha256-jZmdjetIKyAarDAELhG/NhLcaxcVjK4tksNxq7Dw2jM='; ",
     "img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 );
