@@ -1,4 +1,4 @@
-//! Memory and handles as tables, for whoever is closer to SQL than to the program.
+//! Memory figures and open handles as SQL tables.
 
 use crate::Connection;
 use crate::error::Result;
@@ -23,16 +23,16 @@ static HANDLES: Table = Table {
 };
 
 impl Connection {
-    /// Adds two tables to this connection, which show the state of the whole process when a query begins. Views and
+    /// Adds two tables to this connection. They show the state of the whole process when a query begins. Views and
     /// triggers of a database file cannot use them.
     ///
-    /// `finalite_memory(scope, connection, opened_at, bytes, peak_bytes, blocks)`: a row for the `process`, one for
-    /// each open `connection`, one for each `closed connection` that left something behind, and one for what is
-    /// `unattributed`. See [`memory`].
+    /// `finalite_memory(scope, connection, opened_at, bytes, peak_bytes, blocks)`: one row for the `process`, one for
+    /// each open `connection`, one for each `closed connection` to which memory is still charged, and one for the
+    /// `unattributed` memory. See [`memory`].
     ///
-    /// `finalite_handles(kind, handles, id, parent, opened_at, age_ms, running_ms, thread, sql)`: a row for each handle
-    /// that is recorded, with 1 in `handles`, and one for each kind of those that are not, with their number. See
-    /// [`handles`].
+    /// `finalite_handles(kind, handles, id, parent, opened_at, age_ms, running_ms, thread, sql)`: one row for each
+    /// recorded handle, with 1 in `handles`, and one row for each kind that has handles without a record, with their
+    /// number. See [`handles`].
     ///
     /// # Errors
     ///

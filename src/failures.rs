@@ -1,19 +1,20 @@
-//! How often opening and closing failed, by SQLite's result code.
+//! Number of failed opens and closes of connections, by SQLite's result code.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::ResultCode;
 use crate::error::Error;
 
-/// Primary codes go up to 28; what is no failure of SQLite's is counted at 0, which is none of its failures.
+/// Primary result codes go up to 28. A failure without a SQLite result code is counted at index 0, which is `SQLITE_OK`
+/// and thus no failure of SQLite.
 const CODES: usize = 32;
 
 /// One counter for each primary code.
 pub(crate) struct Failures([AtomicU64; CODES]);
 
-/// Of connections that did not open.
+/// Failures to open a connection.
 pub(crate) static OPEN: Failures = Failures::none();
-/// Of connections that did not close.
+/// Failures to close a connection.
 pub(crate) static CLOSE: Failures = Failures::none();
 
 impl Failures {
@@ -27,7 +28,8 @@ impl Failures {
         place.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The codes that occurred, by name, and how often each did. `none` is what finalite refused by itself.
+    /// Returns the names of the codes that occurred, with their counts. `none` counts the failures without a SQLite
+    /// result code.
     pub(crate) fn counts(&self) -> Vec<(&'static str, u64)> {
         let name = |code| if code == 0 { "none" } else { ResultCode::new(code).name() };
         let counts = (0..).zip(&self.0).map(|(code, count)| (name(code), count.load(Ordering::Relaxed)));

@@ -1,10 +1,11 @@
-//! What is alive: connections, statements, rows, transactions; counted always, listed on demand.
+//! Open handles: connections, statements, rows and transactions. They are always counted, and listed on demand.
 //!
-//! [`counts`] is always on. [`live`] lists handles one by one, with the line that opened each, its age and its thread;
-//! for those opened while the [`TrackingLevel`] asks for records, which is the default of a debug build. What was forgotten
-//! (`mem::forget`) and ended by finalite is in [`forgotten`] and [`forgotten_handles`].
+//! [`counts`] is always available. [`live`] lists handles individually, each with the source line that opened it, its
+//! age and its thread. It lists the handles that were opened while the [`TrackingLevel`] requested records, which is
+//! the default in a debug build. Handles that were forgotten (`mem::forget`) and then ended by finalite are reported by
+//! [`forgotten`] and [`forgotten_handles`].
 //!
-//! All of it is about finalite's handles; rusqlite's in the same process do not count.
+//! Only finalite's handles are counted, not those of rusqlite in the same process.
 //!
 //! # Example
 //!
@@ -34,7 +35,7 @@ pub use crate::raw::HandleKind;
 use crate::raw::registry::Book;
 use crate::raw::{counts, registry};
 
-/// Numbers of handles, by kind.
+/// Number of handles of each kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HandleCounts {
@@ -42,9 +43,9 @@ pub struct HandleCounts {
     pub connections: u64,
     /// [`Statement`](crate::Statement)s.
     pub statements: u64,
-    /// Statements of the connections' caches, kept or lent out.
+    /// Statements of the connections' statement caches, whether in the cache or in use.
     pub cached_statements: u64,
-    /// Executions: [`Rows`](crate::Rows) and what stands on them.
+    /// Executions: [`Rows`](crate::Rows) and the types built on it.
     pub rows: u64,
     /// [`Transaction`](crate::Transaction)s.
     pub transactions: u64,
@@ -64,7 +65,7 @@ impl HandleCounts {
         }
     }
 
-    /// Each kind's name, as the field is called, and its number.
+    /// Returns the name of each kind, equal to the name of its field, with its number.
     pub fn by_kind(&self) -> impl Iterator<Item = (&'static str, u64)> {
         [
             ("connections", self.connections),
@@ -77,7 +78,7 @@ impl HandleCounts {
         .into_iter()
     }
 
-    /// The number of one kind.
+    /// Returns the number of handles of one kind.
     #[must_use]
     pub fn of(&self, kind: HandleKind) -> u64 {
         match kind {
@@ -90,12 +91,12 @@ impl HandleCounts {
         }
     }
 
-    /// Each number less that of an earlier moment.
+    /// Returns the differences from the numbers at an earlier moment.
     pub(crate) fn since(&self, earlier: &Self) -> Self {
         Self::collect(|kind| self.of(kind).saturating_sub(earlier.of(kind)))
     }
 
-    /// The sum over all kinds.
+    /// Returns the sum over all kinds.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.by_kind().map(|(_, count)| count).sum()
@@ -111,55 +112,58 @@ impl fmt::Display for HandleCounts {
     }
 }
 
-/// The handles alive now, in the whole process. Exact as long as no other thread opens or closes any meanwhile.
+/// Returns the number of open handles in the whole process. The numbers are exact while no other thread opens or closes
+/// handles.
 #[must_use]
 pub fn counts() -> HandleCounts {
     HandleCounts::collect(open)
 }
 
 fn open(kind: HandleKind) -> u64 {
-    // Closed first: a handle opened and closed in between must not count as minus one.
+    // The closed handles are read first: a handle that is opened and closed in between must not make the difference
+    // negative.
     let closed = counts::closed_total(kind);
     counts::opened_total(kind).saturating_sub(closed)
 }
 
-/// The handles opened since the process began.
+/// Returns the number of handles opened since the process began.
 #[must_use]
 pub fn opened() -> HandleCounts {
     HandleCounts::collect(counts::opened_total)
 }
 
-/// The handles closed since the process began.
+/// Returns the number of handles closed since the process began.
 #[must_use]
 pub fn closed() -> HandleCounts {
     HandleCounts::collect(counts::closed_total)
 }
 
-/// The handles that were forgotten (`mem::forget`) since the process began, and found and ended by finalite: when
-/// their statement was used next, when the next transaction began, or when the connection closed.
+/// Returns the number of handles that were forgotten (`mem::forget`) since the process began and ended by finalite.
+/// finalite ends a forgotten handle when its statement is used again, when the next transaction begins, or when the
+/// connection closes.
 #[must_use]
 pub fn forgotten() -> HandleCounts {
     HandleCounts::collect(counts::forgotten_total)
 }
 
-/// The connections open now.
+/// Returns the number of open connections.
 pub(crate) fn open_connections() -> u64 {
     open(HandleKind::Connection)
 }
 
-/// How much is kept of each handle while it is open. What is open already is not recorded later.
+/// Amount of information kept for each open handle. Raising the level does not record handles that are already open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum TrackingLevel {
-    /// Numbers alone. The default of a release build.
+    /// Counts only. The default in a release build.
     Counters,
-    /// A [`OpenHandle`] for each connection, statement, transaction and savepoint. The default of a debug build.
+    /// An [`OpenHandle`] for each connection, statement, transaction and savepoint. The default in a debug build.
     Records,
-    /// Records, and a backtrace in those of connections and transactions.
+    /// Records as above, with a backtrace for connections and transactions.
     Backtraces,
 }
 
-/// The level that was set last.
+/// Returns the current level.
 #[must_use]
 pub fn level() -> TrackingLevel {
     match registry::level() {
@@ -169,7 +173,7 @@ pub fn level() -> TrackingLevel {
     }
 }
 
-/// Sets the level for what is opened from now on, in the whole process.
+/// Sets the level for handles opened from now on, in the whole process.
 pub fn set_level(level: TrackingLevel) {
     registry::set_level(match level {
         TrackingLevel::Counters => registry::COUNTERS,
@@ -178,39 +182,39 @@ pub fn set_level(level: TrackingLevel) {
     });
 }
 
-/// A handle that is open.
+/// An open handle.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct OpenHandle {
-    /// What it is. Rows have no record of their own: see [`running`](Self::running).
+    /// Kind of the handle. Rows have no record of their own: see [`running`](Self::running).
     pub kind: HandleKind,
-    /// A number that no other handle of the process has.
+    /// Id, unique among all handles of the process.
     pub id: u64,
-    /// The handle it was made from: a connection, or for a savepoint what it lies in.
+    /// Id of the handle it was made from: the connection, or for a savepoint the enclosing transaction or savepoint.
     pub parent: Option<u64>,
-    /// The line of the program that opened it.
+    /// Source location that opened it.
     pub opened_at: &'static Location<'static>,
-    /// How long ago.
+    /// Time since it was opened.
     pub age: Duration,
-    /// How long its rows have been out, for a statement that is running, to some milliseconds. It keeps a lock on the
-    /// database meanwhile.
+    /// Duration of the current execution, for a statement that is running, accurate to a few milliseconds. A running
+    /// statement holds a lock on the database.
     pub running: Option<Duration>,
-    /// The thread that opened it; `None` if that was in its last destructors.
+    /// Thread that opened it; `None` if it was opened while the thread's thread-local variables were being destroyed.
     pub thread: Option<ThreadId>,
-    /// That thread's name.
+    /// Name of that thread.
     pub thread_name: Option<Box<str>>,
-    /// The SQL of a statement, up to 256 bytes of it; never a value.
+    /// SQL of a statement, at most the first 256 bytes; never a bound value.
     pub sql: Option<Box<str>>,
-    /// The bytes that a statement held when its connection last made that known: see [`stats`](crate::stats).
+    /// Bytes held by a statement when its connection last published its figures: see [`stats`](crate::stats).
     pub memory_bytes: Option<u64>,
-    /// How often it had been run then.
+    /// Number of executions at that time.
     pub runs: Option<u64>,
     source: Arc<registry::Record>,
 }
 
 impl OpenHandle {
     fn new(source: Arc<registry::Record>) -> Self {
-        // Before the age: it is no longer.
+        // Read before the age, so that it does not exceed the age.
         let running = source.running();
         Self {
             kind: source.kind,
@@ -228,7 +232,7 @@ impl OpenHandle {
         }
     }
 
-    /// Where it was opened, call by call; for connections and transactions, at [`TrackingLevel::Backtraces`].
+    /// Returns the backtrace of opening, for connections and transactions at [`TrackingLevel::Backtraces`].
     #[must_use]
     pub fn backtrace(&self) -> Option<&Backtrace> {
         self.source.backtrace.as_ref()
@@ -252,19 +256,20 @@ impl fmt::Display for OpenHandle {
     }
 }
 
-/// The handles that are open.
+/// Open handles of the process.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct LiveHandles {
-    /// Connection by connection, in the order they were opened.
+    /// Records, grouped by connection, in the order of opening.
     pub records: Vec<OpenHandle>,
-    /// Those without a record: opened while the level asked for none, or opened or closed while this list was made.
+    /// Number of open handles without a record: opened while the level requested none, or opened or closed while this
+    /// list was built.
     pub unrecorded: HandleCounts,
 }
 
-/// Lists the handles that are open, in the whole process. It never waits for SQLite.
+/// Lists the open handles of the whole process. It never waits for SQLite.
 ///
-/// Warns of what is held for longer than [`set_warn_after`] allows. A child process has no records.
+/// Logs a warning for each handle held longer than [`set_warn_after`] allows. A forked child process has no records.
 ///
 /// # Example
 ///
@@ -286,7 +291,7 @@ pub fn live() -> LiveHandles {
     list()
 }
 
-/// The same without a warning, for callbacks: no event is sent from within SQLite.
+/// Lists the open handles without logging warnings. For callbacks: no event is emitted from within SQLite.
 pub(crate) fn list() -> LiveHandles {
     let counts = counts();
     let sources = registry::records();
@@ -295,7 +300,7 @@ pub(crate) fn list() -> LiveHandles {
     LiveHandles { records, unrecorded }
 }
 
-/// What is open and not among the records.
+/// Returns the numbers of open handles that are not among the records.
 pub(crate) fn unrecorded<'a>(open: &HandleCounts, records: impl IntoIterator<Item = &'a OpenHandle>) -> HandleCounts {
     let mut recorded = [0; HandleKind::ALL.len()];
     for record in records {
@@ -305,36 +310,38 @@ pub(crate) fn unrecorded<'a>(open: &HandleCounts, records: impl IntoIterator<Ite
     HandleCounts::collect(|kind| open.of(kind).saturating_sub(recorded[kind as usize]))
 }
 
-/// For how long handles of a kind may be held before a warning is logged (target `finalite::leak`), and another when
-/// they are released; `None`, the default: never. A statement is held while its rows are out.
+/// Sets the time after which a warning is logged (target `finalite::leak`) for a handle of this kind that is still
+/// held, and another when it is released; `None`, the default, means never. A statement counts as held while its rows
+/// exist.
 ///
-/// No thread waits for it: it is looked at when a handle is released, by [`live`] and by [`warn_overdue`]. It needs
-/// [`TrackingLevel::Records`].
+/// No background thread checks this. It is checked when a handle is released, by [`live`] and by [`warn_overdue`]. It
+/// requires [`TrackingLevel::Records`].
 pub fn set_warn_after(kind: HandleKind, after: Option<Duration>) {
     registry::set_warn_after(kind, after);
 }
 
-/// Warns of what is held for longer than [`set_warn_after`] allows, once for each handle. Returns how many are.
+/// Logs a warning for each handle held longer than [`set_warn_after`] allows, once per handle. Returns the number of
+/// these handles.
 pub fn warn_overdue() -> usize {
     registry::records().iter().filter(|record| record.warn_if_overdue()).count()
 }
 
-/// A handle that was forgotten, and ended by finalite.
+/// A handle that was forgotten and then ended by finalite.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ForgottenHandle {
-    /// What it was.
+    /// Kind of the handle.
     pub kind: HandleKind,
-    /// The id of its connection.
+    /// Id of its connection.
     pub connection: u64,
-    /// The line of the program that opened it; for rows, their statement.
+    /// Source location that opened it; for rows, the one that prepared their statement.
     pub opened_at: Option<&'static Location<'static>>,
-    /// The SQL of a statement; never a value.
+    /// SQL of a statement; never a bound value.
     pub sql: Option<Box<str>>,
 }
 
 impl ForgottenHandle {
-    /// Whether another prints as this one does.
+    /// Whether another forgotten handle has the same `Display` output.
     pub(crate) fn is_alike(&self, other: &Self) -> bool {
         let key = |handle: &Self| (handle.kind, handle.connection, handle.opened_at, handle.sql.clone());
         key(self) == key(other)
@@ -361,18 +368,18 @@ impl fmt::Display for ForgottenHandle {
     }
 }
 
-/// The last 256 handles that were forgotten, oldest first, whatever the level. [`forgotten`] has the numbers.
+/// Returns the last 256 forgotten handles, oldest first, at any tracking level. [`forgotten`] returns the totals.
 #[must_use]
 pub fn forgotten_handles() -> Vec<ForgottenHandle> {
     registry::forgotten_since(0).into_iter().map(Into::into).collect()
 }
 
-/// What is recorded of one connection.
+/// Returns the records of one connection.
 pub(crate) fn of_book(book: &Book) -> Vec<OpenHandle> {
     book.records().into_iter().map(OpenHandle::new).collect()
 }
 
-/// The same, with a warning of what is held for long.
+/// Returns the records of one connection, and logs a warning for each that is overdue.
 pub(crate) fn look_through(book: &Book) -> Vec<OpenHandle> {
     let records = book.records();
     for record in &records {

@@ -1,4 +1,4 @@
-//! Asserting in a test that nothing is left.
+//! Leak checks for tests.
 
 use std::fmt;
 use std::panic::Location;
@@ -13,17 +13,17 @@ use crate::process;
 use crate::raw::allocator;
 use crate::raw::registry::{self, Book, Demand};
 
-/// Asserts that what a test opened is closed, and what SQLite allocated is freed.
+/// Asserts that all handles opened by a test are closed and all memory allocated by SQLite is freed.
 ///
-/// [`new`](Self::new) watches the whole process: handles, native bytes and blocks, file descriptors, threads. Its test
-/// must have the process to itself: a test binary of its own with one `#[test]`, or `--test-threads=1`.
-/// [`for_connection`](Self::for_connection) watches one connection and suits tests that run in parallel.
+/// [`new`](Self::new) checks the whole process: handles, native bytes and blocks, file descriptors, threads. Such a
+/// test must run alone in its process: in a test binary of its own with one `#[test]`, or with `--test-threads=1`.
+/// [`for_connection`](Self::for_connection) checks one connection and suits tests that run in parallel.
 ///
-/// [`finish`](Self::finish) returns a report. Dropping the check instead panics if something is left, unless the thread
-/// is panicking already.
+/// [`finish`](Self::finish) returns a report. Dropping the check instead panics if it finds a leak, unless the thread
+/// is already panicking.
 ///
-/// While a check lives, handles are recorded whatever the [`TrackingLevel`](crate::handles::TrackingLevel) is, so that the report can
-/// name the lines that opened them.
+/// While a check exists, handles are recorded at any [`TrackingLevel`](crate::handles::TrackingLevel), so that the
+/// report can name the source lines that opened them.
 ///
 /// # Example
 ///
@@ -49,7 +49,7 @@ use crate::raw::registry::{self, Book, Demand};
 #[must_use = "dropping it at once checks nothing"]
 pub struct LeakCheck {
     scope: Scope,
-    /// Handles with a smaller id were open before.
+    /// Handles with a smaller id were open before the check began.
     first_id: u64,
     first_forgotten: u64,
     is_finished: bool,
@@ -62,24 +62,25 @@ enum Scope {
     Connection { id: u64, site: &'static Location<'static>, book: Arc<Book>, forgotten: u64 },
 }
 
-/// What the process holds at a moment.
+/// Resources held by the process at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ProcessSnapshot {
-    /// finalite's handles.
+    /// Open handles of finalite.
     pub handles: HandleCounts,
-    /// Bytes that SQLite holds, see [`memory::stats`].
+    /// Bytes allocated by SQLite, see [`memory::stats`].
     pub native_bytes: u64,
-    /// Blocks that SQLite holds.
+    /// Blocks allocated by SQLite.
     pub native_blocks: u64,
-    /// What the open file descriptors refer to, sorted. Empty where the system does not tell (it does on Linux).
+    /// Targets of the open file descriptors, sorted. Empty where the operating system does not provide them (Linux
+    /// does).
     pub descriptors: Vec<Box<str>>,
-    /// Threads. 0 where the system does not tell (it does on Linux).
+    /// Number of threads. 0 where the operating system does not provide it (Linux does).
     pub threads: usize,
 }
 
 impl ProcessSnapshot {
-    /// What the process holds now.
+    /// Takes a snapshot of the current process.
     #[must_use]
     pub fn now() -> Self {
         let stats = memory::stats();
@@ -100,15 +101,17 @@ impl Default for LeakCheck {
 }
 
 impl LeakCheck {
-    /// Watches the process, from now on.
+    /// Starts a check of the whole process.
     pub fn new() -> Self {
         Self::watch(Scope::Process(ProcessSnapshot::now()))
     }
 
-    /// Watches one connection, until it is closed: by then nothing made from it may have been forgotten, and nothing
-    /// may be left of its memory. It says nothing of descriptors and threads, which have no owner.
+    /// Starts a check of one connection, which must be closed before the check ends. The check fails if a handle made
+    /// from the connection was forgotten, or if memory is still charged to the connection. It does not cover
+    /// descriptors and threads, which belong to no connection.
     ///
-    /// Connections to one file share some memory until the last of them closes: close them all before the check ends.
+    /// Connections to one file share some memory until the last of them closes: close all of them before the check
+    /// ends.
     ///
     /// # Example
     ///
@@ -138,7 +141,7 @@ impl LeakCheck {
         }
     }
 
-    /// Ends the check and returns what it found.
+    /// Ends the check and returns the report.
     pub fn finish(mut self) -> LeakReport {
         self.is_finished = true;
         self.report()
@@ -175,7 +178,7 @@ impl LeakCheck {
 impl Drop for LeakCheck {
     /// # Panics
     ///
-    /// If something is left and the thread is not panicking already.
+    /// If there is a leak and the thread is not already panicking.
     fn drop(&mut self) {
         if self.is_finished || thread::panicking() {
             return;
@@ -185,23 +188,23 @@ impl Drop for LeakCheck {
     }
 }
 
-/// What a [`LeakCheck`] found.
+/// Result of a [`LeakCheck`].
 #[derive(Clone, Debug)]
 pub struct LeakReport {
     leaks: Vec<Leak>,
     open: Vec<OpenHandle>,
     forgotten: Vec<ForgottenHandle>,
-    /// There may be more of them than are kept.
+    /// Total number; only the last 256 are kept in `forgotten`.
     forgotten_count: u64,
 }
 
-/// Something of which there is more than before.
+/// A resource whose number has grown.
 #[derive(Clone, Debug)]
 struct Leak {
     what: Box<str>,
     before: u64,
     after: u64,
-    /// Which ones, where that is known.
+    /// Descriptions of the individual leaked resources, where known.
     which: Vec<Box<str>>,
 }
 
@@ -212,20 +215,21 @@ impl Leak {
 }
 
 impl LeakReport {
-    /// Whether nothing is left: of nothing is there more than before, nothing that was opened is open still, and
-    /// nothing was forgotten.
+    /// Whether there is no leak: no number has grown, no handle opened during the check is still open, and no handle
+    /// was forgotten.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         self.leaks.is_empty() && self.open.is_empty() && self.forgotten_count == 0
     }
 
-    /// The handles that were opened during the check and are open still, with the lines that opened them.
+    /// Returns the handles that were opened during the check and are still open, with the source lines that opened
+    /// them.
     #[must_use]
     pub fn open(&self) -> &[OpenHandle] {
         &self.open
     }
 
-    /// The handles that were forgotten during the check and ended by finalite, 256 at most.
+    /// Returns the handles that were forgotten during the check and ended by finalite, 256 at most.
     #[must_use]
     pub fn forgotten(&self) -> &[ForgottenHandle] {
         &self.forgotten
@@ -258,7 +262,8 @@ impl fmt::Display for LeakReport {
     }
 }
 
-/// What there is more of. Less is no leak: the test closed what was there before.
+/// Returns the resources whose number has grown. A smaller number is not a leak: the test closed handles that were open
+/// before.
 fn grown(before: &ProcessSnapshot, after: &ProcessSnapshot) -> Vec<Leak> {
     let mut leaks: Vec<Leak> = before
         .handles
@@ -284,7 +289,8 @@ fn grown(before: &ProcessSnapshot, after: &ProcessSnapshot) -> Vec<Leak> {
     leaks
 }
 
-/// A thread that was joined stays on the system's list for a moment.
+/// Waits until the number of threads has fallen to the expected one, for at most one second. The operating system lists
+/// a joined thread for a short time after the join.
 fn wait_for_threads(expected: usize) {
     const LONGEST: Duration = Duration::from_secs(1);
     let start = Instant::now();

@@ -1,18 +1,19 @@
-//! SQLite's memory: what it holds outside of Rust's heap, and whose that is.
+//! SQLite's native memory: the bytes and blocks it has allocated outside of Rust's heap, per process, connection and
+//! statement.
 //!
-//! SQLite allocates through finalite's counting allocator, which stands in place before `main` begins and counts for
-//! every user of the same SQLite in the process, rusqlite's connections among them. It takes no lock and costs less
-//! than SQLite's own statistics, which are off for it. [`Mode`] says whether it is so; the README's section
-//! "Process-global effects" says what it changes for others.
+//! SQLite allocates through finalite's counting allocator. It is installed before `main` begins and counts the
+//! allocations of every user of the same SQLite library in the process, including rusqlite's connections. It takes no
+//! lock and costs less than SQLite's own memory statistics, which it turns off. [`mode`] returns whether the counting
+//! allocator is in use; the README's section "Process-global effects" lists the effects on other users of SQLite.
 //!
-//! - [`stats`]: the process.
-//! - [`Connection::memory`]: one connection. What SQLite allocates within a call on a connection is charged to it,
-//!   until it is freed, by whomever.
+//! - [`stats`]: the whole process.
+//! - [`Connection::memory`]: one connection. An allocation that SQLite makes within a call on a connection is charged
+//!   to that connection until the block is freed, no matter which thread or connection frees it.
 //! - [`Statement::memory`]: one statement.
-//! - [`set_limit`]: no more than so much.
+//! - [`set_limit`]: an upper limit for the whole process.
 //!
-//! [The guide](https://docs.rs/crate/finalite/latest/source/docs/memory.md) tells what is not counted, which profiler
-//! sees what, and how all that relates to resident memory.
+//! [The guide](https://docs.rs/crate/finalite/latest/source/docs/memory.md) lists the memory that is not counted, the
+//! memory that each profiler sees, and the relation of these figures to resident memory.
 //!
 //! # Example
 //!
@@ -37,21 +38,22 @@ use crate::raw::allocator::{self, ConnectionAccount, Totals};
 use crate::raw::{Figure, shielded};
 use crate::{Connection, Statement};
 
-/// Who counts SQLite's memory in this process.
+/// Source of the memory figures of this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Mode {
-    /// finalite's allocator.
+    /// finalite's counting allocator.
     Counting,
-    /// SQLite's own statistics: `FINALITE_ALLOCATOR=stock` is set, it is a system SQLite without the feature
-    /// `count-system-sqlite`, or something else came first. Bytes, peak and blocks of the process are known, nothing else.
+    /// SQLite's own statistics. This mode applies if `FINALITE_ALLOCATOR=stock` is set, if SQLite is a system library
+    /// and the feature `count-system-sqlite` is off, or if another allocator was installed first. Only the bytes, the
+    /// peak and the blocks of the process are known.
     MemStatus,
-    /// Nobody: as `MemStatus`, and those statistics are off.
+    /// No source: as for `MemStatus`, and SQLite's own statistics are off.
     None,
 }
 
 impl Mode {
-    /// `counting`, `memstatus` or `none`.
+    /// Returns `counting`, `memstatus` or `none`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -68,20 +70,20 @@ impl fmt::Display for Mode {
     }
 }
 
-/// Where SQLite's blocks come from, while the mode is [`Mode::Counting`].
+/// Source of SQLite's memory blocks, while the mode is [`Mode::Counting`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Backend {
     /// C's `malloc`.
     #[default]
     System,
-    /// Rust's global allocator, so that a profiler that stands there (dhat, jemalloc's, `stats_alloc`) sees SQLite's
-    /// memory too.
+    /// Rust's global allocator. A profiler that is installed as the global allocator (dhat, jemalloc's, `stats_alloc`)
+    /// then also sees SQLite's memory.
     RustGlobal,
 }
 
 impl Backend {
-    /// `system` or `rust`.
+    /// Returns `system` or `rust`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -97,97 +99,99 @@ impl fmt::Display for Backend {
     }
 }
 
-/// What SQLite holds in the whole process, and what it has asked for since the process began.
+/// SQLite's memory in the whole process: the current values, and totals since the process began.
 ///
-/// Bytes are those that SQLite asked for; each block takes 16 more. While other threads allocate, the figures are of
-/// slightly different moments; when none does, they are exact, but for the peak.
+/// Byte figures are the sizes that SQLite requested; each block takes 16 bytes more. While other threads allocate, the
+/// figures belong to slightly different moments. While no thread allocates they are exact, except for the peak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MemoryStats {
-    /// Who counts. Where it is not [`Mode::Counting`], what is below is 0 or empty except for `bytes`, `peak_bytes` and
-    /// `blocks`, and with [`Mode::None`] those too.
+    /// Source of the figures. Unless it is [`Mode::Counting`], the fields below are 0 or empty, except `bytes`,
+    /// `peak_bytes` and `blocks`; with [`Mode::None`] those are 0 too.
     pub mode: Mode,
-    /// Where new blocks come from.
+    /// Source of new blocks.
     pub backend: Backend,
-    /// Bytes held now.
+    /// Bytes allocated and not yet freed.
     pub bytes: u64,
-    /// The most bytes held. It may be off by up to 32 KiB for each thread that uses SQLite, and is no less than any
-    /// connection's own, which is exact.
+    /// Largest value of `bytes` so far. It is inaccurate by up to 32 KiB for each thread that uses SQLite. It is never
+    /// less than the peak of any one connection, which is exact.
     pub peak_bytes: u64,
-    /// Blocks held now.
+    /// Blocks allocated and not yet freed.
     pub blocks: u64,
-    /// What [`set_limit`] allows.
+    /// Limit set with [`set_limit`].
     pub limit_bytes: Option<u64>,
-    /// Bytes of all allocations, and what reallocations added.
+    /// Total bytes of all allocations, including the bytes by which reallocations enlarged blocks.
     pub allocated_bytes_total: u64,
-    /// Blocks allocated.
+    /// Number of allocations.
     pub allocations_total: u64,
-    /// Blocks made larger or smaller.
+    /// Number of reallocations.
     pub reallocations_total: u64,
-    /// Blocks freed.
+    /// Number of blocks freed.
     pub frees_total: u64,
-    /// Allocations and reallocations that failed: the sum of the three below.
+    /// Number of allocations and reallocations that failed: the sum of the three fields below.
     pub failures_total: u64,
-    /// Those that failed because there was no memory.
+    /// Failures because there was no memory.
     pub failures_system_total: u64,
-    /// Those that failed because of [`set_limit`].
+    /// Failures because of [`set_limit`].
     pub failures_limit_total: u64,
-    /// Those that failed because they were made to (feature `fault-injection`).
+    /// Failures caused by fault injection (feature `fault-injection`).
     pub failures_injected_total: u64,
-    /// Allocations by size: element `n` counts those of more than 2ⁿ⁻¹ and up to 2ⁿ bytes.
+    /// Number of allocations by size: element `n` counts those of more than 2ⁿ⁻¹ and at most 2ⁿ bytes.
     pub size_histogram: [u64; 32],
-    /// Bytes that belong to no finalite connection: another driver's, SQLite's own, allocated by calls through
-    /// [`ffi`](crate::ffi), or for a cell that had to be converted (UTF-16) or expanded (a zeroblob) to be read.
+    /// Bytes charged to no finalite connection: allocated by another driver, by SQLite for itself, by calls through
+    /// [`ffi`](crate::ffi), or to convert (UTF-16) or expand (a zeroblob) a cell for reading.
     pub unattributed_bytes: u64,
-    /// Blocks of that kind.
+    /// Blocks charged to no finalite connection.
     pub unattributed_blocks: u64,
-    /// Bytes that connections left behind when they closed, while others are open: SQLite keeps what connections to one
-    /// file share until the last of them closes.
+    /// Bytes still charged to closed connections, while at least one finalite connection is open. SQLite keeps the
+    /// memory that connections to one file share until the last of them closes.
     pub shared_bytes: u64,
-    /// Bytes that connections left behind, when no finalite connection is open any more. If no other driver has the
-    /// same file open, they are lost.
+    /// Bytes still charged to closed connections, while no finalite connection is open. Unless another driver has the
+    /// same file open, these bytes are leaked.
     pub orphaned_bytes: u64,
-    /// Blocks that were to be freed and are not of this allocator, or were freed before. They are left alone. 0 unless
-    /// something is badly wrong.
+    /// Blocks passed to the allocator to be freed or reallocated that it did not allocate, or that were freed before.
+    /// They are not touched. A value other than 0 indicates a serious bug in the process.
     pub foreign_blocks_total: u64,
 }
 
-/// What SQLite holds for a connection.
+/// SQLite's memory of one connection.
 ///
-/// `bytes`, `peak_bytes` and `blocks` are exact, and 0 unless the mode is [`Mode::Counting`]. The parts are SQLite's
-/// own figures, up to 2 GiB each, and do not add up to `bytes`: they overlap, and there are others.
+/// `bytes`, `peak_bytes` and `blocks` are exact; they are 0 unless the mode is [`Mode::Counting`]. The other fields are
+/// SQLite's own figures, limited to 2 GiB each. They do not add up to `bytes`, because they overlap and are not
+/// complete.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ConnectionMemory {
-    /// Bytes allocated within calls on this connection and not yet freed. The connection's lookaside memory (48,000
-    /// bytes unless set otherwise) is one block of it.
+    /// Bytes allocated within calls on this connection and not yet freed. They include the connection's lookaside
+    /// memory (48,000 bytes by default), which is one block.
     pub bytes: u64,
-    /// The most of those, as calls on this connection saw it.
+    /// Largest value of `bytes` so far, as measured during calls on this connection.
     pub peak_bytes: u64,
-    /// The blocks they are in.
+    /// Blocks allocated within calls on this connection and not yet freed.
     pub blocks: u64,
-    /// Bytes of all page caches. With a shared cache, each connection counts all of it.
+    /// Bytes of all page caches. With a shared cache, each connection reports the whole cache.
     pub page_cache_bytes: u64,
-    /// Bytes of the schemas, as far as they are read.
+    /// Bytes of the parsed schemas.
     pub schema_bytes: u64,
-    /// Bytes of the prepared statements, lookaside slots included, each as a whole.
+    /// Bytes of the prepared statements. A lookaside slot in use counts with its full size.
     pub statement_bytes: u64,
     /// Lookaside slots in use.
     pub lookaside_slots: u64,
 }
 
-/// What SQLite holds for a statement.
+/// SQLite's memory of one statement.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StatementMemory {
-    /// Bytes, lookaside slots included, each as a whole: a small statement may fit into those, and then adds nothing to
-    /// its connection's bytes. Sorters and temporary tables are their connection's.
+    /// Bytes of the statement. A lookaside slot in use counts with its full size. A small statement may fit into
+    /// lookaside slots; it then adds nothing to the bytes of its connection. Sorters and temporary tables are charged
+    /// to the connection.
     pub bytes: u64,
 }
 
-/// What SQLite holds in the whole process.
+/// Returns SQLite's memory figures for the whole process.
 ///
-/// It takes no lock, and reads some 10,000 words. With [`Mode::MemStatus`] it asks SQLite, which takes one.
+/// It takes no lock and reads about 10,000 words. With [`Mode::MemStatus`] it calls SQLite, which takes a lock.
 #[must_use]
 pub fn stats() -> MemoryStats {
     let mode = mode();
@@ -195,7 +199,7 @@ pub fn stats() -> MemoryStats {
     if mode != Mode::Counting {
         return sqlites_own(mode, backend);
     }
-    // The parts are looked at before the whole: what comes in between adds to the whole.
+    // The accounts are read before the totals: an allocation in between then counts in the total and not in a part.
     let (left, left_blocks) = sum(allocator::lingering());
     let (charged, charged_blocks) = sum(allocator::accounts());
     let highest = allocator::accounts().map(|account| account.memory.peak_bytes).max().unwrap_or(0);
@@ -228,7 +232,7 @@ pub fn stats() -> MemoryStats {
     }
 }
 
-/// Bytes and blocks.
+/// Sums the bytes and blocks of the accounts.
 fn sum(accounts: impl Iterator<Item = ConnectionAccount>) -> (u64, u64) {
     accounts.fold((0, 0), |(bytes, blocks), account| (bytes + account.memory.bytes, blocks + account.memory.blocks))
 }
@@ -262,12 +266,12 @@ fn sqlites_own(mode: Mode, backend: Backend) -> MemoryStats {
     }
 }
 
-/// A sum over words that others write meanwhile may be below zero for a moment.
+/// Clamps a sum to 0. A sum over words that other threads write concurrently may be negative for a moment.
 fn unsigned(sum: i64) -> u64 {
     u64::try_from(sum).unwrap_or(0)
 }
 
-/// Who counts. Known for certain once the first connection is open.
+/// Returns the source of the memory figures. The value is final once the first connection is open.
 #[must_use]
 pub fn mode() -> Mode {
     match allocator::mode() {
@@ -277,15 +281,15 @@ pub fn mode() -> Mode {
     }
 }
 
-/// Limits what SQLite may hold in the whole process; `None`: no limit. What is held already stays.
+/// Limits the bytes that SQLite may hold in the whole process; `None` removes the limit. Existing allocations are not
+/// affected.
 ///
-/// An allocation beyond it fails as if there were no memory: the call returns
-/// [`ErrorKind::NoMemory`], and the connection stays usable. Each thread may exceed the limit by
-/// up to 32 KiB.
+/// An allocation beyond the limit fails like one for which there is no memory: the call returns
+/// [`ErrorKind::NoMemory`], and the connection stays usable. Each thread may exceed the limit by up to 32 KiB.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Unsupported`] where the mode is not [`Mode::Counting`].
+/// [`ErrorKind::Unsupported`] unless the mode is [`Mode::Counting`].
 ///
 /// # Example
 ///
@@ -306,12 +310,12 @@ pub fn set_limit(bytes: impl Into<Option<u64>>) -> Result<()> {
     Ok(())
 }
 
-/// Where new blocks come from. Blocks that exist stay where they are and go back to where they are from, so this may be
+/// Sets the source of new blocks. Existing blocks are returned to the allocator they came from, so the backend may be
 /// changed at any time.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Unsupported`] where the mode is not [`Mode::Counting`].
+/// [`ErrorKind::Unsupported`] unless the mode is [`Mode::Counting`].
 ///
 /// # Example
 ///
@@ -340,7 +344,8 @@ fn require_counting(what: &str) -> Result<()> {
 
 pub use crate::raw::interop::install;
 
-/// When the last connection closes, what was charged to one that closed before is lost: SQLite shares with nobody then.
+/// Logs the memory still charged to closed connections, when the last connection has closed. It is leaked: with no
+/// connection open, none can share it.
 pub(crate) fn report_orphans() {
     if handles::open_connections() > 0 {
         return;
@@ -360,9 +365,9 @@ pub(crate) fn report_orphans() {
 }
 
 impl Connection {
-    /// What SQLite holds for this connection.
+    /// Returns SQLite's memory figures for this connection.
     ///
-    /// Text of a UTF-16 database is converted when a cell is read, on nobody's account.
+    /// The memory for converting text of a UTF-16 database when a cell is read is not charged to any connection.
     ///
     /// # Example
     ///
@@ -391,7 +396,7 @@ impl Connection {
         }
     }
 
-    /// Gives back memory that is not in use: pages of the cache that nobody reads or has changed. Returns the bytes by
+    /// Frees unused memory: pages of the cache that are neither in use nor modified. Returns the number of bytes by
     /// which the page cache shrank.
     ///
     /// # Errors
@@ -419,7 +424,7 @@ impl Connection {
 }
 
 impl Statement<'_> {
-    /// What SQLite holds for this statement.
+    /// Returns SQLite's memory figures for this statement.
     ///
     /// C: [SQLITE_STMTSTATUS_MEMUSED](https://sqlite.org/c3ref/c_stmtstatus_counter.html)
     #[must_use]
@@ -435,7 +440,7 @@ pub use fault::{AllocationFault, ArmedFault, fail_after};
 mod fault {
     use crate::raw::allocator;
 
-    /// Which of SQLite's allocations are to fail (feature `fault-injection`). Nothing fails until it is armed.
+    /// Selection of the SQLite allocations that fail (feature `fault-injection`). It has no effect until it is armed.
     #[derive(Clone, Copy, Debug)]
     pub struct AllocationFault {
         after: u64,
@@ -444,53 +449,57 @@ mod fault {
     }
 
     impl AllocationFault {
-        /// The allocation or reallocation that comes after `n` others, counted from arming; 0: the next.
+        /// Selects the allocation or reallocation that comes after `n` others, counted from arming; 0 selects the next
+        /// one.
         #[must_use]
         pub fn after(n: u64) -> Self {
             Self { after: n, sticky: false, all_threads: false }
         }
 
-        /// Whether all that follow fail too. Off unless set.
+        /// Sets whether all later allocations fail too. Off by default.
         #[must_use]
         pub fn sticky(mut self, sticky: bool) -> Self {
             self.sticky = sticky;
             self
         }
 
-        /// Whether to count what all threads allocate, not only this one. Off unless set.
+        /// Sets whether the allocations of all threads are counted, instead of those of the current thread only. Off by
+        /// default.
         #[must_use]
         pub fn all_threads(mut self, all: bool) -> Self {
             self.all_threads = all;
             self
         }
 
-        /// Begins. One fault per thread, and one for all threads, can be armed at a time: a second replaces the first.
+        /// Arms the fault. One fault per thread and one for all threads can be armed at a time; a second one replaces
+        /// the first.
         ///
-        /// While any is armed, memory that SQLite frees is overwritten, and what it reallocates is moved.
+        /// While any fault is armed, memory that SQLite frees is overwritten, and every reallocation moves the block.
         #[must_use = "it is disarmed when this is dropped"]
         pub fn arm(self) -> ArmedFault {
             ArmedFault(allocator::Fault::arm(self.after, self.sticky, self.all_threads))
         }
     }
 
-    /// A fault that is armed. Dropping it disarms it.
+    /// An armed fault. Dropping it disarms it.
     #[derive(Debug)]
     pub struct ArmedFault(allocator::Fault);
 
     impl ArmedFault {
-        /// How many allocations it has made fail; 0 once another fault replaced it.
+        /// Returns the number of allocations that this fault made fail; 0 once another fault has replaced it.
         #[must_use]
         pub fn failures(&self) -> u64 {
             self.0.failures()
         }
 
-        /// Disarms it, and returns how many allocations it has made fail.
+        /// Disarms the fault and returns the number of allocations that it made fail.
         pub fn disarm(self) -> u64 {
             self.failures()
         }
     }
 
-    /// Makes the allocation fail that comes after `n` others on this thread, once. See [`AllocationFault`].
+    /// Arms a fault for the allocation that comes after `n` others on this thread; only that one fails. See
+    /// [`AllocationFault`].
     ///
     /// # Example
     ///

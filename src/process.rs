@@ -1,35 +1,36 @@
-//! What the system says of this process. Linux tells; where the system does not, there is no answer.
+//! Figures of this process from the operating system. They are available on Linux; elsewhere the functions return
+//! `None`.
 //!
-//! It reads below `/proc` alone, which holds no database.
+//! Only files below `/proc` are read, which contains no database.
 
 use std::path::Path;
 
-/// What the open file descriptors refer to, sorted.
+/// Returns the targets of the open file descriptors, sorted.
 pub(crate) fn descriptors() -> Option<Vec<Box<str>>> {
     let entries = Path::new("/proc/self/fd").read_dir().ok()?;
     let mut targets: Vec<Box<str>> = entries
         .filter_map(|entry| entry.ok()?.path().read_link().ok())
         .map(|target| -> Box<str> { target.to_string_lossy().into() })
-        // The one that lists them.
+        // The descriptor that `read_dir` itself uses.
         .filter(|target| !(target.starts_with("/proc/") && target.ends_with("/fd")))
         .collect();
     targets.sort_unstable();
     Some(targets)
 }
 
-/// How many descriptors are open.
+/// Returns the number of open file descriptors.
 pub(crate) fn descriptor_count() -> Option<u64> {
-    // Less the one that lists them.
+    // Minus the descriptor that `read_dir` itself uses.
     let count = Path::new("/proc/self/fd").read_dir().ok()?.count();
     Some(count.saturating_sub(1) as u64)
 }
 
-/// How many threads there are.
+/// Returns the number of threads.
 pub(crate) fn threads() -> Option<usize> {
     Some(Path::new("/proc/self/task").read_dir().ok()?.count())
 }
 
-/// Bytes of memory that are resident.
+/// Returns the resident memory in bytes.
 pub(crate) fn resident_bytes() -> Option<u64> {
     resident(&std::fs::read_to_string("/proc/self/status").ok()?)
 }

@@ -1,9 +1,9 @@
-//! The one owner of every thread that finalite starts.
+//! Ownership of the threads that finalite starts.
 //!
-//! A [`Worker`] that is dropped tells its thread to stop, and waits until it has; a thread that panicked has stopped,
-//! and is joined all the same. Dropped on the thread it owns (by what that thread runs), it cannot wait for itself: the
-//! thread stops when it looks next, and nobody is left who could wait. In a child process there is no such thread, and
-//! nothing to do.
+//! Dropping a [`Worker`] requests its thread to stop and joins it; a thread that panicked is joined as well. If a
+//! `Worker` is dropped on the thread it owns, it cannot join itself: the request to stop is set, the thread stops when
+//! it checks next, and no thread joins it. In a forked child process the thread does not exist, and dropping does
+//! nothing.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -12,15 +12,15 @@ use std::{fmt, io, mem};
 use crate::raw::registry::current_thread;
 use crate::raw::{PerProcess, Process, shielded};
 
-/// Threads that run now.
+/// Number of threads that are running.
 static RUNNING: PerProcess<u64> = PerProcess::new(u64::default);
 
-/// How many threads of finalite's run now.
+/// Returns the number of running threads that finalite started.
 pub(crate) fn running() -> u64 {
     *RUNNING.lock()
 }
 
-/// Owns a thread.
+/// Owner of a thread. Dropping it stops and joins the thread.
 pub(crate) struct Worker {
     thread: Option<JoinHandle<()>>,
     stop: Arc<Stop>,
@@ -28,11 +28,11 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    /// Starts a thread. `work` is to return soon after the stop is set.
+    /// Starts a thread. `work` must return soon after the stop is set.
     ///
     /// # Errors
     ///
-    /// The system's, where it gives no thread.
+    /// The operating system's error if it cannot create a thread.
     pub(crate) fn start(name: &str, work: impl FnOnce(&Stop) + Send + 'static) -> io::Result<Self> {
         let process = Process::this();
         let stop = Arc::new(Stop::default());
@@ -53,7 +53,8 @@ impl Drop for Worker {
             return;
         }
         self.stop.set();
-        // A thread that is ending does not say who it is; the worker's has no variables that could hold this.
+        // `current_thread` returns `None` while the thread's variables are destroyed; the worker's own thread has no
+        // thread-local variable that could own this `Worker`.
         let this = current_thread().map(|thread| thread.id());
         let Some(thread) = self.thread.take().filter(|thread| Some(thread.thread().id()) != this) else {
             return;
@@ -63,7 +64,7 @@ impl Drop for Worker {
             shielded(|| {
                 tracing::error!(target: "finalite::worker", name, "a thread of finalite's has panicked");
             });
-            // What a panic carries may panic when it is dropped.
+            // The payload of a panic may panic in its own `Drop`.
             shielded(|| drop(panic));
         }
     }
@@ -91,7 +92,7 @@ impl Drop for Running {
     }
 }
 
-/// Tells a thread to stop.
+/// Request to a thread to stop.
 #[derive(Default)]
 pub(crate) struct Stop {
     state: Mutex<State>,
@@ -105,7 +106,7 @@ struct State {
 }
 
 impl Stop {
-    /// Nothing that runs under the lock can panic, so a poisoned one is as good.
+    /// Locks the state. No code that runs under the lock can panic, so a poisoned lock has valid contents.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -122,15 +123,15 @@ impl Stop {
         }
     }
 
-    /// Waits for this long, or until the stop is set. Returns whether it is.
+    /// Waits until the stop is set, at most for the given time. Returns whether it is set.
     pub(crate) fn wait(&self, longest: std::time::Duration) -> bool {
         let state = self.lock();
         let waited = self.changed.wait_timeout_while(state, longest, |state| !state.is_set);
         waited.unwrap_or_else(PoisonError::into_inner).0.is_set
     }
 
-    /// Calls this when the stop is set, on the thread that sets it; at once if it is set already. For a thread that
-    /// waits for something else.
+    /// Calls `wake` when the stop is set, on the thread that sets it, or immediately if it is already set. For a thread
+    /// that waits on something else.
     #[cfg(feature = "endpoint")]
     pub(crate) fn on_set(&self, wake: impl FnOnce() + Send + 'static) {
         let mut state = self.lock();
@@ -158,11 +159,11 @@ mod tests {
             report.send(()).unwrap();
         });
         drop(worker.unwrap());
-        // It was sent before the join, or never.
+        // The message was sent before the join, or not at all.
         assert!(ended.try_recv().is_ok());
     }
 
-    /// The control: without the join the thread still runs.
+    /// Control test: a thread that is not joined still runs.
     #[test]
     fn a_thread_that_is_not_joined_still_runs() {
         let (report, ended) = mpsc::channel::<()>();
@@ -181,7 +182,7 @@ mod tests {
         let worker = Worker::start("panics", |_| panic!("on purpose")).unwrap();
         let stop = Arc::downgrade(&worker.stop);
         drop(worker);
-        // The thread's share is gone with the thread.
+        // The thread's clone of the `Arc` was dropped with the thread.
         assert_eq!(stop.strong_count(), 0);
     }
 
