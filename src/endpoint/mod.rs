@@ -1,6 +1,7 @@
-//! What SQLite holds, over HTTP: a page for people, metrics for Prometheus, JSON for programs (feature `endpoint`).
+//! HTTP endpoint for the figures of SQLite: a page for people, metrics for Prometheus, JSON for programs (feature
+//! `endpoint`).
 //!
-//! Two lines in a service:
+//! A service starts a server:
 //!
 //! ```
 //! let endpoint = finalite::endpoint::serve("127.0.0.1:0")?;
@@ -8,27 +9,27 @@
 //! # Ok::<(), finalite::endpoint::ServeError>(())
 //! ```
 //!
-//! or, in an axum router of the service's own: `.nest("/sqlite", finalite::endpoint::router())` has the page at
-//! `/sqlite`, and `.nest("/sqlite/", …)` at `/sqlite/`.
+//! Or it adds the router to its own axum router: `.nest("/sqlite", finalite::endpoint::router())` serves the page at
+//! `/sqlite`, and `.nest("/sqlite/", …)` serves it at `/sqlite/`.
 //!
-//! | path | what |
+//! | path | response |
 //! |---|---|
-//! | `/` | a page that shows it live |
-//! | `/metrics` | OpenMetrics 1.0, or Prometheus text 0.0.4, as the client asks |
+//! | `/` | a page that shows the figures live |
+//! | `/metrics` | OpenMetrics 1.0, or Prometheus text 0.0.4, by the `Accept` header |
 //! | `/memory.json` | [`Stats::to_json`](crate::stats::Stats::to_json) |
-//! | `/handles.json?kind=statement&older_than=2.5&limit=100` | the handles that are recorded, longest open first; `older_than` in seconds; 1,000 unless `limit` says otherwise |
-//! | `/handles.txt` | the same, by the lines that opened them |
+//! | `/handles.json?kind=statement&older_than=2.5&limit=100` | the recorded handles, longest open first; `older_than` in seconds; 1,000 unless `limit` says otherwise |
+//! | `/handles.txt` | the recorded handles, grouped by the source location that opened them |
 //! | `/healthz` | `ok` |
 //!
-//! Each answer is a [`snapshot`](crate::stats::snapshot) of its own: no connection is waited for. What a connection
-//! does next after it takes some microseconds longer, in which it makes its figures known.
+//! Each response is a new [`snapshot`](crate::stats::snapshot) and waits for no connection. The next use of each
+//! connection takes some microseconds longer, because the connection publishes its figures.
 //!
-//! # What it shows to whom
+//! # Access and privacy
 //!
-//! Nothing of the data: no bound value is kept anywhere. The text of statements, in which literals may stand, is shown
-//! if [`Options::expose_sql`] allows it; lines of the program and names of threads are always shown. By default only
-//! this machine is listened to, and only a `Host` that is an address or `localhost` is answered, so that a web page
-//! elsewhere cannot read it through a name that it points here. Reading is all that can be done: GET and HEAD.
+//! No data is shown: bound values are not stored anywhere. The SQL of statements, which may contain literals, is shown
+//! only if [`Options::expose_sql`] allows it; source locations and thread names are always shown. By default the server
+//! listens only on loopback addresses and accepts only a `Host` that is an IP address or `localhost`, so that a web
+//! page elsewhere cannot read it through a domain name that resolves to this machine. Only GET and HEAD are allowed.
 
 use std::fmt;
 use std::io;
@@ -53,7 +54,7 @@ pub use server::Endpoint;
 
 type Authorize = dyn Fn(&HeaderMap) -> bool + Send + Sync;
 
-/// How to serve. [`serve`], [`router()`] and [`respond`] use what is here by default.
+/// Options of the endpoint. [`serve`], [`router()`] and [`respond`] use the defaults.
 ///
 /// # Example
 ///
@@ -87,8 +88,8 @@ impl Default for Options {
 }
 
 impl Options {
-    /// This machine alone, no SQL, no question who asks; handles are recorded as long as it serves; 64 connections at a
-    /// time, 10 seconds each.
+    /// Returns the defaults: loopback addresses only, no SQL, no authorization, handles are recorded while the options
+    /// are in use, 64 connections at a time, 10 seconds for each.
     pub fn new() -> Self {
         Self {
             privacy: Privacy::HashSql,
@@ -102,80 +103,81 @@ impl Options {
         }
     }
 
-    /// Whether the text of statements is shown, up to 256 bytes of each. Literals in it are shown, what was bound is
-    /// not. Otherwise a hash of those bytes is, by which a statement can be told from others; who knows all of it but a
-    /// short literal can find that by trying.
+    /// Sets whether the SQL of statements is shown, at most the first 256 bytes of each. Literals in it are shown,
+    /// bound values are not. Otherwise a hash of those bytes is shown, which distinguishes statements; a client that
+    /// knows all of the SQL except a short literal can find the literal by trying.
     pub fn expose_sql(mut self, on: bool) -> Self {
         self.privacy = if on { Privacy::ShowSql } else { Privacy::HashSql };
         self
     }
 
-    /// Whether [`serve`](Self::serve) may listen on an address that other machines reach.
+    /// Sets whether [`serve`](Self::serve) may listen on an address that other machines can reach.
     pub fn allow_remote(mut self, on: bool) -> Self {
         self.is_remote = on;
         self
     }
 
-    /// Answers requests for this host too. The name alone, without a port.
+    /// Accepts requests for this host name too. The name is given without a port.
     pub fn host(mut self, name: &str) -> Self {
         self.hosts.push(name.into());
         self
     }
 
-    /// Whether requests are answered whatever their `Host` is: for a router behind something that checks it.
+    /// Sets whether requests with any `Host` are accepted, for a router behind a server that checks it.
     pub fn any_host(mut self, on: bool) -> Self {
         self.has_any_host = on;
         self
     }
 
-    /// Asks this whether a request with these headers is answered. If not, the answer is 401; if it panics, 500.
-    /// `/healthz` always is answered.
+    /// Sets a function that decides from the headers whether a request is authorized. If it returns `false`, the
+    /// response is 401; if it panics, 500. `/healthz` is always answered.
     pub fn authorize(mut self, authorize: impl Fn(&HeaderMap) -> bool + Send + Sync + 'static) -> Self {
         self.authorize = Some(Arc::new(authorize));
         self
     }
 
-    /// Whether handles are recorded while this serves, whatever [`handles::level`](crate::handles::level) is: without
-    /// records there are only numbers. A record costs a prepared statement some 150 ns, and an execution a look at a
-    /// coarse clock: 4 % of a cached lookup by primary key, and nothing to speak of elsewhere.
+    /// Sets whether handles are recorded while the endpoint serves, at any [`handles::level`](crate::handles::level).
+    /// Without records only counts are available. A record costs about 150 ns for each prepared statement and one read
+    /// of a coarse clock for each execution: 4 % of a cached lookup by primary key, and a negligible part of longer
+    /// queries.
     pub fn records(mut self, on: bool) -> Self {
         self.has_records = on;
         self
     }
 
-    /// How many clients [`serve`](Self::serve) has at a time. Others wait. While they do, the oldest has to go when it
-    /// has been there for a second.
+    /// Sets the largest number of clients that [`serve`](Self::serve) handles at a time. Further clients wait. While
+    /// clients wait, the oldest connection is closed once it is one second old.
     pub fn max_connections(mut self, connections: usize) -> Self {
         self.connections_max = connections.max(1);
         self
     }
 
-    /// How long a client of [`serve`](Self::serve) has for its request and our answer together; a day at most.
+    /// Sets the time limit of [`serve`](Self::serve) for a client's request and the response together; a day at most.
     pub fn timeout(mut self, longest: Duration) -> Self {
         self.time_max = longest.min(Duration::from_secs(24 * 60 * 60));
         self
     }
 
-    /// The answer to a request, without any I/O: for any server.
+    /// Returns the response to a request without any I/O, for use in any server.
     ///
-    /// `path` is the path below which this is served, with the query. A name that HTTP/2 gives outside of the headers
-    /// is to be put into `host`, or it is not looked at.
+    /// `path` is the path relative to the endpoint's root, with the query. If HTTP/2 gives the host name outside of the
+    /// headers, the caller must copy it into `host`; otherwise it is not checked.
     #[must_use]
     pub fn respond(&self, method: &Method, path: &str, headers: &HeaderMap) -> Response<Vec<u8>> {
         respond::respond(self, Asked { method, version: Version::HTTP_10, authority: None, path, headers })
     }
 
-    /// A router for axum.
+    /// Returns a router for axum.
     pub fn router(self) -> Router {
         router::router(Served::new(self))
     }
 
-    /// Serves on this address, on a thread of its own, until what this returns is dropped.
+    /// Serves on this address, on a thread of its own, until the returned [`Endpoint`] is dropped.
     ///
     /// # Errors
     ///
-    /// [`ServeError::NotLoopback`] for an address that other machines reach, unless that is
-    /// [allowed](Self::allow_remote); [`ServeError::Bind`], [`ServeError::Start`].
+    /// [`ServeError::NotLoopback`] for an address that other machines can reach, unless
+    /// [`allow_remote`](Self::allow_remote) is set; [`ServeError::Bind`], [`ServeError::Start`].
     pub fn serve(self, address: impl ToSocketAddrs) -> Result<Endpoint, ServeError> {
         let addresses: Vec<SocketAddr> = address.to_socket_addrs().map_err(ServeError::Bind)?.collect();
         if let Some(&address) = addresses.iter().find(|address| !self.is_remote && !address.ip().is_loopback()) {
@@ -196,7 +198,7 @@ impl fmt::Debug for Options {
     }
 }
 
-/// Options in use. Handles are recorded as long as this lives.
+/// Options in use. Handles are recorded while this value exists, if the options request it.
 struct Served {
     options: Options,
     _records: Option<Demand>,
@@ -209,20 +211,20 @@ impl Served {
     }
 }
 
-/// Why nothing is served.
+/// Errors of starting the endpoint.
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum ServeError {
-    /// Other machines would reach it, and nobody said that they may.
+    /// The address can be reached from other machines, and [`Options::allow_remote`] is not set.
     #[error("{address} can be reached from other machines: allow it with `Options::allow_remote`")]
     NotLoopback {
-        /// Where it was to listen.
+        /// Address to listen on.
         address: SocketAddr,
     },
-    /// The address is not to be had.
+    /// The address could not be bound.
     #[error("the endpoint cannot listen: {0}")]
     Bind(#[source] io::Error),
-    /// There is no thread for it, or no descriptor.
+    /// The thread or its I/O resources could not be created.
     #[error("the endpoint cannot start: {0}")]
     Start(#[source] io::Error),
 }
@@ -238,11 +240,11 @@ impl fmt::Debug for ServeError {
     }
 }
 
-/// Serves on this address, as [`Options::new`] says, until what this returns is dropped.
+/// Serves on this address with the default [`Options`], until the returned [`Endpoint`] is dropped.
 ///
 /// # Errors
 ///
-/// As [`Options::serve`].
+/// See [`Options::serve`].
 ///
 /// # Example
 ///
@@ -264,7 +266,7 @@ pub fn serve(address: impl ToSocketAddrs) -> Result<Endpoint, ServeError> {
     Options::new().serve(address)
 }
 
-/// A router for axum, as [`Options::new`] says.
+/// Returns a router for axum with the default [`Options`].
 ///
 /// # Example
 ///
@@ -275,7 +277,7 @@ pub fn router() -> Router {
     Options::new().router()
 }
 
-/// The answer to a request, as [`Options::new`] says. See [`Options::respond`].
+/// Returns the response to a request with the default [`Options`]. See [`Options::respond`].
 ///
 /// # Example
 ///

@@ -1,9 +1,10 @@
-//! The page at `/`.
+//! HTML page served at `/`.
 
-/// All of it: it asks nothing of anybody but `memory.json`.
+/// The whole page. Its only request is for `memory.json`.
 pub(super) const PAGE: &str = include_str!("page.html");
 
-/// What the page may do: run its own script and its own style, known by their hashes, and ask this server.
+/// Content security policy of the page: it may run its own script and its own style, identified by their hashes, and
+/// connect to this server.
 pub(super) const POLICY: &str = concat!(
     "default-src 'none'; ",
     "script-src 'sha256-USpCODKfVCDtDsF0O5qDNxBJc6i/iOQqZHj1/2wJpsQ='; ",

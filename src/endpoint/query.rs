@@ -1,11 +1,11 @@
-//! What is asked of `/handles.json`.
+//! Query parameters of `/handles.json`.
 
 use std::time::Duration;
 
 use crate::handles::HandleKind;
 use crate::stats::Filter;
 
-/// Reads `kind=statement&older_than=2.5&limit=100`; what is wrong with it otherwise.
+/// Parses a query such as `kind=statement&older_than=2.5&limit=100`; the error is a message for the client.
 pub(super) fn filter(query: &str) -> Result<Filter, String> {
     let mut filter = Filter::default();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {

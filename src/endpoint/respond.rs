@@ -18,7 +18,7 @@ use super::{Options, page, query};
 use crate::handles::{self, OpenHandle};
 use crate::stats;
 
-/// What there is.
+/// Paths that are served.
 pub(super) const PATHS: [&str; 6] = ["/", "/metrics", "/memory.json", "/handles.json", "/handles.txt", "/healthz"];
 
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -26,14 +26,14 @@ const JSON: &str = "application/json";
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// What a page that is no page may do.
+/// Content security policy of every response except the page.
 const NOTHING: &str = "default-src 'none'; frame-ancestors 'none'";
 
 struct Answer {
     status: StatusCode,
     content_type: &'static str,
     body: Vec<u8>,
-    /// What else is to be said.
+    /// Additional header of the response.
     header: Option<(HeaderName, &'static str)>,
 }
 
@@ -76,11 +76,11 @@ impl Answer {
 #[derive(Clone, Copy)]
 pub(super) struct Asked<'a> {
     pub(super) method: &'a Method,
-    /// Of HTTP; 1.0 where that is not known, which asks for the least.
+    /// HTTP version; 1.0 if it is not known, because that version does not require a `Host`.
     pub(super) version: Version,
-    /// The host, where it does not stand in the headers: of HTTP/2, or of a request to a proxy.
+    /// Host from outside of the headers: of an HTTP/2 request, or of a request to a proxy.
     pub(super) authority: Option<&'a str>,
-    /// With the query.
+    /// Path with the query.
     pub(super) path: &'a str,
     pub(super) headers: &'a HeaderMap,
 }
@@ -91,7 +91,8 @@ impl<'a> Asked<'a> {
         Self { method, version, authority: uri.authority().map(Authority::as_str), path, headers }
     }
 
-    /// Whether it names its host as RFC 9112, section 3.2, demands: never twice, and in HTTP/1.1 once.
+    /// Whether the number of `Host` headers is valid by RFC 9112, section 3.2: exactly one in HTTP/1.1, at most one
+    /// otherwise.
     fn has_valid_host(&self) -> bool {
         match self.headers.get_all(HOST).iter().count() {
             0 => self.version != Version::HTTP_11,
@@ -143,7 +144,7 @@ fn answer(options: &Options, asked: Asked<'_>) -> Answer {
     }
 }
 
-/// Whether the program lets it pass; the error is a panic of its.
+/// Whether the program's function authorizes the request; the error is the payload of its panic.
 fn authorize(options: &Options, headers: &HeaderMap) -> thread::Result<bool> {
     let Some(authorize) = &options.authorize else {
         return Ok(true);
@@ -186,8 +187,9 @@ fn wants_openmetrics(headers: &HeaderMap) -> bool {
     best.0 > 0.0 && best.1
 }
 
-/// A page elsewhere can point a name of its own at this machine, and would then read what it gets from it. It cannot do
-/// that with an address, nor with `localhost`. Who sends no name is no browser.
+/// Whether the host is an IP address, `localhost` or an allowed name. This prevents DNS rebinding: a web page elsewhere
+/// can make its own domain name resolve to this machine and read the responses, but it cannot do so with an address or
+/// `localhost`. A request without a host does not come from a browser.
 fn is_host_ours(asked: Asked<'_>, hosts: &[Box<str>]) -> bool {
     let Ok(header) = asked.headers.get(HOST).map(HeaderValue::to_str).transpose() else {
         return false;
@@ -213,7 +215,7 @@ fn is_name_ours(host: &str, hosts: &[Box<str>]) -> bool {
     name.parse::<Ipv4Addr>().is_ok() || is_it("localhost") || hosts.iter().any(|host| is_it(host))
 }
 
-/// The handles that are recorded, by the lines that opened them.
+/// Returns the recorded handles as text, grouped by the source location that opened them.
 fn handles_by_site() -> String {
     let live = handles::live();
     let mut sites: BTreeMap<(&str, u32, u32, &str), Vec<&OpenHandle>> = BTreeMap::new();
@@ -259,7 +261,7 @@ mod tests {
 
     #[test]
     fn the_format_is_the_one_asked_for() {
-        // What Prometheus 2.42 sends.
+        // The header that Prometheus 2.42 sends.
         let prometheus = "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,\
                           text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
         assert!(wants_openmetrics(&with(ACCEPT, prometheus)));

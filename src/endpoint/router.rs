@@ -1,4 +1,4 @@
-//! The answers behind axum.
+//! Router for axum.
 
 use std::sync::Arc;
 

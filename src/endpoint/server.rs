@@ -1,4 +1,4 @@
-//! A server of its own, on a thread of its own.
+//! HTTP server on a thread of its own.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -24,16 +24,16 @@ use super::respond::{Asked, respond};
 use super::{ServeError, Served};
 use crate::worker::{Stop, Worker};
 
-/// Bytes of a request before its body. hyper takes no less than this.
+/// Largest size in bytes of a request's head. hyper accepts no smaller limit.
 const HEADER_BYTES_MAX: usize = 8192;
 const HEADERS_MAX: usize = 64;
-/// How long a client may stay when others wait for its place.
+/// Time after which a client's connection may be closed if other clients wait.
 const SLOW: Duration = Duration::from_secs(1);
 
-/// A server that runs. From [`serve`](super::serve) or [`Options::serve`](super::Options::serve).
+/// A running server, returned by [`serve`](super::serve) or [`Options::serve`](super::Options::serve).
 ///
-/// Dropping it stops it: when that returns, its thread has ended and its sockets are closed. A child process that was
-/// forked meanwhile has neither the thread nor anything to stop, but shares the port until it ends.
+/// Dropping it stops the server: when the drop returns, its thread has ended and its sockets are closed. A forked child
+/// process has no such thread and nothing to stop, but shares the port until it ends.
 #[must_use = "dropping it stops it"]
 pub struct Endpoint {
     address: SocketAddr,
@@ -59,13 +59,13 @@ impl Endpoint {
         Ok(Self { address, _worker: worker })
     }
 
-    /// Where it listens: with the port that was chosen, if 0 was asked for.
+    /// Returns the address on which it listens, with the port that was chosen if port 0 was requested.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Where a browser finds the page.
+    /// Returns the URL of the page.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}/", self.address)
@@ -78,7 +78,8 @@ impl fmt::Debug for Endpoint {
     }
 }
 
-/// On the thread that serves: a runtime may not be dropped within another one, which the caller may be in.
+/// Creates the runtime. It is called on the serving thread: a runtime must not be dropped within another runtime, in
+/// which the caller may be.
 fn start_runtime(listener: std::net::TcpListener) -> io::Result<(Runtime, TcpListener)> {
     let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
     let entered = runtime.enter();
@@ -87,13 +88,13 @@ fn start_runtime(listener: std::net::TcpListener) -> io::Result<(Runtime, TcpLis
     Ok((runtime, listener))
 }
 
-/// Serves until it is told to stop. The tasks end with the runtime, which the caller drops.
+/// Serves until the stop is set. The tasks end with the runtime, which the caller drops.
 fn run(runtime: &Runtime, listener: TcpListener, served: Arc<Served>, stop: &Stop) {
     let (tell, told) = oneshot::channel::<()>();
     stop.on_set(move || drop(tell));
     runtime.block_on(async {
         drop(tokio::spawn(accept(listener, served)));
-        // Its other end is dropped, which is what it waits for.
+        // The stop drops the sender, which completes this receiver.
         let _ = told.await;
     });
 }
@@ -105,7 +106,7 @@ async fn accept(listener: TcpListener, served: Arc<Served>) {
         match listener.accept().await {
             Ok((stream, _)) => clients.add(tokio::spawn(converse(stream, Arc::clone(&served))).abort_handle()),
             Err(error) => {
-                // Most likely there is no descriptor left: one may come free.
+                // The likely cause is that no descriptor is left; one may become free.
                 tracing::warn!(target: "finalite::endpoint", %error, "a client could not be accepted");
                 time::sleep(Duration::from_millis(50)).await;
             }
@@ -113,7 +114,7 @@ async fn accept(listener: TcpListener, served: Arc<Served>) {
     }
 }
 
-/// The clients that are served, in the order of coming.
+/// Clients that are being served, in the order of their connecting.
 struct Clients(VecDeque<(Instant, AbortHandle)>);
 
 impl Clients {
@@ -121,7 +122,8 @@ impl Clients {
         self.0.push_back((Instant::now(), client));
     }
 
-    /// Waits until there are fewer than so many. One that is slow has to go.
+    /// Waits until there are fewer than `most` clients. If the oldest has been connected longer than [`SLOW`], it is
+    /// aborted.
     async fn make_room(&mut self, most: usize) {
         loop {
             self.0.retain(|(_, client)| !client.is_finished());
@@ -136,7 +138,7 @@ impl Clients {
     }
 }
 
-/// One request of a client, and the answer.
+/// Serves one request of a client.
 async fn converse(stream: TcpStream, served: Arc<Served>) {
     let longest = served.options.time_max;
     let answer = service_fn(|request: Request<Incoming>| {
@@ -145,7 +147,7 @@ async fn converse(stream: TcpStream, served: Arc<Served>) {
         async { Ok::<Response<Full<Bytes>>, Infallible>(answer.map(Full::from)) }
     });
     let mut http = http1::Builder::new();
-    // A connection that stays would have to be watched, and told from one that is slow.
+    // A persistent connection would need monitoring to distinguish an idle client from a slow one.
     http.keep_alive(false).max_buf_size(HEADER_BYTES_MAX).max_headers(HEADERS_MAX);
     http.timer(TokioTimer::new()).header_read_timeout(longest);
     match time::timeout(longest, http.serve_connection(TokioIo::new(stream), answer)).await {

@@ -1,4 +1,4 @@
-//! Snapshots as JSON. The names are a contract with the page and with whoever reads `memory.json`.
+//! Snapshots as JSON. The names are an interface: the page and other readers of `memory.json` depend on them.
 
 use std::fmt::{Display, Write};
 #[cfg(feature = "endpoint")]
@@ -8,25 +8,25 @@ use std::time::{Duration, UNIX_EPOCH};
 use super::{ConnectionStats, DbStatus, Stats};
 use crate::handles::{ForgottenHandle, HandleCounts, HandleKind, OpenHandle};
 
-/// Whether the text of statements is shown. Bound values never are: nothing here has them.
+/// Whether the SQL of statements is included. Bound values never are: no type here holds any.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Privacy {
-    /// A number in its stead, by which one statement can be told from another.
+    /// A hash instead of the SQL, which distinguishes statements.
     #[default]
     HashSql,
     ShowSql,
 }
 
-/// More of one connection's children than anybody reads.
+/// Largest number of children listed per connection.
 const CHILDREN_MAX: usize = 100;
-/// More connections than anybody reads; those longest open come first.
+/// Largest number of connections listed; those open longest come first.
 const CONNECTIONS_MAX: usize = 500;
 
 impl Stats {
-    /// All of it as one JSON object, without the text of statements.
+    /// Returns the snapshot as one JSON object, without the SQL of statements.
     ///
-    /// Names and units are those of the endpoint's `/memory.json`; a number that is not known is `null`. Of a
-    /// connection's children the first 100 are listed.
+    /// Names and units are those of the endpoint's `/memory.json`; an unknown number is `null`. The first 100 children
+    /// of a connection are listed.
     ///
     /// # Example
     ///
@@ -39,8 +39,8 @@ impl Stats {
         self.to_json_as(Privacy::HashSql)
     }
 
-    /// As [`to_json`](Self::to_json), with the first 256 bytes of each statement. Literals in it are shown; what was
-    /// bound is not.
+    /// Returns the snapshot as [`to_json`](Self::to_json) does, with the first 256 bytes of each statement's SQL.
+    /// Literals in the SQL are shown, bound values are not.
     #[must_use]
     pub fn to_json_with_sql(&self) -> String {
         self.to_json_as(Privacy::ShowSql)
@@ -77,7 +77,7 @@ impl Stats {
             }
         });
         json.object("cache", |json| self.write_caches(json));
-        // In the order they were opened, so the first are those longest open.
+        // The connections are in the order of opening, so the first are those open longest.
         let shown = &self.connections[..self.connections.len().min(CONNECTIONS_MAX)];
         json.objects("connections", shown, |json, conn| write_connection(json, conn, privacy));
         json.number("connections_omitted", self.connections.len() - shown.len());
@@ -204,7 +204,7 @@ fn write_sql(json: &mut Json, sql: Option<&str>, privacy: Privacy) {
     }
 }
 
-/// FNV-1a: the same in every run and every version, so that what is seen today can be found tomorrow.
+/// FNV-1a hash of the SQL. It is the same in every run and every version, so that a statement can be found again later.
 pub(crate) fn sql_hash(sql: &str) -> String {
     let hash = sql
         .bytes()
@@ -239,11 +239,11 @@ fn write_pool(json: &mut Json, pool: &crate::pool::PoolStatus) {
     });
 }
 
-/// More handles than anybody reads who does not say how many.
+/// Largest number of handles listed by default.
 #[cfg(feature = "endpoint")]
 const HANDLES_MAX: usize = 1000;
 
-/// Which handles `/handles.json` lists.
+/// Selection of the handles that `/handles.json` lists.
 #[cfg(feature = "endpoint")]
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Filter {
@@ -252,7 +252,7 @@ pub(crate) struct Filter {
     pub(crate) limit: Option<usize>,
 }
 
-/// The handles that are open and have a record, those longest open first.
+/// Returns the recorded open handles as JSON, those open longest first.
 #[cfg(feature = "endpoint")]
 pub(crate) fn handles_json(filter: Filter, privacy: Privacy) -> String {
     let live = crate::handles::live();
@@ -279,7 +279,7 @@ fn write(content: impl FnOnce(&mut Json)) -> String {
     json.text
 }
 
-/// The inside of an object.
+/// Writer for the members of an object.
 struct Json {
     text: String,
     is_first: bool,
@@ -303,7 +303,7 @@ impl Json {
         for c in text.chars() {
             match c {
                 '"' | '\\' => self.text.extend(['\\', c]),
-                // U+2028 and U+2029 end a line for some who read JSON as a program.
+                // U+2028 and U+2029 are line terminators for readers that evaluate JSON as JavaScript.
                 '\0'..='\x1f' | '\x7f' | '\u{2028}' | '\u{2029}' => {
                     let _ = write!(self.text, "\\u{:04x}", u32::from(c));
                 }
@@ -313,7 +313,7 @@ impl Json {
         self.text.push('"');
     }
 
-    /// What prints as JSON by itself.
+    /// Writes a value whose `Display` output is valid JSON.
     fn value(&mut self, key: &str, value: impl Display) {
         self.key(key);
         let _ = write!(self.text, "{value}");

@@ -1,14 +1,16 @@
-//! Everything that is measured, at one moment: for a program's own metrics, and for those who look at it.
+//! Snapshots of all figures at one moment, for a program's own metrics and for people who inspect it.
 //!
-//! [`snapshot`] collects what [`memory`] and [`handles`] tell, connection by connection, with what each connection last
-//! made known of its caches, and what the pools hold. It calls SQLite on nobody's behalf and waits for nobody: a
-//! connection publishes its own figures when it is next used after a snapshot was taken, and when a pool gets it back.
-//! So the figures of one that sits idle are as old as [`DbStatus::age`] says, and the first snapshot of a process has
-//! none. Telling them takes a connection some microseconds, once after each snapshot; a schema of more than 64 KiB is
-//! measured once in five seconds at most. A child process begins anew: it sees its own connections and pools.
+//! [`snapshot`] collects the figures of [`memory`] and [`handles`], connection by connection, with the cache figures
+//! that each connection last published, and the state of the pools. It makes no SQLite call for any connection and
+//! waits for none: a connection publishes its own figures when it is next used after a snapshot was taken, and when it
+//! is returned to a pool. The figures of an idle connection are therefore as old as [`DbStatus::age`] says, and the
+//! first snapshot of a process has none. Publishing takes a connection some microseconds, once after each snapshot; a
+//! schema of more than 64 KiB is measured at most once in five seconds. A child process starts empty: it sees only its
+//! own connections and pools.
 //!
-//! [`Stats::diff`] tells what happened between two, [`Stats::to_json`] writes one down. With the feature
-//! `prometheus-client` there is a collector for the program's own registry; with `endpoint`, a page and a server.
+//! [`Stats::diff`] returns the changes between two snapshots, [`Stats::to_json`] returns one as JSON. The feature
+//! `prometheus-client` adds a collector for the program's own registry; the feature `endpoint` adds an HTTP server with
+//! a page.
 //!
 //! # Example
 //!
@@ -53,61 +55,61 @@ pub(crate) use prometheus::to_text;
 #[cfg(feature = "prometheus-client")]
 pub use prometheus::{Collector, to_openmetrics};
 
-/// What the process holds and did. From [`snapshot`].
+/// State and totals of the process. Returned by [`snapshot`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Stats {
-    /// When it was taken.
+    /// Time of the snapshot.
     pub taken_at: SystemTime,
-    /// SQLite's memory.
+    /// Memory figures of SQLite.
     pub memory: MemoryStats,
-    /// The process, as the system sees it.
+    /// Figures of the process from the operating system.
     pub process: ProcessStats,
-    /// The handles that are open.
+    /// Number of open handles.
     pub open: HandleCounts,
-    /// Those opened since the process began.
+    /// Number of handles opened since the process began.
     pub opened: HandleCounts,
-    /// Those closed since the process began.
+    /// Number of handles closed since the process began.
     pub closed: HandleCounts,
-    /// Those forgotten since the process began, and found and ended by finalite.
+    /// Number of handles that were forgotten since the process began and ended by finalite.
     pub forgotten: HandleCounts,
-    /// Those that are open and have no record: see [`handles::TrackingLevel`].
+    /// Number of open handles without a record: see [`handles::TrackingLevel`].
     pub unrecorded: HandleCounts,
-    /// What SQLite counted for all connections together, as far as they made it known.
+    /// SQLite's counters, summed over all connections, as last published by each.
     pub caches: CacheStats,
-    /// The connections that are open, in the order they were opened.
+    /// Open connections, in the order of opening.
     pub connections: Vec<ConnectionStats>,
-    /// The pools there are.
+    /// State of the existing pools.
     pub pools: Vec<PoolStatus>,
-    /// What pools did since the process began, those that are gone included.
+    /// Totals of all pools since the process began, including pools that no longer exist.
     pub pool_totals: crate::pool::PoolTotals,
-    /// How often opening a connection failed, by the name of the primary result code; `none` where SQLite was not
-    /// asked.
+    /// Number of failed opens of connections, by the name of the primary result code; `none` for failures without a
+    /// SQLite result code.
     pub open_failures: Vec<(&'static str, u64)>,
-    /// How often closing one failed.
+    /// Number of failed closes of connections, in the same form.
     pub close_failures: Vec<(&'static str, u64)>,
-    /// What connections left behind when they closed. It is shared with others that are open, or lost.
+    /// Memory still charged to closed connections. It is shared with open connections, or leaked.
     pub left_behind: Vec<LeftBehind>,
-    /// The last 256 handles that were forgotten, oldest first.
+    /// Last 256 forgotten handles, oldest first.
     pub forgotten_handles: Vec<ForgottenHandle>,
     taken: Instant,
 }
 
-/// The process, as the system sees it. `None` where the system does not tell (it does on Linux).
+/// Figures of the process from the operating system. `None` where it does not provide them (Linux does).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ProcessStats {
-    /// Bytes of memory that are resident, SQLite's and all other.
+    /// Resident memory in bytes, of SQLite and everything else.
     pub resident_bytes: Option<u64>,
-    /// Open file descriptors.
+    /// Number of open file descriptors.
     pub descriptors: Option<u64>,
-    /// Threads.
+    /// Number of threads.
     pub threads: Option<u64>,
-    /// Those of them that finalite started. The core starts none.
+    /// Number of threads that finalite started. The core starts none.
     pub background_threads: u64,
 }
 
-/// What SQLite counted for connections, since the process began.
+/// SQLite's cache counters, summed over all connections since the process began.
 ///
 /// C: [sqlite3_db_status](https://sqlite.org/c3ref/c_dbstatus_options.html)
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -115,9 +117,9 @@ pub struct ProcessStats {
 pub struct CacheStats {
     /// Allocations served from lookaside.
     pub lookaside_hits: u64,
-    /// Those too large for its slots.
+    /// Allocations too large for a lookaside slot.
     pub lookaside_misses_size: u64,
-    /// Those for which no slot was free.
+    /// Allocations for which no lookaside slot was free.
     pub lookaside_misses_full: u64,
     /// Pages found in the cache.
     pub pager_hits: u64,
@@ -125,7 +127,7 @@ pub struct CacheStats {
     pub pager_misses: u64,
     /// Pages written to the file.
     pub pager_writes: u64,
-    /// Pages written in the middle of a transaction to make room.
+    /// Pages written before the end of a transaction to free cache space.
     pub pager_spills: u64,
     /// Bytes of sorts and temporary tables written to temporary files. 0 before SQLite 3.52.
     pub tempbuf_spill_bytes: u64,
@@ -147,39 +149,40 @@ impl CacheStats {
     }
 }
 
-/// A connection that is open.
+/// An open connection.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ConnectionStats {
-    /// A number that no other handle of the process has.
+    /// Id, unique among all handles of the process.
     pub id: u64,
-    /// [`OpenOptions::name`](crate::OpenOptions::name), or its place in its pool.
+    /// Name set with [`OpenOptions::name`](crate::OpenOptions::name), or its place in its pool.
     pub name: Option<Box<str>>,
-    /// The line of the program that opened it.
+    /// Source location that opened it.
     pub opened_at: &'static Location<'static>,
-    /// How long ago.
+    /// Time since it was opened.
     pub age: Duration,
-    /// The name of the thread that opened it.
+    /// Name of the thread that opened it.
     pub thread_name: Option<Box<str>>,
-    /// What is charged to it now.
+    /// Memory charged to it.
     pub memory: NativeMemory,
-    /// Bytes of its lookaside memory, one block of it.
+    /// Bytes of its lookaside memory, which is one block.
     pub lookaside_bytes: u64,
-    /// What it made known of itself; `None` before it was used since somebody first took a snapshot.
+    /// Figures that it last published; `None` if it has not been used since the first snapshot of the process was
+    /// taken.
     pub figures: Option<DbStatus>,
-    /// What was made from it and is open, as far as it is recorded, in the order it was opened.
+    /// Recorded open handles made from it, in the order of opening.
     pub children: Vec<OpenHandle>,
 }
 
-/// SQLite's memory that is charged to a connection: exact, and read at the moment of the snapshot.
+/// SQLite's memory charged to a connection: exact, and read at the moment of the snapshot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NativeMemory {
-    /// Bytes.
+    /// Bytes allocated and not yet freed.
     pub bytes: u64,
-    /// The most bytes.
+    /// Largest value of `bytes` so far.
     pub peak_bytes: u64,
-    /// Blocks.
+    /// Blocks allocated and not yet freed.
     pub blocks: u64,
 }
 
@@ -190,45 +193,45 @@ impl From<AccountMemory> for NativeMemory {
     }
 }
 
-/// What a connection made known of itself.
+/// Figures that a connection published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DbStatus {
-    /// How long ago.
+    /// Time since they were published.
     pub age: Duration,
     /// Bytes of all page caches.
     pub page_cache_bytes: u64,
     /// Bytes of the schemas.
     pub schema_bytes: u64,
-    /// Bytes of the statements; `None` if there were more than 64, which takes long to add up.
+    /// Bytes of the statements; `None` if there were more than 64, for which the sum takes too long.
     pub statement_bytes: Option<u64>,
     /// Lookaside slots in use.
     pub lookaside_slots: u64,
 }
 
-/// Memory of a connection that is closed.
+/// Memory still charged to a closed connection.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct LeftBehind {
-    /// Its id.
+    /// Id of the connection.
     pub connection: u64,
-    /// The line of the program that opened it.
+    /// Source location that opened it.
     pub opened_at: &'static Location<'static>,
-    /// Bytes.
+    /// Bytes not yet freed.
     pub bytes: u64,
-    /// Blocks.
+    /// Blocks not yet freed.
     pub blocks: u64,
 }
 
-/// What the process holds and did, now. Asks the connections for their figures, for the next snapshot.
+/// Takes a snapshot of the process. It also requests each connection's figures for the next snapshot.
 ///
-/// It takes some ten microseconds for the counters, longer where there are many descriptors, threads or records: of
-/// each something is read. Like [`handles::live`], it warns of what is held for long.
+/// A snapshot takes about ten microseconds for the counters, and longer if there are many descriptors, threads or
+/// records, because each of them is read. Like [`handles::live`], it logs a warning for each handle that is overdue.
 #[must_use]
 pub fn snapshot() -> Stats {
-    // Closed before opened: what opens and closes in between must not be closed alone.
+    // Closed is read before opened: a handle opened and closed in between must not count as closed only.
     let closed = handles::closed();
-    // Before the connections: what opens in between has no record yet.
+    // Read before the connections: a handle opened in between has no record yet.
     let open = handles::counts();
     let (books, counts) = registry::books_and_counts();
     let mut accounts: HashMap<u64, AccountMemory> =
@@ -236,7 +239,7 @@ pub fn snapshot() -> Stats {
     let connections: Vec<ConnectionStats> =
         books.iter().map(|book| connection(book, accounts.remove(&book.connection()).unwrap_or_default())).collect();
     let mut unrecorded = handles::unrecorded(&open, connections.iter().flat_map(|conn| &conn.children));
-    // A connection is known with or without a record.
+    // Every open connection is listed, with or without a record.
     unrecorded.connections = unrecorded.connections.saturating_sub(connections.len() as u64);
     let (pools, pool_totals) = pools::all();
     Stats {
@@ -274,7 +277,7 @@ pub fn snapshot() -> Stats {
 
 fn connection(book: &Book, memory: AccountMemory) -> ConnectionStats {
     let mut children = handles::look_through(book);
-    // Its own record says what its book says.
+    // The connection's own record repeats the data of its book.
     children.retain(|record| record.id != book.connection());
     ConnectionStats {
         id: book.connection(),
@@ -296,7 +299,7 @@ fn connection(book: &Book, memory: AccountMemory) -> ConnectionStats {
 }
 
 impl Stats {
-    /// What happened since an earlier snapshot of this process.
+    /// Returns the changes since an earlier snapshot of this process.
     ///
     /// # Example
     ///
@@ -333,7 +336,7 @@ impl Stats {
         }
     }
 
-    /// How long the oldest handle of each kind has been open, as far as it is recorded. A connection always is.
+    /// Returns the age of the oldest recorded handle of each kind. Connections are always included.
     #[must_use]
     pub fn oldest(&self) -> Vec<(HandleKind, Duration)> {
         let mut oldest: Vec<(HandleKind, Duration)> = Vec::new();
@@ -354,15 +357,15 @@ impl Stats {
     }
 }
 
-/// What happened between two snapshots. From [`Stats::diff`].
+/// Changes between two snapshots. Returned by [`Stats::diff`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StatsDiff {
-    /// How long it was between the two.
+    /// Time between the two snapshots.
     pub elapsed: Duration,
-    /// More bytes held by SQLite, or fewer.
+    /// Change of the bytes allocated by SQLite.
     pub bytes: i64,
-    /// More blocks, or fewer.
+    /// Change of the blocks allocated by SQLite.
     pub blocks: i64,
     /// Bytes allocated.
     pub allocated_bytes: u64,
@@ -378,7 +381,7 @@ pub struct StatsDiff {
     pub closed: HandleCounts,
     /// Handles forgotten.
     pub forgotten: HandleCounts,
-    /// More resident bytes of the process, or fewer; `None` where the system does not tell.
+    /// Change of the resident bytes of the process; `None` where the operating system does not provide them.
     pub resident_bytes: Option<i64>,
 }
 

@@ -1,7 +1,7 @@
-//! Snapshots as metrics, for Prometheus and whoever else reads OpenMetrics. The crate `prometheus-client` encodes them.
+//! Snapshots as metrics, for Prometheus and other readers of OpenMetrics, encoded by the crate `prometheus-client`.
 //!
-//! The rules: one prefix, base units in the name, counters in `_total`, and no label whose values are without number:
-//! ids and SQL are in the JSON.
+//! Conventions: one prefix, base units in the name, counters end in `_total`, and no label with an unbounded set of
+//! values; ids and SQL are only in the JSON.
 
 use std::fmt::{Error, Write};
 
@@ -16,7 +16,7 @@ use crate::handles::{HandleCounts, HandleKind};
 
 type Encoded = Result<(), Error>;
 
-/// A collector for the program's own [`Registry`]: each scrape takes a [`snapshot`].
+/// Collector for the program's own [`Registry`]: each scrape takes a [`snapshot`].
 ///
 /// # Example
 ///
@@ -39,14 +39,15 @@ pub struct Collector {
 }
 
 impl Collector {
-    /// SQLite's figures alone.
+    /// Returns a collector of SQLite's figures only.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Whether to tell the process's resident memory, descriptors and threads too, by their usual names
-    /// (`process_resident_memory_bytes` and so on). Off unless set: another collector of the program's may tell them.
+    /// Sets whether the process's resident memory, descriptors and threads are collected too, under their usual names
+    /// (`process_resident_memory_bytes` and so on). Off by default, because another collector of the program may
+    /// provide them.
     #[must_use]
     pub fn process(mut self, on: bool) -> Self {
         self.has_process = on;
@@ -60,7 +61,7 @@ impl collector::Collector for Collector {
     }
 }
 
-/// One snapshot, for the registry that `to_openmetrics` makes.
+/// One snapshot, for the registry that `to_openmetrics` creates.
 #[derive(Debug)]
 struct Once(Stats);
 
@@ -70,8 +71,8 @@ impl collector::Collector for Once {
     }
 }
 
-/// A snapshot as OpenMetrics 1.0 text (`application/openmetrics-text; version=1.0.0; charset=utf-8`), the process's
-/// figures included.
+/// Returns a snapshot as OpenMetrics 1.0 text (`application/openmetrics-text; version=1.0.0; charset=utf-8`), including
+/// the figures of the process.
 ///
 /// # Example
 ///
@@ -87,13 +88,13 @@ pub fn to_openmetrics(stats: &Stats) -> String {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Once(stats.clone())));
     let mut text = String::new();
-    // Writing to a string does not fail, and nothing here refuses.
+    // Writing to a string does not fail, and the collector returns no error of its own.
     let _ = text::encode(&mut text, &registry);
     text
 }
 
-/// The same in the older format that Prometheus calls text 0.0.4, for those who ask for no other. It has no units, no
-/// end mark and no type for information, and calls a counter by the name of its sample.
+/// Returns a snapshot in the older Prometheus text format 0.0.4, for clients that do not accept OpenMetrics. That
+/// format has no units, no end marker and no type `info`, and its counters are declared under the name of their sample.
 #[cfg(feature = "endpoint")]
 pub(crate) fn to_text(stats: &Stats) -> String {
     let openmetrics = to_openmetrics(stats);
@@ -332,7 +333,7 @@ const BYTES: Option<&Unit> = Some(&Unit::Bytes);
 const SECONDS: Option<&Unit> = Some(&Unit::Seconds);
 const NO_UNIT: Option<&Unit> = None;
 
-/// Prometheus counts in floating point: beyond 2^53 a sum is rounded.
+/// Converts to floating point, as Prometheus represents numbers: values above 2^53 are rounded.
 fn float(number: u64) -> f64 {
     let [a, b, c, d, low @ ..] = number.to_be_bytes();
     let high = u32::from_be_bytes([a, b, c, d]);
