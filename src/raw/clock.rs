@@ -1,6 +1,7 @@
-//! A clock that costs a query nothing to speak of, for what is told to the millisecond.
+//! A cheap clock for times that are shown in milliseconds.
 
-/// Nanoseconds since some moment, exact to some milliseconds. It costs a fifth of `Instant::now`.
+/// Returns the nanoseconds since an unspecified moment, accurate to a few milliseconds. It costs a fifth of
+/// `Instant::now`.
 #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
 #[inline]
 pub(super) fn coarse_nanoseconds() -> u64 {
@@ -16,13 +17,13 @@ pub(super) fn coarse_nanoseconds() -> u64 {
     }
     const CLOCK_MONOTONIC_COARSE: c_int = 6;
     let mut time = Timespec { seconds: 0, nanoseconds: 0 };
-    // SAFETY: the struct is C's `timespec` on a 64-bit Linux, and lives during the call, which fills it. It cannot
-    // fail: the clock exists since Linux 2.6.32.
+    // SAFETY: the struct has the layout of C's `timespec` on a 64-bit Linux, and `time` lives during the call, which
+    // fills it. The call cannot fail: the clock exists since Linux 2.6.32.
     unsafe { clock_gettime(CLOCK_MONOTONIC_COARSE, &raw mut time) };
     time.seconds.unsigned_abs() * 1_000_000_000 + time.nanoseconds.unsigned_abs()
 }
 
-/// Elsewhere there is none that is cheaper.
+/// Returns the same from `Instant`: no cheaper clock is used on other systems.
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
 pub(super) fn coarse_nanoseconds() -> u64 {
     use std::time::Instant;
@@ -46,7 +47,7 @@ mod tests {
         let before = coarse_nanoseconds();
         thread::sleep(Duration::from_millis(50));
         let after = coarse_nanoseconds();
-        // It may be late by some milliseconds at either end.
+        // Each reading may be late by some milliseconds.
         assert!(after - before >= 30_000_000, "{}", after - before);
     }
 }

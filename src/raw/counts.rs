@@ -1,7 +1,8 @@
-//! How many handles of each kind are alive: counters that cost no lock and no shared cache line.
+//! Counters of opened and closed handles of each kind, without a lock and without a shared cache line.
 //!
-//! Each thread owns a shard and is its only writer (a relaxed load and store); readers add all shards up. A handle
-//! may be opened on one thread and closed on another: shards then disagree, their sum does not.
+//! Each thread owns a shard and is its only writer (a relaxed load and store); readers sum over all shards. A handle
+//! may be opened on one thread and closed on another: the counters of a single shard are then unbalanced, but their sum
+//! over all shards is correct.
 
 use std::cell::Cell;
 use std::fmt;
@@ -9,7 +10,7 @@ use std::iter;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 
-/// What a handle is.
+/// Kind of a handle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum HandleKind {
@@ -17,7 +18,7 @@ pub enum HandleKind {
     Connection,
     /// A [`Statement`](super::super::Statement).
     Statement,
-    /// A statement of the cache, kept or lent out.
+    /// A statement of the statement cache, whether in the cache or in use.
     CachedStatement,
     /// An execution of a statement.
     Rows,
@@ -34,7 +35,7 @@ impl HandleKind {
 
     pub(super) const COUNT: usize = Self::ALL.len();
 
-    /// Its name, in the singular: `cached_statement`.
+    /// Returns the name of the kind in the singular, such as `cached_statement`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -60,7 +61,7 @@ const KINDS: usize = HandleKind::COUNT;
 struct Shard {
     opened: [AtomicU64; KINDS],
     closed: [AtomicU64; KINDS],
-    /// Whether a thread writes to it. One whose thread has ended goes to the next, and counts on from where it is.
+    /// Whether a thread owns the shard. When its thread ends, the next thread takes the shard over with its counts.
     is_owned: AtomicBool,
     next: Option<&'static Shard>,
 }
@@ -76,17 +77,17 @@ impl Shard {
     }
 }
 
-/// Every shard ever made, the newest first. They live as long as the process. A list without a lock: a child process
-/// forked at any moment finds it whole.
+/// All shards, the newest first. They are never freed. The list needs no lock, so that a child process forked at any
+/// moment finds it consistent.
 static SHARDS: AtomicPtr<Shard> = AtomicPtr::new(ptr::null_mut());
-/// For code that runs after its thread gave its shard back (other thread-local destructors). Shared, so it is
-/// written with read-modify-write.
+/// Shard for code that runs after its thread released its own shard (other thread-local destructors). Several threads
+/// write to it, by atomic read-modify-write.
 static SHARED: Shard = Shard::new();
 static FORGOTTEN: [AtomicU64; KINDS] = [const { AtomicU64::new(0) }; KINDS];
 
 fn newest() -> Option<&'static Shard> {
-    // SAFETY: NULL, or a shard that `claim` leaked: it is never freed, and shared only from then on. Acquire pairs with
-    // the release that published it.
+    // SAFETY: the pointer is NULL, or a shard that `claim_shard` leaked: it is never freed, and only shared references
+    // to it exist since it was published. Acquire pairs with the release that published it.
     unsafe { SHARDS.load(Ordering::Acquire).as_ref() }
 }
 
@@ -94,7 +95,7 @@ fn shards() -> impl Iterator<Item = &'static Shard> {
     iter::successors(newest(), |shard| shard.next)
 }
 
-/// Claimed by the thread that makes it, given back when that thread ends.
+/// A thread's claim of its shard, released when the thread ends.
 struct Local(&'static Shard);
 
 impl Local {
@@ -132,7 +133,7 @@ impl Drop for Local {
 
 thread_local! {
     static LOCAL: Local = Local::claim();
-    /// What `LOCAL` holds, where one load finds it; it has no destructor, so it can be asked at any time.
+    /// Copy of the shard of `LOCAL`, reached by one load. It has no destructor, so it can be read at any time.
     static SHARD: Cell<Option<&'static Shard>> = const { Cell::new(None) };
 }
 
@@ -147,7 +148,7 @@ fn add(pick: impl Fn(&Shard) -> &AtomicU64) {
     }
 }
 
-/// The first of its thread, or one after the shard was given back.
+/// Counts the first event of a thread, or one after the thread released its shard.
 #[cold]
 #[inline(never)]
 fn add_first(pick: impl Fn(&Shard) -> &AtomicU64) {
@@ -165,7 +166,7 @@ pub(crate) fn closed(kind: HandleKind) {
     add(|shard| &shard.closed[kind as usize]);
 }
 
-/// A handle that its user forgot (`mem::forget`) was found and closed in its stead; see `registry::forgot`.
+/// Counts a handle that was forgotten (`mem::forget`) and ended by finalite; see `registry::forgot`.
 #[cold]
 pub(super) fn forgotten(kind: HandleKind) {
     FORGOTTEN[kind as usize].fetch_add(1, Ordering::Relaxed);

@@ -1,17 +1,18 @@
-//! What went wrong below, before the layers above add the SQL, the column or the parameter.
+//! Errors of this layer, to which the layers above add the SQL, the column or the parameter.
 
 use std::ffi::c_int;
 
 use super::ffi;
 
-/// One word, so that `Result<bool, Fault>` travels in registers.
+/// An error and the SQL of its statement. It is one word, so that `Result<bool, Fault>` is returned in registers.
 #[derive(Debug)]
 pub(crate) struct Fault(Box<(FaultKind, Option<Box<str>>)>);
 
 #[derive(Debug)]
 pub(crate) enum FaultKind {
-    /// A result code of SQLite's (extended), its message, the byte offset in the SQL where SQLite knows it, and the
-    /// system's reason where there is one. The message may be the program's, where that may have functions of its own.
+    /// An extended result code of SQLite, its message, the byte offset in the SQL where SQLite knows it, and the
+    /// operating system's reason where there is one. `may_be_the_programs` is set if the program may have registered
+    /// SQL functions, which can set the message.
     Sqlite {
         code: c_int,
         message: Box<str>,
@@ -19,13 +20,13 @@ pub(crate) enum FaultKind {
         offset: Option<usize>,
         reason: Option<Box<str>>,
     },
-    /// The connection belongs to the process this one was forked from.
+    /// The connection belongs to the parent process, from which this one was forked.
     Forked,
-    /// The call is not allowed now.
+    /// The call is not allowed in the current state.
     Misuse(&'static str),
-    /// A text, blob or SQL longer than SQLite's interface can take.
+    /// A text, blob or SQL that is longer than SQLite's interface accepts.
     TooBig { what: &'static str, bytes: usize },
-    /// The SQLite that was linked cannot be used.
+    /// The linked SQLite cannot be used.
     Unsupported(Box<str>),
 }
 
@@ -46,7 +47,7 @@ impl Fault {
         })
     }
 
-    /// Says which statement it was.
+    /// Adds the SQL of the statement.
     #[cold]
     pub(super) fn in_sql(mut self, sql: &str) -> Self {
         self.0.1 = Some(sql.into());
@@ -57,7 +58,7 @@ impl Fault {
         &self.0.0
     }
 
-    /// What it is, and the SQL of the statement, where it was one.
+    /// Returns the kind, and the SQL of the statement if there is one.
     pub(crate) fn into_parts(self) -> (FaultKind, Option<Box<str>>) {
         *self.0
     }

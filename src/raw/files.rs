@@ -1,12 +1,12 @@
-//! The database files that are open, told from one another by device and inode.
+//! List of the open database files, identified by device and inode.
 //!
-//! SQLite keeps, for the whole process and by device and inode, which locks it holds on a file (`os_unix.c`,
-//! `inodeList`). A child process inherits these notes without the locks. A connection that it opens on such a file
-//! believes that it holds what only the parent does, and what it writes is lost, or damages the file
-//! (sqlite.org/howtocorrupt.html, 2.6). So each connection notes here what it has open, and a child looks whether its
-//! parent had it.
+//! SQLite records, for the whole process and by device and inode, the locks it holds on a file (`os_unix.c`,
+//! `inodeList`). A child process inherits these records without the locks. A connection that the child opens on such a
+//! file assumes locks that only the parent holds; what it writes is lost, or corrupts the file
+//! (sqlite.org/howtocorrupt.html, 2.6). Each connection therefore lists its open files here, and a child process checks
+//! whether its parent had a file open.
 //!
-//! A list without a lock: a child process forked at any moment finds it whole.
+//! The list needs no lock, so that a child process forked at any moment finds it consistent.
 
 #[cfg(not(unix))]
 pub(super) use elsewhere::{FileId, OpenFile, was_inherited};
@@ -24,7 +24,7 @@ mod unix {
 
     use super::super::fork::generation;
 
-    /// A file, whatever it is called.
+    /// Identity of a file, independent of its path.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub(in super::super) struct FileId {
         device: u64,
@@ -32,8 +32,8 @@ mod unix {
     }
 
     impl FileId {
-        /// Of the file at a path, if there is one. It is asked for by its name and not opened: closing any descriptor of
-        /// a database file drops the locks on it.
+        /// Returns the identity of the file at a path, if it exists. The file is not opened, because closing any
+        /// descriptor of a database file drops the process's locks on it.
         pub(in super::super) fn of(path: &CStr) -> Option<Self> {
             if path.is_empty() {
                 return None;
@@ -43,12 +43,12 @@ mod unix {
         }
     }
 
-    /// A place in the list. Those who leave make room for those who come; what a parent had stays taken in its child.
+    /// Entry of the list. A released entry is reused; the entries of a parent process stay taken in its child.
     struct Place {
         is_taken: AtomicBool,
         device: AtomicU64,
         inode: AtomicU64,
-        /// The process that has the file open.
+        /// Fork generation of the process that has the file open.
         generation: AtomicU32,
         next: Option<&'static Place>,
     }
@@ -56,8 +56,8 @@ mod unix {
     static PLACES: AtomicPtr<Place> = AtomicPtr::new(ptr::null_mut());
 
     fn newest() -> Option<&'static Place> {
-        // SAFETY: NULL, or a place that `OpenFile::new` leaked: it is never freed, and shared only from then on. Acquire
-        // pairs with the release that published it.
+        // SAFETY: the pointer is NULL, or an entry that `new_place` leaked: it is never freed, and only shared
+        // references to it exist since it was published. Acquire pairs with the release that published it.
         unsafe { PLACES.load(Ordering::Acquire).as_ref() }
     }
 
@@ -65,7 +65,7 @@ mod unix {
         iter::successors(newest(), |place| place.next)
     }
 
-    /// A file that a connection has open, until this is dropped.
+    /// Entry for a file that a connection has open. Dropping it releases the entry.
     pub(in super::super) struct OpenFile(&'static Place);
 
     impl OpenFile {
@@ -80,7 +80,8 @@ mod unix {
     }
 
     impl Drop for OpenFile {
-        /// What was inherited stays: SQLite's notes of it do, whatever becomes of the connection.
+        /// Releases the entry, unless it was inherited: SQLite's own inherited record of the file also remains,
+        /// whatever happens to the connection.
         fn drop(&mut self) {
             if self.0.generation.load(Ordering::Relaxed) == generation() {
                 self.0.is_taken.store(false, Ordering::Release);
@@ -118,7 +119,7 @@ mod unix {
     }
 }
 
-/// No `fork` here.
+/// Implementation for systems without `fork`.
 #[cfg(not(unix))]
 mod elsewhere {
     use std::ffi::CStr;

@@ -1,29 +1,33 @@
-//! Which process a connection belongs to.
+//! Detection of `fork`: the process to which a connection belongs.
 //!
-//! A SQLite connection must not be used, nor even closed, by a child that inherited it through `fork`
-//! (sqlite.org/howtocorrupt.html, 2.6): it believes in locks that only the parent holds, and closing rolls back the
-//! parent's transaction in the file. The count kept here moves in every forked child, so one relaxed load tells a
-//! stranger's connection from our own.
+//! A child process must neither use nor close a SQLite connection that it inherited through `fork`
+//! (sqlite.org/howtocorrupt.html, 2.6): the connection assumes locks that only the parent holds, and closing it rolls
+//! back the parent's transaction in the file. A counter is incremented in every forked child, so one relaxed load
+//! distinguishes an inherited connection from one of this process.
 //!
-//! The same load tells whether somebody asked for the figures of all connections since this one gave its own: the word
-//! it reads moves for both, so that neither costs what the other does not.
+//! The same load shows whether the figures of all connections were requested since this connection last published its
+//! own. Both events change one word, so checking for both costs no more than checking for one:
+//!
+//! ```text
+//! NOW (64 bits):  | number of forks (32) | number of requests for figures (32) |
+//! ```
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::thread;
 #[cfg(unix)]
 use std::time::Duration;
 
-/// The number of forks in the upper half, of requests for figures in the lower.
+/// Number of forks in the upper half, number of requests for figures in the lower half.
 static NOW: AtomicU64 = AtomicU64::new(0);
 
 const REQUESTS: u64 = u32::MAX as u64;
 
-/// A moment between a fork or a request and the next.
+/// Value of `NOW`: it changes with each fork and each request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Moment(u64);
 
 impl Moment {
-    /// One that never is: before there is such a number of forks, there is no process left.
+    /// A value that `NOW` never has: the number of forks cannot reach 2^32 - 1.
     pub(super) const NEVER: Self = Self(u64::MAX);
 }
 
@@ -32,35 +36,36 @@ pub(super) fn now() -> Moment {
     Moment(NOW.load(Ordering::Relaxed))
 }
 
-/// The number of forks between this process and the one that loaded the library.
+/// Returns the number of forks between the process that loaded the library and this one.
 #[inline(always)]
 pub(super) fn generation() -> u32 {
     let [.., a, b, c, d] = (NOW.load(Ordering::Relaxed) >> 32).to_be_bytes();
     u32::from_be_bytes([a, b, c, d])
 }
 
-/// Asks the connections for their figures: each gives them when it is next used.
+/// Requests the figures of all connections: each publishes them when it is next used.
 pub(super) fn request_figures() {
     let _ = NOW.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |now| Some(after_request(now)));
 }
 
-/// The lower half begins again at 1, and does not carry into the upper.
+/// Returns the value after a request. The lower half wraps around to 1 and does not carry into the upper half.
 fn after_request(now: u64) -> u64 {
     (now & !REQUESTS) | (now.wrapping_add(1) & REQUESTS).max(1)
 }
 
-/// Whether anybody ever asked.
+/// Whether figures were ever requested.
 pub(super) fn are_figures_asked() -> bool {
     NOW.load(Ordering::Relaxed) & REQUESTS != 0
 }
 
-/// Threads that open a database just now, attach or close one.
+/// Number of threads that are opening, attaching or closing a database.
 static OPENING: AtomicU32 = AtomicU32::new(0);
-/// Threads that fork just now.
+/// Number of threads that are forking.
 static FORKING: AtomicU32 = AtomicU32::new(0);
 
-/// The time in which a file is opened or closed and noted (`files.rs`): a fork waits for its end, so that a child knows
-/// of every file that SQLite has open, and does not find the lock in use under which SQLite opens files.
+/// Guard for the time in which a file is opened or closed and listed (`files.rs`). A fork waits until it ends, so that
+/// the child's list contains every file that SQLite has open, and SQLite's lock for opening files is not held in the
+/// child.
 #[must_use]
 pub(super) struct Opening(());
 
@@ -79,12 +84,12 @@ impl Opening {
 
 impl Drop for Opening {
     fn drop(&mut self) {
-        // In a child that was forked within it, it is over already.
+        // In a child that was forked during this guard, `in_child` has already reset the counter to 0.
         let _ = OPENING.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |opening| opening.checked_sub(1));
     }
 }
 
-/// Starts counting forks. Called before the first open.
+/// Registers the fork handlers. Called before the first open.
 #[cfg(unix)]
 pub(super) fn watch() {
     use std::ffi::c_int;
@@ -98,8 +103,8 @@ pub(super) fn watch() {
         ) -> c_int;
     }
 
-    /// How often a fork looks whether nobody opens or closes a file any more. Not without end: this thread may be the
-    /// one, in something that is called meanwhile, and attaching may wait for a lock.
+    /// Largest number of times that a fork checks whether files are still being opened or closed. It is limited because
+    /// the forking thread may itself be opening one (in a callback), and because attaching may wait for a lock.
     const LOOKS_MAX: u32 = 100;
 
     unsafe extern "C" fn prepare() {
@@ -122,20 +127,21 @@ pub(super) fn watch() {
         OPENING.store(0, Ordering::SeqCst);
     }
 
-    // No `Once`, which a child may find in the hands of a thread that it does not have. Handlers that two threads have
-    // installed at the same time do no more than those of one.
+    // A `Once` is not used: if another thread is running it at the fork, it never completes in the child. Two threads
+    // may both register the handlers; running the handlers twice has the same effect as once.
     static IS_WATCHING: AtomicBool = AtomicBool::new(false);
     if IS_WATCHING.load(Ordering::Acquire) {
         return;
     }
-    // SAFETY: the handlers work on atomics and yield or sleep, all of which is async-signal-safe, so that they may run in
-    // the child of a multi-threaded process. They are functions of this library, which must not be unloaded (README,
-    // effects). A failure (ENOMEM) leaves forks undetected; there is nothing to undo.
+    // SAFETY: only `in_child` runs in the child, where a thread of a multi-threaded process may call only
+    // async-signal-safe functions; it uses atomics alone. `prepare` and `in_parent` run on the forking thread of the
+    // parent. The handlers are functions of this library, which must not be unloaded (README, effects). A failure
+    // (ENOMEM) leaves forks undetected; there is nothing to undo.
     let _ = unsafe { pthread_atfork(Some(prepare), Some(in_parent), Some(in_child)) };
     IS_WATCHING.store(true, Ordering::Release);
 }
 
-/// No `fork` here.
+/// Does nothing: this system has no `fork`.
 #[cfg(not(unix))]
 pub(super) fn watch() {}
 

@@ -1,6 +1,6 @@
-//! The doors to other code that speaks to SQLite, at the caller's risk.
+//! Unsafe interface for other code that calls SQLite directly.
 //!
-//! These are the only public `unsafe` functions, and the only place where `raw` knows the layers above.
+//! These are the only public `unsafe` functions, and this is the only file of `raw` that uses the layers above.
 
 use std::panic::Location;
 
@@ -8,21 +8,22 @@ use super::{Db, ffi};
 use crate::{Connection, Error, ErrorKind, Result};
 
 impl Connection {
-    /// The connection's `sqlite3*`, for calls that finalite does not have. Outside semver.
+    /// Returns the connection's `sqlite3*`, for SQLite calls that finalite does not provide. Not covered by semantic
+    /// versioning.
     ///
     /// # Safety
     ///
-    /// - The pointer is not closed, not used after the connection is dropped or closed, and not used from another thread
-    ///   while the connection is used.
-    /// - finalite's own statements are not touched: `sqlite3_next_stmt` finds them, and stepping, resetting, binding to
-    ///   or finalizing one would do it under a [`Statement`](crate::Statement) or a row that is alive.
-    /// - What a row or batch of the connection borrows is not freed under it: no `sqlite3_deserialize` into a database
-    ///   of the connection, and no callback that runs SQL which ends or changes what is being read, while rows are
-    ///   alive.
+    /// - The pointer is not closed, not used after the connection is dropped or closed, and not used on another thread
+    ///   while the connection is in use.
+    /// - finalite's own statements are not used: `sqlite3_next_stmt` returns them, and stepping, resetting, binding to
+    ///   or finalizing one would change it while a [`Statement`](crate::Statement) or a row still refers to it.
+    /// - Memory that a row or batch of the connection borrows is not freed while it is borrowed: while rows exist,
+    ///   there is no `sqlite3_deserialize` into a database of the connection, and no callback runs SQL that ends or
+    ///   changes the statement that is being read.
     /// - The memory given to `sqlite3_deserialize`, and the functions and data of callbacks, live as long as SQLite may
-    ///   use them, which is until the connection is closed. They are called on whichever thread the connection is sent
-    ///   to, so that they are `Send`, and they do not unwind.
-    /// - What is made through it (statements, blobs, backups) is the caller's to release: as long as it lives,
+    ///   use them, which is until the connection is closed. Callbacks are called on whichever thread uses the
+    ///   connection, so they are `Send`. They do not unwind.
+    /// - Statements, blobs and backups made through the pointer are released by the caller: while one exists,
     ///   [`close`](Connection::close) fails.
     #[must_use]
     pub unsafe fn as_raw(&self) -> *mut ffi::sqlite3 {
@@ -30,10 +31,10 @@ impl Connection {
         self.db().as_ptr()
     }
 
-    /// Takes over a connection that somebody else opened. From here on it is closed in Drop. Outside semver.
+    /// Takes ownership of an open SQLite connection, which is closed on drop. Not covered by semantic versioning.
     ///
-    /// Nothing is set on it: no busy timeout, no foreign keys. Open it with `SQLITE_OPEN_NOMUTEX`, as finalite does:
-    /// a mutex of its own would only cost time, and a SQLite built with `SQLITE_DEBUG` asserts that it is held where
+    /// No setting is changed: no busy timeout, no foreign keys. Open the handle with `SQLITE_OPEN_NOMUTEX`, as finalite
+    /// does: a mutex of its own only costs time, and a SQLite built with `SQLITE_DEBUG` asserts that it is held when
     /// cells are read.
     ///
     /// # Errors
@@ -43,23 +44,24 @@ impl Connection {
     ///
     /// # Safety
     ///
-    /// - `handle` is NULL, or an open connection of the SQLite that finalite is linked to, which nothing else uses or
-    ///   closes from here on: no statement, blob or backup of it is used by anybody else.
-    /// - What was registered on it (functions, collations, hooks, busy and progress handlers, modules) is called on
-    ///   whichever thread the connection is sent to from here on: it is `Send`, lives until the connection is closed,
-    ///   and does not unwind.
+    /// - `handle` is NULL, or an open connection of the SQLite that finalite is linked to, which no other code uses or
+    ///   closes from now on; no other code uses a statement, blob or backup of it.
+    /// - Everything registered on it (functions, collations, hooks, busy and progress handlers, modules) is called on
+    ///   whichever thread uses the connection from now on: it is `Send`, lives until the connection is closed, and does
+    ///   not unwind.
     /// - Its cache is not shared (`SQLITE_OPEN_SHAREDCACHE`, `cache=shared`, `sqlite3_enable_shared_cache`) with a
     ///   connection that another thread uses, unless SQLite is in serialized mode: connections that share a cache
     ///   share its memory.
     #[track_caller]
     pub unsafe fn from_raw(handle: *mut ffi::sqlite3) -> Result<Self> {
-        // SAFETY: the caller gives the handle away, see above.
+        // SAFETY: the caller passes ownership of the handle, as `# Safety` above requires.
         let db = unsafe { Db::from_raw(handle, Location::caller()) };
         Ok(Self::adopt(db.map_err(Error::from)?))
     }
 }
 
-/// Nothing: of what has no impl, the compiler shows this message and not the fields of a connection, one by one.
+/// Trait without any implementation. It makes the compiler show this message, instead of naming each field of a
+/// connection that is not `Sync`.
 #[diagnostic::on_unimplemented(
     message = "a `Connection` cannot be shared between threads",
     label = "used from another thread here",
@@ -68,27 +70,25 @@ impl Connection {
 )]
 trait SharedBetweenThreads {}
 
-// SAFETY: never holds, as nothing implements the trait (rule 2). It stands in for the automatic impl, which the fields
-// rule out as well.
+// SAFETY: the implementation never applies, as no type implements the trait (rule 2). It replaces the automatic
+// implementation, which the fields rule out as well.
 unsafe impl Sync for Connection where for<'never> Connection: SharedBetweenThreads {}
 
-/// Makes finalite's counting allocator SQLite's, where the feature `bundled` or `count-system-sqlite` has not done so
-/// before `main` began. Outside semver.
+/// Installs finalite's counting allocator in SQLite, where the features `bundled` and `count-system-sqlite` have not
+/// done so before `main` began. Not covered by semantic versioning.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) if SQLite has been used already, by anybody in the
-/// process.
+/// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) if any code in the process has already used SQLite.
 ///
 /// # Safety
 ///
-/// No other thread may use SQLite during the call, through whichever driver: SQLite reads its configuration without a
-/// lock, and a connection opened at the same time would free blocks of one allocator with the other. So call it first
-/// of all in `main`.
+/// No other thread may use SQLite during the call, through any driver: SQLite reads its configuration without a lock,
+/// and a connection opened at the same time would free blocks of one allocator with the other. Call it first in `main`.
 ///
 /// C: [sqlite3_config](https://sqlite.org/c3ref/config.html)
 pub unsafe fn install() -> Result<()> {
-    // SAFETY: nobody else uses SQLite now (the caller's promise).
+    // SAFETY: no other thread uses SQLite during the call (the caller's promise).
     let code = unsafe { super::allocator::install() };
     if code == ffi::SQLITE_OK {
         return Ok(());

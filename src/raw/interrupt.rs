@@ -1,11 +1,11 @@
-//! `sqlite3_interrupt` from another thread, safe also after the connection is gone.
+//! `sqlite3_interrupt` from another thread, safe even after the connection is closed.
 
 use std::ptr::NonNull;
 use std::sync::{Mutex, PoisonError};
 
 use super::{ffi, fork};
 
-/// Shared by a `Db` and its interrupt handles. The `Db` empties it before it closes.
+/// Target shared by a `Db` and its interrupt handles. The `Db` clears it before it closes.
 pub(crate) struct Interrupter {
     target: Mutex<Option<Target>>,
     fork_generation: u32,
@@ -19,14 +19,15 @@ struct Target(NonNull<ffi::sqlite3>);
 unsafe impl Send for Target {}
 
 impl Interrupter {
-    /// `fork_generation` is the connection's: the handle may be made in a child process that inherited it.
+    /// Creates the target. `fork_generation` is the connection's: the handle may be created in a child process that
+    /// inherited the connection.
     pub(super) fn new(db: Option<NonNull<ffi::sqlite3>>, fork_generation: u32) -> Self {
         Self { target: Mutex::new(db.map(Target)), fork_generation }
     }
 
-    /// Interrupts what the connection is running; `false` if it is closed or belongs to another process.
+    /// Interrupts the connection's running statements; returns `false` if it is closed or belongs to another process.
     pub(crate) fn interrupt(&self) -> bool {
-        // A lock held by another thread at the moment of the fork stays locked in the child for ever.
+        // A lock held by another thread at the moment of the fork is never released in the child.
         if self.fork_generation != fork::generation() {
             return false;
         }
@@ -40,7 +41,7 @@ impl Interrupter {
         true
     }
 
-    /// From here on interrupts do nothing.
+    /// Clears the target: later interrupts do nothing.
     pub(super) fn disarm(&self) {
         *self.target.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }

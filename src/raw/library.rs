@@ -1,4 +1,4 @@
-//! The SQLite that is linked into this process.
+//! The SQLite library that is linked into this process.
 
 use std::ffi::{CStr, c_char, c_int};
 use std::ptr;
@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::ffi;
 use super::{Fault, FaultKind};
 
-/// The oldest system SQLite that the bindings of `libsqlite3-sys` 0.40 describe.
+/// Oldest supported system SQLite: the one that the bindings of `libsqlite3-sys` 0.40 describe.
 const VERSION_MIN: c_int = 3_045_003;
 
 pub(crate) fn version() -> &'static str {
@@ -29,7 +29,7 @@ pub(crate) fn source_id() -> &'static str {
     unsafe { constant(text) }
 }
 
-/// The options SQLite was compiled with, without their `SQLITE_` prefix.
+/// Returns the options SQLite was compiled with, without their `SQLITE_` prefix.
 pub(crate) fn compile_options() -> impl Iterator<Item = &'static str> {
     (0..).map_while(|n| {
         // SAFETY: c3ref/compileoption_get.html: any N is allowed, NULL when it is out of range.
@@ -39,12 +39,12 @@ pub(crate) fn compile_options() -> impl Iterator<Item = &'static str> {
     })
 }
 
-/// Bytes of the lookaside memory that a connection has unless it is set.
+/// Returns the default size in bytes of a connection's lookaside memory.
 pub(super) fn default_lookaside() -> u64 {
-    /// One more than they are, 0 for not known. No `OnceLock`, which a child process may find in the hands of a thread
-    /// that it does not have.
+    /// The result plus one; 0 if not yet known. A `OnceLock` is not used: if another thread is initializing it at a
+    /// fork, it never completes in the child.
     static KNOWN: AtomicU64 = AtomicU64::new(0);
-    /// What SQLite's source says; the options name it only where the build says otherwise.
+    /// Default in SQLite's source; the compile options contain it only where the build sets another value.
     const UNLESS_BUILT_OTHERWISE: u64 = 1200 * 40;
     let parse = |sizes: &str| {
         let (slot_bytes, slots) = sizes.split_once(',')?;
@@ -62,7 +62,7 @@ pub(super) fn default_lookaside() -> u64 {
     bytes
 }
 
-/// SQLite's own words for a result code.
+/// Returns SQLite's message for a result code.
 pub(crate) fn code_message(code: c_int) -> &'static str {
     // SAFETY: c3ref/errcode.html: returns a static string for any argument; it "must not be freed".
     let text = unsafe { ffi::sqlite3_errstr(code) };
@@ -70,13 +70,13 @@ pub(crate) fn code_message(code: c_int) -> &'static str {
     unsafe { constant(text) }
 }
 
-/// Whether a text of SQLite's is the constant that it has for a result code, and not one that reads the same.
+/// Whether the text is, by address, SQLite's constant for a result code, and not another string with the same content.
 pub(super) fn is_code_message(text: *const c_char, code: c_int) -> bool {
     // SAFETY: c3ref/errcode.html: returns a static string for any argument; it is compared by address.
     ptr::eq(text, unsafe { ffi::sqlite3_errstr(code) })
 }
 
-/// Whether this SQLite can be used at all.
+/// Returns an error if this SQLite cannot be used.
 pub(super) fn check() -> Result<(), Fault> {
     // SAFETY: takes no argument and returns a compile-time constant (c3ref/threadsafe.html).
     let threadsafe = unsafe { ffi::sqlite3_threadsafe() };
@@ -86,7 +86,7 @@ pub(super) fn check() -> Result<(), Fault> {
     }
 }
 
-/// Why a SQLite cannot be used, if it cannot.
+/// Returns the reason a SQLite cannot be used; `None` if it can.
 fn unusable(threadsafe: c_int, is_bundled: bool, number: c_int) -> Option<Box<str>> {
     if threadsafe == 0 {
         let reason =
@@ -108,7 +108,7 @@ fn unusable(threadsafe: c_int, is_bundled: bool, number: c_int) -> Option<Box<st
 ///
 /// `text` points to a NUL-terminated constant of the SQLite library.
 unsafe fn constant(text: *const c_char) -> &'static str {
-    // SAFETY: the caller vouches for a NUL-terminated constant; the library is never unloaded (README, effects).
+    // SAFETY: the caller promises a NUL-terminated constant; the library is never unloaded (README, effects).
     let text = unsafe { CStr::from_ptr(text) };
     text.to_str().unwrap_or("(not UTF-8)")
 }

@@ -1,7 +1,7 @@
-//! Large buffers in large pages: the first touch of each page is a fault, and with pages of 4 KB the faults of a result
-//! of 100 MB take longer than copying it.
+//! Huge pages for large buffers. The first access to each page is a page fault; with pages of 4 KB the faults of a
+//! result of 100 MB take longer than copying it.
 
-/// Says that a buffer is better held in large pages. A hint: whatever comes of it, the buffer's content is the same.
+/// Advises the kernel to back a buffer with huge pages. It is a hint: the buffer's content is the same with any result.
 #[cfg(target_os = "linux")]
 pub(crate) fn prefer_large<T>(buffer: &Vec<T>) {
     use std::ffi::{c_int, c_void};
@@ -9,9 +9,10 @@ pub(crate) fn prefer_large<T>(buffer: &Vec<T>) {
     unsafe extern "C" {
         fn madvise(start: *mut c_void, length: usize, advice: c_int) -> c_int;
     }
-    /// Below this there is little to gain. Smaller buffers beside each other share large pages.
+    /// Smallest buffer for which the advice is given. Below it the gain is small, and adjacent smaller buffers share
+    /// huge pages.
     const LARGE_BYTES: usize = 1 << 20;
-    /// Where pages are larger, the call is refused, and all stays as it was.
+    /// Page size. On a system with larger pages the call fails and has no effect.
     const PAGE_BYTES: usize = 4096;
     const MADV_HUGEPAGE: c_int = 14;
 
@@ -22,8 +23,8 @@ pub(crate) fn prefer_large<T>(buffer: &Vec<T>) {
     let before = buffer.as_ptr().addr() % PAGE_BYTES;
     let start = buffer.as_ptr().cast::<u8>().wrapping_sub(before);
     let len = (before + bytes).next_multiple_of(PAGE_BYTES);
-    // SAFETY: madvise(2): this advice is about performance and changes no content, also of what else is in the first
-    // and the last page; an address that is not mapped is an error, which means nothing here.
+    // SAFETY: madvise(2): this advice concerns performance and changes no content, including that of other data in the
+    // first and the last page; an address that is not mapped returns an error, which is ignored.
     unsafe { madvise(start.cast_mut().cast(), len, MADV_HUGEPAGE) };
 }
 

@@ -1,8 +1,8 @@
-//! State that a child process has of its own.
+//! Global state that a forked child process initializes anew.
 //!
-//! A process may be forked while another thread holds a lock; in the child there is no such thread, and nobody ever
-//! gives the lock back. So what is behind a lock and of the whole process begins anew in a child, and that of its
-//! parent is left alone. It stays in memory as it was.
+//! A process may be forked while another thread holds a lock; that thread does not exist in the child, so the lock is
+//! never released there. Global state behind a lock is therefore created anew in a child. The parent's state stays in
+//! the child's memory, unused.
 
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -10,24 +10,24 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::fork;
 
-/// Which process this is, among those that were forked from one another.
+/// Identity of a process among those forked from one another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Process(u32);
 
 impl Process {
-    /// The one that runs this.
+    /// Returns the current process.
     pub(crate) fn this() -> Self {
         fork::watch();
         Self(fork::generation())
     }
 
-    /// Whether it is still this one.
+    /// Whether this is the current process.
     pub(crate) fn is_this(self) -> bool {
         self.0 == fork::generation()
     }
 }
 
-/// A static that is made when it is first used in a process, and lives as long as that.
+/// A static value that is created when it is first used in a process, and lives as long as the process.
 pub(crate) struct PerProcess<T> {
     current: AtomicPtr<Own<T>>,
     make: fn() -> T,
@@ -43,7 +43,8 @@ impl<T: Send + 'static> PerProcess<T> {
         Self { current: AtomicPtr::new(ptr::null_mut()), make }
     }
 
-    /// Nothing that finalite runs under such a lock can panic, so a poisoned one is as good.
+    /// Locks the value of this process. No code of finalite that runs under such a lock can panic, so a poisoned lock
+    /// has valid contents.
     pub(crate) fn lock(&self) -> MutexGuard<'static, T> {
         self.own().value.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -51,8 +52,8 @@ impl<T: Send + 'static> PerProcess<T> {
     fn own(&self) -> &'static Own<T> {
         loop {
             let current = self.current.load(Ordering::Acquire);
-            // SAFETY: NULL, or what this function leaked: it is never freed, and shared only from then on. Acquire
-            // pairs with the release that published it.
+            // SAFETY: the pointer is NULL, or one that this function leaked: it is never freed once published, and only
+            // shared references to it exist from then on. Acquire pairs with the release that published it.
             if let Some(own) = unsafe { current.as_ref() }
                 && own.process.is_this()
             {
@@ -60,7 +61,7 @@ impl<T: Send + 'static> PerProcess<T> {
             }
             let fresh = Box::into_raw(Box::new(Own { process: Process::this(), value: Mutex::new((self.make)()) }));
             if self.current.compare_exchange(current, fresh, Ordering::AcqRel, Ordering::Relaxed).is_err() {
-                // SAFETY: made by Box::into_raw three lines above, and published to nobody.
+                // SAFETY: created by `Box::into_raw` above, and not published, as the exchange failed.
                 drop(unsafe { Box::from_raw(fresh) });
             }
         }

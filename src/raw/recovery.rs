@@ -1,20 +1,20 @@
-//! Reading that must write first.
+//! Recovery for read-only connections.
 //!
-//! A connection that reads only cannot roll back what another one left half-written, and SQLite refuses it until
-//! somebody does who may write (sqlite.org/rescode.html, `SQLITE_READONLY_ROLLBACK`). A connection that has been given a
-//! [`Recovery`] has that done, and asks SQLite once more.
+//! A read-only connection cannot roll back a transaction that another connection left incomplete. SQLite refuses to
+//! read until a connection that may write has rolled it back (sqlite.org/rescode.html, `SQLITE_READONLY_ROLLBACK`). A
+//! connection with a [`Recovery`] runs it and then repeats the SQLite call.
 
 use std::ffi::c_int;
 
 use super::{Db, ffi};
 
-/// Opens the same database for writing and reads it, which recovers it. Returns whether that succeeded.
+/// Function that opens the same database for writing and reads it, which recovers it. Returns whether that succeeded.
 pub(crate) type Recovery = Box<dyn Fn() -> bool + Send>;
 
-/// After each another writer may have died.
+/// Largest number of attempts: after each recovery, another writer may have terminated within a transaction.
 const ATTEMPTS: usize = 4;
 
-/// The codes that say so: a journal that is to be rolled back, a log's index that is to be made.
+/// Result codes for a required recovery: a hot journal to roll back, or a write-ahead log index to create.
 const UNRECOVERED: [c_int; 4] = [
     ffi::SQLITE_READONLY_ROLLBACK,
     ffi::SQLITE_READONLY_RECOVERY,
@@ -23,13 +23,13 @@ const UNRECOVERED: [c_int; 4] = [
 ];
 
 impl Db {
-    /// Has the database recovered where it is found unrecovered, from now on.
+    /// Sets the recovery to run when the database requires one.
     pub(crate) fn set_recovery(&self, recovery: Recovery) {
         let _ = self.recovery.set(recovery);
     }
 
-    /// Makes a call of SQLite's again for as long as it fails for want of recovery, and that can be had. The call must
-    /// be one that leaves nothing where it fails, as preparing does, and the first step of a statement.
+    /// Repeats a SQLite call while it fails because recovery is required and the recovery succeeds. The call must have
+    /// no effect if it fails, as preparing and the first step of a statement.
     #[cold]
     #[inline(never)]
     pub(super) fn again_after_recovery(&self, mut code: c_int, mut call: impl FnMut() -> c_int) -> c_int {

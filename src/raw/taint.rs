@@ -1,24 +1,24 @@
-//! What was done to a connection that outlives the statement that did it.
+//! Lasting changes to a connection, which outlive the statement that made them.
 
-/// Kinds of lasting change, as a set.
+/// Set of kinds of lasting changes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Taint(u8);
 
 impl Taint {
     pub(crate) const NONE: Self = Self(0);
-    /// Something was created, and may be temporary.
+    /// A schema object was created, which may be temporary.
     pub(crate) const SCHEMA: Self = Self(1);
     /// A database was attached or detached.
     pub(crate) const ATTACHED: Self = Self(2);
-    /// A pragma was given a value, one that the pool can put back.
+    /// A pragma was set that the pool can restore.
     pub(crate) const PRAGMA: Self = Self(4);
-    /// Foreign code has, or had, the handle.
+    /// Foreign code has or had the handle.
     pub(crate) const RAW: Self = Self(8);
-    /// Tables or functions were added.
+    /// Virtual tables or functions were registered.
     pub(crate) const REGISTERED: Self = Self(16);
-    /// A setting of finalite's own was changed.
+    /// A setting of finalite was changed.
     pub(crate) const SETTING: Self = Self(32);
-    /// A pragma was given a value, and is not one of those.
+    /// A pragma was set that the pool cannot restore.
     pub(crate) const OTHER_PRAGMA: Self = Self(64);
 
     #[inline]

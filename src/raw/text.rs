@@ -1,25 +1,25 @@
-//! C strings: who owns them, and how they become Rust text.
+//! C strings: ownership, and conversion to Rust text.
 
 use std::ffi::{CStr, c_char};
 use std::ptr::NonNull;
 
 use super::ffi;
 
-/// A string that SQLite allocated and we must give back.
+/// A string allocated by SQLite and owned by finalite. Dropping it frees it.
 pub(super) struct SqliteString(NonNull<c_char>);
 
 impl SqliteString {
-    /// Takes ownership of what a `sqlite3_*` function returned; `None` if it returned NULL (out of memory).
+    /// Takes ownership of a string that a `sqlite3_*` function returned; `None` if it returned NULL (out of memory).
     ///
     /// # Safety
     ///
-    /// `ptr` is NULL, or a NUL-terminated string from SQLite's allocator that nobody else frees.
+    /// `ptr` is NULL, or a NUL-terminated string from SQLite's allocator that no other code frees.
     pub(super) unsafe fn from_raw(ptr: *mut c_char) -> Option<Self> {
         NonNull::new(ptr).map(Self)
     }
 
     pub(super) fn to_text(&self) -> Box<str> {
-        // SAFETY: `from_raw` was promised a NUL-terminated string, owned by `self` until Drop.
+        // SAFETY: the caller of `from_raw` promised a NUL-terminated string, owned by `self` until Drop.
         let text = unsafe { CStr::from_ptr(self.0.as_ptr()) };
         text.to_string_lossy().into()
     }
@@ -27,14 +27,14 @@ impl SqliteString {
 
 impl Drop for SqliteString {
     fn drop(&mut self) {
-        // SAFETY: c3ref/free.html: memory obtained from sqlite3_malloc() is released by sqlite3_free(). `from_raw`
-        // was promised exactly that, and `self` is the only owner.
+        // SAFETY: c3ref/free.html: memory obtained from sqlite3_malloc() is released by sqlite3_free(). The caller of
+        // `from_raw` promised such memory, and `self` is the only owner.
         unsafe { ffi::sqlite3_free(self.0.as_ptr().cast()) }
     }
 }
 
-/// Copies a string that SQLite keeps; `None` for NULL. Invalid UTF-8 is replaced: names and messages are shown,
-/// never compared as data.
+/// Copies a string owned by SQLite; `None` for NULL. Invalid UTF-8 is replaced, because names and messages are
+/// displayed and not compared as data.
 ///
 /// # Safety
 ///
@@ -43,7 +43,7 @@ pub(super) unsafe fn copy(ptr: *const c_char) -> Option<Box<str>> {
     if ptr.is_null() {
         return None;
     }
-    // SAFETY: not NULL, and the caller vouches for the rest.
+    // SAFETY: not NULL; the caller promises a NUL-terminated string that stays valid during the call.
     let text = unsafe { CStr::from_ptr(ptr) };
     Some(text.to_string_lossy().into())
 }

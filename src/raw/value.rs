@@ -1,13 +1,13 @@
-//! The one reader of `sqlite3_value`, whoever hands it out.
+//! Reading of `sqlite3_value`s, from any source.
 
 use std::slice;
 
 use super::ffi;
 
-/// A value as SQLite holds it, borrowed.
+/// A borrowed SQLite value.
 ///
-/// TEXT is bytes until somebody asks for a `&str`: SQLite does not check that text is UTF-8, and whoever only copies
-/// or compares it need not pay for the check.
+/// TEXT is represented as bytes: SQLite does not guarantee that text is valid UTF-8, and code that only copies or
+/// compares it need not pay for the check. [`as_str`](ValueRef::as_str) validates it.
 ///
 /// # Example
 ///
@@ -37,19 +37,19 @@ pub enum ValueRef<'a> {
     Blob(&'a [u8]),
 }
 
-/// SQLite ran out of memory while it converted or expanded the value.
+/// Error: SQLite ran out of memory while it converted or expanded the value.
 pub(super) struct OutOfMemory;
 
-/// Who takes a value. It is called at one place for each type, so that what it does is compiled for each type, and
-/// nothing looks at the type a second time.
+/// Consumer of a value. It is called in one place for each type, so that the compiler specializes it for each type and
+/// the type is not tested a second time.
 pub(crate) trait Sink<'a> {
     type Output;
 
-    /// To be `#[inline(always)]`.
+    /// Consumes the value. Implementations must be `#[inline(always)]`.
     fn take(self, value: ValueRef<'a>) -> Self::Output;
 }
 
-/// Hands the value on as it is.
+/// Sink that returns the value unchanged.
 pub(crate) struct AsItIs;
 
 impl<'a> Sink<'a> for AsItIs {
@@ -65,17 +65,17 @@ impl<'a> Sink<'a> for AsItIs {
 ///
 /// # Safety
 ///
-/// As [`read_into`].
+/// See [`read_into`].
 #[inline(always)]
 pub(super) unsafe fn read<'a>(value: *mut ffi::sqlite3_value) -> Result<ValueRef<'a>, OutOfMemory> {
-    // SAFETY: the caller promises for `value` and `'a` what `read_into` asks for.
+    // SAFETY: the caller makes the promises that `read_into` requires for `value` and `'a`.
     unsafe { read_into(value, AsItIs) }
 }
 
 /// Reads a value without changing its type, into a sink.
 ///
-/// The type comes first, because a conversion would change it; TEXT goes through `sqlite3_value_text` also for its
-/// bytes, so that a UTF-16 database converts the cell once, before any slice of it is handed out.
+/// The type is read first, because a conversion would change it. For TEXT, `sqlite3_value_text` is called even if only
+/// the bytes are needed, so that a UTF-16 database converts the cell once, before any slice of it is returned.
 ///
 /// # Safety
 ///

@@ -1,4 +1,5 @@
-//! Which SQLite is refused. The one that is linked here is none of them, so the decision is asked.
+//! Tests of the versions and builds of SQLite that are refused. The linked one is not refused, so `unusable` is tested
+//! directly.
 
 use super::*;
 
@@ -17,7 +18,7 @@ fn an_old_system_library_is_refused() {
     let reason = unusable(1, false, 3_045_002).unwrap();
     assert!(reason.starts_with("the system's SQLite is 3.45.2, finalite needs 3.45.3"), "{reason}");
     assert_eq!(unusable(1, false, VERSION_MIN), None);
-    // What is bundled is what `libsqlite3-sys` was made for.
+    // The bundled SQLite is the one that `libsqlite3-sys` was built for.
     assert_eq!(unusable(1, true, 3_045_002), None);
 }
 
