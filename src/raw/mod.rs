@@ -1,4 +1,4 @@
-//! The only module that may say `unsafe`. Everything it exports is safe to call.
+//! The only module that may contain `unsafe`. Its exported functions are safe to call, except those in `interop.rs`.
 //!
 //! Rules, each relied on by the `SAFETY` comments below:
 //!
@@ -7,17 +7,18 @@
 //! 2. A `Db` and everything made from it stay on one thread at a time: `Db` is `Send` and not `Sync`, its children
 //!    borrow it and are neither.
 //! 3. A `Row` exists only between `SQLITE_ROW` and the next step or reset; column indexes are checked here.
-//! 4. Every call that can reach the database goes through [`Db::enter`], which yields the pointer. It refuses a
-//!    connection inherited through `fork` and one that is being closed. What SQLite answers from memory alone
-//!    (counters, names, a cell of the current row) needs no entry.
-//! 5. What is bound without a copy is marked in the statement before SQLite sees it, and whoever next touches the
-//!    bindings clears them first (`StmtCore::repair`), so that forgetting a cursor leaves nothing dangling.
+//! 4. Every call that can reach the database goes through [`Db::enter`], which returns the pointer. It refuses a
+//!    connection inherited through `fork` and one that is being closed. Calls that SQLite answers from memory alone
+//!    (counters, names, a cell of the current row) need no entry.
+//! 5. A binding without a copy is marked in the statement before SQLite receives it, and the next use of the bindings
+//!    clears them first (`StmtCore::repair`). A forgotten cursor therefore leaves no dangling pointer that SQLite
+//!    reads.
 //! 6. Memory that crosses the boundary is freed by the side that allocated it (`text.rs`).
-//! 7. What the allocator's headers point to (an account's words) lives as long as the process (`allocator.rs`), and
-//!    what C and Rust share in memory has one layout, which a test compares.
-//! 8. Nothing unwinds into C, nor out of what ends a handle (`shield.rs`).
+//! 7. The objects to which the allocator's headers point (an account's words) live as long as the process
+//!    (`allocator.rs`). Structs shared between C and Rust have one layout, which a test compares.
+//! 8. No panic unwinds into C, or out of code that closes or releases a handle (`shield.rs`).
 //!
-//! Nothing here depends on the layers above, except `interop.rs`, which declares the public `unsafe` doors.
+//! No file here depends on the layers above, except `interop.rs`, which declares the public `unsafe` functions.
 
 pub(crate) mod allocator;
 mod clock;

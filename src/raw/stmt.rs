@@ -1,7 +1,8 @@
 //! Prepared statements.
 //!
-//! `Stmt` owns a statement and finalizes it. `Binding` takes the parameters of one execution, `Cursor` is the
-//! execution, and ends it (reset, then the bindings that took memory) when it is dropped. `Row` is what a step found.
+//! `Stmt` owns a prepared statement and finalizes it. `Binding` sets the parameters of one execution. `Cursor` is the
+//! execution; dropping it resets the statement, and then clears the bindings that hold memory. `Row` is the row of the
+//! last step.
 
 use std::any::Any;
 use std::cell::{Cell, OnceCell};
@@ -26,52 +27,53 @@ pub(crate) use cursor::{CellError, Cursor, OwnedCursor, Row};
 
 /// A prepared statement. Drop finalizes it.
 pub(crate) struct Stmt<'db> {
-    /// Made by `Db::prepare`, and in the connection's list. Freed by `release`, which ends `self`, or by `Db::close`,
-    /// when nothing that borrows the connection is left to look at it.
+    /// Created by `Db::prepare`, and in the connection's list. It is freed by `release`, which ends `self`, or by
+    /// `Db::close`, when no value that borrows the connection exists.
     core: NonNull<StmtCore>,
     db: &'db Db,
 }
 
-/// A statement that is kept for later, without the borrow of its connection. It makes no call into SQLite; only
-/// [`Db::unpark`] makes it usable again, and dropping it leaves the statement to [`Db::close`]. There is one for each
-/// statement that is parked, and unparking takes it.
+/// A cached statement, without the borrow of its connection. It makes no SQLite call. Only [`Db::unpark`] makes it
+/// usable again; dropping it leaves the statement to [`Db::close`]. There is exactly one for each parked statement, and
+/// `unpark` consumes it.
 pub(crate) struct Parked {
     core: NonNull<StmtCore>,
     db: u64,
 }
 
-// SAFETY: a parked statement is inert: the pointer in it is used by the `Db` it belongs to alone (`unpark` compares
-// the ids), on whichever thread that is.
+// SAFETY: a parked statement makes no call: only the `Db` it belongs to uses the pointer in it (`unpark` compares the
+// ids), on the thread that uses the `Db`.
 unsafe impl Send for Parked {}
 
-/// What a statement is, on either side of a park. The connection's list points to it, so that closing finds also what
-/// was forgotten, and frees it.
+/// State of a statement, whether parked or not. The connection's list points to it, so that closing the connection also
+/// finds and frees forgotten statements.
 pub(super) struct StmtCore {
     ptr: NonNull<ffi::sqlite3_stmt>,
     slot: u32,
     kind: HandleKind,
     site: &'static Location<'static>,
     phase: Cell<Phase>,
-    /// What the parameters hold that a reset would leave there.
+    /// Whether the bindings hold memory, which a reset does not clear.
     bound: Bound,
-    /// Columns of the current row; 0 when there is none.
+    /// Number of columns of the current row; 0 if there is none.
     columns: c_int,
     parameter_count: c_int,
-    /// A change of the schema may change their number, but not whether there are any.
+    /// Whether the result has columns. A schema change may change their number, but not whether there are any.
     has_columns: bool,
     sql: Box<str>,
     parameters: OnceCell<Box<[Option<Box<str>>]>>,
-    /// For each parameter whether the SQL has it, where that was asked for.
+    /// For each parameter, whether the SQL contains it; computed on demand.
     in_use: OnceCell<Box<[bool]>>,
-    /// Which parameters have a value, while they are given by name: a bit each. Kept for the next execution.
+    /// Bit set of the parameters that have a value, used while parameters are set by name. The allocation is kept for
+    /// the next execution.
     marks: Vec<u64>,
     names: OnceCell<Box<[Box<str>]>>,
-    /// `SQLITE_STMTSTATUS_REPREPARE` when `names`, `handles` and `findings` were last looked at.
+    /// `SQLITE_STMTSTATUS_REPREPARE` when `names`, `handles` and `findings` were last checked.
     reprepares: c_int,
-    /// When the execution began, where that is of interest. Kept here, so that forgotten rows leave nothing behind.
+    /// Start of the execution, if it is measured. It is stored here, so that forgotten rows leak nothing.
     started: Option<Instant>,
     handles: Handles,
-    /// Of the layers above, about the statement as it is prepared now.
+    /// Data of the layers above about the statement as currently prepared.
     findings: OnceCell<Box<dyn Any + Send>>,
     recorded: Option<Recorded>,
     taint: Taint,
@@ -80,31 +82,32 @@ pub(super) struct StmtCore {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Idle,
-    /// Parameters are bound, nothing is stepped.
+    /// Parameters are bound, and no step was made.
     Started,
     Row,
-    /// A cell could not be read for lack of memory: the rows end here.
+    /// A cell could not be read because memory ran out; the next step returns that error.
     OutOfMemory,
-    /// The last step returned this, and it is not yet looked at.
+    /// The last step returned this code, which is not handled yet.
     Left(c_int),
     Done,
     /// The last step failed, and its error was returned.
     Failed,
 }
 
-/// What the bindings hold.
+/// Kind of values that the bindings hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Bound {
-    /// Numbers and NULLs at most, which may stay.
+    /// At most numbers and NULLs, which may stay bound.
     Nothing,
-    /// Copies that SQLite owns, or memory of the caller's, which SQLite must not see once the caller has it back.
+    /// Copies owned by SQLite, or memory of the caller, which SQLite must not read after the caller's borrow ends.
     Memory,
 }
 
-/// Columns resolved by name, once: a handle's number is its place here. Refreshed when SQLite prepares anew.
+/// Columns resolved by name once: a handle's number is its index here. They are resolved again when SQLite re-prepares
+/// the statement.
 #[derive(Default)]
 struct Handles {
-    /// Distinguishes this statement from every other; 0 until a handle is asked for.
+    /// Id that distinguishes this statement from every other; 0 until a handle is requested.
     owner: u64,
     columns: Vec<Handle>,
 }
@@ -114,35 +117,35 @@ struct Handle {
     index: Option<usize>,
 }
 
-/// What SQLite counted for a statement since it was prepared, all executions together.
+/// SQLite's counters for a statement since it was prepared, summed over all executions.
 ///
 /// C: [Status parameters for prepared statements](https://sqlite.org/c3ref/c_stmtstatus_counter.html)
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counters {
-    /// Steps forward in a full table scan: many of them ask for an index.
+    /// Steps forward in a full table scan: a large number suggests that an index is missing.
     pub fullscan_steps: i32,
-    /// Sorts: an index would save them.
+    /// Sort operations: an index could avoid them.
     pub sorts: i32,
-    /// Rows put into automatic indexes.
+    /// Rows inserted into automatic indexes.
     pub autoindexes: i32,
     /// Operations of the virtual machine.
     pub vm_steps: i32,
-    /// Times it was prepared anew, after a schema change.
+    /// Times the statement was re-prepared after a schema change.
     pub reprepares: i32,
     /// Executions.
     pub runs: i32,
-    /// Join steps that a Bloom filter saved.
+    /// Join steps that a Bloom filter skipped.
     pub filter_hits: i32,
-    /// Join steps that a Bloom filter did not save.
+    /// Join steps that a Bloom filter did not skip.
     pub filter_misses: i32,
-    /// Bytes of memory that it holds now.
+    /// Bytes of memory that the statement holds now.
     pub memory_bytes: i32,
 }
 
 impl Db {
-    /// Prepares the first statement of `sql`. Returns it (`None` where there is nothing but blanks and comments) and
-    /// the bytes of `sql` it took.
+    /// Prepares the first statement of `sql`. Returns it (`None` if there are only blanks and comments) and the number
+    /// of bytes of `sql` it consumed.
     pub(crate) fn prepare<'db>(
         &'db self,
         sql: &str,
@@ -153,7 +156,7 @@ impl Db {
         let Ok(len) = c_int::try_from(sql.len()) else {
             return Err(Fault::new(FaultKind::TooBig { what: "SQL", bytes: sql.len() }));
         };
-        // A kept statement should not sit on the lookaside slots that short-lived ones are fast with.
+        // A cached statement should not occupy the lookaside slots, which speed up short-lived statements.
         let flags: c_uint = if kind == HandleKind::CachedStatement { ffi::SQLITE_PREPARE_PERSISTENT } else { 0 };
         let mut statement = ptr::null_mut();
         let mut tail: *const c_char = ptr::null();
@@ -184,9 +187,9 @@ impl Db {
             return Ok((None, taken));
         };
         counts::opened(kind);
-        // SAFETY: the statement was just made; reads a count kept in it.
+        // SAFETY: the statement was just prepared and is not finalized; the call reads a count stored in it.
         let parameter_count = unsafe { ffi::sqlite3_bind_parameter_count(ptr.as_ptr()) };
-        // SAFETY: the statement was just made; reads a count kept in it.
+        // SAFETY: the statement was just prepared and is not finalized; the call reads a count stored in it.
         let has_columns = unsafe { ffi::sqlite3_column_count(ptr.as_ptr()) } > 0;
         let core = NonNull::from(Box::leak(Box::new(StmtCore {
             ptr,
@@ -218,7 +221,7 @@ impl Db {
     ///
     /// # Panics
     ///
-    /// If it was parked by another connection.
+    /// If another connection parked it.
     pub(crate) fn unpark(&self, Parked { core, db }: Parked) -> Stmt<'_> {
         assert_eq!(db, self.parking(), "a statement goes back to the connection that prepared it");
         Stmt { core, db: self }
@@ -229,8 +232,8 @@ impl<'db> Stmt<'db> {
     #[inline(always)]
     fn core(&self) -> &StmtCore {
         // SAFETY: the core is freed only by `release`, which ends `self`, and by `Db::close`, which needs the
-        // connection exclusively while `self` borrows it. Nothing else points to it but the list, which only close
-        // reads through.
+        // connection exclusively while `self` borrows it. The only other pointer to it is in the list, which only close
+        // dereferences.
         unsafe { self.core.as_ref() }
     }
 
@@ -240,9 +243,9 @@ impl<'db> Stmt<'db> {
         unsafe { self.core.as_mut() }
     }
 
-    /// Remembers the SQL, as it may be shown, and records the statement with it.
+    /// Stores the SQL in the form that may be shown, and records the statement with it.
     ///
-    /// `taint`: what running it does to the connection.
+    /// `taint`: lasting changes that running it makes to the connection.
     pub(crate) fn with_sql(mut self, sql: &str, taint: Taint) -> Self {
         let db = self.db;
         let core = self.core_mut();
@@ -261,7 +264,7 @@ impl<'db> Stmt<'db> {
         &self.core().sql
     }
 
-    /// Where it was prepared.
+    /// Returns the source location that prepared it.
     #[inline]
     pub(crate) fn site(&self) -> &'static Location<'static> {
         self.core().site
@@ -271,12 +274,12 @@ impl<'db> Stmt<'db> {
         self.core().parameter_count()
     }
 
-    /// The names of the parameters, by index less one; `None` for those without.
+    /// Returns the names of the parameters, by index minus one; `None` for a nameless parameter.
     pub(crate) fn parameter_names(&self) -> &[Option<Box<str>>] {
         self.core().parameter_names()
     }
 
-    /// Starts an execution: what a forgotten one left is cleared first.
+    /// Starts an execution, after ending a forgotten one.
     #[inline]
     pub(crate) fn begin<'s, 'p>(&'s mut self) -> Result<Binding<'s, 'p>, Fault> {
         let db = self.db;
@@ -285,7 +288,8 @@ impl<'db> Stmt<'db> {
         Ok(Binding::new(core, db.enter()?))
     }
 
-    /// An execution that owns its statement. What `bind` borrows must outlive the connection's borrow.
+    /// Starts an execution that owns its statement. Values borrowed by `bind` must outlive the borrow of the
+    /// connection.
     pub(crate) fn into_cursor<'p: 'db, E: From<Fault>>(
         mut self,
         bind: impl for<'s> FnOnce(Binding<'s, 'p>) -> Result<Binding<'s, 'p>, E>,
@@ -296,16 +300,16 @@ impl<'db> Stmt<'db> {
         Ok(OwnedCursor::new(self))
     }
 
-    /// Gives up the borrow of the connection, and keeps the statement for later.
+    /// Releases the borrow of the connection, and keeps the statement for later use.
     #[inline]
     pub(crate) fn park(mut self) -> Result<Parked, Fault> {
         let db = self.db;
         self.core_mut().repair(db)?;
-        // The core lives on in the list: forgetting `self` keeps it from being released.
+        // The core stays in the list: forgetting `self` prevents its release.
         Ok(Parked { core: ManuallyDrop::new(self).core, db: db.parking() })
     }
 
-    /// Finalizes, and returns the result code that Drop ignores.
+    /// Finalizes the statement, and returns the result code that Drop ignores.
     pub(crate) fn finalize(mut self) -> Result<(), Fault> {
         let db = self.db;
         self.core_mut().repair(db)?;
@@ -316,30 +320,30 @@ impl<'db> Stmt<'db> {
         }
     }
 
-    /// Finalizes and frees: the end of `self`, for `finalize` and Drop.
+    /// Finalizes and frees the statement. It ends `self`, for `finalize` and Drop.
     fn release(&mut self) -> c_int {
         self.db.disown(self.core().slot);
-        // SAFETY: made by Box::leak in `Db::prepare`, and out of the list since the line above; the callers do not use
-        // `self` again, and no cursor or row is alive: they borrow `self`.
+        // SAFETY: created by Box::leak in `Db::prepare`, and removed from the list by the line above; the callers do
+        // not use `self` again, and no cursor or row exists: they borrow `self`.
         let core = unsafe { Box::from_raw(self.core.as_ptr()) };
         counts::closed(core.kind);
         if self.db.is_inherited() {
             return ffi::SQLITE_OK;
         }
         let _charge = self.db.charge();
-        // SAFETY: the statement is ours and finalized here alone, as the core goes with it. c3ref/finalize.html: may be
-        // called at any point of its life.
+        // SAFETY: `self` owned the statement, and this is its only finalize, as the core is freed with it.
+        // c3ref/finalize.html: may be called at any point of the statement's life.
         unsafe { ffi::sqlite3_finalize(core.ptr.as_ptr()) }
     }
 
-    /// Whether its result has columns: without, it returns no rows.
+    /// Whether its result has columns; a statement without columns returns no rows.
     #[inline]
     pub(crate) fn has_columns(&self) -> bool {
         self.core().has_columns
     }
 
     pub(crate) fn column_count(&self) -> usize {
-        // SAFETY: the statement is alive; reads memory only.
+        // SAFETY: the statement lives as long as its core, which `self` borrows; reads memory only.
         let count = unsafe { ffi::sqlite3_column_count(self.core().ptr.as_ptr()) };
         to_usize(count)
     }
@@ -348,32 +352,35 @@ impl<'db> Stmt<'db> {
         self.core().column_names()
     }
 
-    /// The type a column was declared with, where it is a table's column.
+    /// Returns the declared type of a column, if it is a table's column.
     pub(crate) fn column_declared_type(&self, column: usize) -> Option<Box<str>> {
         self.core().column_declared_type(column)
     }
 
-    /// Database, table and column that a column comes from, where it is a table's column.
+    /// Returns the database, table and column from which a result column comes, if it is a table's column.
     #[cfg(feature = "bundled")]
     pub(crate) fn column_origin(&self, column: usize) -> Option<(Box<str>, Box<str>, Box<str>)> {
         let index = self.column_index(column)?;
         let statement = self.core().ptr.as_ptr();
-        // SAFETY: the statement is alive and the index in range (c3ref/column_database_name.html).
+        // SAFETY: the statement lives as long as its core, which `self` borrows, and the index is in range
+        // (c3ref/column_database_name.html).
         let database = unsafe { ffi::sqlite3_column_database_name(statement, index) };
-        // SAFETY: NULL or valid until the statement is finalized, prepared anew or asked again; copied at once.
+        // SAFETY: NULL or valid until the statement is finalized, re-prepared or asked again; copied immediately.
         let database = unsafe { text::copy(database) }?;
-        // SAFETY: the statement is alive and the index in range (c3ref/column_database_name.html).
+        // SAFETY: the statement lives as long as its core, which `self` borrows, and the index is in range
+        // (c3ref/column_database_name.html).
         let table = unsafe { ffi::sqlite3_column_table_name(statement, index) };
-        // SAFETY: NULL or valid until the next call on the statement; copied at once.
+        // SAFETY: NULL or valid until the next call on the statement; copied immediately.
         let table = unsafe { text::copy(table) }?;
-        // SAFETY: the statement is alive and the index in range (c3ref/column_database_name.html).
+        // SAFETY: the statement lives as long as its core, which `self` borrows, and the index is in range
+        // (c3ref/column_database_name.html).
         let column = unsafe { ffi::sqlite3_column_origin_name(statement, index) };
-        // SAFETY: NULL or valid until the next call on the statement; copied at once.
+        // SAFETY: NULL or valid until the next call on the statement; copied immediately.
         let column = unsafe { text::copy(column) }?;
         Some((database, table, column))
     }
 
-    /// A system SQLite may be compiled without `SQLITE_ENABLE_COLUMN_METADATA`.
+    /// Returns `None`: a system SQLite may be compiled without `SQLITE_ENABLE_COLUMN_METADATA`.
     #[cfg(not(feature = "bundled"))]
     pub(crate) fn column_origin(&self, _column: usize) -> Option<(Box<str>, Box<str>, Box<str>)> {
         None
@@ -384,7 +391,8 @@ impl<'db> Stmt<'db> {
         (column < self.column_count()).then(|| c_int::try_from(column).ok())?
     }
 
-    /// A handle for the column of this name: this statement's number, and the handle's. `None` if there is none.
+    /// Returns a handle for the column of this name: the statement's id and the handle's number. `None` if there is no
+    /// such column.
     pub(crate) fn column_handle(&mut self, name: &str) -> Result<Option<(u64, usize)>, Fault> {
         static NEXT_OWNER: AtomicU64 = AtomicU64::new(1);
         let Some(index) = find(self.core().column_names()?, name) else {
@@ -403,13 +411,15 @@ impl<'db> Stmt<'db> {
     }
 
     pub(crate) fn is_readonly(&self) -> bool {
-        // SAFETY: the statement is alive; reads memory only (c3ref/stmt_readonly.html).
+        // SAFETY: the statement lives as long as its core, which `self` borrows; reads memory only
+        // (c3ref/stmt_readonly.html).
         unsafe { ffi::sqlite3_stmt_readonly(self.core().ptr.as_ptr()) != 0 }
     }
 
-    /// 0 for a statement, 1 for EXPLAIN, 2 for EXPLAIN QUERY PLAN.
+    /// Returns 0 for a statement, 1 for EXPLAIN, 2 for EXPLAIN QUERY PLAN.
     pub(crate) fn explain_mode(&self) -> i32 {
-        // SAFETY: the statement is alive; reads memory only (c3ref/stmt_isexplain.html).
+        // SAFETY: the statement lives as long as its core, which `self` borrows; reads memory only
+        // (c3ref/stmt_isexplain.html).
         unsafe { ffi::sqlite3_stmt_isexplain(self.core().ptr.as_ptr()) }
     }
 
@@ -427,7 +437,7 @@ impl<'db> Stmt<'db> {
         }
     }
 
-    /// Bytes of memory the statement holds.
+    /// Returns the bytes of memory that the statement holds.
     pub(crate) fn memory_bytes(&self) -> i32 {
         self.core().status(ffi::SQLITE_STMTSTATUS_MEMUSED)
     }
@@ -436,7 +446,8 @@ impl<'db> Stmt<'db> {
 impl Drop for Stmt<'_> {
     fn drop(&mut self) {
         let db = self.db;
-        // An error here is the forgotten execution's, which nobody waits for; the repair is complete all the same.
+        // An error here belongs to the forgotten execution, whose result no code receives; the repair is complete in
+        // any case.
         if let Err(fault) = self.core_mut().repair(db) {
             db.lose(fault);
         }
@@ -449,16 +460,16 @@ impl StmtCore {
     ///
     /// # Safety
     ///
-    /// `core` is from a connection's list, and out of it; nothing that borrows the connection is alive.
+    /// `core` was removed from a connection's list; no value that borrows the connection exists.
     pub(super) unsafe fn finalize_forgotten(core: NonNull<Self>, connection: u64, account: Account) {
-        // SAFETY: made by Box::leak in `Db::prepare`, and not freed: it was in the list.
+        // SAFETY: created by Box::leak in `Db::prepare`, and not freed: it was in the list until the caller removed it.
         let core = unsafe { Box::from_raw(core.as_ptr()) };
         let charge = account.charge();
-        // What was bound without a copy may be gone: SQLite must not look at it again, and finalizing shows it to a
-        // profile trace. So the bindings go first.
-        // SAFETY: the statement is not finalized, as its core was in the list.
+        // Memory bound without a copy may be freed already, and SQLite must not read it again: finalizing passes the
+        // bound values to a profile trace. The bindings are therefore cleared first.
+        // SAFETY: the statement is not finalized: its core was in the list.
         unsafe { ffi::sqlite3_clear_bindings(core.ptr.as_ptr()) };
-        // The result is the last step's error, not a reason to stop.
+        // The result is the error of the last step, and does not mean that finalizing failed.
         // SAFETY: as above, and this is the only finalize.
         unsafe { ffi::sqlite3_finalize(core.ptr.as_ptr()) };
         drop(charge);
@@ -470,7 +481,7 @@ impl StmtCore {
         registry::forgot(core.kind, connection, Some(core.site), Some(&core.sql));
     }
 
-    /// The statement's pointer, for a call that may reach the database.
+    /// Returns the statement's pointer, for a call that may reach the database.
     #[inline(always)]
     fn handle(&self, _entered: &Entered<'_>) -> *mut ffi::sqlite3_stmt {
         self.ptr.as_ptr()
@@ -484,9 +495,10 @@ impl StmtCore {
         self.parameters.get_or_init(|| {
             (1..=self.parameter_count)
                 .map(|index| {
-                    // SAFETY: the statement is alive; c3ref/bind_parameter_name.html: NULL for a nameless parameter.
+                    // SAFETY: the statement lives as long as its core, which `self` borrows;
+                    // c3ref/bind_parameter_name.html: NULL for a nameless parameter.
                     let name = unsafe { ffi::sqlite3_bind_parameter_name(self.ptr.as_ptr(), index) };
-                    // SAFETY: NULL or the statement's own; copied at once.
+                    // SAFETY: NULL or a string owned by the statement; copied immediately.
                     unsafe { text::copy(name) }
                 })
                 .collect()
@@ -497,14 +509,15 @@ impl StmtCore {
         if let Some(names) = self.names.get() {
             return Ok(names);
         }
-        // SAFETY: the statement is alive; reads memory only.
+        // SAFETY: the statement lives as long as its core, which `self` borrows; reads memory only.
         let count = unsafe { ffi::sqlite3_column_count(self.ptr.as_ptr()) };
         let names = (0..count)
             .map(|index| {
-                // SAFETY: the statement is alive and the index in range (c3ref/column_name.html).
+                // SAFETY: the statement lives as long as its core, which `self` borrows, and the index is in range
+                // (c3ref/column_name.html).
                 let name = unsafe { ffi::sqlite3_column_name(self.ptr.as_ptr(), index) };
-                // SAFETY: NULL ("If sqlite3_malloc() fails") or valid until the statement is prepared anew or asked
-                // again; copied at once.
+                // SAFETY: NULL ("If sqlite3_malloc() fails") or valid until the statement is re-prepared or asked
+                // again; copied immediately.
                 unsafe { text::copy(name) }.ok_or_else(Fault::no_memory)
             })
             .collect::<Result<Box<[_]>, _>>()?;
@@ -513,9 +526,10 @@ impl StmtCore {
 
     fn column_declared_type(&self, column: usize) -> Option<Box<str>> {
         let column = c_int::try_from(column).ok()?;
-        // SAFETY: the statement is alive; c3ref/column_decltype.html. An index out of range is answered by NULL.
+        // SAFETY: the statement lives as long as its core, which `self` borrows; c3ref/column_decltype.html. For an
+        // index out of range, SQLite returns NULL.
         let text = unsafe { ffi::sqlite3_column_decltype(self.ptr.as_ptr(), column) };
-        // SAFETY: NULL or valid until the statement is finalized, prepared anew or asked again; copied at once.
+        // SAFETY: NULL or valid until the statement is finalized, re-prepared or asked again; copied immediately.
         unsafe { text::copy(text) }
     }
 
@@ -526,7 +540,8 @@ impl StmtCore {
     }
 
     fn status(&self, operation: c_int) -> c_int {
-        // SAFETY: the statement is alive; c3ref/stmt_status.html: reads a counter, without resetting it.
+        // SAFETY: the statement lives as long as its core, which `self` borrows; c3ref/stmt_status.html: reads a
+        // counter, without resetting it.
         unsafe { ffi::sqlite3_stmt_status(self.ptr.as_ptr(), operation, 0) }
     }
 
@@ -540,8 +555,9 @@ impl StmtCore {
         if self.is_idle() { Ok(()) } else { self.repair_forgotten(db) }
     }
 
-    /// An execution was left without its Drop (`mem::forget`), or a binding unfinished: end it. What it bound may be
-    /// gone, and a reset shows the bindings to a profile trace, so they are cleared first and nothing steps between.
+    /// Ends an execution that was left without its Drop (`mem::forget`), or an unfinished binding. Memory that it bound
+    /// may be freed already, and a reset passes the bound values to a profile trace; the bindings are therefore cleared
+    /// first, and no step comes in between.
     #[cold]
     #[inline(never)]
     fn repair_forgotten(&mut self, db: &Db) -> Result<(), Fault> {
@@ -559,17 +575,17 @@ impl StmtCore {
             return Ok(());
         }
         let _charge = db.charge();
-        // SAFETY: the statement is alive; c3ref/clear_bindings.html.
+        // SAFETY: the statement lives as long as its core, which `self` borrows; c3ref/clear_bindings.html.
         unsafe { ffi::sqlite3_clear_bindings(self.ptr.as_ptr()) };
         if !was_running {
             return Ok(());
         }
-        // SAFETY: the statement is alive; c3ref/reset.html.
+        // SAFETY: the statement lives as long as its core, which `self` borrows; c3ref/reset.html.
         let code = unsafe { ffi::sqlite3_reset(self.ptr.as_ptr()) };
         if code == ffi::SQLITE_OK || was_failed { Ok(()) } else { Err(self.fault(db, code)) }
     }
 
-    /// An execution ended.
+    /// Records the end of an execution.
     #[inline(always)]
     fn rest(&self) {
         if let Some(recorded) = &self.recorded {
@@ -579,7 +595,8 @@ impl StmtCore {
 
     fn expanded_sql(&self, db: &Db) -> Result<Box<str>, Fault> {
         let charge = db.charge();
-        // SAFETY: the statement is alive, and what is bound too: the callers hold a `Binding` or a `Cursor`.
+        // SAFETY: the statement is not finalized and the memory bound to it is valid: the callers hold a `Binding` or a
+        // `Cursor`, which borrow both.
         let text = unsafe { ffi::sqlite3_expanded_sql(self.ptr.as_ptr()) };
         // SAFETY: c3ref/expanded_sql.html: "obtained from sqlite3_malloc and must be freed by the application", or
         // NULL where there is not enough memory.
@@ -599,7 +616,7 @@ fn find(names: &[Box<str>], name: &str) -> Option<usize> {
     names.iter().position(|candidate| candidate.eq_ignore_ascii_case(name))
 }
 
-/// A count from SQLite, which is never negative.
+/// Converts a count from SQLite, which is never negative.
 #[inline(always)]
 fn to_usize(count: c_int) -> usize {
     usize::try_from(count).unwrap_or(0)

@@ -1,7 +1,7 @@
-//! What the system said when a file could not be used, where that is known to be about this failure.
+//! The operating system's reason for a failure to use a file, where it is known to belong to this failure.
 //!
-//! `sqlite3_system_errno` is `errno` as it was when SQLite reported an error (`sqlite3SystemError` in its source): that
-//! of the call that failed, if one failed, and else that of any earlier call of the thread.
+//! `sqlite3_system_errno` returns `errno` at the time when SQLite reported an error (`sqlite3SystemError` in its
+//! source): that of the failed system call if one failed, otherwise that of any earlier call of the thread.
 
 use std::ffi::{CStr, c_int};
 use std::io;
@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 
 use super::ffi;
 
-/// Whether a code of `SQLITE_IOERR` stands for a system call that failed right before.
+/// Whether an extended code of `SQLITE_IOERR` is reported directly after a failed system call.
 ///
-/// The others do not: a short read, a lock that is another's, a checksum, no memory, a check of SQLite's own.
+/// The other codes are reported for a short read, a lock held by another connection, a checksum, lack of memory, or one
+/// of SQLite's own checks.
 pub(super) fn is_of_a_call(code: c_int) -> bool {
     const CALLS: [c_int; 19] = [
         ffi::SQLITE_IOERR_READ,
@@ -37,30 +38,31 @@ pub(super) fn is_of_a_call(code: c_int) -> bool {
     CALLS.contains(&code)
 }
 
-/// The system's words for its number.
+/// Returns the operating system's message for an `errno`.
 pub(super) fn words(errno: c_int) -> Box<str> {
     io::Error::from_raw_os_error(errno).to_string().into()
 }
 
-/// Whether the number says that there is no such file. SQLite tries a file that it cannot open for writing once more for
-/// reading; where it was to be created, this is what the second attempt says of the first.
+/// Whether the `errno` means that the file does not exist. If SQLite cannot open a file for writing, it tries again for
+/// reading; for a file that was to be created, the second attempt reports this `errno` in place of that of the first.
 pub(super) fn is_of_no_file(errno: c_int) -> bool {
     io::Error::from_raw_os_error(errno).kind() == io::ErrorKind::NotFound
 }
 
 /// A database that could not be opened (`SQLITE_CANTOPEN`).
 pub(super) struct Unopened<'a> {
-    /// As it was given to SQLite.
+    /// Path or URI as passed to SQLite.
     pub(super) path: &'a CStr,
     pub(super) is_uri: bool,
-    /// Whether it was to be created if there is none; `None` where that is not known.
+    /// Whether a missing file was to be created; `None` where that is not known.
     pub(super) create: Option<bool>,
     pub(super) errno: c_int,
 }
 
 impl Unopened<'_> {
-    /// Why not. SQLite gives up before it calls the system (a path too long, too many links) and after two calls of which
-    /// it tells the second, so the path is looked at again; nothing is opened for that.
+    /// Returns the reason that the database could not be opened, if it can be found. SQLite may fail before any system
+    /// call (a path too long, too many links), and after two calls it reports the `errno` of the second. The path is
+    /// therefore examined again, without opening any file.
     pub(super) fn reason(&self) -> Option<Box<str>> {
         let path = if self.is_uri { path_of_uri(self.path)? } else { path_of(self.path.to_bytes())? };
         let full = full_path(&path)?;
@@ -93,7 +95,7 @@ impl Unopened<'_> {
     }
 }
 
-/// Which file beside a database is missing and cannot be created, where that can be seen.
+/// Returns the reason that a journal file next to a database cannot be created, if it can be found.
 pub(super) fn missing_beside(database: &str) -> Option<Box<str>> {
     let beside = |suffix| PathBuf::from(format!("{database}{suffix}"));
     let (log, index) = (beside("-wal"), beside("-shm"));
@@ -106,17 +108,19 @@ pub(super) fn missing_beside(database: &str) -> Option<Box<str>> {
     })
 }
 
-/// The bytes that SQLite takes for the path of a database, so that there is room for the names of its journals.
+/// Returns the largest length in bytes of a database path that SQLite accepts, which leaves room for the suffixes of
+/// its journals.
 fn longest_path() -> Option<usize> {
     const SUFFIX: usize = "-journal".len();
     // SAFETY: c3ref/vfs_find.html: NULL asks for the default VFS.
     let vfs = unsafe { ffi::sqlite3_vfs_find(std::ptr::null()) };
-    // SAFETY: NULL, or alive as long as it is registered; the default one is never unregistered.
+    // SAFETY: the pointer is NULL, or valid as long as the VFS is registered; the default VFS is never unregistered.
     let vfs = unsafe { vfs.as_ref() }?;
     usize::try_from(vfs.mxPathname).ok()?.checked_sub(SUFFIX)
 }
 
-/// The path that SQLite makes: absolute, links resolved, also the last one, where it leads to nothing yet.
+/// Returns the path as SQLite resolves it: absolute, with all symbolic links resolved, including a last one whose
+/// target does not exist.
 fn full_path(path: &Path) -> Option<PathBuf> {
     const LINKS_MAX: usize = 40;
     let mut path = path.to_owned();
@@ -137,7 +141,7 @@ fn full_path(path: &Path) -> Option<PathBuf> {
     std::path::absolute(path).ok()
 }
 
-/// The path in a URI, with its escapes resolved; `None` if another VFS is asked for.
+/// Returns the path in a URI with its escapes decoded; `None` if the URI names another VFS.
 ///
 /// C: [URI filenames](https://sqlite.org/uri.html)
 fn path_of_uri(uri: &CStr) -> Option<PathBuf> {

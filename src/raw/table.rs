@@ -1,5 +1,5 @@
-//! Read-only tables whose rows are made when a query begins: eponymous virtual tables (sqlite.org/vtab.html, "Eponymous
-//! Virtual Tables").
+//! Read-only tables whose rows are computed when a query begins: eponymous virtual tables (sqlite.org/vtab.html,
+//! "Eponymous Virtual Tables").
 
 use std::any::Any;
 use std::cell::Cell as Slot;
@@ -12,16 +12,16 @@ use super::allocator::Charge;
 use super::shield::discard;
 use super::{Db, Fault, Taint, ffi};
 
-/// A table, which exists in every schema of the connections it is created on. It takes no parameters.
+/// A table that exists in every schema of the connections on which it is created. It takes no parameters.
 #[derive(Debug)]
 pub(crate) struct Table {
     pub(crate) name: &'static CStr,
-    /// `CREATE TABLE`, whose table's name nobody reads.
+    /// `CREATE TABLE` statement; SQLite ignores the table name in it.
     pub(crate) schema: &'static CStr,
     pub(crate) rows: fn() -> Vec<Vec<Cell>>,
 }
 
-/// A value of such a table.
+/// A value in such a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Cell {
     Null,
@@ -30,12 +30,12 @@ pub(crate) enum Cell {
 }
 
 impl Db {
-    /// Makes the table known to this connection.
+    /// Registers the table on this connection.
     pub(crate) fn create_table(&mut self, table: &'static Table) -> Result<(), Fault> {
         let entered = self.enter()?;
         let _charge = entered.charge();
         let definition = ptr::from_ref(table).cast_mut().cast::<c_void>();
-        // SAFETY: the connection is open (entered), the module and the table are statics, so nothing is to be freed.
+        // SAFETY: the connection is open (entered); the module and the table are statics, so there is nothing to free.
         // c3ref/create_module.html.
         let code = unsafe {
             ffi::sqlite3_create_module_v2(entered.db(), table.name.as_ptr(), &raw const MODULE, definition, None)
@@ -44,11 +44,11 @@ impl Db {
         self.check(code)
     }
 
-    /// Goes on with the panic that a table of this connection has ended a step with, if one has.
+    /// Resumes a panic of a table of this connection, if a step ended with one.
     pub(crate) fn resume_panic(&self) {
         let this = self.as_ptr().addr();
-        // Somebody else's stays: a statement that foreign code steps on a handle of its own. In a thread that is ending
-        // there is none: `keep` keeps nothing.
+        // A panic of another connection is kept: foreign code may step a statement on its own handle. In a thread whose
+        // thread-local variables are destroyed there is none, because `keep` could not store it.
         let taken = CAUGHT.try_with(|slot| {
             let (mine, other): (Caught, Caught) = match slot.take() {
                 Some((db, payload)) if db == this => (Some((db, payload)), None),
@@ -63,24 +63,24 @@ impl Db {
     }
 }
 
-/// What a panic carried that may not unwind through C, and the address of the connection that it came from. The call
-/// that has entered C takes it, on the same thread.
+/// Payload of a panic that must not unwind through C, with the address of the connection it came from. The Rust call
+/// that entered C resumes it on the same thread.
 type Caught = Option<(usize, Box<dyn Any + Send>)>;
 
 thread_local! {
     static CAUGHT: Slot<Caught> = const { Slot::new(None) };
 }
 
-/// What SQLite holds of a table while the connection is open.
+/// The table's `sqlite3_vtab`, which SQLite keeps while the connection is open.
 #[repr(C)]
 struct Connected {
     base: ffi::sqlite3_vtab,
     table: &'static Table,
-    /// The connection's address.
+    /// Address of the connection.
     db: usize,
 }
 
-/// A query of it.
+/// The table's `sqlite3_vtab_cursor`, one for each query.
 #[repr(C)]
 struct Cursor {
     base: ffi::sqlite3_vtab_cursor,
@@ -88,7 +88,7 @@ struct Cursor {
     at: usize,
 }
 
-/// No method that writes, and no `xCreate`: the table is eponymous only.
+/// Methods of the module. There is no method that writes, and no `xCreate`: the table is eponymous-only.
 static MODULE: ffi::sqlite3_module = ffi::sqlite3_module {
     xConnect: Some(connect),
     xBestIndex: Some(best_index),
@@ -100,7 +100,8 @@ static MODULE: ffi::sqlite3_module = ffi::sqlite3_module {
     xEof: Some(eof),
     xColumn: Some(column),
     xRowid: Some(rowid),
-    // SAFETY: the struct is of an integer and of optional functions, for which all zeros are 0 and None.
+    // SAFETY: the struct consists of an integer and optional function pointers, for which all-zero bytes mean 0 and
+    // `None`.
     ..unsafe { MaybeUninit::zeroed().assume_init() }
 };
 
@@ -112,15 +113,16 @@ unsafe extern "C" fn connect(
     out: *mut *mut ffi::sqlite3_vtab,
     _error: *mut *mut c_char,
 ) -> c_int {
-    // SAFETY: what `create_table` registered, a static.
+    // SAFETY: the pointer is the one that `create_table` registered, to a static.
     let table: &'static Table = unsafe { &*definition.cast::<Table>() };
-    // SAFETY: called by SQLite within xConnect, as c3ref/declare_vtab.html wants; the text is NUL-terminated.
+    // SAFETY: SQLite calls this as xConnect, where c3ref/declare_vtab.html requires the call; the text is
+    // NUL-terminated.
     let code = unsafe { ffi::sqlite3_declare_vtab(db, table.schema.as_ptr()) };
     if code != ffi::SQLITE_OK {
         return code;
     }
-    // Not for views and triggers: a schema that came with a file should not read what this process does.
-    // SAFETY: called within xConnect, as c3ref/vtab_config.html wants; this option takes no further argument.
+    // Views and triggers cannot use the table: a schema from a database file should not read the state of this process.
+    // SAFETY: called within xConnect, as c3ref/vtab_config.html requires; this option takes no further argument.
     let code = unsafe { ffi::sqlite3_vtab_config(db, ffi::SQLITE_VTAB_DIRECTONLY) };
     if code != ffi::SQLITE_OK {
         return code;
@@ -132,13 +134,13 @@ unsafe extern "C" fn connect(
 }
 
 unsafe extern "C" fn disconnect(connected: *mut ffi::sqlite3_vtab) -> c_int {
-    // SAFETY: made by `connect`, and disconnected once (vtab.html, xDisconnect).
+    // SAFETY: created by `connect`, and SQLite disconnects it once (vtab.html, xDisconnect).
     drop(unsafe { Box::from_raw(connected.cast::<Connected>()) });
     ffi::SQLITE_OK
 }
 
 unsafe extern "C" fn best_index(_connected: *mut ffi::sqlite3_vtab, _info: *mut ffi::sqlite3_index_info) -> c_int {
-    // Every query reads all rows; SQLite filters and sorts.
+    // There is no index: every query reads all rows, and SQLite filters and sorts them.
     ffi::SQLITE_OK
 }
 
@@ -150,7 +152,7 @@ unsafe extern "C" fn open(_connected: *mut ffi::sqlite3_vtab, out: *mut *mut ffi
 }
 
 unsafe extern "C" fn close(cursor: *mut ffi::sqlite3_vtab_cursor) -> c_int {
-    // SAFETY: made by `open`, and closed once (vtab.html, xClose).
+    // SAFETY: created by `open`, and SQLite closes it once (vtab.html, xClose).
     drop(unsafe { Box::from_raw(cursor.cast::<Cursor>()) });
     ffi::SQLITE_OK
 }
@@ -162,9 +164,10 @@ unsafe extern "C" fn filter(
     _argc: c_int,
     _argv: *mut *mut ffi::sqlite3_value,
 ) -> c_int {
-    // SAFETY: made by `open`, and used by one query, which makes one call at a time.
+    // SAFETY: created by `open`, and used by one query, which makes one call at a time.
     let cursor = unsafe { &mut *cursor.cast::<Cursor>() };
-    // SAFETY: SQLite has set `pVtab` to what `connect` made, which outlives its cursors (vtab.html, xOpen).
+    // SAFETY: SQLite has set `pVtab` to the object that `connect` created, which outlives its cursors (vtab.html,
+    // xOpen).
     let connected = unsafe { &*cursor.base.pVtab.cast::<Connected>() };
     let charge = Charge::to_nobody();
     let rows = panic::catch_unwind(connected.table.rows);
@@ -182,7 +185,8 @@ unsafe extern "C" fn filter(
     }
 }
 
-/// For `resume_panic`; not in a thread that is ending, which nobody resumes.
+/// Stores the payload for `resume_panic`. In a thread whose thread-local variables are destroyed it is discarded,
+/// because no call there could resume it.
 fn keep(db: usize, payload: Box<dyn Any + Send>) {
     let mut payload = Some(payload);
     let _ = CAUGHT.try_with(|slot| {
@@ -195,14 +199,14 @@ fn keep(db: usize, payload: Box<dyn Any + Send>) {
 }
 
 unsafe extern "C" fn next(cursor: *mut ffi::sqlite3_vtab_cursor) -> c_int {
-    // SAFETY: made by `open`, and used by one query, which makes one call at a time.
+    // SAFETY: created by `open`, and used by one query, which makes one call at a time.
     let cursor = unsafe { &mut *cursor.cast::<Cursor>() };
     cursor.at += 1;
     ffi::SQLITE_OK
 }
 
 unsafe extern "C" fn eof(cursor: *mut ffi::sqlite3_vtab_cursor) -> c_int {
-    // SAFETY: made by `open`, and used by one query, which makes one call at a time.
+    // SAFETY: created by `open`, and used by one query, which makes one call at a time.
     let cursor = unsafe { &*cursor.cast::<Cursor>() };
     c_int::from(cursor.at >= cursor.rows.len())
 }
@@ -212,7 +216,7 @@ unsafe extern "C" fn column(
     context: *mut ffi::sqlite3_context,
     index: c_int,
 ) -> c_int {
-    // SAFETY: made by `open`, and used by one query, which makes one call at a time.
+    // SAFETY: created by `open`, and used by one query, which makes one call at a time.
     let cursor = unsafe { &*cursor.cast::<Cursor>() };
     let cell = usize::try_from(index).ok().and_then(|index| cursor.rows.get(cursor.at)?.get(index));
     match cell {
@@ -236,7 +240,7 @@ unsafe extern "C" fn column(
 }
 
 unsafe extern "C" fn rowid(cursor: *mut ffi::sqlite3_vtab_cursor, out: *mut ffi::sqlite3_int64) -> c_int {
-    // SAFETY: made by `open`, and used by one query, which makes one call at a time.
+    // SAFETY: created by `open`, and used by one query, which makes one call at a time.
     let cursor = unsafe { &*cursor.cast::<Cursor>() };
     // SAFETY: SQLite's out pointer (vtab.html, xRowid).
     unsafe { *out = i64::try_from(cursor.at).unwrap_or(i64::MAX) };

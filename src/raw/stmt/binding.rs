@@ -1,4 +1,4 @@
-//! The parameters of one execution.
+//! Binding of the parameters of one execution.
 
 use std::ffi::c_int;
 use std::marker::PhantomData;
@@ -10,7 +10,7 @@ use super::super::{Fault, HandleKind, Taint, counts, ffi};
 use super::cursor::Cursor;
 use super::{Bound, Phase, StmtCore};
 
-/// One parameter, ready for SQLite.
+/// A parameter value, in a form that SQLite accepts.
 #[derive(Clone, Copy)]
 pub(crate) enum RawParam<'p> {
     Null,
@@ -28,12 +28,12 @@ pub(crate) enum RawCopy<'a> {
     Blob(&'a [u8]),
 }
 
-/// The parameters of one execution. What is bound without a copy must live for `'p`.
+/// Parameters of one execution. Memory bound without a copy must live for `'p`.
 ///
-/// Dropped unfinished, it clears what was bound.
+/// Dropping it without `run` clears the bindings.
 pub(crate) struct Binding<'s, 'p> {
     core: &'s mut StmtCore,
-    /// One entry for all parameters: binding reaches the statement's own memory alone.
+    /// One entry for all parameters: binding only changes the statement's own memory.
     entered: Entered<'s>,
     parameters: PhantomData<&'p ()>,
 }
@@ -51,7 +51,8 @@ impl<'s, 'p> Binding<'s, 'p> {
         self.core.parameter_names()
     }
 
-    /// For each parameter, by index less one, whether the SQL has it: as this finds it out of the SQL, once.
+    /// Returns for each parameter, by index minus one, whether the SQL contains it. `find` computes this from the SQL
+    /// on the first call.
     pub(crate) fn in_use(&self, find: impl FnOnce(&str) -> Vec<bool>) -> &[bool] {
         self.core.in_use.get_or_init(|| find(&self.core.sql).into())
     }
@@ -60,33 +61,34 @@ impl<'s, 'p> Binding<'s, 'p> {
         &self.core.sql
     }
 
-    /// Binds one parameter, 1-based, without copying. An index out of range is SQLite's own error (`SQLITE_RANGE`).
+    /// Binds one parameter, 1-based, without copying. For an index out of range, SQLite returns `SQLITE_RANGE`.
     #[inline(always)]
     pub(crate) fn bind(&mut self, index: usize, param: RawParam<'p>) -> Result<(), Fault> {
         let statement = self.core.handle(&self.entered);
         let index = to_index(index);
-        // The mark comes before the call, so that no path forgets it.
+        // The mark is set before the call, so that no return path omits it.
         if matches!(param, RawParam::Text(_) | RawParam::Blob(_)) {
             self.core.bound = Bound::Memory;
         }
         let code = match param {
             RawParam::Null => {
-                // SAFETY: the statement is alive and not running: `begin` repaired it (c3ref/bind_blob.html).
+                // SAFETY: the statement is not finalized, as `self` borrows its core, and not running: `begin` repaired
+                // it (c3ref/bind_blob.html).
                 unsafe { ffi::sqlite3_bind_null(statement, index) }
             }
             RawParam::Integer(value) => {
-                // SAFETY: the statement is alive and not running, as for NULL.
+                // SAFETY: the statement is not finalized and not running, as for NULL.
                 unsafe { ffi::sqlite3_bind_int64(statement, index, value) }
             }
             RawParam::Real(value) => {
-                // SAFETY: the statement is alive and not running, as for NULL.
+                // SAFETY: the statement is not finalized and not running, as for NULL.
                 unsafe { ffi::sqlite3_bind_double(statement, index, value) }
             }
             RawParam::ZeroBlob(bytes) => {
-                // SAFETY: as above; too long is SQLITE_TOOBIG.
+                // SAFETY: as for NULL; a length beyond the limit returns SQLITE_TOOBIG.
                 unsafe { ffi::sqlite3_bind_zeroblob64(statement, index, bytes) }
             }
-            // A database in UTF-16 converts the text at once, in memory of its own.
+            // A UTF-16 database converts the text within the call, into memory that SQLite allocates.
             RawParam::Text(text) => {
                 let _charge = self.entered.charge();
                 bind_text(statement, index, text, ffi::SQLITE_STATIC())
@@ -114,14 +116,14 @@ impl<'s, 'p> Binding<'s, 'p> {
         if code == ffi::SQLITE_OK { Ok(()) } else { Err(self.core.fault(self.entered.get(), code)) }
     }
 
-    /// Forgets which parameters have a value.
+    /// Clears the marks of all parameters.
     pub(crate) fn clear_marks(&mut self) {
         let words = self.core.parameter_count().div_ceil(64);
         self.core.marks.clear();
         self.core.marks.resize(words, 0);
     }
 
-    /// Remembers that a parameter has a value; 1-based, in range.
+    /// Marks a parameter as having a value; 1-based, in range.
     pub(crate) fn mark(&mut self, index: usize) {
         self.core.marks[(index - 1) / 64] |= 1 << ((index - 1) % 64);
     }
@@ -131,19 +133,19 @@ impl<'s, 'p> Binding<'s, 'p> {
         self.core.marks[(index - 1) / 64] >> ((index - 1) % 64) & 1 == 1
     }
 
-    /// The SQL with the values bound so far written into it.
+    /// Returns the SQL with the current bound values written into it.
     pub(crate) fn expanded_sql(&self) -> Result<Box<str>, Fault> {
         self.core.expanded_sql(self.entered.get())
     }
 
-    /// Runs: from here on the execution is the cursor's.
+    /// Begins the execution, and passes it to a cursor.
     pub(crate) fn run(mut self) -> Cursor<'s>
     where
         'p: 's,
     {
         self.start();
         let this = ManuallyDrop::new(self);
-        // SAFETY: `this` is not dropped and not used again, so the exclusive borrow is read out once.
+        // SAFETY: `this` is not dropped, and its `core` is not used again, so the exclusive borrow is moved out once.
         let core = unsafe { ptr::read(&raw const this.core) };
         Cursor::new(core, this.entered.get())
     }
@@ -170,14 +172,15 @@ impl Drop for Binding<'_, '_> {
 
 type Destructor = Option<unsafe extern "C" fn(*mut std::ffi::c_void)>;
 
-// The two below are called by `Binding::bind` and `bind_copy` alone, which set `StmtCore::bound` to match the
-// destructor: a static binding lives for `'p`, and is cleared before SQLite can look at it after that.
+// `Binding::bind` and `bind_copy` alone call the two functions below, and set `StmtCore::bound` to match the
+// destructor: a static binding lives for `'p`, and is cleared before SQLite can read it after that.
 
 #[inline]
 fn bind_text(statement: *mut ffi::sqlite3_stmt, index: c_int, text: &str, destructor: Destructor) -> c_int {
-    // SAFETY: the statement is alive and not running; `text` is its length in bytes of UTF-8, more than an int is
-    // SQLITE_TOOBIG. c3ref/bind_blob.html: SQLITE_STATIC: "a static buffer", which `'p` makes it; SQLITE_TRANSIENT:
-    // SQLite copies. A `str` pointer is never NULL, so empty text stays text.
+    // SAFETY: the callers' `Binding` borrows the core, so the statement is not finalized, and not running; `text` is
+    // its length in bytes of UTF-8, and more than an int is SQLITE_TOOBIG. c3ref/bind_blob.html: SQLITE_STATIC: "a
+    // static buffer", which `'p` guarantees; SQLITE_TRANSIENT: SQLite copies. A `str` pointer is never NULL, so empty
+    // text stays text.
     unsafe { ffi::sqlite3_bind_text64(statement, index, text.as_ptr().cast(), text.len() as u64, destructor, UTF8) }
 }
 
@@ -191,7 +194,7 @@ fn bind_blob(statement: *mut ffi::sqlite3_stmt, index: c_int, blob: &[u8], destr
 const UTF8: u8 = 1;
 const _: () = assert!(ffi::SQLITE_UTF8 == 1);
 
-/// A parameter's index; what no statement can have becomes 0, which SQLite refuses.
+/// Converts a parameter's index; a value that no statement can have becomes 0, which SQLite refuses.
 #[inline(always)]
 fn to_index(index: usize) -> c_int {
     c_int::try_from(index).unwrap_or(0)

@@ -1,4 +1,4 @@
-//! One execution of a statement, and the row it stands on.
+//! Execution of a statement, and its current row.
 
 use std::any::Any;
 use std::ffi::c_int;
@@ -12,14 +12,14 @@ use super::super::value::{self, OutOfMemory, Sink, ValueRef};
 use super::super::{Fault, FaultKind, HandleKind, Taint, counts, ffi, fork, shielded};
 use super::{Bound, Phase, Stmt, StmtCore, find, to_usize};
 
-/// A cell could not be read. Which of the two it was is not carried along the way of those that can be read: ask
-/// [`Row::is_out_of_memory`]; if not, there is no such column.
+/// Error: a cell could not be read. To keep the successful path cheap, it does not carry the cause: if
+/// [`Row::is_out_of_memory`] is false, the column does not exist.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CellError;
 
 impl StmtCore {
-    /// From a row to the next. `false` if there is anything else to do, which is for `step`: a loop over rows has one
-    /// way out, and nothing but the step in it.
+    /// Steps from a row to the next. Returns `false` in every other case, which `step` handles: a loop over rows has
+    /// one exit, and contains only the SQLite step.
     #[inline(always)]
     fn step_on(&mut self, db: &Db) -> bool {
         if self.phase.get() != Phase::Row {
@@ -39,12 +39,12 @@ impl StmtCore {
     #[inline(always)]
     fn call_step(&mut self, entered: &Entered<'_>) -> c_int {
         let _charge = entered.charge();
-        // SAFETY: the statement is alive and its bindings too (`Cursor` holds their borrow); no row of it is, since
-        // a step needs the cursor exclusively. c3ref/step.html.
+        // SAFETY: the statement is not finalized and its bound memory is valid, as `Cursor` holds both borrows; no row
+        // of it exists, since a step needs the cursor exclusively. c3ref/step.html.
         unsafe { ffi::sqlite3_step(self.handle(entered)) }
     }
 
-    /// The next row; `None` after the last. Result and row are two words, and travel in registers.
+    /// Returns the next row; `None` after the last. The result is two words and is returned in registers.
     fn step(&mut self, db: &Db) -> Result<Option<Row<'_>>, Fault> {
         match self.phase.get() {
             Phase::Started => self.first_step(db),
@@ -58,12 +58,12 @@ impl StmtCore {
                 self.columns = 0;
                 Err(Fault::no_memory().in_sql(&self.sql))
             }
-            // SQLite would run the statement again (c3ref/step.html, since 3.6.23.1): nobody asked for that.
+            // SQLite would run the statement again (c3ref/step.html, since 3.6.23.1), which was not requested.
             Phase::Idle | Phase::Done | Phase::Failed => Ok(None),
         }
     }
 
-    /// A schema change may have prepared the statement anew within the first step.
+    /// Makes the first step, in which SQLite may re-prepare the statement after a schema change.
     #[inline]
     fn first_step(&mut self, db: &Db) -> Result<Option<Row<'_>>, Fault> {
         drop(db.take_lost());
@@ -79,12 +79,13 @@ impl StmtCore {
             return self.last_step(db, code);
         }
         self.phase.set(Phase::Row);
-        // SAFETY: the statement is alive; c3ref/data_count.html: the columns of the current row.
+        // SAFETY: the core is borrowed, so the statement is not finalized; c3ref/data_count.html: the number of columns
+        // of the current row.
         self.columns = unsafe { ffi::sqlite3_data_count(self.ptr.as_ptr()) };
         Ok(Some(Row(self)))
     }
 
-    /// The only step of an ATTACH or DETACH.
+    /// Makes the only step of an ATTACH or DETACH.
     #[cold]
     #[inline(never)]
     fn attach(&mut self, db: &Db) -> Result<c_int, Fault> {
@@ -125,13 +126,13 @@ impl StmtCore {
             handle.index = names.and_then(|names| find(names, &handle.name));
         }
         if names.is_none() {
-            // Out of memory: the handles lead nowhere in this execution, and are looked at again in the next.
+            // Out of memory: the handles resolve to no column in this execution, and are resolved again in the next.
             self.reprepares = -1;
         }
         self.handles.columns = handles;
     }
 
-    /// Ends the execution. The error is the reset's, unless the last step returned it already.
+    /// Ends the execution. Returns the error of the reset, unless the last step already returned it.
     #[inline]
     fn finish(&mut self, db: &Db) -> Result<(), Fault> {
         if self.phase.get() == Phase::Idle {
@@ -147,7 +148,8 @@ impl StmtCore {
             return Ok(());
         }
         let charge = db.charge();
-        // SAFETY: the statement is alive and what it borrowed too; c3ref/reset.html.
+        // SAFETY: the core is borrowed, so the statement is not finalized, and the bound memory is valid, as the cursor
+        // holds its borrow; c3ref/reset.html.
         let code = unsafe { ffi::sqlite3_reset(self.ptr.as_ptr()) };
         let result = if code == ffi::SQLITE_OK || was_failed { Ok(()) } else { Err(self.fault(db, code)) };
         if self.bound != Bound::Nothing {
@@ -160,16 +162,16 @@ impl StmtCore {
     }
 }
 
-/// One execution of a statement. Drop ends it.
+/// Execution of a statement. Drop ends it.
 pub(crate) struct Cursor<'stmt> {
     core: &'stmt mut StmtCore,
     db: &'stmt Db,
 }
 
-/// One execution, together with its statement.
+/// Execution that owns its statement.
 pub(crate) struct OwnedCursor<'db>(Stmt<'db>);
 
-/// The row that the last step found: one word, and gone before the next step.
+/// Row of the last step. It is one word, and ends before the next step.
 #[derive(Clone, Copy)]
 pub(crate) struct Row<'row>(&'row StmtCore);
 
@@ -189,41 +191,42 @@ impl<'stmt> Cursor<'stmt> {
         self.core.started
     }
 
-    /// From a row to the next; `None` if there is anything else to do, which is for `step`.
+    /// Steps from a row to the next. Returns `false` in every other case, which `step` handles.
     #[inline(always)]
     pub(crate) fn step_on(&mut self) -> bool {
         self.core.step_on(self.db)
     }
 
-    /// The row that the last step found; one without columns if it found none.
+    /// Returns the row of the last step; a row without columns if there is none.
     #[inline(always)]
     pub(crate) fn row(&self) -> Row<'_> {
         Row(self.core)
     }
 
-    /// Whether the first step is still to come.
+    /// Whether no step was made yet.
     #[inline]
     pub(crate) fn is_unstepped(&self) -> bool {
         self.core.phase.get() == Phase::Started
     }
 
-    /// The next row; `None` after the last.
+    /// Returns the next row; `None` after the last.
     #[inline]
     pub(crate) fn step(&mut self) -> Result<Option<Row<'_>>, Fault> {
         self.core.step(self.db)
     }
 
-    /// Resets, and returns the code that Drop only logs. No further step is made.
+    /// Resets the statement, and returns the error that Drop only logs. Later calls of `step` return no row.
     #[inline]
     pub(crate) fn finish(&mut self) -> Result<(), Fault> {
         self.core.finish(self.db)
     }
 
-    /// Goes back to before the first row. The parameters stay.
+    /// Resets the statement to before the first row. The parameters stay bound.
     pub(crate) fn restart(&mut self) -> Result<(), Fault> {
         let _charge = self.db.enter()?.charge();
         self.core.columns = 0;
-        // SAFETY: the statement is alive and what it borrowed too, as `self` is; c3ref/reset.html.
+        // SAFETY: `self` borrows the core and the bound memory, so the statement is not finalized and the memory is
+        // valid; c3ref/reset.html.
         let code = unsafe { ffi::sqlite3_reset(self.core.ptr.as_ptr()) };
         self.core.phase.set(Phase::Started);
         if code == ffi::SQLITE_OK { Ok(()) } else { Err(self.core.fault(self.db, code)) }
@@ -237,7 +240,7 @@ impl<'stmt> Cursor<'stmt> {
         &self.core.sql
     }
 
-    /// Where the statement was prepared.
+    /// Returns the source location that prepared the statement.
     pub(crate) fn site(&self) -> &'static Location<'static> {
         self.core.site
     }
@@ -273,20 +276,20 @@ impl<'db> OwnedCursor<'db> {
         self.0.core().started
     }
 
-    /// From a row to the next; `None` if there is anything else to do, which is for `step`.
+    /// Steps from a row to the next. Returns `false` in every other case, which `step` handles.
     #[inline(always)]
     pub(crate) fn step_on(&mut self) -> bool {
         let db = self.0.db;
         self.0.core_mut().step_on(db)
     }
 
-    /// The row that the last step found; one without columns if it found none.
+    /// Returns the row of the last step; a row without columns if there is none.
     #[inline(always)]
     pub(crate) fn row(&self) -> Row<'_> {
         Row(self.0.core())
     }
 
-    /// Whether the first step is still to come.
+    /// Whether no step was made yet.
     #[inline]
     pub(crate) fn is_unstepped(&self) -> bool {
         self.0.core().phase.get() == Phase::Started
@@ -319,7 +322,7 @@ impl<'db> OwnedCursor<'db> {
     pub(crate) fn into_statement(mut self) -> Stmt<'db> {
         self.end();
         let this = ManuallyDrop::new(self);
-        // SAFETY: `this` is not dropped and not used again, so that the statement has one owner still.
+        // SAFETY: `this` is not dropped and not used again, so the statement still has one owner.
         unsafe { ptr::read(&raw const this.0) }
     }
 
@@ -334,8 +337,8 @@ impl Drop for OwnedCursor<'_> {
     }
 }
 
-/// A commit that fails shows at the reset (a deferred foreign key after RETURNING); whoever dropped the rows cannot
-/// be told otherwise.
+/// Logs an error that Drop cannot return, and stores it in the connection. A failed commit may be reported by the reset
+/// (for example a deferred foreign key after RETURNING).
 #[cold]
 fn lose(db: &Db, fault: Fault, statement: &StmtCore) {
     if let FaultKind::Sqlite { code, message, .. } = fault.kind() {
@@ -361,27 +364,27 @@ impl<'row> Row<'row> {
         to_usize(self.0.columns)
     }
 
-    /// The value of a column, 0-based.
+    /// Returns the value of a column, 0-based.
     #[inline(always)]
     pub(crate) fn value(self, column: usize) -> Result<ValueRef<'row>, CellError> {
         let index = match c_int::try_from(column) {
             Ok(index) if index < self.0.columns => index,
             _ => return Err(CellError),
         };
-        // SAFETY: the statement is alive; `Row` exists only after SQLITE_ROW and `columns` is the row's own count,
-        // the two conditions of c3ref/column_blob.html.
+        // SAFETY: `'row` borrows the core, so the statement is not finalized; `Row` exists only after SQLITE_ROW and
+        // `columns` is the row's own count, the two conditions of c3ref/column_blob.html.
         let value = unsafe { ffi::sqlite3_column_value(self.0.ptr.as_ptr(), index) };
-        // SAFETY: the value is unprotected, which is allowed as the connection is used by this thread alone. It lives
-        // until the next step, reset or finalize; those need the cursor or the statement, which `'row` keeps borrowed.
-        // The cell is read as its own type only, here, so what was handed out stays.
+        // SAFETY: the value is unprotected, which is allowed as only this thread uses the connection. It lives until
+        // the next step, reset or finalize; those need the cursor or the statement, which `'row` keeps borrowed. The
+        // cell is only read as its own type, here, so slices returned earlier stay valid.
         match unsafe { value::read(value) } {
             Ok(value) => Ok(value),
             Err(OutOfMemory) => Err(self.out_of_memory(index)),
         }
     }
 
-    /// Hands each cell to the sink of its column, up to the end of either; the first error of a sink ends it, and is
-    /// told with the column.
+    /// Passes each cell to the sink of its column, up to the end of either. Stops at the first error of a sink, and
+    /// returns it with the column.
     #[inline(always)]
     pub(crate) fn read_into<S, E>(self, sinks: impl Iterator<Item = S>) -> Result<(), (usize, Option<E>)>
     where
@@ -390,7 +393,8 @@ impl<'row> Row<'row> {
         for (index, sink) in (0..self.0.columns).zip(sinks) {
             // SAFETY: as in `value`; the index is below the number of the row's columns.
             let value = unsafe { ffi::sqlite3_column_value(self.0.ptr.as_ptr(), index) };
-            // SAFETY: as in `value`: unprotected is allowed here, and what is handed out stays while `'row` lasts.
+            // SAFETY: as in `value`: an unprotected value is allowed here, and returned slices stay valid while `'row`
+            // lasts.
             match unsafe { value::read_into(value, sink) } {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => return Err((to_usize(index), Some(error))),
@@ -403,8 +407,8 @@ impl<'row> Row<'row> {
         Ok(())
     }
 
-    /// The failed conversion left a mark on the connection that would fail a stranger's next call; a `column`
-    /// function takes it off, a `value` function does not.
+    /// Clears the out-of-memory flag that the failed conversion set on the connection; otherwise the next call on it
+    /// would fail. `sqlite3_column_*` functions clear it, `sqlite3_value_*` functions do not.
     #[cold]
     #[inline(never)]
     fn out_of_memory(self, index: c_int) -> CellError {
@@ -414,7 +418,7 @@ impl<'row> Row<'row> {
         CellError
     }
 
-    /// Whether a cell of this row could not be read for lack of memory.
+    /// Whether a cell of this row could not be read because memory ran out.
     pub(crate) fn is_out_of_memory(self) -> bool {
         self.0.phase.get() == Phase::OutOfMemory
     }
@@ -427,12 +431,13 @@ impl<'row> Row<'row> {
         self.0.column_declared_type(column)
     }
 
-    /// The 0-based index of the first column of this name, ASCII letters compared without case.
+    /// Returns the 0-based index of the first column of this name, compared without regard to ASCII case.
     pub(crate) fn find_column(self, name: &str) -> Result<Option<usize>, Fault> {
         Ok(find(self.0.column_names()?, name))
     }
 
-    /// Where a handle points; `Err` with the name if that column is gone, `None` if it is another statement's handle.
+    /// Returns the column index of a handle; `Err` with the name if the column no longer exists, `None` if the handle
+    /// belongs to another statement.
     #[inline]
     pub(crate) fn resolve(self, owner: u64, number: usize) -> Option<Result<usize, &'row str>> {
         let handles = &self.0.handles;
@@ -447,11 +452,11 @@ impl<'row> Row<'row> {
         &self.0.sql
     }
 
-    /// What is kept with the statement, until SQLite prepares it anew. Made when it is first asked for.
+    /// Returns the data stored with the statement until SQLite re-prepares it. It is created on the first call.
     ///
     /// # Panics
     ///
-    /// If it was asked for as another type.
+    /// If it was created with another type.
     pub(crate) fn findings<T: Any + Send + Default>(self) -> &'row T {
         let findings = self.0.findings.get_or_init(|| Box::new(T::default()));
         findings.downcast_ref().expect("there is one type of them")

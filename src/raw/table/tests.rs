@@ -1,4 +1,4 @@
-//! A table whose rows cannot be made.
+//! Tests with a table whose rows function panics.
 
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 
