@@ -1,4 +1,4 @@
-//! The connection handle, and the list of what was made from it.
+//! Connection handle, and the list of the statements made from it.
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::ffi::{CStr, CString, c_int, c_void};
@@ -19,29 +19,30 @@ use super::stmt::StmtCore;
 use super::system::{self, Unopened};
 use super::{Fault, FaultKind, HandleKind, Parked, Taint, counts, ffi, fork, library, text};
 
-/// An open connection. The first thing that owns the handle, and the only one that closes it.
+/// An open connection: the only owner of the handle, and the only code that closes it.
 pub(crate) struct Db {
     ptr: NonNull<ffi::sqlite3>,
     id: u64,
-    /// What parked statements are known by; another one after each close.
+    /// Id by which parked statements are recognized; it changes with each close.
     parking: u64,
     fork_generation: Cell<u32>,
     gate: Cell<Gate>,
-    /// What [`Db::enter`] compares: the moment at which the connection gave its figures last, while the gate is open.
+    /// Value that [`Db::enter`] compares with the current moment: while the gate is open, the moment at which the
+    /// connection last published its figures.
     entry: Cell<Moment>,
     children: RefCell<Children>,
     interrupter: OnceCell<Arc<Interrupter>>,
     account: Account,
     book: Arc<Book>,
     last_seen: LastSeen,
-    /// What was done to the connection since it was last asked.
+    /// Lasting changes since `take_taint` was last called.
     taint: Cell<Taint>,
     pub(super) recovery: OnceCell<Recovery>,
-    /// Whether the handle was given to foreign code, which may have registered functions.
+    /// Whether foreign code received the handle; it may have registered functions.
     is_given_out: Cell<bool>,
-    /// Why a transaction has ended, where nobody could be told: the error came in a Drop.
+    /// Error of a Drop that ended a transaction, for the next call to return.
     lost: Cell<Option<Fault>>,
-    /// What the connection has open.
+    /// Files that the connection has open.
     files: RefCell<Vec<OpenFile>>,
     /// The connection's own record.
     recorded: Option<Recorded>,
@@ -49,8 +50,8 @@ pub(crate) struct Db {
 }
 
 // SAFETY: c3ref/threadsafe.html: with SQLITE_OPEN_NOMUTEX a connection may be used by any thread, one at a time
-// ("multi-thread" mode; `library::check` refuses a SQLite compiled without it). `Db` is not `Sync` and what is made
-// from it borrows it, so there is one thread at a time. The pointers in the child list are used by `Db` alone.
+// ("multi-thread" mode; `library::check` refuses a SQLite compiled without it). `Db` is not `Sync` and values made from
+// it borrow it, so only one thread uses it at a time. Only `Db` uses the pointers in the child list.
 unsafe impl Send for Db {}
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -60,7 +61,7 @@ enum Gate {
     Closed,
 }
 
-/// How to open; `SQLITE_OPEN_NOMUTEX` and `SQLITE_OPEN_EXRESCODE` are always on.
+/// Flags for opening; `SQLITE_OPEN_NOMUTEX` and `SQLITE_OPEN_EXRESCODE` are always set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct OpenFlags {
     pub(crate) read_only: bool,
@@ -78,7 +79,7 @@ pub(crate) enum Switch {
     DoubleQuotedStringsInDdl,
 }
 
-/// Proof that the connection may be used now; the only way to its pointer.
+/// Proof that the connection may be used now. The pointer for calls that reach the database is obtained through it.
 #[must_use]
 pub(super) struct Entered<'db>(&'db Db);
 
@@ -93,8 +94,8 @@ impl<'db> Entered<'db> {
         self.0.ptr.as_ptr()
     }
 
-    /// What SQLite allocates is this connection's, until the guard is dropped. It stands around the call alone: what
-    /// the program does meanwhile with another connection is not charged to this one.
+    /// Charges SQLite's allocations on this thread to this connection, until the guard is dropped. It is held only
+    /// around the SQLite call, so that calls on another connection in between are not charged to this one.
     #[inline(always)]
     pub(super) fn charge(&self) -> Charge {
         self.0.account.charge()
@@ -127,12 +128,13 @@ impl Db {
         let opening = fork::Opening::begin();
         let charge = account.charge();
         let mut handle = ptr::null_mut();
-        // SAFETY: `path` and `vfs` are NUL-terminated and live during the call; `vfs` may be NULL for the default.
+        // SAFETY: `path` and `vfs` are NUL-terminated and live during the call, as `CStr` borrows; `vfs` may be NULL
+        // for the default.
         let code = unsafe {
             ffi::sqlite3_open_v2(path.as_ptr(), &raw mut handle, bits, vfs.map_or(ptr::null(), CStr::as_ptr))
         };
         // c3ref/open.html: "Whether or not an error occurs when it is opened, resources associated with the database
-        // connection handle should be released": owned here, before `code` is looked at.
+        // connection handle should be released": `Db` takes ownership here, before `code` is checked.
         let db = Self::own(handle, id, account, name, site);
         drop(charge);
         allocator::settle_mode();
@@ -145,28 +147,29 @@ impl Db {
                 unopened.and_then(|unopened| unopened.reason())
             }));
         }
-        // Opening has read nothing yet, and taken no lock.
+        // `sqlite3_open_v2` has read nothing yet, and taken no lock.
         db.note_files()?;
         drop(opening);
         Ok(db)
     }
 
-    /// Notes the files that the connection has open now. In a child process those that its parent had open at the fork
-    /// are none of its business: what is attached is detached, and that there is one is an error.
+    /// Lists the files that the connection has open. In a child process, it must not have files open that its parent
+    /// had open at the fork: an attached one is detached, and an error is returned.
     pub(super) fn note_files(&self) -> Result<(), Fault> {
         let (mut open, mut inherited) = (Vec::new(), Vec::new());
         for index in 0.. {
-            // SAFETY: the connection is open, and not in a call; c3ref/db_name.html: NULL if the index is out of range.
+            // SAFETY: `self` owns the open connection, which is not in a call; c3ref/db_name.html: NULL if the index is
+            // out of range.
             let name = unsafe { ffi::sqlite3_db_name(self.ptr.as_ptr(), index) };
             if name.is_null() {
                 break;
             }
-            // SAFETY: the connection is open and the name its own (c3ref/db_filename.html).
+            // SAFETY: `self` owns the open connection, and the name is the connection's own (c3ref/db_filename.html).
             let path = unsafe { ffi::sqlite3_db_filename(self.ptr.as_ptr(), name) };
             if path.is_null() {
                 continue;
             }
-            // SAFETY: a NUL-terminated string, valid until the database is detached, which nothing does here.
+            // SAFETY: a NUL-terminated string, valid until the database is detached, which no code does in this loop.
             let Some(file) = FileId::of(unsafe { CStr::from_ptr(path) }) else {
                 continue;
             };
@@ -174,7 +177,7 @@ impl Db {
                 return Err(Fault::new(FaultKind::Forked));
             }
             if files::was_inherited(file) {
-                // SAFETY: as the path, NUL-terminated and valid until the database is detached; copied at once.
+                // SAFETY: like the path, NUL-terminated and valid until the database is detached; copied immediately.
                 inherited.push(unsafe { CStr::from_ptr(name) }.to_owned());
             } else {
                 open.push(OpenFile::new(file));
@@ -186,14 +189,14 @@ impl Db {
         }
         for name in inherited {
             if !self.detach(&name) {
-                // It would stay at hand.
+                // The file would remain usable through this connection.
                 self.disown_handle();
             }
         }
         Err(Fault::new(FaultKind::Forked))
     }
 
-    /// From here on the connection is treated as one that was inherited: it is neither used nor closed.
+    /// Marks the connection as inherited from another process: from now on it is neither used nor closed.
     fn disown_handle(&self) {
         self.fork_generation.set(u32::MAX);
         self.entry.set(Moment::NEVER);
@@ -206,14 +209,14 @@ impl Db {
             return false;
         };
         let (db, sql, _charge) = (self.ptr.as_ptr(), sql.as_c_str(), self.account.charge());
-        // SAFETY: the connection is open, and no statement is in a call; c3ref/exec.html: without a callback, and NULL
-        // for the message.
+        // SAFETY: `self` owns the open connection, which no other call uses now; c3ref/exec.html: the callback and the
+        // message pointer may be NULL.
         let code = unsafe { ffi::sqlite3_exec(db, sql.as_ptr(), None, ptr::null_mut(), ptr::null_mut()) };
         code == ffi::SQLITE_OK
     }
 
-    /// Takes ownership of a handle; `None` for NULL, which SQLite returns where it "is unable to allocate memory to
-    /// hold the sqlite3 object".
+    /// Takes ownership of a handle; `None` for NULL, which SQLite returns if it "is unable to allocate memory to hold
+    /// the sqlite3 object".
     fn own(
         handle: *mut ffi::sqlite3,
         id: u64,
@@ -232,7 +235,7 @@ impl Db {
             parking: registry::new_id(),
             fork_generation: Cell::new(fork::generation()),
             gate: Cell::new(Gate::Open),
-            // Where somebody looks, the first entry tells what there is.
+            // If figures have been requested, the first entry publishes them.
             entry: Cell::new(if fork::are_figures_asked() { Moment::NEVER } else { fork::now() }),
             children: RefCell::new(Children::default()),
             interrupter: OnceCell::new(),
@@ -251,11 +254,11 @@ impl Db {
         Some(db)
     }
 
-    /// Takes ownership of a handle that somebody else opened.
+    /// Takes ownership of a handle that other code opened.
     ///
     /// # Safety
     ///
-    /// `handle` is NULL or an open connection that nothing else uses or closes from here on.
+    /// `handle` is NULL or an open connection that no other code uses or closes from now on.
     pub(super) unsafe fn from_raw(handle: *mut ffi::sqlite3, site: &'static Location<'static>) -> Result<Self, Fault> {
         library::check()?;
         fork::watch();
@@ -264,27 +267,27 @@ impl Db {
         let db = db.ok_or_else(|| Fault::new(FaultKind::Misuse("the handle is NULL")))?;
         db.give_out();
         allocator::settle_mode();
-        // SAFETY: the handle is open (caller) and ours alone from here on.
+        // SAFETY: the handle is open, and owned by `db` alone from now on (the caller's promise).
         unsafe { ffi::sqlite3_extended_result_codes(db.ptr.as_ptr(), 1) };
-        // It may be the parent's own.
+        // The file may be one that the parent process has open.
         db.note_files().inspect_err(|_| db.disown_handle())?;
         Ok(db)
     }
 
-    /// Every use of the connection starts here: not from a forked child, not from within close.
+    /// Starts a use of the connection. Returns an error in a forked child, and while the connection is being closed.
     #[inline(always)]
     pub(super) fn enter(&self) -> Result<Entered<'_>, Fault> {
         self.try_enter().ok_or_else(|| self.refuse())
     }
 
-    /// The same without a reason.
+    /// Starts a use of the connection as [`enter`](Self::enter) does; `None` in place of the error.
     #[inline(always)]
     pub(super) fn try_enter(&self) -> Option<Entered<'_>> {
         if self.entry.get() == fork::now() { Some(Entered(self)) } else { self.enter_late() }
     }
 
-    /// Something changed since the last entry: this connection is not to be used now, or somebody asked for its
-    /// figures.
+    /// Handles a change since the last entry: either the connection must not be used now, or its figures were requested
+    /// and are published.
     #[cold]
     #[inline(never)]
     fn enter_late(&self) -> Option<Entered<'_>> {
@@ -311,7 +314,7 @@ impl Db {
         })
     }
 
-    /// Whether this process got the connection through `fork`.
+    /// Whether this process inherited the connection through `fork`.
     pub(crate) fn is_inherited(&self) -> bool {
         self.fork_generation.get() != fork::generation()
     }
@@ -320,12 +323,12 @@ impl Db {
         self.ptr.as_ptr()
     }
 
-    /// A number that no other handle has.
+    /// Returns the id, unique among all handles of the process.
     pub(crate) fn id(&self) -> u64 {
         self.id
     }
 
-    /// See [`Entered::charge`]; for calls that only give back.
+    /// Charges SQLite's allocations as [`Entered::charge`] does, for calls that only release memory.
     #[inline(always)]
     pub(super) fn charge(&self) -> Charge {
         self.account.charge()
@@ -336,7 +339,7 @@ impl Db {
         self.parking
     }
 
-    /// Foreign code has, or had, the handle.
+    /// Records that foreign code has or had the handle.
     pub(super) fn give_out(&self) {
         self.is_given_out.set(true);
         self.add_taint(Taint::RAW);
@@ -346,44 +349,45 @@ impl Db {
         self.taint.set(self.taint.get().with(taint));
     }
 
-    /// What was done to the connection since this was last called.
+    /// Returns the lasting changes since the last call, and clears them.
     pub(crate) fn take_taint(&self) -> Taint {
         self.taint.take()
     }
 
-    /// From here on the interrupt handles that were given out do nothing.
+    /// Disables the interrupt handles that were given out.
     pub(crate) fn end_interrupts(&mut self) {
         if let Some(interrupter) = self.interrupter.take() {
             interrupter.disarm();
         }
     }
 
-    /// The statements that are not finalized, parked ones included.
+    /// Returns the number of statements that are not finalized, including parked ones.
     pub(crate) fn statements(&self) -> usize {
         self.children.borrow().count
     }
 
-    /// Whether a transaction is open, be it by a statement that still reads.
+    /// Whether a transaction is open, including one that a running read statement holds open.
     pub(crate) fn is_in_transaction(&self) -> bool {
-        // SAFETY: the connection is open, or not asked; c3ref/txn_state.html: with NULL, the highest state of any
-        // schema.
+        // SAFETY: `self` owns the connection, which is not closed when the call is made; c3ref/txn_state.html: with
+        // NULL, the highest state of any schema.
         !self.is_closed() && unsafe { ffi::sqlite3_txn_state(self.ptr.as_ptr(), ptr::null()) } != ffi::SQLITE_TXN_NONE
     }
 
-    /// Forgets the rowid of the last insert.
+    /// Sets the rowid of the last insert to 0.
     pub(crate) fn reset_last_insert_rowid(&self) {
         if !self.is_closed() {
-            // SAFETY: the connection is open; c3ref/set_last_insert_rowid.html: sets a number kept in it.
+            // SAFETY: `self` owns the connection, which is not closed; c3ref/set_last_insert_rowid.html: sets a number
+            // stored in it.
             unsafe { ffi::sqlite3_set_last_insert_rowid(self.ptr.as_ptr(), 0) };
         }
     }
 
-    /// What SQLite holds for the connection now, and held at most.
+    /// Returns the memory charged to the connection: current values and peak.
     pub(crate) fn memory(&self) -> AccountMemory {
         self.account.memory()
     }
 
-    /// Gives back what memory it can: pages of the cache that nobody uses.
+    /// Frees unused memory: pages of the cache that are not in use.
     pub(crate) fn release_memory(&self) -> Result<(), Fault> {
         let entered = self.enter()?;
         let _charge = entered.charge();
@@ -392,7 +396,7 @@ impl Db {
         Ok(())
     }
 
-    /// Sets the size and number of lookaside slots. Before anything is prepared.
+    /// Sets the size and number of lookaside slots. It must be called before any statement is prepared.
     pub(crate) fn set_lookaside(&self, slot_bytes: u16, slots: u32) -> Result<(), Fault> {
         let entered = self.enter()?;
         let _charge = entered.charge();
@@ -408,12 +412,12 @@ impl Db {
         Ok(())
     }
 
-    /// Where the connection and what is made from it are recorded.
+    /// Returns the records of the connection and its handles.
     pub(crate) fn book(&self) -> &Arc<Book> {
         &self.book
     }
 
-    /// Records a handle, if that is asked for.
+    /// Records a handle, if recording is on.
     #[inline]
     pub(crate) fn record(
         &self,
@@ -426,7 +430,7 @@ impl Db {
         if registry::is_recording() { self.book.enter(kind, id, parent, site, sql) } else { None }
     }
 
-    /// Where it was opened.
+    /// Returns the source location that opened it.
     pub(crate) fn site(&self) -> &'static Location<'static> {
         self.site
     }
@@ -452,8 +456,8 @@ impl Db {
         self.check(code)
     }
 
-    // The functions below read memory of the connection and nothing else: no lock, no file. They need no entry, and so
-    // answer in a forked child as well; a closed connection answers as a new one would.
+    // The functions below only read memory of the connection: they take no lock and read no file. They need no entry,
+    // and therefore also answer in a forked child. For a closed connection they return the values of a new one.
 
     pub(crate) fn is_closed(&self) -> bool {
         self.gate.get() == Gate::Closed
@@ -461,34 +465,35 @@ impl Db {
 
     #[inline]
     pub(crate) fn is_autocommit(&self) -> bool {
-        // SAFETY: the connection is open, or not asked; reads a flag kept in it.
+        // SAFETY: `self` owns the connection, which is not closed when the call is made; reads a flag stored in it.
         self.is_closed() || unsafe { ffi::sqlite3_get_autocommit(self.ptr.as_ptr()) != 0 }
     }
 
     #[inline]
     pub(crate) fn last_insert_rowid(&self) -> i64 {
-        // SAFETY: the connection is open, or not asked; reads a number kept in it.
+        // SAFETY: `self` owns the connection, which is not closed when the call is made; reads a number stored in it.
         if self.is_closed() { 0 } else { unsafe { ffi::sqlite3_last_insert_rowid(self.ptr.as_ptr()) } }
     }
 
     #[inline]
     pub(crate) fn changes(&self) -> i64 {
-        // SAFETY: the connection is open, or not asked; reads a number kept in it.
+        // SAFETY: `self` owns the connection, which is not closed when the call is made; reads a number stored in it.
         if self.is_closed() { 0 } else { unsafe { ffi::sqlite3_changes64(self.ptr.as_ptr()) } }
     }
 
     #[inline]
     pub(crate) fn total_changes(&self) -> i64 {
-        // SAFETY: the connection is open, or not asked; reads a number kept in it.
+        // SAFETY: `self` owns the connection, which is not closed when the call is made; reads a number stored in it.
         if self.is_closed() { 0 } else { unsafe { ffi::sqlite3_total_changes64(self.ptr.as_ptr()) } }
     }
 
-    /// The absolute path of the main database, empty for one in memory or temporary.
+    /// Returns the absolute path of the main database; empty for an in-memory or temporary one.
     pub(crate) fn path(&self) -> &CStr {
         if self.is_closed() {
             return c"";
         }
-        // SAFETY: the connection is open; c3ref/db_filename.html: the default database is "main".
+        // SAFETY: `self` owns the connection, which is not closed; c3ref/db_filename.html: the default database is
+        // "main".
         let path = unsafe { ffi::sqlite3_db_filename(self.ptr.as_ptr(), c"main".as_ptr()) };
         if path.is_null() {
             return c"";
@@ -498,7 +503,7 @@ impl Db {
         unsafe { CStr::from_ptr(path) }
     }
 
-    /// Whether the main database's file is no longer the one that its path leads to.
+    /// Whether the path of the main database no longer refers to the open file.
     pub(crate) fn has_moved(&self) -> Result<bool, Fault> {
         let entered = self.enter()?;
         let mut has_moved: c_int = 0;
@@ -512,14 +517,14 @@ impl Db {
             )
         };
         match code {
-            // A file system that cannot tell, and a database without a file.
+            // A VFS without this file control, or a database without a file.
             ffi::SQLITE_NOTFOUND | ffi::SQLITE_ERROR => Ok(false),
             code => self.check(code).map(|()| has_moved != 0),
         }
     }
 
-    /// Whether the main database lies in memory or in a temporary file: shared with others or not, it has no file that
-    /// others find by its name.
+    /// Whether the main database is in memory or in a temporary file, so that other connections cannot open it by a
+    /// file name. It may still be a shared in-memory database.
     pub(crate) fn is_in_memory(&self) -> bool {
         if self.path().is_empty() {
             return true;
@@ -546,32 +551,35 @@ impl Db {
         !name.is_null() && unsafe { CStr::from_ptr(name) } == c"memdb"
     }
 
-    /// The absolute paths of all databases that have one: the main one, and those attached.
+    /// Returns the absolute paths of all databases that have one: the main database and the attached ones.
     pub(crate) fn files(&self) -> Vec<Box<str>> {
         if self.is_closed() {
             return Vec::new();
         }
         (0..)
             .map_while(|n| {
-                // SAFETY: the connection is open; c3ref/db_name.html: NULL "if N is out of range".
+                // SAFETY: `self` owns the connection, which is not closed; c3ref/db_name.html: NULL "if N is out of
+                // range".
                 NonNull::new(unsafe { ffi::sqlite3_db_name(self.ptr.as_ptr(), n) }.cast_mut())
             })
             .filter_map(|name| {
-                // SAFETY: the connection is open, the name its own, and nothing was attached or detached since.
+                // SAFETY: the connection is not closed, the name is its own, and no database was attached or detached
+                // since.
                 let path = unsafe { ffi::sqlite3_db_filename(self.ptr.as_ptr(), name.as_ptr()) };
-                // SAFETY: NULL, or NUL-terminated and valid until the database is detached; copied at once.
+                // SAFETY: NULL, or NUL-terminated and valid until the database is detached; copied immediately.
                 unsafe { text::copy(path) }
             })
             .filter(|path| !path.is_empty())
             .collect()
     }
 
-    /// Whether a schema ("main", "temp" or an attached one) is read-only; `None` if there is none of that name.
+    /// Returns whether a schema ("main", "temp" or an attached one) is read-only; `None` if there is no schema of that
+    /// name.
     pub(crate) fn is_read_only(&self, schema: &CStr) -> Option<bool> {
         if self.is_closed() {
             return None;
         }
-        // SAFETY: the connection is open; `schema` is NUL-terminated.
+        // SAFETY: `self` owns the connection, which is not closed; `schema` is NUL-terminated.
         match unsafe { ffi::sqlite3_db_readonly(self.ptr.as_ptr(), schema.as_ptr()) } {
             -1 => None,
             answer => Some(answer != 0),
@@ -587,7 +595,7 @@ impl Db {
         if code == ffi::SQLITE_OK { Ok(()) } else { Err(self.fault(code)) }
     }
 
-    /// The one place where a result code of this connection becomes an error. Call it right after the failed call.
+    /// Converts a result code of this connection to an error. It must be called directly after the failed call.
     #[cold]
     #[inline(never)]
     pub(super) fn fault(&self, code: c_int) -> Fault {
@@ -603,7 +611,8 @@ impl Db {
                 let is_uri = path.to_bytes().starts_with(b"file:");
                 Unopened { path: &path, is_uri, create: None, errno: errno.unwrap_or(0) }.reason()
             }),
-            // Of a journal, a log or its index that was to be created, it tells the second attempt and not the first.
+            // If SQLite cannot create a journal, a log or its index, the `errno` is that of its second attempt, not of
+            // the first.
             (ffi::SQLITE_CANTOPEN, None) if errno.is_some_and(system::is_of_no_file) => {
                 self.files().iter().find_map(|path| system::missing_beside(path))
             }
@@ -613,33 +622,33 @@ impl Db {
         Fault::new(FaultKind::Sqlite { code, message, may_be_the_programs, offset, reason })
     }
 
-    /// How many parameters a statement may have.
+    /// Returns the largest number of parameters of a statement.
     pub(crate) fn parameters_max(&self) -> usize {
         if self.is_closed() {
             return 0;
         }
-        // SAFETY: the connection is open; c3ref/limit.html: a negative value changes nothing.
+        // SAFETY: `self` owns the connection, which is not closed; c3ref/limit.html: a negative value changes nothing.
         let max = unsafe { ffi::sqlite3_limit(self.ptr.as_ptr(), ffi::SQLITE_LIMIT_VARIABLE_NUMBER, -1) };
         usize::try_from(max).unwrap_or(0)
     }
 
-    /// What SQLite keeps of the last call, if that failed.
+    /// Returns the error that SQLite stores of the last call, if that failed.
     pub(crate) fn last_fault(&self) -> Option<Fault> {
         if self.is_closed() {
             return None;
         }
-        // SAFETY: the connection is open; c3ref/errcode.html allows it at any time.
+        // SAFETY: `self` owns the connection, which is not closed; c3ref/errcode.html allows the call at any time.
         match unsafe { ffi::sqlite3_extended_errcode(self.ptr.as_ptr()) } {
             ffi::SQLITE_OK | ffi::SQLITE_ROW | ffi::SQLITE_DONE => None,
             code => Some(self.fault(code)),
         }
     }
 
-    /// The same for a connection that did not come to be.
+    /// Converts the result code of a failed open to an error.
     fn fault_of_opening(&self, code: c_int, reason: impl FnOnce(c_int) -> Option<Box<str>>) -> Fault {
         let Told { code, message, offset, .. } = self.told(code);
-        // SAFETY: the handle is not closed yet; c3ref/system_errno.html: reads a number kept in it. It is new, so the
-        // number is of this call.
+        // SAFETY: the handle is closed only by the Drop of `self`; c3ref/system_errno.html: reads a number stored in
+        // it. The handle is new, so the number belongs to this call.
         let errno = unsafe { ffi::sqlite3_system_errno(self.ptr.as_ptr()) };
         let reason = match code & 0xff {
             ffi::SQLITE_CANTOPEN => reason(errno),
@@ -649,9 +658,10 @@ impl Db {
         Fault::new(FaultKind::Sqlite { code, message, may_be_the_programs: false, offset, reason })
     }
 
-    /// Keeps an error that cannot be returned, if it has ended a transaction, for the call that finds out.
+    /// Stores an error that cannot be returned, if it has ended a transaction, for the call that detects this.
     ///
-    /// A statement that runs is aborted by such an end, and finds out too; from the next execution on it is past.
+    /// A statement that is running at that time is aborted, and its next step returns the stored error. The next
+    /// execution that begins discards it.
     #[cold]
     pub(crate) fn lose(&self, fault: Fault) {
         if self.is_autocommit() {
@@ -659,32 +669,34 @@ impl Db {
         }
     }
 
-    /// The error that was kept so, once.
+    /// Returns and clears the stored error.
     #[inline]
     pub(crate) fn take_lost(&self) -> Option<Fault> {
         self.lost.take()
     }
 
-    /// What SQLite tells about the call that returned this code.
+    /// Returns SQLite's information about the call that returned this code.
     fn told(&self, code: c_int) -> Told {
         let db = self.ptr.as_ptr();
-        // SAFETY: the connection is open; c3ref/errcode.html allows these at any time.
+        // SAFETY: the callers use a connection that is not closed, owned by `self`; c3ref/errcode.html allows these
+        // calls at any time.
         let last = unsafe { ffi::sqlite3_extended_errcode(db) };
-        // Some calls return a code without storing it (SQLITE_MISUSE, SQLITE_RANGE): the message would be another's.
+        // Some calls return a code without storing it (SQLITE_MISUSE, SQLITE_RANGE): the stored message would belong to
+        // an earlier call.
         if last != code && last & 0xff != code {
             return Told { code, message: library::code_message(code).into(), offset: None, errno: None };
         }
-        // SAFETY: the connection is open; the text is copied before any other call on it.
+        // SAFETY: the connection is not closed, as above; the text is copied before any other call on it.
         let text = unsafe { ffi::sqlite3_errmsg(db) };
-        // SAFETY: NUL-terminated, and valid until the next call on this connection; copied at once.
+        // SAFETY: NUL-terminated, and valid until the next call on this connection; copied immediately.
         let message = unsafe { text::copy(text) };
-        // SAFETY: the connection is open; c3ref/errcode.html: -1 where there is no offset.
+        // SAFETY: the connection is not closed, as above; c3ref/errcode.html: -1 if there is no offset.
         let offset = unsafe { ffi::sqlite3_error_offset(db) };
-        // SQLite keeps the system's number together with a message. A commit that fails has neither: the message is the
-        // code's own constant, and the number an earlier error's.
+        // SQLite stores the `errno` together with a message. A failed commit stores neither: the message is then the
+        // constant of the code, and the `errno` is that of an earlier error.
         let is_kept = !library::is_code_message(text, last);
         let errno = if is_kept && (last & 0xff == ffi::SQLITE_CANTOPEN || system::is_of_a_call(last)) {
-            // SAFETY: the connection is open; c3ref/system_errno.html: reads a number kept in it.
+            // SAFETY: the connection is not closed, as above; c3ref/system_errno.html: reads a number stored in it.
             Some(unsafe { ffi::sqlite3_system_errno(db) }).filter(|&errno| errno != 0)
         } else {
             None
@@ -693,19 +705,19 @@ impl Db {
         Told { code: last, message, offset: usize::try_from(offset).ok(), errno }
     }
 
-    /// A conversion that finds no memory leaves a mark on the connection, which fails the next call, whatever that is.
-    /// This is that call: nothing is prepared.
+    /// Clears the out-of-memory flag of the connection. A conversion that runs out of memory sets this flag, which
+    /// makes the next call on the connection fail. This function makes that call: it prepares an empty statement.
     #[cold]
     pub(super) fn take_out_of_memory_mark(&self) {
         let mut nothing = ptr::null_mut();
-        // SAFETY: the connection is open: a statement of it is alive. c3ref/prepare.html: for SQL that is empty, or on
-        // failure, no statement is made.
+        // SAFETY: the connection is open, as the caller borrows a statement of it. c3ref/prepare.html: for SQL that is
+        // empty, or on failure, no statement is made.
         unsafe {
             ffi::sqlite3_prepare_v3(self.ptr.as_ptr(), c"".as_ptr(), -1, 0, &raw mut nothing, ptr::null_mut());
         }
     }
 
-    /// The slot that `adopt` will use.
+    /// Returns the slot that the next call of `adopt` uses.
     pub(super) fn next_slot(&self) -> u32 {
         self.children.borrow().next()
     }
@@ -714,7 +726,7 @@ impl Db {
         self.children.borrow_mut().insert(Child { core, statement, record: None });
     }
 
-    /// Tells the list what record a statement has.
+    /// Stores a statement's record in the list.
     pub(super) fn describe(&self, slot: u32, record: &Recorded) {
         if let Some(Slot::Taken(child)) = self.children.borrow_mut().slots.get_mut(slot as usize) {
             child.record = Some(record.share());
@@ -725,9 +737,10 @@ impl Db {
         &self.last_seen
     }
 
-    /// Makes known what each statement holds. Returns the bytes of all of them; `None` if there are more than so many.
+    /// Publishes the memory of each statement. Returns the sum of their bytes; `None` if there are more than `most`
+    /// statements.
     pub(super) fn publish_statements(&self, most: usize) -> Option<u64> {
-        // Where it is borrowed otherwise, nothing is called that could lead here.
+        // No code that runs while the list is borrowed mutably calls this function; `try_borrow` is a safeguard.
         let children = self.children.try_borrow().ok()?;
         if children.count > most {
             return None;
@@ -739,10 +752,11 @@ impl Db {
         self.children.borrow_mut().remove(slot);
     }
 
-    /// Finalizes what is left, then closes. `parked` is what the statement cache holds: not forgotten, only kept.
+    /// Finalizes the remaining statements, then closes the connection. `parked` are the statements of the cache: they
+    /// are not forgotten.
     ///
-    /// If SQLite refuses (BUSY: somebody made a statement, blob or backup behind our back), the connection stays
-    /// open and usable.
+    /// If SQLite refuses (`SQLITE_BUSY`: foreign code made a statement, blob or backup), the connection stays open and
+    /// usable.
     pub(crate) fn close(&mut self, parked: Vec<Parked>) -> Result<(), Fault> {
         match self.gate.get() {
             Gate::Open => {}
@@ -750,7 +764,7 @@ impl Db {
             Gate::Closing => return Err(self.refuse()),
         }
         if self.is_inherited() {
-            // Neither file nor lock may be touched, so the handle and its memory stay behind in this process.
+            // Neither the file nor its locks may be changed, so the handle and its memory are leaked in this process.
             self.closed();
             return Ok(());
         }
@@ -759,7 +773,7 @@ impl Db {
             drop(self.unpark(kept));
         }
         self.finalize_children();
-        // What may still be parked somewhere is finalized now: it must not find its way back here.
+        // All statements still parked are finalized now: the new id makes `unpark` refuse them.
         self.parking = registry::new_id();
         if let Some(interrupter) = self.interrupter.get() {
             interrupter.disarm();
@@ -767,8 +781,9 @@ impl Db {
         self.publish_counts();
         let closing = fork::Opening::begin();
         let charge = self.account.charge();
-        // SAFETY: the handle is open and ours alone; every statement of ours is finalized. c3ref/close.html:
-        // sqlite3_close() returns SQLITE_BUSY and leaves the connection open if anything unfinalized remains.
+        // SAFETY: `self` owns the handle, which is open, and `finalize_children` has finalized every statement of
+        // finalite. c3ref/close.html: sqlite3_close() returns SQLITE_BUSY and leaves the connection open if anything
+        // unfinalized remains.
         let code = unsafe { ffi::sqlite3_close(self.ptr.as_ptr()) };
         drop(charge);
         if code == ffi::SQLITE_OK {
@@ -787,7 +802,7 @@ impl Db {
         Err(self.fault(code))
     }
 
-    /// The books of an open connection end.
+    /// Marks the connection as closed and ends its records.
     fn closed(&mut self) {
         self.set_gate(Gate::Closed);
         counts::closed(HandleKind::Connection);
@@ -795,10 +810,10 @@ impl Db {
         self.recorded = None;
     }
 
-    /// Gives up on a connection that `close` could not close: its handle stays behind.
+    /// Leaks a connection that `close` could not close.
     pub(crate) fn abandon(&mut self) {
         self.set_gate(Gate::Closed);
-        // It counts as open for ever, and is listed as long; so are its files.
+        // It counts as open until the process ends, and its record and its files remain listed.
         mem::forget(self.recorded.take());
         mem::forget(self.files.take());
         if let Some(interrupter) = self.interrupter.get() {
@@ -808,14 +823,14 @@ impl Db {
 
     fn finalize_children(&mut self) {
         for child in self.children.get_mut().drain() {
-            // SAFETY: it was in the list until now. Its owner borrows `self`, which is borrowed mutably here: so
-            // nothing that could use it is alive.
+            // SAFETY: `drain` has just removed it from the list. Its owner borrows `self`, which is borrowed mutably
+            // here, so no value that could use it exists.
             unsafe { StmtCore::finalize_forgotten(child, self.id, self.account) };
         }
     }
 }
 
-/// What SQLite tells about a call that failed.
+/// SQLite's information about a failed call.
 struct Told {
     code: c_int,
     message: Box<str>,
@@ -824,13 +839,14 @@ struct Told {
 }
 
 impl Drop for Db {
-    /// For a `Db` that never became a connection (a failed open); `Connection` closes before it drops this.
+    /// Closes a `Db` that never became a connection (a failed open); `Connection` closes before it drops its `Db`.
     fn drop(&mut self) {
         let _ = self.close(Vec::new());
     }
 }
 
-/// The statements made from a connection. A slab: a statement knows its slot, so coming and going cost no search.
+/// Statements made from a connection, in a slab: each statement stores its slot, so inserting and removing need no
+/// search.
 #[derive(Default)]
 struct Children {
     count: usize,
@@ -845,7 +861,7 @@ enum Slot {
 
 struct Child {
     core: NonNull<StmtCore>,
-    /// The core's own: whoever has the core may have it exclusively.
+    /// Copy of the core's pointer: the core may be borrowed exclusively elsewhere.
     statement: NonNull<ffi::sqlite3_stmt>,
     record: Option<Arc<Record>>,
 }
@@ -856,7 +872,7 @@ impl Slot {
             return 0;
         };
         let ask = |operation| {
-            // SAFETY: what is in the list is not finalized, and its connection is not in a call;
+            // SAFETY: a statement in the list is not finalized, and its connection is not in a call;
             // c3ref/stmt_status.html: reads memory, and with 0 resets nothing.
             let answer = unsafe { ffi::sqlite3_stmt_status(statement.as_ptr(), operation, 0) };
             u64::try_from(answer).unwrap_or(0)
