@@ -1,4 +1,29 @@
-//! SQLite's memory: the counting allocator of `allocator.c`, and the accounts that connections have with it.
+//! Rust side of SQLite's counting allocator: bindings to `allocator.c`, Rust's global allocator as a source of blocks,
+//! and the accounts of the connections.
+//!
+//! SQLite's own statistics count memory for the whole process only, and take a mutex around each allocation. This
+//! allocator charges each block to a connection and takes no lock. It therefore puts a header before each block, which
+//! points to the account of the connection whose call allocated it:
+//!
+//! ```text
+//!   address from malloc      address that SQLite gets
+//!   v                        v
+//!   +------+-----+-----------+-------------------------------+
+//!   | size | tag |  account  | bytes that SQLite requested   |
+//!   +------+-----+-----|-----+-------------------------------+
+//!    header, 16 bytes  |
+//!                      v
+//!                      Words of a Slot: bytes, blocks and peak of one connection
+//! ```
+//!
+//! - Choosing the account: [`Account::charge`] stores it in C's thread-local variable around each call into SQLite.
+//!   Blocks allocated outside of such a call belong to no account.
+//! - Freeing: a block may be freed after its connection was closed, or within a call on another connection or thread.
+//!   The header still points to its account, so a [`Slot`] is leaked, and is only reused when no block is charged to
+//!   it.
+//! - Counting without a lock: an account has words for changes within calls on its connection (`own_...`), which one
+//!   thread at a time makes with plain loads and stores, and words for changes from anywhere else (`foreign_...`), with
+//!   atomic additions. The account's value is the sum of both.
 
 use std::alloc::{self, Layout};
 use std::cell::Cell;
@@ -11,9 +36,10 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicPtr, AtomicU8, AtomicU64, O
 
 use super::ffi;
 
-// The structs below mirror those of the same names in allocator.c; `tests::layouts_agree` compares them.
+// The structs below mirror structs of allocator.c: `Words` is `finalite_account`, `ThreadWords` is `finalite_thread`,
+// `Totals` is `finalite_totals`, `Backend` is `finalite_backend`. `tests::layouts_agree` compares the layouts.
 
-/// An account, as C writes it.
+/// Words of an account, which C writes.
 #[repr(C)]
 #[derive(Debug, Default)]
 struct Words {
@@ -35,13 +61,13 @@ struct ThreadWords {
     fault: i64,
 }
 
-/// What the shards hold together.
+/// Totals over all shards.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Totals {
     pub(crate) bytes: i64,
     pub(crate) peak_bytes: i64,
-    /// `i64::MAX`: none.
+    /// `i64::MAX` if there is no limit.
     pub(crate) limit_bytes: i64,
     pub(crate) allocated: i64,
     pub(crate) reallocations: i64,
@@ -50,7 +76,7 @@ pub(crate) struct Totals {
     pub(crate) failures_limit: i64,
     pub(crate) failures_injected: i64,
     pub(crate) foreign_blocks: i64,
-    /// Allocations by size: up to 2^n bytes, and more than 2^(n-1).
+    /// Number of allocations by size: of at most 2^n bytes, and more than 2^(n-1).
     pub(crate) sizes: [i64; 32],
 }
 
@@ -80,7 +106,7 @@ unsafe extern "C" {
     fn finalite_allocator_layout(out: *mut usize, capacity: c_int) -> c_int;
 }
 
-/// Who counts SQLite's memory.
+/// Source of the figures of SQLite's memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
     Counting,
@@ -88,7 +114,7 @@ pub(crate) enum Mode {
     None,
 }
 
-/// `Mode` once SQLite has been used; 0 before.
+/// Number of the `Mode` once SQLite has been used; 0 before.
 static MODE: AtomicU8 = AtomicU8::new(0);
 
 pub(crate) fn mode() -> Mode {
@@ -96,14 +122,14 @@ pub(crate) fn mode() -> Mode {
         1 => Mode::Counting,
         2 => Mode::MemStatus,
         3 => Mode::None,
-        // SAFETY: takes no argument, and reads one word.
+        // SAFETY: the function takes no argument and reads one word atomically.
         _ if unsafe { finalite_allocator_is_installed() } != 0 => Mode::Counting,
         _ => Mode::MemStatus,
     }
 }
 
-/// Looks who counts, once SQLite has allocated something: methods that were accepted may have been replaced before
-/// SQLite was used, and cannot be asked for after (`SQLITE_CONFIG_GETMALLOC` is refused then).
+/// Determines the mode once SQLite has allocated memory. Memory methods that SQLite accepted may have been replaced
+/// before its first use, and cannot be queried afterwards (`SQLITE_CONFIG_GETMALLOC` is refused then).
 pub(super) fn settle_mode() {
     if MODE.load(Ordering::Relaxed) != 0 {
         return;
@@ -124,57 +150,58 @@ pub(super) fn settle_mode() {
 
 pub(crate) fn totals() -> Totals {
     let mut totals = Totals::default();
-    // SAFETY: the struct is the one that C fills (`tests::layouts_agree`), and lives during the call.
+    // SAFETY: the struct has the layout that C fills (`tests::layouts_agree`), and lives during the call.
     unsafe { finalite_allocator_totals(&raw mut totals) };
     totals
 }
 
-/// Bytes by SQLite's own count; 0 where that is off.
+/// Returns the bytes in use by SQLite's own statistics; 0 where they are off.
 pub(crate) fn memory_used() -> i64 {
     // SAFETY: takes no argument; c3ref/memory_highwater.html: may be called at any time.
     unsafe { ffi::sqlite3_memory_used() }
 }
 
-/// The most bytes by SQLite's own count; 0 where that is off.
+/// Returns the peak of the bytes in use by SQLite's own statistics; 0 where they are off.
 pub(crate) fn memory_highwater() -> i64 {
-    // SAFETY: c3ref/memory_highwater.html: may be called at any time, and 0 resets nothing.
+    // SAFETY: c3ref/memory_highwater.html: may be called at any time, and with 0 resets nothing.
     unsafe { ffi::sqlite3_memory_highwater(0) }
 }
 
-/// Blocks by SQLite's own count; 0 where that is off.
+/// Returns the blocks in use by SQLite's own statistics; 0 where they are off.
 pub(crate) fn malloc_count() -> i64 {
     let (mut now, mut highest) = (0, 0);
-    // SAFETY: both pointers are to integers of ours; c3ref/status.html: resets nothing with 0.
+    // SAFETY: both pointers are to local integers; c3ref/status.html: with 0 resets nothing.
     unsafe { ffi::sqlite3_status64(ffi::SQLITE_STATUS_MALLOC_COUNT, &raw mut now, &raw mut highest, 0) };
     now
 }
 
 pub(crate) fn set_limit(bytes: Option<u64>) {
     let bytes = bytes.and_then(|bytes| i64::try_from(bytes).ok()).unwrap_or(i64::MAX);
-    // SAFETY: takes a number, and stores it.
+    // SAFETY: the function takes a number and stores it atomically.
     unsafe { finalite_allocator_set_limit(bytes) };
 }
 
-/// Makes the shim SQLite's allocator.
+/// Installs the functions of `allocator.c` as SQLite's allocator.
 ///
 /// # Safety
 ///
 /// No other thread uses SQLite during the call: c3ref/config.html: `sqlite3_config` "is not threadsafe".
 pub(super) unsafe fn install() -> c_int {
-    // SAFETY: nobody else uses SQLite now (the caller's promise); the methods live as long as the process.
+    // SAFETY: no other thread uses SQLite during the call (the caller's promise); the methods live as long as the
+    // process.
     unsafe { finalite_allocator_install() }
 }
 
 // ---- Rust's global allocator behind SQLite ----
 
-/// malloc aligns to 16 on 64-bit systems; the shim's header keeps it.
+/// Alignment of blocks. malloc aligns to 16 bytes on 64-bit systems, and the header of 16 bytes preserves that.
 const ALIGN: usize = 16;
 
 unsafe extern "C" fn allocate(bytes: usize) -> *mut c_void {
     let Ok(layout) = Layout::from_size_align(bytes, ALIGN) else {
         return ptr::null_mut();
     };
-    // SAFETY: the shim adds its header to what SQLite wants, so the size is not 0.
+    // SAFETY: C adds its header to the requested size, so the size is not 0.
     unsafe { alloc::alloc(layout) }.cast()
 }
 
@@ -182,38 +209,39 @@ unsafe extern "C" fn reallocate(block: *mut c_void, before: usize, bytes: usize)
     let (Ok(layout), true) = (Layout::from_size_align(before, ALIGN), bytes <= isize::MAX as usize - ALIGN) else {
         return ptr::null_mut();
     };
-    // SAFETY: the block is from `allocate` with this size, as its header says; the new size is not 0 and fits.
+    // SAFETY: the block is from `allocate` with this size, which C read from its header; the new size is not 0, and
+    // fits in `isize` by the check above.
     unsafe { alloc::realloc(block.cast(), layout, bytes) }.cast()
 }
 
 unsafe extern "C" fn release(block: *mut c_void, bytes: usize) {
     if let Ok(layout) = Layout::from_size_align(bytes, ALIGN) {
-        // SAFETY: the block is from `allocate` with this size, as its header says, and freed here alone.
+        // SAFETY: the block is from `allocate` with this size, which C read from its header, and is freed here only.
         unsafe { alloc::dealloc(block.cast(), layout) };
     }
 }
 
-/// Whether new blocks come from Rust's global allocator.
+/// Sets whether new blocks come from Rust's global allocator.
 pub(crate) fn use_rust_global(yes: bool) {
     static BACKEND: Backend = Backend { allocate, reallocate, release };
-    // SAFETY: the struct and its functions live as long as the library.
+    // SAFETY: the struct is a static, and its functions live as long as the library.
     unsafe { finalite_allocator_use_rust(&raw const BACKEND, c_int::from(yes)) };
 }
 
 pub(crate) fn uses_rust_global() -> bool {
-    // SAFETY: takes no argument, and reads one word.
+    // SAFETY: the function takes no argument and reads one word atomically.
     unsafe { finalite_allocator_uses_rust() != 0 }
 }
 
 // ---- fault injection ----
 
-/// Makes allocations fail, until it is disarmed or replaced.
+/// An armed fault: makes allocations fail until it is dropped or replaced.
 #[cfg(feature = "fault-injection")]
 #[derive(Debug)]
 pub(crate) struct Fault {
     number: i64,
     all_threads: bool,
-    /// Counts on its own thread.
+    /// A thread's fault must be disarmed on the same thread: not `Send`.
     _stays: PhantomData<*const ()>,
 }
 
@@ -221,14 +249,14 @@ pub(crate) struct Fault {
 impl Fault {
     pub(crate) fn arm(after: u64, sticky: bool, all_threads: bool) -> Self {
         let after = i64::try_from(after).unwrap_or(i64::MAX - 1);
-        // SAFETY: takes numbers, and stores them in words of this thread, or in atomic ones.
+        // SAFETY: the function takes numbers, and stores them in words of this thread, or in atomic ones.
         let number = unsafe { finalite_fault_arm(after, c_int::from(sticky), c_int::from(all_threads)) };
         Self { number, all_threads, _stays: PhantomData }
     }
 
-    /// The allocations that it made fail.
+    /// Returns the number of allocations that it made fail.
     pub(crate) fn failures(&self) -> u64 {
-        // SAFETY: takes numbers; reads words of this thread, or atomic ones.
+        // SAFETY: the function takes numbers, and reads words of this thread, or atomic ones.
         let failed = unsafe { finalite_fault_failed(self.number, c_int::from(self.all_threads)) };
         failed.cast_unsigned()
     }
@@ -237,33 +265,35 @@ impl Fault {
 #[cfg(feature = "fault-injection")]
 impl Drop for Fault {
     fn drop(&mut self) {
-        // SAFETY: takes numbers; stores in words of this thread, as `self` is not `Send`, or in atomic ones.
+        // SAFETY: the function takes numbers, and stores in words of this thread, as `self` is not `Send`, or in atomic
+        // ones.
         unsafe { finalite_fault_disarm(self.number, c_int::from(self.all_threads)) };
     }
 }
 
 // ---- accounts ----
 
-/// A place for one connection's account. It lives as long as the process, and goes to the next connection when nothing
-/// is charged to it any more.
+/// Storage for one connection's account. It lives as long as the process, and is reused by another connection once no
+/// block is charged to it.
 #[repr(align(64))]
 #[derive(Debug)]
 struct Slot {
     words: Words,
     is_claimed: AtomicBool,
-    /// The connection's id and site, also of one that closed and left blocks behind.
+    /// Id of the connection that claimed the slot last; it stays after that connection closes.
     owner: AtomicU64,
     site: AtomicPtr<Location<'static>>,
     is_reported: AtomicBool,
     next: Option<&'static Slot>,
 }
 
-/// All slots, the newest first. A list without a lock, as in `counts`: a child process finds it whole.
+/// All slots, the newest first. The list needs no lock, as in `counts`, so that a forked child process finds it
+/// consistent.
 static SLOTS: AtomicPtr<Slot> = AtomicPtr::new(ptr::null_mut());
 
 fn newest() -> Option<&'static Slot> {
-    // SAFETY: NULL, or a slot that `Account::claim` leaked: never freed, and shared only from then on. Acquire pairs
-    // with the release that published it.
+    // SAFETY: the pointer is NULL, or a slot that `Account::new_slot` leaked: it is never freed, and only shared
+    // references to it exist since it was published. Acquire pairs with the release that published it.
     unsafe { SLOTS.load(Ordering::Acquire).as_ref() }
 }
 
@@ -287,18 +317,19 @@ impl Slot {
 
     fn account(&self) -> Option<ConnectionAccount> {
         let connection = self.owner.load(Ordering::Acquire);
-        // SAFETY: NULL, or a reference to a static that `claim` stored.
+        // SAFETY: the pointer is NULL, or was made by `claim` from a `&'static` reference.
         let site = unsafe { self.site.load(Ordering::Relaxed).as_ref() }?;
         Some(ConnectionAccount { connection, site, memory: self.memory() })
     }
 
-    /// What a closed connection left behind.
+    /// Returns the account of a closed connection to which blocks are still charged.
     fn lingering(&self) -> Option<ConnectionAccount> {
         if self.is_claimed.load(Ordering::Acquire) {
             return None;
         }
         let account = self.account()?;
-        // A connection may have claimed it meanwhile, and charged it: then the words are not the closed one's.
+        // Another connection may have claimed the slot since, and charged blocks to it: the words read are then not the
+        // closed connection's.
         fence(Ordering::Acquire);
         let is_still =
             !self.is_claimed.load(Ordering::Relaxed) && self.owner.load(Ordering::Relaxed) == account.connection;
@@ -309,12 +340,13 @@ impl Slot {
         !self.is_claimed.load(Ordering::Relaxed) && self.memory().blocks == 0 && self.memory().bytes == 0
     }
 
-    /// Nothing is charged to it and nobody claims it, so nobody else writes to its words.
+    /// Claims the slot if no connection has claimed it and no block is charged to it; then no other thread writes to
+    /// its words.
     fn try_claim(&self) -> bool {
         if !self.is_vacant() || self.is_claimed.swap(true, Ordering::Acquire) {
             return false;
         }
-        // Another connection may have come and gone between the two.
+        // Another connection may have claimed and released the slot between the two checks.
         let is_empty = self.memory() == AccountMemory { bytes: 0, blocks: 0, ..self.memory() };
         if !is_empty {
             self.is_claimed.store(false, Ordering::Release);
@@ -323,7 +355,7 @@ impl Slot {
     }
 }
 
-/// What is charged to a connection.
+/// Memory charged to a connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct AccountMemory {
     pub(crate) bytes: u64,
@@ -331,7 +363,7 @@ pub(crate) struct AccountMemory {
     pub(crate) blocks: u64,
 }
 
-/// What is charged to a connection, and which one that is.
+/// Memory charged to a connection, with the connection's id and site.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ConnectionAccount {
     pub(crate) connection: u64,
@@ -339,14 +371,14 @@ pub(crate) struct ConnectionAccount {
     pub(crate) memory: AccountMemory,
 }
 
-/// A connection's account; none where finalite does not count.
+/// A connection's account; `None` if the counting allocator is not in use.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Account(Option<&'static Slot>);
 
 thread_local! {
-    /// The slot that this thread gave back last: opening and closing in turn need no search.
+    /// Slot that this thread released last, so that opening and closing connections in turn needs no search.
     static RECENT: Cell<Option<&'static Slot>> = const { Cell::new(None) };
-    /// Where C keeps this thread's words.
+    /// Address of C's thread-local words of this thread.
     static THREAD: Cell<Option<NonNull<ThreadWords>>> = const { Cell::new(None) };
 }
 
@@ -365,7 +397,7 @@ impl Account {
         slot.is_reported.store(false, Ordering::Relaxed);
         slot.site.store(ptr::from_ref(site).cast_mut(), Ordering::Relaxed);
         slot.owner.store(owner, Ordering::Release);
-        // Whoever sees what is charged from here on sees the claim too.
+        // A reader that sees a value charged from here on also sees the claim.
         fence(Ordering::Release);
         Self(Some(slot))
     }
@@ -394,35 +426,35 @@ impl Account {
         self.0.map(Slot::memory).unwrap_or_default()
     }
 
-    /// Ends the connection's claim. Blocks that outlive it stay charged to the slot, which nobody else gets until they
-    /// are freed.
+    /// Releases the connection's claim. Blocks that are not yet freed stay charged to the slot, which no other
+    /// connection can claim until they are freed.
     pub(super) fn release(self) {
         if let Some(slot) = self.0 {
             let peak = slot.words.peak_bytes.load(Ordering::Relaxed);
-            // SAFETY: takes a number; writes one word, atomically.
+            // SAFETY: the function takes a number, and writes one word atomically.
             unsafe { finalite_allocator_raise_peak(peak) };
             slot.is_claimed.store(false, Ordering::Release);
             let _ = RECENT.try_with(|recent| recent.set(Some(slot)));
         }
     }
 
-    /// What SQLite allocates on this thread is this connection's, until the guard is dropped.
+    /// Charges SQLite's allocations on this thread to this connection, until the guard is dropped.
     #[inline(always)]
     pub(super) fn charge(self) -> Charge {
         Charge::to(self.0.map_or(ptr::null(), |slot| &raw const slot.words))
     }
 }
 
-/// What SQLite allocates on this thread is charged to an account, until this is dropped: then to the one before.
+/// Guard that charges SQLite's allocations on this thread to an account. Dropping it restores the previous account.
 pub(super) struct Charge {
     thread: NonNull<ThreadWords>,
     before: *const Words,
-    /// Of one thread.
+    /// The guard belongs to one thread: not `Send`.
     _stays: PhantomData<*const ()>,
 }
 
 impl Charge {
-    /// What SQLite allocates is nobody's: for callbacks, in which another driver may be used.
+    /// Charges SQLite's allocations to no account: for callbacks, in which another driver may be used.
     #[inline(always)]
     pub(super) fn to_nobody() -> Self {
         Self::to(ptr::null())
@@ -431,8 +463,8 @@ impl Charge {
     #[inline(always)]
     fn to(account: *const Words) -> Self {
         let thread = THREAD.try_with(Cell::get).ok().flatten().unwrap_or_else(find_thread);
-        // SAFETY: C's thread-local words of this thread, which live as long as it. C does not run now, and the
-        // reference ends before it does. The account pointed to lives as long as the process.
+        // SAFETY: the pointer is to C's thread-local words of this thread, which live as long as the thread. No C code
+        // runs on this thread while the reference exists. The account lives as long as the process.
         let before = unsafe { thread.as_ref() }.account.replace(account);
         Self { thread, before, _stays: PhantomData }
     }
@@ -449,24 +481,24 @@ impl Drop for Charge {
 #[cold]
 #[inline(never)]
 fn find_thread() -> NonNull<ThreadWords> {
-    // SAFETY: takes no argument, and returns the address of a thread-local variable.
+    // SAFETY: the function takes no argument, and returns the address of a thread-local variable.
     let thread = unsafe { finalite_allocator_thread() };
     let thread = NonNull::new(thread).expect("a variable has an address");
     let _ = THREAD.try_with(|words| words.set(Some(thread)));
     thread
 }
 
-/// The accounts of open connections.
+/// Returns the accounts of open connections.
 pub(crate) fn accounts() -> impl Iterator<Item = ConnectionAccount> {
     slots().filter(|slot| slot.is_claimed.load(Ordering::Acquire)).filter_map(Slot::account)
 }
 
-/// What closed connections left behind.
+/// Returns the accounts of closed connections to which blocks are still charged.
 pub(crate) fn lingering() -> impl Iterator<Item = ConnectionAccount> {
     slots().filter_map(Slot::lingering)
 }
 
-/// What closed connections left behind and nobody has been told of.
+/// Returns those of [`lingering`] that were not returned by an earlier call.
 pub(crate) fn lingering_unreported() -> impl Iterator<Item = ConnectionAccount> {
     slots().filter_map(|slot| {
         let lingering = slot.lingering()?;
@@ -497,11 +529,11 @@ mod tests {
             offset_of!(Totals, sizes),
             size_of::<Backend>(),
             size_of::<ffi::sqlite3_mem_methods>(),
-            // The header, which Rust does not see: SQLite's alignment rests on it.
+            // Size of the header, which Rust does not declare; SQLite's alignment depends on it.
             16,
         ];
         let mut c = [0; 32];
-        // SAFETY: the array has room for as many words as are said.
+        // SAFETY: the array has room for the 32 words that are passed as its capacity.
         let count = unsafe { finalite_allocator_layout(c.as_mut_ptr(), 32) };
         assert_eq!(c[..usize::try_from(count).unwrap()], rust);
     }

@@ -1,8 +1,19 @@
-//! What SQLite tells of a connection, and how other threads get to know it.
+//! Status figures of connections, and their publication to other threads.
 //!
-//! `sqlite3_db_status` may be asked by the connection's own thread alone. So a connection publishes its figures itself:
-//! when it is next used after somebody asked (`fork::request_figures`, which costs an entry nothing), when a pool gets
-//! it back, and the last time when it is closed. Others read what was published, which is memory of ours.
+//! Only the thread that uses a connection may call `sqlite3_db_status` for it, and a snapshot of the process must not
+//! wait for connections. Each connection therefore publishes its own figures, into atomics that other threads read:
+//!
+//! ```text
+//!   thread that takes a snapshot          thread that uses the connection
+//!
+//!   reads Published                       Db::enter compares the connection's Moment
+//!   fork::request_figures  -- NOW + 1 ->    with NOW, as it does to detect a fork
+//!                                         NOW has changed: Db::publish
+//!   next snapshot reads Published  <----    calls sqlite3_db_status, stores the results
+//! ```
+//!
+//! A request costs an entry nothing, because detecting a fork needs the same comparison. A connection also publishes
+//! when it is returned to a pool, and publishes its counters a last time when it is closed.
 
 use std::cell::Cell;
 use std::ffi::c_int;
@@ -13,7 +24,7 @@ use super::allocator::AccountMemory;
 use super::db::Db;
 use super::{ffi, library};
 
-/// What `sqlite3_db_status` can tell of now.
+/// Figure of which `sqlite3_db_status` returns the current value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Figure {
     PageCacheBytes,
@@ -22,7 +33,7 @@ pub(crate) enum Figure {
     LookasideSlots,
 }
 
-/// What `sqlite3_db_status` counts since the connection was opened.
+/// Counter that `sqlite3_db_status` has kept since the connection was opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Counter {
     LookasideHits,
@@ -48,7 +59,8 @@ impl Counter {
     ];
 
     fn operation(self) -> c_int {
-        /// Since SQLite 3.52; the older bindings do not name it, and an older SQLite refuses it.
+        /// `SQLITE_DBSTATUS_TEMPBUF_SPILL`, since SQLite 3.52. Older bindings do not define it, and an older SQLite
+        /// returns an error.
         const TEMPBUF_SPILL: c_int = 13;
         match self {
             Self::LookasideHits => ffi::SQLITE_DBSTATUS_LOOKASIDE_HIT,
@@ -63,14 +75,14 @@ impl Counter {
     }
 }
 
-/// One number for each [`Counter`], in their order.
+/// Values of all [`Counter`]s, in their order.
 pub(crate) type Counts = [u64; Counter::ALL.len()];
 
-/// What a connection made known of itself, for every thread to read.
+/// Figures that a connection published, which every thread may read.
 #[derive(Debug)]
 pub(crate) struct Published {
     opened: Instant,
-    /// When, in nanoseconds after `opened`, and one more; 0: never.
+    /// Time of publication in nanoseconds after `opened`, plus one; 0: never.
     at: AtomicU64,
     page_cache_bytes: AtomicU64,
     schema_bytes: AtomicU64,
@@ -80,17 +92,17 @@ pub(crate) struct Published {
     counts: [AtomicU64; Counter::ALL.len()],
 }
 
-/// There are too many statements to ask each.
+/// Value of `statement_bytes` if there are too many statements to query each.
 const TOO_MANY: u64 = u64::MAX;
 
-/// Each is asked for itself.
+/// Largest number of statements whose memory is queried, each by a call of its own.
 const STATEMENTS_MAX: usize = 64;
 
-/// SQLite walks through the whole schema to tell its bytes: a large one is not asked for each time.
+/// Shortest time between two measurements of a large schema: SQLite traverses the whole schema to compute its size.
 const SCHEMA_EVERY: Duration = Duration::from_secs(5);
 const LARGE_SCHEMA_BYTES: u64 = 64 << 10;
 
-/// What a connection made known of itself, and how long ago that was.
+/// Figures that a connection published, and their age.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct DbStatus {
     pub(crate) age: Duration,
@@ -114,12 +126,12 @@ impl Published {
         }
     }
 
-    /// How long the connection has been open.
+    /// Returns the time since the connection was opened.
     pub(crate) fn open_for(&self) -> Duration {
         self.opened.elapsed()
     }
 
-    /// `None` before the first time.
+    /// Returns the published figures; `None` before the first publication.
     pub(crate) fn figures(&self) -> Option<DbStatus> {
         let at = self.at.load(Ordering::Acquire).checked_sub(1)?;
         Some(DbStatus {
@@ -131,7 +143,7 @@ impl Published {
         })
     }
 
-    /// The connection's lookaside memory, used or not.
+    /// Returns the size of the connection's lookaside memory, used or not.
     pub(crate) fn lookaside_bytes(&self) -> u64 {
         self.lookaside_bytes.load(Ordering::Relaxed)
     }
@@ -145,44 +157,44 @@ impl Published {
     }
 }
 
-/// What was the case when the connection published last.
+/// State at the connection's last publication.
 #[derive(Debug, Default)]
 pub(super) struct LastSeen {
-    /// SQLite's counters, which it keeps in 31 bits.
+    /// Values of SQLite's counters, which have 31 bits.
     counts: Cell<[i32; Counter::ALL.len()]>,
     memory: Cell<Option<AccountMemory>>,
-    /// When the schema was asked for.
+    /// Time of the last measurement of the schema.
     schema: Cell<Option<Instant>>,
 }
 
-/// How much a counter of 31 bits went on, if not by more than that.
+/// Returns the increase of a 31-bit counter. Across a wrap-around it is recognized if it is less than 2^30.
 fn advance(before: i32, now: i32) -> u64 {
     let (before, now) = (i64::from(before), i64::from(now));
     let advance = if now >= before {
         now - before
     } else if before - now > 1 << 30 {
-        // It began again at 0.
+        // The counter wrapped around to 0.
         now - before + (1 << 31)
     } else {
-        // SQLite adds up over the databases of a connection, and one was detached; or foreign code set it to 0.
+        // SQLite sums over the databases of a connection, and one was detached; or foreign code reset the counter.
         0
     };
     advance.unsigned_abs()
 }
 
 impl Db {
-    /// What SQLite says now, and the highest it was. Nothing is reset.
+    /// Returns SQLite's current value and its high-water mark, without resetting either.
     fn ask(&self, operation: c_int) -> (c_int, c_int) {
         let (mut now, mut highest) = (0, 0);
         if !self.is_closed() {
-            // SAFETY: the connection is open; both pointers are to integers of ours. c3ref/db_status.html: reads
-            // memory, and with 0 resets nothing.
+            // SAFETY: `self` owns the connection, which is not closed; both pointers are to local integers.
+            // c3ref/db_status.html: reads memory, and with 0 resets nothing.
             unsafe { ffi::sqlite3_db_status(self.as_ptr(), operation, &raw mut now, &raw mut highest, 0) };
         }
         (now, highest)
     }
 
-    /// 0 for a closed connection.
+    /// Returns the current value of a figure; 0 for a closed connection.
     pub(crate) fn status(&self, figure: Figure) -> u64 {
         let operation = match figure {
             Figure::PageCacheBytes => ffi::SQLITE_DBSTATUS_CACHE_USED,
@@ -193,21 +205,22 @@ impl Db {
         u64::try_from(self.ask(operation).0).unwrap_or(0)
     }
 
-    /// Publishes before the connection lies idle, maybe for long: if anybody in this process ever looked, and its
-    /// memory is not what it was the last time. What it counts then waits until it is used again.
+    /// Publishes the figures before a possibly long idle time, if figures were ever requested in this process, and the
+    /// connection's memory has changed since its last publication. Counters that changed alone are published at the
+    /// next use.
     #[inline]
     pub(crate) fn publish_if_changed(&self) {
         if !super::fork::are_figures_asked() {
             return;
         }
-        // Without a block it is not counted: then nothing tells.
+        // No block is charged if the counting allocator is not in use: a change cannot be detected then.
         let memory = self.memory();
         if memory.blocks == 0 || self.last_seen().memory.get() != Some(memory) {
             self.publish();
         }
     }
 
-    /// Makes the connection's figures known, as they are now.
+    /// Publishes the current figures of the connection.
     #[cold]
     pub(crate) fn publish(&self) {
         let published = self.book().published();
@@ -227,14 +240,14 @@ impl Db {
         self.last_seen().memory.set(Some(self.memory()));
     }
 
-    /// The part that outlives the connection.
+    /// Publishes the counters, which outlive the connection in the total of closed connections.
     pub(super) fn publish_counts(&self) {
         let mut seen = self.last_seen().counts.get();
         for ((counter, seen), count) in Counter::ALL.into_iter().zip(&mut seen).zip(&self.book().published().counts) {
             let (now, highest) = self.ask(counter.operation());
-            // SQLite answers some in one place, and some in the other, and 0 in the place it does not use.
+            // SQLite returns some counters as the current value and some as the high-water mark, and 0 in the other.
             let now = now.max(highest);
-            // This thread is the only one that writes.
+            // No other thread writes this word.
             count.store(count.load(Ordering::Relaxed) + advance(*seen, now), Ordering::Relaxed);
             *seen = now;
         }

@@ -1,7 +1,25 @@
-//! Records of what is open: which handle, since when, from where, on which thread.
+//! Records of open handles: kind, id, age, source location and thread.
 //!
-//! Counting is always on (`counts`); records are kept from a level on that the program sets. Each connection has a book
-//! of its own, under a lock of its own, so that listing all of them never stops more than one.
+//! A connection is used by one thread, but any thread may list its handles. The records are therefore in memory that
+//! both sides share, under locks that are held briefly and never during a call into SQLite:
+//!
+//! ```text
+//!   BOOKS, one lock -------> Shelf: books by connection id, counts of closed connections
+//!                              |
+//!                              v
+//!   Db ------ Arc<Book> ----> Book of one connection, with a lock of its own for its records
+//!                              |
+//!                              v
+//!   Stmt, .. - Recorded ----> Record of one handle
+//! ```
+//!
+//! Each book has its own lock, so that listing all handles blocks at most one connection at a time. A handle owns its
+//! `Recorded`; dropping that removes the record from the book. The published figures of a book are atomics, and are
+//! read without its lock. In a forked child the locks may be held by threads that do not exist there, so the child
+//! starts with an empty shelf and takes no lock of an inherited book.
+//!
+//! Counting is always on (`counts`). Records are kept if the program sets a [`level`] that requests them, or while a
+//! [`Demand`] exists.
 
 use std::backtrace::Backtrace;
 use std::collections::{BTreeMap, VecDeque};
@@ -22,16 +40,17 @@ pub(crate) const BACKTRACES: u8 = 2;
 
 static LEVEL: AtomicU8 = AtomicU8::new(if cfg!(debug_assertions) { RECORDS } else { COUNTERS });
 
-/// By kind, in nanoseconds; 0: never.
+/// Time after which a held handle is reported, by kind, in nanoseconds; 0: never.
 static WARN_AFTER: [AtomicU64; HandleKind::COUNT] = [const { AtomicU64::new(0) }; HandleKind::COUNT];
 
 static BOOKS: PerProcess<Shelf> = PerProcess::new(Shelf::default);
 
-/// One book for each connection.
+/// Books of the open connections, one each.
 #[derive(Default)]
 struct Shelf {
     books: BTreeMap<u64, Arc<Book>>,
-    /// What the connections counted whose books are no longer here: under the same lock, so that no sum goes back.
+    /// Sum of the counts of the connections that are closed. It is under the same lock as the books, so that a total
+    /// never decreases.
     closed: Counts,
 }
 
@@ -43,10 +62,10 @@ pub(crate) fn set_level(level: u8) {
     LEVEL.store(level, Ordering::Relaxed);
 }
 
-/// How many ask for records whatever the level is.
+/// Number of `Demand`s that exist.
 static DEMAND: AtomicU32 = AtomicU32::new(0);
 
-/// Has records kept as long as it lives, whatever the level is.
+/// Request to keep records at any level, for as long as this value exists.
 #[derive(Debug)]
 pub(crate) struct Demand(());
 
@@ -78,16 +97,16 @@ fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// A number that no other handle has had.
+/// Returns a new id, unique among all handles.
 pub(crate) fn new_id() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
-/// Marks a time that is not the coarse clock's.
+/// Flag of a start time that was not read from the coarse clock.
 const PRECISELY: u64 = 1 << 63;
 
-/// One handle that is open.
+/// An open handle.
 #[derive(Debug)]
 pub(crate) struct Record {
     pub(crate) kind: HandleKind,
@@ -95,15 +114,15 @@ pub(crate) struct Record {
     pub(crate) parent: Option<u64>,
     pub(crate) site: &'static Location<'static>,
     pub(crate) since: Instant,
-    /// None in the last destructors of a thread, when it has no name any more.
+    /// Thread that opened it; `None` while the thread's thread-local variables were being destroyed.
     pub(crate) thread: Option<Thread>,
     pub(crate) sql: Option<Box<str>>,
     pub(crate) backtrace: Option<Backtrace>,
-    /// When the execution began, by the coarse clock; or `PRECISELY`, in nanoseconds after `since`. 0 while there is
-    /// none.
+    /// Start of the execution, by the coarse clock; with the flag `PRECISELY`, in nanoseconds after `since`. 0 while
+    /// there is no execution.
     running: AtomicU64,
     is_warned: AtomicBool,
-    /// What a statement made known of itself, and one more; 0: nothing yet.
+    /// Figures that a statement published, plus one; 0: none yet.
     memory_bytes: AtomicU64,
     runs: AtomicU64,
 }
@@ -114,13 +133,13 @@ impl Record {
         self.runs.store(runs + 1, Ordering::Relaxed);
     }
 
-    /// The bytes that a statement held and how often it had run, when its connection last made that known.
+    /// Returns the bytes and the number of executions of a statement when its connection last published them.
     pub(crate) fn published(&self) -> Option<(u64, u64)> {
         let memory_bytes = self.memory_bytes.load(Ordering::Relaxed).checked_sub(1)?;
         Some((memory_bytes, self.runs.load(Ordering::Relaxed).checked_sub(1)?))
     }
 
-    /// How long its rows have been out.
+    /// Returns the duration of the current execution.
     pub(crate) fn running(&self) -> Option<Duration> {
         let began = Some(self.running.load(Ordering::Relaxed)).filter(|&began| began != 0)?;
         let age = self.since.elapsed();
@@ -130,7 +149,8 @@ impl Record {
         Some(Duration::from_nanos(coarse_nanoseconds().saturating_sub(began)).min(age))
     }
 
-    /// How long it has been held. A statement harms nobody while it does not run.
+    /// Returns the time for which the handle has been held. A statement holds no lock while it is not running, so only
+    /// its execution counts.
     fn held(&self) -> Option<Duration> {
         match self.kind {
             HandleKind::Statement | HandleKind::CachedStatement => self.running(),
@@ -138,7 +158,7 @@ impl Record {
         }
     }
 
-    /// Warns once if it is held for longer than its kind should be. Returns whether it is.
+    /// Logs a warning, once, if the handle has been held longer than is allowed for its kind. Returns whether it has.
     pub(crate) fn warn_if_overdue(&self) -> bool {
         let Some(after) = self.warn_after() else {
             return false;
@@ -164,7 +184,7 @@ impl Record {
 
     fn warn_after(&self) -> Option<Duration> {
         match self.kind {
-            // It is held by its rows.
+            // The execution of a statement counts as its rows.
             HandleKind::Statement | HandleKind::CachedStatement => {
                 warn_after(self.kind).into_iter().chain(warn_after(HandleKind::Rows)).min()
             }
@@ -189,18 +209,18 @@ impl Record {
     }
 }
 
-/// What others may know of a connection, and the records of what was made from it.
+/// Data of a connection that other threads may read, and the records of the handles made from it.
 #[derive(Debug)]
 pub(crate) struct Book {
     connection: u64,
     name: Option<Box<str>>,
     site: &'static Location<'static>,
-    /// The thread that opened it.
+    /// Thread that opened the connection.
     thread: Option<Thread>,
     process: Process,
     published: Published,
     is_closed: AtomicBool,
-    /// How many handles of the connection were forgotten.
+    /// Number of forgotten handles of the connection.
     forgotten: AtomicU64,
     records: Mutex<BTreeMap<u64, Arc<Record>>>,
 }
@@ -222,7 +242,7 @@ impl Book {
         book
     }
 
-    /// The connection is closed: nobody lists the book any more.
+    /// Marks the connection as closed, and removes the book from the list.
     pub(super) fn close(&self) {
         self.is_closed.store(true, Ordering::Release);
         let mut shelf = BOOKS.lock();
@@ -259,13 +279,14 @@ impl Book {
         self.forgotten.load(Ordering::Acquire)
     }
 
-    /// `None` in a child process that inherited it: another thread may have held the lock at the fork.
+    /// Locks the records; `None` in a child process that inherited the book, because another thread may have held the
+    /// lock at the fork.
     fn lock(&self) -> Option<MutexGuard<'_, BTreeMap<u64, Arc<Record>>>> {
         let lock = || self.records.lock().unwrap_or_else(PoisonError::into_inner);
         self.process.is_this().then(lock)
     }
 
-    /// In the order they were opened.
+    /// Returns the records in the order of opening.
     pub(crate) fn records(&self) -> Vec<Arc<Record>> {
         self.lock().map(|records| records.values().cloned().collect()).unwrap_or_default()
     }
@@ -298,7 +319,8 @@ impl Book {
     }
 }
 
-/// `thread::current` panics when the thread's own variables are gone; handles may be opened even then.
+/// Returns the current thread; `None` where `thread::current` panics, which it does while the thread's thread-local
+/// variables are being destroyed. Handles may be opened even then.
 pub(crate) fn current_thread() -> Option<Thread> {
     thread_local! {
         static CURRENT: Option<Thread> = panic::catch_unwind(thread::current).ok();
@@ -306,14 +328,14 @@ pub(crate) fn current_thread() -> Option<Thread> {
     CURRENT.try_with(Option::clone).ok().flatten()
 }
 
-/// More of a statement than its beginning tells nobody more, and would be kept.
+/// Returns the beginning of the SQL, at most 256 bytes, to limit the memory of a record.
 fn beginning(sql: &str) -> Box<str> {
     const BYTES: usize = 256;
     let end = (0..=BYTES.min(sql.len())).rev().find(|&at| sql.is_char_boundary(at)).unwrap_or(0);
     sql[..end].into()
 }
 
-/// An open handle's entry in its connection's book, which ends with it.
+/// Entry of an open handle in its connection's book. Dropping it removes the entry.
 #[derive(Debug)]
 pub(crate) struct Recorded {
     record: Arc<Record>,
@@ -329,9 +351,9 @@ impl Recorded {
         Arc::clone(&self.record)
     }
 
-    /// An execution begins.
+    /// Records the start of an execution.
     pub(super) fn run(&self) {
-        // The coarse clock is cheap, and good enough where nobody asks to be warned.
+        // The coarse clock is cheap, and accurate enough if no warning is configured.
         let began = match self.record.warn_after() {
             None => coarse_nanoseconds().max(1),
             Some(_) => PRECISELY | nanoseconds(self.record.since.elapsed()),
@@ -339,7 +361,7 @@ impl Recorded {
         self.record.running.store(began, Ordering::Relaxed);
     }
 
-    /// It ends.
+    /// Records the end of an execution.
     pub(super) fn rest(&self) {
         self.record.released();
         self.record.running.store(0, Ordering::Relaxed);
@@ -355,20 +377,20 @@ impl Drop for Recorded {
     }
 }
 
-/// Whether handles opened now get a record.
+/// Whether handles opened now are recorded.
 #[inline(always)]
 pub(crate) fn is_recording() -> bool {
     (level() != COUNTERS || DEMAND.load(Ordering::Relaxed) != 0) && fork::generation() == 0
 }
 
-/// Every record, connection by connection.
+/// Returns all records, grouped by connection.
 pub(crate) fn records() -> Vec<Arc<Record>> {
-    // The books are let go one by one: no lock is held while another is taken.
+    // `books` has released its lock: no lock is held while another is taken.
     books().0.iter().flat_map(|book| book.records()).collect()
 }
 
-/// The books of the connections that are open in this process, in the order they were opened, and what all connections
-/// counted together, those closed included. Asks the connections for their figures, for the next time.
+/// Returns the books of the connections that are open in this process, in the order of opening, and the sum of the
+/// counts of all connections, including closed ones. It also requests each connection's figures for the next call.
 pub(crate) fn books_and_counts() -> (Vec<Arc<Book>>, Counts) {
     let both = books();
     fork::request_figures();
@@ -390,10 +412,10 @@ fn add(sum: &mut Counts, counts: Counts) {
     }
 }
 
-/// A handle that its user forgot and finalite ended.
+/// A handle that was forgotten and ended by finalite.
 #[derive(Clone, Debug)]
 pub(crate) struct Forgotten {
-    /// Counts the forgotten, from 0.
+    /// Serial number among the forgotten handles, from 0.
     pub(crate) number: u64,
     pub(crate) kind: HandleKind,
     pub(crate) connection: u64,
@@ -407,12 +429,12 @@ struct LostAndFound {
     last: VecDeque<Forgotten>,
 }
 
-/// How many of the forgotten are kept.
+/// Number of forgotten handles that are kept.
 pub(crate) const FORGOTTEN_MAX: usize = 256;
 
 static FORGOTTEN: PerProcess<LostAndFound> = PerProcess::new(LostAndFound::default);
 
-/// Logs a handle that was forgotten and is ended now, and keeps it for whoever asks.
+/// Logs a forgotten handle that is ended now, and stores it for `forgotten_since`.
 #[cold]
 pub(crate) fn forgot(kind: HandleKind, connection: u64, site: Option<&'static Location<'static>>, sql: Option<&str>) {
     super::counts::forgotten(kind);
@@ -439,12 +461,12 @@ pub(crate) fn forgot(kind: HandleKind, connection: u64, site: Option<&'static Lo
     lost.last.push_back(Forgotten { number, kind, connection, site, sql: sql.map(beginning) });
 }
 
-/// How many were forgotten so far.
+/// Returns the number of handles forgotten so far.
 pub(crate) fn forgotten_count() -> u64 {
     FORGOTTEN.lock().count
 }
 
-/// The forgotten from this number on, as far as they are kept.
+/// Returns the forgotten handles from this serial number on, as far as they are kept.
 pub(crate) fn forgotten_since(number: u64) -> Vec<Forgotten> {
     FORGOTTEN.lock().last.iter().filter(|one| one.number >= number).cloned().collect()
 }

@@ -1,5 +1,17 @@
-//! The bytes of a database, as SQLite's own file objects read them: the database file, its write-ahead log, and the
-//! log's index in shared memory. Nothing is opened here, and nothing is locked.
+//! Direct reads of a database's files through SQLite's own file objects: the database file, its write-ahead log, and
+//! the write-ahead log index in shared memory.
+//!
+//! ```text
+//!   Storage::read            -> xRead   of SQLITE_FCNTL_FILE_POINTER     database file
+//!   Storage::read_log        -> xRead   of SQLITE_FCNTL_JOURNAL_POINTER  write-ahead log (-wal)
+//!   Storage::read_log_index  -> xShmMap of SQLITE_FCNTL_FILE_POINTER     write-ahead log index (-shm)
+//! ```
+//!
+//! Nothing is opened and nothing is locked here. POSIX drops all locks of a process on a file when it closes any
+//! descriptor of that file, so a second descriptor would endanger SQLite's locks; the reads therefore use the
+//! descriptors that SQLite has open. Consistency comes from the read transaction that the connection holds. The index
+//! has no lock for readers of its header: as in SQLite, the header is stored twice, and a reader reads both copies and
+//! compares them (`LogHead::read` in `pages/snapshot.rs`).
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr::{self, NonNull};
@@ -14,17 +26,17 @@ unsafe extern "C" {
     fn sqlite3_is_interrupted(db: *mut ffi::sqlite3) -> c_int;
 }
 
-/// One database of a connection, as it lies in its files.
+/// One database of a connection, and its files.
 ///
-/// The pointers are asked for anew at each call: nothing is kept that closing or detaching could take away.
+/// The pointers are requested from SQLite in each call: none is kept that closing or detaching could invalidate.
 #[derive(Clone, Copy)]
 pub(crate) struct Storage<'db> {
     db: &'db Db,
-    /// 0 for main, 1 for temp, from 2 on what is attached.
+    /// Index of the database: 0 for main, 1 for temp, 2 and above for attached databases.
     index: c_int,
 }
 
-/// What kind of transaction the connection has open on a database.
+/// Kind of transaction that the connection has open on a database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TransactionState {
     None,
@@ -32,12 +44,12 @@ pub(crate) enum TransactionState {
     Write,
 }
 
-/// Words of 32 bits in one region of the index of a write-ahead log.
+/// Number of 32-bit words in one region of the write-ahead log index.
 pub(crate) const LOG_REGION_WORDS: usize = 8192;
 const LOG_REGION_BYTES: c_int = 4 * 8192;
 
-/// The file systems whose files are read in one piece however long it is, as they come with SQLite. Another one may
-/// give a meaning to the size of a read, as those do that check or decrypt each page.
+/// Names of the VFSes that come with SQLite, whose files can be read with reads of any size. Another VFS may depend on
+/// the size of a read, as those do that verify or decrypt each page.
 const KNOWN_SYSTEMS: [&CStr; 5] = [c"unix", c"unix-excl", c"unix-dotfile", c"win32", c"win32-longpath"];
 
 impl<'db> Storage<'db> {
@@ -51,28 +63,28 @@ impl<'db> Storage<'db> {
         NonNull::new(name.cast_mut())
     }
 
-    /// The filename, with what a URI said beside it; `None` for a database without a file.
+    /// Returns the filename, followed by the URI parameters; `None` for a database without a file.
     fn path_in(self, entered: &Entered<'_>) -> Option<NonNull<c_char>> {
         let name = self.name_in(entered)?;
-        // SAFETY: the connection is open (entered), the name its own; NULL for a database without a file.
+        // SAFETY: the connection is open (entered) and the name is its own; NULL for a database without a file.
         let path = unsafe { ffi::sqlite3_db_filename(entered.db(), name.as_ptr()) };
         NonNull::new(path.cast_mut())
     }
 
     /// # Safety
     ///
-    /// `argument` is what SQLite's documentation of file controls says that the operation takes.
+    /// `argument` is the pointer that SQLite's documentation of file controls requires for the operation.
     unsafe fn control(self, entered: &Entered<'_>, operation: c_int, argument: *mut c_void) -> bool {
         let Some(name) = self.name_in(entered) else {
             return false;
         };
-        // SAFETY: the connection is open (entered), the name its own; the caller answers for the argument.
+        // SAFETY: the connection is open (entered) and the name is its own; the caller promises a valid argument.
         let code = unsafe { ffi::sqlite3_file_control(entered.db(), name.as_ptr(), operation, argument) };
         code == ffi::SQLITE_OK
     }
 
-    /// One of the database's files, if it is open, with its methods. It stays open during the entry: nothing else of
-    /// the connection runs meanwhile.
+    /// Returns one of the database's files with its methods, if it is open. It stays open during the entry, because no
+    /// other call on the connection runs meanwhile.
     fn file(self, entered: &Entered<'_>, operation: c_int) -> Option<OpenFile> {
         let mut file: *mut ffi::sqlite3_file = ptr::null_mut();
         // SAFETY: SQLITE_FCNTL_FILE_POINTER and SQLITE_FCNTL_JOURNAL_POINTER take a pointer to a `sqlite3_file*`.
@@ -80,12 +92,12 @@ impl<'db> Storage<'db> {
         if !is_told || file.is_null() {
             return None;
         }
-        // SAFETY: the pager's own object, which lives as long as the database is attached; c3ref/file.html.
+        // SAFETY: the pager owns the object, which lives as long as the database is attached; c3ref/file.html.
         let methods = unsafe { (*file).pMethods };
         (!methods.is_null()).then_some(OpenFile { file, methods })
     }
 
-    /// Whether the files are read by code that comes with SQLite.
+    /// Whether the files are read by a VFS that comes with SQLite.
     pub(crate) fn is_of_known_system(self) -> bool {
         let Some(entered) = self.db.try_enter() else {
             return false;
@@ -106,31 +118,31 @@ impl<'db> Storage<'db> {
         KNOWN_SYSTEMS.contains(&name)
     }
 
-    /// Whether there is a file that can be read.
+    /// Whether the database file is open and can be read.
     pub(crate) fn is_open(self) -> bool {
         let file = |entered| self.file(&entered, ffi::SQLITE_FCNTL_FILE_POINTER);
         self.db.try_enter().and_then(file).is_some_and(|file| file.read_method().is_some())
     }
 
-    /// Whether the journal is open; where the database has a write-ahead log, that is the log.
+    /// Whether the journal file is open; for a database in WAL mode, that is the write-ahead log.
     pub(crate) fn is_journal_open(self) -> bool {
         let file = |entered| self.file(&entered, ffi::SQLITE_FCNTL_JOURNAL_POINTER);
         self.db.try_enter().and_then(file).is_some()
     }
 
-    /// Whether the connection holds a shared lock on the file, and no more.
+    /// Whether the connection holds exactly a shared lock on the database file.
     pub(crate) fn is_lock_shared(self) -> bool {
         const SHARED: c_int = ffi::SQLITE_LOCK_SHARED;
         let Some(entered) = self.db.try_enter() else {
             return false;
         };
         let mut level: c_int = -1;
-        // SAFETY: SQLITE_FCNTL_LOCKSTATE takes a pointer to an int; a file system without it writes nothing.
+        // SAFETY: SQLITE_FCNTL_LOCKSTATE takes a pointer to an int; a VFS that does not support it writes nothing.
         let is_told = unsafe { self.control(&entered, ffi::SQLITE_FCNTL_LOCKSTATE, (&raw mut level).cast()) };
         is_told && level == SHARED
     }
 
-    /// Whether the file was opened as one that never changes: without locks, and without a log.
+    /// Whether the file was opened as immutable: without locks and without a write-ahead log.
     pub(crate) fn is_immutable(self) -> bool {
         let Some(entered) = self.db.try_enter() else {
             return false;
@@ -142,7 +154,8 @@ impl<'db> Storage<'db> {
         unsafe { ffi::sqlite3_uri_boolean(path.as_ptr(), c"immutable".as_ptr(), 0) != 0 }
     }
 
-    /// A number that is another one after each change, of this connection or any other, as far as this one has seen it.
+    /// Returns a number that changes with each change of the database, by this connection or any other, as far as this
+    /// connection has seen it.
     ///
     /// C: [`SQLITE_FCNTL_DATA_VERSION`](https://sqlite.org/c3ref/c_fcntl_begin_atomic_write.html)
     pub(crate) fn data_version(self) -> Option<u32> {
@@ -160,7 +173,7 @@ impl<'db> Storage<'db> {
         let Some(name) = self.name_in(&entered) else {
             return TransactionState::None;
         };
-        // SAFETY: the connection is open (entered), the name its own; c3ref/txn_state.html.
+        // SAFETY: the connection is open (entered) and the name is its own; c3ref/txn_state.html.
         match unsafe { ffi::sqlite3_txn_state(entered.db(), name.as_ptr()) } {
             ffi::SQLITE_TXN_READ => TransactionState::Read,
             ffi::SQLITE_TXN_WRITE => TransactionState::Write,
@@ -168,13 +181,13 @@ impl<'db> Storage<'db> {
         }
     }
 
-    /// Whether the connection was told to stop what it does.
+    /// Whether the connection was interrupted.
     pub(crate) fn is_interrupted(self) -> bool {
-        // SAFETY: the connection is open (entered); c3ref/interrupt.html: reads a flag kept in it.
+        // SAFETY: the connection is open (entered); c3ref/interrupt.html: reads a flag stored in it.
         self.db.try_enter().is_some_and(|entered| unsafe { sqlite3_is_interrupted(entered.db()) != 0 })
     }
 
-    /// Longer values are refused when they are read.
+    /// Returns the largest size of a value in bytes (`SQLITE_LIMIT_LENGTH`).
     pub(crate) fn value_bytes_max(self) -> u32 {
         let Some(entered) = self.db.try_enter() else {
             return 0;
@@ -184,21 +197,22 @@ impl<'db> Storage<'db> {
         u32::try_from(bytes).unwrap_or(0)
     }
 
-    /// Reads from the database file. Beyond its end there are zeros, and it is `false` that all was there.
+    /// Reads from the database file. Bytes beyond its end are zero; the result is `false` if there are any.
     pub(crate) fn read(self, offset: u64, into: &mut [u8]) -> Result<bool, Fault> {
         self.read_file(ffi::SQLITE_FCNTL_FILE_POINTER, offset, into)
     }
 
-    /// Reads from the write-ahead log, as `read`.
+    /// Reads from the write-ahead log, as [`read`](Self::read) does from the database file.
     pub(crate) fn read_log(self, offset: u64, into: &mut [u8]) -> Result<bool, Fault> {
         self.read_file(ffi::SQLITE_FCNTL_JOURNAL_POINTER, offset, into)
     }
 
-    /// How long the database file is.
+    /// Returns the size of the database file in bytes.
     pub(crate) fn bytes(self) -> Option<u64> {
         let entered = self.db.try_enter()?;
         let OpenFile { file, methods } = self.file(&entered, ffi::SQLITE_FCNTL_FILE_POINTER)?;
-        // SAFETY: the methods of an open file, constant and alive as long as it is; this one is in every version.
+        // SAFETY: the methods of an open file are constant and live as long as the file is open; every version has this
+        // one.
         let size = unsafe { (*methods).xFileSize }?;
         let mut bytes: i64 = 0;
         // SAFETY: the file is open; c3ref/io_methods.html: xFileSize takes a pointer to an integer of 64 bits.
@@ -218,8 +232,8 @@ impl<'db> Storage<'db> {
             return Err(Fault::new(FaultKind::Misuse("the file cannot be read so")));
         };
         let _charge = entered.charge();
-        // SAFETY: the file is open, and its buffer is of `bytes` bytes; c3ref/io_methods.html: "If xRead() returns
-        // SQLITE_IOERR_SHORT_READ it must also fill in the unread portions of the buffer with zeros."
+        // SAFETY: the file is open during the entry, and the buffer has `bytes` bytes; c3ref/io_methods.html: "If
+        // xRead() returns SQLITE_IOERR_SHORT_READ it must also fill in the unread portions of the buffer with zeros."
         match unsafe { read(file, into.as_mut_ptr().cast(), bytes, offset) } {
             ffi::SQLITE_OK => Ok(true),
             ffi::SQLITE_IOERR_SHORT_READ => Ok(false),
@@ -227,8 +241,9 @@ impl<'db> Storage<'db> {
         }
     }
 
-    /// Copies words of the log's index, from a word of a region on, up to the end of the region. `false` if there is no
-    /// such region. Only for a database that has a write-ahead log: asking makes the index, if there is none.
+    /// Copies words of the write-ahead log index, from a word of a region up to at most the end of the region. Returns
+    /// `false` if there is no such region. It must only be called for a database in WAL mode: mapping creates the index
+    /// if it does not exist.
     pub(crate) fn read_log_index(self, region: u32, first_word: usize, into: &mut [u32]) -> bool {
         let Some(entered) = self.db.try_enter() else {
             return false;
@@ -236,7 +251,8 @@ impl<'db> Storage<'db> {
         let Some(OpenFile { file, methods }) = self.file(&entered, ffi::SQLITE_FCNTL_FILE_POINTER) else {
             return false;
         };
-        // SAFETY: the methods of an open file, constant and alive as long as it is; the version is in every version.
+        // SAFETY: the methods of an open file are constant and live as long as the file is open; every version has this
+        // field.
         if unsafe { (*methods).iVersion } < 2 {
             return false;
         }
@@ -250,19 +266,23 @@ impl<'db> Storage<'db> {
         };
         let mut words: *mut c_void = ptr::null_mut();
         let charge = entered.charge();
-        // SAFETY: the file is open; as the pager calls it, with 0 for "do not extend": NULL if the region is not there.
+        // SAFETY: the file is open during the entry; the call is the pager's, with 0 for "do not extend": NULL if the
+        // region does not exist.
         let code = unsafe { map(file, region, LOG_REGION_BYTES, 0, &raw mut words) };
         drop(charge);
         if code != ffi::SQLITE_OK || words.is_null() {
             return false;
         }
-        // SAFETY: the region is mapped as long as the connection has the log open, 32768 bytes from a page's or an
-        // allocation's start on; others write to it in words of 32 bits or less, so it is read by atomic loads.
+        // SAFETY: the region is mapped as long as the connection has the log open, and has 32768 bytes from the start
+        // of a page or an allocation, so it is aligned for words. Other connections may write to it at the same time;
+        // SQLite copies the header by memcpy. A word read here may therefore be old or new, and several words may not
+        // belong together. The caller detects that for the header: it reads both copies and compares them, as SQLite
+        // does. It uses only the entries of frames that a header read in this way counts.
         let words = unsafe { slice::from_raw_parts(words.cast::<AtomicU32>(), last_word) };
         for (to, word) in into.iter_mut().zip(&words[first_word..]) {
             *to = word.load(Ordering::Relaxed);
         }
-        // What is read after this was written no earlier.
+        // Later reads are not reordered before these.
         fence(Ordering::SeqCst);
         true
     }
@@ -270,7 +290,7 @@ impl<'db> Storage<'db> {
 
 struct OpenFile {
     file: *mut ffi::sqlite3_file,
-    /// As long as its version says: what is beyond that is not there.
+    /// Methods, of which only those exist that their `iVersion` includes.
     methods: *const ffi::sqlite3_io_methods,
 }
 
@@ -278,7 +298,8 @@ type Read = unsafe extern "C" fn(*mut ffi::sqlite3_file, *mut c_void, c_int, i64
 
 impl OpenFile {
     fn read_method(&self) -> Option<Read> {
-        // SAFETY: the methods of an open file, constant and alive as long as it is; this one is in every version.
+        // SAFETY: the methods of an open file are constant and live as long as the file is open; every version has this
+        // one.
         unsafe { (*self.methods).xRead }
     }
 }
