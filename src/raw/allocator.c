@@ -1,15 +1,33 @@
 /*
-** The allocator that finalite gives to SQLite: the system's, or Rust's global one, and books of what it hands out.
+** SQLite's counting allocator. It takes blocks from malloc or from Rust's global allocator, and counts them for the
+** process and for the connection in whose call they were allocated.
 **
 ** Contract: https://sqlite.org/c3ref/mem_methods.html. SQLITE_CONFIG_MEMSTATUS is off, so SQLite takes no mutex around
-** these functions and they are safe to call from any thread.
+** these functions, and any thread may call them at any time.
 **
-** Who writes what:
-**   a shard    its thread alone, with plain loads and stores; readers add all shards up. A block may be freed by
-**              another thread than its allocator's: shards then disagree, their sum does not.
-**   the shared shard   threads that came when all shards were taken, or that have given theirs back: atomic additions.
-**   an account   its `own_...` words whoever uses its connection now, one thread at a time; its `foreign_...` words
-**              everybody else: atomic additions. One word for both would lose updates.
+** The counters take no lock and, in the common case, no atomic read-modify-write, because allocation is frequent.
+** Therefore each counter has one writer, wherever possible, and readers sum over the counters:
+**
+**                  +-----------+    every 32 KiB
+**   thread 1 ----> | shard 1   | ------------------+
+**                  +-----------+                   v
+**   thread 2 ----> | shard 2   | -----------> total_bytes, total_peak  (for the limit and the peak)
+**                  +-----------+                   ^
+**   all others --> | shared    | ------------------+
+**                  +-----------+    every change
+**
+**   a block:       | size | tag | account | bytes that SQLite requested |
+**                                    |
+**                                    v
+**                  account of a connection: own_... words, foreign_... words
+**
+** Writers:
+**   a shard      its thread alone, with plain loads and stores. A block may be freed by another thread than the one
+**                that allocated it: a single shard's value may be negative, but the sum over all shards is correct.
+**   the shared shard   threads that found all shards taken, or that have released theirs: atomic additions.
+**   an account   its `own_...` words: calls on its connection, which one thread at a time makes, with plain loads and
+**                stores. Its `foreign_...` words: all other code, with atomic additions. If both wrote one word, the
+**                plain stores would overwrite additions.
 **
 ** `struct finalite_...` is mirrored in allocator.rs; a test compares the layouts.
 */
@@ -66,7 +84,7 @@ static int swap_if(word *p, int64_t expected, int64_t v) {
 static unsigned highest_bit(uint32_t n) { return 31u - (unsigned)__builtin_clz(n); } /* n > 0 */
 #endif
 
-/* ---- what SQLite's header declares; repeated so that a system SQLite needs no header ---- */
+/* ---- declarations of SQLite's header, repeated so that a system SQLite needs no header file ---- */
 
 struct mem_methods {
   void *(*xMalloc)(int);
@@ -81,10 +99,10 @@ struct mem_methods {
 extern int sqlite3_config(int, ...);
 enum { SQLITE_OK = 0, SQLITE_CONFIG_MALLOC = 4, SQLITE_CONFIG_MEMSTATUS = 9 };
 
-/* ---- the books ---- */
+/* ---- counters ---- */
 
 enum { SHARDS = 256, SIZES = 32 };
-/* What a shard may hold back from `total_bytes`. */
+/* Largest difference between a shard's bytes and their part in `total_bytes`. */
 enum { FLUSH = 32 * 1024 };
 
 struct finalite_account {
@@ -96,21 +114,21 @@ struct finalite_account {
 };
 
 struct finalite_shard {
-  word bytes;       /* allocated here less freed here */
-  word flushed;     /* the part of `bytes` that `total_bytes` has */
-  word flush_above; /* where `bytes` must not go without a flush: FLUSH away from `flushed`, once it is claimed */
+  word bytes;       /* allocated by this thread minus freed by it */
+  word flushed;     /* the part of `bytes` contained in `total_bytes` */
+  word flush_above; /* value of `bytes` that requires a flush: FLUSH above `flushed`, once the shard is claimed */
   word flush_below;
-  word allocated;  /* bytes, ever */
+  word allocated;  /* bytes in total */
   word reallocations;
   word frees;
   word is_taken;
-  word sizes[SIZES]; /* allocations of up to 2^n bytes, beyond 2^(n-1) */
+  word sizes[SIZES]; /* number of allocations of at most 2^n bytes and more than 2^(n-1) */
 };
 
 struct finalite_totals {
   int64_t bytes;
   int64_t peak_bytes;
-  int64_t limit_bytes; /* INT64_MAX: none */
+  int64_t limit_bytes; /* INT64_MAX: no limit */
   int64_t allocated;
   int64_t reallocations;
   int64_t frees;
@@ -121,18 +139,18 @@ struct finalite_totals {
   int64_t sizes[SIZES];
 };
 
-/* What a thread has at hand. Rust sets `account` around its calls into SQLite. */
+/* Thread-local state. Rust sets `account` around its calls into SQLite. */
 struct finalite_thread {
-  struct finalite_shard *shard; /* NULL: none yet, or the shared one */
+  struct finalite_shard *shard; /* NULL: none claimed yet, or the shared shard is used */
   struct finalite_account *account;
   word is_sharing;
-  word countdown; /* fault injection: the allocation that fails, 1 for the next; 0: none */
-  word fail_on;   /* 1: all after it fail too */
-  word failed;    /* by injection, since it was armed */
-  word fault;     /* which fault it is */
+  word countdown; /* fault injection: number of the allocation that fails, 1 for the next; 0: none */
+  word fail_on;   /* 1: all later ones fail too */
+  word failed;    /* allocations that the fault made fail since it was armed */
+  word fault;     /* number of the fault */
 };
 
-/* Before each block. 16 bytes keep the alignment that malloc gives. */
+/* Header before each block. Its 16 bytes preserve the alignment of malloc. */
 struct header {
   uint32_t size;
   uint32_t tag;
@@ -144,7 +162,7 @@ struct header {
 typedef char header_is_16_bytes[sizeof(struct header) == 16 ? 1 : -1];
 typedef char shard_is_whole_cache_lines[sizeof(struct finalite_shard) % 64 == 0 ? 1 : -1];
 
-/* A live block of ours, and where it is from. Anything else came from another allocator, or was freed already. */
+/* Tags of blocks that are in use, by their source. Any other tag means a block of another allocator or a freed one. */
 #define TAG_SYSTEM 0xF17A117Eu
 #define TAG_RUST 0xF17A115Eu
 #define TAG_FREED 0xDEADF17Au
@@ -164,13 +182,13 @@ static struct finalite_shard shards[SHARDS];
 static struct finalite_shard shared_shard;
 static word total_bytes, total_peak, limit_bytes = INT64_MAX;
 static word failures_system, failures_limit, failures_injected, foreign_blocks;
-static word rust_backend; /* the address of a `struct finalite_backend`, once there was one */
+static word rust_backend; /* address of a `struct finalite_backend`, once one was set */
 static word uses_rust;
 static word has_key;
-static word installed; /* 1: sqlite3_config took these methods */
+static word installed; /* 1: sqlite3_config accepted these methods */
 static THREAD_LOCAL struct finalite_thread thread;
 
-/* ---- shards, and the threads that own them ---- */
+/* ---- shards and their threads ---- */
 
 static void raise_peak(int64_t now) {
   int64_t peak = LOAD(&total_peak);
@@ -191,8 +209,8 @@ static COLD void flush(struct finalite_shard *shard) {
 }
 
 static void thread_ends(void *shard) {
-  /* First of all: what this thread still frees, in other destructors, goes to the shared shard. Where a fiber ends, the
-  ** thread may be another than the shard's, and go on. */
+  /* This comes first: blocks that this thread still frees in other destructors are counted in the shared shard. When a
+  ** fiber ends, the current thread may be another than the shard's owner, and continue to run. */
   if (thread.shard == shard) {
     thread.shard = NULL;
     STORE(&thread.is_sharing, 1);
@@ -219,11 +237,11 @@ static int make_key(void) { return pthread_key_create(&thread_key, thread_ends) 
 static int watch_thread(void *shard) { return pthread_setspecific(thread_key, shard) == 0; }
 #endif
 
-/* The calling thread's shard; NULL for the shared one. */
+/* Returns the calling thread's shard; NULL for the shared shard. */
 static COLD struct finalite_shard *claim_shard(void) {
   int n;
   if (LOAD(&thread.is_sharing)) return NULL;
-  /* What `watch_thread` allocates is not SQLite's, and does not come here. */
+  /* Memory that `watch_thread` allocates is not SQLite's, so this function is not called recursively. */
   for (n = 0; n < SHARDS; n++) {
     struct finalite_shard *shard = &shards[n];
     if (LOAD(&shard->is_taken) || !swap_if(&shard->is_taken, 0, 1)) continue;
@@ -258,10 +276,10 @@ static COLD void count_shared(int64_t bytes, int64_t allocated, int64_t realloca
   if (bytes > 0) raise_peak(now);
 }
 
-/* The histogram's place: sizes up to 2^n, beyond 2^(n-1). */
+/* Returns the histogram's index n: for sizes of at most 2^n and more than 2^(n-1). */
 static unsigned size_class(uint32_t bytes) { return highest_bit(2 * bytes - 1); }
 
-/* To the account of the connection that is in a call on this thread. */
+/* Charges the account of the connection that is in a call on this thread. */
 static inline void charge_own(struct finalite_account *account, int64_t bytes, int64_t blocks) {
   int64_t own = LOAD(&account->own_bytes) + bytes;
   STORE(&account->own_bytes, own);
@@ -282,10 +300,10 @@ static inline void charge(struct finalite_account *account, int64_t bytes, int64
   }
 }
 
-/* ---- fault injection: inert until armed ---- */
+/* ---- fault injection: without effect until armed ---- */
 
 #if defined(FINALITE_FAULT_INJECTION)
-static word armed; /* how many have armed it; what is freed meanwhile is poisoned */
+static word armed; /* faults armed and not yet disarmed; unless it is 0, freed memory is overwritten */
 static word countdown_all, fail_on_all, failed_all, fault_all, last_fault;
 
 static int is_due(word *countdown, word *on, word *failed) {
@@ -309,7 +327,7 @@ static COLD int fails_now(void) {
 #define MUST_FAIL() (UNLIKELY(IS_ARMED()) && fails_now())
 #define POISON(block, bytes) do { if (UNLIKELY(LOAD(&armed))) memset((block), 0x5A, (bytes)); } while (0)
 
-/* Arms this thread's countdown, or everybody's, in place of the fault that was there. Returns a number for the new one. */
+/* Arms the countdown of this thread or of all threads, replacing its previous fault. Returns the new fault's number. */
 int64_t finalite_fault_arm(int64_t after, int sticky, int all) {
   int64_t fault = fetch_add(&last_fault, 1) + 1;
   STORE(all ? &fault_all : &thread.fault, fault);
@@ -320,13 +338,13 @@ int64_t finalite_fault_arm(int64_t after, int sticky, int all) {
   return fault;
 }
 
-/* Ends a fault; one that was replaced has ended already. */
+/* Disarms a fault; a replaced one is disarmed already. */
 void finalite_fault_disarm(int64_t fault, int all) {
   fetch_add(&armed, -1);
   if (LOAD(all ? &fault_all : &thread.fault) == fault) STORE(all ? &countdown_all : &thread.countdown, 0);
 }
 
-/* The allocations that it made fail; 0 for one that was replaced. */
+/* Returns the number of allocations that the fault made fail; 0 for a replaced one. */
 int64_t finalite_fault_failed(int64_t fault, int all) {
   if (LOAD(all ? &fault_all : &thread.fault) != fault) return 0;
   return LOAD(all ? &failed_all : &thread.failed);
@@ -337,7 +355,7 @@ int64_t finalite_fault_failed(int64_t fault, int all) {
 #define POISON(block, bytes) ((void)0)
 #endif
 
-/* ---- the methods ---- */
+/* ---- memory methods ---- */
 
 static const struct finalite_backend *rust(void) {
   return (const struct finalite_backend *)(intptr_t)LOAD_ACQUIRE(&rust_backend);
@@ -348,7 +366,7 @@ static COLD void *failed(void) {
   return NULL;
 }
 
-/* All that is not usual: no shard, a flush, Rust's allocator, a fault. */
+/* Slow path: no shard, a flush, Rust's allocator, or an armed fault. */
 static COLD void *allocate_unusually(int requested) {
   uint32_t bytes = (uint32_t)requested;
   struct finalite_shard *shard = thread.shard;
@@ -379,7 +397,7 @@ static COLD void *allocate_unusually(int requested) {
 }
 
 static void *counting_malloc(int requested) {
-  uint32_t bytes = (uint32_t)requested; /* less than 0: beyond any limit of the flush */
+  uint32_t bytes = (uint32_t)requested; /* a negative size becomes so large that the flush check below is true */
   struct finalite_shard *shard = thread.shard;
   struct finalite_account *account;
   struct header *header;
@@ -412,11 +430,11 @@ static void count_freed(int64_t bytes) {
   if (LOAD(&shard->bytes) <= LOAD(&shard->flush_below)) flush(shard);
 }
 
-/* All that is not usual: no shard, a flush, a block of Rust's allocator or of another, a fault. */
+/* Slow path: no shard, a flush, a block of Rust's allocator or of an unknown one, or an armed fault. */
 static COLD void free_unusually(struct header *header) {
   uint32_t bytes, tag = header->tag;
   if (!is_ours(header)) {
-    /* Of another allocator, or freed before: what there is to free is unknown, so it stays. */
+    /* A block of another allocator, or freed before: it cannot be freed safely, so it is not touched. */
     fetch_add(&foreign_blocks, 1);
     return;
   }
@@ -429,7 +447,7 @@ static COLD void free_unusually(struct header *header) {
   else free(header);
 }
 
-/* Here and in `counting_malloc`, whatever calls anything else ends with that: registers need no saving before it. */
+/* Here and in `counting_malloc`, slow paths are tail calls: the fast path saves no registers for them. */
 static void counting_free(void *block) {
   struct header *header = (struct header *)block - 1;
   struct finalite_shard *shard = thread.shard;
@@ -455,7 +473,7 @@ static void counting_free(void *block) {
 static void *move_to(struct header *header, int is_rust, uint32_t before, uint32_t bytes) {
 #if defined(FINALITE_FAULT_INJECTION)
   if (LOAD(&armed)) {
-    /* Always somewhere else, so that nobody gets away with the old address. */
+    /* The block always moves, so that a use of the old address is detected. */
     struct header *moved = is_rust ? rust()->allocate((size_t)bytes + sizeof *moved) : malloc((size_t)bytes + sizeof *moved);
     if (moved == NULL) return NULL;
     memcpy(moved, header, sizeof *moved + (before < bytes ? before : bytes));
@@ -515,11 +533,12 @@ static const struct mem_methods methods = {
   counting_malloc, counting_free, counting_realloc, counting_size, counting_roundup, counting_init, counting_shutdown, NULL,
 };
 
-/* ---- what Rust calls ---- */
+/* ---- functions called by Rust ---- */
 
 /*
-** Makes this SQLite's allocator, which it takes only before its first use. Returns SQLite's code, and then 0.
-** sqlite3_config() "is not threadsafe": nobody may use SQLite meanwhile.
+** Installs this allocator in SQLite, which accepts one only before its first use. Returns SQLite's result code, and
+** SQLITE_OK if it is installed already. sqlite3_config() "is not threadsafe": no other thread may use SQLite during the
+** call.
 */
 int finalite_allocator_install(void) {
   int code;
@@ -551,8 +570,8 @@ static void sum(struct finalite_totals *totals, const struct finalite_shard *sha
 void finalite_allocator_totals(struct finalite_totals *totals) {
   int n;
   memset(totals, 0, sizeof *totals);
-  /* Not the sum of the shards' bytes: a reader that is held up between two of them would add up what was never there
-  ** together. What a shard holds back is bounded. */
+  /* This is not the sum of the shards' bytes: a reader that is delayed between two shards would add values that never
+  ** existed at one time. The difference of each shard from its part in `total_bytes` is bounded instead. */
   totals->bytes = LOAD(&total_bytes);
   for (n = 0; n < SHARDS; n++) {
     int64_t held_back = LOAD(&shards[n].bytes) - LOAD(&shards[n].flushed);
@@ -569,12 +588,12 @@ void finalite_allocator_totals(struct finalite_totals *totals) {
   totals->foreign_blocks = LOAD(&foreign_blocks);
 }
 
-/* The process held at least what one connection did. */
+/* Raises the peak of the process to the peak of one connection. */
 void finalite_allocator_raise_peak(int64_t bytes) { raise_peak(bytes); }
 
 void finalite_allocator_set_limit(int64_t bytes) { STORE(&limit_bytes, bytes); }
 
-/* New blocks come from Rust's global allocator from here on, or from the system's: each goes back to where it is from. */
+/* Selects Rust's global allocator or malloc for new blocks. Each block is freed by the allocator it came from. */
 void finalite_allocator_use_rust(const struct finalite_backend *backend, int use) {
   STORE_RELEASE(&rust_backend, (intptr_t)backend);
   STORE_RELEASE(&uses_rust, use);
@@ -582,7 +601,7 @@ void finalite_allocator_use_rust(const struct finalite_backend *backend, int use
 
 int finalite_allocator_uses_rust(void) { return (int)LOAD(&uses_rust); }
 
-/* Sizes and places of what Rust mirrors, for the test that compares them. */
+/* Sizes and offsets of the structs that Rust mirrors, for the test that compares them. */
 int finalite_allocator_layout(size_t *out, int capacity) {
   const size_t layout[] = {
     sizeof(struct finalite_account), offsetof(struct finalite_account, own_bytes),
@@ -598,11 +617,11 @@ int finalite_allocator_layout(size_t *out, int capacity) {
   return count;
 }
 
-/* ---- before main ---- */
+/* ---- installation before main ---- */
 
 #if defined(FINALITE_INSTALL)
 #if defined(_WIN32)
-/* Windows' C library reads the environment into its own copy, which may not be there yet. */
+/* The C library's copy of the environment may not exist yet on Windows, so it is read from the system. */
 static int wants_stock(void) {
   char value[8];
   DWORD len = GetEnvironmentVariableA("FINALITE_ALLOCATOR", value, sizeof value);
