@@ -9,7 +9,7 @@ use crate::error::Error;
 /// and thus no failure of SQLite.
 const CODES: usize = 32;
 
-/// One counter for each primary code.
+/// Counters of failures, one for each primary code.
 pub(crate) struct Failures([AtomicU64; CODES]);
 
 /// Failures to open a connection.

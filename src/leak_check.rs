@@ -176,6 +176,8 @@ impl LeakCheck {
 }
 
 impl Drop for LeakCheck {
+    /// Runs the check, unless [`finish`](LeakCheck::finish) has.
+    ///
     /// # Panics
     ///
     /// If there is a leak and the thread is not already panicking.

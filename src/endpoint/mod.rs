@@ -221,7 +221,7 @@ pub enum ServeError {
         /// Address to listen on.
         address: SocketAddr,
     },
-    /// The address could not be bound.
+    /// The address could not be resolved or bound.
     #[error("the endpoint cannot listen: {0}")]
     Bind(#[source] io::Error),
     /// The thread or its I/O resources could not be created.

@@ -280,7 +280,7 @@ impl Drop for Fault {
 struct Slot {
     words: Words,
     is_claimed: AtomicBool,
-    /// Id of the connection that claimed the slot last; it stays after that connection closes.
+    /// Id of the connection that claimed the slot last; it remains after that connection closes.
     owner: AtomicU64,
     site: AtomicPtr<Location<'static>>,
     is_reported: AtomicBool,

@@ -29,7 +29,7 @@ pub enum HandleKind {
 }
 
 impl HandleKind {
-    /// Every kind.
+    /// All kinds.
     pub const ALL: [Self; 6] =
         [Self::Connection, Self::Statement, Self::CachedStatement, Self::Rows, Self::Transaction, Self::Savepoint];
 

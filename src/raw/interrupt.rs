@@ -13,9 +13,9 @@ pub(crate) struct Interrupter {
 
 struct Target(NonNull<ffi::sqlite3>);
 
-// SAFETY: the pointer is used for `sqlite3_interrupt` alone, which c3ref/interrupt.html allows "from a thread
-// different from the thread that is currently running the database operation"; the mutex around it keeps the
-// connection open meanwhile, as the page demands.
+// SAFETY: the pointer is used for `sqlite3_interrupt` alone, which c3ref/interrupt.html allows "from a thread different
+// from the thread that is currently running the database operation"; the mutex around it keeps the connection open
+// during the call, as the page requires.
 unsafe impl Send for Target {}
 
 impl Interrupter {

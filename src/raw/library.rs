@@ -104,6 +104,8 @@ fn unusable(threadsafe: c_int, is_bundled: bool, number: c_int) -> Option<Box<st
     None
 }
 
+/// Converts a string constant of SQLite.
+///
 /// # Safety
 ///
 /// `text` points to a NUL-terminated constant of the SQLite library.

@@ -62,7 +62,7 @@ pub(super) struct StmtCore {
     has_columns: bool,
     sql: Box<str>,
     parameters: OnceCell<Box<[Option<Box<str>>]>>,
-    /// For each parameter, whether the SQL contains it; computed on demand.
+    /// Whether the SQL contains each parameter; computed on demand.
     in_use: OnceCell<Box<[bool]>>,
     /// Bit set of the parameters that have a value, used while parameters are set by name. The allocation is kept for
     /// the next execution.
@@ -365,7 +365,7 @@ impl<'db> Stmt<'db> {
         // SAFETY: the statement lives as long as its core, which `self` borrows, and the index is in range
         // (c3ref/column_database_name.html).
         let database = unsafe { ffi::sqlite3_column_database_name(statement, index) };
-        // SAFETY: NULL or valid until the statement is finalized, re-prepared or asked again; copied immediately.
+        // SAFETY: NULL or valid until the statement is finalized, re-prepared or queried again; copied immediately.
         let database = unsafe { text::copy(database) }?;
         // SAFETY: the statement lives as long as its core, which `self` borrows, and the index is in range
         // (c3ref/column_database_name.html).
@@ -446,8 +446,7 @@ impl<'db> Stmt<'db> {
 impl Drop for Stmt<'_> {
     fn drop(&mut self) {
         let db = self.db;
-        // An error here belongs to the forgotten execution, whose result no code receives; the repair is complete in
-        // any case.
+        // An error here belongs to the forgotten execution, and cannot be returned; the repair is complete in any case.
         if let Err(fault) = self.core_mut().repair(db) {
             db.lose(fault);
         }
@@ -516,7 +515,7 @@ impl StmtCore {
                 // SAFETY: the statement lives as long as its core, which `self` borrows, and the index is in range
                 // (c3ref/column_name.html).
                 let name = unsafe { ffi::sqlite3_column_name(self.ptr.as_ptr(), index) };
-                // SAFETY: NULL ("If sqlite3_malloc() fails") or valid until the statement is re-prepared or asked
+                // SAFETY: NULL ("If sqlite3_malloc() fails") or valid until the statement is re-prepared or queried
                 // again; copied immediately.
                 unsafe { text::copy(name) }.ok_or_else(Fault::no_memory)
             })
@@ -529,7 +528,7 @@ impl StmtCore {
         // SAFETY: the statement lives as long as its core, which `self` borrows; c3ref/column_decltype.html. For an
         // index out of range, SQLite returns NULL.
         let text = unsafe { ffi::sqlite3_column_decltype(self.ptr.as_ptr(), column) };
-        // SAFETY: NULL or valid until the statement is finalized, re-prepared or asked again; copied immediately.
+        // SAFETY: NULL or valid until the statement is finalized, re-prepared or queried again; copied immediately.
         unsafe { text::copy(text) }
     }
 
@@ -596,7 +595,7 @@ impl StmtCore {
     fn expanded_sql(&self, db: &Db) -> Result<Box<str>, Fault> {
         let charge = db.charge();
         // SAFETY: the statement is not finalized and the memory bound to it is valid: the callers hold a `Binding` or a
-        // `Cursor`, which borrow both.
+        // `Cursor`, which borrow both, or an `OwnedCursor`, which owns the statement and whose values outlive it.
         let text = unsafe { ffi::sqlite3_expanded_sql(self.ptr.as_ptr()) };
         // SAFETY: c3ref/expanded_sql.html: "obtained from sqlite3_malloc and must be freed by the application", or
         // NULL where there is not enough memory.

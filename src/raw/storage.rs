@@ -71,6 +71,8 @@ impl<'db> Storage<'db> {
         NonNull::new(path.cast_mut())
     }
 
+    /// Calls `sqlite3_file_control` for the database. Returns whether it succeeded.
+    ///
     /// # Safety
     ///
     /// `argument` is the pointer that SQLite's documentation of file controls requires for the operation.
@@ -83,8 +85,8 @@ impl<'db> Storage<'db> {
         code == ffi::SQLITE_OK
     }
 
-    /// Returns one of the database's files with its methods, if it is open. It stays open during the entry, because no
-    /// other call on the connection runs meanwhile.
+    /// Returns one of the database's files with its methods, if it is open. It remains open during the entry, because
+    /// no other call on the connection runs at the same time.
     fn file(self, entered: &Entered<'_>, operation: c_int) -> Option<OpenFile> {
         let mut file: *mut ffi::sqlite3_file = ptr::null_mut();
         // SAFETY: SQLITE_FCNTL_FILE_POINTER and SQLITE_FCNTL_JOURNAL_POINTER take a pointer to a `sqlite3_file*`.
@@ -275,9 +277,9 @@ impl<'db> Storage<'db> {
         }
         // SAFETY: the region is mapped as long as the connection has the log open, and has 32768 bytes from the start
         // of a page or an allocation, so it is aligned for words. Other connections may write to it at the same time;
-        // SQLite copies the header by memcpy. A word read here may therefore be old or new, and several words may not
-        // belong together. The caller detects that for the header: it reads both copies and compares them, as SQLite
-        // does. It uses only the entries of frames that a header read in this way counts.
+        // SQLite copies the header by memcpy. The words read here may therefore be old, new or mixed. The caller
+        // detects that for the header: it reads both copies and compares them, as SQLite does. It uses only the entries
+        // of frames that a header read in this way counts.
         let words = unsafe { slice::from_raw_parts(words.cast::<AtomicU32>(), last_word) };
         for (to, word) in into.iter_mut().zip(&words[first_word..]) {
             *to = word.load(Ordering::Relaxed);

@@ -39,8 +39,9 @@ impl StmtCore {
     #[inline(always)]
     fn call_step(&mut self, entered: &Entered<'_>) -> c_int {
         let _charge = entered.charge();
-        // SAFETY: the statement is not finalized and its bound memory is valid, as `Cursor` holds both borrows; no row
-        // of it exists, since a step needs the cursor exclusively. c3ref/step.html.
+        // SAFETY: the statement is not finalized and its bound memory is valid: `Cursor` borrows both, and
+        // `OwnedCursor` owns the statement, which its values outlive. No row of it exists, since a step needs the
+        // cursor exclusively. c3ref/step.html.
         unsafe { ffi::sqlite3_step(self.handle(entered)) }
     }
 
@@ -149,7 +150,7 @@ impl StmtCore {
         }
         let charge = db.charge();
         // SAFETY: the core is borrowed, so the statement is not finalized, and the bound memory is valid, as the cursor
-        // holds its borrow; c3ref/reset.html.
+        // still exists; c3ref/reset.html.
         let code = unsafe { ffi::sqlite3_reset(self.ptr.as_ptr()) };
         let result = if code == ffi::SQLITE_OK || was_failed { Ok(()) } else { Err(self.fault(db, code)) };
         if self.bound != Bound::Nothing {
