@@ -42,6 +42,43 @@ fn no_denied_lint_is_allowed_away() {
     );
 }
 
+/// A summary says what something is or does. One that begins with a question word makes the reader find that out.
+#[test]
+fn doc_summaries_are_statements() {
+    assert_holds(
+        questions,
+        &rust_files("src"),
+        &[
+            "/// What is open.",
+            "//! How it works.\n",
+            "fn f() {}\n\n    /// Where it is.\nfn g() {}",
+            "/// Who has it\n/// open.",
+        ],
+        &[
+            "/// Whether it is open.\nfn f() {}",
+            "/// The place\n/// Where it is.",
+            "// What comes next is no doc comment.",
+            "/// Returns\n/// What it has.",
+        ],
+    );
+}
+
+/// The summaries of doc comments that begin with a question word.
+fn questions(file: &File) -> Vec<String> {
+    const QUESTIONS: [&str; 7] = ["What", "How", "Who", "Whom", "Whose", "Where", "Why"];
+    let doc = |line: &str| {
+        let line = line.trim_start();
+        line.strip_prefix("///").or_else(|| line.strip_prefix("//!")).map(|text| text.trim_start().to_owned())
+    };
+    let lines: Vec<Option<String>> = file.text.lines().map(doc).collect();
+    let begins = |n: &usize| *n == 0 || lines[n - 1].is_none();
+    let summaries = (0..lines.len()).filter(begins).filter_map(|n| Some((n, lines[n].as_deref()?)));
+    summaries
+        .filter(|(_, text)| QUESTIONS.contains(&text.split(|c: char| !c.is_alphabetic()).next().unwrap_or_default()))
+        .map(|(n, text)| format!("{}:{}: a summary is a statement: {text}", file.path.display(), n + 1))
+        .collect()
+}
+
 #[test]
 fn raw_exports_no_raw_pointer() {
     let files = rust_files("src/raw");
