@@ -313,6 +313,7 @@ impl Connection {
     /// changes.
     #[inline]
     #[track_caller]
+    #[doc(alias("fetch_one", "get_result"))]
     pub fn query_one<'p, T: for<'row> FromRow<'row>>(&self, sql: &str, params: impl Params<'p>) -> Result<T> {
         self.prepare_cached(sql)?.query_one(params)
     }
@@ -324,6 +325,7 @@ impl Connection {
     /// The errors of [`prepare`](Self::prepare) and [`Statement::query_optional`].
     #[inline]
     #[track_caller]
+    #[doc(alias = "fetch_optional")]
     pub fn query_optional<'p, T: for<'row> FromRow<'row>>(
         &self,
         sql: &str,
@@ -339,6 +341,7 @@ impl Connection {
     /// The errors of [`prepare`](Self::prepare) and [`Statement::query_all`].
     #[inline]
     #[track_caller]
+    #[doc(alias("fetch_all", "load"))]
     pub fn query_all<'p, T: for<'row> FromRow<'row>>(&self, sql: &str, params: impl Params<'p>) -> Result<Vec<T>> {
         self.prepare_cached(sql)?.query_all(params)
     }
@@ -362,6 +365,7 @@ impl Connection {
     /// ```
     #[inline]
     #[track_caller]
+    #[doc(alias = "fetch")]
     pub fn query_as<'conn, 'p: 'conn, T: for<'row> FromRow<'row>>(
         &'conn self,
         sql: &str,

@@ -150,6 +150,7 @@ pub use transaction::{CommitError, DropBehavior, Savepoint, Transaction, Transac
 pub use value::{Type, Value, ValueRef};
 
 #[doc = include_str!("../docs/cookbook.md")]
+#[doc(alias("IN list", "attach", "vacuum", "backup", "migrate", "user_version"))]
 pub mod cookbook {}
 
 /// Runs the program of the README as a doctest.

@@ -42,6 +42,7 @@ enum Wal {
 ///
 /// C: [sqlite3_open_v2](https://sqlite.org/c3ref/open.html)
 #[derive(Clone)]
+#[doc(alias("open_with_flags", "OpenFlags", "SqliteConnectOptions"))]
 pub struct OpenOptions {
     read_only: bool,
     create: bool,
@@ -109,6 +110,7 @@ impl OpenOptions {
     /// - the schema is not trusted: a view or trigger in the file can call only functions that are marked as harmless;
     /// - [`Connection::close`] runs `PRAGMA optimize`.
     #[must_use]
+    #[doc(alias = "WAL")]
     pub fn recommended() -> Self {
         Self {
             wal: Wal::Required,

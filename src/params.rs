@@ -136,6 +136,7 @@ impl fmt::Debug for Param<'_> {
     note = "numbers, `bool`, text, bytes, `Option` of them and references to them can: see the table in `finalite::convert`",
     note = "for a type of your own, implement `finalite::ToSql`; for another crate's, bind what it converts to"
 )]
+#[doc(alias = "bind")]
 pub trait ToSql {
     /// Returns the parameter, which borrows from `self`.
     fn to_sql(&self) -> Param<'_>;
@@ -237,6 +238,7 @@ impl ToSql for ZeroBlob {
     note = "a single value goes into a tuple of one, `(value,)`; an array of more than 32 values is lent: `&values`",
     note = "each value has to implement `finalite::ToSql`"
 )]
+#[doc(alias = "bind")]
 pub trait Params<'p> {
     /// Passes every value to the binder.
     ///

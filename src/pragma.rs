@@ -147,6 +147,7 @@ impl Connection {
     ///
     /// C: [PRAGMA](https://sqlite.org/pragma.html)
     #[track_caller]
+    #[doc(alias = "pragma_query_value")]
     pub fn pragma<T: for<'row> FromRow<'row>>(&self, name: &str) -> Result<T> {
         let sql = format!("PRAGMA {}", quote_path(name));
         self.prepare(&sql)?.query_pragma()?.ok_or_else(|| {
@@ -190,6 +191,7 @@ impl Connection {
     ///
     /// C: [PRAGMA](https://sqlite.org/pragma.html)
     #[track_caller]
+    #[doc(alias = "pragma_update")]
     pub fn set_pragma(&self, name: &str, value: impl Into<PragmaValue>) -> Result<()> {
         let value = value.into();
         let literal = match &value.0 {

@@ -119,6 +119,7 @@ use status::Counters;
 /// Pool of connections to one database, each handed out to one caller at a time. See [the module](self).
 ///
 /// Dropping it closes the connections like [`close`](Self::close), and logs the report if it is not clean.
+#[doc(alias("r2d2", "deadpool", "SqlitePool"))]
 pub struct Pool {
     writer: Lane,
     readers: Lane,
