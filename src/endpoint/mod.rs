@@ -17,9 +17,12 @@
 //! | `/` | a page that shows the figures live |
 //! | `/metrics` | OpenMetrics 1.0, or Prometheus text 0.0.4, by the `Accept` header |
 //! | `/memory.json` | [`Stats::to_json`](crate::stats::Stats::to_json) |
-//! | `/handles.json?kind=statement&older_than=2.5&limit=100` | the recorded handles, longest open first; `older_than` in seconds; 1,000 unless `limit` says otherwise |
+//! | `/handles.json` | the recorded handles, longest open first |
 //! | `/handles.txt` | the recorded handles, grouped by the source location that opened them |
 //! | `/healthz` | `ok` |
+//!
+//! `/handles.json?kind=statement&older_than=2.5&limit=100` selects handles by kind and by age in seconds, and limits
+//! their number, which is 1,000 by default.
 //!
 //! Each response is a new [`snapshot`](crate::stats::snapshot) and waits for no connection. The next use of each
 //! connection takes some microseconds longer, because the connection publishes its figures.

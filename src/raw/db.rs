@@ -153,8 +153,8 @@ impl Db {
         Ok(db)
     }
 
-    /// Lists the files that the connection has open. In a child process, it must not have files open that its parent
-    /// had open at the fork: an attached one is detached, and an error is returned.
+    /// Lists the files that the connection has open. A connection in a child process must not have a file open that the
+    /// parent had open at the fork: such a database is detached if it is an attached one, and an error is returned.
     pub(super) fn note_files(&self) -> Result<(), Fault> {
         let (mut open, mut inherited) = (Vec::new(), Vec::new());
         for index in 0.. {

@@ -63,9 +63,9 @@ static OPENING: AtomicU32 = AtomicU32::new(0);
 /// Number of threads that are forking.
 static FORKING: AtomicU32 = AtomicU32::new(0);
 
-/// Guard for the time in which a file is opened or closed and listed (`files.rs`). A fork waits until it ends, so that
-/// the child's list contains every file that SQLite has open, and SQLite's lock for opening files is not held in the
-/// child.
+/// Guard for the time in which a file is opened or closed and listed (`files.rs`). A fork waits for its end, for a
+/// limited time, so that the child's list contains every file that SQLite has open, and SQLite's lock for opening files
+/// is not held in the child.
 #[must_use]
 pub(super) struct Opening(());
 

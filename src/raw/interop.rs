@@ -19,7 +19,7 @@ impl Connection {
     ///   or finalizing one would change it while a [`Statement`](crate::Statement) or a row still refers to it.
     /// - Memory that a row or batch of the connection borrows is not freed while it is borrowed: while rows exist,
     ///   there is no `sqlite3_deserialize` into a database of the connection, and no callback runs SQL that ends or
-    ///   changes the statement that is being read.
+    ///   changes what is being read.
     /// - The memory given to `sqlite3_deserialize`, and the functions and data of callbacks, live as long as SQLite may
     ///   use them, which is until the connection is closed. Callbacks are called on whichever thread uses the
     ///   connection, so they are `Send`. They do not unwind.
