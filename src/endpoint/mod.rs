@@ -133,7 +133,7 @@ impl Options {
     }
 
     /// Sets a function that decides from the headers whether a request is authorized. If it returns `false`, the
-    /// response is 401; if it panics, 500. `/healthz` is always answered.
+    /// response is 401; if it panics, 500. `/healthz` needs no authorization.
     pub fn authorize(mut self, authorize: impl Fn(&HeaderMap) -> bool + Send + Sync + 'static) -> Self {
         self.authorize = Some(Arc::new(authorize));
         self
@@ -141,8 +141,7 @@ impl Options {
 
     /// Sets whether handles are recorded while the endpoint serves, at any [`handles::level`](crate::handles::level).
     /// Without records only counts are available. A record costs about 150 ns for each prepared statement and one read
-    /// of a coarse clock for each execution: 4 % of a cached lookup by primary key, and a negligible part of longer
-    /// queries.
+    /// of a coarse clock for each execution: 4 % of a cached lookup by primary key, and a negligible part elsewhere.
     pub fn records(mut self, on: bool) -> Self {
         self.has_records = on;
         self
