@@ -91,6 +91,7 @@ compile_error!(
 );
 
 mod cache;
+pub mod coming_from;
 mod connection;
 pub mod convert;
 mod diagnostics;

@@ -1,0 +1,66 @@
+//! The names of rusqlite, sqlx and diesel beside finalite's, and the differences in behaviour.
+//!
+//! Nothing prevents both drivers in one program while it moves: they share one SQLite (the README has the versions), and
+//! [`Connection::from_raw`](crate::Connection::from_raw) takes over a handle that another driver opened.
+//!
+//! # rusqlite
+//!
+//! Most programs compile after the `use` lines are changed. Parameters (`[]`, tuples, [`params!`](crate::params!),
+//! [`named_params!`](crate::named_params!), [`params_from_iter`](crate::params_from_iter)) and closures over
+//! [`Row`](crate::Row) are written the same.
+//!
+//! | rusqlite | finalite |
+//! |---|---|
+//! | `Connection::open`, `open_in_memory` | the same; a path that begins with `file:` needs [`OpenOptions::uri`](crate::OpenOptions::uri) |
+//! | `Connection::open_with_flags` | [`OpenOptions`](crate::OpenOptions) |
+//! | `execute`, `execute_batch`, `prepare`, `prepare_cached`, `query_row`, `query_one` | the same |
+//! | `query_map`, `query_and_then`, `exists` | the same, also of the connection; [`query_as`](crate::Connection::query_as) needs no closure |
+//! | `row.get::<_, T>(0)` | [`row.get::<T>(0)`](crate::Row::get) |
+//! | `row.get_ref` | [`Row::value`](crate::Row::value), or `row.get::<&str>` |
+//! | `OptionalExtension::optional` | [the same](crate::OptionalExtension), or [`query_optional`](crate::Connection::query_optional) |
+//! | `FromSql::column_result`, `ToSql::to_sql` | [`FromSql::from_sql`](crate::FromSql::from_sql), [`ToSql::to_sql`](crate::ToSql::to_sql) |
+//! | `types::Value`, `ValueRef`, `Null` | [`Value`](crate::Value), [`ValueRef`](crate::ValueRef), `None::<i64>` |
+//! | `transaction`, `transaction_with_behavior`, `unchecked_transaction`, `savepoint` | the same, [`transaction_with`](crate::Connection::transaction_with) |
+//! | `pragma_query_value`, `pragma_update` | [`Connection::pragma`](crate::Connection::pragma), [`set_pragma`](crate::Connection::set_pragma), which reads the value back |
+//! | `busy_timeout`, `get_interrupt_handle` | [`set_busy_timeout`](crate::Connection::set_busy_timeout), [`interrupt_handle`](crate::Connection::interrupt_handle) |
+//! | `Error::SqliteFailure(e, _)`, `e.extended_code` | [`Error::code`](crate::Error::code), [`ResultCode`](crate::ResultCode) |
+//! | `Error::QueryReturnedNoRows` | [`Error::is_no_rows`](crate::Error::is_no_rows), [`Error::no_rows`](crate::Error::no_rows) |
+//! | `Connection::handle` | [`Connection::as_raw`](crate::Connection::as_raw) |
+//! | `r2d2_sqlite` | [`pool::Pool`](crate::pool::Pool) |
+//!
+//! | A program that | with rusqlite | with finalite |
+//! |---|---|---|
+//! | reads a number that does not fit its type | an error | an error |
+//! | reads a REAL as an integer, or an integer as `bool` other than 0 and 1 | REAL: an error; `bool`: true | errors |
+//! | binds NaN | NULL is stored | an error |
+//! | runs `INSERT … RETURNING` by `query_row`, and the commit fails | `Ok` | an error |
+//! | sets a pragma to a value that SQLite does not take | `Ok` | an error |
+//! | goes on in a transaction that SQLite has rolled back | each statement commits on its own | [`ErrorKind::TransactionEnded`](crate::ErrorKind::TransactionEnded) |
+//!
+//! # sqlx
+//!
+//! Calls return when they are done; an async program makes them on a thread for blocking work.
+//!
+//! | sqlx | finalite |
+//! |---|---|
+//! | `SqliteConnectOptions`, `SqlitePoolOptions` | [`OpenOptions`](crate::OpenOptions), [`Pool::builder`](crate::pool::Pool::builder) |
+//! | `fetch_one`, `fetch_optional`, `fetch_all`, `fetch` | [`query_one`](crate::Connection::query_one), [`query_optional`](crate::Connection::query_optional), [`query_all`](crate::Connection::query_all), [`query_as`](crate::Connection::query_as) |
+//! | `query(sql).bind(a).bind(b)` | `(sql, (a, b))` |
+//! | `#[derive(FromRow)]` | [`FromRow`](crate::FromRow), by hand |
+//! | `row.try_get("a")` | [`Row::get`](crate::Row::get) |
+//! | `pool.begin()` | [`Pool::write`](crate::pool::Pool::write), which tries again while the database is locked |
+//! | `Error::RowNotFound` | [`Error::is_no_rows`](crate::Error::is_no_rows) |
+//!
+//! # diesel
+//!
+//! finalite has no query builder. SQL that diesel does not express (`sql_query`) moves as it is.
+//!
+//! | diesel | finalite |
+//! |---|---|
+//! | `SqliteConnection::establish` | [`Connection::open`](crate::Connection::open) |
+//! | `sql_query(sql).bind::<T, _>(a)` | `(sql, (a,))` |
+//! | `get_result`, `load`, `execute`, `batch_execute` | [`query_one`](crate::Connection::query_one), [`query_all`](crate::Connection::query_all), [`execute`](crate::Connection::execute), [`execute_batch`](crate::Connection::execute_batch) |
+//! | `conn.transaction(\|conn\| …)` | [`Connection::transaction`](crate::Connection::transaction), a guard |
+//! | `immediate_transaction` | [`transaction_with`](crate::Connection::transaction_with) |
+//! | `#[derive(QueryableByName)]` | [`FromRow`](crate::FromRow), by hand |
+//! | `r2d2::Pool` | [`pool::Pool`](crate::pool::Pool) |
