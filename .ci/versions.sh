@@ -119,8 +119,8 @@ say "the lower bounds in Cargo.toml"
 mkdir "$scratch/minimal"
 cd "$scratch/minimal"
 for part in src docs examples build.rs README.md; do ln -s "$root/$part" .; done
-# Without what only the tests depend on, whose bounds are nobody's business.
-awk '/^\[/ { dev = /^\[dev-dependencies/ } !dev' "$root/Cargo.toml" > Cargo.toml
+# Without what only the tests and benches depend on, whose bounds concern no user.
+awk '/^\[/ { is_ours = /^\[dev-dependencies|^\[\[bench/ } !is_ours' "$root/Cargo.toml" > Cargo.toml
 echo '[workspace]' >> Cargo.toml
 RUSTC_BOOTSTRAP=1 cargo generate-lockfile -q -Z direct-minimal-versions
 cargo tree -q --depth 1 --all-features -e normal,build
