@@ -65,6 +65,8 @@ struct Origin {
 #[derive(Debug)]
 struct OpenSavepoint {
     quoted_name: Box<str>,
+    /// Whether no transaction was open before, so that the savepoint acts as one.
+    is_transaction: bool,
     origin: Origin,
 }
 
@@ -75,22 +77,29 @@ impl Guards {
     }
 
     fn open(&self, db: &Db, site: &'static Location<'static>) {
-        // Errors from before this transaction do not belong to it.
-        db.take_lost();
-        self.lost.take();
+        self.forget_errors(db);
         let recorded = record(db, HandleKind::Transaction, db.id(), site);
         self.transaction.replace(Some(Origin { site, recorded }));
         self.is_open.set(true);
         counts::opened(HandleKind::Transaction);
     }
 
-    fn open_savepoint(&self, db: &Db, quoted_name: Box<str>, site: &'static Location<'static>) {
+    /// Forgets errors from before a transaction, which do not belong to it.
+    fn forget_errors(&self, db: &Db) {
+        db.take_lost();
+        self.lost.take();
+    }
+
+    fn open_savepoint(&self, db: &Db, quoted_name: Box<str>, is_transaction: bool, site: &'static Location<'static>) {
+        if !self.is_open() {
+            self.forget_errors(db);
+        }
         let mut savepoints = self.savepoints.borrow_mut();
         let transaction = self.transaction.borrow();
         let around = savepoints.last().map(|savepoint| &savepoint.origin).or(transaction.as_ref());
         let parent = around.and_then(|origin| origin.recorded.as_ref()).map_or(db.id(), Recorded::id);
         let recorded = record(db, HandleKind::Savepoint, parent, site);
-        savepoints.push(OpenSavepoint { quoted_name, origin: Origin { site, recorded } });
+        savepoints.push(OpenSavepoint { quoted_name, is_transaction, origin: Origin { site, recorded } });
         self.is_open.set(true);
         counts::opened(HandleKind::Savepoint);
     }
@@ -117,9 +126,10 @@ impl Guards {
         self.savepoints.borrow().get(depth).map(|savepoint| savepoint.origin.site)
     }
 
-    /// Returns the quoted name of the innermost savepoint beyond a depth.
-    fn innermost(&self, depth: usize) -> Option<Box<str>> {
-        self.savepoints.borrow().get(depth..)?.last().map(|savepoint| savepoint.quoted_name.clone())
+    /// Returns the quoted name of the innermost savepoint beyond a depth, and whether it acts as the transaction.
+    fn innermost(&self, depth: usize) -> Option<(Box<str>, bool)> {
+        let savepoints = self.savepoints.borrow();
+        savepoints.get(depth..)?.last().map(|savepoint| (savepoint.quoted_name.clone(), savepoint.is_transaction))
     }
 
     /// Removes the savepoints beyond a depth and reports them as leaked: their guards were forgotten.
@@ -148,9 +158,12 @@ impl Guards {
         self.rollback_owed.set(true);
     }
 
-    /// Keeps an error that ended the transaction and cannot be returned, unless there already is one.
+    /// Keeps an error that ended the transaction and cannot be returned, unless there already is one. Without a guard
+    /// around, nothing is left to which it could be told.
     fn lose(&self, error: Error) {
-        self.lost.borrow_mut().get_or_insert(error);
+        if self.is_open() {
+            self.lost.borrow_mut().get_or_insert(error);
+        }
     }
 
     /// Removes all guards and reports them as leaked: nothing borrows the connection any more, so they were forgotten.
@@ -359,16 +372,24 @@ impl Connection {
     /// Rolls back the savepoints beyond a depth, whose guards were leaked. They are rolled back one at a time from the
     /// innermost, because SQLite resolves a repeated name to the innermost savepoint.
     fn roll_back_forgotten(&self, depth: usize) -> Result<()> {
-        while let Some(name) = self.guards.innermost(depth) {
-            self.roll_back_innermost(&name)?;
+        while self.roll_back_innermost(depth)? {
             self.guards.forget_innermost(self.db());
         }
         Ok(())
     }
 
-    fn roll_back_innermost(&self, name: &str) -> Result<()> {
-        self.control(&format!("ROLLBACK TO {name}"))?;
-        self.control(&format!("RELEASE {name}"))
+    /// Rolls back the innermost savepoint beyond a depth, and ends it in SQLite. Returns whether there is one.
+    fn roll_back_innermost(&self, depth: usize) -> Result<bool> {
+        match self.guards.innermost(depth) {
+            None => return Ok(false),
+            // RELEASE would commit, and wait for the locks that a commit needs.
+            Some((_, true)) => self.control("ROLLBACK")?,
+            Some((name, false)) => {
+                self.control(&format!("ROLLBACK TO {name}"))?;
+                self.control(&format!("RELEASE {name}"))?;
+            }
+        }
+        Ok(true)
     }
 }
 
@@ -453,7 +474,7 @@ impl<'conn> Transaction<'conn> {
         Savepoint::open(self.conn, 0, Some(name))
     }
 
-    /// Commits the transaction. If that fails, it is rolled back and nothing is stored.
+    /// Commits the transaction. If that fails, it is rolled back and nothing is stored, whatever the drop behavior.
     ///
     /// # Errors
     ///
@@ -493,7 +514,10 @@ impl<'conn> Transaction<'conn> {
     pub fn commit_or_return(mut self) -> Result<(), CommitError<'conn>> {
         match self.try_commit() {
             Ok(()) => Ok(()),
-            Err(error) => Err(CommitError(Box::new((self, error)))),
+            Err(error) => {
+                let drop_behavior = std::mem::take(&mut self.drop_behavior);
+                Err(CommitError(Box::new(Uncommitted { transaction: self, drop_behavior, error })))
+            }
         }
     }
 
@@ -511,6 +535,7 @@ impl<'conn> Transaction<'conn> {
     ///
     /// The errors of `ROLLBACK`. It is not an error if SQLite has already rolled back.
     pub fn rollback(mut self) -> Result<()> {
+        self.drop_behavior = DropBehavior::Rollback;
         self.try_rollback()
     }
 
@@ -588,18 +613,28 @@ impl fmt::Debug for Transaction<'_> {
 ///
 /// It borrows the connection and therefore does not implement `std::error::Error`, most uses of which require
 /// `'static`. `?` converts it to an [`Error`] or a boxed error.
-pub struct CommitError<'conn>(Box<(Transaction<'conn>, Error)>);
+pub struct CommitError<'conn>(Box<Uncommitted<'conn>>);
+
+struct Uncommitted<'conn> {
+    /// Rolls back when dropped.
+    transaction: Transaction<'conn>,
+    /// The behavior that the program has set.
+    drop_behavior: DropBehavior,
+    error: Error,
+}
 
 impl<'conn> CommitError<'conn> {
     /// Returns the error of the commit.
     #[must_use]
     pub fn error(&self) -> &Error {
-        &self.0.1
+        &self.0.error
     }
 
     /// Returns the transaction, which is still open unless SQLite has ended it ([`ErrorKind::TransactionEnded`]).
     pub fn into_transaction(self) -> Transaction<'conn> {
-        self.0.0
+        let Uncommitted { mut transaction, drop_behavior, .. } = *self.0;
+        transaction.drop_behavior = drop_behavior;
+        transaction
     }
 }
 
@@ -619,7 +654,7 @@ impl fmt::Debug for CommitError<'_> {
 impl From<CommitError<'_>> for Error {
     /// Drops the transaction, which rolls back.
     fn from(error: CommitError<'_>) -> Self {
-        error.0.1
+        error.0.error
     }
 }
 
@@ -681,8 +716,9 @@ impl<'tx> Savepoint<'tx> {
             None => format!("\"finalite {depth}\""),
         };
         let site = Location::caller();
+        let is_transaction = conn.is_autocommit();
         conn.control_at(&format!("SAVEPOINT {name}"), conn.guards.site().unwrap_or(site))?;
-        conn.guards.open_savepoint(conn.db(), name.into(), site);
+        conn.guards.open_savepoint(conn.db(), name.into(), is_transaction, site);
         Ok(Self { conn, depth, drop_behavior: DropBehavior::Rollback, is_open: true })
     }
 
@@ -744,6 +780,7 @@ impl<'tx> Savepoint<'tx> {
     ///
     /// The errors of `RELEASE`; [`ErrorKind::TransactionEnded`]. On error, the savepoint is rolled back.
     pub fn commit(mut self) -> Result<()> {
+        self.drop_behavior = DropBehavior::Rollback;
         self.try_commit()
     }
 
@@ -761,13 +798,14 @@ impl<'tx> Savepoint<'tx> {
     ///
     /// The errors of `ROLLBACK TO` and `RELEASE`. It is not an error if SQLite has already rolled back the transaction.
     pub fn rollback(mut self) -> Result<()> {
+        self.drop_behavior = DropBehavior::Rollback;
         self.try_rollback()
     }
 
     fn try_rollback(&mut self) -> Result<()> {
         if !self.conn.is_autocommit() {
             self.conn.roll_back_forgotten(self.depth + 1)?;
-            self.conn.roll_back_innermost(&self.name())?;
+            self.conn.roll_back_innermost(self.depth)?;
         }
         self.ended();
         Ok(())
@@ -833,9 +871,9 @@ impl Drop for Savepoint<'_> {
             Err(error) => {
                 // The changes of the savepoint must not be committed with the transaction, so the whole transaction is
                 // rolled back.
+                self.ended();
                 self.conn.guards.lose(first.unwrap_or(error));
                 self.conn.guards.owe_rollback();
-                self.ended();
             }
         }
     }

@@ -4,9 +4,9 @@ use std::thread;
 use std::time::Duration;
 
 use super::Pool;
-use crate::Transaction;
 use crate::error::{Error, Result};
 use crate::pauses::pauses;
+use crate::{DropBehavior, Transaction};
 
 /// Limits and pauses of retries. Pauses double up to a maximum, and each is shortened by a random part, so that callers
 /// that failed at the same time do not retry at the same time.
@@ -166,7 +166,10 @@ impl Pool {
         };
         let mut conn = self.writer().map_err(failed)?;
         let mut tx = conn.transaction().map_err(failed)?;
-        let value = work(&mut tx).map_err(|error| {
+        let outcome = work(&mut tx);
+        // What failed is not stored, so that it can be run again.
+        tx.set_drop_behavior(DropBehavior::Rollback);
+        let value = outcome.map_err(|error| {
             let is_locked = is_locked(&error, &tx);
             (error, is_locked)
         })?;

@@ -133,3 +133,27 @@ fn two_connections_count_to_the_same_number() {
         assert_eq!(conn.query_one::<i64>("SELECT a FROM t", ()).unwrap(), 101, "{journal_mode}");
     }
 }
+
+/// To roll an outermost savepoint back takes no lock that a commit needs.
+#[test]
+fn a_savepoint_is_rolled_back_beside_a_reader() {
+    let (_dir, first, mut second) = two("delete");
+    let mut statement = first.prepare("SELECT a FROM t").unwrap();
+    let mut rows = statement.query(()).unwrap();
+    assert!(rows.next().unwrap().is_some());
+    let savepoint = second.savepoint().unwrap();
+    savepoint.execute("INSERT INTO t VALUES (2)", ()).unwrap();
+    savepoint.rollback().unwrap();
+    let savepoint = second.savepoint().unwrap();
+    savepoint.execute("INSERT INTO t VALUES (2)", ()).unwrap();
+    drop(savepoint);
+    let mut savepoint = second.savepoint().unwrap();
+    std::mem::forget(savepoint.savepoint().unwrap());
+    savepoint.execute("INSERT INTO t VALUES (2)", ()).unwrap();
+    // The control: a commit has to wait for the reader.
+    assert!(savepoint.commit().unwrap_err().is_busy());
+    assert!(second.is_autocommit());
+    drop(rows);
+    assert_eq!(second.query_all::<i64>("SELECT a FROM t", ()).unwrap(), [1]);
+    first.execute("INSERT INTO t VALUES (3)", ()).unwrap();
+}

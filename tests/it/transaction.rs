@@ -560,3 +560,91 @@ mod left_open {
         assert_eq!(all(&conn), [1]);
     }
 }
+
+/// An iterator over rows ends after the error of a transaction that is no more, by whatever way it is asked.
+#[test]
+fn iterators_end_after_the_transaction_has_ended() {
+    let mut conn = table();
+    insert(&conn, 1);
+    let tx = conn.transaction().unwrap();
+    tx.execute("ROLLBACK", ()).unwrap();
+    let sql = "SELECT a FROM t";
+    assert_eq!(tx.query_as::<i64>(sql, ()).unwrap().take(9).filter(Result::is_err).count(), 1);
+    assert_eq!(tx.query_map(sql, (), |row| row.get::<i64>(0)).unwrap().take(9).filter(Result::is_err).count(), 1);
+    let mut statement = tx.prepare(sql).unwrap();
+    assert_eq!(statement.query_as::<i64>(()).unwrap().take(9).count(), 1);
+    let mut rows = statement.query(()).unwrap();
+    assert!(matches!(rows.next().unwrap_err().kind(), ErrorKind::TransactionEnded));
+    assert!(rows.next().unwrap().is_none());
+    drop(rows);
+    let mut rows = statement.into_rows(()).unwrap();
+    assert!(rows.next().is_err() && rows.next().unwrap().is_none());
+    drop(rows);
+    drop(tx);
+    // The control: the same on a transaction that is open.
+    assert_eq!(conn.transaction().unwrap().query_as::<i64>(sql, ()).unwrap().flatten().collect::<Vec<_>>(), [1]);
+}
+
+fn with_children() -> Connection {
+    let conn = Connection::open_in_memory().unwrap();
+    conn.execute_batch(
+        "CREATE TABLE parent(id INTEGER PRIMARY KEY);
+         CREATE TABLE child(parent REFERENCES parent DEFERRABLE INITIALLY DEFERRED);",
+    )
+    .unwrap();
+    conn
+}
+
+/// The drop behavior is for guards that are dropped. A commit that fails rolls back, as its documentation says.
+#[test]
+fn a_failed_commit_rolls_back_whatever_the_drop_behavior() {
+    const ORPHAN: &str = "INSERT INTO child VALUES (7)";
+    let count = |conn: &Connection| conn.query_one::<i64>("SELECT count(*) FROM child", ()).unwrap();
+    for behavior in [DropBehavior::Rollback, DropBehavior::Commit, DropBehavior::Ignore] {
+        let mut conn = with_children();
+        let mut tx = conn.transaction().unwrap();
+        tx.set_drop_behavior(behavior);
+        tx.execute(ORPHAN, ()).unwrap();
+        assert!(tx.commit().unwrap_err().is_constraint());
+        assert!(conn.is_autocommit() && count(&conn) == 0, "{behavior:?}");
+
+        let mut tx = conn.transaction().unwrap();
+        tx.set_drop_behavior(behavior);
+        tx.execute(ORPHAN, ()).unwrap();
+        drop(tx.commit_or_return().unwrap_err());
+        assert!(conn.is_autocommit() && count(&conn) == 0, "{behavior:?}");
+
+        let mut savepoint = conn.savepoint().unwrap();
+        savepoint.set_drop_behavior(behavior);
+        savepoint.execute(ORPHAN, ()).unwrap();
+        assert!(savepoint.commit().unwrap_err().is_constraint());
+        assert!(conn.is_autocommit() && count(&conn) == 0, "{behavior:?}");
+
+        // What `into_transaction` gives back has its behavior still.
+        let mut tx = conn.transaction().unwrap();
+        tx.set_drop_behavior(behavior);
+        tx.execute(ORPHAN, ()).unwrap();
+        let tx = tx.commit_or_return().unwrap_err().into_transaction();
+        tx.execute("DELETE FROM child", ()).unwrap();
+        tx.execute("INSERT INTO parent VALUES (1)", ()).unwrap();
+        drop(tx);
+        let stored = conn.query_one::<i64>("SELECT count(*) FROM parent", ()).unwrap();
+        assert_eq!(
+            (stored, conn.is_autocommit()),
+            (i64::from(behavior != DropBehavior::Rollback), behavior != DropBehavior::Ignore)
+        );
+    }
+}
+
+/// An error that ended one outermost savepoint in Drop is not told to the next one.
+#[test]
+fn an_error_of_an_earlier_savepoint_is_not_told_later() {
+    let mut conn = with_children();
+    let mut first = conn.savepoint().unwrap();
+    first.set_drop_behavior(DropBehavior::Commit);
+    first.execute("INSERT INTO child VALUES (7)", ()).unwrap();
+    drop(first);
+    let second = conn.savepoint().unwrap();
+    second.execute("ROLLBACK", ()).unwrap();
+    assert!(matches!(second.execute("SELECT 1", ()).unwrap_err().kind(), ErrorKind::TransactionEnded));
+}
