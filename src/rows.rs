@@ -71,7 +71,10 @@ impl<'stmt> Rows<'stmt> {
     #[inline(never)]
     fn step(&mut self) -> Result<Option<Row<'_>>> {
         if self.cursor.is_unstepped() {
-            self.conn.check_transaction().map_err(|error| error.in_sql(self.cursor.sql()))?;
+            self.conn.check_transaction().map_err(|error| {
+                self.cursor.fail();
+                error.in_sql(self.cursor.sql())
+            })?;
         }
         match self.cursor.step().map(|row| row.is_some()) {
             Ok(is_row) => Ok(is_row.then(|| Row::of_statement(self.cursor.row()))),
@@ -228,7 +231,10 @@ impl<'conn> OwnedRows<'conn> {
     #[inline(never)]
     fn step(&mut self) -> Result<Option<Row<'_>>> {
         if self.cursor().is_unstepped() {
-            self.conn.check_transaction().map_err(|error| error.in_sql(self.cursor().statement().sql()))?;
+            self.conn.check_transaction().map_err(|error| {
+                self.cursor_mut().fail();
+                error.in_sql(self.cursor().statement().sql())
+            })?;
         }
         match self.cursor_mut().step().map(|row| row.is_some()) {
             Ok(is_row) => Ok(is_row.then(|| Row::of_statement(self.cursor().row()))),

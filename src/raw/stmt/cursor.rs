@@ -45,13 +45,24 @@ impl StmtCore {
         unsafe { ffi::sqlite3_step(self.handle(entered)) }
     }
 
+    /// Enters the connection, or ends the execution: an iterator would repeat the error for ever.
+    #[inline]
+    fn enter<'db>(&mut self, db: &'db Db) -> Result<Entered<'db>, Fault> {
+        db.enter().inspect_err(|_| self.fail())
+    }
+
+    fn fail(&mut self) {
+        self.phase.set(Phase::Failed);
+        self.columns = 0;
+    }
+
     /// Returns the next row; `None` after the last. The result is two words and is returned in registers.
     fn step(&mut self, db: &Db) -> Result<Option<Row<'_>>, Fault> {
         match self.phase.get() {
             Phase::Started => self.first_step(db),
             Phase::Left(code) => self.last_step(db, code),
             Phase::Row => {
-                let _entered = db.enter()?;
+                let _entered = self.enter(db)?;
                 if self.step_on(db) { Ok(Some(Row(self))) } else { self.step(db) }
             }
             Phase::OutOfMemory => {
@@ -68,9 +79,11 @@ impl StmtCore {
     #[inline]
     fn first_step(&mut self, db: &Db) -> Result<Option<Row<'_>>, Fault> {
         drop(db.take_lost());
-        let mut code = if self.taint.has(Taint::ATTACHED) { self.attach(db)? } else { self.call_step(&db.enter()?) };
-        if code != ffi::SQLITE_ROW && code != ffi::SQLITE_DONE {
-            let entered = db.enter()?;
+        let is_attach = self.taint.has(Taint::ATTACHED);
+        let entered = self.enter(db)?;
+        let mut code = if is_attach { self.attach(db)? } else { self.call_step(&entered) };
+        // An ATTACH is run once: what it opened is noted, and the recovery is that of the main database.
+        if code != ffi::SQLITE_ROW && code != ffi::SQLITE_DONE && !is_attach {
             code = db.again_after_recovery(code, || self.call_step(&entered));
         }
         if self.names.get().is_some() || !self.handles.columns.is_empty() || self.findings.get().is_some() {
@@ -91,7 +104,8 @@ impl StmtCore {
     #[inline(never)]
     fn attach(&mut self, db: &Db) -> Result<c_int, Fault> {
         let _opening = fork::Opening::begin();
-        let code = self.call_step(&db.enter()?);
+        let entered = self.enter(db)?;
+        let code = self.call_step(&entered);
         if let Err(fault) = db.note_files() {
             self.phase.set(Phase::Failed);
             return Err(fault.in_sql(&self.sql));
@@ -210,6 +224,11 @@ impl<'stmt> Cursor<'stmt> {
         self.core.phase.get() == Phase::Started
     }
 
+    /// Ends the execution before its first step.
+    pub(crate) fn fail(&mut self) {
+        self.core.fail();
+    }
+
     /// Returns the next row; `None` after the last.
     #[inline]
     pub(crate) fn step(&mut self) -> Result<Option<Row<'_>>, Fault> {
@@ -294,6 +313,11 @@ impl<'db> OwnedCursor<'db> {
     #[inline]
     pub(crate) fn is_unstepped(&self) -> bool {
         self.0.core().phase.get() == Phase::Started
+    }
+
+    /// Ends the execution before its first step.
+    pub(crate) fn fail(&mut self) {
+        self.0.core_mut().fail();
     }
 
     #[inline]
