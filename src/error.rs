@@ -525,7 +525,8 @@ impl Error {
         self.extended_code().map(ResultCode::primary)
     }
 
-    /// Returns the extended result code, if the error has one.
+    /// Returns the extended result code, if the error has one; of a pool that could not open a connection
+    /// ([`ErrorKind::OpenAttempts`]), that of the last attempt.
     ///
     /// C: [sqlite3_extended_errcode](https://sqlite.org/c3ref/errcode.html)
     #[must_use]
@@ -535,6 +536,7 @@ impl Error {
             ErrorKind::Interrupted => Some(ResultCode::INTERRUPT),
             ErrorKind::TooBig { .. } => Some(ResultCode::TOOBIG),
             ErrorKind::TooManyParameters { .. } => Some(ResultCode::ERROR),
+            ErrorKind::OpenAttempts { ref attempts } => attempts.last()?.extended_code(),
             _ => None,
         }
     }
@@ -621,8 +623,10 @@ impl Error {
     /// Whether a lock of another connection caused the error, so that waiting can help. SQLite also returns
     /// `SQLITE_BUSY` for a conflict with statements of the same connection, but then with a specific message.
     pub(crate) fn is_anothers_lock(&self) -> bool {
-        let ErrorKind::Sqlite { code, message } = &self.0.kind else {
-            return false;
+        let (code, message) = match &self.0.kind {
+            ErrorKind::Sqlite { code, message } => (code, message),
+            ErrorKind::OpenAttempts { attempts } => return attempts.last().is_some_and(Self::is_anothers_lock),
+            _ => return false,
         };
         *code == ResultCode::LOCKED_SHAREDCACHE
             || (code.primary() == ResultCode::BUSY && **message == *library::code_message(ResultCode::BUSY.number()))
@@ -883,10 +887,10 @@ fn display_pragma(name: &str, requested: &str, effective: Option<&str>, is_known
     }
 }
 
-/// Whether SQLite's message for a code may quote a value of a running statement. Messages of other codes contain only
-/// names of tables and columns, or no names.
+/// Whether SQLite's message for a code may quote a value of a running statement, or one that is stored (a rowid, by
+/// FTS5). Messages of other codes contain only names of tables and columns, or no names.
 fn may_quote(code: ResultCode) -> bool {
-    matches!(code.primary(), ResultCode::ERROR | ResultCode::CANTOPEN)
+    matches!(code.primary(), ResultCode::ERROR | ResultCode::CANTOPEN) || code == ResultCode::CORRUPT_VTAB
 }
 
 /// Displays text on one line, truncated to a maximum length. White space becomes one space, and control characters are

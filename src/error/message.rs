@@ -45,7 +45,7 @@ pub(super) fn is_sqlites(message: &str) -> bool {
 /// Returns SQLite's message for a running statement without the text that it quotes, if the SQL does not contain that
 /// text: a JSON path, a search term, a bound file name, or a part of one.
 pub(super) fn without_quoted(message: Box<str>, sql: &str) -> Box<str> {
-    const BEFORE_A_QUOTE: [&str; 2] = [": ", " near "];
+    const BEFORE_A_QUOTE: [&str; 3] = [": ", " near ", "missing row "];
     let from = if message.starts_with("fts5: ") { "fts5: ".len() } else { 0 };
     let ends = BEFORE_A_QUOTE.iter().filter_map(|mark| message[from..].find(mark).map(|at| from + at + mark.len()));
     match ends.min() {

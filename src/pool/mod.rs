@@ -131,6 +131,8 @@ pub struct Pool {
     /// Connection that keeps a database in memory alive while there is no other.
     anchor: Mutex<Option<Connection>>,
     closing: Mutex<()>,
+    /// Whether `close` returns the report, so that it is not logged as well.
+    is_reported: bool,
 }
 
 /// The slots of one role.
@@ -309,6 +311,10 @@ impl Pool {
         site: &'static Location<'static>,
         is_owned: bool,
     ) -> Result<(Permit<'pool>, Instant)> {
+        if lane.slots.is_empty() {
+            let reason = "the pool has no connections for this: `PoolBuilder::readers` and `reserved` set how many";
+            return Err(Error::new(ErrorKind::Misuse { reason }));
+        }
         match lane.queue.acquire(patience, site, is_owned) {
             Ok((slot, now)) => Ok((Permit::new(self, lane, slot), now)),
             Err(Refused::Closed) => Err(Error::new(ErrorKind::PoolClosed)),
@@ -409,7 +415,8 @@ impl Pool {
 
     /// Checks a returned connection, and closes it unless its state is that of a new one.
     fn take_back(&self, lane: &Lane, conn: &mut Option<Connection>) {
-        let Some(borrowed) = conn.as_mut() else {
+        let unchecked = Unchecked { pool: self, conn };
+        let Some(borrowed) = unchecked.conn.as_mut() else {
             return;
         };
         let verdict = if lane.queue.is_closed() {
@@ -420,11 +427,11 @@ impl Pool {
         let Err(reason) = verdict else {
             borrowed.db().publish_if_changed();
             if self.options.moved_check.is_zero() {
-                self.check_moved(conn, Instant::now());
+                self.check_moved(unchecked.conn, Instant::now());
             }
             return;
         };
-        self.destroy(conn, reason);
+        self.destroy(unchecked.conn, reason);
         if self.options.policy == ReturnPolicy::Panic && reason.is_change() && !std::thread::panicking() {
             panic!("a connection came back to its pool changed: {reason}");
         }
@@ -476,6 +483,7 @@ impl Pool {
     /// Closes the pool: when this returns, every file is closed. A connection of a forgotten guard is reported, and
     /// closed. There is no [`OwnedConnection`] at this point, since each shares the pool.
     pub fn close(mut self) -> PoolReport {
+        self.is_reported = true;
         self.end()
     }
 
@@ -537,10 +545,25 @@ impl Pool {
 impl Drop for Pool {
     fn drop(&mut self) {
         let report = self.end();
-        if !report.is_clean() {
+        if !report.is_clean() && !self.is_reported {
             shielded(|| {
                 tracing::error!(target: "finalite::pool", %report, "the pool ended while something was out");
             });
+        }
+    }
+}
+
+/// Guard for the check of a returned connection, which runs SQL. If the check panics (in a listener to events), what it
+/// has proven is not known, and the connection is closed.
+struct Unchecked<'a> {
+    pool: &'a Pool,
+    conn: &'a mut Option<Connection>,
+}
+
+impl Drop for Unchecked<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() && self.conn.is_some() {
+            self.pool.destroy(self.conn, DestroyReason::Panicked);
         }
     }
 }
@@ -672,6 +695,9 @@ impl PoolBuilder {
 
     /// Sets a function that is run on each new connection. If it fails or panics, the connection is closed. It must not
     /// replace the connection by another.
+    ///
+    /// Temporary tables and databases in memory that it creates are checked for their schema when a connection is
+    /// returned, and not for their content: a row that one caller leaves there is seen by the next.
     pub fn init(mut self, init: impl Fn(&mut Connection) -> Result<()> + Send + Sync + 'static) -> Self {
         self.options.init = Some(Arc::new(init));
         self
@@ -734,6 +760,7 @@ impl PoolBuilder {
             site,
             anchor: Mutex::new(None),
             closing: Mutex::new(()),
+            is_reported: false,
         };
         *pool.writer.slots[0].lock() = Some(pool.open(&pool.writer, 0, site)?);
         if pool.options.is_in_memory() {

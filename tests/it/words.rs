@@ -170,3 +170,18 @@ fn debug_of_what_is_bound_tells_type_and_length() {
         assert!(!text.contains(SECRET), "{text}");
     }
 }
+
+/// FTS5 tells which row of its content table is missing.
+#[test]
+fn a_rowid_that_is_stored_is_not_shown() {
+    let conn = Connection::open_in_memory().unwrap();
+    conn.execute_batch(
+        "CREATE TABLE d(a); CREATE VIRTUAL TABLE f USING fts5(a, content='d');
+         INSERT INTO d(rowid, a) VALUES (471147, 'x'); INSERT INTO f(rowid, a) VALUES (471147, 'x'); DELETE FROM d",
+    )
+    .unwrap();
+    let error = conn.query_all::<String>("SELECT a FROM f WHERE f MATCH ?", ("x",)).unwrap_err();
+    assert_eq!(error.extended_code(), Some(ResultCode::CORRUPT_VTAB));
+    let shown = format!("{error} {error:?}");
+    assert!(shown.contains("fts5: missing row …") && !shown.contains("471147"), "{shown}");
+}

@@ -5,9 +5,11 @@ mod ends;
 mod moved;
 mod opening;
 #[cfg(target_os = "linux")]
+#[path = "../panicking/mod.rs"]
+mod panicking;
+#[cfg(target_os = "linux")]
 mod recovery;
 mod returns;
-#[cfg(target_os = "linux")]
 #[path = "../system/mod.rs"]
 mod system;
 mod write;
@@ -372,7 +374,8 @@ fn reserved_connections_have_a_limit_and_keep_their_state() -> Outcome {
     assert_eq!(pool.status().destroyed(DestroyReason::Reserved), 2);
     assert!(pool.reserve()?.prepare("SELECT * FROM mine").is_err(), "another connection");
     let none = db.pool().acquire_timeout(SHORT).build()?;
-    assert!(matches!(none.reserve().unwrap_err().kind(), ErrorKind::PoolTimeout { .. }));
+    assert!(matches!(none.reserve().unwrap_err().kind(), ErrorKind::Misuse { .. }), "none will ever be there");
+    assert!(matches!(db.pool().readers(0).build()?.try_reader().unwrap_err().kind(), ErrorKind::Misuse { .. }));
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! What a borrower may leave behind, and what the next one sees of it.
 
+use super::panicking::Panicking;
 use super::*;
 
 /// What is left open in a transaction is rolled back, and the connection lent again.
@@ -470,6 +471,22 @@ fn databases_of_init_stay_attached() {
         pool.writer().unwrap().execute_batch(sql).unwrap();
         side().unwrap_or_else(|error| panic!("{sql}: {error}"));
     }
+}
+
+/// A check that panics, in a listener to its statements, has proven nothing.
+#[test]
+fn a_connection_whose_check_panicked_is_closed() -> Outcome {
+    let db = Database::new();
+    let pool = db.pool().build()?;
+    let writer = pool.writer()?;
+    writer.execute("CREATE TEMP TABLE mine(a)", ())?;
+    let listener = Panicking(&["finalite::statement"]);
+    tracing::subscriber::with_default(listener, || {
+        catch_unwind(AssertUnwindSafe(|| drop(writer))).expect_err("the listener panics");
+    });
+    assert_eq!(pool.status().destroyed(DestroyReason::Panicked), 1);
+    assert!(pool.writer()?.prepare("SELECT * FROM mine").is_err());
+    Ok(())
 }
 
 /// A name may stand for another database than in the beginning.

@@ -1,5 +1,7 @@
 //! `Pool::write`: what is run again, and what is not.
 
+use finalite::DropBehavior;
+
 use super::*;
 
 #[test]
@@ -251,4 +253,51 @@ fn pauses_may_be_as_long_as_can_be() {
     let retry = RetryPolicy::new(SHORT).pauses_between(Duration::MAX, Duration::MAX);
     let error = Pool::builder("/nowhere/pool.db").open_retry(retry).build().unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::OpenAttempts { .. }));
+}
+
+/// What failed and is run again is not stored, whatever the closure has set for its drop.
+#[test]
+fn write_stores_nothing_of_an_attempt_that_failed() -> Outcome {
+    let (db, other_db) = (Database::new(), Database::new());
+    let retry = RetryPolicy::new(LONG).pauses_between(Duration::ZERO, Duration::ZERO);
+    let pool = db.pool().write_retry(retry).build()?;
+    let other = quick().busy_timeout(Duration::ZERO).open(&other_db.path)?;
+    let locker = Connection::open(&other_db.path)?;
+    locker.execute("BEGIN IMMEDIATE", ())?;
+    for behavior in [DropBehavior::Rollback, DropBehavior::Commit, DropBehavior::Ignore] {
+        let mut attempts = 0;
+        pool.write(|tx| {
+            attempts += 1;
+            tx.set_drop_behavior(behavior);
+            tx.execute("INSERT INTO t(b) VALUES ('x')", ())?;
+            if attempts < 3 { other.execute("INSERT INTO t(b) VALUES ('y')", ()) } else { Ok(0) }
+        })?;
+        assert_eq!(attempts, 3);
+    }
+    assert_eq!(rows(&*pool.reader()?), 3);
+    Ok(())
+}
+
+/// The writer is opened anew where it was destroyed; that another connection has the lock then is no other error.
+#[test]
+fn write_tries_again_while_the_writer_cannot_be_opened() -> Outcome {
+    let db = Database::new();
+    let options = OpenOptions::new().busy_timeout(Duration::ZERO);
+    let other = options.open(&db.path)?;
+    other.set_pragma("journal_mode", "delete")?;
+    let retry = RetryPolicy::new(LONG).pauses_between(Duration::ZERO, Duration::from_millis(1));
+    let reads = |conn: &mut Connection| conn.query_one::<i64>("SELECT count(*) FROM t", ()).map(drop);
+    let pool = db.pool().options(options).init(reads).write_retry(retry).build()?;
+    pool.writer()?.set_pragma("mmap_size", 0)?;
+    assert_eq!(pool.status().destroyed(DestroyReason::Pragma), 1);
+    other.execute_batch("BEGIN EXCLUSIVE")?;
+    let error = pool.writer().unwrap_err();
+    assert!(error.is_busy() && matches!(error.kind(), ErrorKind::OpenAttempts { .. }), "{error}");
+    thread::scope(|scope| {
+        let written = scope.spawn(|| pool.write(|tx| tx.execute("INSERT INTO t(b) VALUES ('x')", ())));
+        thread::sleep(Duration::from_millis(50));
+        other.execute_batch("COMMIT").unwrap();
+        assert_eq!(written.join().unwrap().unwrap(), 1);
+    });
+    Ok(())
 }
