@@ -70,13 +70,14 @@ impl<'conn> Script<'conn> {
         let start = self.len() - rest.len();
         self.statement_offset = start;
         if self.contains_nul {
-            return Err(Error::new(ErrorKind::NulInSql).in_sql(self.rest()));
+            return Err(Error::new(ErrorKind::NulInSql).in_sql(sql::first_statement(self.rest())));
         }
         let conn = self.conn;
         let taint = sql::taint(&self.text[start..self.len()]);
         conn.db().add_taint(taint);
         let prepared = conn.db().prepare(&self.text[start..], HandleKind::Statement, self.site);
-        let (statement, taken) = prepared.map_err(|fault| conn.error(fault).in_sql(self.rest()))?;
+        let (statement, taken) =
+            prepared.map_err(|fault| conn.error(fault).in_sql(sql::first_statement(self.rest())))?;
         self.offset = (start + taken).min(self.len());
         let text = self.text[start..self.offset].trim_end();
         Ok(statement.map(|raw| Statement::new(raw.with_sql(text, taint), conn, Home::Nowhere)))

@@ -3,8 +3,10 @@
 use crate::raw::Taint;
 
 mod parameters;
+mod statements;
 
 pub(crate) use parameters::numbers_in_use;
+pub(crate) use statements::first_statement;
 
 /// Returns the SQL after leading white space, comments and semicolons. The result starts with a token, or is empty.
 pub(crate) fn skip_blank(sql: &str) -> &str {

@@ -1,0 +1,52 @@
+//! The end of a statement that SQLite has not accepted.
+
+use super::parameters::first_token;
+
+/// Returns the first statement of a script with its semicolon, or all of the script. In `CREATE TRIGGER`, the statement
+/// ends after the keyword `END`.
+///
+/// C: [sqlite3_complete](https://sqlite.org/c3ref/complete.html)
+pub(crate) fn first_statement(script: &str) -> &str {
+    // EXPLAIN QUERY PLAN CREATE TEMP TRIGGER
+    const TRIGGER_KEYWORD_MAX: usize = 6;
+    let is = |token: &str, keywords: &[&str]| keywords.iter().any(|keyword| token.eq_ignore_ascii_case(keyword));
+    let (mut end, mut tokens, mut is_trigger) = (0, 0, false);
+    let (mut last_but_one, mut last) = ("", "");
+    while let Some(length) = first_token(&script[end..]) {
+        let token = &script[end..end + length];
+        end += length;
+        if token.starts_with(|c: char| c.is_whitespace()) || token.starts_with("--") || token.starts_with("/*") {
+            continue;
+        }
+        if token == ";" && (!is_trigger || (last_but_one == ";" && is(last, &["END"]))) {
+            return &script[..end];
+        }
+        tokens += 1;
+        is_trigger |=
+            tokens <= TRIGGER_KEYWORD_MAX && is(token, &["TRIGGER"]) && is(last, &["CREATE", "TEMP", "TEMPORARY"]);
+        (last_but_one, last) = (last, token);
+    }
+    script
+}
+
+#[cfg(test)]
+mod tests {
+    use super::first_statement;
+
+    #[test]
+    fn a_statement_ends_where_sqlite_ends_it() {
+        for (statement, rest) in [
+            ("SELECT 1;", " SELECT 2;"),
+            ("SELECT ';', \";\", `;`, [;] -- ;\n /* ; */;", "SELECT 2"),
+            ("SELECT 'it''s;';", ";"),
+            ("SELECT 1", ""),
+            ("SELECT ';", ""),
+            ("create temp trigger a insert on t begin select 1; select 2; end;", "select 3;"),
+            ("EXPLAIN QUERY PLAN CREATE TRIGGER a INSERT ON t BEGIN SELECT 1; END ;", " SELECT 3"),
+            ("CREATE TABLE trigger(a);", "SELECT 1; END;"),
+            ("SELECT trigger FROM \u{e4};", "SELECT 1"),
+        ] {
+            assert_eq!(first_statement(&format!("{statement}{rest}")), statement);
+        }
+    }
+}
