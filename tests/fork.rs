@@ -194,8 +194,12 @@ fn what_was_open_in_another_way_is_refused() {
     std::fs::rename(&path, dir.path().join("moved.db")).unwrap();
     fill(&path);
     free("another file of that name");
-    assert!(in_child(|| is_forked(Connection::open(dir.path().join("moved.db")))), "moved");
+    let moved_is_refused = || in_child(|| is_forked(Connection::open(dir.path().join("moved.db"))));
+    assert!(moved_is_refused(), "moved");
+    conn.execute_batch("ATTACH ':memory:' AS x; DETACH x").unwrap();
+    assert!(moved_is_refused(), "moved, with the list made anew");
     drop(conn);
+    assert!(!moved_is_refused(), "moved, and closed");
 
     // SAFETY: a handle of an open connection, which nothing else uses or closes.
     let conn = unsafe {

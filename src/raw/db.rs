@@ -43,7 +43,7 @@ pub(crate) struct Db {
     /// Error of a Drop that ended a transaction, for the next call to return.
     lost: Cell<Option<Fault>>,
     /// Files that the connection has open.
-    files: RefCell<Vec<OpenFile>>,
+    files: RefCell<Vec<NotedFile>>,
     /// The connection's own record.
     recorded: Option<Recorded>,
     site: &'static Location<'static>,
@@ -102,6 +102,14 @@ impl<'db> Entered<'db> {
     }
 }
 
+/// File of a database of the connection, in the list of open files.
+struct NotedFile {
+    /// Schema name.
+    name: Box<CStr>,
+    path: Box<CStr>,
+    _open: OpenFile,
+}
+
 impl Db {
     pub(crate) fn open(
         path: &CStr,
@@ -156,6 +164,7 @@ impl Db {
     /// Lists the files that the connection has open. A connection in a child process must not have a file open that the
     /// parent had open at the fork: such a database is detached if it is an attached one, and an error is returned.
     pub(super) fn note_files(&self) -> Result<(), Fault> {
+        let mut before = self.files.take();
         let (mut open, mut inherited) = (Vec::new(), Vec::new());
         for index in 0.. {
             // SAFETY: `self` owns the open connection, which is not in a call; c3ref/db_name.html: NULL if the index is
@@ -169,18 +178,22 @@ impl Db {
             if path.is_null() {
                 continue;
             }
-            // SAFETY: a NUL-terminated string, valid until the database is detached, which no code does in this loop.
-            let Some(file) = FileId::of(unsafe { CStr::from_ptr(path) }) else {
+            // SAFETY: two NUL-terminated strings, valid until the database is detached, which no code does in this loop.
+            let (name, path) = unsafe { (CStr::from_ptr(name), CStr::from_ptr(path)) };
+            // A file that was noted may have been moved: its path no longer leads to it.
+            if let Some(at) = before.iter().position(|noted| (&*noted.name, &*noted.path) == (name, path)) {
+                open.push(before.swap_remove(at));
+                continue;
+            }
+            let Some(file) = FileId::of(path) else {
                 continue;
             };
-            if files::was_inherited(file) && index == 0 {
+            if !files::was_inherited(file) {
+                open.push(NotedFile { name: name.into(), path: path.into(), _open: OpenFile::new(file) });
+            } else if index == 0 {
                 return Err(Fault::new(FaultKind::Forked));
-            }
-            if files::was_inherited(file) {
-                // SAFETY: like the path, NUL-terminated and valid until the database is detached; copied immediately.
-                inherited.push(unsafe { CStr::from_ptr(name) }.to_owned());
             } else {
-                open.push(OpenFile::new(file));
+                inherited.push(name.to_owned());
             }
         }
         *self.files.borrow_mut() = open;
@@ -198,6 +211,8 @@ impl Db {
 
     /// Marks the connection as inherited from another process: from now on it is neither used nor closed.
     fn disown_handle(&self) {
+        // Its files stay open.
+        mem::forget(self.files.take());
         self.fork_generation.set(u32::MAX);
         self.entry.set(Moment::NEVER);
     }

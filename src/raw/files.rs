@@ -20,7 +20,7 @@ mod unix {
     use std::os::unix::prelude::*;
     use std::path::Path;
     use std::ptr;
-    use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
+    use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
     use super::super::fork::generation;
 
@@ -45,12 +45,20 @@ mod unix {
 
     /// Entry of the list. A released entry is reused; the entries of a parent process stay taken in its child.
     struct Place {
-        is_taken: AtomicBool,
+        /// `FREE`, `CLAIMED`, or the `owner` that has the file open. It is written last, so that an entry is read only
+        /// when it is complete.
+        owner: AtomicU64,
         device: AtomicU64,
         inode: AtomicU64,
-        /// Fork generation of the process that has the file open.
-        generation: AtomicU32,
         next: Option<&'static Place>,
+    }
+
+    const FREE: u64 = 0;
+    const CLAIMED: u64 = u64::MAX;
+
+    /// Returns the number of this process: its fork generation, counted from 1.
+    fn owner() -> u64 {
+        u64::from(generation()) + 1
     }
 
     static PLACES: AtomicPtr<Place> = AtomicPtr::new(ptr::null_mut());
@@ -70,11 +78,13 @@ mod unix {
 
     impl OpenFile {
         pub(in super::super) fn new(file: FileId) -> Self {
-            let take = |place: &Place| !place.is_taken.swap(true, Ordering::AcqRel);
-            let place = places().find(|place| take(place)).unwrap_or_else(new_place);
+            let claim = |place: &&Place| {
+                place.owner.compare_exchange(FREE, CLAIMED, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+            };
+            let place = places().find(claim).unwrap_or_else(new_place);
             place.device.store(file.device, Ordering::Relaxed);
             place.inode.store(file.inode, Ordering::Relaxed);
-            place.generation.store(generation(), Ordering::Relaxed);
+            place.owner.store(owner(), Ordering::Release);
             Self(place)
         }
     }
@@ -83,18 +93,17 @@ mod unix {
         /// Releases the entry, unless it was inherited: SQLite's own inherited record of the file also remains,
         /// whatever happens to the connection.
         fn drop(&mut self) {
-            if self.0.generation.load(Ordering::Relaxed) == generation() {
-                self.0.is_taken.store(false, Ordering::Release);
+            if self.0.owner.load(Ordering::Relaxed) == owner() {
+                self.0.owner.store(FREE, Ordering::Release);
             }
         }
     }
 
     fn new_place() -> &'static Place {
         let place = Box::leak(Box::new(Place {
-            is_taken: AtomicBool::new(true),
+            owner: AtomicU64::new(CLAIMED),
             device: AtomicU64::new(0),
             inode: AtomicU64::new(0),
-            generation: AtomicU32::new(0),
             next: None,
         }));
         loop {
@@ -108,13 +117,10 @@ mod unix {
 
     /// Whether a process that this one was forked from had the file open at the fork.
     pub(in super::super) fn was_inherited(file: FileId) -> bool {
-        let this = generation();
-        this != 0
-            && places().any(|place| {
-                place.is_taken.load(Ordering::Acquire)
-                    && place.generation.load(Ordering::Relaxed) != this
-                    && place.device.load(Ordering::Relaxed) == file.device
-                    && place.inode.load(Ordering::Relaxed) == file.inode
+        let others = |place: &&Place| ![FREE, CLAIMED, owner()].contains(&place.owner.load(Ordering::Acquire));
+        generation() != 0
+            && places().filter(others).any(|place| {
+                place.device.load(Ordering::Relaxed) == file.device && place.inode.load(Ordering::Relaxed) == file.inode
             })
     }
 }

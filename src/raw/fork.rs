@@ -12,9 +12,9 @@
 //! NOW (64 bits):  | number of forks (32) | number of requests for figures (32) |
 //! ```
 
+use std::cell::Cell;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::thread;
-#[cfg(unix)]
 use std::time::Duration;
 
 /// Number of forks in the upper half, number of requests for figures in the lower half.
@@ -63,6 +63,23 @@ static OPENING: AtomicU32 = AtomicU32::new(0);
 /// Number of threads that are forking.
 static FORKING: AtomicU32 = AtomicU32::new(0);
 
+thread_local! {
+    /// Number of `Opening` guards of this thread, plus one while it forks: other fork handlers of the program may open
+    /// and close databases in between.
+    static EXEMPTIONS: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Changes the exemptions of this thread, and returns the number before.
+fn exempt(change: impl FnOnce(u32) -> u32) -> u32 {
+    EXEMPTIONS.try_with(|exemptions| exemptions.replace(change(exemptions.get()))).unwrap_or_default()
+}
+
+/// Waits between two looks at what another thread does, numbered from 0.
+fn pause(look: u32) {
+    const YIELDS: u32 = 50;
+    if look < YIELDS { thread::yield_now() } else { thread::sleep(Duration::from_millis(1)) }
+}
+
 /// Guard for the time in which a file is opened or closed and listed (`files.rs`). A fork waits for its end, for a
 /// limited time, so that the child's list contains every file that SQLite has open, and SQLite's lock for opening files
 /// is not held in the child.
@@ -71,19 +88,26 @@ pub(super) struct Opening(());
 
 impl Opening {
     pub(super) fn begin() -> Self {
+        /// Longest wait for a fork, about a second. It is limited because a fork handler of the program may wait for
+        /// this thread.
+        const LOOKS_MAX: u32 = 1_000;
+        let is_exempt = exempt(|exemptions| exemptions + 1) != 0;
+        let mut look = 0;
         loop {
             OPENING.fetch_add(1, Ordering::SeqCst);
-            if FORKING.load(Ordering::SeqCst) == 0 {
+            if is_exempt || FORKING.load(Ordering::SeqCst) == 0 || look == LOOKS_MAX {
                 return Self(());
             }
             OPENING.fetch_sub(1, Ordering::SeqCst);
-            thread::yield_now();
+            pause(look);
+            look += 1;
         }
     }
 }
 
 impl Drop for Opening {
     fn drop(&mut self) {
+        exempt(|exemptions| exemptions.saturating_sub(1));
         // In a child that was forked during this guard, `in_child` has already reset the counter to 0.
         let _ = OPENING.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |opening| opening.checked_sub(1));
     }
@@ -108,20 +132,23 @@ pub(super) fn watch() {
     const LOOKS_MAX: u32 = 100;
 
     unsafe extern "C" fn prepare() {
+        exempt(|exemptions| exemptions + 1);
         FORKING.fetch_add(1, Ordering::SeqCst);
         for look in 0..LOOKS_MAX {
             if OPENING.load(Ordering::SeqCst) == 0 {
                 break;
             }
-            if look < LOOKS_MAX / 2 { thread::yield_now() } else { thread::sleep(Duration::from_millis(1)) }
+            pause(look);
         }
     }
 
     unsafe extern "C" fn in_parent() {
+        exempt(|exemptions| exemptions.saturating_sub(1));
         FORKING.fetch_sub(1, Ordering::SeqCst);
     }
 
     unsafe extern "C" fn in_child() {
+        exempt(|exemptions| exemptions.saturating_sub(1));
         NOW.fetch_add(1 << 32, Ordering::Relaxed);
         FORKING.store(0, Ordering::SeqCst);
         OPENING.store(0, Ordering::SeqCst);
@@ -134,7 +161,8 @@ pub(super) fn watch() {
         return;
     }
     // SAFETY: only `in_child` runs in the child, where a thread of a multi-threaded process may call only
-    // async-signal-safe functions; it uses atomics alone. `prepare` and `in_parent` run on the forking thread of the
+    // async-signal-safe functions; it uses atomics and a
+    // variable of the thread that has no destructor. `prepare` and `in_parent` run on the forking thread of the
     // parent. The handlers are functions of this library, which must not be unloaded (README, effects). A failure
     // (ENOMEM) leaves forks undetected; there is nothing to undo.
     let _ = unsafe { pthread_atfork(Some(prepare), Some(in_parent), Some(in_child)) };

@@ -114,9 +114,13 @@ fn longest_path() -> Option<usize> {
     const SUFFIX: usize = "-journal".len();
     // SAFETY: c3ref/vfs_find.html: NULL asks for the default VFS.
     let vfs = unsafe { ffi::sqlite3_vfs_find(std::ptr::null()) };
-    // SAFETY: the pointer is NULL, or valid as long as the VFS is registered; the default VFS is never unregistered.
-    let vfs = unsafe { vfs.as_ref() }?;
-    usize::try_from(vfs.mxPathname).ok()?.checked_sub(SUFFIX)
+    if vfs.is_null() {
+        return None;
+    }
+    // SAFETY: not NULL, and valid as long as the VFS is registered, which SQLite's own are for as long as the process
+    // lives (rule 23). Only this field is read: others change when another VFS is registered.
+    let longest = unsafe { (*vfs).mxPathname };
+    usize::try_from(longest).ok()?.checked_sub(SUFFIX)
 }
 
 /// Returns the path as SQLite resolves it: absolute, with all symbolic links resolved, including a last one whose

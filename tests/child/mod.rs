@@ -1,4 +1,5 @@
 //! Running something in a forked child.
+#![allow(dead_code, reason = "each test binary uses a part")]
 
 use std::ffi::{c_int, c_uint};
 use std::panic::{AssertUnwindSafe, catch_unwind};
