@@ -7,7 +7,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::time::Instant;
 
-use finalite::{Connection, Error};
+use finalite::Connection;
 use finalite_peers::reference::Handle;
 use finalite_peers::statistics::median;
 use finalite_peers::task::{Shape, Workload};
