@@ -122,7 +122,7 @@ pub(crate) fn mode() -> Mode {
         1 => Mode::Counting,
         2 => Mode::MemStatus,
         3 => Mode::None,
-        // SAFETY: the function takes no argument and reads one word atomically.
+        // SAFETY: the function takes no argument and reads one word atomically (rule 23).
         _ if unsafe { finalite_allocator_is_installed() } != 0 => Mode::Counting,
         _ => Mode::MemStatus,
     }
@@ -150,34 +150,38 @@ pub(super) fn settle_mode() {
 
 pub(crate) fn totals() -> Totals {
     let mut totals = Totals::default();
-    // SAFETY: the struct has the layout that C fills (`tests::layouts_agree`), and lives during the call.
+    // SAFETY: C fills the struct, whose layout `tests::layouts_agree` compares with C's; the local lives during the
+    // call (rule 23).
     unsafe { finalite_allocator_totals(&raw mut totals) };
     totals
 }
 
 /// Returns the bytes in use by SQLite's own statistics; 0 where they are off.
 pub(crate) fn memory_used() -> i64 {
-    // SAFETY: takes no argument; c3ref/memory_highwater.html: may be called at any time.
+    // SAFETY: takes no argument; c3ref/memory_highwater.html: returns a number, which SQLite reads under a mutex of its
+    // own, so on any thread (rules 12, 13).
     unsafe { ffi::sqlite3_memory_used() }
 }
 
 /// Returns the peak of the bytes in use by SQLite's own statistics; 0 where they are off.
 pub(crate) fn memory_highwater() -> i64 {
-    // SAFETY: c3ref/memory_highwater.html: may be called at any time, and with 0 resets nothing.
+    // SAFETY: as in `memory_used` (rules 12, 13); c3ref/memory_highwater.html: the mark is reset "if and only if the
+    // parameter" is true, and it is 0.
     unsafe { ffi::sqlite3_memory_highwater(0) }
 }
 
 /// Returns the blocks in use by SQLite's own statistics; 0 where they are off.
 pub(crate) fn malloc_count() -> i64 {
     let (mut now, mut highest) = (0, 0);
-    // SAFETY: both pointers are to local integers; c3ref/status.html: with 0 resets nothing.
+    // SAFETY: both pointers are to local integers; c3ref/status.html: with 0 resets nothing. SQLite reads the numbers
+    // under a mutex of its own, so on any thread (rules 12, 13).
     unsafe { ffi::sqlite3_status64(ffi::SQLITE_STATUS_MALLOC_COUNT, &raw mut now, &raw mut highest, 0) };
     now
 }
 
 pub(crate) fn set_limit(bytes: Option<u64>) {
     let bytes = bytes.and_then(|bytes| i64::try_from(bytes).ok()).unwrap_or(i64::MAX);
-    // SAFETY: the function takes a number and stores it atomically.
+    // SAFETY: the function takes a number and stores it atomically (rule 23).
     unsafe { finalite_allocator_set_limit(bytes) };
 }
 
@@ -187,8 +191,8 @@ pub(crate) fn set_limit(bytes: Option<u64>) {
 ///
 /// No other thread uses SQLite during the call: c3ref/config.html: `sqlite3_config` "is not threadsafe".
 pub(super) unsafe fn install() -> c_int {
-    // SAFETY: no other thread uses SQLite during the call (the caller's promise); the methods live as long as the
-    // process.
+    // SAFETY: no other thread uses SQLite during the call (the caller's promise), and SQLite refuses the methods after
+    // its start (c3ref/config.html, SQLITE_MISUSE; rule 13). The methods are a static of `allocator.c` (rule 23).
     unsafe { finalite_allocator_install() }
 }
 
@@ -201,7 +205,8 @@ unsafe extern "C" fn allocate(bytes: usize) -> *mut c_void {
     let Ok(layout) = Layout::from_size_align(bytes, ALIGN) else {
         return ptr::null_mut();
     };
-    // SAFETY: C adds its header to the requested size, so the size is not 0.
+    // SAFETY: the size is not 0: C adds its header of 16 bytes to the requested size. C gives the block back to
+    // `reallocate` or `release` only (rule 22).
     unsafe { alloc::alloc(layout) }.cast()
 }
 
@@ -209,14 +214,16 @@ unsafe extern "C" fn reallocate(block: *mut c_void, before: usize, bytes: usize)
     let (Ok(layout), true) = (Layout::from_size_align(before, ALIGN), bytes <= isize::MAX as usize - ALIGN) else {
         return ptr::null_mut();
     };
-    // SAFETY: the block is from `allocate` with this size, which C read from its header; the new size is not 0, and
-    // fits in `isize` by the check above.
+    // SAFETY: the block is from `allocate` or this function, and has this size, which C read from its header (rule 22).
+    // The new size is not 0, as it includes the header, and rounded up to `ALIGN` it fits in `isize` by the check
+    // above.
     unsafe { alloc::realloc(block.cast(), layout, bytes) }.cast()
 }
 
 unsafe extern "C" fn release(block: *mut c_void, bytes: usize) {
     if let Ok(layout) = Layout::from_size_align(bytes, ALIGN) {
-        // SAFETY: the block is from `allocate` with this size, which C read from its header, and is freed here only.
+        // SAFETY: the block is from `allocate` or `reallocate` with this size, which C read from its header; C releases
+        // it once and does not read it again (rule 22).
         unsafe { alloc::dealloc(block.cast(), layout) };
     }
 }
@@ -224,12 +231,12 @@ unsafe extern "C" fn release(block: *mut c_void, bytes: usize) {
 /// Sets whether new blocks come from Rust's global allocator.
 pub(crate) fn use_rust_global(yes: bool) {
     static BACKEND: Backend = Backend { allocate, reallocate, release };
-    // SAFETY: the struct is a static, and its functions live as long as the library.
+    // SAFETY: the struct is a static, and its functions live as long as the library (rule 23).
     unsafe { finalite_allocator_use_rust(&raw const BACKEND, c_int::from(yes)) };
 }
 
 pub(crate) fn uses_rust_global() -> bool {
-    // SAFETY: the function takes no argument and reads one word atomically.
+    // SAFETY: the function takes no argument and reads one word atomically (rule 23).
     unsafe { finalite_allocator_uses_rust() != 0 }
 }
 
@@ -249,14 +256,14 @@ pub(crate) struct Fault {
 impl Fault {
     pub(crate) fn arm(after: u64, sticky: bool, all_threads: bool) -> Self {
         let after = i64::try_from(after).unwrap_or(i64::MAX - 1);
-        // SAFETY: the function takes numbers, and stores them in words of this thread, or in atomic ones.
+        // SAFETY: the function takes numbers, and stores them in words of this thread, or in atomic ones (rule 23).
         let number = unsafe { finalite_fault_arm(after, c_int::from(sticky), c_int::from(all_threads)) };
         Self { number, all_threads, _stays: PhantomData }
     }
 
     /// Returns the number of allocations that it made fail.
     pub(crate) fn failures(&self) -> u64 {
-        // SAFETY: the function takes numbers, and reads words of this thread, or atomic ones.
+        // SAFETY: the function takes numbers, and reads words of this thread, or atomic ones (rule 23).
         let failed = unsafe { finalite_fault_failed(self.number, c_int::from(self.all_threads)) };
         failed.cast_unsigned()
     }
@@ -266,7 +273,7 @@ impl Fault {
 impl Drop for Fault {
     fn drop(&mut self) {
         // SAFETY: the function takes numbers, and stores in words of this thread, as `self` is not `Send`, or in atomic
-        // ones.
+        // ones (rule 23).
         unsafe { finalite_fault_disarm(self.number, c_int::from(self.all_threads)) };
     }
 }
@@ -293,7 +300,7 @@ static SLOTS: AtomicPtr<Slot> = AtomicPtr::new(ptr::null_mut());
 
 fn newest() -> Option<&'static Slot> {
     // SAFETY: the pointer is NULL, or a slot that `Account::new_slot` leaked: it is never freed, and only shared
-    // references to it exist since it was published. Acquire pairs with the release that published it.
+    // references to it exist since it was published (rule 23). Acquire pairs with the release that published it.
     unsafe { SLOTS.load(Ordering::Acquire).as_ref() }
 }
 
@@ -317,7 +324,8 @@ impl Slot {
 
     fn account(&self) -> Option<ConnectionAccount> {
         let connection = self.owner.load(Ordering::Acquire);
-        // SAFETY: the pointer is NULL, or was made by `claim` from a `&'static` reference.
+        // SAFETY: the pointer is NULL, or was made by `claim` from a `&'static` reference, so it is valid whichever
+        // claim stored it (rule 23).
         let site = unsafe { self.site.load(Ordering::Relaxed).as_ref() }?;
         Some(ConnectionAccount { connection, site, memory: self.memory() })
     }
@@ -431,7 +439,7 @@ impl Account {
     pub(super) fn release(self) {
         if let Some(slot) = self.0 {
             let peak = slot.words.peak_bytes.load(Ordering::Relaxed);
-            // SAFETY: the function takes a number, and writes one word atomically.
+            // SAFETY: the function takes a number, and writes one word atomically (rule 23).
             unsafe { finalite_allocator_raise_peak(peak) };
             slot.is_claimed.store(false, Ordering::Release);
             let _ = RECENT.try_with(|recent| recent.set(Some(slot)));
@@ -463,8 +471,9 @@ impl Charge {
     #[inline(always)]
     fn to(account: *const Words) -> Self {
         let thread = THREAD.try_with(Cell::get).ok().flatten().unwrap_or_else(find_thread);
-        // SAFETY: the pointer is to C's thread-local words of this thread, which live as long as the thread. No C code
-        // runs on this thread while the reference exists. The account lives as long as the process.
+        // SAFETY: the pointer is to C's thread-local words of this thread: `find_thread` stores it in a thread-local of
+        // the same thread, and the words live as long as the thread. No C code runs on this thread while the reference
+        // exists. The account lives as long as the process (rule 23).
         let before = unsafe { thread.as_ref() }.account.replace(account);
         Self { thread, before, _stays: PhantomData }
     }
@@ -473,7 +482,8 @@ impl Charge {
 impl Drop for Charge {
     #[inline(always)]
     fn drop(&mut self) {
-        // SAFETY: as in `to`; `self` is not `Send`, so this is the same thread.
+        // SAFETY: as in `to`: `self` is not `Send`, so this is the same thread, and `before` is NULL or an account
+        // (rule 23).
         unsafe { self.thread.as_ref() }.account.set(self.before);
     }
 }
@@ -481,7 +491,7 @@ impl Drop for Charge {
 #[cold]
 #[inline(never)]
 fn find_thread() -> NonNull<ThreadWords> {
-    // SAFETY: the function takes no argument, and returns the address of a thread-local variable.
+    // SAFETY: the function takes no argument, and returns the address of a thread-local variable (rule 23).
     let thread = unsafe { finalite_allocator_thread() };
     let thread = NonNull::new(thread).expect("a variable has an address");
     let _ = THREAD.try_with(|words| words.set(Some(thread)));
@@ -533,7 +543,8 @@ mod tests {
             16,
         ];
         let mut c = [0; 32];
-        // SAFETY: the array has room for the 32 words that are passed as its capacity.
+        // SAFETY: the array has room for the 32 words that are passed as its capacity, which C does not exceed
+        // (rule 23).
         let count = unsafe { finalite_allocator_layout(c.as_mut_ptr(), 32) };
         assert_eq!(c[..usize::try_from(count).unwrap()], rust);
     }
