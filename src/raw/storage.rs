@@ -58,7 +58,8 @@ impl<'db> Storage<'db> {
     }
 
     fn name_in(self, entered: &Entered<'_>) -> Option<NonNull<c_char>> {
-        // SAFETY: the connection is open (entered); c3ref/db_name.html: NULL if the index is out of range.
+        // SAFETY: the connection is open (entered, rule 20); c3ref/db_name.html: NULL if the index is out of range. The
+        // name is valid until the schema changes, which no call during this entry does (rule 22).
         let name = unsafe { ffi::sqlite3_db_name(entered.db(), self.index) };
         NonNull::new(name.cast_mut())
     }
@@ -66,7 +67,8 @@ impl<'db> Storage<'db> {
     /// Returns the filename, followed by the URI parameters; `None` for a database without a file.
     fn path_in(self, entered: &Entered<'_>) -> Option<NonNull<c_char>> {
         let name = self.name_in(entered)?;
-        // SAFETY: the connection is open (entered) and the name is its own; NULL for a database without a file.
+        // SAFETY: the connection is open (entered, rule 20), and the name is its own, requested in this entry
+        // (rule 22). c3ref/db_filename.html: NULL or empty for a database without a file.
         let path = unsafe { ffi::sqlite3_db_filename(entered.db(), name.as_ptr()) };
         NonNull::new(path.cast_mut())
     }
@@ -80,7 +82,8 @@ impl<'db> Storage<'db> {
         let Some(name) = self.name_in(entered) else {
             return false;
         };
-        // SAFETY: the connection is open (entered) and the name is its own; the caller promises a valid argument.
+        // SAFETY: the connection is open (entered, rule 20), and the name is its own, requested in this entry
+        // (rule 22); the caller promises a valid argument.
         let code = unsafe { ffi::sqlite3_file_control(entered.db(), name.as_ptr(), operation, argument) };
         code == ffi::SQLITE_OK
     }
@@ -89,12 +92,15 @@ impl<'db> Storage<'db> {
     /// no other call on the connection runs at the same time.
     fn file(self, entered: &Entered<'_>, operation: c_int) -> Option<OpenFile> {
         let mut file: *mut ffi::sqlite3_file = ptr::null_mut();
-        // SAFETY: SQLITE_FCNTL_FILE_POINTER and SQLITE_FCNTL_JOURNAL_POINTER take a pointer to a `sqlite3_file*`.
+        // SAFETY: SQLITE_FCNTL_FILE_POINTER and SQLITE_FCNTL_JOURNAL_POINTER, the only operations that callers pass,
+        // take a pointer to a `sqlite3_file*`, here a local (rule 24).
         let is_told = unsafe { self.control(entered, operation, (&raw mut file).cast()) };
         if !is_told || file.is_null() {
             return None;
         }
-        // SAFETY: the pager owns the object, which lives as long as the database is attached; c3ref/file.html.
+        // SAFETY: the pager owns the object, which lives as long as the database is attached (c3ref/file.html), and no
+        // other call on the connection runs now (rule 12). Another connection could close it only in a shared cache,
+        // for which `has_shared_cache` in `pages/program.rs` excludes these reads (rule 24).
         let methods = unsafe { (*file).pMethods };
         (!methods.is_null()).then_some(OpenFile { file, methods })
     }
@@ -105,17 +111,19 @@ impl<'db> Storage<'db> {
             return false;
         };
         let mut vfs: *mut ffi::sqlite3_vfs = ptr::null_mut();
-        // SAFETY: SQLITE_FCNTL_VFS_POINTER takes a pointer to a `sqlite3_vfs*`.
+        // SAFETY: SQLITE_FCNTL_VFS_POINTER takes a pointer to a `sqlite3_vfs*`, here a local (rule 24).
         let is_told = unsafe { self.control(&entered, ffi::SQLITE_FCNTL_VFS_POINTER, (&raw mut vfs).cast()) };
         if !is_told || vfs.is_null() {
             return false;
         }
-        // SAFETY: a registered VFS, which outlives the connections that use it (c3ref/vfs_find.html).
+        // SAFETY: a registered VFS, which outlives the connections that use it (rule 24). SQLite does not write this
+        // field: c3ref/vfs.html: `pNext` is "the only field in the sqlite3_vfs structure that SQLite will ever modify".
         let name = unsafe { (*vfs).zName };
         if name.is_null() {
             return false;
         }
-        // SAFETY: c3ref/vfs.html: "zName holds the name of the VFS module", NUL-terminated and constant.
+        // SAFETY: c3ref/vfs.html: "The zName field holds the name of the VFS module", NUL-terminated, and not modified
+        // "once the object has been registered" (rules 22, 24).
         let name = unsafe { CStr::from_ptr(name) };
         KNOWN_SYSTEMS.contains(&name)
     }
@@ -139,7 +147,8 @@ impl<'db> Storage<'db> {
             return false;
         };
         let mut level: c_int = -1;
-        // SAFETY: SQLITE_FCNTL_LOCKSTATE takes a pointer to an int; a VFS that does not support it writes nothing.
+        // SAFETY: SQLITE_FCNTL_LOCKSTATE takes a pointer to an int, here a local; a VFS that does not support it writes
+        // nothing (rule 24).
         let is_told = unsafe { self.control(&entered, ffi::SQLITE_FCNTL_LOCKSTATE, (&raw mut level).cast()) };
         is_told && level == SHARED
     }
@@ -152,7 +161,8 @@ impl<'db> Storage<'db> {
         let Some(path) = self.path_in(&entered) else {
             return false;
         };
-        // SAFETY: c3ref/uri_boolean.html: takes the filename that sqlite3_db_filename() returned.
+        // SAFETY: c3ref/uri_boolean.html: takes "A filename obtained from sqlite3_db_filename()", here in this entry,
+        // and a NUL-terminated name of a parameter (rule 22).
         unsafe { ffi::sqlite3_uri_boolean(path.as_ptr(), c"immutable".as_ptr(), 0) != 0 }
     }
 
@@ -163,7 +173,7 @@ impl<'db> Storage<'db> {
     pub(crate) fn data_version(self) -> Option<u32> {
         let entered = self.db.try_enter()?;
         let mut version: u32 = 0;
-        // SAFETY: SQLITE_FCNTL_DATA_VERSION takes a pointer to an unsigned integer of 32 bits.
+        // SAFETY: SQLITE_FCNTL_DATA_VERSION takes a pointer to an unsigned integer of 32 bits, here a local (rule 24).
         let is_told = unsafe { self.control(&entered, ffi::SQLITE_FCNTL_DATA_VERSION, (&raw mut version).cast()) };
         is_told.then_some(version)
     }
@@ -175,7 +185,8 @@ impl<'db> Storage<'db> {
         let Some(name) = self.name_in(&entered) else {
             return TransactionState::None;
         };
-        // SAFETY: the connection is open (entered) and the name is its own; c3ref/txn_state.html.
+        // SAFETY: the connection is open (entered, rule 20), and the name is its own, requested in this entry
+        // (rule 22); c3ref/txn_state.html: -1 for any other name.
         match unsafe { ffi::sqlite3_txn_state(entered.db(), name.as_ptr()) } {
             ffi::SQLITE_TXN_READ => TransactionState::Read,
             ffi::SQLITE_TXN_WRITE => TransactionState::Write,
@@ -185,7 +196,7 @@ impl<'db> Storage<'db> {
 
     /// Whether the connection was interrupted.
     pub(crate) fn is_interrupted(self) -> bool {
-        // SAFETY: the connection is open (entered); c3ref/interrupt.html: reads a flag stored in it.
+        // SAFETY: the connection is open (entered, rule 20); c3ref/interrupt.html: reads a flag stored in it.
         self.db.try_enter().is_some_and(|entered| unsafe { sqlite3_is_interrupted(entered.db()) != 0 })
     }
 
@@ -194,7 +205,8 @@ impl<'db> Storage<'db> {
         let Some(entered) = self.db.try_enter() else {
             return 0;
         };
-        // SAFETY: the connection is open (entered); c3ref/limit.html: with -1 it reads the limit and changes nothing.
+        // SAFETY: the connection is open (entered, rule 20); c3ref/limit.html: with -1 it reads the limit and changes
+        // nothing.
         let bytes = unsafe { ffi::sqlite3_limit(entered.db(), ffi::SQLITE_LIMIT_LENGTH, -1) };
         u32::try_from(bytes).unwrap_or(0)
     }
@@ -213,11 +225,12 @@ impl<'db> Storage<'db> {
     pub(crate) fn bytes(self) -> Option<u64> {
         let entered = self.db.try_enter()?;
         let OpenFile { file, methods } = self.file(&entered, ffi::SQLITE_FCNTL_FILE_POINTER)?;
-        // SAFETY: the methods of an open file are constant and live as long as the file is open; every version has this
-        // one.
+        // SAFETY: the methods of an open file are constant and live as long as the file is open, which it is during the
+        // entry; every version has this one (rule 24).
         let size = unsafe { (*methods).xFileSize }?;
         let mut bytes: i64 = 0;
-        // SAFETY: the file is open; c3ref/io_methods.html: xFileSize takes a pointer to an integer of 64 bits.
+        // SAFETY: the file is open during the entry; c3ref/io_methods.html: xFileSize takes a pointer to an integer of
+        // 64 bits, here a local (rules 11, 24).
         let code = unsafe { size(file, &raw mut bytes) };
         if code == ffi::SQLITE_OK { u64::try_from(bytes).ok() } else { None }
     }
@@ -234,8 +247,9 @@ impl<'db> Storage<'db> {
             return Err(Fault::new(FaultKind::Misuse("the file cannot be read so")));
         };
         let _charge = entered.charge();
-        // SAFETY: the file is open during the entry, and the buffer has `bytes` bytes; c3ref/io_methods.html: "If
-        // xRead() returns SQLITE_IOERR_SHORT_READ it must also fill in the unread portions of the buffer with zeros."
+        // SAFETY: the file is open during the entry, and the buffer has `bytes` bytes, borrowed exclusively
+        // (rules 11, 24). c3ref/io_methods.html: "If xRead() returns SQLITE_IOERR_SHORT_READ it must also fill in the
+        // unread portions of the buffer with zeros."
         match unsafe { read(file, into.as_mut_ptr().cast(), bytes, offset) } {
             ffi::SQLITE_OK => Ok(true),
             ffi::SQLITE_IOERR_SHORT_READ => Ok(false),
@@ -253,12 +267,13 @@ impl<'db> Storage<'db> {
         let Some(OpenFile { file, methods }) = self.file(&entered, ffi::SQLITE_FCNTL_FILE_POINTER) else {
             return false;
         };
-        // SAFETY: the methods of an open file are constant and live as long as the file is open; every version has this
-        // field.
+        // SAFETY: the methods of an open file are constant and live as long as the file is open, which it is during the
+        // entry; every version has this field (rule 24).
         if unsafe { (*methods).iVersion } < 2 {
             return false;
         }
-        // SAFETY: as above; c3ref/io_methods.html: "Methods above are valid for version 2".
+        // SAFETY: as above; `iVersion` is at least 2, and c3ref/io_methods.html lists xShmMap before "Methods above are
+        // valid for version 2" (rule 24).
         let map = unsafe { (*methods).xShmMap };
         let (Some(map), Ok(region)) = (map, c_int::try_from(region)) else {
             return false;
@@ -268,18 +283,18 @@ impl<'db> Storage<'db> {
         };
         let mut words: *mut c_void = ptr::null_mut();
         let charge = entered.charge();
-        // SAFETY: the file is open during the entry; the call is the pager's, with 0 for "do not extend": NULL if the
-        // region does not exist.
+        // SAFETY: the file is open during the entry, and `words` is a local; the call is the pager's, with 0 for "do
+        // not extend": NULL if the region does not exist (rules 11, 24).
         let code = unsafe { map(file, region, LOG_REGION_BYTES, 0, &raw mut words) };
         drop(charge);
         if code != ffi::SQLITE_OK || words.is_null() {
             return false;
         }
-        // SAFETY: the region is mapped as long as the connection has the log open, and has 32768 bytes from the start
-        // of a page or an allocation, so it is aligned for words. Other connections may write to it at the same time;
-        // SQLite copies the header by memcpy. The words read here may therefore be old, new or mixed. The caller
-        // detects that for the header: it reads both copies and compares them, as SQLite does. It uses only the entries
-        // of frames that a header read in this way counts.
+        // SAFETY: the region is mapped as long as the connection has the log open, and has 32768 bytes; it starts at a
+        // multiple of them in a mapping, or at an allocation, so it is aligned for words (rule 24). Other connections
+        // may write to it at the same time; SQLite copies the header by memcpy. The words read here may therefore be
+        // old, new or mixed. The caller detects that for the header: it reads both copies and compares them, as SQLite
+        // does. It uses only the entries of frames that a header read in this way counts.
         let words = unsafe { slice::from_raw_parts(words.cast::<AtomicU32>(), last_word) };
         for (to, word) in into.iter_mut().zip(&words[first_word..]) {
             *to = word.load(Ordering::Relaxed);
@@ -300,8 +315,8 @@ type Read = unsafe extern "C" fn(*mut ffi::sqlite3_file, *mut c_void, c_int, i64
 
 impl OpenFile {
     fn read_method(&self) -> Option<Read> {
-        // SAFETY: the methods of an open file are constant and live as long as the file is open; every version has this
-        // one.
+        // SAFETY: the methods of an open file are constant and live as long as the file is open, and no call on the
+        // connection comes between `file`, which made `self`, and this read; every version has this one (rule 24).
         unsafe { (*self.methods).xRead }
     }
 }

@@ -112,7 +112,8 @@ pub(super) fn missing_beside(database: &str) -> Option<Box<str>> {
 /// its journals.
 fn longest_path() -> Option<usize> {
     const SUFFIX: usize = "-journal".len();
-    // SAFETY: c3ref/vfs_find.html: NULL asks for the default VFS.
+    // SAFETY: c3ref/vfs_find.html: NULL asks for the default VFS. SQLite reads its list under a mutex of its own, so on
+    // any thread (rules 12, 13).
     let vfs = unsafe { ffi::sqlite3_vfs_find(std::ptr::null()) };
     if vfs.is_null() {
         return None;
