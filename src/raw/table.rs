@@ -35,8 +35,8 @@ impl Db {
         let entered = self.enter()?;
         let _charge = entered.charge();
         let definition = ptr::from_ref(table).cast_mut().cast::<c_void>();
-        // SAFETY: the connection is open (entered); the module and the table are statics, so there is nothing to free.
-        // c3ref/create_module.html.
+        // SAFETY: the connection is open (entered, rule 20). The name is NUL-terminated; the module and the table are
+        // statics, so there is nothing to free (rules 22, 25). c3ref/create_module.html: the destructor may be NULL.
         let code = unsafe {
             ffi::sqlite3_create_module_v2(entered.db(), table.name.as_ptr(), &raw const MODULE, definition, None)
         };
@@ -101,7 +101,7 @@ static MODULE: ffi::sqlite3_module = ffi::sqlite3_module {
     xColumn: Some(column),
     xRowid: Some(rowid),
     // SAFETY: the struct consists of an integer and optional function pointers, for which all-zero bytes mean 0 and
-    // `None`.
+    // `None` (rule 25).
     ..unsafe { MaybeUninit::zeroed().assume_init() }
 };
 
@@ -113,28 +113,32 @@ unsafe extern "C" fn connect(
     out: *mut *mut ffi::sqlite3_vtab,
     _error: *mut *mut c_char,
 ) -> c_int {
-    // SAFETY: the pointer is the one that `create_table` registered, to a static.
+    // SAFETY: the pointer is the one that `create_table` registered, to a static; c3ref/create_module.html: the pointer
+    // "is passed through into the xCreate and xConnect methods" (rule 25).
     let table: &'static Table = unsafe { &*definition.cast::<Table>() };
-    // SAFETY: SQLite calls this as xConnect, where c3ref/declare_vtab.html requires the call; the text is
-    // NUL-terminated.
+    // SAFETY: SQLite calls this as xConnect with its own `db`, and c3ref/declare_vtab.html requires the call there
+    // (rule 25); the text is NUL-terminated (rule 22).
     let code = unsafe { ffi::sqlite3_declare_vtab(db, table.schema.as_ptr()) };
     if code != ffi::SQLITE_OK {
         return code;
     }
     // Views and triggers cannot use the table: a schema from a database file should not read the state of this process.
-    // SAFETY: called within xConnect, as c3ref/vtab_config.html requires; this option takes no further argument.
+    // SAFETY: called within xConnect and with its `db`, as c3ref/vtab_config.html requires; this option takes no
+    // further argument (rule 25).
     let code = unsafe { ffi::sqlite3_vtab_config(db, ffi::SQLITE_VTAB_DIRECTONLY) };
     if code != ffi::SQLITE_OK {
         return code;
     }
     let base = ffi::sqlite3_vtab { pModule: ptr::null(), nRef: 0, zErrMsg: ptr::null_mut() };
-    // SAFETY: SQLite's out pointer; `base` comes first in the struct. `disconnect` frees it.
+    // SAFETY: SQLite's out pointer, valid during the call. `base` comes first in the struct; `disconnect` frees it
+    // (rule 25).
     unsafe { *out = Box::into_raw(Box::new(Connected { base, table, db: db.addr() })).cast() };
     ffi::SQLITE_OK
 }
 
 unsafe extern "C" fn disconnect(connected: *mut ffi::sqlite3_vtab) -> c_int {
-    // SAFETY: created by `connect`, and SQLite disconnects it once (vtab.html, xDisconnect).
+    // SAFETY: created by `connect`, and SQLite disconnects it once, after its cursors (vtab.html, xDisconnect;
+    // rule 25).
     drop(unsafe { Box::from_raw(connected.cast::<Connected>()) });
     ffi::SQLITE_OK
 }
@@ -146,13 +150,14 @@ unsafe extern "C" fn best_index(_connected: *mut ffi::sqlite3_vtab, _info: *mut 
 
 unsafe extern "C" fn open(_connected: *mut ffi::sqlite3_vtab, out: *mut *mut ffi::sqlite3_vtab_cursor) -> c_int {
     let base = ffi::sqlite3_vtab_cursor { pVtab: ptr::null_mut() };
-    // SAFETY: SQLite's out pointer; `base` comes first in the struct. `close` frees it.
+    // SAFETY: SQLite's out pointer, valid during the call. `base` comes first in the struct; `close` frees it
+    // (rule 25).
     unsafe { *out = Box::into_raw(Box::new(Cursor { base, rows: Vec::new(), at: 0 })).cast() };
     ffi::SQLITE_OK
 }
 
 unsafe extern "C" fn close(cursor: *mut ffi::sqlite3_vtab_cursor) -> c_int {
-    // SAFETY: created by `open`, and SQLite closes it once (vtab.html, xClose).
+    // SAFETY: created by `open`, and SQLite closes it once (vtab.html, xClose; rule 25).
     drop(unsafe { Box::from_raw(cursor.cast::<Cursor>()) });
     ffi::SQLITE_OK
 }
@@ -164,10 +169,11 @@ unsafe extern "C" fn filter(
     _argc: c_int,
     _argv: *mut *mut ffi::sqlite3_value,
 ) -> c_int {
-    // SAFETY: created by `open`, and used by one query, which makes one call at a time.
+    // SAFETY: created by `open`, and used by one query, which makes one call at a time (rule 25). The rows function
+    // reads data of the process only, so no other method runs during it (rule 4).
     let cursor = unsafe { &mut *cursor.cast::<Cursor>() };
     // SAFETY: SQLite has set `pVtab` to the object that `connect` created, which outlives its cursors (vtab.html,
-    // xOpen).
+    // xOpen; rule 25).
     let connected = unsafe { &*cursor.base.pVtab.cast::<Connected>() };
     let charge = Charge::to_nobody();
     let rows = panic::catch_unwind(connected.table.rows);
@@ -199,14 +205,14 @@ fn keep(db: usize, payload: Box<dyn Any + Send>) {
 }
 
 unsafe extern "C" fn next(cursor: *mut ffi::sqlite3_vtab_cursor) -> c_int {
-    // SAFETY: created by `open`, and used by one query, which makes one call at a time.
+    // SAFETY: made by `open`, and borrowed during this call alone, as in `filter` (rule 25).
     let cursor = unsafe { &mut *cursor.cast::<Cursor>() };
     cursor.at += 1;
     ffi::SQLITE_OK
 }
 
 unsafe extern "C" fn eof(cursor: *mut ffi::sqlite3_vtab_cursor) -> c_int {
-    // SAFETY: created by `open`, and used by one query, which makes one call at a time.
+    // SAFETY: made by `open`, and borrowed during this call alone, as in `filter` (rule 25).
     let cursor = unsafe { &*cursor.cast::<Cursor>() };
     c_int::from(cursor.at >= cursor.rows.len())
 }
@@ -216,23 +222,23 @@ unsafe extern "C" fn column(
     context: *mut ffi::sqlite3_context,
     index: c_int,
 ) -> c_int {
-    // SAFETY: created by `open`, and used by one query, which makes one call at a time.
+    // SAFETY: made by `open`, and borrowed during this call alone, as in `filter` (rule 25).
     let cursor = unsafe { &*cursor.cast::<Cursor>() };
     let cell = usize::try_from(index).ok().and_then(|index| cursor.rows.get(cursor.at)?.get(index));
     match cell {
         None | Some(Cell::Null) => {
-            // SAFETY: SQLite's context for this call (c3ref/result_blob.html).
+            // SAFETY: SQLite's context for this call (c3ref/result_blob.html; rule 25).
             unsafe { ffi::sqlite3_result_null(context) };
         }
         Some(&Cell::Integer(value)) => {
-            // SAFETY: SQLite's context for this call (c3ref/result_blob.html).
+            // SAFETY: SQLite's context for this call (c3ref/result_blob.html; rule 25).
             unsafe { ffi::sqlite3_result_int64(context, value) };
         }
         Some(Cell::Text(text)) => {
             let (text, len) = (text.as_ptr().cast::<c_char>(), text.len() as u64);
             let utf8 = 1;
-            // SAFETY: SQLite's context for this call; the text is `len` bytes of UTF-8, which SQLite copies
-            // (SQLITE_TRANSIENT; c3ref/result_blob.html).
+            // SAFETY: SQLite's context for this call (rule 25); the text is `len` bytes of UTF-8, which SQLite copies
+            // (SQLITE_TRANSIENT; c3ref/result_blob.html; rule 22).
             unsafe { ffi::sqlite3_result_text64(context, text, len, ffi::SQLITE_TRANSIENT(), utf8) };
         }
     }
@@ -240,9 +246,9 @@ unsafe extern "C" fn column(
 }
 
 unsafe extern "C" fn rowid(cursor: *mut ffi::sqlite3_vtab_cursor, out: *mut ffi::sqlite3_int64) -> c_int {
-    // SAFETY: created by `open`, and used by one query, which makes one call at a time.
+    // SAFETY: made by `open`, and borrowed during this call alone, as in `filter` (rule 25).
     let cursor = unsafe { &*cursor.cast::<Cursor>() };
-    // SAFETY: SQLite's out pointer (vtab.html, xRowid).
+    // SAFETY: SQLite's out pointer, valid during the call (vtab.html, xRowid; rule 25).
     unsafe { *out = i64::try_from(cursor.at).unwrap_or(i64::MAX) };
     ffi::SQLITE_OK
 }
