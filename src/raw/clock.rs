@@ -18,7 +18,7 @@ pub(super) fn coarse_nanoseconds() -> u64 {
     const CLOCK_MONOTONIC_COARSE: c_int = 6;
     let mut time = Timespec { seconds: 0, nanoseconds: 0 };
     // SAFETY: the struct has the layout of C's `timespec` on a 64-bit Linux, and `time` lives during the call, which
-    // fills it. The call cannot fail: the clock exists since Linux 2.6.32.
+    // fills it (rule 24). The call cannot fail: the clock exists since Linux 2.6.32 (clock_gettime(2)).
     unsafe { clock_gettime(CLOCK_MONOTONIC_COARSE, &raw mut time) };
     time.seconds.unsigned_abs() * 1_000_000_000 + time.nanoseconds.unsigned_abs()
 }

@@ -87,7 +87,7 @@ static FORGOTTEN: [AtomicU64; KINDS] = [const { AtomicU64::new(0) }; KINDS];
 
 fn newest() -> Option<&'static Shard> {
     // SAFETY: the pointer is NULL, or a shard that `claim_shard` leaked: it is never freed, and only shared references
-    // to it exist since it was published. Acquire pairs with the release that published it.
+    // to it exist since it was published (rule 23). Acquire pairs with the release that published it.
     unsafe { SHARDS.load(Ordering::Acquire).as_ref() }
 }
 

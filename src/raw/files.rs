@@ -65,7 +65,7 @@ mod unix {
 
     fn newest() -> Option<&'static Place> {
         // SAFETY: the pointer is NULL, or an entry that `new_place` leaked: it is never freed, and only shared
-        // references to it exist since it was published. Acquire pairs with the release that published it.
+        // references to it exist since it was published (rule 23). Acquire pairs with the release that published it.
         unsafe { PLACES.load(Ordering::Acquire).as_ref() }
     }
 

@@ -54,7 +54,8 @@ impl Connection {
     ///   share its memory.
     #[track_caller]
     pub unsafe fn from_raw(handle: *mut ffi::sqlite3) -> Result<Self> {
-        // SAFETY: the caller passes ownership of the handle, as `# Safety` above requires.
+        // SAFETY: the caller passes ownership of the handle, as `# Safety` above requires: it is NULL, or open and used
+        // by no other code from now on (rule 19).
         let db = unsafe { Db::from_raw(handle, Location::caller()) };
         Ok(Self::adopt(db.map_err(Error::from)?))
     }
@@ -70,8 +71,8 @@ impl Connection {
 )]
 trait SharedBetweenThreads {}
 
-// SAFETY: the implementation never applies, as no type implements the trait (rule 2). It replaces the automatic
-// implementation, which the fields rule out as well.
+// SAFETY: the implementation never applies, as no type implements the trait, so `Connection` is not `Sync` (rule 12).
+// It replaces the automatic implementation, which the fields rule out as well.
 unsafe impl Sync for Connection where for<'never> Connection: SharedBetweenThreads {}
 
 /// Installs finalite's counting allocator in SQLite, where the features `bundled` and `count-system-sqlite` have not
@@ -88,7 +89,7 @@ unsafe impl Sync for Connection where for<'never> Connection: SharedBetweenThrea
 ///
 /// C: [sqlite3_config](https://sqlite.org/c3ref/config.html)
 pub unsafe fn install() -> Result<()> {
-    // SAFETY: no other thread uses SQLite during the call (the caller's promise).
+    // SAFETY: no other thread uses SQLite during the call (the caller's promise, rule 13).
     let code = unsafe { super::allocator::install() };
     if code == ffi::SQLITE_OK {
         return Ok(());

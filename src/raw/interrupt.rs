@@ -13,9 +13,9 @@ pub(crate) struct Interrupter {
 
 struct Target(NonNull<ffi::sqlite3>);
 
-// SAFETY: the pointer is used for `sqlite3_interrupt` alone, which c3ref/interrupt.html allows "from a thread different
-// from the thread that is currently running the database operation"; the mutex around it keeps the connection open
-// during the call, as the page requires.
+// SAFETY: the pointer is used for `sqlite3_interrupt` alone, which is exempt from rule 12: c3ref/interrupt.html allows
+// it "from a thread different from the thread that is currently running the database operation". The mutex around it
+// keeps the connection open during the call, as the page requires (rule 6).
 unsafe impl Send for Target {}
 
 impl Interrupter {
@@ -36,7 +36,8 @@ impl Interrupter {
             return false;
         };
         // SAFETY: `disarm` takes the pointer out, under this lock, before `sqlite3_close`; so the connection is open
-        // until the guard is released (c3ref/interrupt.html: it must not be closed "before or while" this runs).
+        // until the guard is released (rule 6). c3ref/interrupt.html: it must not be one that "might close before
+        // sqlite3_interrupt() returns". The call sets a flag and calls nothing back, so the lock may be held (rule 4).
         unsafe { ffi::sqlite3_interrupt(db.as_ptr()) };
         true
     }

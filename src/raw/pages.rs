@@ -24,7 +24,8 @@ pub(crate) fn prefer_large<T>(buffer: &Vec<T>) {
     let start = buffer.as_ptr().cast::<u8>().wrapping_sub(before);
     let len = (before + bytes).next_multiple_of(PAGE_BYTES);
     // SAFETY: madvise(2): this advice concerns performance and changes no content, including that of other data in the
-    // first and the last page; an address that is not mapped returns an error, which is ignored.
+    // first and the last page; an address that is not mapped, or not at the start of a page, returns an error, which is
+    // ignored (rule 24).
     unsafe { madvise(start.cast_mut().cast(), len, MADV_HUGEPAGE) };
 }
 

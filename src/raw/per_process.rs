@@ -53,7 +53,7 @@ impl<T: Send + 'static> PerProcess<T> {
         loop {
             let current = self.current.load(Ordering::Acquire);
             // SAFETY: the pointer is NULL, or one that this function leaked: it is never freed once published, and only
-            // shared references to it exist from then on. Acquire pairs with the release that published it.
+            // shared references to it exist from then on (rule 23). Acquire pairs with the release that published it.
             if let Some(own) = unsafe { current.as_ref() }
                 && own.process.is_this()
             {
@@ -61,7 +61,8 @@ impl<T: Send + 'static> PerProcess<T> {
             }
             let fresh = Box::into_raw(Box::new(Own { process: Process::this(), value: Mutex::new((self.make)()) }));
             if self.current.compare_exchange(current, fresh, Ordering::AcqRel, Ordering::Relaxed).is_err() {
-                // SAFETY: created by `Box::into_raw` above, and not published, as the exchange failed.
+                // SAFETY: created by `Box::into_raw` above, and not published, as the exchange failed: no other thread
+                // knows it (rule 23).
                 drop(unsafe { Box::from_raw(fresh) });
             }
         }

@@ -119,7 +119,8 @@ fn longest_path() -> Option<usize> {
         return None;
     }
     // SAFETY: not NULL, and valid as long as the VFS is registered, which SQLite's own are for as long as the process
-    // lives (rule 23). Only this field is read: others change when another VFS is registered.
+    // lives (rule 24). c3ref/vfs.html: `pNext` is "the only field" that SQLite modifies; this one is read without a
+    // reference to the whole.
     let longest = unsafe { (*vfs).mxPathname };
     usize::try_from(longest).ok()?.checked_sub(SUFFIX)
 }
