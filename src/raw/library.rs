@@ -11,30 +11,34 @@ use super::{Fault, FaultKind};
 const VERSION_MIN: c_int = 3_045_003;
 
 pub(crate) fn version() -> &'static str {
-    // SAFETY: takes no argument; c3ref/libversion.html: returns a pointer to the sqlite3_version[] string constant.
+    // SAFETY: takes no argument; c3ref/libversion.html: returns "a pointer to the sqlite3_version[] string constant"
+    // (rule 22).
     let text = unsafe { ffi::sqlite3_libversion() };
-    // SAFETY: a string constant of the library, see above.
+    // SAFETY: the page above promises a string constant (rule 22).
     unsafe { constant(text) }
 }
 
 pub(crate) fn version_number() -> i32 {
-    // SAFETY: takes no argument and returns a constant (c3ref/libversion.html).
+    // SAFETY: takes no argument and returns a constant number, which needs no connection (rule 20,
+    // c3ref/libversion.html).
     unsafe { ffi::sqlite3_libversion_number() }
 }
 
 pub(crate) fn source_id() -> &'static str {
-    // SAFETY: takes no argument; c3ref/libversion.html: returns a pointer to a string constant.
+    // SAFETY: takes no argument; c3ref/libversion.html: returns "a pointer to a string constant" (rule 22).
     let text = unsafe { ffi::sqlite3_sourceid() };
-    // SAFETY: a string constant of the library, see above.
+    // SAFETY: the page above promises a string constant (rule 22).
     unsafe { constant(text) }
 }
 
 /// Returns the options SQLite was compiled with, without their `SQLITE_` prefix.
 pub(crate) fn compile_options() -> impl Iterator<Item = &'static str> {
     (0..).map_while(|n| {
-        // SAFETY: c3ref/compileoption_get.html: any N is allowed, NULL when it is out of range.
+        // SAFETY: c3ref/compileoption_get.html: any N is allowed, and the result is NULL when "N is out of range" (rule
+        // 22).
         let option = unsafe { ffi::sqlite3_compileoption_get(n) };
-        // SAFETY: not NULL here, and then a string constant of the library.
+        // SAFETY: not NULL here. SQLite's source keeps these strings in a constant array; the page names no owner (rule
+        // 22).
         (!option.is_null()).then(|| unsafe { constant(option) })
     })
 }
@@ -64,21 +68,22 @@ pub(super) fn default_lookaside() -> u64 {
 
 /// Returns SQLite's message for a result code.
 pub(crate) fn code_message(code: c_int) -> &'static str {
-    // SAFETY: c3ref/errcode.html: returns a static string for any argument; it "must not be freed".
+    // SAFETY: any argument is allowed, and SQLite owns the text: it "must not be freed" (rule 22, c3ref/errcode.html).
     let text = unsafe { ffi::sqlite3_errstr(code) };
-    // SAFETY: a static string, as the documentation cited above says.
+    // SAFETY: the page allows NULL for an unknown code, but SQLite's source returns a string constant for every code
+    // (`sqlite3ErrStr`: "unknown error" without a better text), and that the pointer is not NULL rests on it (rule 22).
     unsafe { constant(text) }
 }
 
 /// Whether the text is, by address, SQLite's constant for a result code, and not another string with the same content.
 pub(super) fn is_code_message(text: *const c_char, code: c_int) -> bool {
-    // SAFETY: c3ref/errcode.html: returns a static string for any argument; it is compared by address.
+    // SAFETY: any argument is allowed (c3ref/errcode.html); the result is compared by address and not read (rule 22).
     ptr::eq(text, unsafe { ffi::sqlite3_errstr(code) })
 }
 
 /// Returns an error if this SQLite cannot be used.
 pub(super) fn check() -> Result<(), Fault> {
-    // SAFETY: takes no argument and returns a compile-time constant (c3ref/threadsafe.html).
+    // SAFETY: takes no argument and returns a compile-time constant (rule 12, c3ref/threadsafe.html).
     let threadsafe = unsafe { ffi::sqlite3_threadsafe() };
     match unusable(threadsafe, cfg!(feature = "bundled"), version_number()) {
         None => Ok(()),
@@ -110,7 +115,8 @@ fn unusable(threadsafe: c_int, is_bundled: bool, number: c_int) -> Option<Box<st
 ///
 /// `text` points to a NUL-terminated constant of the SQLite library.
 unsafe fn constant(text: *const c_char) -> &'static str {
-    // SAFETY: the caller promises a NUL-terminated constant; the library is never unloaded (README, effects).
+    // SAFETY: the caller promises a NUL-terminated constant; the library is never unloaded (README, effects), so the
+    // borrow may be `'static` (rule 22).
     let text = unsafe { CStr::from_ptr(text) };
     text.to_str().unwrap_or("(not UTF-8)")
 }

@@ -19,7 +19,8 @@ impl SqliteString {
     }
 
     pub(super) fn to_text(&self) -> Box<str> {
-        // SAFETY: the caller of `from_raw` promised a NUL-terminated string, owned by `self` until Drop.
+        // SAFETY: the caller of `from_raw` promised a NUL-terminated string, which `self` owns until its Drop (rules
+        // 19, 22).
         let text = unsafe { CStr::from_ptr(self.0.as_ptr()) };
         text.to_string_lossy().into()
     }
@@ -28,7 +29,7 @@ impl SqliteString {
 impl Drop for SqliteString {
     fn drop(&mut self) {
         // SAFETY: c3ref/free.html: memory obtained from sqlite3_malloc() is released by sqlite3_free(). The caller of
-        // `from_raw` promised such memory, and `self` is the only owner.
+        // `from_raw` promised such memory, and `self` is its only owner, so it is freed once (rule 22).
         unsafe { ffi::sqlite3_free(self.0.as_ptr().cast()) }
     }
 }
@@ -43,7 +44,8 @@ pub(super) unsafe fn copy(ptr: *const c_char) -> Option<Box<str>> {
     if ptr.is_null() {
         return None;
     }
-    // SAFETY: not NULL; the caller promises a NUL-terminated string that stays valid during the call.
+    // SAFETY: not NULL here; the caller promises a NUL-terminated string that stays valid during the call, which copies
+    // it (rule 22).
     let text = unsafe { CStr::from_ptr(ptr) };
     Some(text.to_string_lossy().into())
 }

@@ -68,7 +68,7 @@ impl<'a> Sink<'a> for AsItIs {
 /// See [`read_into`].
 #[inline(always)]
 pub(super) unsafe fn read<'a>(value: *mut ffi::sqlite3_value) -> Result<ValueRef<'a>, OutOfMemory> {
-    // SAFETY: the caller makes the promises that `read_into` requires for `value` and `'a`.
+    // SAFETY: the caller makes the promises that `read_into` requires for `value` and `'a` (rules 12, 21).
     unsafe { read_into(value, AsItIs) }
 }
 
@@ -87,41 +87,49 @@ pub(super) unsafe fn read_into<'a, S: Sink<'a>>(
     value: *mut ffi::sqlite3_value,
     sink: S,
 ) -> Result<S::Output, OutOfMemory> {
-    // SAFETY: `value` is valid (caller). c3ref/value_blob.html: unprotected values may be used where no other thread
-    // touches the connection.
+    // SAFETY: the caller promises a valid `value`, and that no other thread uses its connection: c3ref/column_blob.html
+    // calls reading an unprotected value "not threadsafe" only (rules 9, 12).
     match unsafe { ffi::sqlite3_value_type(value) } {
         ffi::SQLITE_INTEGER => {
-            // SAFETY: as above; an INTEGER is read without conversion.
+            // SAFETY: `value` is valid, as above; its type is INTEGER, so the call reads a number and converts nothing
+            // (rule 9).
             Ok(sink.take(ValueRef::Integer(unsafe { ffi::sqlite3_value_int64(value) })))
         }
         ffi::SQLITE_FLOAT => {
-            // SAFETY: as above; a REAL is read without conversion.
+            // SAFETY: `value` is valid, as above; its type is REAL, so the call reads a number and converts nothing
+            // (rule 9).
             Ok(sink.take(ValueRef::Real(unsafe { ffi::sqlite3_value_double(value) })))
         }
         ffi::SQLITE_TEXT => {
-            // SAFETY: as above; converts UTF-16 to UTF-8 in place, which happens at most once per cell.
+            // SAFETY: `value` is valid, as above. The call converts UTF-16 to UTF-8 in place, before any slice of the
+            // cell exists, and finds UTF-8 when the cell is read again (rule 9).
             let text = unsafe { ffi::sqlite3_value_text(value) };
             if text.is_null() {
                 return Err(OutOfMemory);
             }
-            // SAFETY: as above; c3ref/column_blob.html: call `_text` first, then `_bytes` for its size in UTF-8.
+            // SAFETY: as above; c3ref/column_blob.html: call `_text` first, then `_bytes` for its size in UTF-8 (rule
+            // 9).
             let len = unsafe { ffi::sqlite3_value_bytes(value) };
-            // SAFETY: `text` is not NULL and points to `len` bytes, valid while the caller's `'a` lasts.
+            // SAFETY: `text` is not NULL and points to the `len` bytes that SQLite reported after it; the caller
+            // promises that they do not change while `'a` lasts (rules 9, 21).
             Ok(sink.take(ValueRef::Text(unsafe { slice::from_raw_parts(text, length(len)) })))
         }
         ffi::SQLITE_BLOB => {
-            // SAFETY: as above; expands a zeroblob in place, which happens at most once per cell.
+            // SAFETY: `value` is valid, as above. The call expands a zeroblob in place, before any slice of the cell
+            // exists, and finds it expanded when the cell is read again (rule 9).
             let blob = unsafe { ffi::sqlite3_value_blob(value) };
-            // SAFETY: as above; c3ref/column_blob.html: call `_blob` first, then `_bytes`.
+            // SAFETY: as above; c3ref/column_blob.html: call `_blob` first, then `_bytes` (rule 9).
             let len = length(unsafe { ffi::sqlite3_value_bytes(value) });
             if blob.is_null() {
                 // "The return value from sqlite3_column_blob() for a zero-length BLOB is a NULL pointer." A zeroblob
                 // that found no memory has become NULL.
-                // SAFETY: as above; reading the type converts nothing.
+                // SAFETY: `value` is still valid, whatever became of its content; reading the type converts nothing
+                // (rule 9).
                 let is_empty = len == 0 && unsafe { ffi::sqlite3_value_type(value) } == ffi::SQLITE_BLOB;
                 return if is_empty { Ok(sink.take(ValueRef::Blob(&[]))) } else { Err(OutOfMemory) };
             }
-            // SAFETY: `blob` is not NULL and points to `len` bytes, valid while the caller's `'a` lasts.
+            // SAFETY: `blob` is not NULL and points to the `len` bytes that SQLite reported after it; the caller
+            // promises that they do not change while `'a` lasts (rules 9, 21).
             Ok(sink.take(ValueRef::Blob(unsafe { slice::from_raw_parts(blob.cast(), len) })))
         }
         _ => Ok(sink.take(ValueRef::Null)),

@@ -72,20 +72,23 @@ impl<'s, 'p> Binding<'s, 'p> {
         }
         let code = match param {
             RawParam::Null => {
-                // SAFETY: the statement is not finalized, as `self` borrows its core, and not running: `begin` repaired
-                // it (c3ref/bind_blob.html).
+                // SAFETY: `self` borrows the core, so the statement is not finalized (rule 19). `begin` repaired it and
+                // it has not started, so it is not running, as c3ref/bind_blob.html asks (rules 2, 20).
                 unsafe { ffi::sqlite3_bind_null(statement, index) }
             }
             RawParam::Integer(value) => {
-                // SAFETY: the statement is not finalized and not running, as for NULL.
+                // SAFETY: the statement is neither finalized nor running, as for NULL; SQLite copies the number (rules
+                // 2, 19, 20).
                 unsafe { ffi::sqlite3_bind_int64(statement, index, value) }
             }
             RawParam::Real(value) => {
-                // SAFETY: the statement is not finalized and not running, as for NULL.
+                // SAFETY: the statement is neither finalized nor running, as for NULL; SQLite copies the number (rules
+                // 2, 19, 20).
                 unsafe { ffi::sqlite3_bind_double(statement, index, value) }
             }
             RawParam::ZeroBlob(bytes) => {
-                // SAFETY: as for NULL; a length beyond the limit returns SQLITE_TOOBIG.
+                // SAFETY: the statement is neither finalized nor running, as for NULL (rules 2, 19, 20). No memory is
+                // passed; a length beyond the limit returns SQLITE_TOOBIG (c3ref/bind_blob.html).
                 unsafe { ffi::sqlite3_bind_zeroblob64(statement, index, bytes) }
             }
             // A UTF-16 database converts the text within the call, into memory that SQLite allocates.
@@ -145,7 +148,8 @@ impl<'s, 'p> Binding<'s, 'p> {
     {
         self.start();
         let this = ManuallyDrop::new(self);
-        // SAFETY: `this` is not dropped, and its `core` is not used again, so the exclusive borrow is moved out once.
+        // SAFETY: `this` is not dropped, and its `core` is not used again, so the exclusive borrow is moved out once
+        // and the statement keeps one user (rule 3). `'p: 's` keeps the bound memory valid for the cursor (rule 1).
         let core = unsafe { ptr::read(&raw const this.core) };
         Cursor::new(core, this.entered.get())
     }
@@ -177,16 +181,17 @@ type Destructor = Option<unsafe extern "C" fn(*mut std::ffi::c_void)>;
 
 #[inline]
 fn bind_text(statement: *mut ffi::sqlite3_stmt, index: c_int, text: &str, destructor: Destructor) -> c_int {
-    // SAFETY: the callers' `Binding` borrows the core, so the statement is not finalized, and not running; `text` is
-    // its length in bytes of UTF-8, and more than an int is SQLITE_TOOBIG. c3ref/bind_blob.html: SQLITE_STATIC: "a
-    // static buffer", which `'p` guarantees; SQLITE_TRANSIENT: SQLite copies. A `str` pointer is never NULL, so empty
-    // text stays text.
+    // SAFETY: the callers' `Binding` borrows the core, so the statement is neither finalized nor running (rules 2, 19,
+    // 20). `text` is its length in bytes of UTF-8 (rule 22); more than an int is SQLITE_TOOBIG. c3ref/bind_blob.html:
+    // SQLITE_STATIC promises memory that stays valid until the parameter is bound anew, which `'p` and the mark in
+    // `bound` guarantee; with SQLITE_TRANSIENT SQLite copies (rules 1, 2). A `str` pointer is never NULL, so empty text
+    // stays text.
     unsafe { ffi::sqlite3_bind_text64(statement, index, text.as_ptr().cast(), text.len() as u64, destructor, UTF8) }
 }
 
 #[inline]
 fn bind_blob(statement: *mut ffi::sqlite3_stmt, index: c_int, blob: &[u8], destructor: Destructor) -> c_int {
-    // SAFETY: as in `bind_text`; a slice pointer is never NULL, so an empty blob stays a blob.
+    // SAFETY: as in `bind_text` (rules 1, 2, 19, 20, 22); a slice pointer is never NULL, so an empty blob stays a blob.
     unsafe { ffi::sqlite3_bind_blob64(statement, index, blob.as_ptr().cast(), blob.len() as u64, destructor) }
 }
 

@@ -40,8 +40,9 @@ impl StmtCore {
     fn call_step(&mut self, entered: &Entered<'_>) -> c_int {
         let _charge = entered.charge();
         // SAFETY: the statement is not finalized and its bound memory is valid: `Cursor` borrows both, and
-        // `OwnedCursor` owns the statement, which its values outlive. No row of it exists, since a step needs the
-        // cursor exclusively. c3ref/step.html.
+        // `OwnedCursor` owns the statement, which its values outlive (rules 1, 19). `entered` shows that the connection
+        // may be used (rule 20). No row of the statement exists, since a step needs the cursor exclusively (rule 21,
+        // c3ref/step.html).
         unsafe { ffi::sqlite3_step(self.handle(entered)) }
     }
 
@@ -93,8 +94,8 @@ impl StmtCore {
             return self.last_step(db, code);
         }
         self.phase.set(Phase::Row);
-        // SAFETY: the core is borrowed, so the statement is not finalized; c3ref/data_count.html: the number of columns
-        // of the current row.
+        // SAFETY: `self` borrows the core, so the statement is not finalized (rule 19); c3ref/data_count.html: reads
+        // "the number of columns in the current row" from memory (rules 20, 21).
         self.columns = unsafe { ffi::sqlite3_data_count(self.ptr.as_ptr()) };
         Ok(Some(Row(self)))
     }
@@ -164,12 +165,15 @@ impl StmtCore {
         }
         let charge = db.charge();
         // SAFETY: the core is borrowed, so the statement is not finalized, and the bound memory is valid, as the cursor
-        // still exists; c3ref/reset.html.
+        // still exists (rules 1, 2, 19). No row exists, as `self` is exclusive (rule 21). A reset may end a
+        // transaction, also while the connection is closing; that it is not inherited was checked above (rules 12, 20,
+        // c3ref/reset.html).
         let code = unsafe { ffi::sqlite3_reset(self.ptr.as_ptr()) };
         let result = if code == ffi::SQLITE_OK || was_failed { Ok(()) } else { Err(self.fault(db, code)) };
         if self.bound != Bound::Nothing {
             self.bound = Bound::Nothing;
-            // SAFETY: as above; "sqlite3_reset() does not reset the bindings" (c3ref/clear_bindings.html).
+            // SAFETY: the statement is not finalized, as above, and the reset has ended its execution (rules 2, 19).
+            // "sqlite3_reset() does not reset the bindings" (c3ref/clear_bindings.html).
             unsafe { ffi::sqlite3_clear_bindings(self.ptr.as_ptr()) };
         }
         drop(charge);
@@ -246,7 +250,8 @@ impl<'stmt> Cursor<'stmt> {
         let _charge = self.db.enter()?.charge();
         self.core.columns = 0;
         // SAFETY: `self` borrows the core and the bound memory, so the statement is not finalized and the memory is
-        // valid; c3ref/reset.html.
+        // valid (rules 1, 19). `enter` succeeded above (rule 20), and no row exists, as `self` is exclusive (rule 21,
+        // c3ref/reset.html).
         let code = unsafe { ffi::sqlite3_reset(self.core.ptr.as_ptr()) };
         self.core.phase.set(Phase::Started);
         if code == ffi::SQLITE_OK { Ok(()) } else { Err(self.core.fault(self.db, code)) }
@@ -347,7 +352,7 @@ impl<'db> OwnedCursor<'db> {
     pub(crate) fn into_statement(mut self) -> Stmt<'db> {
         self.end();
         let this = ManuallyDrop::new(self);
-        // SAFETY: `this` is not dropped and not used again, so the statement still has one owner.
+        // SAFETY: `this` is not dropped and not used again, so the statement still has one owner (rules 3, 19).
         unsafe { ptr::read(&raw const this.0) }
     }
 
@@ -396,12 +401,14 @@ impl<'row> Row<'row> {
             Ok(index) if index < self.0.columns => index,
             _ => return Err(CellError),
         };
-        // SAFETY: `'row` borrows the core, so the statement is not finalized; `Row` exists only after SQLITE_ROW and
-        // `columns` is the row's own count, the two conditions of c3ref/column_blob.html.
+        // SAFETY: `'row` borrows the core, so the statement is not finalized (rule 19). `columns` is above 0 only while
+        // the last step returned SQLITE_ROW, and `index` is below it: the two conditions of c3ref/column_blob.html
+        // (rule 21). The cell is in memory (rule 20).
         let value = unsafe { ffi::sqlite3_column_value(self.0.ptr.as_ptr(), index) };
-        // SAFETY: the value is unprotected, which is allowed as only this thread uses the connection. It lives until
-        // the next step, reset or finalize; those need the cursor or the statement, which `'row` keeps borrowed. The
-        // cell is only read as its own type, here, so slices returned earlier stay valid.
+        // SAFETY: the value is unprotected, which is allowed as only this thread uses the connection (rule 12). It
+        // lives until the next step, reset or finalize; those need the cursor or the statement, which `'row` keeps
+        // borrowed (rule 21). The cell is only read as its own type, here, so slices returned earlier stay valid (rule
+        // 9).
         match unsafe { value::read(value) } {
             Ok(value) => Ok(value),
             Err(OutOfMemory) => Err(self.out_of_memory(index)),
@@ -416,10 +423,11 @@ impl<'row> Row<'row> {
         S: Sink<'row, Output = Result<(), E>>,
     {
         for (index, sink) in (0..self.0.columns).zip(sinks) {
-            // SAFETY: as in `value`; the index is below the number of the row's columns.
+            // SAFETY: as in `value`: `'row` borrows the core, and `index` is below the number of the row's columns
+            // (rules 19, 20, 21).
             let value = unsafe { ffi::sqlite3_column_value(self.0.ptr.as_ptr(), index) };
-            // SAFETY: as in `value`: an unprotected value is allowed here, and returned slices stay valid while `'row`
-            // lasts.
+            // SAFETY: as in `value`: an unprotected value is allowed on the only thread that uses the connection, and
+            // slices stay valid while `'row` lasts (rules 9, 12, 21).
             match unsafe { value::read_into(value, sink) } {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => return Err((to_usize(index), Some(error))),
@@ -437,7 +445,8 @@ impl<'row> Row<'row> {
     #[cold]
     #[inline(never)]
     fn out_of_memory(self, index: c_int) -> CellError {
-        // SAFETY: as in `value`; reading the type converts nothing.
+        // SAFETY: the callers have read this cell, so `index` is in range and the row is current, as in `value` (rules
+        // 19, 20, 21); reading the type converts nothing (rule 9).
         unsafe { ffi::sqlite3_column_type(self.0.ptr.as_ptr(), index) };
         self.0.phase.set(Phase::OutOfMemory);
         CellError
