@@ -49,9 +49,10 @@ pub(crate) struct Db {
     site: &'static Location<'static>,
 }
 
-// SAFETY: c3ref/threadsafe.html: with SQLITE_OPEN_NOMUTEX a connection may be used by any thread, one at a time
-// ("multi-thread" mode; `library::check` refuses a SQLite compiled without it). `Db` is not `Sync` and values made from
-// it borrow it, so only one thread uses it at a time. Only `Db` uses the pointers in the child list.
+// SAFETY: c3ref/open.html: with SQLITE_OPEN_NOMUTEX, threads may use SQLite "at the same time, as long as each thread
+// is using a different" connection, and `library::check` refuses a SQLite without thread safety. `Db` is not `Sync` and
+// values made from it borrow it, so only one thread uses it at a time (rule 12). Only `Db` uses the pointers in the
+// child list (rule 3); the other fields are `Send` by themselves.
 unsafe impl Send for Db {}
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -137,7 +138,7 @@ impl Db {
         let charge = account.charge();
         let mut handle = ptr::null_mut();
         // SAFETY: `path` and `vfs` are NUL-terminated and live during the call, as `CStr` borrows; `vfs` may be NULL
-        // for the default.
+        // for the default (rule 22, c3ref/open.html). `own` below takes the handle, whatever the code (rule 19).
         let code = unsafe {
             ffi::sqlite3_open_v2(path.as_ptr(), &raw mut handle, bits, vfs.map_or(ptr::null(), CStr::as_ptr))
         };
@@ -167,18 +168,20 @@ impl Db {
         let mut before = self.files.take();
         let (mut open, mut inherited) = (Vec::new(), Vec::new());
         for index in 0.. {
-            // SAFETY: `self` owns the open connection, which is not in a call; c3ref/db_name.html: NULL if the index is
-            // out of range.
+            // SAFETY: `self` owns the connection, which the callers have just opened or entered, and the call only
+            // reads memory (rules 19, 20); c3ref/db_name.html: NULL if the index is out of range.
             let name = unsafe { ffi::sqlite3_db_name(self.ptr.as_ptr(), index) };
             if name.is_null() {
                 break;
             }
-            // SAFETY: `self` owns the open connection, and the name is the connection's own (c3ref/db_filename.html).
+            // SAFETY: `self` owns the connection, as above, and the name is its own, from the line above, so it is
+            // NUL-terminated (rules 19, 20, 22, c3ref/db_filename.html).
             let path = unsafe { ffi::sqlite3_db_filename(self.ptr.as_ptr(), name) };
             if path.is_null() {
                 continue;
             }
-            // SAFETY: two NUL-terminated strings, valid until the database is detached, which no code does in this loop.
+            // SAFETY: not NULL here; NUL-terminated, and valid until the database is detached or the schema changes, which
+            // no code does in this loop (rule 22, c3ref/db_name.html, c3ref/db_filename.html).
             let (name, path) = unsafe { (CStr::from_ptr(name), CStr::from_ptr(path)) };
             // A file that was noted may have been moved: its path no longer leads to it.
             if let Some(at) = before.iter().position(|noted| (&*noted.name, &*noted.path) == (name, path)) {
@@ -224,8 +227,9 @@ impl Db {
             return false;
         };
         let (db, sql, _charge) = (self.ptr.as_ptr(), sql.as_c_str(), self.account.charge());
-        // SAFETY: `self` owns the open connection, which no other call uses now; c3ref/exec.html: the callback and the
-        // message pointer may be NULL.
+        // SAFETY: `self` owns the connection, which no other call uses now (rule 19). The callers of `note_files` have
+        // just opened or entered it, which stands for an entry here (rule 20). `sql` is a C string (rule 22); the
+        // callback and the message pointer may be NULL (c3ref/exec.html).
         let code = unsafe { ffi::sqlite3_exec(db, sql.as_ptr(), None, ptr::null_mut(), ptr::null_mut()) };
         code == ffi::SQLITE_OK
     }
@@ -282,7 +286,8 @@ impl Db {
         let db = db.ok_or_else(|| Fault::new(FaultKind::Misuse("the handle is NULL")))?;
         db.give_out();
         allocator::settle_mode();
-        // SAFETY: the handle is open, and owned by `db` alone from now on (the caller's promise).
+        // SAFETY: the handle is open, and owned by `db` alone from now on (the caller's promise, rule 19); sets a flag
+        // stored in it (rule 20).
         unsafe { ffi::sqlite3_extended_result_codes(db.ptr.as_ptr(), 1) };
         // The file may be one that the parent process has open.
         db.note_files().inspect_err(|_| db.disown_handle())?;
@@ -383,16 +388,16 @@ impl Db {
 
     /// Whether a transaction is open, including one that a running read statement holds open.
     pub(crate) fn is_in_transaction(&self) -> bool {
-        // SAFETY: `self` owns the connection, which is not closed when the call is made; c3ref/txn_state.html: with
-        // NULL, the highest state of any schema.
+        // SAFETY: `self` owns the connection, which is not closed when the call is made (rule 19); reads memory (rule
+        // 20). c3ref/txn_state.html: with NULL, the highest state of any schema.
         !self.is_closed() && unsafe { ffi::sqlite3_txn_state(self.ptr.as_ptr(), ptr::null()) } != ffi::SQLITE_TXN_NONE
     }
 
     /// Sets the rowid of the last insert to 0.
     pub(crate) fn reset_last_insert_rowid(&self) {
         if !self.is_closed() {
-            // SAFETY: `self` owns the connection, which is not closed; c3ref/set_last_insert_rowid.html: sets a number
-            // stored in it.
+            // SAFETY: `self` owns the connection, which is not closed (rule 19); c3ref/set_last_insert_rowid.html: sets
+            // a number stored in it (rule 20).
             unsafe { ffi::sqlite3_set_last_insert_rowid(self.ptr.as_ptr(), 0) };
         }
     }
@@ -406,7 +411,9 @@ impl Db {
     pub(crate) fn release_memory(&self) -> Result<(), Fault> {
         let entered = self.enter()?;
         let _charge = entered.charge();
-        // SAFETY: the connection is open (entered); c3ref/db_release_memory.html.
+        // SAFETY: the connection is open, as `entered` shows, and `self` owns it (rules 19, 20);
+        // c3ref/db_release_memory.html: any open connection. The cells of a current row stay valid until the next step
+        // (rule 21).
         unsafe { ffi::sqlite3_db_release_memory(entered.db()) };
         Ok(())
     }
@@ -419,8 +426,8 @@ impl Db {
         let slots = c_int::try_from(slots).unwrap_or(c_int::MAX);
         let memory: *mut c_void = ptr::null_mut();
         let (operation, slot_bytes) = (ffi::SQLITE_DBCONFIG_LOOKASIDE, c_int::from(slot_bytes));
-        // SAFETY: the connection is open (entered); c3ref/c_dbconfig_defensive.html: a pointer, which may be NULL for
-        // memory of SQLite's own, and two ints.
+        // SAFETY: the connection is open, as `entered` shows (rules 19, 20); c3ref/c_dbconfig_defensive.html: a
+        // pointer, which may be NULL for memory of SQLite's own, and two ints.
         let code = unsafe { ffi::sqlite3_db_config(entered.db(), operation, memory, slot_bytes, slots) };
         self.check(code)?;
         self.book.published().set_lookaside_bytes(bytes);
@@ -459,14 +466,16 @@ impl Db {
             Switch::DoubleQuotedStringsInDdl => ffi::SQLITE_DBCONFIG_DQS_DDL,
         };
         let mut now: c_int = 0;
-        // SAFETY: c3ref/c_dbconfig_defensive.html: each of these operations takes an int and a pointer to an int.
+        // SAFETY: the connection is open, as `entered` shows (rules 19, 20); c3ref/c_dbconfig_defensive.html: each of
+        // these operations takes an int and a pointer to an int, which is the local `now`.
         let code = unsafe { ffi::sqlite3_db_config(entered.db(), operation, c_int::from(on), &raw mut now) };
         self.check(code)
     }
 
     pub(crate) fn set_busy_timeout(&self, milliseconds: i32) -> Result<(), Fault> {
         let entered = self.enter()?;
-        // SAFETY: the connection is open (entered).
+        // SAFETY: the connection is open, as `entered` shows (rules 19, 20); c3ref/busy_timeout.html: any int is
+        // allowed.
         let code = unsafe { ffi::sqlite3_busy_timeout(entered.db(), milliseconds) };
         self.check(code)
     }
@@ -480,25 +489,29 @@ impl Db {
 
     #[inline]
     pub(crate) fn is_autocommit(&self) -> bool {
-        // SAFETY: `self` owns the connection, which is not closed when the call is made; reads a flag stored in it.
+        // SAFETY: `self` owns the connection, which is not closed when the call is made (rule 19); reads a flag stored
+        // in it (rule 20).
         self.is_closed() || unsafe { ffi::sqlite3_get_autocommit(self.ptr.as_ptr()) != 0 }
     }
 
     #[inline]
     pub(crate) fn last_insert_rowid(&self) -> i64 {
-        // SAFETY: `self` owns the connection, which is not closed when the call is made; reads a number stored in it.
+        // SAFETY: `self` owns the connection, which is not closed when the call is made (rule 19); reads a number
+        // stored in it (rule 20).
         if self.is_closed() { 0 } else { unsafe { ffi::sqlite3_last_insert_rowid(self.ptr.as_ptr()) } }
     }
 
     #[inline]
     pub(crate) fn changes(&self) -> i64 {
-        // SAFETY: `self` owns the connection, which is not closed when the call is made; reads a number stored in it.
+        // SAFETY: `self` owns the connection, which is not closed when the call is made (rule 19); reads a number
+        // stored in it (rule 20).
         if self.is_closed() { 0 } else { unsafe { ffi::sqlite3_changes64(self.ptr.as_ptr()) } }
     }
 
     #[inline]
     pub(crate) fn total_changes(&self) -> i64 {
-        // SAFETY: `self` owns the connection, which is not closed when the call is made; reads a number stored in it.
+        // SAFETY: `self` owns the connection, which is not closed when the call is made (rule 19); reads a number
+        // stored in it (rule 20).
         if self.is_closed() { 0 } else { unsafe { ffi::sqlite3_total_changes64(self.ptr.as_ptr()) } }
     }
 
@@ -507,14 +520,15 @@ impl Db {
         if self.is_closed() {
             return c"";
         }
-        // SAFETY: `self` owns the connection, which is not closed; c3ref/db_filename.html: the default database is
-        // "main".
+        // SAFETY: `self` owns the connection, which is not closed (rule 19), and the call only reads memory (rule 20);
+        // c3ref/db_filename.html: the default database is "main".
         let path = unsafe { ffi::sqlite3_db_filename(self.ptr.as_ptr(), c"main".as_ptr()) };
         if path.is_null() {
             return c"";
         }
-        // SAFETY: a NUL-terminated string, valid "until the database N is DETACHed or until the database connection
-        // closes"; main cannot be detached and the result borrows `self`.
+        // SAFETY: not NULL here; NUL-terminated, and valid "until the database N is DETACH-ed or until the database
+        // connection closes" (c3ref/db_filename.html): main cannot be detached, and the result borrows `self` (rules
+        // 19, 22).
         unsafe { CStr::from_ptr(path) }
     }
 
@@ -522,7 +536,8 @@ impl Db {
     pub(crate) fn has_moved(&self) -> Result<bool, Fault> {
         let entered = self.enter()?;
         let mut has_moved: c_int = 0;
-        // SAFETY: the connection is open (entered); SQLITE_FCNTL_HAS_MOVED takes a pointer to an int.
+        // SAFETY: the connection is open, as `entered` shows (rules 19, 20); SQLITE_FCNTL_HAS_MOVED takes a pointer to
+        // an int, the local `has_moved`.
         let code = unsafe {
             ffi::sqlite3_file_control(
                 entered.db(),
@@ -548,7 +563,8 @@ impl Db {
             return false;
         };
         let mut vfs: *mut ffi::sqlite3_vfs = ptr::null_mut();
-        // SAFETY: the connection is open (entered); SQLITE_FCNTL_VFS_POINTER takes a pointer to a `sqlite3_vfs*`.
+        // SAFETY: the connection is open, as `entered` shows (rules 19, 20); SQLITE_FCNTL_VFS_POINTER takes a pointer
+        // to a `sqlite3_vfs*`, the local `vfs`.
         let code = unsafe {
             ffi::sqlite3_file_control(
                 entered.db(),
@@ -560,9 +576,11 @@ impl Db {
         if code != ffi::SQLITE_OK || vfs.is_null() {
             return false;
         }
-        // SAFETY: a registered VFS, which outlives the connections that use it (c3ref/vfs_find.html).
+        // SAFETY: not NULL here, and the VFS that the open connection uses. SQLite calls it until the connection
+        // closes, so that whoever registered it keeps it as long (rule 22); no page of the documentation says so.
         let name = unsafe { (*vfs).zName };
-        // SAFETY: c3ref/vfs.html: "zName holds the name of the VFS module", NUL-terminated and constant.
+        // SAFETY: not NULL here; c3ref/vfs.html: "zName field holds the name of the VFS module", a C string that lives
+        // as long as its VFS; compared immediately (rule 22).
         !name.is_null() && unsafe { CStr::from_ptr(name) } == c"memdb"
     }
 
@@ -573,15 +591,16 @@ impl Db {
         }
         (0..)
             .map_while(|n| {
-                // SAFETY: `self` owns the connection, which is not closed; c3ref/db_name.html: NULL "if N is out of
-                // range".
+                // SAFETY: `self` owns the connection, which is not closed (rule 19), and the call only reads memory
+                // (rule 20); c3ref/db_name.html: NULL "if N is out of range".
                 NonNull::new(unsafe { ffi::sqlite3_db_name(self.ptr.as_ptr(), n) }.cast_mut())
             })
             .filter_map(|name| {
-                // SAFETY: the connection is not closed, the name is its own, and no database was attached or detached
-                // since.
+                // SAFETY: the connection is not closed, as above (rules 19, 20); the name is its own, and no database
+                // was attached or detached since (rule 22, c3ref/db_name.html).
                 let path = unsafe { ffi::sqlite3_db_filename(self.ptr.as_ptr(), name.as_ptr()) };
-                // SAFETY: NULL, or NUL-terminated and valid until the database is detached; copied immediately.
+                // SAFETY: NULL, or NUL-terminated and valid until the database is detached (c3ref/db_filename.html);
+                // copied immediately (rule 22).
                 unsafe { text::copy(path) }
             })
             .filter(|path| !path.is_empty())
@@ -594,7 +613,8 @@ impl Db {
         if self.is_closed() {
             return None;
         }
-        // SAFETY: `self` owns the connection, which is not closed; `schema` is NUL-terminated.
+        // SAFETY: `self` owns the connection, which is not closed (rule 19), and the call only reads memory (rule 20);
+        // `schema` is NUL-terminated (rule 22).
         match unsafe { ffi::sqlite3_db_readonly(self.ptr.as_ptr(), schema.as_ptr()) } {
             -1 => None,
             answer => Some(answer != 0),
@@ -642,7 +662,8 @@ impl Db {
         if self.is_closed() {
             return 0;
         }
-        // SAFETY: `self` owns the connection, which is not closed; c3ref/limit.html: a negative value changes nothing.
+        // SAFETY: `self` owns the connection, which is not closed (rule 19); c3ref/limit.html: a negative value changes
+        // nothing, so the call reads a number (rule 20).
         let max = unsafe { ffi::sqlite3_limit(self.ptr.as_ptr(), ffi::SQLITE_LIMIT_VARIABLE_NUMBER, -1) };
         usize::try_from(max).unwrap_or(0)
     }
@@ -652,7 +673,8 @@ impl Db {
         if self.is_closed() {
             return None;
         }
-        // SAFETY: `self` owns the connection, which is not closed; c3ref/errcode.html allows the call at any time.
+        // SAFETY: `self` owns the connection, which is not closed (rule 19); c3ref/errcode.html: reads a number stored
+        // in it (rule 20).
         match unsafe { ffi::sqlite3_extended_errcode(self.ptr.as_ptr()) } {
             ffi::SQLITE_OK | ffi::SQLITE_ROW | ffi::SQLITE_DONE => None,
             code => Some(self.fault(code)),
@@ -662,8 +684,9 @@ impl Db {
     /// Converts the result code of a failed open to an error.
     fn fault_of_opening(&self, code: c_int, reason: impl FnOnce(c_int) -> Option<Box<str>>) -> Fault {
         let Told { code, message, offset, .. } = self.told(code);
-        // SAFETY: the handle is closed only by the Drop of `self`; c3ref/system_errno.html: reads a number stored in
-        // it. The handle is new, so the number belongs to this call.
+        // SAFETY: the handle is open, even after a failed open, until the Drop of `self` closes it (rule 19);
+        // c3ref/system_errno.html: reads a number stored in it (rule 20). The handle is new, so the number belongs to
+        // this call.
         let errno = unsafe { ffi::sqlite3_system_errno(self.ptr.as_ptr()) };
         let reason = match code & 0xff {
             ffi::SQLITE_CANTOPEN => reason(errno),
@@ -693,25 +716,28 @@ impl Db {
     /// Returns SQLite's information about the call that returned this code.
     fn told(&self, code: c_int) -> Told {
         let db = self.ptr.as_ptr();
-        // SAFETY: the callers use a connection that is not closed, owned by `self`; c3ref/errcode.html allows these
-        // calls at any time.
+        // SAFETY: `self` owns the connection, which the callers have not closed: they pass the code of a call on it
+        // (rule 19); c3ref/errcode.html: reads a number stored in it (rule 20).
         let last = unsafe { ffi::sqlite3_extended_errcode(db) };
         // Some calls return a code without storing it (SQLITE_MISUSE, SQLITE_RANGE): the stored message would belong to
         // an earlier call.
         if last != code && last & 0xff != code {
             return Told { code, message: library::code_message(code).into(), offset: None, errno: None };
         }
-        // SAFETY: the connection is not closed, as above; the text is copied before any other call on it.
+        // SAFETY: the connection is not closed, as above (rule 19); the text is in memory (rule 20), and is copied
+        // before any other call on the connection.
         let text = unsafe { ffi::sqlite3_errmsg(db) };
-        // SAFETY: NUL-terminated, and valid until the next call on this connection; copied immediately.
+        // SAFETY: NULL or NUL-terminated; c3ref/errcode.html: a later call may overwrite or free it, so it is copied
+        // immediately (rule 22).
         let message = unsafe { text::copy(text) };
-        // SAFETY: the connection is not closed, as above; c3ref/errcode.html: -1 if there is no offset.
+        // SAFETY: the connection is not closed, as above (rules 19, 20); c3ref/errcode.html: -1 if there is no offset.
         let offset = unsafe { ffi::sqlite3_error_offset(db) };
         // SQLite stores the `errno` together with a message. A failed commit stores neither: the message is then the
         // constant of the code, and the `errno` is that of an earlier error.
         let is_kept = !library::is_code_message(text, last);
         let errno = if is_kept && (last & 0xff == ffi::SQLITE_CANTOPEN || system::is_of_a_call(last)) {
-            // SAFETY: the connection is not closed, as above; c3ref/system_errno.html: reads a number stored in it.
+            // SAFETY: the connection is not closed, as above (rule 19); c3ref/system_errno.html: reads a number stored
+            // in it (rule 20).
             Some(unsafe { ffi::sqlite3_system_errno(db) }).filter(|&errno| errno != 0)
         } else {
             None
@@ -725,8 +751,9 @@ impl Db {
     #[cold]
     pub(super) fn take_out_of_memory_mark(&self) {
         let mut nothing = ptr::null_mut();
-        // SAFETY: the connection is open, as the caller borrows a statement of it. c3ref/prepare.html: for SQL that is
-        // empty, or on failure, no statement is made.
+        // SAFETY: the connection is open, as the caller borrows a statement of it (rule 19). c3ref/prepare.html: for
+        // SQL that is empty, or on failure, no statement is made; without a statement no file is read, so no entry is
+        // needed (rule 20). With -1 the SQL is read up to its NUL (rule 22).
         unsafe {
             ffi::sqlite3_prepare_v3(self.ptr.as_ptr(), c"".as_ptr(), -1, 0, &raw mut nothing, ptr::null_mut());
         }
@@ -796,9 +823,9 @@ impl Db {
         self.publish_counts();
         let closing = fork::Opening::begin();
         let charge = self.account.charge();
-        // SAFETY: `self` owns the handle, which is open, and `finalize_children` has finalized every statement of
-        // finalite. c3ref/close.html: sqlite3_close() returns SQLITE_BUSY and leaves the connection open if anything
-        // unfinalized remains.
+        // SAFETY: `self` owns the handle, which is open and not inherited (both checked above, rules 12, 19), and
+        // `finalize_children` has finalized every statement of finalite (rule 6). c3ref/close.html: sqlite3_close()
+        // returns SQLITE_BUSY and leaves the connection open if anything unfinalized remains.
         let code = unsafe { ffi::sqlite3_close(self.ptr.as_ptr()) };
         drop(charge);
         if code == ffi::SQLITE_OK {
@@ -838,8 +865,9 @@ impl Db {
 
     fn finalize_children(&mut self) {
         for child in self.children.get_mut().drain() {
-            // SAFETY: `drain` has just removed it from the list. Its owner borrows `self`, which is borrowed mutably
-            // here, so no value that could use it exists.
+            // SAFETY: `drain` has just removed it from the list (rule 19). Its owner borrows `self`, which is borrowed
+            // mutably here, so no value that could use it exists (rule 3); `close` has checked that the connection is
+            // not inherited (rule 12).
             unsafe { StmtCore::finalize_forgotten(child, self.id, self.account) };
         }
     }
@@ -887,8 +915,9 @@ impl Slot {
             return 0;
         };
         let ask = |operation| {
-            // SAFETY: a statement in the list is not finalized, and its connection is not in a call;
-            // c3ref/stmt_status.html: reads memory, and with 0 resets nothing.
+            // SAFETY: a statement in the list is not finalized: `release` takes it out first (rule 19). Its connection
+            // is not in a call, as an entry publishes before the call it is for (rule 4); c3ref/stmt_status.html: reads
+            // memory (rule 20), and with 0 resets nothing.
             let answer = unsafe { ffi::sqlite3_stmt_status(statement.as_ptr(), operation, 0) };
             u64::try_from(answer).unwrap_or(0)
         };

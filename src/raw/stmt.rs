@@ -42,7 +42,8 @@ pub(crate) struct Parked {
 }
 
 // SAFETY: a parked statement makes no call: only the `Db` it belongs to uses the pointer in it (`unpark` compares the
-// ids), on the thread that uses the `Db`.
+// ids), on the thread that uses the `Db` (rules 3, 12). What the core holds is `Send` by itself, but for the
+// statement's pointer.
 unsafe impl Send for Parked {}
 
 /// State of a statement, whether parked or not. The connection's list points to it, so that closing the connection also
@@ -162,8 +163,9 @@ impl Db {
         let mut tail: *const c_char = ptr::null();
         let mut call = || {
             let _charge = entered.charge();
-            // SAFETY: the connection is open (entered); `sql` is `len` readable bytes. c3ref/prepare.html: with a
-            // positive nByte no terminator is needed, with 0 or on failure no statement is made.
+            // SAFETY: the connection is open, as `entered` shows (rules 19, 20); `sql` is `len` readable bytes (rule
+            // 22). c3ref/prepare.html: with a positive nByte no terminator is needed, with 0 or on failure no statement
+            // is made.
             unsafe {
                 ffi::sqlite3_prepare_v3(
                     entered.db(),
@@ -187,9 +189,11 @@ impl Db {
             return Ok((None, taken));
         };
         counts::opened(kind);
-        // SAFETY: the statement was just prepared and is not finalized; the call reads a count stored in it.
+        // SAFETY: the statement was just prepared and is not finalized, and only this function has it (rule 19); the
+        // call reads a count stored in it (rule 20).
         let parameter_count = unsafe { ffi::sqlite3_bind_parameter_count(ptr.as_ptr()) };
-        // SAFETY: the statement was just prepared and is not finalized; the call reads a count stored in it.
+        // SAFETY: the statement was just prepared and is not finalized, as above (rule 19); the call reads a count
+        // stored in it (rule 20).
         let has_columns = unsafe { ffi::sqlite3_column_count(ptr.as_ptr()) } > 0;
         let core = NonNull::from(Box::leak(Box::new(StmtCore {
             ptr,
@@ -232,14 +236,14 @@ impl<'db> Stmt<'db> {
     #[inline(always)]
     fn core(&self) -> &StmtCore {
         // SAFETY: the core is freed only by `release`, which ends `self`, and by `Db::close`, which needs the
-        // connection exclusively while `self` borrows it. The only other pointer to it is in the list, which only close
-        // dereferences.
+        // connection exclusively while `self` borrows it (rule 19). The only other pointer to it is in the list, which
+        // only close dereferences (rule 3).
         unsafe { self.core.as_ref() }
     }
 
     #[inline(always)]
     fn core_mut(&mut self) -> &mut StmtCore {
-        // SAFETY: as in `core`; a core has one `Stmt`, borrowed exclusively here.
+        // SAFETY: as in `core` (rule 19); a core has one `Stmt`, borrowed exclusively here (rule 3).
         unsafe { self.core.as_mut() }
     }
 
@@ -323,16 +327,18 @@ impl<'db> Stmt<'db> {
     /// Finalizes and frees the statement. It ends `self`, for `finalize` and Drop.
     fn release(&mut self) -> c_int {
         self.db.disown(self.core().slot);
-        // SAFETY: created by Box::leak in `Db::prepare`, and removed from the list by the line above; the callers do
-        // not use `self` again, and no cursor or row exists: they borrow `self`.
+        // SAFETY: created by Box::leak in `Db::prepare`, and removed from the list by the line above, so `self` is its
+        // only owner (rules 3, 19). The callers do not use `self` again, and no cursor or row exists: they borrow
+        // `self` (rule 21).
         let core = unsafe { Box::from_raw(self.core.as_ptr()) };
         counts::closed(core.kind);
         if self.db.is_inherited() {
             return ffi::SQLITE_OK;
         }
         let _charge = self.db.charge();
-        // SAFETY: `self` owned the statement, and this is its only finalize, as the core is freed with it.
-        // c3ref/finalize.html: may be called at any point of the statement's life.
+        // SAFETY: `self` owned the statement, and this is its only finalize, as the core is freed with it (rule 19).
+        // The callers repaired it (rule 2), and it is not inherited (checked above, rule 12). c3ref/finalize.html: may
+        // be called at any point of the statement's life.
         unsafe { ffi::sqlite3_finalize(core.ptr.as_ptr()) }
     }
 
@@ -343,7 +349,8 @@ impl<'db> Stmt<'db> {
     }
 
     pub(crate) fn column_count(&self) -> usize {
-        // SAFETY: the statement lives as long as its core, which `self` borrows; reads memory only.
+        // SAFETY: the statement lives as long as its core, which `self` borrows (rule 19); reads a count stored in it
+        // (rule 20).
         let count = unsafe { ffi::sqlite3_column_count(self.core().ptr.as_ptr()) };
         to_usize(count)
     }
@@ -362,20 +369,19 @@ impl<'db> Stmt<'db> {
     pub(crate) fn column_origin(&self, column: usize) -> Option<(Box<str>, Box<str>, Box<str>)> {
         let index = self.column_index(column)?;
         let statement = self.core().ptr.as_ptr();
-        // SAFETY: the statement lives as long as its core, which `self` borrows, and the index is in range
-        // (c3ref/column_database_name.html).
+        // SAFETY: the statement lives as long as its core, which `self` borrows (rule 19), and `column_index` checked
+        // the index; reads memory (rule 20, c3ref/column_database_name.html).
         let database = unsafe { ffi::sqlite3_column_database_name(statement, index) };
-        // SAFETY: NULL or valid until the statement is finalized, re-prepared or queried again; copied immediately.
+        // SAFETY: NULL, or a C string that is valid until the statement is finalized or re-prepared, or the same is
+        // asked in another encoding (c3ref/column_database_name.html); copied immediately (rule 22).
         let database = unsafe { text::copy(database) }?;
-        // SAFETY: the statement lives as long as its core, which `self` borrows, and the index is in range
-        // (c3ref/column_database_name.html).
+        // SAFETY: as for the database's name: `self` borrows the core, and the index is in range (rules 19, 20).
         let table = unsafe { ffi::sqlite3_column_table_name(statement, index) };
-        // SAFETY: NULL or valid until the next call on the statement; copied immediately.
+        // SAFETY: NULL, or valid as long as the database's name above; copied immediately (rule 22).
         let table = unsafe { text::copy(table) }?;
-        // SAFETY: the statement lives as long as its core, which `self` borrows, and the index is in range
-        // (c3ref/column_database_name.html).
+        // SAFETY: as for the database's name: `self` borrows the core, and the index is in range (rules 19, 20).
         let column = unsafe { ffi::sqlite3_column_origin_name(statement, index) };
-        // SAFETY: NULL or valid until the next call on the statement; copied immediately.
+        // SAFETY: NULL, or valid as long as the database's name above; copied immediately (rule 22).
         let column = unsafe { text::copy(column) }?;
         Some((database, table, column))
     }
@@ -411,15 +417,15 @@ impl<'db> Stmt<'db> {
     }
 
     pub(crate) fn is_readonly(&self) -> bool {
-        // SAFETY: the statement lives as long as its core, which `self` borrows; reads memory only
-        // (c3ref/stmt_readonly.html).
+        // SAFETY: the statement lives as long as its core, which `self` borrows (rule 19); reads a flag stored in it
+        // (rule 20, c3ref/stmt_readonly.html).
         unsafe { ffi::sqlite3_stmt_readonly(self.core().ptr.as_ptr()) != 0 }
     }
 
     /// Returns 0 for a statement, 1 for EXPLAIN, 2 for EXPLAIN QUERY PLAN.
     pub(crate) fn explain_mode(&self) -> i32 {
-        // SAFETY: the statement lives as long as its core, which `self` borrows; reads memory only
-        // (c3ref/stmt_isexplain.html).
+        // SAFETY: the statement lives as long as its core, which `self` borrows (rule 19); reads a number stored in it
+        // (rule 20, c3ref/stmt_isexplain.html).
         unsafe { ffi::sqlite3_stmt_isexplain(self.core().ptr.as_ptr()) }
     }
 
@@ -462,14 +468,18 @@ impl StmtCore {
     /// `core` was removed from a connection's list; no value that borrows the connection exists.
     pub(super) unsafe fn finalize_forgotten(core: NonNull<Self>, connection: u64, account: Account) {
         // SAFETY: created by Box::leak in `Db::prepare`, and not freed: it was in the list until the caller removed it.
+        // No value that borrows the connection exists (the caller's promise), so that this is the only owner (rules 3,
+        // 19).
         let core = unsafe { Box::from_raw(core.as_ptr()) };
         let charge = account.charge();
         // Memory bound without a copy may be freed already, and SQLite must not read it again: finalizing passes the
         // bound values to a profile trace. The bindings are therefore cleared first.
-        // SAFETY: the statement is not finalized: its core was in the list.
+        // SAFETY: the statement is not finalized, as its core was in the list, and this is its owner now (rule 19).
+        // c3ref/clear_bindings.html: sets all parameters to NULL, also while an execution was left unfinished (rule 2).
         unsafe { ffi::sqlite3_clear_bindings(core.ptr.as_ptr()) };
         // The result is the error of the last step, and does not mean that finalizing failed.
-        // SAFETY: as above, and this is the only finalize.
+        // SAFETY: not finalized, as above, and this is the only finalize, as the core is freed with it (rule 19). No
+        // bound memory is left to read (rule 2), and `close` finalizes nothing inherited (rules 6, 12).
         unsafe { ffi::sqlite3_finalize(core.ptr.as_ptr()) };
         drop(charge);
         if core.phase.get() != Phase::Idle {
@@ -494,10 +504,10 @@ impl StmtCore {
         self.parameters.get_or_init(|| {
             (1..=self.parameter_count)
                 .map(|index| {
-                    // SAFETY: the statement lives as long as its core, which `self` borrows;
-                    // c3ref/bind_parameter_name.html: NULL for a nameless parameter.
+                    // SAFETY: the statement lives as long as its core, which `self` borrows (rule 19); reads memory
+                    // (rule 20). c3ref/bind_parameter_name.html: NULL for a nameless parameter.
                     let name = unsafe { ffi::sqlite3_bind_parameter_name(self.ptr.as_ptr(), index) };
-                    // SAFETY: NULL or a string owned by the statement; copied immediately.
+                    // SAFETY: NULL, or a C string that the statement owns; copied immediately (rule 22).
                     unsafe { text::copy(name) }
                 })
                 .collect()
@@ -508,15 +518,16 @@ impl StmtCore {
         if let Some(names) = self.names.get() {
             return Ok(names);
         }
-        // SAFETY: the statement lives as long as its core, which `self` borrows; reads memory only.
+        // SAFETY: the statement lives as long as its core, which `self` borrows (rule 19); reads a count stored in it
+        // (rule 20).
         let count = unsafe { ffi::sqlite3_column_count(self.ptr.as_ptr()) };
         let names = (0..count)
             .map(|index| {
-                // SAFETY: the statement lives as long as its core, which `self` borrows, and the index is in range
-                // (c3ref/column_name.html).
+                // SAFETY: the statement lives as long as its core, which `self` borrows (rule 19), and the index is
+                // below the count above; reads memory (rule 20, c3ref/column_name.html).
                 let name = unsafe { ffi::sqlite3_column_name(self.ptr.as_ptr(), index) };
-                // SAFETY: NULL ("If sqlite3_malloc() fails") or valid until the statement is re-prepared or queried
-                // again; copied immediately.
+                // SAFETY: NULL ("If sqlite3_malloc() fails"), or a C string that is valid until the statement is
+                // re-prepared or queried again (c3ref/column_name.html); copied immediately (rule 22).
                 unsafe { text::copy(name) }.ok_or_else(Fault::no_memory)
             })
             .collect::<Result<Box<[_]>, _>>()?;
@@ -525,10 +536,12 @@ impl StmtCore {
 
     fn column_declared_type(&self, column: usize) -> Option<Box<str>> {
         let column = c_int::try_from(column).ok()?;
-        // SAFETY: the statement lives as long as its core, which `self` borrows; c3ref/column_decltype.html. For an
-        // index out of range, SQLite returns NULL.
+        // SAFETY: the statement lives as long as its core, which `self` borrows (rule 19); reads memory (rule 20,
+        // c3ref/column_decltype.html). The index is not negative; for one that is too large, SQLite's source returns
+        // NULL (`columnName`), where the page is silent.
         let text = unsafe { ffi::sqlite3_column_decltype(self.ptr.as_ptr(), column) };
-        // SAFETY: NULL or valid until the statement is finalized, re-prepared or queried again; copied immediately.
+        // SAFETY: NULL, or a C string that is valid until the statement is finalized, re-prepared or queried again;
+        // copied immediately (rule 22).
         unsafe { text::copy(text) }
     }
 
@@ -539,8 +552,8 @@ impl StmtCore {
     }
 
     fn status(&self, operation: c_int) -> c_int {
-        // SAFETY: the statement lives as long as its core, which `self` borrows; c3ref/stmt_status.html: reads a
-        // counter, without resetting it.
+        // SAFETY: the statement lives as long as its core, which `self` borrows (rule 19); c3ref/stmt_status.html:
+        // reads a counter, and with 0 does not reset it (rule 20).
         unsafe { ffi::sqlite3_stmt_status(self.ptr.as_ptr(), operation, 0) }
     }
 
@@ -574,12 +587,16 @@ impl StmtCore {
             return Ok(());
         }
         let _charge = db.charge();
-        // SAFETY: the statement lives as long as its core, which `self` borrows; c3ref/clear_bindings.html.
+        // SAFETY: the statement lives as long as its core, which `self` borrows (rule 19), and no cursor or row exists,
+        // as `self` is exclusive (rule 21). It is not inherited, which was checked above (rule 12).
+        // c3ref/clear_bindings.html: sets all parameters to NULL, so that nothing reads what they held (rule 2).
         unsafe { ffi::sqlite3_clear_bindings(self.ptr.as_ptr()) };
         if !was_running {
             return Ok(());
         }
-        // SAFETY: the statement lives as long as its core, which `self` borrows; c3ref/reset.html.
+        // SAFETY: the statement lives and is not inherited, as above (rules 12, 19), and no bound memory is left to
+        // read (rule 2). A reset may end a transaction, also while the connection is closing (rule 20,
+        // c3ref/reset.html).
         let code = unsafe { ffi::sqlite3_reset(self.ptr.as_ptr()) };
         if code == ffi::SQLITE_OK || was_failed { Ok(()) } else { Err(self.fault(db, code)) }
     }
@@ -595,10 +612,11 @@ impl StmtCore {
     fn expanded_sql(&self, db: &Db) -> Result<Box<str>, Fault> {
         let charge = db.charge();
         // SAFETY: the statement is not finalized and the memory bound to it is valid: the callers hold a `Binding` or a
-        // `Cursor`, which borrow both, or an `OwnedCursor`, which owns the statement and whose values outlive it.
+        // `Cursor`, which borrow both, or an `OwnedCursor`, which owns the statement and whose values outlive it (rules
+        // 1, 2, 19). The call reads the statement's memory only (rule 20).
         let text = unsafe { ffi::sqlite3_expanded_sql(self.ptr.as_ptr()) };
-        // SAFETY: c3ref/expanded_sql.html: "obtained from sqlite3_malloc and must be freed by the application", or
-        // NULL where there is not enough memory.
+        // SAFETY: c3ref/expanded_sql.html: "obtained from sqlite3_malloc() and must be freed by the application", or
+        // NULL where there is not enough memory; `text` is its only owner, and frees it once (rule 22).
         let text = unsafe { SqliteString::from_raw(text) };
         drop(charge);
         match text {
