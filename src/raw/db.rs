@@ -388,8 +388,8 @@ impl Db {
 
     /// Whether a transaction is open, including one that a running read statement holds open.
     pub(crate) fn is_in_transaction(&self) -> bool {
-        // SAFETY: `self` owns the connection, which is not closed when the call is made (rule 19); reads memory (rule
-        // 20). c3ref/txn_state.html: with NULL, the highest state of any schema.
+        // SAFETY: `self` owns the connection, which is not closed when the call is made (rule 19); reads memory
+        // (rule 20). c3ref/txn_state.html: with NULL, the highest state of any schema.
         !self.is_closed() && unsafe { ffi::sqlite3_txn_state(self.ptr.as_ptr(), ptr::null()) } != ffi::SQLITE_TXN_NONE
     }
 
@@ -527,8 +527,8 @@ impl Db {
             return c"";
         }
         // SAFETY: not NULL here; NUL-terminated, and valid "until the database N is DETACH-ed or until the database
-        // connection closes" (c3ref/db_filename.html): main cannot be detached, and the result borrows `self` (rules
-        // 19, 22).
+        // connection closes" (c3ref/db_filename.html): main cannot be detached, the result borrows `self`, and the
+        // callers copy it at once (rules 19, 22).
         unsafe { CStr::from_ptr(path) }
     }
 
@@ -866,8 +866,8 @@ impl Db {
     fn finalize_children(&mut self) {
         for child in self.children.get_mut().drain() {
             // SAFETY: `drain` has just removed it from the list (rule 19). Its owner borrows `self`, which is borrowed
-            // mutably here, so no value that could use it exists (rule 3); `close` has checked that the connection is
-            // not inherited (rule 12).
+            // mutably here, so no value that could use it exists (rule 3); `close` checked when it began that the
+            // connection is not inherited (rule 12).
             unsafe { StmtCore::finalize_forgotten(child, self.id, self.account) };
         }
     }
@@ -915,9 +915,9 @@ impl Slot {
             return 0;
         };
         let ask = |operation| {
-            // SAFETY: a statement in the list is not finalized: `release` takes it out first (rule 19). Its connection
-            // is not in a call, as an entry publishes before the call it is for (rule 4); c3ref/stmt_status.html: reads
-            // memory (rule 20), and with 0 resets nothing.
+            // SAFETY: a statement in the list is not finalized: `release` takes it out first (rule 19). finalite asks
+            // between its calls on the connection (rule 4), or in one if a callback that foreign code registered uses
+            // the connection; c3ref/stmt_status.html: reads memory (rule 20), and with 0 resets nothing.
             let answer = unsafe { ffi::sqlite3_stmt_status(statement.as_ptr(), operation, 0) };
             u64::try_from(answer).unwrap_or(0)
         };

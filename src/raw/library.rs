@@ -34,11 +34,11 @@ pub(crate) fn source_id() -> &'static str {
 /// Returns the options SQLite was compiled with, without their `SQLITE_` prefix.
 pub(crate) fn compile_options() -> impl Iterator<Item = &'static str> {
     (0..).map_while(|n| {
-        // SAFETY: c3ref/compileoption_get.html: any N is allowed, and the result is NULL when "N is out of range" (rule
-        // 22).
+        // SAFETY: c3ref/compileoption_get.html: any N is allowed, and the result is NULL when "N is out of range"
+        // (rule 22).
         let option = unsafe { ffi::sqlite3_compileoption_get(n) };
-        // SAFETY: not NULL here. SQLite's source keeps these strings in a constant array; the page names no owner (rule
-        // 22).
+        // SAFETY: not NULL here. SQLite's source keeps these strings in a constant array; the page names no owner
+        // (rule 22).
         (!option.is_null()).then(|| unsafe { constant(option) })
     })
 }

@@ -163,9 +163,9 @@ impl Db {
         let mut tail: *const c_char = ptr::null();
         let mut call = || {
             let _charge = entered.charge();
-            // SAFETY: the connection is open, as `entered` shows (rules 19, 20); `sql` is `len` readable bytes (rule
-            // 22). c3ref/prepare.html: with a positive nByte no terminator is needed, with 0 or on failure no statement
-            // is made.
+            // SAFETY: the connection is open, as `entered` shows (rules 19, 20); `sql` is `len` readable bytes
+            // (rule 22). c3ref/prepare.html: with a positive nByte no terminator is needed, with 0 or on failure no
+            // statement is made.
             unsafe {
                 ffi::sqlite3_prepare_v3(
                     entered.db(),
@@ -468,8 +468,8 @@ impl StmtCore {
     /// `core` was removed from a connection's list; no value that borrows the connection exists.
     pub(super) unsafe fn finalize_forgotten(core: NonNull<Self>, connection: u64, account: Account) {
         // SAFETY: created by Box::leak in `Db::prepare`, and not freed: it was in the list until the caller removed it.
-        // No value that borrows the connection exists (the caller's promise), so that this is the only owner (rules 3,
-        // 19).
+        // No value that borrows the connection exists (the caller's promise), so that this is the only owner
+        // (rules 3, 19).
         let core = unsafe { Box::from_raw(core.as_ptr()) };
         let charge = account.charge();
         // Memory bound without a copy may be freed already, and SQLite must not read it again: finalizing passes the
@@ -612,8 +612,8 @@ impl StmtCore {
     fn expanded_sql(&self, db: &Db) -> Result<Box<str>, Fault> {
         let charge = db.charge();
         // SAFETY: the statement is not finalized and the memory bound to it is valid: the callers hold a `Binding` or a
-        // `Cursor`, which borrow both, or an `OwnedCursor`, which owns the statement and whose values outlive it (rules
-        // 1, 2, 19). The call reads the statement's memory only (rule 20).
+        // `Cursor`, which borrow both, or an `OwnedCursor`, which owns the statement and whose values outlive it
+        // (rules 1, 2, 19). The call reads the statement's memory only (rule 20).
         let text = unsafe { ffi::sqlite3_expanded_sql(self.ptr.as_ptr()) };
         // SAFETY: c3ref/expanded_sql.html: "obtained from sqlite3_malloc() and must be freed by the application", or
         // NULL where there is not enough memory; `text` is its only owner, and frees it once (rule 22).

@@ -19,8 +19,8 @@ impl SqliteString {
     }
 
     pub(super) fn to_text(&self) -> Box<str> {
-        // SAFETY: the caller of `from_raw` promised a NUL-terminated string, which `self` owns until its Drop (rules
-        // 19, 22).
+        // SAFETY: the caller of `from_raw` promised a NUL-terminated string, which `self` owns until its Drop
+        // (rules 19, 22).
         let text = unsafe { CStr::from_ptr(self.0.as_ptr()) };
         text.to_string_lossy().into()
     }

@@ -107,8 +107,8 @@ pub(super) unsafe fn read_into<'a, S: Sink<'a>>(
             if text.is_null() {
                 return Err(OutOfMemory);
             }
-            // SAFETY: as above; c3ref/column_blob.html: call `_text` first, then `_bytes` for its size in UTF-8 (rule
-            // 9).
+            // SAFETY: as above; c3ref/column_blob.html: call `_text` first, then `_bytes` for its size in UTF-8
+            // (rule 9).
             let len = unsafe { ffi::sqlite3_value_bytes(value) };
             // SAFETY: `text` is not NULL and points to the `len` bytes that SQLite reported after it; the caller
             // promises that they do not change while `'a` lasts (rules 9, 21).

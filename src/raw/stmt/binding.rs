@@ -77,13 +77,13 @@ impl<'s, 'p> Binding<'s, 'p> {
                 unsafe { ffi::sqlite3_bind_null(statement, index) }
             }
             RawParam::Integer(value) => {
-                // SAFETY: the statement is neither finalized nor running, as for NULL; SQLite copies the number (rules
-                // 2, 19, 20).
+                // SAFETY: the statement is neither finalized nor running, as for NULL; SQLite copies the number
+                // (rules 2, 19, 20).
                 unsafe { ffi::sqlite3_bind_int64(statement, index, value) }
             }
             RawParam::Real(value) => {
-                // SAFETY: the statement is neither finalized nor running, as for NULL; SQLite copies the number (rules
-                // 2, 19, 20).
+                // SAFETY: the statement is neither finalized nor running, as for NULL; SQLite copies the number
+                // (rules 2, 19, 20).
                 unsafe { ffi::sqlite3_bind_double(statement, index, value) }
             }
             RawParam::ZeroBlob(bytes) => {
@@ -181,11 +181,11 @@ type Destructor = Option<unsafe extern "C" fn(*mut std::ffi::c_void)>;
 
 #[inline]
 fn bind_text(statement: *mut ffi::sqlite3_stmt, index: c_int, text: &str, destructor: Destructor) -> c_int {
-    // SAFETY: the callers' `Binding` borrows the core, so the statement is neither finalized nor running (rules 2, 19,
-    // 20). `text` is its length in bytes of UTF-8 (rule 22); more than an int is SQLITE_TOOBIG. c3ref/bind_blob.html:
-    // SQLITE_STATIC promises memory that stays valid until the parameter is bound anew, which `'p` and the mark in
-    // `bound` guarantee; with SQLITE_TRANSIENT SQLite copies (rules 1, 2). A `str` pointer is never NULL, so empty text
-    // stays text.
+    // SAFETY: the callers' `Binding` borrows the core, so the statement is neither finalized nor running
+    // (rules 2, 19, 20). `text` is its length in bytes of UTF-8 (rule 22); more than an int is SQLITE_TOOBIG.
+    // c3ref/bind_blob.html: SQLITE_STATIC promises memory that stays valid until the parameter is bound anew, which
+    // `'p` and the mark in `bound` guarantee; with SQLITE_TRANSIENT SQLite copies (rules 1, 2). A `str` pointer is
+    // never NULL, so empty text stays text.
     unsafe { ffi::sqlite3_bind_text64(statement, index, text.as_ptr().cast(), text.len() as u64, destructor, UTF8) }
 }
 

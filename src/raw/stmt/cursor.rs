@@ -407,8 +407,8 @@ impl<'row> Row<'row> {
         let value = unsafe { ffi::sqlite3_column_value(self.0.ptr.as_ptr(), index) };
         // SAFETY: the value is unprotected, which is allowed as only this thread uses the connection (rule 12). It
         // lives until the next step, reset or finalize; those need the cursor or the statement, which `'row` keeps
-        // borrowed (rule 21). The cell is only read as its own type, here, so slices returned earlier stay valid (rule
-        // 9).
+        // borrowed (rule 21). The cell is only read as its own type, here, so slices returned earlier stay valid
+        // (rule 9).
         match unsafe { value::read(value) } {
             Ok(value) => Ok(value),
             Err(OutOfMemory) => Err(self.out_of_memory(index)),
@@ -445,8 +445,8 @@ impl<'row> Row<'row> {
     #[cold]
     #[inline(never)]
     fn out_of_memory(self, index: c_int) -> CellError {
-        // SAFETY: the callers have read this cell, so `index` is in range and the row is current, as in `value` (rules
-        // 19, 20, 21); reading the type converts nothing (rule 9).
+        // SAFETY: the callers have read this cell, so `index` is in range and the row is current, as in `value`
+        // (rules 19, 20, 21); reading the type converts nothing (rule 9).
         unsafe { ffi::sqlite3_column_type(self.0.ptr.as_ptr(), index) };
         self.0.phase.set(Phase::OutOfMemory);
         CellError
