@@ -143,6 +143,43 @@ fn each_proof_has_forty_characters() {
     );
 }
 
+/// Proofs and tests name rules that docs/soundness.md has.
+#[test]
+fn each_proof_cites_its_rules() {
+    let rules = include_str!("../docs/soundness.md");
+    let exists = |number: &str| rules.contains(&format!("\n{number}. **"));
+    assert!(exists("19") && !exists("99"));
+    let rule = |file: &File| {
+        let cites = |place: &Place<'_>| {
+            let cited = proof(file, place.line).map(|proof| cited_rules(&proof)).unwrap_or_default();
+            !cited.is_empty() && cited.iter().all(|number| exists(number))
+        };
+        file.report(unsafe_places(file).filter(|place| !cites(place)), "cites no rule of docs/soundness.md")
+    };
+    assert_holds(
+        rule,
+        &rust_files("src/raw"),
+        &[
+            "// SAFETY: the handle is open as long as `self`.\nunsafe { g() }",
+            "// SAFETY: the handle is open as long as `self` (rule 99).\nunsafe { g() }",
+            "// SAFETY: the handle is open as long as `self` (rules 19, 99).\nunsafe { g() }",
+        ],
+        &[
+            "// SAFETY: the handle is open as long as `self` (rule 19).\nunsafe { g() }",
+            "// SAFETY: the handle is open (rules 19\n// and 20).\nunsafe { g() }",
+        ],
+    );
+}
+
+/// The numbers after "rule" or "rules", which may go on in the next line.
+fn cited_rules(proof: &str) -> Vec<String> {
+    let is_of_list = |c: char| c.is_ascii_digit() || " ,/and".contains(c);
+    let lists = proof.split("rule").skip(1).map(|part| part.strip_prefix('s').unwrap_or(part));
+    let lists = lists.map(|list| &list[..list.find(|c| !is_of_list(c)).unwrap_or(list.len())]);
+    let numbers = lists.flat_map(|list| list.split(|c: char| !c.is_ascii_digit()));
+    numbers.filter(|number| !number.is_empty()).map(str::to_owned).collect()
+}
+
 #[test]
 fn nothing_is_just_ffi() {
     let rule = |file: &File| {

@@ -182,7 +182,9 @@ impl Db {
             }
             // SAFETY: not NULL here; NUL-terminated, and valid until the database is detached or the schema changes, which
             // no code does in this loop (rule 22, c3ref/db_name.html, c3ref/db_filename.html).
-            let (name, path) = unsafe { (CStr::from_ptr(name), CStr::from_ptr(path)) };
+            let name = unsafe { CStr::from_ptr(name) };
+            // SAFETY: not NULL here either, and valid as long as the name is (rule 22).
+            let path = unsafe { CStr::from_ptr(path) };
             // A file that was noted may have been moved: its path no longer leads to it.
             if let Some(at) = before.iter().position(|noted| (&*noted.name, &*noted.path) == (name, path)) {
                 open.push(before.swap_remove(at));
@@ -815,6 +817,11 @@ impl Db {
             drop(self.unpark(kept));
         }
         self.finalize_children();
+        if self.is_inherited() {
+            // A listener to the events of forgotten statements has forked.
+            self.closed();
+            return Ok(());
+        }
         // All statements still parked are finalized now: the new id makes `unpark` refuse them.
         self.parking = registry::new_id();
         if let Some(interrupter) = self.interrupter.get() {
@@ -864,10 +871,11 @@ impl Db {
     }
 
     fn finalize_children(&mut self) {
-        for child in self.children.get_mut().drain() {
+        let generation = self.fork_generation.get();
+        for child in self.children.get_mut().drain().take_while(|_| generation == fork::generation()) {
             // SAFETY: `drain` has just removed it from the list (rule 19). Its owner borrows `self`, which is borrowed
-            // mutably here, so no value that could use it exists (rule 3); `close` checked when it began that the
-            // connection is not inherited (rule 12).
+            // mutably here, so no value that could use it exists (rule 3). The connection is not inherited: `close`
+            // checked it when it began, and the loop before each (rule 12).
             unsafe { StmtCore::finalize_forgotten(child, self.id, self.account) };
         }
     }

@@ -70,8 +70,10 @@ pub(super) fn default_lookaside() -> u64 {
 pub(crate) fn code_message(code: c_int) -> &'static str {
     // SAFETY: any argument is allowed, and SQLite owns the text: it "must not be freed" (rule 22, c3ref/errcode.html).
     let text = unsafe { ffi::sqlite3_errstr(code) };
-    // SAFETY: the page allows NULL for an unknown code, but SQLite's source returns a string constant for every code
-    // (`sqlite3ErrStr`: "unknown error" without a better text), and that the pointer is not NULL rests on it (rule 22).
+    if text.is_null() {
+        return "unknown error";
+    }
+    // SAFETY: not NULL, and a constant of the library (rule 22, c3ref/errcode.html).
     unsafe { constant(text) }
 }
 
