@@ -5,7 +5,7 @@
 //!
 //! # rusqlite
 //!
-//! Most programs compile after the `use` lines are changed. Parameters (`[]`, tuples, [`params!`](crate::params!),
+//! Most calls are written the same, apart from the names below. Parameters (`[]`, tuples, [`params!`](crate::params!),
 //! [`named_params!`](crate::named_params!), [`params_from_iter`](crate::params_from_iter)) and closures over
 //! [`Row`](crate::Row) are written the same.
 //!
@@ -32,6 +32,7 @@
 //! |---|---|---|
 //! | reads a number that does not fit its type | an error | an error |
 //! | reads a REAL as an integer, or an integer as `bool` other than 0 and 1 | REAL: an error; `bool`: true | errors |
+//! | calls `execute` for a statement that returns rows | an error | `Ok`: the number of changed rows |
 //! | binds NaN | NULL is stored | an error |
 //! | runs `INSERT … RETURNING` by `query_row`, and the commit fails | `Ok` | an error |
 //! | sets a pragma to a value that SQLite does not take | `Ok` | an error |
