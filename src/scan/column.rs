@@ -99,7 +99,7 @@ pub(super) struct Bytes {
 pub enum OffsetBuffer {
     /// 32-bit offsets, used as long as no batch has had 2³¹ bytes or more.
     Small(Vec<i32>),
-    /// 64-bit offsets, used in a batch that has, and as a rule in later ones.
+    /// 64-bit offsets, used in a batch that has, and in later ones that reuse its memory.
     Large(Vec<i64>),
 }
 
