@@ -83,6 +83,10 @@ fn opening_and_closing_are_told_with_the_place() {
 #[test]
 fn what_a_scan_leaves_to_the_statement_is_told() {
     alone!();
+    // A SQLite with assertions locks tables as if every cache were shared, and no scan reads pages.
+    if finalite::sqlite::compile_options().any(|option| option == "DEBUG") {
+        return;
+    }
     let dir = tempfile::tempdir().unwrap();
     let conn = Connection::open(dir.path().join("a.db")).unwrap();
     conn.execute_batch(
