@@ -1,5 +1,5 @@
 //! What finalite warns of, on stderr. A program with the crate `tracing-subscriber` has a line for this:
-//! `tracing_subscriber::fmt().with_max_level(tracing::TrackingLevel::WARN).with_writer(std::io::stderr).init()`.
+//! `tracing_subscriber::fmt().with_max_level(tracing::Level::WARN).with_writer(std::io::stderr).init()`.
 
 use std::fmt::{self, Write as _};
 use std::io::{self, Write as _};
