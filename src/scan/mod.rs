@@ -258,7 +258,12 @@ impl<'p, P: Params<'p>, E: From<Error>> Scan<'_, P, E> {
     /// ```
     pub fn batches(self, rows: usize, mut read: impl FnMut(&ColumnBatch) -> Result<(), E>) -> Result<u64, E> {
         let batch = self.new_batch(rows)?;
-        self.run(&mut Batches { batch, rows, hand_over: Lend(&mut read), error: PhantomData })
+        let hand_over = |batch: &mut ColumnBatch| {
+            read(batch)?;
+            batch.clear();
+            Ok(())
+        };
+        self.run(&mut Batches { batch, rows, hand_over })
     }
 
     /// Calls the closure with up to this many rows at a time, as columns that the closure owns. Returns the number of
@@ -287,7 +292,11 @@ impl<'p, P: Params<'p>, E: From<Error>> Scan<'_, P, E> {
     /// ```
     pub fn owned_batches(self, rows: usize, mut take: impl FnMut(ColumnBatch) -> Result<(), E>) -> Result<u64, E> {
         let batch = self.new_batch(rows)?;
-        self.run(&mut Batches { batch, rows, hand_over: Give(&mut take), error: PhantomData })
+        let hand_over = |batch: &mut ColumnBatch| {
+            let next = batch.successor();
+            take(std::mem::replace(batch, next))
+        };
+        self.run(&mut Batches { batch, rows, hand_over })
     }
 
     fn new_batch(&self, rows: usize) -> Result<ColumnBatch> {
@@ -624,40 +633,14 @@ impl<B, E, F: FnMut(Row<'_>) -> Result<ControlFlow<B>, E>> Reader<E> for TryForE
 }
 
 /// Reader that fills batches, and hands them over.
-struct Batches<H, E> {
+struct Batches<F> {
     batch: ColumnBatch,
     rows: usize,
-    hand_over: H,
-    error: PhantomData<E>,
+    /// Called with a full batch, which it leaves empty.
+    hand_over: F,
 }
 
-/// Treatment of a full batch, which must be empty afterwards.
-trait HandOver<E> {
-    fn hand_over(&mut self, batch: &mut ColumnBatch) -> Result<(), E>;
-}
-
-/// Passes a reference, and reuses the memory.
-struct Lend<'f, F>(&'f mut F);
-
-/// Passes ownership.
-struct Give<'f, F>(&'f mut F);
-
-impl<E, F: FnMut(&ColumnBatch) -> Result<(), E>> HandOver<E> for Lend<'_, F> {
-    fn hand_over(&mut self, batch: &mut ColumnBatch) -> Result<(), E> {
-        (self.0)(batch)?;
-        batch.clear();
-        Ok(())
-    }
-}
-
-impl<E, F: FnMut(ColumnBatch) -> Result<(), E>> HandOver<E> for Give<'_, F> {
-    fn hand_over(&mut self, batch: &mut ColumnBatch) -> Result<(), E> {
-        let next = batch.successor();
-        (self.0)(std::mem::replace(batch, next))
-    }
-}
-
-impl<E: From<Error>, H: HandOver<E>> Reader<E> for Batches<H, E> {
+impl<E: From<Error>, F: FnMut(&mut ColumnBatch) -> Result<(), E>> Reader<E> for Batches<F> {
     #[inline(always)]
     fn read(&mut self, row: Row<'_>) -> Result<ControlFlow<()>, E> {
         self.batch.push(row)?;
@@ -680,7 +663,7 @@ impl<E: From<Error>, H: HandOver<E>> Reader<E> for Batches<H, E> {
     #[inline(never)]
     fn hand_over(&mut self) -> Result<(), E> {
         self.batch.finish();
-        self.hand_over.hand_over(&mut self.batch)
+        (self.hand_over)(&mut self.batch)
     }
 }
 
