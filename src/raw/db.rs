@@ -16,6 +16,7 @@ use super::interrupt::Interrupter;
 use super::recovery::Recovery;
 use super::registry::{self, Book, Record, Recorded};
 use super::stmt::StmtCore;
+use super::storage::Storage;
 use super::system::{self, Unopened};
 use super::{Fault, FaultKind, HandleKind, Parked, Taint, counts, ffi, fork, library, text};
 
@@ -167,38 +168,21 @@ impl Db {
     pub(super) fn note_files(&self) -> Result<(), Fault> {
         let mut before = self.files.take();
         let (mut open, mut inherited) = (Vec::new(), Vec::new());
-        for index in 0.. {
-            // SAFETY: `self` owns the connection, which the callers have just opened or entered, and the call only
-            // reads memory (rules 19, 20); c3ref/db_name.html: NULL if the index is out of range.
-            let name = unsafe { ffi::sqlite3_db_name(self.ptr.as_ptr(), index) };
-            if name.is_null() {
-                break;
-            }
-            // SAFETY: `self` owns the connection, as above, and the name is its own, from the line above, so it is
-            // NUL-terminated (rules 19, 20, 22, c3ref/db_filename.html).
-            let path = unsafe { ffi::sqlite3_db_filename(self.ptr.as_ptr(), name) };
-            if path.is_null() {
-                continue;
-            }
-            // SAFETY: not NULL here; NUL-terminated, and valid until the database is detached or the schema changes, which
-            // no code does in this loop (rule 22, c3ref/db_name.html, c3ref/db_filename.html).
-            let name = unsafe { CStr::from_ptr(name) };
-            // SAFETY: not NULL here either, and valid as long as the name is (rule 22).
-            let path = unsafe { CStr::from_ptr(path) };
+        for (index, name, path) in self.databases_with_files() {
             // A file that was noted may have been moved: its path no longer leads to it.
-            if let Some(at) = before.iter().position(|noted| (&*noted.name, &*noted.path) == (name, path)) {
+            if let Some(at) = before.iter().position(|noted| (&noted.name, &noted.path) == (&name, &path)) {
                 open.push(before.swap_remove(at));
                 continue;
             }
-            let Some(file) = FileId::of(path) else {
+            let Some(file) = FileId::of(&path) else {
                 continue;
             };
             if !files::was_inherited(file) {
-                open.push(NotedFile { name: name.into(), path: path.into(), _open: OpenFile::new(file) });
+                open.push(NotedFile { name, path, _open: OpenFile::new(file) });
             } else if index == 0 {
                 return Err(Fault::new(FaultKind::Forked));
             } else {
-                inherited.push(name.to_owned());
+                inherited.push(name);
             }
         }
         *self.files.borrow_mut() = open;
@@ -558,32 +542,7 @@ impl Db {
     /// Whether the main database is in memory or in a temporary file, so that other connections cannot open it by a
     /// file name. It may still be a shared in-memory database.
     pub(crate) fn is_in_memory(&self) -> bool {
-        if self.path().is_empty() {
-            return true;
-        }
-        let Ok(entered) = self.enter() else {
-            return false;
-        };
-        let mut vfs: *mut ffi::sqlite3_vfs = ptr::null_mut();
-        // SAFETY: the connection is open, as `entered` shows (rules 19, 20); SQLITE_FCNTL_VFS_POINTER takes a pointer
-        // to a `sqlite3_vfs*`, the local `vfs`.
-        let code = unsafe {
-            ffi::sqlite3_file_control(
-                entered.db(),
-                c"main".as_ptr(),
-                ffi::SQLITE_FCNTL_VFS_POINTER,
-                (&raw mut vfs).cast::<c_void>(),
-            )
-        };
-        if code != ffi::SQLITE_OK || vfs.is_null() {
-            return false;
-        }
-        // SAFETY: not NULL here, and the VFS that the open connection uses. SQLite calls it until the connection
-        // closes, so that whoever registered it keeps it as long (rule 22); no page of the documentation says so.
-        let name = unsafe { (*vfs).zName };
-        // SAFETY: not NULL here; c3ref/vfs.html: "zName field holds the name of the VFS module", a C string that lives
-        // as long as its VFS; compared immediately (rule 22).
-        !name.is_null() && unsafe { CStr::from_ptr(name) } == c"memdb"
+        self.path().is_empty() || Storage::new(self, 0).vfs_name() == Some(c"memdb")
     }
 
     /// Returns the absolute paths of all databases that have one: the main database and the attached ones.
@@ -591,22 +550,36 @@ impl Db {
         if self.is_closed() {
             return Vec::new();
         }
-        (0..)
-            .map_while(|n| {
-                // SAFETY: `self` owns the connection, which is not closed (rule 19), and the call only reads memory
-                // (rule 20); c3ref/db_name.html: NULL "if N is out of range".
-                NonNull::new(unsafe { ffi::sqlite3_db_name(self.ptr.as_ptr(), n) }.cast_mut())
-            })
-            .filter_map(|name| {
-                // SAFETY: the connection is not closed, as above (rules 19, 20); the name is its own, and no database
-                // was attached or detached since (rule 22, c3ref/db_name.html).
-                let path = unsafe { ffi::sqlite3_db_filename(self.ptr.as_ptr(), name.as_ptr()) };
-                // SAFETY: NULL, or NUL-terminated and valid until the database is detached (c3ref/db_filename.html);
-                // copied immediately (rule 22).
-                unsafe { text::copy(path) }
-            })
-            .filter(|path| !path.is_empty())
-            .collect()
+        self.databases_with_files().into_iter().map(|(_, _, path)| path.to_string_lossy().into()).collect()
+    }
+
+    /// Returns the index, the schema name and the absolute path of each database that has a file. The connection must
+    /// not be closed.
+    fn databases_with_files(&self) -> Vec<(c_int, Box<CStr>, Box<CStr>)> {
+        let mut databases = Vec::new();
+        for index in 0.. {
+            // SAFETY: `self` owns the connection, which is not closed (rule 19), and the call only reads memory
+            // (rule 20); c3ref/db_name.html: NULL "if N is out of range".
+            let name = unsafe { ffi::sqlite3_db_name(self.ptr.as_ptr(), index) };
+            if name.is_null() {
+                break;
+            }
+            // SAFETY: the connection is not closed, as above (rules 19, 20); the name is its own, from the line above
+            // (rule 22, c3ref/db_filename.html).
+            let path = unsafe { ffi::sqlite3_db_filename(self.ptr.as_ptr(), name) };
+            if path.is_null() {
+                continue;
+            }
+            // SAFETY: not NULL here; NUL-terminated, and valid until the database is detached or the schema changes,
+            // which no code does in this loop; copied here (rule 22, c3ref/db_name.html).
+            let name = unsafe { CStr::from_ptr(name) };
+            // SAFETY: not NULL here either, and valid as long as the name is; copied here (rule 22).
+            let path = unsafe { CStr::from_ptr(path) };
+            if !path.is_empty() {
+                databases.push((index, name.into(), path.into()));
+            }
+        }
+        databases
     }
 
     /// Returns whether a schema ("main", "temp" or an attached one) is read-only; `None` if there is no schema of that

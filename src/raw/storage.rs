@@ -107,25 +107,28 @@ impl<'db> Storage<'db> {
 
     /// Whether the files are read by a VFS that comes with SQLite.
     pub(crate) fn is_of_known_system(self) -> bool {
-        let Some(entered) = self.db.try_enter() else {
-            return false;
-        };
+        self.vfs_name().is_some_and(|name| KNOWN_SYSTEMS.contains(&name))
+    }
+
+    /// Returns the name of the VFS that the database uses.
+    pub(super) fn vfs_name(self) -> Option<&'db CStr> {
+        let entered = self.db.try_enter()?;
         let mut vfs: *mut ffi::sqlite3_vfs = ptr::null_mut();
         // SAFETY: SQLITE_FCNTL_VFS_POINTER takes a pointer to a `sqlite3_vfs*`, here a local (rule 24).
         let is_told = unsafe { self.control(&entered, ffi::SQLITE_FCNTL_VFS_POINTER, (&raw mut vfs).cast()) };
         if !is_told || vfs.is_null() {
-            return false;
+            return None;
         }
         // SAFETY: a registered VFS, which outlives the connections that use it (rule 24). SQLite does not write this
         // field: c3ref/vfs.html: `pNext` is "the only field in the sqlite3_vfs structure that SQLite will ever modify".
         let name = unsafe { (*vfs).zName };
         if name.is_null() {
-            return false;
+            return None;
         }
         // SAFETY: c3ref/vfs.html: "The zName field holds the name of the VFS module", NUL-terminated, and not modified
-        // "once the object has been registered" (rules 22, 24).
-        let name = unsafe { CStr::from_ptr(name) };
-        KNOWN_SYSTEMS.contains(&name)
+        // "once the object has been registered", which it is while the connection is open, hence during the borrow of
+        // `db` (rules 22, 24).
+        Some(unsafe { CStr::from_ptr(name) })
     }
 
     /// Whether the database file is open and can be read.

@@ -82,7 +82,7 @@ impl StmtCore {
         drop(db.take_lost());
         let is_attach = self.taint.has(Taint::ATTACHED);
         let entered = self.enter(db)?;
-        let mut code = if is_attach { self.attach(db)? } else { self.call_step(&entered) };
+        let mut code = if is_attach { self.attach(&entered, db)? } else { self.call_step(&entered) };
         // An ATTACH is run once: what it opened is noted, and the recovery is that of the main database.
         if code != ffi::SQLITE_ROW && code != ffi::SQLITE_DONE && !is_attach {
             code = db.again_after_recovery(code, || self.call_step(&entered));
@@ -103,12 +103,11 @@ impl StmtCore {
     /// Makes the only step of an ATTACH or DETACH.
     #[cold]
     #[inline(never)]
-    fn attach(&mut self, db: &Db) -> Result<c_int, Fault> {
+    fn attach(&mut self, entered: &Entered<'_>, db: &Db) -> Result<c_int, Fault> {
         let _opening = fork::Opening::begin();
-        let entered = self.enter(db)?;
-        let code = self.call_step(&entered);
+        let code = self.call_step(entered);
         if let Err(fault) = db.note_files() {
-            self.phase.set(Phase::Failed);
+            self.fail();
             return Err(fault.in_sql(&self.sql));
         }
         Ok(code)
