@@ -391,6 +391,32 @@ impl Connection {
         }
         Ok(true)
     }
+
+    /// Sends the event of a commit that failed in the Drop of a guard.
+    fn tell_of_commit(&self, error: &Error, opened_at: &Location<'_>, words: &str) {
+        shielded(|| {
+            let (connection, name) = self.identity();
+            tracing::error!(target: "finalite::statement", %error, connection, name, %opened_at, "{words}");
+        });
+    }
+
+    /// Sends the event of a rollback in the Drop of a guard, with the first words if it succeeded and the second if not.
+    /// There is none if the transaction had ended before.
+    fn tell_of_rollback(&self, result: &Result<()>, was_open: bool, opened_at: &Location<'_>, words: (&str, &str)) {
+        let (rolled_back, failed) = words;
+        shielded(|| {
+            let (connection, name) = self.identity();
+            match result {
+                Ok(()) if !was_open => {}
+                Ok(()) => {
+                    tracing::debug!(target: "finalite::statement", connection, name, %opened_at, "{rolled_back}");
+                }
+                Err(error) => {
+                    tracing::error!(target: "finalite::statement", %error, connection, name, %opened_at, "{failed}");
+                }
+            }
+        });
+    }
 }
 
 /// The guard of an open transaction. Dropping it rolls back, unless [`set_drop_behavior`](Self::set_drop_behavior) says
@@ -566,28 +592,13 @@ impl Drop for Transaction<'_> {
         if self.drop_behavior == DropBehavior::Commit {
             match self.try_commit() {
                 Ok(()) => return,
-                Err(error) => {
-                    shielded(|| {
-                        let (connection, name) = self.conn.identity();
-                        tracing::error!(target: "finalite::statement", %error, connection, name, %opened_at, "commit failed in drop; rolling back");
-                    });
-                }
+                Err(error) => self.conn.tell_of_commit(&error, opened_at, "commit failed in drop; rolling back"),
             }
         }
         let was_open = !self.conn.is_autocommit();
         let result = self.try_rollback();
-        shielded(|| {
-            let (connection, name) = self.conn.identity();
-            match &result {
-                Ok(()) if !was_open => {}
-                Ok(()) => {
-                    tracing::debug!(target: "finalite::statement", connection, name, %opened_at, "a transaction was dropped, and rolled back");
-                }
-                Err(error) => {
-                    tracing::error!(target: "finalite::statement", %error, connection, name, %opened_at, "rollback failed in drop; the next call does it");
-                }
-            }
-        });
+        let words = ("a transaction was dropped, and rolled back", "rollback failed in drop; the next call does it");
+        self.conn.tell_of_rollback(&result, was_open, opened_at, words);
         if result.is_err() {
             self.ended();
             self.conn.guards.owe_rollback();
@@ -839,28 +850,16 @@ impl Drop for Savepoint<'_> {
             match self.try_commit() {
                 Ok(()) => return,
                 Err(error) => {
-                    shielded(|| {
-                        let (connection, name) = self.conn.identity();
-                        tracing::error!(target: "finalite::statement", %error, connection, name, %opened_at, "release failed in drop; rolling back");
-                    });
+                    self.conn.tell_of_commit(&error, opened_at, "release failed in drop; rolling back");
                     first = Some(error);
                 }
             }
         }
         let was_open = !self.conn.is_autocommit();
         let result = self.try_rollback();
-        shielded(|| {
-            let (connection, name) = self.conn.identity();
-            match &result {
-                Ok(()) if !was_open => {}
-                Ok(()) => {
-                    tracing::debug!(target: "finalite::statement", connection, name, %opened_at, "a savepoint was dropped, and rolled back");
-                }
-                Err(error) => {
-                    tracing::error!(target: "finalite::statement", %error, connection, name, %opened_at, "rollback failed in drop; the transaction is rolled back");
-                }
-            }
-        });
+        let words =
+            ("a savepoint was dropped, and rolled back", "rollback failed in drop; the transaction is rolled back");
+        self.conn.tell_of_rollback(&result, was_open, opened_at, words);
         match result {
             Ok(()) if !self.conn.is_autocommit() => {}
             Ok(()) => {
