@@ -371,9 +371,16 @@ impl Connection {
         sql: &str,
         params: impl Params<'p>,
     ) -> Result<QueryAs<OwnedRows<'conn>, T>> {
+        Ok(QueryAs::new(self.query_owned(sql, params)?))
+    }
+
+    /// Runs a cached statement, which must return columns.
+    #[inline]
+    #[track_caller]
+    fn query_owned<'conn, 'p: 'conn>(&'conn self, sql: &str, params: impl Params<'p>) -> Result<OwnedRows<'conn>> {
         let statement = self.prepare_cached(sql)?;
         statement.check_columns()?;
-        Ok(QueryAs::new(statement.into_rows(params)?))
+        statement.into_rows(params)
     }
 
     /// Runs a statement and returns an iterator that fetches its rows and passes each to a closure.
@@ -423,9 +430,7 @@ impl Connection {
     where
         F: FnMut(Row<'_>) -> Result<T, E>,
     {
-        let statement = self.prepare_cached(sql)?;
-        statement.check_columns()?;
-        Ok(QueryMap::new(statement.into_rows(params)?, read))
+        Ok(QueryMap::new(self.query_owned(sql, params)?, read))
     }
 
     /// Runs a statement and returns whether it yields a row.

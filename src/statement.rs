@@ -357,8 +357,7 @@ impl<'conn> Statement<'conn> {
             return Err(self.no_rows().into());
         };
         let value = read(row);
-        while writes && rows.next()?.is_some() {}
-        rows.finish()?;
+        finish_after_first(rows, writes)?;
         value
     }
 
@@ -390,8 +389,7 @@ impl<'conn> Statement<'conn> {
         let writes = !self.is_readonly();
         let mut rows = self.query(params)?;
         let found = rows.next()?.is_some();
-        while writes && rows.next()?.is_some() {}
-        rows.finish()?;
+        finish_after_first(rows, writes)?;
         Ok(found)
     }
 
@@ -636,6 +634,13 @@ impl<'conn> Statement<'conn> {
     pub fn counters(&self) -> StatementCounters {
         self.raw().counters()
     }
+}
+
+/// Ends the rows after the first one. A statement that writes is run to its end.
+#[inline]
+fn finish_after_first(mut rows: Rows<'_>, writes: bool) -> Result<()> {
+    while writes && rows.next()?.is_some() {}
+    rows.finish()
 }
 
 impl Drop for Statement<'_> {
