@@ -5,7 +5,7 @@ use crate::raw::Taint;
 mod parameters;
 mod statements;
 
-pub(crate) use parameters::numbers_in_use;
+pub(crate) use parameters::{first_token, numbers_in_use};
 pub(crate) use statements::first_statement;
 
 /// Returns the SQL after leading white space, comments and semicolons. The result starts with a token, or is empty.

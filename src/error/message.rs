@@ -1,5 +1,7 @@
 //! Removal of bound values from SQLite's messages.
 
+use crate::sql;
+
 /// Prefixes of SQLite's own messages that continue with a value of a running statement: messages of functions, of
 /// ATTACH and DETACH, and of built-in modules.
 const SQLITES: [&str; 32] = [
@@ -103,10 +105,6 @@ fn literals(sql: &str) -> Vec<String> {
                 found.push(text);
                 taken
             }
-            '"' | '`' => quoted(rest).1,
-            '[' => rest.find(']').map_or(rest.len(), |end| end + 1),
-            '-' if rest.starts_with("--") => rest.find('\n').unwrap_or(rest.len()),
-            '/' if rest.starts_with("/*") => rest[2..].find("*/").map_or(rest.len(), |end| end + 4),
             'x' | 'X' if rest[1..].starts_with('\'') => {
                 let (digits, taken) = quoted(&rest[1..]);
                 found.push(text_of_blob(&digits));
@@ -118,10 +116,7 @@ fn literals(sql: &str) -> Vec<String> {
                 found.push(rest[..end].to_owned());
                 end
             }
-            _ if first.is_alphanumeric() || first == '_' => {
-                rest.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '$')).unwrap_or(rest.len())
-            }
-            _ => first.len_utf8(),
+            _ => sql::first_token(rest).unwrap_or(rest.len()),
         };
         rest = &rest[taken..];
     }

@@ -41,8 +41,8 @@ fn is_named(token: &str) -> bool {
 }
 
 /// Returns the length in bytes of the first token, where blanks and comments count as tokens; `None` at the end. Tokens
-/// are those of SQLite's tokenizer, but text that is no parameter and cannot contain one may be split anywhere.
-pub(super) fn first_token(sql: &str) -> Option<usize> {
+/// are those of SQLite's tokenizer, but text that is neither a parameter nor quoted may be split anywhere.
+pub(crate) fn first_token(sql: &str) -> Option<usize> {
     let first = sql.chars().next()?;
     let until = |end: &str| sql.get(1..)?.find(end).map(|at| 1 + at + end.len());
     Some(match first {

@@ -1,6 +1,6 @@
 //! The end of a statement that SQLite has not accepted.
 
-use super::parameters::first_token;
+use super::first_token;
 
 /// Returns the first statement of a script with its semicolon, or all of the script. In `CREATE TRIGGER`, the statement
 /// ends after the keyword `END`.
