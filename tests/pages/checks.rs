@@ -379,14 +379,26 @@ fn the_page_of_the_locks() {
     agreed(&image, pages, &[0; 4096]);
 }
 
-#[test]
-fn cells() {
-    let image = Image::new(
+/// A table whose rows are short: a column with a default was added later.
+fn four_rows() -> Image {
+    Image::new(
         512,
         "CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT, b INTEGER);
          INSERT INTO t VALUES (1, 'one', 1), (2, 'a longer text, so that there is room', 2), (3, 'three', 3), (4, 'four', 4);
          ALTER TABLE t ADD COLUMN c DEFAULT 'default';",
-    );
+    )
+}
+
+/// Compares scans of some of its columns.
+fn agreed_by_columns(image: &Image) {
+    for sql in ["SELECT id FROM t", "SELECT a FROM t", "SELECT c FROM t", "SELECT c, b FROM t", "SELECT b, a FROM t"] {
+        agreed_of(image, sql);
+    }
+}
+
+#[test]
+fn cells() {
+    let image = four_rows();
     let root = image.root;
     // The second cell is written anew.
     let with = |cell: &[u8]| {
@@ -394,11 +406,7 @@ fn cells() {
         let at = image.cell(root, 1);
         image.page(root)[at..at + cell.len()].copy_from_slice(cell);
         let all = agreed_of(&image, "SELECT * FROM t");
-        for sql in
-            ["SELECT id FROM t", "SELECT a FROM t", "SELECT c FROM t", "SELECT c, b FROM t", "SELECT b, a FROM t"]
-        {
-            agreed_of(&image, sql);
-        }
+        agreed_by_columns(&image);
         all
     };
     assert_eq!(with(&[9, 2, 4, 0, 15, 1, b'x', 7]), (1, CORRUPT));
@@ -416,23 +424,14 @@ fn cells() {
 
 #[test]
 fn records() {
-    let image = Image::new(
-        512,
-        "CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT, b INTEGER);
-         INSERT INTO t VALUES (1, 'one', 1), (2, 'a longer text, so that there is room', 2), (3, 'three', 3), (4, 'four', 4);
-         ALTER TABLE t ADD COLUMN c DEFAULT 'default';",
-    );
+    let image = four_rows();
     let root = image.root;
     let with = |record: &[u8]| {
         let mut image = image.clone();
         let at = image.cell(root, 1);
         image.page(root)[at] = record.len().try_into().unwrap();
         image.page(root)[at + 2..at + 2 + record.len()].copy_from_slice(record);
-        for sql in
-            ["SELECT id FROM t", "SELECT a FROM t", "SELECT c FROM t", "SELECT c, b FROM t", "SELECT b, a FROM t"]
-        {
-            agreed_of(&image, sql);
-        }
+        agreed_by_columns(&image);
         agreed_of(&image, "SELECT * FROM t")
     };
     // Short ones.

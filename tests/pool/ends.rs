@@ -117,10 +117,7 @@ fn a_pool_without_its_writer_leaves_no_log() -> Outcome {
         let pool = db.pool().build()?;
         insert(&pool);
         assert_eq!(rows(&*pool.reader()?), 1);
-        panics(|| {
-            let _writer = pool.writer().unwrap();
-            resume_unwind(Box::new("with the writer"));
-        });
+        destroy_writer(&pool);
         assert!(has_log(&db));
         end(pool);
         assert!(db.is_closed() && !has_log(&db) && is_whole(&db, 1));
@@ -135,10 +132,7 @@ fn a_log_that_has_to_stay_is_reported() -> Outcome {
     let pool = db.pool().build()?;
     insert(&pool);
     assert_eq!(rows(&*pool.reader()?), 1);
-    panics(|| {
-        let _writer = pool.writer().unwrap();
-        resume_unwind(Box::new("with the writer"));
-    });
+    destroy_writer(&pool);
     let report = with_failing_opens(EMFILE, || pool.close());
     assert!(!report.is_clean() && has_log(&db) && report.failures().is_empty());
     assert!(matches!(report.log_left().unwrap().kind(), ErrorKind::OpenedReadOnly));

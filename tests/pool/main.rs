@@ -77,6 +77,14 @@ fn until_waiting(pool: &Pool, role: Role, count: usize) {
     }
 }
 
+/// Destroys the writer's connection, as a panic with it does.
+fn destroy_writer(pool: &Pool) {
+    panics(|| {
+        let _writer = pool.writer().unwrap();
+        resume_unwind(Box::new("with the writer"));
+    });
+}
+
 fn panics(work: impl FnOnce()) {
     assert!(catch_unwind(AssertUnwindSafe(work)).is_err());
 }
