@@ -5,7 +5,7 @@
 //!
 //! # rusqlite
 //!
-//! Most calls are written the same, apart from the names below. Parameters (`[]`, tuples, [`params!`](crate::params!),
+//! Most calls are written the same, apart from the names below. Parameters (`[]`, tuples, [`params!`](crate::statement::params!),
 //! [`named_params!`](crate::named_params!), [`params_from_iter`](crate::params_from_iter)) and closures over
 //! [`Row`](crate::Row) are written the same.
 //!

@@ -9,17 +9,30 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use std::time::Instant;
 
-use crate::ResultCode;
-use crate::cache::{Cache, StatementCacheStats};
-use crate::error::{Error, ErrorKind, Result};
-use crate::failures;
-use crate::memory;
-use crate::params::Params;
-use crate::raw::{Db, Fault, HandleKind, Parked, Stmt, Taint, registry, shielded};
-use crate::rows::{FromRow, OwnedRows, QueryAs, QueryMap, Row};
+use crate::core::cache::{Cache, StatementCacheStats};
+use crate::core::failures;
+use crate::error::{Error, ErrorKind, Fault, Result, ResultCode};
+use crate::observe::memory;
+use crate::raw::{Db, Parked, Stmt};
 use crate::sql;
+use crate::statement::params::Params;
+use crate::statement::rows::{FromRow, OwnedRows, QueryAs, QueryMap, Row};
 use crate::statement::{Home, Statement};
+use crate::track::{HandleKind, Taint, registry, shielded};
 use crate::transaction::Guards;
+
+mod interrupt;
+mod journal_mode;
+mod open;
+pub(crate) mod pauses;
+pub(crate) mod pragma;
+mod script;
+
+pub use interrupt::InterruptHandle;
+pub use journal_mode::JournalMode;
+pub use open::OpenOptions;
+pub use pragma::PragmaValue;
+pub use script::Script;
 
 /// An open connection to a database.
 ///

@@ -90,65 +90,52 @@ compile_error!(
     "finalite does not run on wasm: it relies on threads, on POSIX or Windows files and on a C library built for them"
 );
 
-mod cache;
+mod btree;
 pub mod coming_from;
 mod connection;
 pub mod convert;
-mod diagnostics;
+mod core;
 #[cfg(feature = "endpoint")]
 pub mod endpoint;
 mod error;
-mod failures;
-pub mod handles;
-mod interrupt;
-mod journal_mode;
-mod leak_check;
-pub mod memory;
-mod open;
+mod observe;
 mod pages;
-mod params;
-mod pauses;
 pub mod pool;
-mod pragma;
-mod process;
 #[allow(unsafe_code)]
 mod raw;
-mod result_code;
-mod rows;
 pub mod scan;
-mod script;
 mod sql;
 pub mod sqlite;
 mod statement;
-pub mod stats;
+mod track;
 mod transaction;
-mod tuples;
 mod value;
 mod worker;
 
-pub use cache::StatementCacheStats;
+pub use connection::InterruptHandle;
+pub use connection::JournalMode;
+pub use connection::OpenOptions;
+pub use connection::PragmaValue;
+pub use connection::Script;
 pub use connection::{CloseError, Connection};
-pub use convert::{ConversionError, FromSql};
+pub use convert::FromSql;
+pub use core::cache::StatementCacheStats;
+pub use error::ResultCode;
 pub use error::{Constraint, ConstraintKind, Error, ErrorKind, NameKind, OptionalExtension, Result, SqlPosition};
-pub use interrupt::InterruptHandle;
-pub use journal_mode::JournalMode;
-pub use leak_check::{LeakCheck, LeakReport, ProcessSnapshot};
-pub use open::OpenOptions;
+pub use observe::leak_check::{LeakCheck, LeakReport, ProcessSnapshot};
+pub use observe::{handles, memory, stats};
+pub use raw::ffi;
+pub use scan::{ColumnBatch, Scan};
 #[doc(hidden)]
-pub use params::macros;
-pub use params::{
+pub use statement::params::macros;
+pub use statement::params::{
     Binder, NamedParamsFromIter, Param, Params, ParamsFromIter, ToSql, ZeroBlob, named_params_from_iter,
     params_from_iter,
 };
-pub use pragma::PragmaValue;
-pub use raw::ffi;
-pub use result_code::ResultCode;
-pub use rows::{ColumnIndex, ColumnKey, FromRow, OwnedRows, QueryAs, QueryMap, Row, RowSource, Rows};
-pub use scan::{ColumnBatch, Scan};
-pub use script::Script;
+pub use statement::rows::{ColumnIndex, ColumnKey, FromRow, OwnedRows, QueryAs, QueryMap, Row, RowSource, Rows};
 pub use statement::{ColumnMetadata, Statement, StatementCounters};
 pub use transaction::{CommitError, DropBehavior, Savepoint, Transaction, TransactionBehavior};
-pub use value::{Type, Value, ValueRef};
+pub use value::{ConversionError, Type, Value, ValueRef};
 
 #[doc = include_str!("../docs/cookbook.md")]
 #[doc(alias("IN list", "attach", "vacuum", "backup", "migrate", "user_version"))]

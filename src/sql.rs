@@ -1,6 +1,6 @@
 //! The parts of SQL's lexical rules that finalite needs: skipping blanks, leading keywords, quoting.
 
-use crate::raw::Taint;
+use crate::track::Taint;
 
 mod parameters;
 mod statements;

@@ -4,11 +4,17 @@ use std::fmt;
 use std::panic::Location;
 
 use crate::Connection;
-use crate::cache::Ticket;
+use crate::core::cache::Ticket;
 use crate::error::{Error, ErrorKind, NameKind, Result};
-use crate::params::{Binder, Params};
-use crate::raw::{Stmt, shielded};
-use crate::rows::{self, ColumnKey, FromRow, OwnedRows, QueryAs, QueryMap, Row, Rows};
+use crate::raw::Stmt;
+use crate::track::shielded;
+
+pub(crate) mod params;
+pub(crate) mod rows;
+pub(crate) mod tuples;
+
+use params::{Binder, Params};
+use rows::{ColumnKey, FromRow, OwnedRows, QueryAs, QueryMap, Row, Rows};
 
 /// A prepared statement. Dropping it finalizes it immediately. A statement from
 /// [`prepare_cached`](Connection::prepare_cached) is instead reset and returned to its connection's cache.

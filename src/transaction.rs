@@ -6,10 +6,10 @@ use std::ops::Deref;
 use std::panic::Location;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::raw::registry::{self, Recorded};
-use crate::raw::{Db, HandleKind, counts, shielded};
-use crate::sql;
-use crate::{Connection, Statement};
+use crate::raw::Db;
+use crate::track::registry::{self, Recorded};
+use crate::track::{HandleKind, counts, shielded};
+use crate::{Connection, Statement, sql};
 
 /// The time at which a transaction takes its locks.
 ///

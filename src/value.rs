@@ -4,9 +4,14 @@ use std::borrow::Cow;
 use std::fmt;
 use std::str;
 
-pub use crate::raw::value::ValueRef;
+mod column_type;
+mod conversion_error;
+mod value_ref;
 
-use crate::convert::ConversionError;
+pub use column_type::ColumnType;
+pub use conversion_error::ConversionError;
+pub use value_ref::ValueRef;
+pub(crate) use value_ref::{AsItIs, Sink};
 
 /// The storage class of a value.
 ///
@@ -159,104 +164,5 @@ impl<const N: usize> From<[u8; N]> for Value {
 impl<T: Into<Self>> From<Option<T>> for Value {
     fn from(value: Option<T>) -> Self {
         value.map_or(Self::Null, T::into)
-    }
-}
-
-impl<'a> ValueRef<'a> {
-    /// Returns the storage class.
-    #[must_use]
-    pub const fn data_type(self) -> Type {
-        match self {
-            Self::Null => Type::Null,
-            Self::Integer(_) => Type::Integer,
-            Self::Real(_) => Type::Real,
-            Self::Text(_) => Type::Text,
-            Self::Blob(_) => Type::Blob,
-        }
-    }
-
-    /// Whether the value is NULL.
-    #[must_use]
-    pub const fn is_null(self) -> bool {
-        matches!(self, Self::Null)
-    }
-
-    /// Returns the INTEGER.
-    ///
-    /// # Errors
-    ///
-    /// [`ConversionError`] for any other type.
-    #[inline]
-    pub fn as_i64(self) -> Result<i64, ConversionError> {
-        match self {
-            Self::Integer(value) => Ok(value),
-            _ => Err(ConversionError::wrong_type("i64")),
-        }
-    }
-
-    /// Returns the REAL.
-    ///
-    /// # Errors
-    ///
-    /// [`ConversionError`] for any other type.
-    #[inline]
-    pub fn as_f64(self) -> Result<f64, ConversionError> {
-        match self {
-            Self::Real(value) => Ok(value),
-            _ => Err(ConversionError::wrong_type("f64")),
-        }
-    }
-
-    /// Returns the TEXT, validated as UTF-8.
-    ///
-    /// # Errors
-    ///
-    /// [`ConversionError`] for any other type, and for text that is not UTF-8.
-    #[inline]
-    pub fn as_str(self) -> Result<&'a str, ConversionError> {
-        self.text_as("&str")
-    }
-
-    /// Returns the TEXT, validated as UTF-8. `rust_type` is the type that an error names.
-    #[inline]
-    pub(crate) fn text_as(self, rust_type: &'static str) -> Result<&'a str, ConversionError> {
-        match self {
-            Self::Text(bytes) => str::from_utf8(bytes).map_err(|error| ConversionError::not_utf8(rust_type, error)),
-            _ => Err(ConversionError::wrong_type(rust_type)),
-        }
-    }
-
-    /// Returns the bytes of a TEXT or BLOB.
-    ///
-    /// # Errors
-    ///
-    /// [`ConversionError`] for any other type.
-    #[inline]
-    pub fn as_bytes(self) -> Result<&'a [u8], ConversionError> {
-        self.bytes_as("&[u8]")
-    }
-
-    /// Returns the bytes of a TEXT or BLOB. `rust_type` is the type that an error names.
-    #[inline]
-    pub(crate) fn bytes_as(self, rust_type: &'static str) -> Result<&'a [u8], ConversionError> {
-        match self {
-            Self::Text(bytes) | Self::Blob(bytes) => Ok(bytes),
-            _ => Err(ConversionError::wrong_type(rust_type)),
-        }
-    }
-
-    /// Returns an owned copy.
-    ///
-    /// # Errors
-    ///
-    /// [`ConversionError`] for text that is not UTF-8: a [`Value::Text`] is a `String`.
-    pub fn to_value(self) -> Result<Value, ConversionError> {
-        Ok(match self {
-            Self::Null => Value::Null,
-            Self::Integer(value) => Value::Integer(value),
-            Self::Real(value) => Value::Real(value),
-            Self::Text(_) => Value::Text(self.text_as("Value")?.to_owned()),
-            Self::Blob(bytes) => Value::Blob(bytes.to_owned()),
-        })
     }
 }

@@ -9,8 +9,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::{fmt, io, mem};
 
-use crate::raw::registry::current_thread;
-use crate::raw::{PerProcess, Process, shielded};
+use crate::track::registry::current_thread;
+use crate::track::{PerProcess, Process, shielded};
 
 /// Number of threads that are running.
 static RUNNING: PerProcess<u64> = PerProcess::new(u64::default);

@@ -304,7 +304,7 @@ fn a_threads_variable_may_be_gone() {
             (names.contains(&word.text) && word.after.starts_with('.') && !word.after.starts_with(".try_with("))
                 || (word.text == "current" && word.after.starts_with("()") && is_of_thread(file, word))
         };
-        let own = file.path.ends_with("raw/registry.rs");
+        let own = file.path.ends_with("track/registry.rs");
         file.report(file.words().filter(|word| is_banned(word) && !own), "may be asked for when it is gone")
     };
     assert_holds(
@@ -321,7 +321,7 @@ fn a_threads_variable_may_be_gone() {
         ],
     );
     // The one that may is the one that catches it.
-    let registry = File::read(Path::new("src/raw/registry.rs"));
+    let registry = File::read(Path::new("src/track/registry.rs"));
     assert_eq!(registry.code.matches("thread::current").count(), 1);
     assert!(registry.code.contains("catch_unwind(thread::current)") && registry.code.contains("CURRENT.try_with("));
 }

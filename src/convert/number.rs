@@ -1,7 +1,8 @@
 //! Conversions of integers, floating-point numbers and `bool`.
 
-use super::{ConversionError, FromSql};
-use crate::{Param, ToSql, ValueRef};
+use super::FromSql;
+use crate::value::{ConversionError, ValueRef};
+use crate::{Param, ToSql};
 
 macro_rules! integers {
     ($($type:ident)*) => {

@@ -4,8 +4,9 @@ use std::borrow::Cow;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::{ConversionError, FromSql};
-use crate::{Param, ToSql, ValueRef};
+use super::FromSql;
+use crate::value::{ConversionError, ValueRef};
+use crate::{Param, ToSql};
 
 impl<'row> FromSql<'row> for &'row str {
     #[inline]

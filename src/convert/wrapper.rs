@@ -3,8 +3,9 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::{ConversionError, FromSql};
-use crate::{Param, ToSql, Value, ValueRef};
+use super::FromSql;
+use crate::value::{ConversionError, Value, ValueRef};
+use crate::{Param, ToSql};
 
 impl<'row, T: FromSql<'row>> FromSql<'row> for Option<T> {
     #[inline]

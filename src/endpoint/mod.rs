@@ -16,7 +16,7 @@
 //! |---|---|
 //! | `/` | a page that shows the figures live |
 //! | `/metrics` | OpenMetrics 1.0, or Prometheus text 0.0.4, by the `Accept` header |
-//! | `/memory.json` | [`Stats::to_json`](crate::stats::Stats::to_json) |
+//! | `/memory.json` | [`Stats::to_json`](crate::observe::stats::Stats::to_json) |
 //! | `/handles.json` | the recorded handles, longest open first |
 //! | `/handles.txt` | the recorded handles, grouped by the source location that opened them |
 //! | `/healthz` | `ok` |
@@ -24,7 +24,7 @@
 //! `/handles.json?kind=statement&older_than=2.5&limit=100` selects handles by kind and by age in seconds, and limits
 //! their number, which is 1,000 by default.
 //!
-//! Each response is a new [`snapshot`](crate::stats::snapshot) and waits for no connection. The next use of each
+//! Each response is a new [`snapshot`](crate::observe::stats::snapshot) and waits for no connection. The next use of each
 //! connection takes some microseconds longer, because the connection publishes its figures.
 //!
 //! # Access and privacy
@@ -43,8 +43,8 @@ use std::time::Duration;
 use axum::Router;
 use http::{HeaderMap, Method, Response, Version};
 
-use crate::raw::registry::Demand;
-use crate::stats::Privacy;
+use crate::observe::stats::Privacy;
+use crate::track::registry::Demand;
 
 mod page;
 mod query;
@@ -139,7 +139,7 @@ impl Options {
         self
     }
 
-    /// Sets whether handles are recorded while the endpoint serves, at any [`handles::level`](crate::handles::level).
+    /// Sets whether handles are recorded while the endpoint serves, at any [`handles::level`](crate::observe::handles::level).
     /// Without records only counts are available. A record costs about 150 ns for each prepared statement and one read
     /// of a coarse clock for each execution: 4 % of a cached lookup by primary key, and a negligible part elsewhere.
     pub fn records(mut self, on: bool) -> Self {

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::handles::HandleKind;
-use crate::stats::Filter;
+use crate::observe::handles::HandleKind;
+use crate::observe::stats::Filter;
 
 /// Parses a query such as `kind=statement&older_than=2.5&limit=100`; the error is a message for the client.
 pub(super) fn filter(query: &str) -> Result<Filter, String> {

@@ -15,8 +15,8 @@ use http::uri::Authority;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Uri, Version};
 
 use super::{Options, page, query};
-use crate::handles::{self, OpenHandle};
-use crate::stats;
+use crate::observe::handles::{self, OpenHandle};
+use crate::observe::stats;
 
 /// Paths that are served.
 pub(super) const PATHS: [&str; 6] = ["/", "/metrics", "/memory.json", "/handles.json", "/handles.txt", "/healthz"];

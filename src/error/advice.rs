@@ -3,7 +3,7 @@
 //! Advice must be true in every case in which it is shown: SQLite uses some codes for several causes, and cannot always
 //! report which file of the connection is concerned.
 
-use crate::ResultCode;
+use super::ResultCode;
 
 /// Information about an error in addition to its code.
 pub(super) struct Circumstances {

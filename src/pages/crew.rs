@@ -26,13 +26,13 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use super::PageRows;
-use super::cells::{Cells, Defaults, Reader, Step};
-use super::format::Damage;
 use super::snapshot::ReadError;
-use super::tree::{Leaf, Pages, SLACK_BYTES};
 use crate::Connection;
+use crate::btree::cells::{Cells, Defaults, Reader, Step};
+use crate::btree::format::Damage;
+use crate::btree::tree::{Leaf, Pages, SLACK_BYTES};
 use crate::error::Result;
-use crate::rows::Row;
+use crate::statement::rows::Row;
 
 /// Destination of decoded rows.
 pub(crate) trait Part: Clone + Send + 'static {

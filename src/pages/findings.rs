@@ -5,10 +5,10 @@ use std::cell::{Cell, OnceCell};
 use std::sync::Arc;
 
 use super::program::Program;
-use super::tree;
 use crate::Connection;
+use crate::btree::tree;
 use crate::raw::storage::Storage;
-use crate::rows::Rows;
+use crate::statement::rows::Rows;
 
 /// Number of rows on one page up to which SQLite is as fast as the page reader, whose preparation takes time.
 pub(super) const SMALL_ROWS: usize = 40;

@@ -1,7 +1,7 @@
 //! SQL that reads the rest of a table from a given row on.
 
-use super::cells::Want;
 use crate::Connection;
+use crate::btree::cells::Want;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sql::quote_identifier;
 

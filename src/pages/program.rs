@@ -4,10 +4,11 @@
 //! The SQL text is not examined, since its names are ambiguous: a view may be just a table, `a` may be a computed
 //! column, and a table may be read from an index. An unexpected instruction only means that SQLite runs the statement.
 
-use super::cells::Want;
+use crate::Connection;
+use crate::btree::cells::Want;
 use crate::error::Result;
 use crate::sql::skip_blank;
-use crate::{Connection, ValueRef};
+use crate::value::ValueRef;
 
 /// A plain scan of a table.
 #[derive(Debug, PartialEq, Eq)]

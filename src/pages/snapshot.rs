@@ -19,9 +19,9 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
-use super::format::{Damage, Header};
-use super::tree::Pages;
-use crate::raw::Fault;
+use crate::btree::format::{Damage, Header};
+use crate::btree::tree::Pages;
+use crate::error::Fault;
 use crate::raw::storage::{LOG_REGION_WORDS, Storage, TransactionState};
 
 /// Reason why a page was not read.

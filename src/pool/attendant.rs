@@ -6,9 +6,9 @@ use std::panic::Location;
 use std::sync::{MutexGuard, PoisonError};
 
 use super::{Options, Pool, PoolReport};
-use crate::error::{Error, ErrorKind, Result};
-use crate::raw::shielded;
-use crate::{OpenOptions, ResultCode};
+use crate::OpenOptions;
+use crate::error::{Error, ErrorKind, Result, ResultCode};
+use crate::track::shielded;
 
 /// Opens a connection of its own for the work that SQLite does only on a connection that may write. The pool's writer
 /// is not used, since it may be checked out, even by the thread that reads.

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use crate::Connection;
+use crate::connection::pragma::PragmaValue;
 use crate::error::Result;
-use crate::pragma::PragmaValue;
 use crate::sql::RESTORABLE_PRAGMAS;
-use crate::{Connection, Value};
+use crate::value::Value;
 
 /// State of a connection that a caller can change.
 #[derive(Debug)]

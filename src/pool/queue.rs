@@ -23,8 +23,8 @@ use std::thread::{Thread, ThreadId};
 use std::time::{Duration, Instant};
 
 use super::Role;
-use crate::raw::Process;
-use crate::raw::registry::current_thread;
+use crate::track::Process;
+use crate::track::registry::current_thread;
 
 /// Maximum time for which later callers may pass the first waiter. Measured: with zero, a busy pool does a quarter of
 /// the work; with more, it does little more work, and the longest wait grows.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::queue::Queue;
 use super::reset::DestroyReason;
 use super::status::{Counters, PoolStatus};
-use crate::raw::PerProcess;
+use crate::track::PerProcess;
 
 /// The parts of a pool that are visible to the registry.
 #[derive(Debug)]

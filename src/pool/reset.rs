@@ -10,7 +10,7 @@ use std::thread;
 use super::profile::Profile;
 use super::status::Role;
 use crate::Connection;
-use crate::raw::Taint;
+use crate::track::Taint;
 
 /// Treatment of a connection that is returned with changes: a temporary table, an attached database, a pragma.
 ///

@@ -4,8 +4,8 @@ use std::thread;
 use std::time::Duration;
 
 use super::Pool;
+use crate::connection::pauses::pauses;
 use crate::error::{Error, Result};
-use crate::pauses::pauses;
 use crate::{DropBehavior, Transaction};
 
 /// Limits and pauses of retries. Pauses double up to a maximum, and each is shortened by a random part, so that callers

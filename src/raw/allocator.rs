@@ -35,6 +35,7 @@ use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicPtr, AtomicU8, AtomicU64, Ordering, fence};
 
 use super::ffi;
+use crate::track::figures::AccountMemory;
 
 // The structs below mirror structs of allocator.c: `Words` is `finalite_account`, `ThreadWords` is `finalite_thread`,
 // `Totals` is `finalite_totals`, `Backend` is `finalite_backend`. `tests::layouts_agree` compares the layouts.
@@ -361,14 +362,6 @@ impl Slot {
         }
         is_empty
     }
-}
-
-/// Memory charged to a connection.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct AccountMemory {
-    pub(crate) bytes: u64,
-    pub(crate) peak_bytes: u64,
-    pub(crate) blocks: u64,
 }
 
 /// Memory charged to a connection, with the connection's id and site.

@@ -8,17 +8,19 @@ use std::panic::Location;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 
-use super::allocator::{self, Account, AccountMemory, Charge};
-use super::figures::LastSeen;
-use super::files::{self, FileId, OpenFile};
-use super::fork::Moment;
+use super::allocator::{self, Account, Charge};
 use super::interrupt::Interrupter;
+use super::os::fork::{self, Moment};
 use super::recovery::Recovery;
-use super::registry::{self, Book, Record, Recorded};
 use super::stmt::StmtCore;
 use super::storage::Storage;
 use super::system::{self, Unopened};
-use super::{Fault, FaultKind, HandleKind, Parked, Taint, counts, ffi, fork, library, text};
+use super::{Parked, ffi, library, text};
+use crate::error::{Fault, FaultKind};
+use crate::track::figures::{AccountMemory, LastSeen};
+use crate::track::open_files::{self, FileId, OpenFile};
+use crate::track::registry::{self, Book, Record, Recorded};
+use crate::track::{HandleKind, Taint, counts};
 
 /// An open connection: the only owner of the handle, and the only code that closes it.
 pub(crate) struct Db {
@@ -177,7 +179,7 @@ impl Db {
             let Some(file) = FileId::of(&path) else {
                 continue;
             };
-            if !files::was_inherited(file) {
+            if !open_files::was_inherited(file) {
                 open.push(NotedFile { name, path, _open: OpenFile::new(file) });
             } else if index == 0 {
                 return Err(Fault::new(FaultKind::Forked));
@@ -245,7 +247,7 @@ impl Db {
             children: RefCell::new(Children::default()),
             interrupter: OnceCell::new(),
             account,
-            book: Book::open(id, name, site),
+            book: Book::open(id, name, library::default_lookaside(), site),
             last_seen: LastSeen::default(),
             taint: Cell::new(Taint::NONE),
             recovery: OnceCell::new(),

@@ -3,7 +3,8 @@
 use std::ptr::NonNull;
 use std::sync::{Mutex, PoisonError};
 
-use super::{ffi, fork};
+use super::ffi;
+use super::os::fork;
 
 /// Target shared by a `Db` and its interrupt handles. The `Db` clears it before it closes.
 pub(crate) struct Interrupter {

@@ -5,7 +5,7 @@ use std::ptr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::ffi;
-use super::{Fault, FaultKind};
+use crate::error::{Fault, FaultKind};
 
 /// Oldest supported system SQLite: the one that the bindings of `libsqlite3-sys` 0.40 describe.
 const VERSION_MIN: c_int = 3_045_003;

@@ -15,9 +15,11 @@ use std::time::Instant;
 
 use super::allocator::Account;
 use super::db::{Db, Entered};
-use super::registry::{self, Recorded};
+use super::ffi;
 use super::text::{self, SqliteString};
-use super::{Fault, FaultKind, HandleKind, Taint, counts, ffi};
+use crate::error::{Fault, FaultKind};
+use crate::track::registry::{self, Recorded};
+use crate::track::{HandleKind, Taint, counts};
 
 mod binding;
 mod cursor;

@@ -19,7 +19,8 @@ use std::slice;
 use std::sync::atomic::{AtomicU32, Ordering, fence};
 
 use super::db::{Db, Entered};
-use super::{Fault, FaultKind, ffi};
+use super::ffi;
+use crate::error::{Fault, FaultKind};
 
 unsafe extern "C" {
     // c3ref/interrupt.html, since 3.41; not in every version of the bindings.

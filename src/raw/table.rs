@@ -9,8 +9,9 @@ use std::panic;
 use std::ptr;
 
 use super::allocator::Charge;
-use super::shield::discard;
-use super::{Db, Fault, Taint, ffi};
+use super::{Db, ffi};
+use crate::error::Fault;
+use crate::track::{Taint, discard};
 
 /// A table that exists in every schema of the connections on which it is created. It takes no parameters.
 #[derive(Debug)]

@@ -3,63 +3,10 @@
 use std::slice;
 
 use super::ffi;
-
-/// A borrowed SQLite value.
-///
-/// TEXT is represented as bytes: SQLite does not guarantee that text is valid UTF-8, and code that only copies or
-/// compares it need not pay for the check. [`as_str`](ValueRef::as_str) validates it.
-///
-/// # Example
-///
-/// ```
-/// use finalite::{Connection, ValueRef};
-///
-/// let conn = Connection::open_in_memory()?;
-/// conn.query_row("SELECT 7, 'seven', NULL", (), |row| {
-///     assert_eq!(row.value(0)?, ValueRef::Integer(7));
-///     assert_eq!(row.value(1)?.as_str()?, "seven");
-///     assert_eq!(row.value(2)?, ValueRef::Null);
-///     Ok(())
-/// })?;
-/// # Ok::<(), finalite::Error>(())
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum ValueRef<'a> {
-    /// NULL.
-    Null,
-    /// INTEGER, 64 bits, signed.
-    Integer(i64),
-    /// REAL, an IEEE 754 double.
-    Real(f64),
-    /// TEXT in UTF-8, as stored: not validated.
-    Text(&'a [u8]),
-    /// BLOB.
-    Blob(&'a [u8]),
-}
+use crate::value::{AsItIs, Sink, ValueRef};
 
 /// Error: SQLite ran out of memory while it converted or expanded the value.
 pub(super) struct OutOfMemory;
-
-/// Consumer of a value. It is called in one place for each type, so that the compiler specializes it for each type and
-/// the type is not tested a second time.
-pub(crate) trait Sink<'a> {
-    type Output;
-
-    /// Consumes the value. Implementations must be `#[inline(always)]`.
-    fn take(self, value: ValueRef<'a>) -> Self::Output;
-}
-
-/// Sink that returns the value unchanged.
-pub(crate) struct AsItIs;
-
-impl<'a> Sink<'a> for AsItIs {
-    type Output = ValueRef<'a>;
-
-    #[inline(always)]
-    fn take(self, value: ValueRef<'a>) -> ValueRef<'a> {
-        value
-    }
-}
 
 /// Reads a value without changing its type.
 ///

@@ -4,12 +4,12 @@ use std::fmt;
 use std::ops::Range;
 
 use super::column::{ColumnBuffer, Mismatch};
-use super::schema::{ColumnType, OnTypeMismatch};
-use crate::ValueRef;
+use super::schema::OnTypeMismatch;
 use crate::error::{Error, ErrorKind, NameKind, Result};
 use crate::pages::{Cells, Expected, Part, Piece};
-use crate::rows::Row;
 use crate::statement::Statement;
+use crate::statement::rows::Row;
+use crate::value::{ColumnType, ValueRef};
 
 /// Some rows of a result, or all of them, column by column.
 ///

@@ -20,14 +20,13 @@ use std::fmt;
 use std::mem;
 use std::ops::Range;
 
-use super::schema::{ColumnType, OnTypeMismatch};
+use super::schema::OnTypeMismatch;
 use super::views::{BytesColumn, TextColumn};
 use crate::convert::exact_f64;
 use crate::error::{Error, ErrorKind, Result};
 use crate::pages::Expected;
-use crate::raw::pages;
-use crate::raw::value::Sink;
-use crate::{Type, ValueRef};
+use crate::raw::os::huge_pages;
+use crate::value::{ColumnType, Sink, Type, ValueRef};
 
 /// The values of one column, in contiguous memory that can be borrowed.
 ///
@@ -268,7 +267,7 @@ fn make_room<T: Copy>(values: &mut Vec<T>, more: usize) -> bool {
     let is_there = values.len().checked_add(more).is_some_and(|all| larger.try_reserve_exact(all).is_ok());
     if is_there {
         // Must precede any access: once an address is backed by a small page, it gets no large one.
-        pages::prefer_large(&larger);
+        huge_pages::prefer_large(&larger);
         larger.extend_from_slice(values);
         *values = larger;
     }

@@ -3,8 +3,7 @@
 use std::fmt;
 
 use super::batch::ColumnBatch;
-use super::schema::ColumnType;
-use crate::ValueRef;
+use crate::value::{ColumnType, ValueRef};
 
 /// Maximum number of rows shown; further ones are counted.
 const ROWS_MAX: usize = 20;

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::column::{Bytes, ColumnBuffer, Offsets};
-use crate::convert::ConversionError;
+use crate::value::ConversionError;
 
 /// A column of text. From [`ColumnBuffer::as_str`].
 #[derive(Clone, Copy)]

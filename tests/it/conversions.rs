@@ -969,7 +969,7 @@ mod tables {
 
     /// The rows of the table under this heading.
     fn table(heading: &str) -> Vec<TableRow> {
-        let rows: Vec<_> = include_str!("../../src/convert/mod.rs")
+        let rows: Vec<_> = include_str!("../../src/convert.rs")
             .lines()
             .map(|line| line.trim_start_matches("//!").trim())
             .skip_while(|line| !line.starts_with(heading))

@@ -5,10 +5,12 @@ use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::ptr;
 
-use super::super::db::Entered;
-use super::super::{Fault, HandleKind, Taint, counts, ffi};
 use super::cursor::Cursor;
 use super::{Bound, Phase, StmtCore};
+use crate::error::Fault;
+use crate::raw::db::Entered;
+use crate::raw::ffi;
+use crate::track::{HandleKind, Taint, counts};
 
 /// A parameter value, in a form that SQLite accepts.
 #[derive(Clone, Copy)]

@@ -7,10 +7,14 @@ use std::panic::Location;
 use std::ptr;
 use std::time::Instant;
 
-use super::super::db::{Db, Entered};
-use super::super::value::{self, OutOfMemory, Sink, ValueRef};
-use super::super::{Fault, FaultKind, HandleKind, Taint, counts, ffi, fork, shielded};
 use super::{Bound, Phase, Stmt, StmtCore, find, to_usize};
+use crate::error::{Fault, FaultKind};
+use crate::raw::db::{Db, Entered};
+use crate::raw::ffi;
+use crate::raw::os::fork;
+use crate::raw::value::{self, OutOfMemory};
+use crate::track::{HandleKind, Taint, counts, shielded};
+use crate::value::{Sink, ValueRef};
 
 /// Error: a cell could not be read. To keep the successful path cheap, it does not carry the cause: if
 /// [`Row::is_out_of_memory`] is false, the column does not exist.

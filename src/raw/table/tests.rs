@@ -2,8 +2,10 @@
 
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 
-use super::super::{FaultKind, HandleKind, OpenFlags};
+use super::super::OpenFlags;
 use super::*;
+use crate::error::FaultKind;
+use crate::track::HandleKind;
 
 static BROKEN: Table =
     Table { name: c"broken", schema: c"CREATE TABLE x(a)", rows: || panic!("while the rows were made") };

@@ -1,0 +1,6 @@
+//! SQLite's file format: pages, b-trees, records. Pure decoding of bytes, without I/O and without SQLite.
+
+pub(crate) mod cells;
+pub(crate) mod format;
+pub(crate) mod pointer_map;
+pub(crate) mod tree;

@@ -1,0 +1,520 @@
+//! Decodes the current row of a scan: locates the values in its record, and reads them.
+//!
+//! ```text
+//! leaf page  page header, cell pointers, unused space, cells
+//! cell       payload length, rowid, record (or its local part), number of the first overflow page (if any)
+//! record     header length, one serial type for each value, values
+//! ```
+//!
+//! A step decodes only the record's header. It writes one [`Place`] for each value: the serial type, and the offset.
+//! Values are read from the page buffer when they are asked for, and are not copied, with two exceptions: a record that
+//! continues in overflow pages is assembled in `spilled`, and UTF-16 text is converted into `converted`.
+//!
+//! The fast path is a header of less than 128 bytes with serial types of one byte, on one page. It is inlined into the
+//! loop of the scan; all other cases are in functions that are not inlined. An integer is read as eight bytes, and
+//! shifted: each buffer therefore ends with [`SLACK_BYTES`].
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use super::format::{
+    BYTES_BY_SERIAL, Damage, Encoding, append_utf8, local_bytes, payload_varint, read_u16, read_u32, serial_bytes,
+    varint,
+};
+use super::tree::{Leaf, Pages, SLACK_BYTES, Tree};
+use crate::value::{AsItIs, Sink, ValueRef};
+
+/// A column of the result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Want {
+    Rowid,
+    /// A value of the record.
+    Stored {
+        place: usize,
+        /// Whether integers are read as reals: SQLite stores a real without a fraction as an integer.
+        is_real: bool,
+        /// Whether the column has a default other than NULL, for records that end before this value.
+        has_default: bool,
+    },
+}
+
+/// The current row, and the buffers that hold its bytes.
+pub(crate) struct Cells<B = Vec<u8>> {
+    wants: Box<[Want]>,
+    encoding: Encoding,
+    /// Pages as they were read.
+    pub(crate) buffer: B,
+    /// A record assembled from several pages.
+    spilled: Vec<u8>,
+    /// Whether the places refer to `spilled` instead of `buffer`.
+    is_spilled: bool,
+    /// Text converted to UTF-8, in a database whose encoding is UTF-16.
+    converted: Vec<u8>,
+    /// Values of the record, up to the last one that is wanted.
+    places: Vec<Place>,
+    /// Whether each of `places` is wanted.
+    is_wanted: Box<[bool]>,
+    pub(crate) rowid: i64,
+    /// Values of columns that were added after the record was written, by place; `None` while unknown.
+    pub(crate) defaults: Defaults,
+}
+
+/// Copy-on-write: existing holders keep the old values.
+pub(crate) type Defaults = Arc<[Option<Default>]>;
+
+/// Position of a value in a record.
+#[derive(Clone, Copy)]
+struct Place {
+    serial: u32,
+    at: u32,
+}
+
+/// Value of a column that a record is too short for.
+#[derive(Clone, Debug)]
+pub(crate) enum Default {
+    Null,
+    Integer(i64),
+    Real(f64),
+    Text(Box<[u8]>),
+    Blob(Box<[u8]>),
+}
+
+impl From<ValueRef<'_>> for Default {
+    fn from(value: ValueRef<'_>) -> Self {
+        match value {
+            ValueRef::Null => Self::Null,
+            ValueRef::Integer(value) => Self::Integer(value),
+            ValueRef::Real(value) => Self::Real(value),
+            ValueRef::Text(text) => Self::Text(text.into()),
+            ValueRef::Blob(blob) => Self::Blob(blob.into()),
+        }
+    }
+}
+
+/// Longest record header that SQLite reads, unless the whole record is on the leaf page.
+const HEADER_BYTES_MAX: u64 = 98_307;
+
+/// Serial type of a value that the record is too short for.
+const MISSING: u32 = u32::MAX;
+
+/// Result of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    Row,
+    /// A row with missing values whose defaults are not known yet.
+    RowWithoutDefaults,
+    End,
+}
+
+/// Cursor over the rows of a table's b-tree.
+pub(crate) struct Reader<P> {
+    tree: Tree<P>,
+    /// Largest payload that is decoded; larger ones are left to SQLite.
+    payload_bytes_max: u64,
+    leaf: Leaf,
+    cell: usize,
+    /// Number of rows in the leaf pages before this one.
+    before: u64,
+}
+
+impl<P: Pages> Reader<P> {
+    pub(crate) fn new(tree: Tree<P>, payload_bytes_max: u64) -> Self {
+        Self { tree, payload_bytes_max, leaf: Leaf::default(), cell: 0, before: 0 }
+    }
+
+    /// Returns a reader of the same file's pages. It has no root, and is positioned by [`go_to`](Self::go_to).
+    pub(crate) fn anew<Q: Pages>(&self, pages: Q) -> Reader<Q> {
+        Reader::new(self.tree.anew(pages), self.payload_bytes_max)
+    }
+
+    pub(crate) fn pages(&self) -> &P {
+        self.tree.pages()
+    }
+
+    /// Moves to the next row.
+    #[inline(always)]
+    pub(crate) fn step(&mut self, cells: &mut Cells) -> Result<Step, P::Error> {
+        if self.cell == self.leaf.cells && !self.next_leaf(cells)? {
+            return Ok(Step::End);
+        }
+        let cell = self.cell;
+        self.cell += 1;
+        self.read_cell(cell, cells)
+    }
+
+    /// Moves before the first row. Returns its leaf page, or one without cells.
+    pub(crate) fn first_leaf(&mut self, cells: &mut Cells) -> Result<Leaf, P::Error> {
+        self.next_leaf(cells)?;
+        Ok(self.leaf)
+    }
+
+    /// Estimates the number of rows: assumes that all pages are as full as those on the path to the first leaf page.
+    pub(crate) fn expected_rows(&self) -> u64 {
+        self.tree.expected_leaves().saturating_mul(self.leaf.cells as u64)
+    }
+
+    pub(crate) fn tree(&mut self) -> &mut Tree<P> {
+        &mut self.tree
+    }
+
+    /// Whether the current leaf page is this page.
+    pub(crate) fn is_at(&self, page: u32) -> bool {
+        self.leaf.page == page
+    }
+
+    /// Leaves the current leaf page, and returns it. The reader is then between two rows.
+    pub(crate) fn leave(&mut self) -> Leaf {
+        self.cell = 0;
+        std::mem::take(&mut self.leaf)
+    }
+
+    /// Moves to a cell of a leaf page in the buffer. `number` is the number of that cell's row.
+    pub(crate) fn go_to(&mut self, leaf: Leaf, cell: usize, number: u64) {
+        (self.leaf, self.cell) = (leaf, cell);
+        self.before = number.saturating_sub(cell as u64);
+    }
+
+    /// Number of rows before the row of the last step.
+    pub(crate) fn row_number(&self) -> u64 {
+        (self.before + self.cell as u64).saturating_sub(1)
+    }
+
+    /// Whether the last step reached a row, even if that row could not be read.
+    pub(crate) fn is_on_row(&self) -> bool {
+        self.cell > 0
+    }
+
+    /// Moves to the next leaf page. Returns `false` at the end.
+    #[inline(never)]
+    fn next_leaf(&mut self, cells: &mut Cells) -> Result<bool, P::Error> {
+        self.before += self.leaf.cells as u64;
+        self.cell = 0;
+        self.leaf = Leaf::default();
+        match self.tree.next_leaf(&mut cells.buffer)? {
+            Some(leaf) => self.leaf = leaf,
+            None => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    #[inline(always)]
+    pub(crate) fn read_cell<B: Deref<Target = [u8]>>(
+        &mut self,
+        index: usize,
+        cells: &mut Cells<B>,
+    ) -> Result<Step, P::Error> {
+        let Leaf { page: number, at, pointers, content, .. } = self.leaf;
+        let usable = self.tree.usable_bytes();
+        let page = &cells.buffer[at..at + usable];
+        let damage = |what| Damage::of_cell(number, index, what);
+        let pointer = read_u16(page, pointers + 2 * index).unwrap_or(0);
+        let parts = || {
+            let cell = page.get(pointer..)?;
+            let (payload, first) = payload_varint(cell)?;
+            let (rowid, second) = varint(&cell[first..])?;
+            Some((pointer + first + second, payload, rowid))
+        };
+        if pointer < content {
+            return Err(damage("it is not among the cells of the page").into());
+        }
+        let Some((start, payload, rowid)) = parts() else {
+            return Err(damage("it leads out of the page").into());
+        };
+        cells.rowid = rowid.cast_signed();
+        cells.is_spilled = false;
+        let Some(payload) = usize::try_from(payload).ok().filter(|_| payload <= self.payload_bytes_max) else {
+            return Err(damage("its payload is larger than the database, or than SQLite allows").into());
+        };
+        let local = local_bytes(payload, usable);
+        let Some(record) = page.get(start..start + local) else {
+            return Err(damage("its payload ends outside of the page").into());
+        };
+        if local < payload {
+            return self.read_long(index, start, local, payload, cells);
+        }
+        let start = at + start;
+        let found = read_places(record, start, payload, &mut cells.places);
+        match found {
+            Some(found) if cells.encoding == Encoding::Utf8 => {
+                if found.is_whole {
+                    Ok(Step::Row)
+                } else {
+                    Ok(cells.leave_out(found.places))
+                }
+            }
+            Some(found) => Ok(cells.convert(found)),
+            None => Err(damage("its record does not decode").into()),
+        }
+    }
+
+    /// Reads a record that continues in overflow pages.
+    #[inline(never)]
+    fn read_long<B: Deref<Target = [u8]>>(
+        &mut self,
+        index: usize,
+        start: usize,
+        local: usize,
+        payload: usize,
+        cells: &mut Cells<B>,
+    ) -> Result<Step, P::Error> {
+        let Leaf { page: number, at, .. } = self.leaf;
+        let damage = |what| Damage::of_cell(number, index, what);
+        let page = &cells.buffer[at..at + self.tree.usable_bytes()];
+        let Some(overflow) = read_u32(page, start + local) else {
+            return Err(damage("its overflow pages begin outside of the page").into());
+        };
+        let record = &page[start..start + local];
+        // The wanted values may all be on the leaf page. If not, the number of bytes needed is known from here on.
+        let wanted = match read_places(record, at + start, payload, &mut cells.places) {
+            Some(found) if found.end <= at + start + local => return Ok(cells.convert(found)),
+            Some(found) => found.end - at - start,
+            None if varint(record).is_some_and(|(header, _)| header <= local as u64) => {
+                return Err(damage("its record does not decode").into());
+            }
+            None => payload,
+        };
+        let mut spilled = std::mem::take(&mut cells.spilled);
+        spilled.clear();
+        spilled.extend_from_slice(record);
+        // `cells.buffer` holds the leaf pages that were read ahead, so overflow pages are read into another buffer.
+        let mut pages = std::mem::take(&mut cells.converted);
+        let read = self.tree.read_overflow((number, index), overflow, wanted - local, &mut pages, &mut spilled);
+        cells.converted = pages;
+        let found = read_places(&spilled, 0, payload, &mut cells.places);
+        spilled.extend_from_slice(&[0; SLACK_BYTES]);
+        cells.spilled = spilled;
+        cells.is_spilled = true;
+        read?;
+        match found {
+            Some(found) => Ok(cells.convert(found)),
+            None => Err(damage("its record does not decode").into()),
+        }
+    }
+}
+
+/// Result of decoding the header of a record.
+#[derive(Clone, Copy)]
+struct Found {
+    /// Number of values in the record, up to the last one that is wanted.
+    places: usize,
+    is_whole: bool,
+    /// Offset at which the last of them ends.
+    end: usize,
+}
+
+/// Locates the values of a record, which begins at `start` and has `payload` bytes. `record` holds the bytes that are
+/// available. Returns `None` if the record does not decode.
+#[inline(always)]
+fn read_places(record: &[u8], start: usize, payload: usize, places: &mut [Place]) -> Option<Found> {
+    let header = usize::from(*record.first()?);
+    if !(2..0x80).contains(&header) {
+        return read_long_header(record, start, payload, places);
+    }
+    let serials = record.get(1..header)?;
+    let end = u32::try_from(start + payload).ok()?;
+    let mut at = u32::try_from(start + header).ok()?;
+    let mut seen = 0;
+    for (&serial, place) in serials.iter().zip(places.iter_mut()) {
+        seen |= serial;
+        *place = Place { serial: serial.into(), at };
+        at += u32::from(BYTES_BY_SERIAL[usize::from(serial & 0x7f)]);
+    }
+    if seen >= 0x80 {
+        return read_long_header(record, start, payload, places);
+    }
+    if at > end || serials.len() <= places.len() && at != end {
+        return None;
+    }
+    let count = serials.len().min(places.len());
+    Some(Found { places: count, is_whole: count == places.len(), end: at as usize })
+}
+
+/// Locates the values of a record whose header is empty, or has varints of several bytes. See [`read_places`].
+#[inline(never)]
+fn read_long_header(record: &[u8], start: usize, payload: usize, places: &mut [Place]) -> Option<Found> {
+    let (header, first) = varint(record)?;
+    let header = usize::try_from(header).ok().filter(|_| header <= HEADER_BYTES_MAX)?;
+    // SQLite reads at least one serial type. In an empty header that is beyond the end, so such a record is not valid.
+    let mut serials = record.get(first..header).filter(|serials| !serials.is_empty())?;
+    let end = u64::try_from(start + payload).ok()?;
+    let mut at = u64::try_from(start + header).ok()?;
+    let mut count = 0;
+    for place in &mut *places {
+        if serials.is_empty() {
+            break;
+        }
+        let (serial, bytes) = varint(serials)?;
+        serials = &serials[bytes..];
+        *place = Place { serial: u32::try_from(serial).ok()?, at: u32::try_from(at).ok()? };
+        at = at.checked_add(serial_bytes(serial))?;
+        count += 1;
+    }
+    if at > end || serials.is_empty() && at != end {
+        return None;
+    }
+    Some(Found { places: count, is_whole: count == places.len(), end: usize::try_from(at).ok()? })
+}
+
+impl<B: Deref<Target = [u8]>> Cells<B> {
+    pub(crate) fn new(wants: Box<[Want]>, encoding: Encoding, buffer: B) -> Self {
+        let count = wants.iter().map(|want| match want {
+            Want::Rowid => 0,
+            Want::Stored { place, .. } => place + 1,
+        });
+        let count = count.max().unwrap_or(0);
+        let mut is_wanted = vec![false; count];
+        let mut defaults = vec![None; count];
+        for want in &wants {
+            if let Want::Stored { place, has_default, .. } = *want {
+                is_wanted[place] = true;
+                defaults[place] = (!has_default).then_some(Default::Null);
+            }
+        }
+        Self {
+            wants,
+            encoding,
+            buffer,
+            spilled: Vec::new(),
+            is_spilled: false,
+            converted: Vec::new(),
+            places: vec![Place { serial: 0, at: 0 }; count],
+            is_wanted: is_wanted.into(),
+            rowid: 0,
+            defaults: defaults.into(),
+        }
+    }
+
+    /// Returns cells of the same columns, with another buffer.
+    pub(crate) fn in_another<C: Deref<Target = [u8]>>(&self, buffer: C) -> Cells<C> {
+        Cells::new(self.wants.clone(), self.encoding, buffer)
+    }
+
+    pub(crate) fn wants(&self) -> &[Want] {
+        &self.wants
+    }
+
+    /// Marks the values that the record is too short for, from this place on.
+    #[cold]
+    fn leave_out(&mut self, from: usize) -> Step {
+        for place in &mut self.places[from..] {
+            place.serial = MISSING;
+        }
+        let is_known = |want: &Want| match *want {
+            Want::Stored { place, .. } if place >= from => self.defaults[place].is_some(),
+            _ => true,
+        };
+        if self.wants.iter().all(is_known) { Step::Row } else { Step::RowWithoutDefaults }
+    }
+
+    /// Sets the default of a column of the result to its value in the current row. If the record has that value, the
+    /// method only compares. Returns `false` if the values differ: it is another row.
+    pub(crate) fn set_default(&mut self, column: usize, value: ValueRef<'_>) -> bool {
+        match self.wants.get(column) {
+            Some(&Want::Stored { place, .. }) if self.places[place].serial == MISSING => {
+                Arc::make_mut(&mut self.defaults)[place] = Some(value.into());
+                true
+            }
+            _ => self.value(column) == Some(value),
+        }
+    }
+
+    /// Converts wanted texts to UTF-8, unless the database's encoding is UTF-8.
+    #[inline(never)]
+    fn convert(&mut self, found: Found) -> Step {
+        if let Encoding::Utf16 { is_big_endian } = self.encoding {
+            self.converted.clear();
+            let record: &[u8] = if self.is_spilled { &self.spilled } else { &self.buffer };
+            for (place, is_wanted) in self.places[..found.places].iter_mut().zip(&self.is_wanted) {
+                if place.serial < 13 || place.serial % 2 == 0 || !is_wanted {
+                    continue;
+                }
+                let start = place.at as usize;
+                let text = record.get(start..start + (place.serial as usize - 13) / 2).unwrap_or_default();
+                let at = self.converted.len();
+                append_utf8(text, is_big_endian, &mut self.converted);
+                let bytes = self.converted.len() - at;
+                // UTF-8 takes at most half as much again as UTF-16. A text that does not fit is longer than SQLite
+                // allows.
+                place.at = u32::try_from(at).unwrap_or(0);
+                place.serial = u32::try_from(2 * bytes + 13).unwrap_or(13);
+            }
+        }
+        if found.is_whole { Step::Row } else { self.leave_out(found.places) }
+    }
+
+    #[inline(always)]
+    pub(crate) fn value(&self, column: usize) -> Option<ValueRef<'_>> {
+        let want = self.wants.get(column)?;
+        Some(self.read_into(want, AsItIs))
+    }
+
+    /// Passes each value to the sink of its column. Stops at the first error, and returns it with the number of the
+    /// column.
+    #[inline(always)]
+    pub(crate) fn read_all_into<'a, S, E>(&'a self, sinks: impl Iterator<Item = S>) -> Result<(), (usize, E)>
+    where
+        S: Sink<'a, Output = Result<(), E>>,
+    {
+        for (index, (want, sink)) in self.wants.iter().zip(sinks).enumerate() {
+            self.read_into(want, sink).map_err(|error| (index, error))?;
+        }
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn read_into<'a, S: Sink<'a>>(&'a self, want: &Want, sink: S) -> S::Output {
+        let Want::Stored { place, is_real, .. } = *want else {
+            return sink.take(ValueRef::Integer(self.rowid));
+        };
+        let Place { serial, at } = self.places[place];
+        let at = at as usize;
+        let record: &[u8] = if self.is_spilled { &self.spilled } else { &self.buffer };
+        match serial {
+            1..=9 => {
+                let bits = match serial {
+                    8 => 0,
+                    9 => 1,
+                    _ => {
+                        // Never out of range: the buffer ends with the slack bytes.
+                        let bytes = record.get(at..).and_then(|bytes| bytes.first_chunk()).copied().unwrap_or_default();
+                        i64::from_be_bytes(bytes) >> UNUSED_BITS[serial as usize]
+                    }
+                };
+                if serial == 7 {
+                    let real = f64::from_bits(bits.cast_unsigned());
+                    // SQLite has no NaN.
+                    return if real.is_nan() { sink.take(ValueRef::Null) } else { sink.take(ValueRef::Real(real)) };
+                }
+                if is_real { sink.take(ValueRef::Real(to_f64(bits))) } else { sink.take(ValueRef::Integer(bits)) }
+            }
+            0 | 10 | 11 => sink.take(ValueRef::Null),
+            MISSING => match &self.defaults[place] {
+                Some(Default::Integer(value)) => sink.take(ValueRef::Integer(*value)),
+                Some(Default::Real(value)) => sink.take(ValueRef::Real(*value)),
+                Some(Default::Text(text)) => sink.take(ValueRef::Text(text)),
+                Some(Default::Blob(blob)) => sink.take(ValueRef::Blob(blob)),
+                Some(Default::Null) | None => sink.take(ValueRef::Null),
+            },
+            _ => {
+                let bytes = (serial as usize - 12) / 2;
+                if serial.is_multiple_of(2) {
+                    return sink.take(ValueRef::Blob(record.get(at..at + bytes).unwrap_or_default()));
+                }
+                let text = if self.encoding == Encoding::Utf8 { record } else { &self.converted };
+                sink.take(ValueRef::Text(text.get(at..at + bytes).unwrap_or_default()))
+            }
+        }
+    }
+}
+
+/// Number of bits, by serial type, that belong to the next value if eight bytes are read as one integer.
+const UNUSED_BITS: [u32; 10] = [0, 56, 48, 40, 32, 16, 0, 0, 0, 0];
+
+/// Converts an integer to the nearest double.
+#[inline]
+fn to_f64(value: i64) -> f64 {
+    // Both halves are exact, and their sum is rounded once.
+    let high = i32::try_from(value >> 32).unwrap_or(0);
+    let low = u32::try_from(value & 0xffff_ffff).unwrap_or(0);
+    f64::from(high) * 4_294_967_296.0 + f64::from(low)
+}

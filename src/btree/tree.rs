@@ -1,0 +1,411 @@
+//! Traverses the b-tree of a table, leaf page by leaf page, in rowid order.
+//!
+//! ```text
+//! levels[0]          no page: its only child is the root
+//! levels[1]          interior page, with the numbers of its children
+//!    ...
+//! levels[depth - 1]  interior page above the leaf pages
+//! ahead              its next leaf pages, in the buffer
+//! ```
+//!
+//! An interior page holds the numbers of all its children, so leaf pages are known before they are read. Consecutive
+//! leaf pages are read in one piece, which doubles in size as the scan proceeds: a short scan reads little, and a long
+//! one has few reads. Small gaps are read along. The buffer belongs to the caller, since several threads may decode one
+//! buffer while the next is read.
+//!
+//! The file may be damaged. Each page number, pointer and count is checked before it is used, and the number of visited
+//! pages is limited by the size of the database, so that a loop ends.
+
+use super::format::{Damage, Header, read_u16, read_u32, varint};
+use super::pointer_map::PointerMap;
+
+/// Source of pages.
+pub(crate) trait Pages {
+    type Error: From<Damage>;
+
+    /// Longest readable run starting at `first` (at most `pages`, at least 1), and its stride in bytes.
+    fn piece(&self, first: u32, pages: u32) -> (u32, usize);
+
+    /// Reads a run of pages. Returns the number of pages read: all of them, or 1 if the others cannot be read in one
+    /// piece with the first, or 0 if the file ends within the first page, whose remainder is filled with zeros.
+    fn read(&mut self, first: u32, pages: u32, into: &mut [u8]) -> Result<u32, Self::Error>;
+}
+
+/// Properties of a database file.
+#[derive(Clone, Copy)]
+pub(crate) struct Shape {
+    pub(crate) page_bytes: usize,
+    pub(crate) usable_bytes: usize,
+    pub(crate) page_count: u32,
+    /// Whether SQLite finds overflow pages by the pointer map.
+    pub(crate) has_map: bool,
+    /// The page used for locks, which is never read.
+    pub(crate) lock_page: u32,
+}
+
+impl Shape {
+    pub(crate) fn new(header: Header, page_count: u32) -> Self {
+        const PENDING_BYTE: usize = 0x4000_0000;
+        let Header { page_bytes, usable_bytes, has_map, .. } = header;
+        let lock_page = u32::try_from(PENDING_BYTE / page_bytes + 1).unwrap_or(0);
+        Self { page_bytes, usable_bytes, page_count, has_map, lock_page }
+    }
+
+    /// Whether this is the number of a page that another page can point to.
+    fn is_page(self, page: u32) -> bool {
+        (2..=self.page_count).contains(&page) && page != self.lock_page
+    }
+
+    /// Maximum number of cells that SQLite accepts for a page.
+    fn cells_max(self) -> usize {
+        (self.page_bytes - 8) / 6
+    }
+}
+
+/// Position in a table's b-tree.
+pub(crate) struct Tree<P> {
+    pages: P,
+    shape: Shape,
+    map: PointerMap,
+    /// Interior pages on the current path, from the root down.
+    levels: Vec<Level>,
+    depth: usize,
+    /// Leaf pages that were read and are still to be returned.
+    ahead: Vec<Place>,
+    ahead_next: usize,
+    /// Number of pages to read at once; doubles as the scan proceeds.
+    stride: u32,
+    /// Number of pages of the tree and of overflow chains visited so far. Each is visited once in a sound file, so
+    /// there are no more than in the database.
+    visited: u32,
+}
+
+#[derive(Default)]
+struct Level {
+    page: u32,
+    children: Vec<u32>,
+    next: usize,
+    is_above_leaves: bool,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Place {
+    page: u32,
+    at: usize,
+}
+
+/// A leaf page in the buffer.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Leaf {
+    pub(crate) page: u32,
+    /// Offset in the buffer.
+    pub(crate) at: usize,
+    pub(crate) cells: usize,
+    /// Offset of its cell pointers, from the beginning of the page.
+    pub(crate) pointers: usize,
+    /// End of its cell pointers, after which cells begin.
+    pub(crate) content: usize,
+}
+
+/// Number of bytes that may be read beyond a value: integers are read as eight bytes.
+pub(crate) const SLACK_BYTES: usize = 8;
+
+/// Page types.
+const LEAF: u8 = 13;
+const INTERIOR: u8 = 5;
+
+/// Sizes of page headers, and of the child pointer before each key.
+const LEAF_HEAD_BYTES: usize = 8;
+const INTERIOR_HEAD_BYTES: usize = 12;
+const CHILD_BYTES: usize = 4;
+
+/// Maximum number of bytes to read at once.
+const PIECE_BYTES: usize = 256 << 10;
+/// Maximum number of pages on the path from the root to a row, as in SQLite.
+const DEPTH_MAX: usize = 20;
+/// Maximum number of unneeded pages between two needed ones that are read along with them.
+const GAP_PAGES: u32 = 3;
+
+/// Offset of a page's own header in the page.
+fn head_in_page(page: u32) -> usize {
+    if page == 1 { Header::BYTES } else { 0 }
+}
+
+/// Length of the beginning of a page header that has the type of the page and its number of cells.
+pub(crate) const HEAD_BYTES: usize = 5;
+
+pub(crate) fn head_in_file(page: u32, page_bytes: usize) -> u64 {
+    u64::from(page.saturating_sub(1)) * page_bytes as u64 + head_in_page(page) as u64
+}
+
+/// Returns the number of cells, if this is the header of a leaf page.
+pub(crate) fn leaf_cells(head: [u8; HEAD_BYTES]) -> Option<u16> {
+    let [LEAF, _, _, high, low] = head else {
+        return None;
+    };
+    Some(u16::from_be_bytes([high, low]))
+}
+
+impl<P: Pages> Tree<P> {
+    pub(crate) fn new(pages: P, root: u32, shape: Shape) -> Self {
+        let root = Level { page: 0, children: vec![root], next: 0, is_above_leaves: false };
+        Self {
+            pages,
+            shape,
+            map: PointerMap::default(),
+            levels: vec![root],
+            depth: 1,
+            ahead: Vec::new(),
+            ahead_next: 0,
+            stride: 1,
+            visited: 0,
+        }
+    }
+
+    /// Returns a tree of the same file, without a root.
+    pub(crate) fn anew<Q: Pages>(&self, pages: Q) -> Tree<Q> {
+        Tree::new(pages, 0, self.shape)
+    }
+
+    pub(crate) fn pages(&self) -> &P {
+        &self.pages
+    }
+
+    #[inline(always)]
+    pub(crate) fn usable_bytes(&self) -> usize {
+        self.shape.usable_bytes
+    }
+
+    /// Returns the next leaf page, in the buffer; `None` after the last.
+    pub(crate) fn next_leaf(&mut self, buffer: &mut Vec<u8>) -> Result<Option<Leaf>, P::Error> {
+        loop {
+            if let Some(leaf) = self.leaf_ahead(buffer)? {
+                return Ok(Some(leaf));
+            }
+            if !self.read_ahead(buffer)? {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Estimates the number of leaf pages: assumes that all interior pages have as many children as those on the
+    /// current path.
+    pub(crate) fn expected_leaves(&self) -> u64 {
+        let levels = self.levels[..self.depth].iter();
+        let leaves = levels.fold(1_u64, |leaves, level| leaves.saturating_mul(level.children.len() as u64));
+        leaves.min(self.shape.page_count.into())
+    }
+
+    /// Returns the next leaf page of those in the buffer.
+    pub(crate) fn leaf_ahead(&mut self, buffer: &[u8]) -> Result<Option<Leaf>, P::Error> {
+        while let Some(&place) = self.ahead.get(self.ahead_next) {
+            self.ahead_next += 1;
+            let page = &buffer[place.at..place.at + self.shape.usable_bytes];
+            if let Some(leaf) = self.look_at(place, page)? {
+                return Ok(Some(leaf));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Examines a page. Returns a leaf page; an interior page becomes the next level, and `None` is returned.
+    fn look_at(&mut self, place: Place, page: &[u8]) -> Result<Option<Leaf>, P::Error> {
+        let Place { page: number, at } = place;
+        let damage = |what| Damage::of_page(number, what);
+        let header = head_in_page(number);
+        let cells = read_u16(page, header + 3).unwrap_or(0);
+        let parent = &mut self.levels[self.depth - 1];
+        match page.get(header) {
+            Some(&LEAF) => {
+                parent.is_above_leaves = true;
+                // There is a row, so that even a root has cells.
+                if cells == 0 {
+                    return Err(damage("a leaf without cells").into());
+                }
+                if cells > self.shape.cells_max() {
+                    return Err(damage("more cells than fit").into());
+                }
+                let pointers = header + LEAF_HEAD_BYTES;
+                Ok(Some(Leaf { page: number, at, cells, pointers, content: pointers + 2 * cells }))
+            }
+            Some(&INTERIOR) => {
+                if parent.is_above_leaves && parent.page != 0 {
+                    return Err(damage("an interior page among leaves").into());
+                }
+                if self.depth >= DEPTH_MAX {
+                    return Err(damage("the tree is too deep").into());
+                }
+                // Page 1 has less room, so as a root it may have no cells and one child.
+                if cells == 0 && number != 1 {
+                    return Err(damage("an interior page without cells").into());
+                }
+                if cells > self.shape.cells_max() {
+                    return Err(damage("more cells than fit").into());
+                }
+                self.descend(number, page, header, cells)?;
+                Ok(None)
+            }
+            _ => Err(damage("not a page of a table").into()),
+        }
+    }
+
+    fn descend(&mut self, number: u32, page: &[u8], header: usize, cells: usize) -> Result<(), Damage> {
+        if self.depth == self.levels.len() {
+            self.levels.push(Level::default());
+        }
+        let level = &mut self.levels[self.depth];
+        level.page = number;
+        level.next = 0;
+        level.is_above_leaves = false;
+        level.children.clear();
+        let pointers = header + INTERIOR_HEAD_BYTES;
+        let content = pointers + 2 * cells;
+        for cell in 0..cells {
+            let pointer = read_u16(page, pointers + 2 * cell).filter(|&pointer| pointer >= content);
+            let child = pointer.and_then(|pointer| {
+                varint(page.get(pointer + CHILD_BYTES..)?)?;
+                read_u32(page, pointer)
+            });
+            let child = child.ok_or_else(|| Damage::of_cell(number, cell, "it leads out of the page"))?;
+            level.children.push(child);
+        }
+        let last = read_u32(page, header + 8).ok_or_else(|| Damage::of_page(number, "no last child"))?;
+        level.children.push(last);
+        if let Some(cell) = level.children.iter().position(|&child| !self.shape.is_page(child)) {
+            return Err(Damage::of_cell(number, cell, "a child that is no page of the database"));
+        }
+        self.depth += 1;
+        Ok(())
+    }
+
+    /// Reads the next pages: a single page of unknown type, or some leaf pages. Returns `false` at the end.
+    pub(crate) fn read_ahead(&mut self, buffer: &mut Vec<u8>) -> Result<bool, P::Error> {
+        let level = loop {
+            let Some(last) = self.depth.checked_sub(1) else {
+                return Ok(false);
+            };
+            let level = &mut self.levels[last];
+            if level.next < level.children.len() {
+                break level;
+            }
+            self.depth = last;
+        };
+        let first = level.children[level.next];
+        let most = if level.is_above_leaves { self.stride } else { 1 };
+        let mut last = first;
+        for &child in &level.children[level.next..] {
+            if child < last || child - last > GAP_PAGES + 1 || child - first >= most {
+                break;
+            }
+            last = child;
+        }
+        let (pages, apart) = self.pages.piece(first, last - first + 1);
+        self.ahead.clear();
+        self.ahead_next = 0;
+        let mut before = 0;
+        for &child in &level.children[level.next..] {
+            if child <= before || child < first || child - first >= pages {
+                break;
+            }
+            before = child;
+            self.ahead.push(Place { page: child, at: (child - first) as usize * apart });
+        }
+        if level.is_above_leaves {
+            self.stride = (2 * self.stride).min(pages_at_once(self.shape));
+        }
+        let last = self.ahead.last().copied().unwrap_or_default();
+        let bytes = last.at + self.shape.page_bytes;
+        if buffer.len() < bytes + SLACK_BYTES {
+            buffer.resize(bytes + SLACK_BYTES, 0);
+        }
+        let pages = 1 + last.page.saturating_sub(first);
+        let read = self.pages.read(first, pages, &mut buffer[..bytes])?;
+        if read < pages {
+            // The pages are then read one by one, as SQLite does: rows before the unreadable page are still returned.
+            self.ahead.truncate(1);
+            self.stride = 1;
+        }
+        let taken = self.ahead.len();
+        self.levels[self.depth - 1].next += taken;
+        self.visit(first, u32::try_from(taken).unwrap_or(u32::MAX))?;
+        // A page of zeros has no valid type, which SQLite reports as well.
+        let kind = buffer.get(head_in_page(first)).copied();
+        if read == 0 && matches!(kind, Some(LEAF | INTERIOR)) {
+            return Err(Damage::cut_off(first).into());
+        }
+        Ok(true)
+    }
+
+    fn visit(&mut self, page: u32, more: u32) -> Result<(), Damage> {
+        self.visited = self.visited.saturating_add(more);
+        if self.visited > self.shape.page_count {
+            return Err(Damage::endless(page));
+        }
+        Ok(())
+    }
+
+    /// Appends this number of bytes of an overflow chain.
+    pub(crate) fn read_overflow(
+        &mut self,
+        (of_page, of_cell): (u32, usize),
+        first: u32,
+        mut bytes: usize,
+        buffer: &mut Vec<u8>,
+        to: &mut Vec<u8>,
+    ) -> Result<(), P::Error> {
+        let damage = |what| Damage::of_cell(of_page, of_cell, what);
+        let content = self.shape.usable_bytes - 4;
+        let mut page = first;
+        let mut ahead: u32 = 1;
+        while bytes > 0 {
+            if !self.shape.is_page(page) {
+                return Err(damage("an overflow page that is no page of the database").into());
+            }
+            // The pages of a chain are mostly consecutive.
+            let rest = u32::try_from(bytes.div_ceil(content)).unwrap_or(u32::MAX);
+            let wanted = ahead.min(rest).min(self.shape.page_count - page + 1);
+            let (pages, apart) = self.pages.piece(page, wanted);
+            let len = (pages - 1) as usize * apart + self.shape.page_bytes;
+            if buffer.len() < len {
+                buffer.resize(len, 0);
+            }
+            let mut read = self.pages.read(page, pages, &mut buffer[..len])?;
+            if read == 0 {
+                // The needed part may exist, and SQLite reads no more than that.
+                let needed = 4 + content.min(bytes);
+                read = self.pages.read(page, 1, &mut buffer[..needed])?;
+            }
+            if read == 0 {
+                return Err(Damage::cut_off(page).into());
+            }
+            for index in 0..read {
+                let part = &buffer[index as usize * apart..][..self.shape.usable_bytes];
+                self.visit(page, 1)?;
+                let (next, part) = part.split_at(4);
+                let part = &part[..content.min(bytes)];
+                to.extend_from_slice(part);
+                bytes -= part.len();
+                let next = read_u32(next, 0).unwrap_or(0);
+                if bytes > 0 && self.shape.has_map && !self.map.agrees(&mut self.pages, self.shape, page, next)? {
+                    return Err(damage("another overflow page than the map of pages says").into());
+                }
+                let follows = next == page + 1;
+                page = next;
+                if !follows || !self.shape.is_page(page) {
+                    ahead = 1;
+                    break;
+                }
+                ahead = (2 * ahead).min(pages_at_once(self.shape));
+            }
+            if read < pages {
+                ahead = 1;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Maximum number of pages read in one piece.
+fn pages_at_once(shape: Shape) -> u32 {
+    u32::try_from(PIECE_BYTES / shape.page_bytes).unwrap_or(1).max(1)
+}

@@ -1,0 +1,4 @@
+//! Everything that a statement needs of its connection.
+
+pub(crate) mod cache;
+pub(crate) mod failures;

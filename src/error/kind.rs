@@ -1,0 +1,356 @@
+//! [`ErrorKind`]: the kinds of errors, and their messages.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use super::excerpt::Excerpt;
+use super::{Error, ResultCode};
+use crate::value::{ColumnType, ConversionError, Type};
+
+/// The kind of an [`Error`].
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// SQLite returned an error code for which there is no other kind.
+    #[error("{}", Excerpt::of(message))]
+    #[non_exhaustive]
+    Sqlite {
+        /// The extended result code.
+        code: ResultCode,
+        /// The message of SQLite.
+        message: Box<str>,
+    },
+    /// SQLite could not allocate memory, or a memory limit was reached. The connection remains usable.
+    #[error("out of memory")]
+    #[non_exhaustive]
+    NoMemory {
+        /// The extended result code: `SQLITE_NOMEM` or `SQLITE_IOERR_NOMEM`.
+        code: ResultCode,
+    },
+    /// [`InterruptHandle::interrupt`](crate::InterruptHandle::interrupt) stopped the statement.
+    #[error("interrupted")]
+    Interrupted,
+    /// The value of a column cannot be converted to the requested Rust type.
+    #[error("{}column {column} ({}), {found}: {problem}{}", row_prefix(*row), Excerpt::of(name), null_hint(*found, problem))]
+    #[non_exhaustive]
+    ColumnConversion {
+        /// 0-based row of the result, if known: in a batch of a scan.
+        row: Option<u64>,
+        /// 0-based index of the column.
+        column: usize,
+        /// Name of the column in the result.
+        name: Box<str>,
+        /// Storage class of the value in this row.
+        found: Type,
+        /// Reason, with the name of the Rust type.
+        problem: ConversionError,
+    },
+    /// A value in a scan has another type than its column, and the column's type may not change: see
+    /// [`OnTypeMismatch`](crate::scan::OnTypeMismatch).
+    #[error("row {row}, column {column} ({}): {found} in a column of {expected}", Excerpt::of(name))]
+    #[non_exhaustive]
+    MixedColumn {
+        /// 0-based row of the result.
+        row: u64,
+        /// 0-based index of the column.
+        column: usize,
+        /// Name of the column in the result.
+        name: Box<str>,
+        /// Type of the column.
+        expected: ColumnType,
+        /// Storage class of the value.
+        found: Type,
+    },
+    /// A column of a batch has another type than requested.
+    #[error("column {column} ({}) is of {found}, not of {asked}", Excerpt::of(name))]
+    #[non_exhaustive]
+    ColumnType {
+        /// 0-based index of the column.
+        column: usize,
+        /// Name of the column in the result.
+        name: Box<str>,
+        /// Requested type.
+        asked: ColumnType,
+        /// Type of the column.
+        found: ColumnType,
+    },
+    /// A column of a batch contains NULLs, and the call requires that it contains none.
+    #[error(
+        "column {column} ({}) has {nulls} NULL{}, the first in row {row}: `iter_i64` and `iter_f64` yield `None` for it",
+        Excerpt::of(name),
+        plural(*nulls)
+    )]
+    #[non_exhaustive]
+    ColumnHasNulls {
+        /// 0-based row of the result with the first NULL.
+        row: u64,
+        /// 0-based index of the column.
+        column: usize,
+        /// Name of the column in the result.
+        name: Box<str>,
+        /// Number of NULLs in the batch.
+        nulls: usize,
+    },
+    /// A Rust value cannot be converted for binding.
+    #[error("parameter {}: {problem}", display_parameter(*index, name.as_deref()))]
+    #[non_exhaustive]
+    ParameterConversion {
+        /// 1-based index of the parameter, as in SQLite.
+        index: usize,
+        /// Name of the parameter in the SQL, with its prefix.
+        name: Option<Box<str>>,
+        /// Reason, with the name of the Rust type.
+        problem: ConversionError,
+    },
+    /// The number of values differs from the number of parameters in the SQL.
+    #[error("the SQL has {expected} parameter{}, {given} {} given", plural(*expected), was(*given))]
+    #[non_exhaustive]
+    ParameterCount {
+        /// Number of parameters in the SQL.
+        expected: usize,
+        /// Number of values given. If an iterator yields too many, the number of values read from it.
+        given: usize,
+    },
+    /// The SQL has more parameters than the connection's limit.
+    #[error(
+        "too many SQL variables: this connection takes {max} in one statement (bind a list as one JSON text, and read it \
+         by `json_each(?)`; or insert it into a temporary table)"
+    )]
+    #[non_exhaustive]
+    TooManyParameters {
+        /// Maximum number of parameters in one statement.
+        max: usize,
+    },
+    /// A parameter has no value.
+    #[error("parameter {} has no value", display_parameter(*index, name.as_deref()))]
+    #[non_exhaustive]
+    ParameterUnset {
+        /// 1-based index of the parameter, as in SQLite.
+        index: usize,
+        /// Name of the parameter in the SQL, with its prefix.
+        name: Option<Box<str>>,
+    },
+    /// A parameter has two values.
+    #[error("parameter {} is given twice", display_parameter(*index, name.as_deref()))]
+    #[non_exhaustive]
+    ParameterTwice {
+        /// 1-based index of the parameter, as in SQLite.
+        index: usize,
+        /// Name of the parameter in the SQL, with its prefix.
+        name: Option<Box<str>>,
+    },
+    /// No column, parameter or pragma has this name or index.
+    #[error("no such {what}: {}{}", Excerpt::of(name), hint(known))]
+    #[non_exhaustive]
+    NoSuch {
+        /// Kind of item that was looked up.
+        what: NameKind,
+        /// Name or index that was looked up.
+        name: Box<str>,
+        /// Names that exist.
+        known: Box<[Box<str>]>,
+    },
+    /// The number of columns in a row differs from the number that the type reads.
+    #[error("the row has {found} column{} ({}), the type reads {expected}", plural(*found), names(columns))]
+    #[non_exhaustive]
+    ColumnCount {
+        /// Number of columns that the type reads.
+        expected: usize,
+        /// Number of columns in the row.
+        found: usize,
+        /// Names of the columns in the row.
+        columns: Box<[Box<str>]>,
+    },
+    /// The statement returned no row, or several rows where one was expected.
+    #[error("expected one row, found {}", if *found == 0 { "none" } else { "several" })]
+    #[non_exhaustive]
+    RowCount {
+        /// Number of rows fetched before the call failed: 0 or 2.
+        found: usize,
+    },
+    /// The SQL contains no statement.
+    #[error("the SQL is empty: nothing but blanks and comments")]
+    EmptySql,
+    /// The SQL continues after its first statement.
+    #[error("there is more after the first statement: {}", Excerpt::of(rest))]
+    #[non_exhaustive]
+    TrailingSql {
+        /// The SQL after the first statement.
+        rest: Box<str>,
+    },
+    /// The SQL contains a NUL character, at which SQLite would stop reading.
+    #[error("the SQL contains a NUL character")]
+    NulInSql,
+    /// The path cannot be passed to SQLite.
+    #[error("the path cannot be used: {reason}")]
+    #[non_exhaustive]
+    Path {
+        /// Reason.
+        reason: &'static str,
+    },
+    /// A pragma reads back another value than the one it was set to.
+    #[error("{}", display_pragma(name, requested, effective.as_deref(), *is_known))]
+    #[non_exhaustive]
+    Pragma {
+        /// Name of the pragma.
+        name: Box<str>,
+        /// Value that was set.
+        requested: Box<str>,
+        /// Value that SQLite reads back; `None` if it reads back nothing.
+        effective: Option<Box<str>>,
+        /// Whether SQLite has a pragma of this name. A known pragma reads back nothing if it does not apply to the
+        /// database: `mmap_size` for one in memory.
+        is_known: bool,
+    },
+    /// The transaction of an open guard has ended: SQLite rolled it back, or SQL ran `COMMIT` or `ROLLBACK`. Further
+    /// statements are refused, because each would be committed at once. The error at which SQLite rolled back was
+    /// returned before.
+    #[error("the transaction has already ended: SQLite rolled it back after an earlier error, or SQL ended it")]
+    TransactionEnded,
+    /// A text or blob exceeds the size limit of SQLite.
+    #[error("{what} of {bytes} bytes is too big for SQLite")]
+    #[non_exhaustive]
+    TooBig {
+        /// Kind of the data.
+        what: &'static str,
+        /// Size in bytes.
+        bytes: usize,
+    },
+    /// The call is not allowed in the current state.
+    #[error("{reason}")]
+    #[non_exhaustive]
+    Misuse {
+        /// Reason.
+        reason: &'static str,
+    },
+    /// The database was open when this process was forked. Either an inherited connection is used, or a file that was
+    /// open at the fork is opened or attached, under any name. Only the process that had the file open may use it: a
+    /// child process inherits SQLite's record of its locks, but not the locks.
+    #[error(
+        "the database was open when this process was forked, and is only for the process that had it open: fork before \
+         that opens it, or call `exec` in the child"
+    )]
+    Forked,
+    /// The linked SQLite library cannot be used.
+    #[error("{reason}")]
+    #[non_exhaustive]
+    Unsupported {
+        /// Reason.
+        reason: Box<str>,
+    },
+    /// No connection of a pool became available within the timeout.
+    #[error("no {role} connection came free within {waited:.1?}{}", checked_out_lines(checked_out))]
+    #[non_exhaustive]
+    PoolTimeout {
+        /// Role of the requested connection: `writer`, `reader` or `reserved`.
+        role: &'static str,
+        /// Time that the caller waited.
+        waited: std::time::Duration,
+        /// Connections that are checked out, one line each: the time and the source location of the checkout.
+        checked_out: Box<[Box<str>]>,
+    },
+    /// The pool is closed.
+    #[error("the pool is closed")]
+    PoolClosed,
+    /// SQLite opened the database for reading only, but the pool needs a connection that writes.
+    #[error(
+        "SQLite could open the database for reading only: no permission to write, a read-only file system, or too many \
+         open files (`OpenOptions::read_only(true)` is for a pool that only reads)"
+    )]
+    OpenedReadOnly,
+    /// A pool could not open a connection.
+    #[error("no connection after {} attempt{}: {}", attempts.len(), plural(attempts.len()), display_last(attempts))]
+    #[non_exhaustive]
+    OpenAttempts {
+        /// Error of each attempt, in order.
+        attempts: Box<[Error]>,
+    },
+    /// An error of the caller, from [`Error::external`].
+    #[error("{0}")]
+    External(Box<dyn StdError + Send + Sync>),
+}
+
+/// The kind of item that a name refers to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NameKind {
+    /// A column of a result.
+    Column,
+    /// A parameter of a statement.
+    Parameter,
+    /// A pragma.
+    Pragma,
+}
+
+impl fmt::Display for NameKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Column => "column",
+            Self::Parameter => "parameter",
+            Self::Pragma => "pragma",
+        })
+    }
+}
+
+fn plural(count: usize) -> &'static str {
+    if count == 1 { "" } else { "s" }
+}
+
+fn was(count: usize) -> &'static str {
+    if count == 1 { "was" } else { "were" }
+}
+
+fn display_parameter(index: usize, name: Option<&str>) -> String {
+    match name {
+        Some(name) => format!("{index} ({name})"),
+        None => index.to_string(),
+    }
+}
+
+fn hint(known: &[Box<str>]) -> String {
+    match known.len() {
+        0 => String::new(),
+        1 => format!(" (there is {})", names(known)),
+        _ => format!(" (there are {})", names(known)),
+    }
+}
+
+/// Returns the names joined by commas: at most the first 10, and the number of the others.
+fn names(names: &[Box<str>]) -> String {
+    const SHOWN: usize = 10;
+    let shown: Vec<String> = names.iter().take(SHOWN).map(|name| Excerpt::of(name).to_string()).collect();
+    let more = if names.len() > SHOWN { format!(" and {} more", names.len() - SHOWN) } else { String::new() };
+    shown.join(", ") + &more
+}
+
+fn checked_out_lines(checked_out: &[Box<str>]) -> String {
+    checked_out
+        .iter()
+        .map(|line| {
+            format!(
+                "
+  checked out: {line}"
+            )
+        })
+        .collect()
+}
+
+fn display_last(attempts: &[Error]) -> String {
+    attempts.last().map_or_else(String::new, Error::to_string)
+}
+
+fn row_prefix(row: Option<u64>) -> String {
+    row.map_or_else(String::new, |row| format!("row {row}, "))
+}
+
+fn null_hint(found: Type, problem: &ConversionError) -> String {
+    if found == Type::Null { format!(" (Option<{}> reads it)", problem.rust_type()) } else { String::new() }
+}
+
+fn display_pragma(name: &str, requested: &str, effective: Option<&str>, is_known: bool) -> String {
+    match effective {
+        Some(effective) => format!("PRAGMA {name} is {effective}, not {requested}"),
+        None if is_known => format!("PRAGMA {name} reads back nothing: it is not for this database"),
+        None => format!("PRAGMA {name} reads back nothing: this SQLite does not know it"),
+    }
+}

@@ -1,0 +1,388 @@
+//! Snapshots as JSON. The names are an interface: the page and other readers of `memory.json` depend on them.
+
+use std::fmt::{Display, Write};
+#[cfg(feature = "endpoint")]
+use std::time::SystemTime;
+use std::time::{Duration, UNIX_EPOCH};
+
+use super::{ConnectionStats, DbStatus, Stats};
+use crate::observe::handles::{ForgottenHandle, HandleCounts, HandleKind, OpenHandle};
+
+/// Whether the SQL of statements is included. Bound values never are: no type here holds any.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Privacy {
+    /// A hash instead of the SQL, which distinguishes statements.
+    #[default]
+    HashSql,
+    ShowSql,
+}
+
+/// Largest number of children listed per connection.
+const CHILDREN_MAX: usize = 100;
+/// Largest number of connections listed; those open longest come first.
+const CONNECTIONS_MAX: usize = 500;
+
+impl Stats {
+    /// Returns the snapshot as one JSON object, without the SQL of statements.
+    ///
+    /// Names and units are those of the endpoint's `/memory.json`; an unknown number is `null`. The first 100 children
+    /// of a connection are listed.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// let json = finalite::stats::snapshot().to_json();
+    /// assert!(json.starts_with(r#"{"taken_at_ms":"#) && json.contains(r#""native":{"bytes":"#));
+    /// ```
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        self.to_json_as(Privacy::HashSql)
+    }
+
+    /// Returns the snapshot as [`to_json`](Self::to_json) does, with the first 256 bytes of each statement's SQL.
+    /// Literals in the SQL are shown, bound values are not.
+    #[must_use]
+    pub fn to_json_with_sql(&self) -> String {
+        self.to_json_as(Privacy::ShowSql)
+    }
+
+    pub(crate) fn to_json_as(&self, privacy: Privacy) -> String {
+        write(|json| self.write(json, privacy))
+    }
+
+    fn write(&self, json: &mut Json, privacy: Privacy) {
+        json.number("taken_at_ms", milliseconds(self.taken_at.duration_since(UNIX_EPOCH).unwrap_or_default()));
+        json.text("finalite", env!("CARGO_PKG_VERSION"));
+        json.text("sqlite", crate::sqlite::version());
+        json.object("allocator", |json| {
+            json.text("mode", self.memory.mode.name());
+            json.text("backend", self.memory.backend.name());
+        });
+        json.object("native", |json| self.write_native(json));
+        json.object("process", |json| {
+            json.optional("rss_bytes", self.process.resident_bytes);
+            json.optional("fds", self.process.descriptors);
+            json.optional("threads", self.process.threads);
+            json.number("background_threads", self.process.background_threads);
+        });
+        json.object("handles", |json| {
+            for (name, counts) in [
+                ("open", &self.open),
+                ("opened", &self.opened),
+                ("closed", &self.closed),
+                ("forgotten", &self.forgotten),
+                ("unrecorded", &self.unrecorded),
+            ] {
+                json.object(name, |json| json.kinds(counts));
+            }
+        });
+        json.object("cache", |json| self.write_caches(json));
+        // The connections are in the order of opening, so the first are those open longest.
+        let shown = &self.connections[..self.connections.len().min(CONNECTIONS_MAX)];
+        json.objects("connections", shown, |json, conn| write_connection(json, conn, privacy));
+        json.number("connections_omitted", self.connections.len() - shown.len());
+        json.objects("pools", &self.pools, write_pool);
+        json.object("failures", |json| {
+            for (name, counts) in [("open", &self.open_failures), ("close", &self.close_failures)] {
+                json.object(name, |json| counts.iter().for_each(|(code, count)| json.number(code, count)));
+            }
+        });
+        json.object("leaks", |json| {
+            json.objects("orphaned", &self.left_behind, |json, left| {
+                json.number("connection", left.connection);
+                json.text("opened_at", &left.opened_at.to_string());
+                json.number("bytes", left.bytes);
+                json.number("blocks", left.blocks);
+            });
+            json.object("forgotten", |json| json.kinds(&self.forgotten));
+            json.objects("forgotten_last", &self.forgotten_handles, |json, handle| {
+                write_forgotten(json, handle, privacy);
+            });
+        });
+    }
+
+    fn write_native(&self, json: &mut Json) {
+        let memory = &self.memory;
+        json.number("bytes", memory.bytes);
+        json.number("peak_bytes", memory.peak_bytes);
+        json.optional("limit_bytes", memory.limit_bytes);
+        json.number("live", memory.blocks);
+        json.number("allocated_bytes", memory.allocated_bytes_total);
+        json.number("allocs", memory.allocations_total);
+        json.number("reallocs", memory.reallocations_total);
+        json.number("frees", memory.frees_total);
+        json.number("failures", memory.failures_total);
+        json.number("failures_oom", memory.failures_system_total);
+        json.number("failures_limit", memory.failures_limit_total);
+        json.number("failures_injected", memory.failures_injected_total);
+        json.number("unattributed_bytes", memory.unattributed_bytes);
+        json.number("shared_bytes", memory.shared_bytes);
+        json.number("orphaned_bytes", memory.orphaned_bytes);
+        json.numbers("hist_log2", &memory.size_histogram);
+    }
+
+    fn write_caches(&self, json: &mut Json) {
+        let caches = &self.caches;
+        json.number("pager_hits", caches.pager_hits);
+        json.number("pager_misses", caches.pager_misses);
+        json.number("pager_writes", caches.pager_writes);
+        json.number("pager_spills", caches.pager_spills);
+        json.number("tempbuf_spill_bytes", caches.tempbuf_spill_bytes);
+        json.number("lookaside_hits", caches.lookaside_hits);
+        json.number("lookaside_misses_size", caches.lookaside_misses_size);
+        json.number("lookaside_misses_full", caches.lookaside_misses_full);
+    }
+}
+
+fn write_connection(json: &mut Json, conn: &ConnectionStats, privacy: Privacy) {
+    json.number("id", conn.id);
+    json.optional_text("name", conn.name.as_deref());
+    json.text("opened_at", &conn.opened_at.to_string());
+    json.number("age_ms", milliseconds(conn.age));
+    json.optional_text("thread", conn.thread_name.as_deref());
+    json.object("native", |json| {
+        json.number("bytes", conn.memory.bytes);
+        json.number("peak", conn.memory.peak_bytes);
+        json.number("live", conn.memory.blocks);
+    });
+    match conn.figures {
+        Some(figures) => json.object("db", |json| write_figures(json, figures)),
+        None => json.null("db"),
+    }
+    let shown = &conn.children[..conn.children.len().min(CHILDREN_MAX)];
+    json.objects("children", shown, |json, record| write_record(json, record, privacy));
+    json.number("children_omitted", conn.children.len() - shown.len());
+}
+
+fn write_figures(json: &mut Json, figures: DbStatus) {
+    json.number("cache", figures.page_cache_bytes);
+    json.number("schema", figures.schema_bytes);
+    json.optional("stmts", figures.statement_bytes);
+    json.number("lookaside_used", figures.lookaside_slots);
+    json.number("snapshot_age_ms", milliseconds(figures.age));
+}
+
+fn write_record(json: &mut Json, record: &OpenHandle, privacy: Privacy) {
+    let is_statement = matches!(record.kind, HandleKind::Statement | HandleKind::CachedStatement);
+    json.text("kind", record.kind.name());
+    json.number("id", record.id);
+    json.optional("parent", record.parent);
+    json.text("opened_at", &record.opened_at.to_string());
+    json.number("age_ms", milliseconds(record.age));
+    json.optional_text("thread", record.thread_name.as_deref());
+    json.text(
+        "state",
+        match record.running {
+            Some(_) => "running",
+            None if is_statement => "idle",
+            None => "open",
+        },
+    );
+    if let Some(running) = record.running {
+        json.number("running_ms", milliseconds(running));
+    }
+    if is_statement {
+        json.optional("mem", record.memory_bytes);
+        json.optional("runs", record.runs);
+    }
+    write_sql(json, record.sql.as_deref(), privacy);
+}
+
+fn write_forgotten(json: &mut Json, handle: &ForgottenHandle, privacy: Privacy) {
+    json.text("kind", handle.kind.name());
+    json.number("connection", handle.connection);
+    json.optional_text("opened_at", handle.opened_at.map(ToString::to_string).as_deref());
+    write_sql(json, handle.sql.as_deref(), privacy);
+}
+
+fn write_sql(json: &mut Json, sql: Option<&str>, privacy: Privacy) {
+    if let Some(sql) = sql {
+        json.text("sql_hash", &sql_hash(sql));
+        if privacy == Privacy::ShowSql {
+            json.text("sql", sql);
+        }
+    }
+}
+
+/// FNV-1a hash of the SQL. It is the same in every run and every version, so that a statement can be found again later.
+pub(crate) fn sql_hash(sql: &str) -> String {
+    let hash = sql
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
+    format!("{hash:016x}")
+}
+
+fn write_pool(json: &mut Json, pool: &crate::pool::PoolStatus) {
+    json.text("name", &pool.name);
+    json.objects("roles", &pool.roles, |json, role| {
+        json.text("role", role.role.name());
+        json.number("size", role.size);
+        json.number("idle", role.idle);
+        json.number("busy", role.checked_out.len());
+        json.number("waiting", role.waiting);
+        json.number("acquired", role.acquired_total);
+        json.number("timeouts", role.timeouts_total);
+        json.objects("checked_out", &role.checked_out, |json, checkout| {
+            json.number("slot", checkout.slot);
+            json.text("lent_at", &checkout.lent_at.to_string());
+            json.number("age_ms", milliseconds(checkout.age));
+            json.optional_text("thread", checkout.thread_name.as_deref());
+            json.value("owned", checkout.is_owned);
+        });
+    });
+    json.number("opened", pool.opened_total);
+    json.number("open_failures", pool.open_failures_total);
+    json.object("destroyed", |json| {
+        for reason in crate::pool::DestroyReason::ALL {
+            json.number(reason.name(), pool.destroyed(reason));
+        }
+    });
+}
+
+/// Largest number of handles listed by default.
+#[cfg(feature = "endpoint")]
+const HANDLES_MAX: usize = 1000;
+
+/// Selection of the handles that `/handles.json` lists.
+#[cfg(feature = "endpoint")]
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Filter {
+    pub(crate) kind: Option<HandleKind>,
+    pub(crate) older_than: Duration,
+    pub(crate) limit: Option<usize>,
+}
+
+/// Returns the recorded open handles as JSON, those open longest first.
+#[cfg(feature = "endpoint")]
+pub(crate) fn handles_json(filter: Filter, privacy: Privacy) -> String {
+    let live = crate::observe::handles::live();
+    let mut records: Vec<&OpenHandle> = live.records.iter().collect();
+    records.sort_by_key(|record| std::cmp::Reverse(record.age));
+    records.retain(|record| filter.kind.is_none_or(|kind| kind == record.kind) && record.age >= filter.older_than);
+    let shown = &records[..records.len().min(filter.limit.unwrap_or(HANDLES_MAX))];
+    write(|json| {
+        json.number("taken_at_ms", milliseconds(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()));
+        json.objects("handles", shown, |json, record| write_record(json, record, privacy));
+        json.number("omitted", records.len() - shown.len());
+        json.object("unrecorded", |json| json.kinds(&live.unrecorded));
+    })
+}
+
+fn milliseconds(duration: Duration) -> u128 {
+    duration.as_millis()
+}
+
+fn write(content: impl FnOnce(&mut Json)) -> String {
+    let mut json = Json { text: String::from("{"), is_first: true };
+    content(&mut json);
+    json.text.push('}');
+    json.text
+}
+
+/// Writer for the members of an object.
+struct Json {
+    text: String,
+    is_first: bool,
+}
+
+impl Json {
+    fn key(&mut self, key: &str) {
+        self.separate();
+        self.quote(key);
+        self.text.push(':');
+    }
+
+    fn separate(&mut self) {
+        if !std::mem::take(&mut self.is_first) {
+            self.text.push(',');
+        }
+    }
+
+    fn quote(&mut self, text: &str) {
+        self.text.push('"');
+        for c in text.chars() {
+            match c {
+                '"' | '\\' => self.text.extend(['\\', c]),
+                // U+2028 and U+2029 are line terminators for readers that evaluate JSON as JavaScript.
+                '\0'..='\x1f' | '\x7f' | '\u{2028}' | '\u{2029}' => {
+                    let _ = write!(self.text, "\\u{:04x}", u32::from(c));
+                }
+                _ => self.text.push(c),
+            }
+        }
+        self.text.push('"');
+    }
+
+    /// Writes a value whose `Display` output is valid JSON.
+    fn value(&mut self, key: &str, value: impl Display) {
+        self.key(key);
+        let _ = write!(self.text, "{value}");
+    }
+
+    fn number(&mut self, key: &str, number: impl Display) {
+        self.value(key, number);
+    }
+
+    fn null(&mut self, key: &str) {
+        self.value(key, "null");
+    }
+
+    fn text(&mut self, key: &str, text: &str) {
+        self.key(key);
+        self.quote(text);
+    }
+
+    fn optional(&mut self, key: &str, number: Option<u64>) {
+        match number {
+            Some(number) => self.number(key, number),
+            None => self.null(key),
+        }
+    }
+
+    fn optional_text(&mut self, key: &str, text: Option<&str>) {
+        match text {
+            Some(text) => self.text(key, text),
+            None => self.null(key),
+        }
+    }
+
+    fn within(&mut self, content: impl FnOnce(&mut Self)) {
+        self.text.push('{');
+        self.is_first = true;
+        content(self);
+        self.is_first = false;
+        self.text.push('}');
+    }
+
+    fn object(&mut self, key: &str, content: impl FnOnce(&mut Self)) {
+        self.key(key);
+        self.within(content);
+    }
+
+    fn objects<T>(&mut self, key: &str, items: &[T], content: impl Fn(&mut Self, &T)) {
+        self.key(key);
+        self.text.push('[');
+        self.is_first = true;
+        for item in items {
+            self.separate();
+            self.within(|json| content(json, item));
+        }
+        self.is_first = false;
+        self.text.push(']');
+    }
+
+    fn numbers(&mut self, key: &str, numbers: &[u64]) {
+        self.key(key);
+        self.text.push('[');
+        for (n, number) in numbers.iter().enumerate() {
+            let _ = write!(self.text, "{}{number}", if n > 0 { "," } else { "" });
+        }
+        self.text.push(']');
+    }
+
+    fn kinds(&mut self, counts: &HandleCounts) {
+        for kind in HandleKind::ALL {
+            self.number(kind.name(), counts.of(kind));
+        }
+    }
+}

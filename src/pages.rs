@@ -1,0 +1,403 @@
+//! The page reader: scans a table by decoding its pages, while SQLite holds the lock and the snapshot.
+//!
+//! The statement of the scan is stepped to its first row, and stays there. It keeps the read transaction open, knows
+//! the column names, and continues if the pages cannot be read. [`Program`] reads its bytecode to find out whether it
+//! is a plain scan of a table, and [`findings`] keeps that result. [`snapshot`] finds the version of each page that the
+//! transaction sees. [`tree`] and [`cells`] decode, and do not use SQLite's interface.
+//!
+//! SQLite judges content that does not decode: the statement is stepped to that row, and continues. Each check here is
+//! therefore as strict as SQLite's or stricter (`docs/page_reader.md` compares them), and the rows are those of the
+//! statement.
+
+mod crew;
+mod findings;
+mod lookup;
+mod program;
+mod snapshot;
+
+use std::fmt;
+use std::sync::Arc;
+
+pub(crate) use crate::btree::cells::Cells;
+use crate::btree::cells::{Reader, Step};
+use crate::btree::format::{Damage, DamageKind};
+use crate::btree::tree::{Shape, Tree};
+pub(crate) use crew::{Crew, Part, Piece, Split};
+use findings::{Findings, SMALL_ROWS};
+use lookup::Names;
+use program::Program;
+use snapshot::{Before, ReadError, Seen, Snapshot, View};
+
+use crate::error::{Error, ErrorKind, Result, ResultCode};
+use crate::raw::storage::Storage;
+use crate::statement::rows::{Row, Rows};
+use crate::{Connection, raw};
+
+const NOT_PLAIN: &str = "SQLite does more than scan a table: a condition, an order, an index, a computed column, …";
+const SMALL: &str = "the table is so small that SQLite is as fast";
+const UNREADABLE: &str = "a page cannot be read";
+const MALFORMED: &str = "a page does not decode";
+
+/// SQLite's number for the main database.
+const MAIN: i32 = 0;
+
+/// Selection of tables that are read from their pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Worth {
+    /// All tables for which it is possible.
+    Any,
+    /// Tables that are not so small that SQLite is as fast.
+    Large,
+}
+
+/// Expected size of a table.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Expected {
+    /// Estimated number of rows, with a margin: assumes that all pages are as full as the first ones.
+    pub(crate) rows: u64,
+    /// Upper bound for the bytes of all texts and blobs of a column.
+    pub(crate) bytes: u64,
+}
+
+/// Result of a statement's first step.
+pub(crate) struct Begun {
+    pub(crate) has_row: bool,
+    /// The scan, or the reason why SQLite runs it.
+    pub(crate) scan: Result<PlainScan, &'static str>,
+}
+
+/// A plain scan of a table, and the view of its transaction.
+pub(crate) struct PlainScan {
+    program: Arc<Program>,
+    view: View,
+    worth: Worth,
+}
+
+/// Takes the first step, and determines the table and the snapshot.
+pub(crate) fn begin(conn: &Connection, rows: &mut Rows<'_>, worth: Worth) -> Result<Begun> {
+    /// Only now and then a commit falls between the two reads of the log's index.
+    const ATTEMPTS: usize = 5;
+    let main = Storage::new(conn.db(), MAIN);
+    let findings = Findings::of(rows);
+    let mut is_small = worth == Worth::Large && findings.was_small();
+    let reason = if findings.is_known_not_plain() {
+        Some(NOT_PLAIN)
+    } else if !is_small && program::has_shared_cache(conn, rows.current_raw().sql())? {
+        Some("it reads nothing of the main database, or the cache may be shared with other connections")
+    } else {
+        None
+    };
+    if let Some(reason) = reason {
+        return Ok(Begun { has_row: rows.next()?.is_some(), scan: Err(reason) });
+    }
+    let mut attempt = 0;
+    loop {
+        attempt += 1;
+        // If the table was small, it is only checked whether it still is.
+        let before = if is_small { Before::default() } else { Before::take(main) };
+        let has_row = rows.next()?.is_some();
+        let findings = Findings::of(rows);
+        if std::mem::take(&mut is_small) && findings.is_still_small(main) {
+            return Ok(Begun { has_row, scan: Err(SMALL) });
+        }
+        if !has_row {
+            findings.set_empty(main);
+            return Ok(Begun { has_row, scan: Err("the table is empty") });
+        }
+        let view = match View::after(before, main) {
+            Seen::View(view) => Some(view),
+            Seen::Moved => None,
+            Seen::Unknown(reason) => return Ok(Begun { has_row, scan: Err(reason) }),
+        };
+        // Functions of the program that the first step has called must not be called again.
+        let Some(program) = findings.program(conn, rows.current_raw().sql()) else {
+            return Ok(Begun { has_row, scan: Err(NOT_PLAIN) });
+        };
+        // In an open transaction, another first step would not begin a new snapshot.
+        if view.is_none() && attempt < ATTEMPTS && conn.is_autocommit() {
+            rows.restart()?;
+            continue;
+        }
+        let scan = view
+            .map(|view| PlainScan { program, view, worth })
+            .ok_or("others wrote while the scan began, or the transaction was open before");
+        return Ok(Begun { has_row, scan });
+    }
+}
+
+/// Notes that the table is not small, if it had more rows. Called at the end of a scan that SQLite ran.
+pub(crate) fn note_rows(rows: &Rows<'_>, count: u64) {
+    if count > SMALL_ROWS as u64 {
+        Findings::of(rows).set_large();
+    }
+}
+
+/// Reads the rows of a table from its pages.
+pub(crate) struct PageRows<'rows> {
+    reader: Reader<Snapshot<'rows>>,
+    record: Record<'rows>,
+    conn: &'rows Connection,
+    root: u32,
+    schema_version: u32,
+    database_bytes: u64,
+    end: End,
+    /// Whether the current row has not been returned yet.
+    owes_row: bool,
+}
+
+/// Reason why there are no more rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// Regular end of the rows; also the value before the scan has ended.
+    Natural,
+    /// The connection has written: SQLite must read the remaining rows.
+    Written,
+    /// The connection was interrupted.
+    Interrupted,
+    /// The statement of the scan must read the next row, and continues from there.
+    Left(Cause),
+}
+
+/// Reason why the statement of the scan reads the remaining rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    Damage(Damage),
+    /// A read failed.
+    Unreadable,
+    /// The record lacks values, and their defaults could not be determined.
+    Unknown,
+}
+
+impl Cause {
+    pub(crate) fn reason(self) -> &'static str {
+        match self {
+            Self::Damage(_) => MALFORMED,
+            Self::Unreadable => UNREADABLE,
+            Self::Unknown => "a row was written before a column was added, and another scan of it ended otherwise",
+        }
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Damage(damage) => write!(f, "{damage}"),
+            other => f.write_str(other.reason()),
+        }
+    }
+}
+
+/// Steps the statement of a scan from its first row to the row with this number. Returns `false` if it ends directly
+/// before that row.
+pub(crate) fn catch_up(conn: &Connection, rows: &mut Rows<'_>, number: u64, cause: Cause) -> Result<bool> {
+    for before in 1..=number {
+        let error = match (rows.next().map(|row| row.is_some()), cause) {
+            (Ok(true), _) => continue,
+            (Ok(false), _) if before == number => return Ok(false),
+            // SQLite's error does not say where the damage is.
+            (Err(error), Cause::Damage(damage)) if error.code() == Some(ResultCode::CORRUPT) => corrupt(conn, damage),
+            (Err(error), _) => return Err(error),
+            (Ok(false), _) => corrupt(conn, "SQLite finds fewer rows than the pages have"),
+        };
+        return Err(error.in_sql(rows.current_raw().sql()));
+    }
+    Ok(true)
+}
+
+/// The current row of a scan of pages.
+pub(crate) struct Record<'rows> {
+    pub(crate) cells: Cells,
+    /// The row of the same scan's statement, for the column names.
+    pub(crate) statement: raw::Row<'rows>,
+}
+
+impl<'rows> PageRows<'rows> {
+    /// Opens the pages and reads the first leaf page. The inner error is the reason why the pages are not read.
+    pub(crate) fn open(
+        conn: &'rows Connection,
+        rows: &'rows Rows<'_>,
+        scan: PlainScan,
+    ) -> Result<Result<Self, &'static str>> {
+        let PlainScan { program, view, worth } = scan;
+        let storage = Storage::new(conn.db(), MAIN);
+        if let Err(reason) = view.check(storage) {
+            return Ok(Err(reason));
+        }
+        if program.database != MAIN {
+            return Ok(Err("the table is temporary, or of an attached database"));
+        }
+        let stopped = |error| match error {
+            ReadError::Written => Ok(Err("the connection has written since the scan began")),
+            ReadError::Interrupted => Ok(Err("the connection was interrupted")),
+            ReadError::Damage(damage) => damage_error(conn, damage).map_or(Ok(Err(MALFORMED)), Err),
+            ReadError::Unreadable => Ok(Err(UNREADABLE)),
+        };
+        let snapshot = match Snapshot::open(storage, view) {
+            Ok(Ok(snapshot)) => snapshot,
+            Ok(Err(reason)) => return Ok(Err(reason)),
+            Err(error) => return stopped(error),
+        };
+        let header = snapshot.header();
+        let page_count = snapshot.page_count();
+        let root = program.root;
+        let mut cells = Cells::new(program.wants.clone(), header.encoding, Vec::new());
+        let database_bytes = u64::from(page_count) * header.page_bytes as u64;
+        let payload_bytes_max = database_bytes.min(storage.value_bytes_max().into());
+        let mut reader = Reader::new(Tree::new(snapshot, root, Shape::new(header, page_count)), payload_bytes_max);
+        let leaf = match reader.first_leaf(&mut cells) {
+            Ok(leaf) => leaf,
+            Err(error) => return stopped(error),
+        };
+        if worth == Worth::Large && leaf.page == root && leaf.cells <= SMALL_ROWS {
+            Findings::of(rows).set_on_page(storage, root, header.page_bytes);
+            return Ok(Err(SMALL));
+        }
+        let record = Record { cells, statement: rows.current_raw() };
+        let schema_version = header.schema_version;
+        let (end, owes_row) = (End::Natural, false);
+        Ok(Ok(Self { reader, record, conn, root, schema_version, database_bytes, end, owes_row }))
+    }
+
+    /// Estimates the size of the table.
+    pub(crate) fn expected(&self) -> Expected {
+        /// Cell pointer, payload length, record header length, rowid, and one value.
+        const ROW_BYTES_MIN: u64 = 6;
+        let rows = self.reader.expected_rows().min(self.database_bytes / ROW_BYTES_MIN);
+        // Two bytes of UTF-16 are at most three bytes of UTF-8.
+        let bytes = self.database_bytes.saturating_add(self.database_bytes / 2);
+        Expected { rows: rows.saturating_add(rows / 16), bytes }
+    }
+
+    /// Returns the next row.
+    #[inline(always)]
+    pub(crate) fn next(&mut self) -> Result<Option<Row<'_>>> {
+        match self.reader.step(&mut self.record.cells) {
+            Ok(Step::Row) => Ok(Some(Row::of_record(&self.record))),
+            other => self.next_otherwise(other),
+        }
+    }
+
+    #[inline(never)]
+    fn next_otherwise(&mut self, step: Result<Step, ReadError>) -> Result<Option<Row<'_>>> {
+        self.end = match step {
+            Ok(Step::Row) => return Ok(Some(Row::of_record(&self.record))),
+            Ok(Step::RowWithoutDefaults) => match self.reader.pages().check() {
+                Ok(()) if self.find_defaults() => return Ok(Some(Row::of_record(&self.record))),
+                Ok(()) => End::Left(Cause::Unknown),
+                // SQLite may return another row by now.
+                Err(error) => return self.next_otherwise(Err(error)),
+            },
+            Ok(Step::End) => End::Natural,
+            Err(ReadError::Written) => {
+                // The write may have occurred while the rest of a long row was read.
+                self.owes_row = self.reader.is_on_row();
+                End::Written
+            }
+            Err(ReadError::Interrupted) => End::Interrupted,
+            Err(ReadError::Damage(damage)) => match (damage_error(self.conn, damage), self.reader.pages().check()) {
+                (None, Ok(())) => End::Left(Cause::Damage(damage)),
+                (None, Err(ReadError::Interrupted)) => End::Interrupted,
+                // After a write, row numbers in the statement's result differ, and a damaged row may have no rowid to
+                // continue from.
+                (error, _) => {
+                    let error = error.unwrap_or_else(|| corrupt(self.conn, damage));
+                    return Err(error.in_sql(self.record.statement.sql()));
+                }
+            },
+            Err(ReadError::Unreadable) => End::Left(Cause::Unreadable),
+        };
+        Ok(None)
+    }
+
+    /// Returns the reason why the scan ended.
+    pub(crate) fn end(&self) -> End {
+        self.end
+    }
+
+    /// Returns the SQL that reads the remaining rows, and the rowid that is its parameter.
+    pub(crate) fn rest(&self) -> Result<(String, i64)> {
+        let (rowid, owes_row) = (self.record.cells.rowid, self.owes_row);
+        Ok((self.names()?.select_rest(owes_row), rowid))
+    }
+
+    /// Looks up the names each time: they may have changed.
+    fn names(&self) -> Result<Names> {
+        if Names::schema_version(self.conn, "main")? != self.schema_version && !self.is_table_as_it_was() {
+            let reason = "a table was altered while it was read from its pages";
+            return Err(Error::new(ErrorKind::Misuse { reason }));
+        }
+        let called = self.record.statement.column_names()?;
+        Names::find(self.conn, "main", self.root, self.record.cells.wants(), called)
+    }
+
+    /// Whether the statement, re-prepared, would read the same columns of the same table.
+    fn is_table_as_it_was(&self) -> bool {
+        let sql = self.record.statement.sql();
+        let called = self.record.statement.column_names().unwrap_or_default();
+        let is_called_so = self
+            .conn
+            .prepare(sql)
+            .is_ok_and(|now| now.column_names().is_ok_and(|now| now.eq(called.iter().map(|name| &**name))));
+        is_called_so && self.is_program_as_it_was()
+    }
+
+    fn is_program_as_it_was(&self) -> bool {
+        let wants = self.record.cells.wants();
+        let is_it = |now: &Program| now.database == MAIN && now.root == self.root && *now.wants == *wants;
+        Program::of(self.conn, self.record.statement.sql()).is_ok_and(|now| now.as_ref().is_some_and(is_it))
+    }
+
+    /// Reads the defaults of a record that is too short from SQLite. Another execution of the same statement sees the
+    /// same rows in the same order, so the row is found by its number. Its rowid is not used: in a damaged file another
+    /// row may have the same. Returns `false` if that row cannot be read, or is another one.
+    #[cold]
+    fn find_defaults(&mut self) -> bool {
+        // The name may refer to another table by now: a temporary table hides it.
+        if !self.is_program_as_it_was() {
+            return false;
+        }
+        let number = self.reader.row_number();
+        let mut read = || -> Result<bool> {
+            let mut statement = self.conn.prepare(self.record.statement.sql())?;
+            let mut rows = statement.query(())?;
+            for _ in 0..number {
+                if rows.next()?.is_none() {
+                    return Ok(false);
+                }
+            }
+            let Some(row) = rows.next()? else {
+                return Ok(false);
+            };
+            for column in 0..row.column_count() {
+                if !self.record.cells.set_default(column, row.value(column)?) {
+                    return Ok(false);
+                }
+            }
+            rows.finish()?;
+            Ok(true)
+        };
+        // Any error here is reported by the statement of the scan when it reaches that row.
+        read().unwrap_or(false)
+    }
+}
+
+/// Returns the error that ends a scan; `None` if the statement of the scan must judge the damage.
+#[cold]
+fn damage_error(conn: &Connection, damage: Damage) -> Option<Error> {
+    match damage.kind {
+        DamageKind::Malformed => None,
+        DamageKind::Endless => Some(corrupt(conn, damage)),
+        // SQLite's error where it checks the number of bytes read.
+        DamageKind::CutOff => Some(file_error(conn, ResultCode::IOERR_SHORT_READ, format!("disk I/O error: {damage}"))),
+    }
+}
+
+fn corrupt(conn: &Connection, damage: impl fmt::Display) -> Error {
+    file_error(conn, ResultCode::CORRUPT, format!("database disk image is malformed: {damage}"))
+}
+
+#[cold]
+fn file_error(conn: &Connection, code: ResultCode, message: String) -> Error {
+    let error = Error::new(ErrorKind::Sqlite { code, message: message.into() });
+    error.in_database(|| conn.db().path().to_string_lossy().into())
+}

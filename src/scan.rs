@@ -1,0 +1,860 @@
+//! Reads a whole result: row by row in one call, or as columns.
+//!
+//! [`Connection::scan`] accepts any statement that returns rows. The last call determines the form of the result:
+//!
+//! - [`for_each`](Scan::for_each), [`try_for_each`](Scan::try_for_each): each [`Row`], borrowed from SQLite;
+//! - [`batches`](Scan::batches): some thousand rows at a time as a [`ColumnBatch`], whose buffers are reused;
+//! - [`columns`](Scan::columns): the whole result as one [`ColumnBatch`].
+//!
+//! # From pages
+//!
+//! The page reader decodes the pages of a table itself, while SQLite holds the lock and the snapshot. It returns the
+//! same rows, types and bytes in the same order as the statement, several times as fast. It is used for
+//! [`Connection::scan_table`], and with [`Scan::strategy`] for a statement that is a plain scan of a rowid table.
+//! [`Scan::threads`] sets the number of decoding threads. [`Scan::plan`] returns whether the pages are read, and
+//! otherwise the reason.
+//!
+//! SQLite runs the statement instead:
+//!
+//! - with a condition, an order, an index that has all columns, or a column that is computed on read;
+//! - for views that are more than a table, virtual tables, tables without rowids, and tables of temporary, in-memory
+//!   and attached databases;
+//! - with a shared cache, in exclusive locking mode, or with a file system (VFS) that does not come with SQLite;
+//! - while the connection has a write transaction open, and, with a write-ahead log, in a transaction that has read
+//!   before.
+//!
+//! A progress handler set through the C interface is not called while pages are read. An
+//! [`InterruptHandle`](crate::InterruptHandle) works.
+//!
+//! For a damaged file, rows and error are those of the statement: if a page does not decode or cannot be read, the
+//! statement continues from that row, and [`Scan::on_end`] reports it. Two kinds of damage are errors immediately. A
+//! file that ends within a page is `SQLITE_IOERR_SHORT_READ`, where SQLite reads the missing part of some pages as
+//! zeros. More visited pages than the file has are `SQLITE_CORRUPT`, where SQLite may never stop reading. Each check is
+//! listed in [The page reader beside SQLite](https://github.com/finalite/finalite/blob/HEAD/docs/page_reader.md).
+//!
+//! # Example
+//!
+//! ```
+//! use finalite::Connection;
+//!
+//! let conn = Connection::open_in_memory()?;
+//! conn.execute_batch(
+//!     "CREATE TABLE city(name TEXT, people INTEGER);
+//!      INSERT INTO city VALUES ('Bonn', 330000), ('Ulm', NULL), ('Rom', 2700000);",
+//! )?;
+//!
+//! let mut people = 0;
+//! conn.scan("SELECT people FROM city WHERE people > ?", (1000,)).for_each(|row| {
+//!     people += row.get::<i64>(0)?;
+//!     Ok(())
+//! })?;
+//! assert_eq!(people, 3_030_000);
+//!
+//! let cities = conn.scan("SELECT name, people FROM city", ()).columns()?;
+//! let people: Vec<Option<i64>> = cities.column("people")?.iter_i64()?.collect();
+//! assert_eq!(people, [Some(330_000), None, Some(2_700_000)]);
+//! assert_eq!(cities.column("name")?.as_str()?.get(2), Some("Rom"));
+//! # Ok::<(), finalite::Error>(())
+//! ```
+
+use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::ControlFlow;
+use std::panic::Location;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::pages::{self, Begun, End, Expected, PageRows, Worth};
+use crate::statement::Statement;
+use crate::statement::params::Params;
+use crate::statement::rows::{Row, Rows};
+use crate::{Connection, sql};
+
+mod batch;
+mod column;
+mod crew;
+mod plan;
+mod print;
+mod schema;
+mod table;
+mod views;
+
+pub use crate::value::ColumnType;
+use batch::Plan;
+pub use batch::{BatchIndex, ColumnBatch};
+pub use column::{BytesBuffers, ColumnBuffer, OffsetBuffer, Offsets};
+pub use plan::{ScanPlan, ScanStrategy};
+pub use schema::OnTypeMismatch;
+pub use table::TableScan;
+pub use views::{BytesColumn, TextColumn};
+
+/// A scan that has not been run yet. From [`Connection::scan`].
+#[must_use = "a scan does nothing until its rows are asked for"]
+pub struct Scan<'a, P, E = Error> {
+    conn: &'a Connection,
+    sql: Cow<'a, str>,
+    params: P,
+    /// The caller's choice; `None` for the fastest.
+    strategy: Option<ScanStrategy>,
+    threads: usize,
+    limit: u64,
+    progress: Option<Progress<'a>>,
+    on_end: Option<Box<dyn FnOnce(ScanPlan) + 'a>>,
+    schema: Option<Box<[ColumnType]>>,
+    mixed: Option<OnTypeMismatch>,
+    site: &'static Location<'static>,
+    error: PhantomData<fn() -> E>,
+}
+
+/// Progress callback and its interval in rows.
+struct Progress<'a> {
+    every: u64,
+    /// Number of rows at the last call.
+    told: u64,
+    report: Box<dyn FnMut(u64) -> ControlFlow<()> + 'a>,
+}
+
+impl Connection {
+    /// Prepares a scan. The statement is run by the call that asks for its rows.
+    ///
+    /// See [`scan`](crate::scan).
+    #[track_caller]
+    pub fn scan<'a, 'p, P: Params<'p>>(&'a self, sql: &'a str, params: P) -> Scan<'a, P> {
+        Scan::new(self, sql.into(), params, Location::caller())
+    }
+}
+
+impl<'a, P> Scan<'a, P> {
+    fn new(conn: &'a Connection, sql: Cow<'a, str>, params: P, site: &'static Location<'static>) -> Self {
+        Self {
+            conn,
+            sql,
+            params,
+            strategy: Some(ScanStrategy::Statement),
+            threads: 1,
+            limit: u64::MAX,
+            progress: None,
+            on_end: None,
+            schema: None,
+            mixed: None,
+            site,
+            error: PhantomData,
+        }
+    }
+}
+
+impl<'a, P, E> Scan<'a, P, E> {
+    /// Returns the same scan for closures with an error type of the caller's.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use finalite::Connection;
+    ///
+    /// #[derive(Debug)]
+    /// enum AppError { Negative, Database(finalite::Error) }
+    ///
+    /// impl From<finalite::Error> for AppError {
+    ///     fn from(error: finalite::Error) -> Self {
+    ///         Self::Database(error)
+    ///     }
+    /// }
+    ///
+    /// let conn = Connection::open_in_memory()?;
+    /// let checked = conn.scan("VALUES (1), (-2)", []).with_error().for_each(|row| match row.get::<i64>(0)? {
+    ///     0.. => Ok(()),
+    ///     _ => Err(AppError::Negative),
+    /// });
+    /// assert!(matches!(checked, Err(AppError::Negative)));
+    /// # Ok::<(), finalite::Error>(())
+    /// ```
+    pub fn with_error<F: From<Error>>(self) -> Scan<'a, P, F> {
+        let Self { conn, sql, params, strategy, threads, limit, progress, on_end, schema, mixed, site, error: _ } =
+            self;
+        Scan { conn, sql, params, strategy, threads, limit, progress, on_end, schema, mixed, site, error: PhantomData }
+    }
+}
+
+impl<'p, P: Params<'p>, E: From<Error>> Scan<'_, P, E> {
+    /// Calls the closure with each row, in the order of the result. Returns the number of rows.
+    ///
+    /// The closure may use the connection for other statements, and may write. The effect of changes in the table that
+    /// is scanned is described [by SQLite](https://sqlite.org/isolation.html). An error of the closure ends the scan.
+    /// Wherever a scan ends, changes made by its own statement (`INSERT … RETURNING`) persist.
+    ///
+    /// # Errors
+    ///
+    /// The closure's, and those of [`Connection::prepare`] and [`Statement::execute`](crate::Statement::execute).
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use finalite::Connection;
+    ///
+    /// let conn = Connection::open_in_memory()?;
+    /// let mut longest = 0;
+    /// let rows = conn.scan("VALUES ('one'), ('three')", ()).for_each(|row| {
+    ///     longest = longest.max(row.get::<&str>(0)?.len());
+    ///     Ok(())
+    /// })?;
+    /// assert_eq!((rows, longest), (2, 5));
+    /// # Ok::<(), finalite::Error>(())
+    /// ```
+    pub fn for_each(self, mut read: impl FnMut(Row<'_>) -> Result<(), E>) -> Result<u64, E> {
+        self.run(&mut ForEach { read: &mut read, error: PhantomData })
+    }
+
+    /// Calls the closure with each row until it breaks. Returns the value it broke with; `None` if it did not break.
+    ///
+    /// # Errors
+    ///
+    /// See [`for_each`](Self::for_each).
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use std::ops::ControlFlow;
+    /// use finalite::Connection;
+    ///
+    /// let conn = Connection::open_in_memory()?;
+    /// let first_large = conn.scan("VALUES (1), (20), (30)", ()).try_for_each(|row| {
+    ///     let n: i64 = row.get(0)?;
+    ///     Ok(if n > 10 { ControlFlow::Break(n) } else { ControlFlow::Continue(()) })
+    /// })?;
+    /// assert_eq!(first_large, Some(20));
+    /// # Ok::<(), finalite::Error>(())
+    /// ```
+    pub fn try_for_each<B>(self, mut read: impl FnMut(Row<'_>) -> Result<ControlFlow<B>, E>) -> Result<Option<B>, E> {
+        let mut reader = TryForEach { read: &mut read, found: None, error: PhantomData };
+        self.run(&mut reader)?;
+        Ok(reader.found)
+    }
+
+    /// Calls the closure with up to this many rows at a time, as columns. Returns the number of rows.
+    ///
+    /// Buffers are reused for the next batch: after the first, nothing is allocated unless text or blobs need more
+    /// room. Some thousand rows are a good size. The type of a column that is not declared may change from one batch to
+    /// the next: see [`schema`](Self::schema).
+    ///
+    /// # Errors
+    ///
+    /// The closure's, and those of [`columns`](Self::columns); [`ErrorKind::Misuse`] for 0 rows.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use finalite::Connection;
+    ///
+    /// let conn = Connection::open_in_memory()?;
+    /// let sql = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2500) SELECT i FROM n";
+    /// let (mut sum, mut sizes) = (0, vec![]);
+    /// conn.scan(sql, ()).batches(1000, |batch| {
+    ///     sizes.push(batch.len());
+    ///     sum += batch.column(0)?.as_i64()?.iter().sum::<i64>();
+    ///     Ok(())
+    /// })?;
+    /// assert_eq!((sum, sizes), (3_126_250, vec![1000, 1000, 500]));
+    /// # Ok::<(), finalite::Error>(())
+    /// ```
+    pub fn batches(self, rows: usize, mut read: impl FnMut(&ColumnBatch) -> Result<(), E>) -> Result<u64, E> {
+        let batch = self.new_batch(rows)?;
+        let hand_over = |batch: &mut ColumnBatch| {
+            read(batch)?;
+            batch.clear();
+            Ok(())
+        };
+        self.run(&mut Batches { batch, rows, hand_over })
+    }
+
+    /// Calls the closure with up to this many rows at a time, as columns that the closure owns. Returns the number of
+    /// rows.
+    ///
+    /// Each batch has memory of its own. [`batches`](Self::batches) is faster if the columns are only read.
+    ///
+    /// # Errors
+    ///
+    /// See [`batches`](Self::batches).
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use finalite::Connection;
+    ///
+    /// let conn = Connection::open_in_memory()?;
+    /// let mut parts: Vec<Vec<i64>> = vec![];
+    /// conn.scan("VALUES (1), (2), (3)", ()).owned_batches(2, |batch| {
+    ///     let column = batch.into_columns().remove(0);
+    ///     parts.push(column.into_i64()?);
+    ///     Ok(())
+    /// })?;
+    /// assert_eq!(parts, [vec![1, 2], vec![3]]);
+    /// # Ok::<(), finalite::Error>(())
+    /// ```
+    pub fn owned_batches(self, rows: usize, mut take: impl FnMut(ColumnBatch) -> Result<(), E>) -> Result<u64, E> {
+        let batch = self.new_batch(rows)?;
+        let hand_over = |batch: &mut ColumnBatch| {
+            let next = batch.successor();
+            take(std::mem::replace(batch, next))
+        };
+        self.run(&mut Batches { batch, rows, hand_over })
+    }
+
+    fn new_batch(&self, rows: usize) -> Result<ColumnBatch> {
+        if rows == 0 {
+            let reason = "a batch has at least one row";
+            return Err(Error::new(ErrorKind::Misuse { reason }).in_sql(&self.sql));
+        }
+        Ok(ColumnBatch::new(Plan { schema: self.schema.clone(), mixed: self.mixed, rows }))
+    }
+
+    /// Reads the whole result into columns.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Connection::prepare`] and [`Statement::execute`](crate::Statement::execute);
+    /// [`ErrorKind::MixedColumn`] for a value that does not fit its column, [`ErrorKind::ColumnCount`] if
+    /// [`schema`](Self::schema) declares another number of columns.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use finalite::Connection;
+    ///
+    /// let conn = Connection::open_in_memory()?;
+    /// let batch = conn.scan("VALUES (1, 0.5), (2, NULL)", ()).columns()?;
+    /// assert_eq!(batch.column(0)?.as_i64()?, [1, 2]);
+    /// assert_eq!(batch.column(1)?.null_count(), 1);
+    /// # Ok::<(), finalite::Error>(())
+    /// ```
+    pub fn columns(self) -> Result<ColumnBatch> {
+        let batch = ColumnBatch::new(Plan { schema: self.schema.clone(), mixed: self.mixed, rows: 0 });
+        let mut reader = Columns { batch };
+        self.with_error::<Error>().run(&mut reader)?;
+        Ok(reader.batch)
+    }
+
+    /// Limits the number of rows. With 0, the statement is not run.
+    pub fn limit(mut self, rows: u64) -> Self {
+        self.limit = rows;
+        self
+    }
+
+    /// Calls the closure after every `every` rows with the number of rows read so far. If the closure breaks, the scan
+    /// ends without an error, like at the end of the result. (An [`InterruptHandle`](crate::InterruptHandle) ends it
+    /// with an error, and also before the first row.)
+    ///
+    /// # Panics
+    ///
+    /// If `every` is 0.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use std::ops::ControlFlow;
+    ///
+    /// let conn = finalite::Connection::open_in_memory()?;
+    /// let mut seen = vec![];
+    /// conn.scan("VALUES (1), (2), (3), (4), (5)", ())
+    ///     .progress(2, |rows| {
+    ///         seen.push(rows);
+    ///         ControlFlow::Continue(())
+    ///     })
+    ///     .columns()?;
+    /// assert_eq!(seen, [2, 4]);
+    /// # Ok::<(), finalite::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn progress<'b>(self, every: u64, report: impl FnMut(u64) -> ControlFlow<()> + 'b) -> Scan<'b, P, E>
+    where
+        Self: 'b,
+    {
+        assert!(every > 0, "progress is reported every so many rows, and 0 is not so many");
+        Scan { progress: Some(Progress { every, told: 0, report: Box::new(report) }), ..self }
+    }
+
+    /// Calls the closure when the scan has ended, with the plan by which it was run. A scan from
+    /// [pages](ScanStrategy::Pages) may be left to SQLite at its beginning or later. This is also logged as an event of
+    /// the target `finalite::scan` at DEBUG.
+    ///
+    /// The closure is also called after an error, but not if the statement could not be prepared.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use finalite::{Connection, scan::ScanStrategy};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("numbers.db");
+    /// let conn = Connection::open(&path)?;
+    /// conn.execute_batch(
+    ///     "CREATE TABLE number(n INTEGER);
+    ///      WITH RECURSIVE i(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM i WHERE n < 1000)
+    ///      INSERT INTO number SELECT n FROM i;",
+    /// )?;
+    /// let mut plan = None;
+    /// conn.scan_table("number").select(["n"]).on_end(|it| plan = Some(it)).columns()?;
+    /// assert_eq!(plan.map(|plan| plan.strategy), Some(ScanStrategy::Pages));
+    ///
+    /// conn.scan("SELECT n + 1 FROM number", ()).strategy(ScanStrategy::Pages).on_end(|it| plan = Some(it)).columns()?;
+    /// assert_eq!(plan.map(|plan| plan.strategy), Some(ScanStrategy::Statement));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn on_end<'b>(self, tell: impl FnOnce(ScanPlan) + 'b) -> Scan<'b, P, E>
+    where
+        Self: 'b,
+    {
+        Scan { on_end: Some(Box::new(tell)), ..self }
+    }
+
+    /// Declares the types of the columns, for [`batches`](Self::batches) and [`columns`](Self::columns). A value that
+    /// does not fit is an error, unless [`on_type_mismatch`](Self::on_type_mismatch) is set to something else.
+    ///
+    /// Without a schema, a column has the type of its first value that is not NULL. Before that value it has the type
+    /// that its declaration in the table promises (`INTEGER`, `REAL`, `TEXT`, `BLOB`, by the rules of affinity).
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use finalite::{Connection, scan::ColumnType};
+    ///
+    /// let conn = Connection::open_in_memory()?;
+    /// let error = conn.scan("VALUES (1), ('two')", ()).schema([ColumnType::Integer]).columns().unwrap_err();
+    /// assert!(error.to_string().starts_with("row 1, column 0 (column1): TEXT in a column of INTEGER"));
+    /// # Ok::<(), finalite::Error>(())
+    /// ```
+    pub fn schema(mut self, types: impl IntoIterator<Item = ColumnType>) -> Self {
+        self.schema = Some(types.into_iter().collect());
+        self
+    }
+
+    /// Sets the treatment of a value of another type than its column's. The default is [`OnTypeMismatch::Dynamic`], or
+    /// [`OnTypeMismatch::Error`] with a [`schema`](Self::schema).
+    pub fn on_type_mismatch(mut self, mixed: OnTypeMismatch) -> Self {
+        self.mixed = Some(mixed);
+        self
+    }
+
+    /// Sets the source of the rows. The default is [`ScanStrategy::Statement`]. For [`Connection::scan_table`] it is
+    /// [`ScanStrategy::Pages`], except for tables that are so small that the statement is as fast.
+    ///
+    /// With [`ScanStrategy::Pages`], rows come from the pages of the table if the statement is a plain scan of a table;
+    /// otherwise SQLite runs the statement. [`plan`](Self::plan) returns which. The rows are those that existed when
+    /// the scan began. A closure that writes to the table sees its changes from the next piece of the table on. A
+    /// closure that changes the schema may end the scan with [`ErrorKind::Misuse`].
+    pub fn strategy(mut self, strategy: ScanStrategy) -> Self {
+        self.strategy = Some(strategy);
+        self
+    }
+
+    /// Sets the number of threads that decode columns for [`batches`](Self::batches) and [`columns`](Self::columns), if
+    /// the rows come from [pages](ScanStrategy::Pages). The default is 1. The number is clamped to 1 to 256. The rows,
+    /// their order and their batches do not depend on it.
+    ///
+    /// The calling thread is one of them. It alone uses the connection, reads pages and calls the closure, and it
+    /// decodes instead of waiting. The other threads are started when there is enough work, and have ended when the
+    /// call returns. If the system starts fewer threads, fewer decode. For each thread, two parts of the table are in
+    /// memory, of about 1 MB of pages at most.
+    ///
+    /// The calling thread reads values that continue beyond their row's page, and values of columns that were added
+    /// after the row was written (once for each column).
+    ///
+    /// The setting has no effect on [`for_each`](Self::for_each) and [`try_for_each`](Self::try_for_each), whose rows
+    /// are borrowed one by one.
+    ///
+    /// A closure that writes to the database sees up to one part of rows in their old state. SQLite reads the remaining
+    /// rows.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use finalite::Connection;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("numbers.db");
+    /// let conn = Connection::open(&path)?;
+    /// conn.execute_batch(
+    ///     "CREATE TABLE number(n INTEGER);
+    ///      WITH RECURSIVE i(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM i WHERE n < 50000)
+    ///      INSERT INTO number SELECT n FROM i;",
+    /// )?;
+    /// let numbers = conn.scan_table("number").select(["n"]).threads(2);
+    /// assert_eq!(numbers.plan()?.threads, 2);
+    /// assert_eq!(numbers.columns()?.column("n")?.as_i64()?.iter().sum::<i64>(), 1_250_025_000);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = threads.clamp(1, 256);
+        self
+    }
+
+    /// Returns the strategy of the scan, and the reason for it.
+    ///
+    /// Examines the statement, and if that may be a scan of a table, its first rows. A later part may still be left to
+    /// SQLite, which [`on_end`](Self::on_end) reports.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Connection::prepare`] and [`Rows::next`]: SQLite's error for the statement, or for its first row,
+    /// such as `SQLITE_CORRUPT`; `SQLITE_IOERR_SHORT_READ` if the file ends within the first pages. Pages that cannot
+    /// be read or do not decode are no error, but a reason.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use finalite::Connection;
+    ///
+    /// let conn = Connection::open_in_memory()?;
+    /// let plan = conn.scan("SELECT type, name FROM sqlite_schema WHERE name > 'a'", ()).plan()?;
+    /// assert!(plan.to_string().starts_with("by running the statement: "));
+    /// # Ok::<(), finalite::Error>(())
+    /// ```
+    pub fn plan(&self) -> Result<ScanPlan> {
+        let mut statement = self.conn.prepare_cached_at(&self.sql, self.site)?;
+        let worth = match self.may_be_pages(&statement) {
+            Ok(worth) => worth,
+            Err(reason) => return Ok(ScanPlan::by_statement(reason)),
+        };
+        let mut rows = statement.query(())?;
+        let pages = match pages::begin(self.conn, &mut rows, worth)?.scan {
+            Ok(scan) => PageRows::open(self.conn, &rows, scan)?,
+            Err(reason) => Err(reason),
+        };
+        Ok(match pages {
+            Ok(_) => ScanPlan::by_pages(self.threads),
+            Err(reason) => ScanPlan::by_statement(reason),
+        })
+    }
+
+    /// Returns the tables for which the page reader is to be tried. The error is the reason why it is not tried.
+    fn may_be_pages(&self, statement: &Statement<'_>) -> Result<Worth, &'static str> {
+        let worth = match self.strategy {
+            Some(ScanStrategy::Statement) => return Err(plan::NOT_ASKED),
+            Some(ScanStrategy::Pages) => Worth::Any,
+            None => Worth::Large,
+        };
+        if !statement.is_readonly() || !sql::starts_with_keyword(statement.sql(), "SELECT") {
+            return Err("the statement is not a SELECT");
+        }
+        if statement.parameter_count() > 0 {
+            return Err("the statement has parameters");
+        }
+        Ok(worth)
+    }
+
+    /// Runs the statement, and reports the plan.
+    fn run(mut self, reader: &mut impl Reader<E>) -> Result<u64, E> {
+        let on_end = self.on_end.take();
+        let mut plan = None;
+        let result = self.run_to_end(&mut plan, reader);
+        if let (Some(plan), Some(on_end)) = (plan, on_end) {
+            on_end(plan);
+        }
+        result
+    }
+
+    /// Runs the statement, and resets it; the reset may return an error. Returns the number of rows.
+    fn run_to_end(self, plan: &mut Option<ScanPlan>, reader: &mut impl Reader<E>) -> Result<u64, E> {
+        let mut statement = self.conn.prepare_cached_at(&self.sql, self.site)?;
+        if let Some(types) = &self.schema {
+            batch::check_before(&statement, types)?;
+        }
+        let worth =
+            self.may_be_pages(&statement).and_then(|worth| if self.limit > 0 { Ok(worth) } else { Err(plan::NO_ROWS) });
+        let mut rows = statement.query(self.params)?;
+        let mut pace = Pace { rows: 0, limit: self.limit, progress: self.progress };
+        match worth {
+            Ok(worth) => run_by_pages(self.conn, &mut rows, worth, self.threads, &mut pace, plan, reader)?,
+            Err(reason) => {
+                plan::leave(plan, rows.current_raw().sql(), 0, reason, &reason);
+                drive(&mut rows, &mut pace, reader)?;
+            }
+        }
+        reader.end(rows.current())?;
+        rows.finish()?;
+        Ok(pace.rows)
+    }
+}
+
+/// Consumer of the rows.
+trait Reader<E> {
+    /// Processes a row. A break ends the scan.
+    fn read(&mut self, row: Row<'_>) -> Result<ControlFlow<()>, E>;
+
+    /// Announces the expected size. The row is only used for its columns.
+    fn expect(&mut self, _: Row<'_>, _: Expected) -> Result<(), E> {
+        Ok(())
+    }
+
+    /// Ends a scan that had no error. The row has no values, only columns.
+    fn end(&mut self, _: Row<'_>) -> Result<(), E> {
+        Ok(())
+    }
+
+    /// Returns the batch that rows are added to, and its number of rows, if the reader makes columns.
+    fn batch(&mut self) -> Option<(&mut ColumnBatch, usize)> {
+        None
+    }
+
+    /// Hands over the full batch.
+    fn hand_over(&mut self) -> Result<(), E> {
+        Ok(())
+    }
+}
+
+struct ForEach<'f, F, E> {
+    read: &'f mut F,
+    error: PhantomData<E>,
+}
+
+impl<E, F: FnMut(Row<'_>) -> Result<(), E>> Reader<E> for ForEach<'_, F, E> {
+    #[inline(always)]
+    fn read(&mut self, row: Row<'_>) -> Result<ControlFlow<()>, E> {
+        (self.read)(row).map(ControlFlow::Continue)
+    }
+}
+
+struct TryForEach<'f, F, B, E> {
+    read: &'f mut F,
+    found: Option<B>,
+    error: PhantomData<E>,
+}
+
+impl<B, E, F: FnMut(Row<'_>) -> Result<ControlFlow<B>, E>> Reader<E> for TryForEach<'_, F, B, E> {
+    #[inline(always)]
+    fn read(&mut self, row: Row<'_>) -> Result<ControlFlow<()>, E> {
+        match (self.read)(row)? {
+            ControlFlow::Continue(()) => Ok(ControlFlow::Continue(())),
+            ControlFlow::Break(found) => {
+                self.found = Some(found);
+                Ok(ControlFlow::Break(()))
+            }
+        }
+    }
+}
+
+/// Reader that fills batches, and hands them over.
+struct Batches<F> {
+    batch: ColumnBatch,
+    rows: usize,
+    /// Called with a full batch, which it leaves empty.
+    hand_over: F,
+}
+
+impl<E: From<Error>, F: FnMut(&mut ColumnBatch) -> Result<(), E>> Reader<E> for Batches<F> {
+    #[inline(always)]
+    fn read(&mut self, row: Row<'_>) -> Result<ControlFlow<()>, E> {
+        self.batch.push(row)?;
+        if self.batch.len() == self.rows {
+            self.hand_over()?;
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn end(&mut self, columns: Row<'_>) -> Result<(), E> {
+        // A result without rows has columns too, whose number may differ from the declared one.
+        self.batch.begin(columns)?;
+        if self.batch.is_empty() { Ok(()) } else { self.hand_over() }
+    }
+
+    fn batch(&mut self) -> Option<(&mut ColumnBatch, usize)> {
+        Some((&mut self.batch, self.rows))
+    }
+
+    #[inline(never)]
+    fn hand_over(&mut self) -> Result<(), E> {
+        self.batch.finish();
+        (self.hand_over)(&mut self.batch)
+    }
+}
+
+struct Columns {
+    batch: ColumnBatch,
+}
+
+impl<E: From<Error>> Reader<E> for Columns {
+    #[inline(always)]
+    fn read(&mut self, row: Row<'_>) -> Result<ControlFlow<()>, E> {
+        self.batch.push(row)?;
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn expect(&mut self, first: Row<'_>, expected: Expected) -> Result<(), E> {
+        self.batch.begin(first)?;
+        self.batch.expect(expected);
+        Ok(())
+    }
+
+    fn end(&mut self, columns: Row<'_>) -> Result<(), E> {
+        self.batch.begin(columns)?;
+        self.batch.finish();
+        Ok(())
+    }
+
+    fn batch(&mut self) -> Option<(&mut ColumnBatch, usize)> {
+        Some((&mut self.batch, usize::MAX))
+    }
+}
+
+/// Source of rows.
+trait Feed {
+    fn next(&mut self) -> Result<Option<Row<'_>>>;
+}
+
+impl Feed for Rows<'_> {
+    #[inline(always)]
+    fn next(&mut self) -> Result<Option<Row<'_>>> {
+        Rows::next(self)
+    }
+}
+
+impl Feed for PageRows<'_> {
+    #[inline(always)]
+    fn next(&mut self) -> Result<Option<Row<'_>>> {
+        PageRows::next(self)
+    }
+}
+
+/// The current row of a statement.
+struct First<'rows, 'stmt>(Option<&'rows Rows<'stmt>>);
+
+impl Feed for First<'_, '_> {
+    fn next(&mut self) -> Result<Option<Row<'_>>> {
+        Ok(self.0.take().map(Rows::current))
+    }
+}
+
+/// Reason why `drive` returned.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pause {
+    /// End of the rows of this source.
+    Empty,
+    /// End because no more rows are wanted.
+    Enough,
+}
+
+/// Passes rows to the reader until there are no more, or no more are wanted.
+fn drive<E: From<Error>>(feed: &mut impl Feed, pace: &mut Pace<'_>, reader: &mut impl Reader<E>) -> Result<Pause, E> {
+    loop {
+        let Some(stop) = pace.next_stop() else {
+            return Ok(Pause::Enough);
+        };
+        // A local variable, so that it is kept in a register.
+        let mut count = pace.rows;
+        while count < stop {
+            let Some(row) = feed.next()? else {
+                pace.rows = count;
+                return Ok(Pause::Empty);
+            };
+            count += 1;
+            if reader.read(row)?.is_break() {
+                pace.rows = count;
+                return Ok(Pause::Enough);
+            }
+        }
+        pace.rows = count;
+    }
+}
+
+/// Reads the rows from the pages if possible, while the statement stays on its first row. Otherwise the statement
+/// returns them.
+fn run_by_pages<E: From<Error>>(
+    conn: &Connection,
+    rows: &mut Rows<'_>,
+    worth: Worth,
+    threads: usize,
+    pace: &mut Pace<'_>,
+    plan: &mut Option<ScanPlan>,
+    reader: &mut impl Reader<E>,
+) -> Result<(), E> {
+    let Begun { has_row, scan } = pages::begin(conn, rows, worth)?;
+    let opened = match scan {
+        Ok(scan) => PageRows::open(conn, rows, scan)?,
+        Err(reason) => Err(reason),
+    };
+    match opened {
+        Ok(mut pages) => {
+            *plan = Some(ScanPlan::by_pages(threads));
+            let expected = pages.expected();
+            reader.expect(rows.current(), Expected { rows: expected.rows.min(pace.limit), ..expected })?;
+            let pause = match crew::drive(&mut pages, rows, threads, pace, reader)? {
+                Some(pause) => pause,
+                None => drive(&mut pages, pace, reader)?,
+            };
+            if pause == Pause::Enough {
+                return Ok(());
+            }
+            match pages.end() {
+                End::Natural => return Ok(()),
+                End::Interrupted => {
+                    rows.next()?;
+                    return Err(Error::new(ErrorKind::Interrupted).into());
+                }
+                End::Left(cause) => {
+                    drop(pages);
+                    plan::leave(plan, rows.current_raw().sql(), pace.rows, cause.reason(), &cause);
+                    if !pages::catch_up(conn, rows, pace.rows, cause)? {
+                        return Ok(());
+                    }
+                }
+                End::Written => {
+                    plan::leave(plan, rows.current_raw().sql(), pace.rows, plan::WRITTEN, &plan::WRITTEN);
+                    if pace.rows > 0 {
+                        let (sql, rowid) = pages.rest()?;
+                        drop(pages);
+                        let mut rest = conn.prepare(&sql)?;
+                        let mut rest = rest.query((rowid,))?;
+                        drive(&mut rest, pace, reader)?;
+                        return rest.finish().map_err(E::from);
+                    }
+                }
+            }
+        }
+        Err(reason) => {
+            plan::leave(plan, rows.current_raw().sql(), 0, reason, &reason);
+            if !has_row {
+                return Ok(());
+            }
+        }
+    }
+    if drive(&mut First(Some(rows)), pace, reader)? == Pause::Empty {
+        drive(rows, pace, reader)?;
+    }
+    pages::note_rows(rows, pace.rows);
+    Ok(())
+}
+
+/// Position of a scan, and its next pause.
+struct Pace<'a> {
+    rows: u64,
+    limit: u64,
+    progress: Option<Progress<'a>>,
+}
+
+impl Pace<'_> {
+    /// Reports progress if it is due. Returns the number of rows at which the next pause is; `None` at the end.
+    fn next_stop(&mut self) -> Option<u64> {
+        if let Some(Progress { every, told, report }) = &mut self.progress
+            && self.rows > *told
+            && self.rows.is_multiple_of(*every)
+        {
+            *told = self.rows;
+            if report(self.rows).is_break() {
+                return None;
+            }
+        }
+        if self.rows >= self.limit {
+            return None;
+        }
+        let pause = self
+            .progress
+            .as_ref()
+            .map_or(u64::MAX, |progress| (self.rows / progress.every + 1).saturating_mul(progress.every));
+        Some(pause.min(self.limit))
+    }
+}
+
+impl<P, E> fmt::Debug for Scan<'_, P, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scan").field("sql", &self.sql).finish_non_exhaustive()
+    }
+}

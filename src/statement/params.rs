@@ -1,0 +1,713 @@
+//! Values and sets of values that can be bound to the parameters of a statement.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use crate::error::{Error, ErrorKind, NameKind, Result};
+use crate::raw::{Binding, RawCopy, RawParam};
+use crate::sql;
+use crate::value::ConversionError;
+
+/// A value to bind to a parameter.
+///
+/// Borrowed text and bytes are bound without a copy: SQLite reads them in place, and the borrow `'p` lasts as long as
+/// the rows. SQLite copies owned text and bytes.
+pub struct Param<'p>(Repr<'p>);
+
+enum Repr<'p> {
+    Null,
+    Integer(i64),
+    Real(f64),
+    Text(Cow<'p, str>),
+    Blob(Cow<'p, [u8]>),
+    ZeroBlob(u64),
+    Error(ConversionError),
+}
+
+impl<'p> Param<'p> {
+    /// Creates a NULL.
+    #[inline]
+    #[must_use]
+    pub const fn null() -> Self {
+        Self(Repr::Null)
+    }
+
+    /// Creates an INTEGER value.
+    #[inline]
+    #[must_use]
+    pub const fn integer(value: i64) -> Self {
+        Self(Repr::Integer(value))
+    }
+
+    /// Creates a REAL value. SQLite stores NaN as NULL; the implementations of [`ToSql`] for `f32` and `f64` return an
+    /// error for NaN instead.
+    #[inline]
+    #[must_use]
+    pub const fn real(value: f64) -> Self {
+        Self(Repr::Real(value))
+    }
+
+    /// Creates a TEXT value.
+    #[inline]
+    pub fn text(text: impl Into<Cow<'p, str>>) -> Self {
+        Self(Repr::Text(text.into()))
+    }
+
+    /// Creates a BLOB value.
+    #[inline]
+    pub fn blob(bytes: impl Into<Cow<'p, [u8]>>) -> Self {
+        Self(Repr::Blob(bytes.into()))
+    }
+
+    /// Creates a BLOB value of this number of zero bytes.
+    ///
+    /// C: [sqlite3_bind_zeroblob64](https://sqlite.org/c3ref/bind_blob.html)
+    #[inline]
+    #[must_use]
+    pub const fn zeroblob(bytes: u64) -> Self {
+        Self(Repr::ZeroBlob(bytes))
+    }
+
+    /// Creates a parameter that cannot be bound. Binding it returns this error, with the parameter and the SQL.
+    #[inline]
+    #[must_use]
+    pub const fn error(error: ConversionError) -> Self {
+        Self(Repr::Error(error))
+    }
+
+    /// Returns the same parameter with owned data.
+    #[inline]
+    #[must_use]
+    pub fn into_owned(self) -> Param<'static> {
+        Param(match self.0 {
+            Repr::Null => Repr::Null,
+            Repr::Integer(value) => Repr::Integer(value),
+            Repr::Real(value) => Repr::Real(value),
+            Repr::Text(text) => Repr::Text(Cow::Owned(text.into_owned())),
+            Repr::Blob(bytes) => Repr::Blob(Cow::Owned(bytes.into_owned())),
+            Repr::ZeroBlob(bytes) => Repr::ZeroBlob(bytes),
+            Repr::Error(error) => Repr::Error(error),
+        })
+    }
+}
+
+/// Shows the type and the length, but not the value.
+impl fmt::Debug for Param<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Repr::Null => f.write_str("Param(NULL)"),
+            Repr::Integer(_) => f.write_str("Param(INTEGER)"),
+            Repr::Real(_) => f.write_str("Param(REAL)"),
+            Repr::Text(text) => write!(f, "Param(TEXT, {} bytes)", text.len()),
+            Repr::Blob(bytes) => write!(f, "Param(BLOB, {} bytes)", bytes.len()),
+            Repr::ZeroBlob(bytes) => write!(f, "Param(BLOB, {bytes} bytes)"),
+            Repr::Error(problem) => write!(f, "Param({problem})"),
+        }
+    }
+}
+
+/// A type whose values can be bound to a parameter.
+///
+/// One implementation serves both ways of binding. A value behind a reference is read by SQLite in place; a value
+/// passed by value is copied. The conversion table is in [`convert`](crate::convert).
+///
+/// # Example
+///
+/// ```
+/// use finalite::{Connection, Param, ToSql};
+///
+/// struct UserId(i64);
+///
+/// impl ToSql for UserId {
+///     fn to_sql(&self) -> Param<'_> {
+///         Param::integer(self.0)
+///     }
+/// }
+///
+/// let conn = Connection::open_in_memory()?;
+/// let ada = UserId(7);
+/// assert_eq!(conn.query_one::<i64>("SELECT ?", (&ada,))?, 7);
+/// assert_eq!(conn.query_one::<i64>("SELECT ?", (ada,))?, 7);
+/// # Ok::<(), finalite::Error>(())
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be bound to a parameter",
+    label = "this value cannot be bound",
+    note = "numbers, `bool`, text, bytes, `Option` of them and references to them can: see the table in `finalite::convert`",
+    note = "for a type of your own, implement `finalite::ToSql`; for another crate's, bind what it converts to"
+)]
+#[doc(alias = "bind")]
+pub trait ToSql {
+    /// Returns the parameter, which borrows from `self`.
+    fn to_sql(&self) -> Param<'_>;
+
+    /// Returns the parameter for a value that is passed by value.
+    ///
+    /// The default implementation copies the data that [`to_sql`](Self::to_sql) borrows. A type that owns its memory,
+    /// or that is a borrow itself, can avoid the copy by implementing this method.
+    #[inline]
+    fn into_param<'p>(self) -> Param<'p>
+    where
+        Self: Sized + 'p,
+    {
+        self.to_sql().into_owned()
+    }
+}
+
+impl ToSql for Param<'_> {
+    fn to_sql(&self) -> Param<'_> {
+        Param(match &self.0 {
+            Repr::Null => Repr::Null,
+            Repr::Integer(value) => Repr::Integer(*value),
+            Repr::Real(value) => Repr::Real(*value),
+            Repr::Text(text) => Repr::Text(Cow::Borrowed(text)),
+            Repr::Blob(bytes) => Repr::Blob(Cow::Borrowed(bytes)),
+            Repr::ZeroBlob(bytes) => Repr::ZeroBlob(*bytes),
+            Repr::Error(error) => Repr::Error(error.restated()),
+        })
+    }
+
+    #[inline]
+    fn into_param<'p>(self) -> Param<'p>
+    where
+        Self: Sized + 'p,
+    {
+        self
+    }
+}
+
+/// A value that binds as a BLOB of this number of zero bytes, to be written later through incremental I/O.
+///
+/// # Example
+///
+/// ```
+/// use finalite::{Connection, ZeroBlob};
+///
+/// let conn = Connection::open_in_memory()?;
+/// assert_eq!(conn.query_one::<i64>("SELECT length(?)", (ZeroBlob(1000),))?, 1000);
+/// # Ok::<(), finalite::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ZeroBlob(pub u64);
+
+impl ToSql for ZeroBlob {
+    #[inline]
+    fn to_sql(&self) -> Param<'_> {
+        Param::zeroblob(self.0)
+    }
+}
+
+/// A set of values for the parameters of one execution.
+///
+/// No values: `()` or `[]`. By position: tuples of up to 16 values, arrays of up to 32, slices,
+/// [`params!`](crate::statement::params!) for any number of values of different types, [`params_from_iter`]. By name:
+/// [`named_params!`](crate::named_params!), arrays of up to 32 and slices of `(name, value)`,
+/// [`named_params_from_iter`].
+///
+/// Each parameter of the SQL requires exactly one value. A parameter without a value is an error, and so is one with
+/// two values.
+///
+/// Values by position are assigned to the parameter numbers from 1 to the largest. SQLite assigns the numbers: `?5` has
+/// number 5; `?` has the number after the largest so far; a named parameter has the next number at its first
+/// occurrence, whatever its name, so that in `$2, $1` number 1 is `$2`. A number that the SQL leaves out (1, if the SQL
+/// contains only `?2`) needs a value by position, which is ignored, and needs none by name.
+///
+/// An implementation for another type passes the values to the [`Binder`]:
+///
+/// ```
+/// use finalite::{Binder, Connection, Params, Result};
+///
+/// struct User { id: i64, name: String }
+///
+/// impl<'p> Params<'p> for &'p User {
+///     fn bind(self, binder: &mut Binder<'_, 'p>) -> Result<()> {
+///         binder.set(":id", self.id)?;
+///         binder.set(":name", &self.name)
+///     }
+/// }
+///
+/// let conn = Connection::open_in_memory()?;
+/// conn.execute("CREATE TABLE users(id INTEGER PRIMARY KEY, name TEXT)", ())?;
+/// let ada = User { id: 1, name: "Ada".into() };
+/// assert_eq!(conn.execute("INSERT INTO users VALUES (:id, :name)", &ada)?, 1);
+/// # Ok::<(), finalite::Error>(())
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a set of parameters",
+    label = "expected `()`, a tuple, an array, a slice, `params![..]` or `named_params!{{..}}`",
+    note = "a single value goes into a tuple of one, `(value,)`; an array of more than 32 values is lent: `&values`",
+    note = "each value has to implement `finalite::ToSql`"
+)]
+#[doc(alias = "bind")]
+pub trait Params<'p> {
+    /// Passes every value to the binder.
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`Binder::push`] and [`Binder::set`].
+    fn bind(self, binder: &mut Binder<'_, 'p>) -> Result<()>;
+}
+
+/// Binds the values of one execution and checks that each parameter has exactly one.
+pub struct Binder<'s, 'p> {
+    raw: Binding<'s, 'p>,
+    /// Number of values given by position so far.
+    positional: usize,
+    /// 0-based position at which the next name is looked up first: names are usually given in the order of the SQL.
+    next_name: usize,
+    /// Whether a value was given by name. From then on, each parameter with a value is marked.
+    by_name: bool,
+}
+
+impl<'s, 'p> Binder<'s, 'p> {
+    pub(crate) fn new(raw: Binding<'s, 'p>) -> Self {
+        Self { raw, positional: 0, next_name: 0, by_name: false }
+    }
+
+    /// Returns the number of parameters in the SQL.
+    #[must_use]
+    pub fn parameter_count(&self) -> usize {
+        self.raw.parameter_count()
+    }
+
+    /// Binds a value to the next parameter in order.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::ParameterCount`] if there is no further parameter; [`ErrorKind::ParameterTwice`] if the parameter
+    /// was set by name; [`ErrorKind::ParameterConversion`] if the value cannot be converted; [`ErrorKind::NoMemory`];
+    /// and `SQLITE_TOOBIG` for text or bytes beyond SQLite's limit.
+    #[inline(always)]
+    pub fn push(&mut self, value: impl ToSql + 'p) -> Result<()> {
+        let index = self.positional + 1;
+        if index > self.raw.parameter_count() {
+            return Err(self.wrong_count(index));
+        }
+        if self.by_name {
+            self.check_unmarked(index)?;
+        }
+        self.bind(index, value.into_param())?;
+        self.positional = index;
+        if self.by_name {
+            self.raw.mark(index);
+        }
+        Ok(())
+    }
+
+    /// Binds a value to the parameter of this name, written as in the SQL with its prefix: `:name`, `@name`, `$name` or
+    /// `?1`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NoSuch`] if there is no such parameter; [`ErrorKind::ParameterTwice`] if it already has a value;
+    /// and the other errors of [`push`](Self::push).
+    pub fn set(&mut self, name: &str, value: impl ToSql + 'p) -> Result<()> {
+        let names = self.raw.parameter_names();
+        let is_it = |known: &Option<Box<str>>| known.as_deref() == Some(name);
+        let expected = names.get(self.next_name).is_some_and(is_it).then_some(self.next_name);
+        let Some(place) = expected.or_else(|| names.iter().position(is_it)) else {
+            return Err(self.no_such(name));
+        };
+        let index = place + 1;
+        self.next_name = index;
+        if self.by_name {
+            self.check_unmarked(index)?;
+        } else if index <= self.positional {
+            return Err(self.twice(index));
+        }
+        self.bind(index, value.into_param())?;
+        if !self.by_name {
+            self.by_name = true;
+            self.raw.clear_marks();
+            (1..=self.positional).for_each(|given| self.raw.mark(given));
+        }
+        self.raw.mark(index);
+        Ok(())
+    }
+
+    /// Returns an error if the parameter has a value.
+    fn check_unmarked(&self, index: usize) -> Result<()> {
+        if self.raw.is_marked(index) { Err(self.twice(index)) } else { Ok(()) }
+    }
+
+    /// Checks that this number of further parameters exists, so that the error contains the total number of values.
+    #[inline]
+    fn reserve(&self, values: usize) -> Result<()> {
+        let given = self.positional + values;
+        if given <= self.raw.parameter_count() { Ok(()) } else { Err(self.wrong_count(given)) }
+    }
+
+    /// Binds one value. Always inlined: the caller knows the variant, so that only one call to SQLite remains.
+    #[inline(always)]
+    fn bind(&mut self, index: usize, param: Param<'p>) -> Result<()> {
+        let result = match param.0 {
+            Repr::Null => self.raw.bind(index, RawParam::Null),
+            Repr::Integer(value) => self.raw.bind(index, RawParam::Integer(value)),
+            Repr::Real(value) => self.raw.bind(index, RawParam::Real(value)),
+            Repr::ZeroBlob(bytes) => self.raw.bind(index, RawParam::ZeroBlob(bytes)),
+            Repr::Text(Cow::Borrowed(text)) => self.raw.bind(index, RawParam::Text(text)),
+            Repr::Blob(Cow::Borrowed(bytes)) => self.raw.bind(index, RawParam::Blob(bytes)),
+            Repr::Text(Cow::Owned(text)) => self.raw.bind_copy(index, RawCopy::Text(&text)),
+            Repr::Blob(Cow::Owned(bytes)) => self.raw.bind_copy(index, RawCopy::Blob(&bytes)),
+            Repr::Error(problem) => return Err(self.invalid(index, problem)),
+        };
+        Ok(result?)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn invalid(&self, index: usize, problem: ConversionError) -> Error {
+        Error::new(ErrorKind::ParameterConversion { index, name: self.name(index), problem }).in_sql(self.raw.sql())
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn twice(&self, index: usize) -> Error {
+        Error::new(ErrorKind::ParameterTwice { index, name: self.name(index) }).in_sql(self.raw.sql())
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn wrong_count(&self, given: usize) -> Error {
+        let expected = self.raw.parameter_count();
+        Error::new(ErrorKind::ParameterCount { expected, given }).in_sql(self.raw.sql())
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn no_such(&self, name: &str) -> Error {
+        let known = self.raw.parameter_names().iter().flatten().cloned().collect();
+        Error::new(ErrorKind::NoSuch { what: NameKind::Parameter, name: name.into(), known }).in_sql(self.raw.sql())
+    }
+
+    fn name(&self, index: usize) -> Option<Box<str>> {
+        self.raw.parameter_names().get(index - 1).cloned().flatten()
+    }
+
+    /// Checks that each parameter has a value.
+    #[inline]
+    pub(crate) fn finish(self) -> Result<Binding<'s, 'p>> {
+        self.check()?;
+        Ok(self.raw)
+    }
+
+    #[inline]
+    fn check(&self) -> Result<()> {
+        if self.by_name {
+            self.check_marks()
+        } else if self.positional == self.raw.parameter_count() {
+            Ok(())
+        } else {
+            Err(self.wrong_count(self.positional))
+        }
+    }
+
+    fn check_marks(&self) -> Result<()> {
+        let is_missing = |&index: &usize| !self.raw.is_marked(index) && !self.is_gap(index);
+        match (1..=self.raw.parameter_count()).find(is_missing) {
+            None => Ok(()),
+            Some(index) => {
+                let name = self.name(index);
+                Err(Error::new(ErrorKind::ParameterUnset { index, name }).in_sql(self.raw.sql()))
+            }
+        }
+    }
+}
+
+impl Binder<'_, '_> {
+    /// Whether the SQL leaves this number out: `?2` alone has no parameter 1.
+    #[cold]
+    fn is_gap(&self, index: usize) -> bool {
+        let names = self.raw.parameter_names();
+        let in_use = self.raw.in_use(sql::numbers_in_use);
+        // If SQLite counts the parameters differently, no number is treated as left out.
+        names.len() == in_use.len() && names[index - 1].is_none() && !in_use[index - 1]
+    }
+}
+
+impl fmt::Debug for Binder<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Binder").field("sql", &self.raw.sql()).finish_non_exhaustive()
+    }
+}
+
+impl<'p> Params<'p> for () {
+    #[inline]
+    fn bind(self, _: &mut Binder<'_, 'p>) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// `[]` is the only implementation for an array without values, so that its element type can be inferred.
+impl<'p> Params<'p> for [&dyn ToSql; 0] {
+    #[inline]
+    fn bind(self, _: &mut Binder<'_, 'p>) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Not generic over `N`: with 0 included, the type of `[]` could not be inferred.
+macro_rules! arrays {
+    ($($length:literal)+) => {
+        $(
+            impl<'p, T: ToSql + 'p> Params<'p> for [T; $length] {
+                #[inline]
+                fn bind(self, binder: &mut Binder<'_, 'p>) -> Result<()> {
+                    params_from_iter(self).bind(binder)
+                }
+            }
+
+            impl<'p, S: AsRef<str>, T: ToSql + 'p> Params<'p> for [(S, T); $length] {
+                #[inline]
+                fn bind(self, binder: &mut Binder<'_, 'p>) -> Result<()> {
+                    named_params_from_iter(self).bind(binder)
+                }
+            }
+        )+
+    };
+}
+
+arrays! { 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32 }
+
+impl<'p, T: ToSql> Params<'p> for &'p [T] {
+    #[inline]
+    fn bind(self, binder: &mut Binder<'_, 'p>) -> Result<()> {
+        params_from_iter(self).bind(binder)
+    }
+}
+
+impl<'p, T: ToSql, const N: usize> Params<'p> for &'p [T; N] {
+    #[inline]
+    fn bind(self, binder: &mut Binder<'_, 'p>) -> Result<()> {
+        self.as_slice().bind(binder)
+    }
+}
+
+impl<'p, T: ToSql> Params<'p> for &'p Vec<T> {
+    #[inline]
+    fn bind(self, binder: &mut Binder<'_, 'p>) -> Result<()> {
+        self.as_slice().bind(binder)
+    }
+}
+
+impl<'p, S: AsRef<str>, T: ToSql> Params<'p> for &'p [(S, T)] {
+    #[inline]
+    fn bind(self, binder: &mut Binder<'_, 'p>) -> Result<()> {
+        self.iter().try_for_each(|(name, value)| binder.set(name.as_ref(), value))
+    }
+}
+
+impl<'p, S: AsRef<str>, T: ToSql, const N: usize> Params<'p> for &'p [(S, T); N] {
+    #[inline]
+    fn bind(self, binder: &mut Binder<'_, 'p>) -> Result<()> {
+        self.as_slice().bind(binder)
+    }
+}
+
+impl<'p, S: AsRef<str>, T: ToSql> Params<'p> for &'p Vec<(S, T)> {
+    #[inline]
+    fn bind(self, binder: &mut Binder<'_, 'p>) -> Result<()> {
+        self.as_slice().bind(binder)
+    }
+}
+
+macro_rules! tuples {
+    ($(($count:literal $($type:ident $field:tt)+))+) => {
+        $(
+            impl<'p, $($type: ToSql + 'p),+> Params<'p> for ($($type,)+) {
+                #[inline]
+                fn bind(self, binder: &mut Binder<'_, 'p>) -> Result<()> {
+                    binder.reserve($count)?;
+                    $(binder.push(self.$field)?;)+
+                    Ok(())
+                }
+            }
+        )+
+    };
+}
+
+crate::statement::tuples::with_tuples!(tuples);
+
+/// Values by position from an iterator. Returned by [`params_from_iter`].
+#[derive(Clone)]
+pub struct ParamsFromIter<I>(I);
+
+impl<I> fmt::Debug for ParamsFromIter<I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ParamsFromIter(..)")
+    }
+}
+
+/// Returns the values of an iterator as parameters by position.
+///
+/// # Example
+///
+/// ```
+/// use finalite::{Connection, params_from_iter};
+///
+/// let conn = Connection::open_in_memory()?;
+/// let ids = vec![3, 4, 5];
+/// let marks = vec!["?"; ids.len()].join(",");
+/// let sum: i64 = conn.query_one(
+///     &format!("SELECT sum(column1) FROM (VALUES (1),(3),(5)) WHERE column1 IN ({marks})"),
+///     params_from_iter(&ids),
+/// )?;
+/// assert_eq!(sum, 8);
+/// # Ok::<(), finalite::Error>(())
+/// ```
+pub fn params_from_iter<I: IntoIterator>(values: I) -> ParamsFromIter<I> {
+    ParamsFromIter(values)
+}
+
+impl<'p, I> Params<'p> for ParamsFromIter<I>
+where
+    I: IntoIterator,
+    I::Item: ToSql + 'p,
+{
+    #[inline]
+    fn bind(self, binder: &mut Binder<'_, 'p>) -> Result<()> {
+        let values = self.0.into_iter();
+        if let (known, Some(most)) = values.size_hint()
+            && known == most
+        {
+            binder.reserve(known)?;
+        }
+        for value in values {
+            binder.push(value)?;
+        }
+        Ok(())
+    }
+}
+
+/// Values by name from an iterator. Returned by [`named_params_from_iter`].
+#[derive(Clone, Debug)]
+pub struct NamedParamsFromIter<I>(I);
+
+/// Returns the `(name, value)` pairs of an iterator as parameters by name. Names include their prefix, as in the SQL.
+///
+/// # Example
+///
+/// ```
+/// use std::collections::HashMap;
+/// use finalite::{Connection, named_params_from_iter};
+///
+/// let conn = Connection::open_in_memory()?;
+/// let values = HashMap::from([(":a", 1), (":b", 2)]);
+/// let sum: i64 = conn.query_one("SELECT :a + :b", named_params_from_iter(&values))?;
+/// assert_eq!(sum, 3);
+/// # Ok::<(), finalite::Error>(())
+/// ```
+pub fn named_params_from_iter<I: IntoIterator>(values: I) -> NamedParamsFromIter<I> {
+    NamedParamsFromIter(values)
+}
+
+impl<'p, I, S, T> Params<'p> for NamedParamsFromIter<I>
+where
+    I: IntoIterator<Item = (S, T)>,
+    S: AsRef<str>,
+    T: ToSql + 'p,
+{
+    #[inline]
+    fn bind(self, binder: &mut Binder<'_, 'p>) -> Result<()> {
+        self.0.into_iter().try_for_each(|(name, value)| binder.set(name.as_ref(), value))
+    }
+}
+
+/// Creates parameters by position from any number of values of different types.
+///
+/// Variables and fields are borrowed, not moved. `Copy` values (numbers, `&str`) are bound by value.
+///
+/// # Example
+///
+/// ```
+/// use finalite::{Connection, params};
+///
+/// struct User { id: i64, name: String }
+///
+/// let conn = Connection::open_in_memory()?;
+/// let ada = User { id: 36, name: "Ada".into() };
+/// let row: (i64, String) = conn.query_one("SELECT ?, ?", params![ada.id, ada.name])?;
+/// assert_eq!(row, (36, ada.name));
+/// # Ok::<(), finalite::Error>(())
+/// ```
+#[macro_export]
+macro_rules! params {
+    () => { () };
+    ($($value:expr),+ $(,)?) => { $crate::params_from_iter([$($crate::macros::lend(&$value).param()),+]) };
+}
+
+/// Creates parameters by name. Names include their prefix, as in the SQL. A name that is given twice is
+/// [`ErrorKind::ParameterTwice`](crate::ErrorKind::ParameterTwice). Values are borrowed as by
+/// [`params!`](crate::statement::params!).
+///
+/// # Example
+///
+/// ```
+/// use finalite::{Connection, named_params};
+///
+/// let conn = Connection::open_in_memory()?;
+/// let sum: i64 = conn.query_one("SELECT :a + @b", named_params! { ":a": 1, "@b": 2 })?;
+/// assert_eq!(sum, 3);
+/// # Ok::<(), finalite::Error>(())
+/// ```
+#[macro_export]
+macro_rules! named_params {
+    () => { () };
+    ($($name:literal : $value:expr),+ $(,)?) => {
+        $crate::named_params_from_iter([$(($name, $crate::macros::lend(&$value).param())),+])
+    };
+}
+
+/// Implementation of `params!`, which chooses by the type of each value how to bind it: method lookup first finds the
+/// method of `Lent`, which exists for `Copy` values, and otherwise the method of the type that `Lent` derefs to.
+#[doc(hidden)]
+pub mod macros {
+    use std::ops::Deref;
+
+    use super::{Param, ToSql};
+
+    /// A value in `params!`.
+    #[expect(missing_debug_implementations, reason = "it lives within the macro, and shows no value")]
+    pub struct Lent<'a, T: ?Sized>(Borrowed<'a, T>);
+
+    /// A value that is bound by reference.
+    #[expect(missing_debug_implementations, reason = "it lives within the macro, and shows no value")]
+    pub struct Borrowed<'a, T: ?Sized>(&'a T);
+
+    /// Borrows a value for `params!`.
+    #[inline]
+    pub fn lend<T: ?Sized>(value: &T) -> Lent<'_, T> {
+        Lent(Borrowed(value))
+    }
+
+    impl<T: ToSql + Copy> Lent<'_, T> {
+        /// Returns the parameter, which borrows only what the value itself borrows.
+        #[inline]
+        pub fn param<'p>(self) -> Param<'p>
+        where
+            T: 'p,
+        {
+            (*self.0.0).into_param()
+        }
+    }
+
+    impl<'a, T: ?Sized> Borrowed<'a, T> {
+        /// Returns the parameter, which borrows the value.
+        #[inline]
+        pub fn param(&self) -> Param<'a>
+        where
+            T: ToSql,
+        {
+            self.0.to_sql()
+        }
+    }
+
+    impl<'a, T: ?Sized> Deref for Lent<'a, T> {
+        type Target = Borrowed<'a, T>;
+
+        #[inline]
+        fn deref(&self) -> &Self::Target {
+            &self.0
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! Global state that a forked child process initializes anew.
+//!
+//! A process may be forked while another thread holds a lock; that thread does not exist in the child, so the lock is
+//! never released there. Global state behind a lock is therefore created anew in a child. The parent's state stays in
+//! the child's memory, unused.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::raw::os::append_list::AppendList;
+use crate::raw::os::fork;
+
+/// Identity of a process among those forked from one another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Process(u32);
+
+impl Process {
+    /// Returns the current process.
+    pub(crate) fn this() -> Self {
+        fork::watch();
+        Self(fork::generation())
+    }
+
+    /// Whether this is the current process.
+    pub(crate) fn is_this(self) -> bool {
+        self.0 == fork::generation()
+    }
+}
+
+/// A static value that is created when it is first used in a process, and lives as long as the process.
+pub(crate) struct PerProcess<T: 'static> {
+    /// The values of this process and of those that it was forked from.
+    values: AppendList<Own<T>>,
+    make: fn() -> T,
+}
+
+struct Own<T> {
+    process: Process,
+    value: Mutex<T>,
+}
+
+impl<T: Send + 'static> PerProcess<T> {
+    pub(crate) const fn new(make: fn() -> T) -> Self {
+        Self { values: AppendList::new(), make }
+    }
+
+    /// Locks the value of this process. No code of finalite that runs under such a lock can panic, so a poisoned lock
+    /// has valid contents.
+    pub(crate) fn lock(&self) -> MutexGuard<'static, T> {
+        self.own().value.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn own(&self) -> &'static Own<T> {
+        let make = || Own { process: Process::this(), value: Mutex::new((self.make)()) };
+        self.values.last_or_push(|own| own.process.is_this(), make)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn all_threads_have_one() {
+        static COUNT: PerProcess<u64> = PerProcess::new(|| 7);
+        let add = || (0..1000).for_each(|_| *COUNT.lock() += 1);
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(add);
+            }
+        });
+        assert_eq!(*COUNT.lock(), 4007);
+    }
+}
