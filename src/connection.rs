@@ -1,6 +1,6 @@
 //! [`Connection`]: preparing statements, running SQL in one call, settings, closing.
 
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{Cell, OnceCell};
 use std::ffi::CString;
 use std::fmt;
 use std::panic::Location;
@@ -9,17 +9,16 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use std::time::Instant;
 
-use crate::core::cache::{Cache, StatementCacheStats};
+use crate::core::cache::StatementCacheStats;
 use crate::core::failures;
-use crate::error::{Error, ErrorKind, Fault, Result, ResultCode};
+use crate::core::{Core, Reuse};
+use crate::error::{Error, Fault, Result, ResultCode};
 use crate::observe::memory;
-use crate::raw::{Db, Parked, Stmt};
-use crate::sql;
+use crate::raw::Db;
+use crate::statement::Statement;
 use crate::statement::params::Params;
 use crate::statement::rows::{FromRow, OwnedRows, QueryAs, QueryMap, Row};
-use crate::statement::{Home, Statement};
 use crate::track::{HandleKind, Taint, registry, shielded};
-use crate::transaction::Guards;
 
 mod interrupt;
 mod journal_mode;
@@ -58,10 +57,7 @@ pub use script::Script;
 ///
 /// C: [sqlite3](https://sqlite.org/c3ref/sqlite3.html)
 pub struct Connection {
-    db: Db,
-    cache: RefCell<Cache>,
-    pub(crate) guards: Guards,
-    slow_threshold: Cell<Option<Duration>>,
+    core: Core,
     pub(crate) optimize_on_close: Cell<bool>,
     has_failed_to_close: Cell<bool>,
     /// Whether other connections may share the main database's cache; determined on first use.
@@ -73,10 +69,7 @@ pub struct Connection {
 impl Connection {
     pub(crate) fn adopt(db: Db) -> Self {
         Self {
-            db,
-            cache: RefCell::new(Cache::new(Cache::STATEMENTS_MAX, Cache::BYTES_MAX)),
-            guards: Guards::default(),
-            slow_threshold: Cell::new(None),
+            core: Core::new(db),
             optimize_on_close: Cell::new(false),
             has_failed_to_close: Cell::new(false),
             has_shared_cache: OnceCell::new(),
@@ -86,14 +79,14 @@ impl Connection {
 
     #[inline]
     pub(crate) fn db(&self) -> &Db {
-        &self.db
+        self.core.db()
     }
 
     /// Returns the limits of the statement cache: the number of statements, and their memory in bytes. See
     /// [`set_statement_cache_limits`](Self::set_statement_cache_limits).
     #[must_use]
     pub fn statement_cache_limits(&self) -> (usize, usize) {
-        self.cache.borrow().limits()
+        self.core.cache().borrow().limits()
     }
 
     #[inline]
@@ -107,27 +100,35 @@ impl Connection {
 
     /// Whether statements exist outside the cache. Nothing borrows the connection, so they were leaked.
     pub(crate) fn has_forgotten_statements(&mut self) -> bool {
-        self.db.statements() > self.cache.get_mut().stats().statements
+        self.db().statements() > self.core.cache().borrow().stats().statements
     }
 
     pub(crate) fn db_mut(&mut self) -> &mut Db {
-        &mut self.db
+        self.core.db_mut()
+    }
+
+    #[inline]
+    pub(crate) fn core(&self) -> &Core {
+        &self.core
+    }
+
+    pub(crate) fn core_mut(&mut self) -> &mut Core {
+        &mut self.core
     }
 
     /// Returns the number and the name that identify the connection in events.
     pub(crate) fn identity(&self) -> (u64, Option<&str>) {
-        (self.db.id(), self.db.book().name())
+        self.core.identity()
     }
 
-    /// Converts a fault to an error, which names the database file if the fault is about the file.
     #[cold]
     pub(crate) fn error(&self, fault: Fault) -> Error {
-        Error::from(fault).in_databases(|| self.db.files()).with_parameter_limit(|| self.db.parameters_max())
+        self.core.error(fault)
     }
 
     /// Returns the error of the last SQLite call, if it failed.
     pub(crate) fn last_error(&self) -> Option<Error> {
-        self.db.last_fault().map(|fault| self.error(fault))
+        self.db().last_fault().map(|fault| self.error(fault))
     }
 
     /// Prepares one SQL statement, without using the statement cache.
@@ -140,7 +141,7 @@ impl Connection {
     /// C: [sqlite3_prepare_v3](https://sqlite.org/c3ref/prepare.html)
     #[track_caller]
     pub fn prepare(&self, sql: &str) -> Result<Statement<'_>> {
-        self.prepare_at(sql, HandleKind::Statement, Location::caller())
+        self.core.prepare(sql, Reuse::Once, Location::caller()).map(Statement::new)
     }
 
     /// Returns a statement from the cache, or prepares it. Dropping the statement resets it and returns it to the
@@ -173,119 +174,7 @@ impl Connection {
 
     #[inline]
     pub(crate) fn prepare_cached_at(&self, sql: &str, site: &'static Location<'static>) -> Result<Statement<'_>> {
-        let found = self.cache.borrow_mut().take(sql);
-        match found {
-            Some((parked, ticket)) => Ok(Statement::new(self.db.unpark(parked), self, Home::Slot(ticket))),
-            None => self.prepare_for_cache(sql, site),
-        }
-    }
-
-    #[inline(never)]
-    fn prepare_for_cache(&self, sql: &str, site: &'static Location<'static>) -> Result<Statement<'_>> {
-        let kind =
-            if sql::starts_with_keyword(sql, "PRAGMA") { HandleKind::Statement } else { HandleKind::CachedStatement };
-        let statement = self.prepare_at(sql, kind, site)?;
-        // Shielded, as is the event in `prepare_shown_as`: Drop of a transaction prepares its ROLLBACK.
-        shielded(|| {
-            let (connection, name) = self.identity();
-            tracing::trace!(target: "finalite::cache", sql, connection, name, prepared_at = %site, "miss");
-        });
-        Ok(statement)
-    }
-
-    fn prepare_at(&self, sql: &str, kind: HandleKind, site: &'static Location<'static>) -> Result<Statement<'_>> {
-        self.prepare_shown_as(sql, sql, kind, site)
-    }
-
-    /// Prepares a statement that contains a secret. Errors and events show the text `shown` instead of its SQL.
-    pub(crate) fn prepare_shown_as(
-        &self,
-        sql: &str,
-        shown: &str,
-        kind: HandleKind,
-        site: &'static Location<'static>,
-    ) -> Result<Statement<'_>> {
-        if let Some(nul) = sql.find('\0') {
-            return Err(Error::new(ErrorKind::NulInSql).in_sql(shown).at_offset(nul));
-        }
-        let taint = sql::taint(sql);
-        self.db.add_taint(taint);
-        let prepared = self.db.prepare(sql, kind, site);
-        let (statement, taken) = prepared.map_err(|fault| self.error(fault).in_sql(shown))?;
-        let Some(raw) = statement else {
-            return Err(Error::new(ErrorKind::EmptySql).in_sql(shown));
-        };
-        let rest = sql::skip_blank(&sql[taken..]);
-        if !rest.is_empty() {
-            let error = Error::new(ErrorKind::TrailingSql { rest: rest.into() });
-            return Err(error.in_sql(shown).at_offset(sql.len() - rest.len()));
-        }
-        shielded(|| {
-            let (connection, name) = self.identity();
-            tracing::debug!(target: "finalite::statement", sql = shown, connection, name, prepared_at = %site, "prepared");
-        });
-        let home = if kind == HandleKind::CachedStatement { Home::Cache } else { Home::Nowhere };
-        Ok(Statement::new(raw.with_sql(shown, taint), self, home))
-    }
-
-    /// Ends the use of a statement: returns it to the cache or, without a place there, lets it be finalized.
-    #[inline]
-    pub(crate) fn put_back(&self, raw: Stmt<'_>, home: Home) {
-        if matches!(home, Home::Nowhere) {
-            return;
-        }
-        // If parking fails, the statement is finalized and does not return to the cache.
-        let parked = match raw.park() {
-            Ok(parked) => parked,
-            Err(fault) => return self.db.lose(fault),
-        };
-        let Home::Slot(ticket) = home else {
-            return self.put_in_new_slot(parked);
-        };
-        let mut cache = self.cache.borrow_mut();
-        let homeless = cache.put_back(parked, ticket);
-        let has_surplus = cache.has_surplus();
-        drop(cache);
-        if let Some(parked) = homeless {
-            self.put_in_new_slot(parked);
-        }
-        if has_surplus {
-            self.evict_surplus();
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn put_in_new_slot(&self, parked: Parked) {
-        // The memory is measured when the statement enters the cache, not each time it returns to its slot.
-        let statement = self.db.unpark(parked);
-        let bytes = usize::try_from(statement.memory_bytes()).unwrap_or(0);
-        let sql: Box<str> = statement.sql().into();
-        let Ok(parked) = statement.park() else {
-            return;
-        };
-        let mut evicted = Vec::new();
-        self.cache.borrow_mut().insert(&sql, parked, bytes, &mut evicted);
-        self.finalize_evicted(evicted);
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn evict_surplus(&self) {
-        let evicted = self.cache.borrow_mut().take_surplus();
-        self.finalize_evicted(evicted);
-    }
-
-    fn finalize_evicted(&self, evicted: Vec<Parked>) {
-        for parked in evicted {
-            let statement = self.db.unpark(parked);
-            shielded(|| {
-                let (connection, name) = self.identity();
-                let (sql, prepared_at) = (statement.sql(), statement.site());
-                tracing::trace!(target: "finalite::cache", sql, connection, name, %prepared_at, "evicted");
-            });
-            drop(statement);
-        }
+        self.core.check_out(sql, site).map(Statement::new)
     }
 
     /// Runs one statement to completion and returns the number of rows it inserted, updated or deleted. Rows that the
@@ -519,7 +408,7 @@ impl Connection {
     /// C: [sqlite3_last_insert_rowid](https://sqlite.org/c3ref/last_insert_rowid.html)
     #[must_use]
     pub fn last_insert_rowid(&self) -> i64 {
-        self.db.last_insert_rowid()
+        self.db().last_insert_rowid()
     }
 
     /// Returns the number of rows changed by the last completed `INSERT`, `UPDATE` or `DELETE`, excluding those changed
@@ -529,7 +418,7 @@ impl Connection {
     /// C: [sqlite3_changes64](https://sqlite.org/c3ref/changes.html)
     #[must_use]
     pub fn changes(&self) -> u64 {
-        self.db.changes().cast_unsigned()
+        self.db().changes().cast_unsigned()
     }
 
     /// Returns the number of rows changed since the connection was opened, including those changed by triggers and
@@ -538,13 +427,7 @@ impl Connection {
     /// C: [sqlite3_total_changes64](https://sqlite.org/c3ref/total_changes.html)
     #[must_use]
     pub fn total_changes(&self) -> u64 {
-        self.db.total_changes().cast_unsigned()
-    }
-
-    /// Returns `changes`, or 0 if the statement changed nothing and `changes` is still that of an earlier one.
-    #[inline]
-    pub(crate) fn changes_since(&self, total_before: i64) -> usize {
-        if self.db.total_changes() == total_before { 0 } else { usize::try_from(self.db.changes()).unwrap_or(0) }
+        self.db().total_changes().cast_unsigned()
     }
 
     /// Whether the connection is in autocommit mode, with no transaction open.
@@ -552,7 +435,7 @@ impl Connection {
     /// C: [sqlite3_get_autocommit](https://sqlite.org/c3ref/get_autocommit.html)
     #[must_use]
     pub fn is_autocommit(&self) -> bool {
-        self.db.is_autocommit()
+        self.db().is_autocommit()
     }
 
     /// Returns the absolute path of the database file; `None` for an in-memory or temporary database.
@@ -560,7 +443,7 @@ impl Connection {
     /// C: [sqlite3_db_filename](https://sqlite.org/c3ref/db_filename.html)
     #[must_use]
     pub fn path(&self) -> Option<PathBuf> {
-        let path = self.db.path();
+        let path = self.db().path();
         if path.is_empty() {
             return None;
         }
@@ -579,7 +462,7 @@ impl Connection {
     /// C: [sqlite3_db_readonly](https://sqlite.org/c3ref/db_readonly.html)
     #[must_use]
     pub fn is_readonly(&self, database: &str) -> Option<bool> {
-        self.db.is_read_only(&CString::new(database).ok()?)
+        self.db().is_read_only(&CString::new(database).ok()?)
     }
 
     /// Whether the database file was moved, replaced or deleted since it was opened. If so, changes are not written to
@@ -608,13 +491,13 @@ impl Connection {
     ///
     /// C: [SQLITE_FCNTL_HAS_MOVED](https://sqlite.org/c3ref/c_fcntl_begin_atomic_write.html#sqlitefcntlhasmoved)
     pub fn has_moved(&self) -> Result<bool> {
-        Ok(self.db.has_moved()?)
+        Ok(self.db().has_moved()?)
     }
 
     /// Returns the name set by [`OpenOptions::name`](crate::OpenOptions::name).
     #[must_use]
     pub fn name(&self) -> Option<&str> {
-        self.db.book().name()
+        self.db().book().name()
     }
 
     /// Returns the time that the connection waits for a lock of another connection. See
@@ -652,8 +535,8 @@ impl Connection {
     ///
     /// C: [sqlite3_busy_timeout](https://sqlite.org/c3ref/busy_timeout.html)
     pub fn set_busy_timeout(&self, timeout: Duration) -> Result<()> {
-        self.db.add_taint(Taint::SETTING);
-        Ok(self.db.set_busy_timeout(milliseconds(timeout))?)
+        self.db().add_taint(Taint::SETTING);
+        Ok(self.db().set_busy_timeout(milliseconds(timeout))?)
     }
 
     /// Sets the duration from which an execution is logged, as a warning with the target `finalite::slow`. `None`, the
@@ -662,35 +545,35 @@ impl Connection {
     /// An execution lasts from its start until its rows are dropped, including the time that the caller spends between
     /// rows.
     pub fn set_slow_threshold(&self, threshold: Option<Duration>) {
-        self.db.add_taint(Taint::SETTING);
-        self.slow_threshold.set(threshold);
+        self.db().add_taint(Taint::SETTING);
+        self.core.set_slow_threshold(threshold);
     }
 
     /// Returns the duration set by [`set_slow_threshold`](Self::set_slow_threshold).
     #[inline]
     #[must_use]
     pub fn slow_threshold(&self) -> Option<Duration> {
-        self.slow_threshold.get()
+        self.core.slow_threshold()
     }
 
     /// Returns the current contents and the counters of the statement cache.
     #[must_use]
     pub fn statement_cache_stats(&self) -> StatementCacheStats {
-        self.cache.borrow().stats()
+        self.core.cache().borrow().stats()
     }
 
     /// Sets the limits of the statement cache: the number of statements (default 128; 0 disables the cache) and the
     /// memory in bytes that they may use together (default 8 MiB). Statements beyond a limit are finalized immediately.
     pub fn set_statement_cache_limits(&self, statements: usize, bytes: usize) {
-        self.db.add_taint(Taint::SETTING);
-        let evicted = self.cache.borrow_mut().set_limits(statements, bytes);
-        self.finalize_evicted(evicted);
+        self.db().add_taint(Taint::SETTING);
+        let evicted = self.core.cache().borrow_mut().set_limits(statements, bytes);
+        self.core.finalize_evicted(evicted);
     }
 
     /// Finalizes every statement in the cache. Statements in use return to the cache when they are dropped.
     pub fn clear_statement_cache(&self) {
-        let all = self.cache.borrow_mut().take_all();
-        self.finalize_evicted(all);
+        let all = self.core.cache().borrow_mut().take_all();
+        self.core.finalize_evicted(all);
     }
 
     /// Closes the connection and returns the error that Drop would only log.
@@ -734,8 +617,8 @@ impl Connection {
     pub fn close_or_return(mut self) -> Result<(), CloseError> {
         // A read-only connection cannot store the result of `PRAGMA optimize`.
         if self.optimize_on_close.get()
-            && !self.db.is_inherited()
-            && self.db.is_read_only(c"main") == Some(false)
+            && !self.db().is_inherited()
+            && self.db().is_read_only(c"main") == Some(false)
             && let Err(error) = self.execute("PRAGMA optimize", ())
         {
             let (connection, name) = self.identity();
@@ -757,16 +640,15 @@ impl Connection {
     }
 
     fn close_in_place(&mut self) -> Result<()> {
-        if self.db.is_closed() {
+        if self.db().is_closed() {
             return Ok(());
         }
-        self.guards.forget_all(&self.db);
-        let kept = self.cache.get_mut().take_all();
+        self.core.guards().forget_all(self.db());
         shielded(|| {
-            let (connection, opened_at) = (self.db.id(), self.db.site());
+            let (connection, opened_at) = (self.db().id(), self.db().site());
             tracing::debug!(target: "finalite::open", connection, %opened_at, "close");
         });
-        if let Err(fault) = self.db.close(kept) {
+        if let Err(fault) = self.core.close() {
             let error = Error::from(fault);
             // A failed close is counted once: Drop tries again.
             if !self.has_failed_to_close.replace(true) {
@@ -775,7 +657,7 @@ impl Connection {
             return Err(error);
         }
         // In a forked child, memory of the parent's connections is no leak.
-        if !self.db.is_inherited() {
+        if !self.db().is_inherited() {
             memory::report_orphans();
         }
         Ok(())
@@ -785,16 +667,16 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         if let Err(error) = self.close_in_place() {
-            registry::forgot(HandleKind::Connection, self.db.id(), Some(self.db.site()), None);
+            registry::forgot(HandleKind::Connection, self.db().id(), Some(self.db().site()), None);
             shielded(|| {
                 tracing::error!(
                     target: "finalite::leak",
-                    opened_at = %self.db.site(),
+                    opened_at = %self.db().site(),
                     %error,
                     "the connection could not be closed; its handle stays behind",
                 );
             });
-            self.db.abandon();
+            self.db_mut().abandon();
         }
     }
 }

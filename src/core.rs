@@ -1,4 +1,112 @@
-//! Everything that a statement needs of its connection.
+//! Everything that a statement needs of its connection: the handle, the statement cache, the transaction guards.
+
+use std::cell::{Cell, RefCell};
+use std::panic::Location;
+use std::time::{Duration, Instant};
+
+use crate::error::{Error, Fault};
+use crate::raw::Db;
+use crate::track::shielded;
 
 pub(crate) mod cache;
+mod checkout;
 pub(crate) mod failures;
+mod guards;
+
+use cache::Cache;
+pub(crate) use checkout::{Checkout, Place, Reuse};
+use guards::Guards;
+
+/// The part of a connection that its statements borrow.
+pub(crate) struct Core {
+    db: Db,
+    cache: RefCell<Cache>,
+    guards: Guards,
+    slow_threshold: Cell<Option<Duration>>,
+}
+
+impl Core {
+    pub(crate) fn new(db: Db) -> Self {
+        Self {
+            db,
+            cache: RefCell::new(Cache::new(Cache::STATEMENTS_MAX, Cache::BYTES_MAX)),
+            guards: Guards::default(),
+            slow_threshold: Cell::new(None),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn db(&self) -> &Db {
+        &self.db
+    }
+
+    pub(crate) fn db_mut(&mut self) -> &mut Db {
+        &mut self.db
+    }
+
+    #[inline]
+    pub(crate) fn cache(&self) -> &RefCell<Cache> {
+        &self.cache
+    }
+
+    #[inline]
+    pub(crate) fn guards(&self) -> &Guards {
+        &self.guards
+    }
+
+    #[inline]
+    pub(crate) fn slow_threshold(&self) -> Option<Duration> {
+        self.slow_threshold.get()
+    }
+
+    pub(crate) fn set_slow_threshold(&self, threshold: Option<Duration>) {
+        self.slow_threshold.set(threshold);
+    }
+
+    /// Returns the number and the name that identify the connection in events.
+    pub(crate) fn identity(&self) -> (u64, Option<&str>) {
+        (self.db.id(), self.db.book().name())
+    }
+
+    /// Converts a fault to an error, which names the database file if the fault is about the file.
+    #[cold]
+    pub(crate) fn error(&self, fault: Fault) -> Error {
+        Error::from(fault).in_databases(|| self.db.files()).with_parameter_limit(|| self.db.parameters_max())
+    }
+
+    /// Returns the number of rows that changed since the total of changes was read; 0 if none did.
+    #[inline]
+    pub(crate) fn changes_since(&self, total_before: i64) -> usize {
+        if self.db.total_changes() == total_before { 0 } else { usize::try_from(self.db.changes()).unwrap_or(0) }
+    }
+
+    /// Returns the time at which an execution begins, if a slow one is to be logged.
+    #[inline]
+    pub(crate) fn start_time(&self) -> Option<Instant> {
+        #[cold]
+        #[inline(never)]
+        fn now(_: Duration) -> Instant {
+            Instant::now()
+        }
+        self.slow_threshold().map(now)
+    }
+
+    /// Logs an execution that took at least the threshold.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn log_if_slow(&self, started: Instant, sql: &str, prepared_at: &Location<'_>) {
+        let elapsed = started.elapsed();
+        if self.slow_threshold().is_some_and(|threshold| elapsed >= threshold) {
+            let (connection, name) = self.identity();
+            shielded(|| {
+                tracing::warn!(target: "finalite::slow", sql, ?elapsed, connection, name, %prepared_at, "slow statement");
+            });
+        }
+    }
+
+    /// Closes the handle. Statements of the cache are finalized, and those that were forgotten.
+    pub(crate) fn close(&mut self) -> Result<(), Fault> {
+        let kept = self.cache.get_mut().take_all();
+        self.db.close(kept)
+    }
+}

@@ -1,13 +1,10 @@
 //! [`Statement`]: running prepared statements, and their metadata.
 
 use std::fmt;
-use std::panic::Location;
 
-use crate::Connection;
-use crate::core::cache::Ticket;
+use crate::core::{Checkout, Core};
 use crate::error::{Error, ErrorKind, NameKind, Result};
 use crate::raw::Stmt;
-use crate::track::shielded;
 
 pub(crate) mod params;
 pub(crate) mod rows;
@@ -40,43 +37,28 @@ use rows::{ColumnKey, FromRow, OwnedRows, QueryAs, QueryMap, Row, Rows};
 /// C: [sqlite3_stmt](https://sqlite.org/c3ref/stmt.html)
 #[doc(alias = "CachedStatement")]
 pub struct Statement<'conn> {
-    /// `None` only within methods that consume `self`.
-    raw: Option<Stmt<'conn>>,
-    conn: &'conn Connection,
-    home: Home,
-}
-
-/// The destination of a statement that is no longer used.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Home {
-    /// None: the statement is finalized.
-    Nowhere,
-    /// The cache, in a new slot.
-    Cache,
-    /// The slot of the cache from which it was taken.
-    Slot(Ticket),
+    checkout: Checkout<'conn>,
 }
 
 impl<'conn> Statement<'conn> {
     #[inline]
-    pub(crate) fn new(raw: Stmt<'conn>, conn: &'conn Connection, home: Home) -> Self {
-        Self { raw: Some(raw), conn, home }
+    pub(crate) fn new(checkout: Checkout<'conn>) -> Self {
+        Self { checkout }
     }
 
     #[inline]
     fn raw(&self) -> &Stmt<'conn> {
-        self.raw.as_ref().expect("taken by calls that end `self`")
+        self.checkout.raw()
     }
 
     #[inline]
     fn raw_mut(&mut self) -> &mut Stmt<'conn> {
-        self.raw.as_mut().expect("taken by calls that end `self`")
+        self.checkout.raw_mut()
     }
 
-    /// Takes the raw statement, so that Drop has no effect.
     #[inline]
-    fn into_raw(mut self) -> Stmt<'conn> {
-        self.raw.take().expect("taken by calls that end `self`")
+    fn core(&self) -> &'conn Core {
+        self.checkout.core()
     }
 
     /// Binds the parameters and returns the rows of a new execution. The first [`Rows::next`] runs the statement.
@@ -96,10 +78,10 @@ impl<'conn> Statement<'conn> {
     #[doc(alias = "bind")]
     pub fn query<'s, 'p: 's>(&'s mut self, params: impl Params<'p>) -> Result<Rows<'s>> {
         self.trace_run();
-        let conn = self.conn;
+        let core = self.core();
         let mut binder = Binder::new(self.raw_mut().begin()?);
         params.bind(&mut binder)?;
-        Ok(Rows::new(binder.finish()?.run(), conn))
+        Ok(Rows::new(binder.finish()?.run(), core))
     }
 
     #[inline]
@@ -107,8 +89,8 @@ impl<'conn> Statement<'conn> {
         tracing::trace!(
             target: "finalite::statement",
             sql = self.raw().sql(),
-            connection = self.conn.db().id(),
-            name = self.conn.db().book().name(),
+            connection = self.core().db().id(),
+            name = self.core().db().book().name(),
             prepared_at = %self.raw().site(),
             "run",
         );
@@ -125,28 +107,6 @@ impl<'conn> Statement<'conn> {
     fn without_columns(&self) -> Error {
         let reason = "the statement returns no rows, and was not run: `execute` runs it";
         Error::new(ErrorKind::Misuse { reason }).in_sql(self.sql())
-    }
-
-    /// Runs a parameterless statement of a guard, regardless of the state of its transaction. Drop calls this, so
-    /// nothing may unwind.
-    pub(crate) fn run_unchecked(&mut self, opened_at: &'static Location<'static>) -> Result<()> {
-        let (connection, name) = self.conn.identity();
-        shielded(|| {
-            let sql = self.raw().sql();
-            tracing::trace!(target: "finalite::statement", sql, connection, name, %opened_at, "run");
-        });
-        let started = rows::started(self.conn);
-        let result = self.run_to_its_end();
-        if let Some(started) = started {
-            rows::log_slow(started, self.conn, self.sql(), opened_at);
-        }
-        result
-    }
-
-    fn run_to_its_end(&mut self) -> Result<()> {
-        let mut cursor = self.raw_mut().begin()?.run();
-        while cursor.step()?.is_some() {}
-        Ok(cursor.finish()?)
     }
 
     /// Runs the statement and returns an iterator that fetches its rows and reads each as `T`.
@@ -233,12 +193,12 @@ impl<'conn> Statement<'conn> {
     /// C: [sqlite3_changes64](https://sqlite.org/c3ref/changes.html)
     #[inline]
     pub fn execute<'p>(&mut self, params: impl Params<'p>) -> Result<usize> {
-        let conn = self.conn;
-        let before = conn.db().total_changes();
+        let core = self.core();
+        let before = core.db().total_changes();
         let mut rows = self.query(params)?;
         while rows.next()?.is_some() {}
         rows.finish()?;
-        Ok(conn.changes_since(before))
+        Ok(core.changes_since(before))
     }
 
     /// Runs the statement once for each set of parameters and returns the total number of rows changed.
@@ -465,13 +425,13 @@ impl<'conn> Statement<'conn> {
     /// ```
     pub fn into_rows<'p: 'conn>(self, params: impl Params<'p>) -> Result<OwnedRows<'conn>> {
         self.trace_run();
-        let (conn, home) = (self.conn, self.home);
-        let cursor = self.into_raw().into_cursor(|binding| {
+        let (core, place) = (self.core(), self.checkout.place());
+        let cursor = self.checkout.into_raw().into_cursor(|binding| {
             let mut binder = Binder::new(binding);
             params.bind(&mut binder)?;
             binder.finish()
         })?;
-        Ok(OwnedRows::new(cursor, conn, home))
+        Ok(OwnedRows::new(cursor, core, place))
     }
 
     /// Finalizes the statement and returns the result, which Drop cannot. A statement from the cache is finalized too.
@@ -482,7 +442,7 @@ impl<'conn> Statement<'conn> {
     ///
     /// C: [sqlite3_finalize](https://sqlite.org/c3ref/finalize.html)
     pub fn finalize(self) -> Result<()> {
-        Ok(self.into_raw().finalize()?)
+        Ok(self.checkout.into_raw().finalize()?)
     }
 
     /// Returns the SQL from which the statement was prepared.
@@ -647,15 +607,6 @@ impl<'conn> Statement<'conn> {
 fn finish_after_first(mut rows: Rows<'_>, writes: bool) -> Result<()> {
     while writes && rows.next()?.is_some() {}
     rows.finish()
-}
-
-impl Drop for Statement<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        if let Some(raw) = self.raw.take() {
-            self.conn.put_back(raw, self.home);
-        }
-    }
 }
 
 pub use crate::raw::stmt::Counters as StatementCounters;

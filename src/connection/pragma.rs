@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 
 use super::milliseconds;
 use super::pauses::pauses;
+use crate::core::Reuse;
 use crate::error::{Error, ErrorKind, NameKind, Result, ResultCode};
 use crate::raw::library;
+use crate::statement::Statement;
 use crate::statement::rows::FromRow;
-use crate::track::HandleKind;
 use crate::value::Value;
 use crate::{Connection, sql};
 
@@ -208,7 +209,7 @@ impl Connection {
         }
         if is_in(&SECRET, pragma) {
             let shown = format!("PRAGMA {path} = …");
-            self.prepare_shown_as(&sql, &shown, HandleKind::Statement, Location::caller())?.execute(())?;
+            Statement::new(self.core().prepare_shown_as(&sql, &shown, Reuse::Once, Location::caller())?).execute(())?;
             return Ok(());
         }
         if pragma.eq_ignore_ascii_case("wal_checkpoint") {

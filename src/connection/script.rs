@@ -4,9 +4,8 @@ use std::fmt;
 use std::iter::FusedIterator;
 use std::panic::Location;
 
+use crate::core::{Checkout, Place};
 use crate::error::{Error, ErrorKind, Result};
-use crate::statement::Home;
-use crate::track::HandleKind;
 use crate::{Connection, Statement, sql};
 
 /// Iterator over the statements of a script. Each is prepared when it is asked for, since it may depend on an earlier
@@ -74,12 +73,12 @@ impl<'conn> Script<'conn> {
         let conn = self.conn;
         let taint = sql::taint(&self.text[start..self.len()]);
         conn.db().add_taint(taint);
-        let prepared = conn.db().prepare(&self.text[start..], HandleKind::Statement, self.site);
+        let prepared = conn.db().prepare(&self.text[start..], false, self.site);
         let (statement, taken) =
             prepared.map_err(|fault| conn.error(fault).in_sql(sql::first_statement(self.rest())))?;
         self.offset = (start + taken).min(self.len());
         let text = self.text[start..self.offset].trim_end();
-        Ok(statement.map(|raw| Statement::new(raw.with_sql(text, taint), conn, Home::Nowhere)))
+        Ok(statement.map(|raw| Statement::new(Checkout::new(raw.with_sql(text, taint), conn.core(), Place::Nowhere))))
     }
 
     /// Adds the position in the script to an error, and ends the script.
@@ -140,7 +139,7 @@ impl Connection {
     /// ```
     #[track_caller]
     pub fn execute_batch(&self, script: &str) -> Result<()> {
-        self.check_transaction()?;
+        self.core().check_transaction()?;
         let was_autocommit = self.is_autocommit();
         let result = self.run_script(script);
         if result.is_err()
@@ -150,7 +149,7 @@ impl Connection {
         {
             let (connection, name) = self.identity();
             tracing::error!(target: "finalite::statement", %error, connection, name, "rollback failed after a script; the next call does it");
-            self.guards.owe_rollback();
+            self.core().guards().owe_rollback();
         }
         result
     }

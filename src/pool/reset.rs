@@ -146,7 +146,7 @@ pub(super) fn check(
         return Err(DestroyReason::Forgotten);
     }
     // The result of the rollback is not conclusive: SQLite may have rolled back before, or an authorizer may deny it.
-    let _ = conn.roll_back_leftovers();
+    let _ = conn.core_mut().roll_back_leftovers();
     if !conn.is_autocommit() {
         return Err(DestroyReason::RollbackFailed);
     }

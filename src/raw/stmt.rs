@@ -152,7 +152,7 @@ impl Db {
     pub(crate) fn prepare<'db>(
         &'db self,
         sql: &str,
-        kind: HandleKind,
+        is_for_cache: bool,
         site: &'static Location<'static>,
     ) -> Result<(Option<Stmt<'db>>, usize), Fault> {
         let entered = self.enter()?;
@@ -160,7 +160,7 @@ impl Db {
             return Err(Fault::new(FaultKind::TooBig { what: "SQL", bytes: sql.len() }));
         };
         // A cached statement should not occupy the lookaside slots, which speed up short-lived statements.
-        let flags: c_uint = if kind == HandleKind::CachedStatement { ffi::SQLITE_PREPARE_PERSISTENT } else { 0 };
+        let flags: c_uint = if is_for_cache { ffi::SQLITE_PREPARE_PERSISTENT } else { 0 };
         let mut statement = ptr::null_mut();
         let mut tail: *const c_char = ptr::null();
         let mut call = || {
@@ -190,6 +190,7 @@ impl Db {
         let Some(ptr) = NonNull::new(statement) else {
             return Ok((None, taken));
         };
+        let kind = if is_for_cache { HandleKind::CachedStatement } else { HandleKind::Statement };
         counts::opened(kind);
         // SAFETY: the statement was just prepared and is not finalized, and only this function has it (rule 19); the
         // call reads a count stored in it (rule 20).

@@ -4,16 +4,12 @@ use std::fmt;
 use std::iter::FusedIterator;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
-use std::panic::Location;
-use std::time::{Duration, Instant};
 
-use super::Home;
-use crate::Connection;
 use crate::convert::FromSql;
+use crate::core::{Core, Place};
 use crate::error::{Error, ErrorKind, Fault, NameKind, Result};
 use crate::pages::Record;
 use crate::raw::{self, CellError, Cursor, OwnedCursor};
-use crate::track::shielded;
 use crate::value::{ConversionError, Sink, ValueRef};
 
 /// One execution of a statement, whose rows are fetched one at a time.
@@ -41,14 +37,14 @@ use crate::value::{ConversionError, Sink, ValueRef};
 #[must_use = "rows are fetched by `next`; a statement without rows is run by `execute`"]
 pub struct Rows<'stmt> {
     cursor: Cursor<'stmt>,
-    conn: &'stmt Connection,
+    core: &'stmt Core,
 }
 
 impl<'stmt> Rows<'stmt> {
     #[inline]
-    pub(crate) fn new(mut cursor: Cursor<'stmt>, conn: &'stmt Connection) -> Self {
-        cursor.set_started(started(conn));
-        Self { cursor, conn }
+    pub(crate) fn new(mut cursor: Cursor<'stmt>, core: &'stmt Core) -> Self {
+        cursor.set_started(core.start_time());
+        Self { cursor, core }
     }
 
     /// Fetches the next row; returns `None` after the last row, and from then on.
@@ -72,7 +68,7 @@ impl<'stmt> Rows<'stmt> {
     #[inline(never)]
     fn step(&mut self) -> Result<Option<Row<'_>>> {
         if self.cursor.is_unstepped() {
-            self.conn.check_transaction().map_err(|error| {
+            self.core.check_transaction().map_err(|error| {
                 self.cursor.fail();
                 error.in_sql(self.cursor.sql())
             })?;
@@ -80,8 +76,8 @@ impl<'stmt> Rows<'stmt> {
         match self.cursor.step().map(|row| row.is_some()) {
             Ok(is_row) => Ok(is_row.then(|| Row::of_statement(self.cursor.row()))),
             Err(fault) => {
-                self.conn.db().resume_panic();
-                Err(self.conn.error(fault).without_bound(|| self.cursor.expanded_sql().ok()))
+                self.core.db().resume_panic();
+                Err(self.core.error(fault).without_bound(|| self.cursor.expanded_sql().ok()))
             }
         }
     }
@@ -98,7 +94,7 @@ impl<'stmt> Rows<'stmt> {
 
     /// Restarts the execution before its first row. The parameters stay bound.
     pub(crate) fn restart(&mut self) -> Result<()> {
-        self.cursor.restart().map_err(|fault| self.conn.error(fault))
+        self.cursor.restart().map_err(|fault| self.core.error(fault))
     }
 
     /// Ends the execution, without fetching further rows, and returns the result of the reset, which Drop would only
@@ -116,13 +112,13 @@ impl<'stmt> Rows<'stmt> {
         let mut this = ManuallyDrop::new(self);
         let result = this.cursor.finish();
         this.log_if_slow();
-        result.map_err(|fault| this.conn.error(fault))
+        result.map_err(|fault| this.core.error(fault))
     }
 
     #[inline]
     fn log_if_slow(&self) {
         if let Some(started) = self.cursor.started() {
-            log_slow(started, self.conn, self.cursor.sql(), self.cursor.site());
+            self.core.log_if_slow(started, self.cursor.sql(), self.cursor.site());
         }
     }
 
@@ -163,29 +159,6 @@ impl fmt::Debug for Rows<'_> {
     }
 }
 
-/// Returns the current time, if the connection has a slow threshold.
-#[inline]
-pub(crate) fn started(conn: &Connection) -> Option<Instant> {
-    #[cold]
-    #[inline(never)]
-    fn now(_: Duration) -> Instant {
-        Instant::now()
-    }
-    conn.slow_threshold().map(now)
-}
-
-#[cold]
-#[inline(never)]
-pub(crate) fn log_slow(started: Instant, conn: &Connection, sql: &str, prepared_at: &Location<'_>) {
-    let elapsed = started.elapsed();
-    if conn.slow_threshold().is_some_and(|threshold| elapsed >= threshold) {
-        let (connection, name) = conn.identity();
-        shielded(|| {
-            tracing::warn!(target: "finalite::slow", sql, ?elapsed, connection, name, %prepared_at, "slow statement");
-        });
-    }
-}
-
 /// Rows that own their statement, returned by [`Statement::into_rows`](crate::Statement::into_rows).
 ///
 /// Dropping them resets the statement, and finalizes it or returns it to its cache.
@@ -193,14 +166,14 @@ pub(crate) fn log_slow(started: Instant, conn: &Connection, sql: &str, prepared_
 pub struct OwnedRows<'conn> {
     /// `None` only within methods that consume `self`.
     cursor: Option<OwnedCursor<'conn>>,
-    conn: &'conn Connection,
-    home: Home,
+    core: &'conn Core,
+    place: Place,
 }
 
 impl<'conn> OwnedRows<'conn> {
-    pub(crate) fn new(mut cursor: OwnedCursor<'conn>, conn: &'conn Connection, home: Home) -> Self {
-        cursor.set_started(started(conn));
-        Self { cursor: Some(cursor), conn, home }
+    pub(crate) fn new(mut cursor: OwnedCursor<'conn>, core: &'conn Core, place: Place) -> Self {
+        cursor.set_started(core.start_time());
+        Self { cursor: Some(cursor), core, place }
     }
 
     #[inline]
@@ -232,7 +205,7 @@ impl<'conn> OwnedRows<'conn> {
     #[inline(never)]
     fn step(&mut self) -> Result<Option<Row<'_>>> {
         if self.cursor().is_unstepped() {
-            self.conn.check_transaction().map_err(|error| {
+            self.core.check_transaction().map_err(|error| {
                 self.cursor_mut().fail();
                 error.in_sql(self.cursor().statement().sql())
             })?;
@@ -245,8 +218,8 @@ impl<'conn> OwnedRows<'conn> {
 
     #[cold]
     fn failed(&self, fault: Fault) -> Error {
-        self.conn.db().resume_panic();
-        self.conn.error(fault).without_bound(|| self.cursor().expanded_sql().ok())
+        self.core.db().resume_panic();
+        self.core.error(fault).without_bound(|| self.cursor().expanded_sql().ok())
     }
 
     /// Ends the execution and returns the result of the reset, as [`Rows::finish`] does.
@@ -256,7 +229,7 @@ impl<'conn> OwnedRows<'conn> {
     /// The error of the reset, unless [`next`](Self::next) has returned it.
     pub fn finish(mut self) -> Result<()> {
         // Drop does the rest.
-        self.cursor_mut().finish().map_err(|fault| self.conn.error(fault))
+        self.cursor_mut().finish().map_err(|fault| self.core.error(fault))
     }
 }
 
@@ -269,9 +242,9 @@ impl Drop for OwnedRows<'_> {
             // The measured time includes the reset, which may commit.
             cursor.end();
             let statement = cursor.statement();
-            log_slow(started, self.conn, statement.sql(), statement.site());
+            self.core.log_if_slow(started, statement.sql(), statement.site());
         }
-        self.conn.put_back(cursor.into_statement(), self.home);
+        self.core.put_back(cursor.into_statement(), self.place);
     }
 }
 

@@ -5,7 +5,6 @@ use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use super::super::OpenFlags;
 use super::*;
 use crate::error::FaultKind;
-use crate::track::HandleKind;
 
 static BROKEN: Table =
     Table { name: c"broken", schema: c"CREATE TABLE x(a)", rows: || panic!("while the rows were made") };
@@ -20,7 +19,7 @@ fn open() -> Db {
 #[test]
 fn rule_5_a_panic_does_not_unwind_through_c_and_waits_for_its_connection() {
     let (db, other) = (open(), open());
-    let (statement, _) = db.prepare("SELECT a FROM broken", HandleKind::Statement, Location::caller()).unwrap();
+    let (statement, _) = db.prepare("SELECT a FROM broken", false, Location::caller()).unwrap();
     let mut statement = statement.unwrap();
     let mut cursor = statement.begin().unwrap().run();
     let (kind, _) = cursor.step().map(drop).unwrap_err().into_parts();

@@ -1,0 +1,222 @@
+//! Statements that are in use, and their way back to the cache.
+
+use std::panic::Location;
+
+use super::Core;
+use super::cache::Ticket;
+use crate::error::{Error, ErrorKind, Result};
+use crate::raw::{Parked, Stmt};
+use crate::sql;
+use crate::track::shielded;
+
+/// A prepared statement in use. Dropping it returns it to its place.
+pub(crate) struct Checkout<'conn> {
+    /// `None` only while a call that consumes `self` runs.
+    raw: Option<Stmt<'conn>>,
+    core: &'conn Core,
+    place: Place,
+}
+
+/// The place to which a statement returns after use.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Place {
+    /// None: it is finalized.
+    Nowhere,
+    /// The cache, which gives it a slot.
+    Cache,
+    /// Its slot in the cache.
+    Slot(Ticket),
+}
+
+/// Expected use of a statement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reuse {
+    /// By one caller, which finalizes it.
+    Once,
+    /// By others too: it goes to the cache.
+    Cached,
+}
+
+impl<'conn> Checkout<'conn> {
+    #[inline]
+    pub(crate) fn new(raw: Stmt<'conn>, core: &'conn Core, place: Place) -> Self {
+        Self { raw: Some(raw), core, place }
+    }
+
+    #[inline]
+    pub(crate) fn core(&self) -> &'conn Core {
+        self.core
+    }
+
+    #[inline]
+    pub(crate) fn place(&self) -> Place {
+        self.place
+    }
+
+    #[inline]
+    pub(crate) fn raw(&self) -> &Stmt<'conn> {
+        self.raw.as_ref().expect("taken by calls that consume `self`")
+    }
+
+    #[inline]
+    pub(crate) fn raw_mut(&mut self) -> &mut Stmt<'conn> {
+        self.raw.as_mut().expect("taken by calls that consume `self`")
+    }
+
+    /// Takes the statement, which then does not return to its place.
+    #[inline]
+    pub(crate) fn into_raw(mut self) -> Stmt<'conn> {
+        self.raw.take().expect("taken by calls that consume `self`")
+    }
+
+    /// Runs a statement of a guard, which has no parameters, regardless of the state of its transaction. Drop calls
+    /// this, so nothing may unwind.
+    pub(super) fn run_unchecked(&mut self, opened_at: &'static Location<'static>) -> Result<()> {
+        let (connection, name) = self.core.identity();
+        shielded(|| {
+            let sql = self.raw().sql();
+            tracing::trace!(target: "finalite::statement", sql, connection, name, %opened_at, "run");
+        });
+        let started = self.core.start_time();
+        let result = self.run_to_end();
+        if let Some(started) = started {
+            self.core.log_if_slow(started, self.raw().sql(), opened_at);
+        }
+        result
+    }
+
+    fn run_to_end(&mut self) -> Result<()> {
+        let mut cursor = self.raw_mut().begin()?.run();
+        while cursor.step()?.is_some() {}
+        Ok(cursor.finish()?)
+    }
+}
+
+impl Drop for Checkout<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(raw) = self.raw.take() {
+            self.core.put_back(raw, self.place);
+        }
+    }
+}
+
+impl Core {
+    /// Takes a statement from the cache, or prepares it for the cache.
+    #[inline]
+    pub(crate) fn check_out(&self, sql: &str, site: &'static Location<'static>) -> Result<Checkout<'_>> {
+        let found = self.cache.borrow_mut().take(sql);
+        match found {
+            Some((parked, ticket)) => Ok(Checkout::new(self.db.unpark(parked), self, Place::Slot(ticket))),
+            None => self.prepare_for_cache(sql, site),
+        }
+    }
+
+    #[inline(never)]
+    fn prepare_for_cache(&self, sql: &str, site: &'static Location<'static>) -> Result<Checkout<'_>> {
+        let reuse = if sql::starts_with_keyword(sql, "PRAGMA") { Reuse::Once } else { Reuse::Cached };
+        let statement = self.prepare(sql, reuse, site)?;
+        // Shielded, as is the event in `prepare_shown_as`: Drop of a transaction prepares its ROLLBACK.
+        shielded(|| {
+            let (connection, name) = self.identity();
+            tracing::trace!(target: "finalite::cache", sql, connection, name, prepared_at = %site, "miss");
+        });
+        Ok(statement)
+    }
+
+    /// Prepares one SQL statement.
+    pub(crate) fn prepare(&self, sql: &str, reuse: Reuse, site: &'static Location<'static>) -> Result<Checkout<'_>> {
+        self.prepare_shown_as(sql, sql, reuse, site)
+    }
+
+    /// Prepares a statement that contains a secret. Errors and events show the text `shown` instead of its SQL.
+    pub(crate) fn prepare_shown_as(
+        &self,
+        sql: &str,
+        shown: &str,
+        reuse: Reuse,
+        site: &'static Location<'static>,
+    ) -> Result<Checkout<'_>> {
+        if let Some(nul) = sql.find('\0') {
+            return Err(Error::new(ErrorKind::NulInSql).in_sql(shown).at_offset(nul));
+        }
+        let taint = sql::taint(sql);
+        self.db.add_taint(taint);
+        let prepared = self.db.prepare(sql, reuse == Reuse::Cached, site);
+        let (statement, taken) = prepared.map_err(|fault| self.error(fault).in_sql(shown))?;
+        let Some(raw) = statement else {
+            return Err(Error::new(ErrorKind::EmptySql).in_sql(shown));
+        };
+        let rest = sql::skip_blank(&sql[taken..]);
+        if !rest.is_empty() {
+            let error = Error::new(ErrorKind::TrailingSql { rest: rest.into() });
+            return Err(error.in_sql(shown).at_offset(sql.len() - rest.len()));
+        }
+        shielded(|| {
+            let (connection, name) = self.identity();
+            tracing::debug!(target: "finalite::statement", sql = shown, connection, name, prepared_at = %site, "prepared");
+        });
+        let place = if reuse == Reuse::Cached { Place::Cache } else { Place::Nowhere };
+        Ok(Checkout::new(raw.with_sql(shown, taint), self, place))
+    }
+
+    /// Ends the use of a statement: returns it to the cache or, without a place there, lets it be finalized.
+    #[inline]
+    pub(crate) fn put_back(&self, raw: Stmt<'_>, place: Place) {
+        if matches!(place, Place::Nowhere) {
+            return;
+        }
+        // If parking fails, the statement is finalized and does not return to the cache.
+        let parked = match raw.park() {
+            Ok(parked) => parked,
+            Err(fault) => return self.db.lose(fault),
+        };
+        let Place::Slot(ticket) = place else {
+            return self.put_in_new_slot(parked);
+        };
+        let mut cache = self.cache.borrow_mut();
+        let homeless = cache.put_back(parked, ticket);
+        let has_surplus = cache.has_surplus();
+        drop(cache);
+        if let Some(parked) = homeless {
+            self.put_in_new_slot(parked);
+        }
+        if has_surplus {
+            self.evict_surplus();
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn put_in_new_slot(&self, parked: Parked) {
+        // The memory is measured when the statement enters the cache, not each time it returns to its slot.
+        let statement = self.db.unpark(parked);
+        let bytes = usize::try_from(statement.memory_bytes()).unwrap_or(0);
+        let sql: Box<str> = statement.sql().into();
+        let Ok(parked) = statement.park() else {
+            return;
+        };
+        let mut evicted = Vec::new();
+        self.cache.borrow_mut().insert(&sql, parked, bytes, &mut evicted);
+        self.finalize_evicted(evicted);
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn evict_surplus(&self) {
+        let evicted = self.cache.borrow_mut().take_surplus();
+        self.finalize_evicted(evicted);
+    }
+
+    pub(crate) fn finalize_evicted(&self, evicted: Vec<Parked>) {
+        for parked in evicted {
+            let statement = self.db.unpark(parked);
+            shielded(|| {
+                let (connection, name) = self.identity();
+                let (sql, prepared_at) = (statement.sql(), statement.site());
+                tracing::trace!(target: "finalite::cache", sql, connection, name, %prepared_at, "evicted");
+            });
+            drop(statement);
+        }
+    }
+}
