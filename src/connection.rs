@@ -10,14 +10,11 @@ use std::time::Duration;
 use std::time::Instant;
 
 use crate::core::cache::StatementCacheStats;
-use crate::core::failures;
-use crate::core::{Core, Reuse};
+use crate::core::{self, Core, Reuse, failures};
 use crate::error::{Error, Fault, Result, ResultCode};
-use crate::observe::memory;
 use crate::raw::Db;
-use crate::statement::Statement;
 use crate::statement::params::Params;
-use crate::statement::rows::{FromRow, OwnedRows, QueryAs, QueryMap, Row};
+use crate::statement::{FromRow, OwnedRows, QueryAs, QueryMap, Row, Statement};
 use crate::track::{HandleKind, Taint, registry, shielded};
 
 mod interrupt;
@@ -658,7 +655,7 @@ impl Connection {
         }
         // In a forked child, memory of the parent's connections is no leak.
         if !self.db().is_inherited() {
-            memory::report_orphans();
+            core::report_orphans();
         }
         Ok(())
     }

@@ -41,9 +41,12 @@ use crate::value::{ConversionError, ValueRef};
 mod bytes;
 mod number;
 mod text;
+mod to_sql;
 mod wrapper;
 
 pub(crate) use number::exact_f64;
+pub(crate) use to_sql::ParamValue;
+pub use to_sql::{Param, ToSql, ZeroBlob};
 
 /// A type as which a column can be read.
 ///

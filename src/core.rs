@@ -12,10 +12,12 @@ pub(crate) mod cache;
 mod checkout;
 pub(crate) mod failures;
 mod guards;
+mod orphans;
 
 use cache::Cache;
 pub(crate) use checkout::{Checkout, Place, Reuse};
 use guards::Guards;
+pub(crate) use orphans::report_orphans;
 
 /// The part of a connection that its statements borrow.
 pub(crate) struct Core {

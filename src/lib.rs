@@ -98,6 +98,8 @@ mod core;
 #[cfg(feature = "endpoint")]
 pub mod endpoint;
 mod error;
+#[allow(unsafe_code)]
+pub mod ffi;
 mod observe;
 mod pages;
 pub mod pool;
@@ -118,22 +120,22 @@ pub use connection::OpenOptions;
 pub use connection::PragmaValue;
 pub use connection::Script;
 pub use connection::{CloseError, Connection};
-pub use convert::FromSql;
+pub use convert::{FromSql, Param, ToSql, ZeroBlob};
 pub use core::cache::StatementCacheStats;
 pub use error::ResultCode;
 pub use error::{Constraint, ConstraintKind, Error, ErrorKind, NameKind, OptionalExtension, Result, SqlPosition};
 pub use observe::leak_check::{LeakCheck, LeakReport, ProcessSnapshot};
 pub use observe::{handles, memory, stats};
-pub use raw::ffi;
 pub use scan::{ColumnBatch, Scan};
 #[doc(hidden)]
 pub use statement::params::macros;
 pub use statement::params::{
-    Binder, NamedParamsFromIter, Param, Params, ParamsFromIter, ToSql, ZeroBlob, named_params_from_iter,
-    params_from_iter,
+    Binder, NamedParamsFromIter, Params, ParamsFromIter, named_params_from_iter, params_from_iter,
 };
-pub use statement::rows::{ColumnIndex, ColumnKey, FromRow, OwnedRows, QueryAs, QueryMap, Row, RowSource, Rows};
-pub use statement::{ColumnMetadata, Statement, StatementCounters};
+pub use statement::{
+    ColumnIndex, ColumnKey, ColumnMetadata, FromRow, OwnedRows, QueryAs, QueryMap, Row, RowSource, Rows, Statement,
+    StatementCounters,
+};
 pub use transaction::{CommitError, DropBehavior, Savepoint, Transaction, TransactionBehavior};
 pub use value::{ConversionError, Type, Value, ValueRef};
 

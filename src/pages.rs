@@ -18,20 +18,18 @@ mod snapshot;
 use std::fmt;
 use std::sync::Arc;
 
-pub(crate) use crate::btree::cells::Cells;
-use crate::btree::cells::{Reader, Step};
+use crate::Connection;
+use crate::btree::cells::{Cells, Reader, Step};
 use crate::btree::format::{Damage, DamageKind};
 use crate::btree::tree::{Shape, Tree};
+use crate::error::{Error, ErrorKind, Result, ResultCode};
+use crate::raw::storage::Storage;
+use crate::statement::{Record, Row, Rows};
 pub(crate) use crew::{Crew, Part, Piece, Split};
 use findings::{Findings, SMALL_ROWS};
 use lookup::Names;
 use program::Program;
 use snapshot::{Before, ReadError, Seen, Snapshot, View};
-
-use crate::error::{Error, ErrorKind, Result, ResultCode};
-use crate::raw::storage::Storage;
-use crate::statement::rows::{Row, Rows};
-use crate::{Connection, raw};
 
 const NOT_PLAIN: &str = "SQLite does more than scan a table: a condition, an order, an index, a computed column, …";
 const SMALL: &str = "the table is so small that SQLite is as fast";
@@ -202,13 +200,6 @@ pub(crate) fn catch_up(conn: &Connection, rows: &mut Rows<'_>, number: u64, caus
         return Err(error.in_sql(rows.current_raw().sql()));
     }
     Ok(true)
-}
-
-/// The current row of a scan of pages.
-pub(crate) struct Record<'rows> {
-    pub(crate) cells: Cells,
-    /// The row of the same scan's statement, for the column names.
-    pub(crate) statement: raw::Row<'rows>,
 }
 
 impl<'rows> PageRows<'rows> {

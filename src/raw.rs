@@ -1,12 +1,10 @@
-//! The only module that may contain `unsafe`. Its exported functions are safe to call, except those in `interop.rs`.
+//! SQLite's handles, each owned by one Rust value. With `ffi.rs`, the public doors, the only code that may be `unsafe`;
+//! its exported functions are safe to call.
 //!
 //! `docs/soundness.md` has the rules that the `SAFETY` comments cite.
-//!
-//! No file here depends on the layers above, except `interop.rs`, which declares the public `unsafe` functions.
 
 pub(crate) mod allocator;
 pub(crate) mod db;
-pub(crate) mod interop;
 pub(crate) mod interrupt;
 pub(crate) mod library;
 pub(crate) mod os;
@@ -19,7 +17,7 @@ pub(crate) mod table;
 mod text;
 pub(crate) mod value;
 
-pub use libsqlite3_sys as ffi;
+pub(crate) use libsqlite3_sys as ffi;
 
 pub(crate) use db::{Db, OpenFlags, Switch};
-pub(crate) use stmt::{Binding, CellError, Cursor, OwnedCursor, Parked, RawCopy, RawParam, Row, Stmt};
+pub(crate) use stmt::{Binding, Borrowed, CellError, Cursor, Executed, Parked, RawCopy, RawParam, Row, Stmt};

@@ -65,9 +65,8 @@ use std::panic::Location;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::pages::{self, Begun, End, Expected, PageRows, Worth};
-use crate::statement::Statement;
 use crate::statement::params::Params;
-use crate::statement::rows::{Row, Rows};
+use crate::statement::{Row, Rows, Statement};
 use crate::{Connection, sql};
 
 mod batch;

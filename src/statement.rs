@@ -6,12 +6,19 @@ use crate::core::{Checkout, Core};
 use crate::error::{Error, ErrorKind, NameKind, Result};
 use crate::raw::Stmt;
 
+mod from_row;
 pub(crate) mod params;
-pub(crate) mod rows;
-pub(crate) mod tuples;
+mod row;
+mod row_iterators;
+mod rows;
+mod tuples;
 
+pub use from_row::FromRow;
 use params::{Binder, Params};
-use rows::{ColumnKey, FromRow, OwnedRows, QueryAs, QueryMap, Row, Rows};
+pub(crate) use row::Record;
+pub use row::{ColumnIndex, ColumnKey, Row};
+pub use row_iterators::{QueryAs, QueryMap, RowSource};
+pub use rows::{OwnedRows, Rows};
 
 /// A prepared statement. Dropping it finalizes it immediately. A statement from
 /// [`prepare_cached`](Connection::prepare_cached) is instead reset and returned to its connection's cache.

@@ -10,8 +10,7 @@ use super::pauses::pauses;
 use crate::core::Reuse;
 use crate::error::{Error, ErrorKind, NameKind, Result, ResultCode};
 use crate::raw::library;
-use crate::statement::Statement;
-use crate::statement::rows::FromRow;
+use crate::statement::{FromRow, Statement};
 use crate::value::Value;
 use crate::{Connection, sql};
 

@@ -1,8 +1,7 @@
 //! Conversions of integers, floating-point numbers and `bool`.
 
-use super::FromSql;
+use super::{FromSql, Param, ToSql};
 use crate::value::{ConversionError, ValueRef};
-use crate::{Param, ToSql};
 
 macro_rules! integers {
     ($($type:ident)*) => {

@@ -4,9 +4,8 @@ use std::borrow::Cow;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::FromSql;
+use super::{FromSql, Param, ToSql};
 use crate::value::{ConversionError, ValueRef};
-use crate::{Param, ToSql};
 
 impl<'row> FromSql<'row> for &'row str {
     #[inline]

@@ -3,9 +3,8 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::FromSql;
+use super::{FromSql, Param, ToSql};
 use crate::value::{ConversionError, Value, ValueRef};
-use crate::{Param, ToSql};
 
 impl<'row, T: FromSql<'row>> FromSql<'row> for Option<T> {
     #[inline]

@@ -36,7 +36,6 @@ use super::handles;
 use crate::error::{Error, ErrorKind, Result};
 use crate::raw::allocator::{self, ConnectionAccount, Totals};
 use crate::track::figures::Figure;
-use crate::track::shielded;
 use crate::{Connection, Statement};
 
 /// Source of the memory figures of this process.
@@ -343,27 +342,7 @@ fn require_counting(what: &str) -> Result<()> {
     }
 }
 
-pub use crate::raw::interop::install;
-
-/// Logs the memory still charged to closed connections, when the last connection has closed. It is leaked: with no
-/// connection open, none can share it.
-pub(crate) fn report_orphans() {
-    if handles::open_connections() > 0 {
-        return;
-    }
-    for left in allocator::lingering_unreported() {
-        shielded(|| {
-            tracing::error!(
-                target: "finalite::leak",
-                connection = left.connection,
-                opened_at = %left.site,
-                bytes = left.memory.bytes,
-                blocks = left.memory.blocks,
-                "memory of a closed connection is not freed, and no connection is open any more",
-            );
-        });
-    }
-}
+pub use crate::ffi::install;
 
 impl Connection {
     /// Returns SQLite's memory figures for this connection.

@@ -32,7 +32,7 @@ use crate::btree::cells::{Cells, Defaults, Reader, Step};
 use crate::btree::format::Damage;
 use crate::btree::tree::{Leaf, Pages, SLACK_BYTES};
 use crate::error::Result;
-use crate::statement::rows::Row;
+use crate::statement::Row;
 
 /// Destination of decoded rows.
 pub(crate) trait Part: Clone + Send + 'static {

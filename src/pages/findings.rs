@@ -8,7 +8,7 @@ use super::program::Program;
 use crate::Connection;
 use crate::btree::tree;
 use crate::raw::storage::Storage;
-use crate::statement::rows::Rows;
+use crate::statement::Rows;
 
 /// Number of rows on one page up to which SQLite is as fast as the page reader, whose preparation takes time.
 pub(super) const SMALL_ROWS: usize = 40;

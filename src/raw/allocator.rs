@@ -191,7 +191,7 @@ pub(crate) fn set_limit(bytes: Option<u64>) {
 /// # Safety
 ///
 /// No other thread uses SQLite during the call: c3ref/config.html: `sqlite3_config` "is not threadsafe".
-pub(super) unsafe fn install() -> c_int {
+pub(crate) unsafe fn install() -> c_int {
     // SAFETY: no other thread uses SQLite during the call (the caller's promise), and SQLite refuses the methods after
     // its start (c3ref/config.html, SQLITE_MISUSE; rule 13). The methods are a static of `allocator.c` (rule 23).
     unsafe { finalite_allocator_install() }

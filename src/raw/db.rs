@@ -122,7 +122,7 @@ impl Db {
         name: Option<&str>,
         site: &'static Location<'static>,
     ) -> Result<Self, Fault> {
-        library::check()?;
+        library::check().map_err(|reason| Fault::new(FaultKind::Unsupported(reason)))?;
         fork::watch();
         let mut bits = ffi::SQLITE_OPEN_NOMUTEX | ffi::SQLITE_OPEN_EXRESCODE;
         bits |= if flags.read_only { ffi::SQLITE_OPEN_READONLY } else { ffi::SQLITE_OPEN_READWRITE };
@@ -266,8 +266,8 @@ impl Db {
     /// # Safety
     ///
     /// `handle` is NULL or an open connection that no other code uses or closes from now on.
-    pub(super) unsafe fn from_raw(handle: *mut ffi::sqlite3, site: &'static Location<'static>) -> Result<Self, Fault> {
-        library::check()?;
+    pub(crate) unsafe fn from_raw(handle: *mut ffi::sqlite3, site: &'static Location<'static>) -> Result<Self, Fault> {
+        library::check().map_err(|reason| Fault::new(FaultKind::Unsupported(reason)))?;
         fork::watch();
         let id = registry::new_id();
         let db = Self::own(handle, id, Account::claim(id, site), None, site);
@@ -345,6 +345,16 @@ impl Db {
     #[inline(always)]
     pub(super) fn parking(&self) -> u64 {
         self.parking
+    }
+
+    /// Returns the handle for foreign code, and records that it was given out.
+    ///
+    /// # Safety
+    ///
+    /// The conditions of [`Connection::as_raw`](crate::Connection::as_raw).
+    pub(crate) unsafe fn as_raw(&self) -> *mut ffi::sqlite3 {
+        self.give_out();
+        self.as_ptr()
     }
 
     /// Records that foreign code has or had the handle.

@@ -4,8 +4,7 @@ use std::ffi::{CStr, c_char, c_int};
 use std::ptr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::ffi;
-use crate::error::{Fault, FaultKind};
+use libsqlite3_sys as ffi;
 
 /// Oldest supported system SQLite: the one that the bindings of `libsqlite3-sys` 0.40 describe.
 const VERSION_MIN: c_int = 3_045_003;
@@ -84,12 +83,12 @@ pub(super) fn is_code_message(text: *const c_char, code: c_int) -> bool {
 }
 
 /// Returns an error if this SQLite cannot be used.
-pub(super) fn check() -> Result<(), Fault> {
+pub(super) fn check() -> Result<(), Box<str>> {
     // SAFETY: takes no argument and returns a compile-time constant (rule 12, c3ref/threadsafe.html).
     let threadsafe = unsafe { ffi::sqlite3_threadsafe() };
     match unusable(threadsafe, cfg!(feature = "bundled"), version_number()) {
         None => Ok(()),
-        Some(reason) => Err(Fault::new(FaultKind::Unsupported(reason))),
+        Some(reason) => Err(reason),
     }
 }
 
@@ -124,4 +123,30 @@ unsafe fn constant(text: *const c_char) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sqlite_without_mutexes_is_refused() {
+        for (is_bundled, number) in [(true, 3_054_001), (false, 3_054_001), (false, 3_000_000)] {
+            assert!(unusable(0, is_bundled, number).unwrap().contains("SQLITE_THREADSAFE=0"));
+        }
+        // Serialized and multi-thread.
+        assert_eq!(unusable(1, true, 3_054_001), None);
+        assert_eq!(unusable(2, true, 3_054_001), None);
+    }
+
+    #[test]
+    fn an_old_system_library_is_refused() {
+        let reason = unusable(1, false, 3_045_002).unwrap();
+        assert!(reason.starts_with("the system's SQLite is 3.45.2, finalite needs 3.45.3"), "{reason}");
+        assert_eq!(unusable(1, false, VERSION_MIN), None);
+        // The bundled SQLite is the one that `libsqlite3-sys` was built for.
+        assert_eq!(unusable(1, true, 3_045_002), None);
+    }
+
+    #[test]
+    fn the_one_that_is_linked_is_not() {
+        assert!(check().is_ok());
+    }
+}

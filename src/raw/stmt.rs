@@ -25,7 +25,7 @@ mod binding;
 mod cursor;
 
 pub(crate) use binding::{Binding, RawCopy, RawParam};
-pub(crate) use cursor::{CellError, Cursor, OwnedCursor, Row};
+pub(crate) use cursor::{Borrowed, CellError, Cursor, Executed, Row};
 
 /// A prepared statement. Drop finalizes it.
 pub(crate) struct Stmt<'db> {
@@ -50,7 +50,7 @@ unsafe impl Send for Parked {}
 
 /// State of a statement, whether parked or not. The connection's list points to it, so that closing the connection also
 /// finds and frees forgotten statements.
-pub(super) struct StmtCore {
+pub(crate) struct StmtCore {
     ptr: NonNull<ffi::sqlite3_stmt>,
     slot: u32,
     kind: HandleKind,
@@ -300,11 +300,11 @@ impl<'db> Stmt<'db> {
     pub(crate) fn into_cursor<'p: 'db, E: From<Fault>>(
         mut self,
         bind: impl for<'s> FnOnce(Binding<'s, 'p>) -> Result<Binding<'s, 'p>, E>,
-    ) -> Result<OwnedCursor<'db>, E> {
+    ) -> Result<Cursor<Self>, E> {
         let mut binding = bind(self.begin()?)?;
         binding.start();
         drop(binding);
-        Ok(OwnedCursor::new(self))
+        Ok(Cursor::own(self))
     }
 
     /// Releases the borrow of the connection, and keeps the statement for later use.

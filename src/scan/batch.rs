@@ -5,10 +5,10 @@ use std::ops::Range;
 
 use super::column::{ColumnBuffer, Mismatch};
 use super::schema::OnTypeMismatch;
+use crate::btree::cells::Cells;
 use crate::error::{Error, ErrorKind, NameKind, Result};
-use crate::pages::{Cells, Expected, Part, Piece};
-use crate::statement::Statement;
-use crate::statement::rows::Row;
+use crate::pages::{Expected, Part, Piece};
+use crate::statement::{Row, Statement};
 use crate::value::{ColumnType, ValueRef};
 
 /// Some rows of a result, or all of them, column by column.

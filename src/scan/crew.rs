@@ -3,7 +3,7 @@
 use super::{Pace, Pause, Reader};
 use crate::error::{Error, Result};
 use crate::pages::{Crew, PageRows, Split};
-use crate::statement::rows::Rows;
+use crate::statement::Rows;
 
 /// Number of bytes of pages in a part, for a result that is one batch.
 const PART_BYTES: usize = 256 << 10;

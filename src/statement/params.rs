@@ -1,201 +1,13 @@
-//! Values and sets of values that can be bound to the parameters of a statement.
+//! Sets of values that can be bound to the parameters of a statement.
 
 use std::borrow::Cow;
 use std::fmt;
 
+use crate::convert::{Param, ParamValue, ToSql};
 use crate::error::{Error, ErrorKind, NameKind, Result};
 use crate::raw::{Binding, RawCopy, RawParam};
 use crate::sql;
 use crate::value::ConversionError;
-
-/// A value to bind to a parameter.
-///
-/// Borrowed text and bytes are bound without a copy: SQLite reads them in place, and the borrow `'p` lasts as long as
-/// the rows. SQLite copies owned text and bytes.
-pub struct Param<'p>(Repr<'p>);
-
-enum Repr<'p> {
-    Null,
-    Integer(i64),
-    Real(f64),
-    Text(Cow<'p, str>),
-    Blob(Cow<'p, [u8]>),
-    ZeroBlob(u64),
-    Error(ConversionError),
-}
-
-impl<'p> Param<'p> {
-    /// Creates a NULL.
-    #[inline]
-    #[must_use]
-    pub const fn null() -> Self {
-        Self(Repr::Null)
-    }
-
-    /// Creates an INTEGER value.
-    #[inline]
-    #[must_use]
-    pub const fn integer(value: i64) -> Self {
-        Self(Repr::Integer(value))
-    }
-
-    /// Creates a REAL value. SQLite stores NaN as NULL; the implementations of [`ToSql`] for `f32` and `f64` return an
-    /// error for NaN instead.
-    #[inline]
-    #[must_use]
-    pub const fn real(value: f64) -> Self {
-        Self(Repr::Real(value))
-    }
-
-    /// Creates a TEXT value.
-    #[inline]
-    pub fn text(text: impl Into<Cow<'p, str>>) -> Self {
-        Self(Repr::Text(text.into()))
-    }
-
-    /// Creates a BLOB value.
-    #[inline]
-    pub fn blob(bytes: impl Into<Cow<'p, [u8]>>) -> Self {
-        Self(Repr::Blob(bytes.into()))
-    }
-
-    /// Creates a BLOB value of this number of zero bytes.
-    ///
-    /// C: [sqlite3_bind_zeroblob64](https://sqlite.org/c3ref/bind_blob.html)
-    #[inline]
-    #[must_use]
-    pub const fn zeroblob(bytes: u64) -> Self {
-        Self(Repr::ZeroBlob(bytes))
-    }
-
-    /// Creates a parameter that cannot be bound. Binding it returns this error, with the parameter and the SQL.
-    #[inline]
-    #[must_use]
-    pub const fn error(error: ConversionError) -> Self {
-        Self(Repr::Error(error))
-    }
-
-    /// Returns the same parameter with owned data.
-    #[inline]
-    #[must_use]
-    pub fn into_owned(self) -> Param<'static> {
-        Param(match self.0 {
-            Repr::Null => Repr::Null,
-            Repr::Integer(value) => Repr::Integer(value),
-            Repr::Real(value) => Repr::Real(value),
-            Repr::Text(text) => Repr::Text(Cow::Owned(text.into_owned())),
-            Repr::Blob(bytes) => Repr::Blob(Cow::Owned(bytes.into_owned())),
-            Repr::ZeroBlob(bytes) => Repr::ZeroBlob(bytes),
-            Repr::Error(error) => Repr::Error(error),
-        })
-    }
-}
-
-/// Shows the type and the length, but not the value.
-impl fmt::Debug for Param<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Repr::Null => f.write_str("Param(NULL)"),
-            Repr::Integer(_) => f.write_str("Param(INTEGER)"),
-            Repr::Real(_) => f.write_str("Param(REAL)"),
-            Repr::Text(text) => write!(f, "Param(TEXT, {} bytes)", text.len()),
-            Repr::Blob(bytes) => write!(f, "Param(BLOB, {} bytes)", bytes.len()),
-            Repr::ZeroBlob(bytes) => write!(f, "Param(BLOB, {bytes} bytes)"),
-            Repr::Error(problem) => write!(f, "Param({problem})"),
-        }
-    }
-}
-
-/// A type whose values can be bound to a parameter.
-///
-/// One implementation serves both ways of binding. A value behind a reference is read by SQLite in place; a value
-/// passed by value is copied. The conversion table is in [`convert`](crate::convert).
-///
-/// # Example
-///
-/// ```
-/// use finalite::{Connection, Param, ToSql};
-///
-/// struct UserId(i64);
-///
-/// impl ToSql for UserId {
-///     fn to_sql(&self) -> Param<'_> {
-///         Param::integer(self.0)
-///     }
-/// }
-///
-/// let conn = Connection::open_in_memory()?;
-/// let ada = UserId(7);
-/// assert_eq!(conn.query_one::<i64>("SELECT ?", (&ada,))?, 7);
-/// assert_eq!(conn.query_one::<i64>("SELECT ?", (ada,))?, 7);
-/// # Ok::<(), finalite::Error>(())
-/// ```
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be bound to a parameter",
-    label = "this value cannot be bound",
-    note = "numbers, `bool`, text, bytes, `Option` of them and references to them can: see the table in `finalite::convert`",
-    note = "for a type of your own, implement `finalite::ToSql`; for another crate's, bind what it converts to"
-)]
-#[doc(alias = "bind")]
-pub trait ToSql {
-    /// Returns the parameter, which borrows from `self`.
-    fn to_sql(&self) -> Param<'_>;
-
-    /// Returns the parameter for a value that is passed by value.
-    ///
-    /// The default implementation copies the data that [`to_sql`](Self::to_sql) borrows. A type that owns its memory,
-    /// or that is a borrow itself, can avoid the copy by implementing this method.
-    #[inline]
-    fn into_param<'p>(self) -> Param<'p>
-    where
-        Self: Sized + 'p,
-    {
-        self.to_sql().into_owned()
-    }
-}
-
-impl ToSql for Param<'_> {
-    fn to_sql(&self) -> Param<'_> {
-        Param(match &self.0 {
-            Repr::Null => Repr::Null,
-            Repr::Integer(value) => Repr::Integer(*value),
-            Repr::Real(value) => Repr::Real(*value),
-            Repr::Text(text) => Repr::Text(Cow::Borrowed(text)),
-            Repr::Blob(bytes) => Repr::Blob(Cow::Borrowed(bytes)),
-            Repr::ZeroBlob(bytes) => Repr::ZeroBlob(*bytes),
-            Repr::Error(error) => Repr::Error(error.restated()),
-        })
-    }
-
-    #[inline]
-    fn into_param<'p>(self) -> Param<'p>
-    where
-        Self: Sized + 'p,
-    {
-        self
-    }
-}
-
-/// A value that binds as a BLOB of this number of zero bytes, to be written later through incremental I/O.
-///
-/// # Example
-///
-/// ```
-/// use finalite::{Connection, ZeroBlob};
-///
-/// let conn = Connection::open_in_memory()?;
-/// assert_eq!(conn.query_one::<i64>("SELECT length(?)", (ZeroBlob(1000),))?, 1000);
-/// # Ok::<(), finalite::Error>(())
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ZeroBlob(pub u64);
-
-impl ToSql for ZeroBlob {
-    #[inline]
-    fn to_sql(&self) -> Param<'_> {
-        Param::zeroblob(self.0)
-    }
-}
 
 /// A set of values for the parameters of one execution.
 ///
@@ -340,16 +152,16 @@ impl<'s, 'p> Binder<'s, 'p> {
     /// Binds one value. Always inlined: the caller knows the variant, so that only one call to SQLite remains.
     #[inline(always)]
     fn bind(&mut self, index: usize, param: Param<'p>) -> Result<()> {
-        let result = match param.0 {
-            Repr::Null => self.raw.bind(index, RawParam::Null),
-            Repr::Integer(value) => self.raw.bind(index, RawParam::Integer(value)),
-            Repr::Real(value) => self.raw.bind(index, RawParam::Real(value)),
-            Repr::ZeroBlob(bytes) => self.raw.bind(index, RawParam::ZeroBlob(bytes)),
-            Repr::Text(Cow::Borrowed(text)) => self.raw.bind(index, RawParam::Text(text)),
-            Repr::Blob(Cow::Borrowed(bytes)) => self.raw.bind(index, RawParam::Blob(bytes)),
-            Repr::Text(Cow::Owned(text)) => self.raw.bind_copy(index, RawCopy::Text(&text)),
-            Repr::Blob(Cow::Owned(bytes)) => self.raw.bind_copy(index, RawCopy::Blob(&bytes)),
-            Repr::Error(problem) => return Err(self.invalid(index, problem)),
+        let result = match param.into_value() {
+            ParamValue::Null => self.raw.bind(index, RawParam::Null),
+            ParamValue::Integer(value) => self.raw.bind(index, RawParam::Integer(value)),
+            ParamValue::Real(value) => self.raw.bind(index, RawParam::Real(value)),
+            ParamValue::ZeroBlob(bytes) => self.raw.bind(index, RawParam::ZeroBlob(bytes)),
+            ParamValue::Text(Cow::Borrowed(text)) => self.raw.bind(index, RawParam::Text(text)),
+            ParamValue::Blob(Cow::Borrowed(bytes)) => self.raw.bind(index, RawParam::Blob(bytes)),
+            ParamValue::Text(Cow::Owned(text)) => self.raw.bind_copy(index, RawCopy::Text(&text)),
+            ParamValue::Blob(Cow::Owned(bytes)) => self.raw.bind_copy(index, RawCopy::Blob(&bytes)),
+            ParamValue::Error(problem) => return Err(self.invalid(index, problem)),
         };
         Ok(result?)
     }

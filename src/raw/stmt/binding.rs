@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::ptr;
 
-use super::cursor::Cursor;
+use super::cursor::{Borrowed, Cursor};
 use super::{Bound, Phase, StmtCore};
 use crate::error::Fault;
 use crate::raw::db::Entered;
@@ -144,7 +144,7 @@ impl<'s, 'p> Binding<'s, 'p> {
     }
 
     /// Begins the execution, and passes it to a cursor.
-    pub(crate) fn run(mut self) -> Cursor<'s>
+    pub(crate) fn run(mut self) -> Cursor<Borrowed<'s>>
     where
         'p: 's,
     {
@@ -153,7 +153,7 @@ impl<'s, 'p> Binding<'s, 'p> {
         // SAFETY: `this` is not dropped, and its `core` is not used again, so the exclusive borrow is moved out once
         // and the statement keeps one user (rule 3). `'p: 's` keeps the bound memory valid for the cursor (rule 1).
         let core = unsafe { ptr::read(&raw const this.core) };
-        Cursor::new(core, this.entered.get())
+        Cursor::borrow(core, this.entered.get())
     }
 
     pub(super) fn start(&mut self) {

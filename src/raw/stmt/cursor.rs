@@ -43,8 +43,8 @@ impl StmtCore {
     #[inline(always)]
     fn call_step(&mut self, entered: &Entered<'_>) -> c_int {
         let _charge = entered.charge();
-        // SAFETY: the statement is not finalized and its bound memory is valid: `Cursor` borrows both, and
-        // `OwnedCursor` owns the statement, which its values outlive (rules 1, 19). `entered` shows that the connection
+        // SAFETY: the statement is not finalized and its bound memory is valid: a cursor borrows both, or owns the
+        // statement, which its values outlive (rules 1, 19). `entered` shows that the connection
         // may be used (rule 20). No row of the statement exists, since a step needs the cursor exclusively (rule 21,
         // c3ref/step.html).
         unsafe { ffi::sqlite3_step(self.handle(entered)) }
@@ -184,119 +184,85 @@ impl StmtCore {
     }
 }
 
-/// Execution of a statement. Drop ends it.
-pub(crate) struct Cursor<'stmt> {
+/// A statement that is executed: borrowed ([`Borrowed`]) or owned ([`Stmt`]).
+pub(crate) trait Executed {
+    fn core(&self) -> &StmtCore;
+    fn core_mut(&mut self) -> (&mut StmtCore, &Db);
+    fn db(&self) -> &Db;
+}
+
+/// A statement that the execution borrows from its owner.
+pub(crate) struct Borrowed<'stmt> {
     core: &'stmt mut StmtCore,
     db: &'stmt Db,
 }
 
-/// Execution that owns its statement.
-pub(crate) struct OwnedCursor<'db>(Stmt<'db>);
+impl Executed for Borrowed<'_> {
+    #[inline(always)]
+    fn core(&self) -> &StmtCore {
+        self.core
+    }
+
+    #[inline(always)]
+    fn core_mut(&mut self) -> (&mut StmtCore, &Db) {
+        (self.core, self.db)
+    }
+
+    #[inline(always)]
+    fn db(&self) -> &Db {
+        self.db
+    }
+}
+
+impl Executed for Stmt<'_> {
+    #[inline(always)]
+    fn core(&self) -> &StmtCore {
+        self.core()
+    }
+
+    #[inline(always)]
+    fn core_mut(&mut self) -> (&mut StmtCore, &Db) {
+        let db = self.db;
+        (self.core_mut(), db)
+    }
+
+    #[inline(always)]
+    fn db(&self) -> &Db {
+        self.db
+    }
+}
+
+/// Execution of a statement. Drop ends it.
+pub(crate) struct Cursor<S: Executed>(S);
 
 /// Row of the last step. It is one word, and ends before the next step.
 #[derive(Clone, Copy)]
 pub(crate) struct Row<'row>(&'row StmtCore);
 
-impl<'stmt> Cursor<'stmt> {
+impl<'stmt> Cursor<Borrowed<'stmt>> {
     #[inline]
-    pub(super) fn new(core: &'stmt mut StmtCore, db: &'stmt Db) -> Self {
-        Self { core, db }
-    }
-
-    #[inline]
-    pub(crate) fn set_started(&mut self, at: Option<Instant>) {
-        self.core.started = at;
-    }
-
-    #[inline]
-    pub(crate) fn started(&self) -> Option<Instant> {
-        self.core.started
-    }
-
-    /// Steps from a row to the next. Returns `false` in every other case, which `step` handles.
-    #[inline(always)]
-    pub(crate) fn step_on(&mut self) -> bool {
-        self.core.step_on(self.db)
-    }
-
-    /// Returns the row of the last step; a row without columns if there is none.
-    #[inline(always)]
-    pub(crate) fn row(&self) -> Row<'_> {
-        Row(self.core)
-    }
-
-    /// Whether no step was made yet.
-    #[inline]
-    pub(crate) fn is_unstepped(&self) -> bool {
-        self.core.phase.get() == Phase::Started
-    }
-
-    /// Ends the execution before its first step.
-    pub(crate) fn fail(&mut self) {
-        self.core.fail();
-    }
-
-    /// Returns the next row; `None` after the last.
-    #[inline]
-    pub(crate) fn step(&mut self) -> Result<Option<Row<'_>>, Fault> {
-        self.core.step(self.db)
-    }
-
-    /// Resets the statement, and returns the error that Drop only logs. Later calls of `step` return no row.
-    #[inline]
-    pub(crate) fn finish(&mut self) -> Result<(), Fault> {
-        self.core.finish(self.db)
-    }
-
-    /// Resets the statement to before the first row. The parameters stay bound.
-    pub(crate) fn restart(&mut self) -> Result<(), Fault> {
-        let _charge = self.db.enter()?.charge();
-        self.core.columns = 0;
-        // SAFETY: `self` borrows the core and the bound memory, so the statement is not finalized and the memory is
-        // valid (rules 1, 19). `enter` succeeded above (rule 20), and no row exists, as `self` is exclusive (rule 21,
-        // c3ref/reset.html).
-        let code = unsafe { ffi::sqlite3_reset(self.core.ptr.as_ptr()) };
-        self.core.phase.set(Phase::Started);
-        if code == ffi::SQLITE_OK { Ok(()) } else { Err(self.core.fault(self.db, code)) }
-    }
-
-    pub(crate) fn expanded_sql(&self) -> Result<Box<str>, Fault> {
-        self.core.expanded_sql(self.db)
-    }
-
-    pub(crate) fn sql(&self) -> &str {
-        &self.core.sql
-    }
-
-    /// Returns the source location that prepared the statement.
-    pub(crate) fn site(&self) -> &'static Location<'static> {
-        self.core.site
-    }
-
-    /// Ends the execution as Drop does.
-    #[inline]
-    pub(crate) fn end(&mut self) {
-        if let Err(fault) = self.core.finish(self.db) {
-            lose(self.db, fault, self.core);
-        }
+    pub(super) fn borrow(core: &'stmt mut StmtCore, db: &'stmt Db) -> Self {
+        Self(Borrowed { core, db })
     }
 }
 
-impl Drop for Cursor<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        self.end();
-    }
-}
-
-impl<'db> OwnedCursor<'db> {
-    pub(super) fn new(statement: Stmt<'db>) -> Self {
+impl<'db> Cursor<Stmt<'db>> {
+    pub(super) fn own(statement: Stmt<'db>) -> Self {
         Self(statement)
     }
 
+    pub(crate) fn into_statement(mut self) -> Stmt<'db> {
+        self.end();
+        let this = ManuallyDrop::new(self);
+        // SAFETY: `this` is not dropped and not used again, so the statement still has one owner (rules 3, 19).
+        unsafe { ptr::read(&raw const this.0) }
+    }
+}
+
+impl<S: Executed> Cursor<S> {
     #[inline]
     pub(crate) fn set_started(&mut self, at: Option<Instant>) {
-        self.0.core_mut().started = at;
+        self.0.core_mut().0.started = at;
     }
 
     #[inline]
@@ -307,8 +273,8 @@ impl<'db> OwnedCursor<'db> {
     /// Steps from a row to the next. Returns `false` in every other case, which `step` handles.
     #[inline(always)]
     pub(crate) fn step_on(&mut self) -> bool {
-        let db = self.0.db;
-        self.0.core_mut().step_on(db)
+        let (core, db) = self.0.core_mut();
+        core.step_on(db)
     }
 
     /// Returns the row of the last step; a row without columns if there is none.
@@ -325,46 +291,60 @@ impl<'db> OwnedCursor<'db> {
 
     /// Ends the execution before its first step.
     pub(crate) fn fail(&mut self) {
-        self.0.core_mut().fail();
+        self.0.core_mut().0.fail();
     }
 
+    /// Returns the next row; `None` after the last.
     #[inline]
     pub(crate) fn step(&mut self) -> Result<Option<Row<'_>>, Fault> {
-        let db = self.0.db;
-        let core = self.0.core_mut();
+        let (core, db) = self.0.core_mut();
         core.step(db)
     }
 
+    /// Resets the statement, and returns the error that Drop only logs. Later calls of `step` return no row.
+    #[inline]
     pub(crate) fn finish(&mut self) -> Result<(), Fault> {
-        let db = self.0.db;
-        self.0.core_mut().finish(db)
+        let (core, db) = self.0.core_mut();
+        core.finish(db)
     }
 
-    /// Ends the execution as Drop does.
-    pub(crate) fn end(&mut self) {
-        if let Err(fault) = self.finish() {
-            lose(self.0.db, fault, self.0.core());
-        }
-    }
-
-    pub(crate) fn statement(&self) -> &Stmt<'_> {
-        &self.0
-    }
-
-    /// Ends the execution, as dropping it would, and returns its statement.
-    pub(crate) fn into_statement(mut self) -> Stmt<'db> {
-        self.end();
-        let this = ManuallyDrop::new(self);
-        // SAFETY: `this` is not dropped and not used again, so the statement still has one owner (rules 3, 19).
-        unsafe { ptr::read(&raw const this.0) }
+    /// Resets the statement to before the first row. The parameters stay bound.
+    pub(crate) fn restart(&mut self) -> Result<(), Fault> {
+        let (core, db) = self.0.core_mut();
+        let _charge = db.enter()?.charge();
+        core.columns = 0;
+        // SAFETY: `self` borrows or owns the core, and what is bound outlives it, so the statement is not finalized and
+        // the memory is valid (rules 1, 19). `enter` succeeded above (rule 20), and no row exists, as `self` is
+        // exclusive (rule 21, c3ref/reset.html).
+        let code = unsafe { ffi::sqlite3_reset(core.ptr.as_ptr()) };
+        core.phase.set(Phase::Started);
+        if code == ffi::SQLITE_OK { Ok(()) } else { Err(core.fault(db, code)) }
     }
 
     pub(crate) fn expanded_sql(&self) -> Result<Box<str>, Fault> {
-        self.0.core().expanded_sql(self.0.db)
+        self.0.core().expanded_sql(self.0.db())
+    }
+
+    pub(crate) fn sql(&self) -> &str {
+        &self.0.core().sql
+    }
+
+    /// Returns the source location that prepared the statement.
+    pub(crate) fn site(&self) -> &'static Location<'static> {
+        self.0.core().site
+    }
+
+    /// Ends the execution as Drop does.
+    #[inline]
+    pub(crate) fn end(&mut self) {
+        if let Err(fault) = self.finish() {
+            lose(self.0.db(), fault, self.0.core());
+        }
     }
 }
 
-impl Drop for OwnedCursor<'_> {
+impl<S: Executed> Drop for Cursor<S> {
+    #[inline]
     fn drop(&mut self) {
         self.end();
     }

@@ -1,11 +1,13 @@
-//! Unsafe interface for other code that calls SQLite directly.
-//!
-//! These are the only public `unsafe` functions, and this is the only file of `raw` that uses the layers above.
+//! SQLite's C interface, as declared by `libsqlite3-sys`, and the way from and to its handles:
+//! [`Connection::as_raw`], [`Connection::from_raw`]. Not covered by semantic versioning.
 
 use std::panic::Location;
 
-use super::{Db, ffi};
-use crate::{Connection, Error, ErrorKind, Result};
+#[doc(no_inline)]
+pub use libsqlite3_sys::*;
+
+use crate::Connection;
+use crate::raw::{Db, allocator, library};
 
 impl Connection {
     /// Returns the connection's `sqlite3*`, for SQLite calls that finalite does not provide. Not covered by semantic
@@ -26,9 +28,9 @@ impl Connection {
     /// - Statements, blobs and backups made through the pointer are released by the caller: while one exists,
     ///   [`close`](Connection::close) fails.
     #[must_use]
-    pub unsafe fn as_raw(&self) -> *mut ffi::sqlite3 {
-        self.db().give_out();
-        self.db().as_ptr()
+    pub unsafe fn as_raw(&self) -> *mut sqlite3 {
+        // SAFETY: the caller keeps the conditions above (rule 3).
+        unsafe { self.db().as_raw() }
     }
 
     /// Takes ownership of an open SQLite connection, which is closed on drop. Not covered by semantic versioning.
@@ -53,11 +55,11 @@ impl Connection {
     ///   connection that another thread uses, unless SQLite is in serialized mode: connections that share a cache
     ///   share its memory.
     #[track_caller]
-    pub unsafe fn from_raw(handle: *mut ffi::sqlite3) -> Result<Self> {
+    pub unsafe fn from_raw(handle: *mut sqlite3) -> crate::Result<Self> {
         // SAFETY: the caller passes ownership of the handle, as `# Safety` above requires: it is NULL, or open and used
         // by no other code from now on (rule 19).
         let db = unsafe { Db::from_raw(handle, Location::caller()) };
-        Ok(Self::adopt(db.map_err(Error::from)?))
+        Ok(Self::adopt(db.map_err(crate::Error::from)?))
     }
 }
 
@@ -88,13 +90,13 @@ unsafe impl Sync for Connection where for<'never> Connection: SharedBetweenThrea
 /// and a connection opened at the same time would free blocks of one allocator with the other. Call it first in `main`.
 ///
 /// C: [sqlite3_config](https://sqlite.org/c3ref/config.html)
-pub unsafe fn install() -> Result<()> {
+pub unsafe fn install() -> crate::Result<()> {
     // SAFETY: no other thread uses SQLite during the call (the caller's promise, rule 13).
-    let code = unsafe { super::allocator::install() };
-    if code == ffi::SQLITE_OK {
+    let code = unsafe { allocator::install() };
+    if code == SQLITE_OK {
         return Ok(());
     }
-    let used = if code == ffi::SQLITE_MISUSE { "; it has been used already" } else { "" };
-    let reason = format!("SQLite refused another allocator: {}{used}", super::library::code_message(code));
-    Err(Error::new(ErrorKind::Unsupported { reason: reason.into() }))
+    let used = if code == SQLITE_MISUSE { "; it has been used already" } else { "" };
+    let reason = format!("SQLite refused another allocator: {}{used}", library::code_message(code));
+    Err(crate::Error::new(crate::ErrorKind::Unsupported { reason: reason.into() }))
 }

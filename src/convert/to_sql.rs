@@ -1,0 +1,201 @@
+//! [`ToSql`]: Rust types that can be bound, and [`Param`], the value that is bound.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use crate::value::ConversionError;
+
+/// A value to bind to a parameter.
+///
+/// Borrowed text and bytes are bound without a copy: SQLite reads them in place, and the borrow `'p` lasts as long as
+/// the rows. SQLite copies owned text and bytes.
+pub struct Param<'p>(ParamValue<'p>);
+
+/// The value of a [`Param`].
+pub(crate) enum ParamValue<'p> {
+    Null,
+    Integer(i64),
+    Real(f64),
+    Text(Cow<'p, str>),
+    Blob(Cow<'p, [u8]>),
+    ZeroBlob(u64),
+    Error(ConversionError),
+}
+
+impl<'p> Param<'p> {
+    #[inline]
+    pub(crate) fn into_value(self) -> ParamValue<'p> {
+        self.0
+    }
+
+    /// Creates a NULL.
+    #[inline]
+    #[must_use]
+    pub const fn null() -> Self {
+        Self(ParamValue::Null)
+    }
+
+    /// Creates an INTEGER value.
+    #[inline]
+    #[must_use]
+    pub const fn integer(value: i64) -> Self {
+        Self(ParamValue::Integer(value))
+    }
+
+    /// Creates a REAL value. SQLite stores NaN as NULL; the implementations of [`ToSql`] for `f32` and `f64` return an
+    /// error for NaN instead.
+    #[inline]
+    #[must_use]
+    pub const fn real(value: f64) -> Self {
+        Self(ParamValue::Real(value))
+    }
+
+    /// Creates a TEXT value.
+    #[inline]
+    pub fn text(text: impl Into<Cow<'p, str>>) -> Self {
+        Self(ParamValue::Text(text.into()))
+    }
+
+    /// Creates a BLOB value.
+    #[inline]
+    pub fn blob(bytes: impl Into<Cow<'p, [u8]>>) -> Self {
+        Self(ParamValue::Blob(bytes.into()))
+    }
+
+    /// Creates a BLOB value of this number of zero bytes.
+    ///
+    /// C: [sqlite3_bind_zeroblob64](https://sqlite.org/c3ref/bind_blob.html)
+    #[inline]
+    #[must_use]
+    pub const fn zeroblob(bytes: u64) -> Self {
+        Self(ParamValue::ZeroBlob(bytes))
+    }
+
+    /// Creates a parameter that cannot be bound. Binding it returns this error, with the parameter and the SQL.
+    #[inline]
+    #[must_use]
+    pub const fn error(error: ConversionError) -> Self {
+        Self(ParamValue::Error(error))
+    }
+
+    /// Returns the same parameter with owned data.
+    #[inline]
+    #[must_use]
+    pub fn into_owned(self) -> Param<'static> {
+        Param(match self.0 {
+            ParamValue::Null => ParamValue::Null,
+            ParamValue::Integer(value) => ParamValue::Integer(value),
+            ParamValue::Real(value) => ParamValue::Real(value),
+            ParamValue::Text(text) => ParamValue::Text(Cow::Owned(text.into_owned())),
+            ParamValue::Blob(bytes) => ParamValue::Blob(Cow::Owned(bytes.into_owned())),
+            ParamValue::ZeroBlob(bytes) => ParamValue::ZeroBlob(bytes),
+            ParamValue::Error(error) => ParamValue::Error(error),
+        })
+    }
+}
+
+/// Shows the type and the length, but not the value.
+impl fmt::Debug for Param<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            ParamValue::Null => f.write_str("Param(NULL)"),
+            ParamValue::Integer(_) => f.write_str("Param(INTEGER)"),
+            ParamValue::Real(_) => f.write_str("Param(REAL)"),
+            ParamValue::Text(text) => write!(f, "Param(TEXT, {} bytes)", text.len()),
+            ParamValue::Blob(bytes) => write!(f, "Param(BLOB, {} bytes)", bytes.len()),
+            ParamValue::ZeroBlob(bytes) => write!(f, "Param(BLOB, {bytes} bytes)"),
+            ParamValue::Error(problem) => write!(f, "Param({problem})"),
+        }
+    }
+}
+
+/// A type whose values can be bound to a parameter.
+///
+/// One implementation serves both ways of binding. A value behind a reference is read by SQLite in place; a value
+/// passed by value is copied. The conversion table is in [`convert`](crate::convert).
+///
+/// # Example
+///
+/// ```
+/// use finalite::{Connection, Param, ToSql};
+///
+/// struct UserId(i64);
+///
+/// impl ToSql for UserId {
+///     fn to_sql(&self) -> Param<'_> {
+///         Param::integer(self.0)
+///     }
+/// }
+///
+/// let conn = Connection::open_in_memory()?;
+/// let ada = UserId(7);
+/// assert_eq!(conn.query_one::<i64>("SELECT ?", (&ada,))?, 7);
+/// assert_eq!(conn.query_one::<i64>("SELECT ?", (ada,))?, 7);
+/// # Ok::<(), finalite::Error>(())
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be bound to a parameter",
+    label = "this value cannot be bound",
+    note = "numbers, `bool`, text, bytes, `Option` of them and references to them can: see the table in `finalite::convert`",
+    note = "for a type of your own, implement `finalite::ToSql`; for another crate's, bind what it converts to"
+)]
+#[doc(alias = "bind")]
+pub trait ToSql {
+    /// Returns the parameter, which borrows from `self`.
+    fn to_sql(&self) -> Param<'_>;
+
+    /// Returns the parameter for a value that is passed by value.
+    ///
+    /// The default implementation copies the data that [`to_sql`](Self::to_sql) borrows. A type that owns its memory,
+    /// or that is a borrow itself, can avoid the copy by implementing this method.
+    #[inline]
+    fn into_param<'p>(self) -> Param<'p>
+    where
+        Self: Sized + 'p,
+    {
+        self.to_sql().into_owned()
+    }
+}
+
+impl ToSql for Param<'_> {
+    fn to_sql(&self) -> Param<'_> {
+        Param(match &self.0 {
+            ParamValue::Null => ParamValue::Null,
+            ParamValue::Integer(value) => ParamValue::Integer(*value),
+            ParamValue::Real(value) => ParamValue::Real(*value),
+            ParamValue::Text(text) => ParamValue::Text(Cow::Borrowed(text)),
+            ParamValue::Blob(bytes) => ParamValue::Blob(Cow::Borrowed(bytes)),
+            ParamValue::ZeroBlob(bytes) => ParamValue::ZeroBlob(*bytes),
+            ParamValue::Error(error) => ParamValue::Error(error.restated()),
+        })
+    }
+
+    #[inline]
+    fn into_param<'p>(self) -> Param<'p>
+    where
+        Self: Sized + 'p,
+    {
+        self
+    }
+}
+
+/// A value that binds as a BLOB of this number of zero bytes, to be written later through incremental I/O.
+///
+/// # Example
+///
+/// ```
+/// use finalite::{Connection, ZeroBlob};
+///
+/// let conn = Connection::open_in_memory()?;
+/// assert_eq!(conn.query_one::<i64>("SELECT length(?)", (ZeroBlob(1000),))?, 1000);
+/// # Ok::<(), finalite::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ZeroBlob(pub u64);
+
+impl ToSql for ZeroBlob {
+    #[inline]
+    fn to_sql(&self) -> Param<'_> {
+        Param::zeroblob(self.0)
+    }
+}

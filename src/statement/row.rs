@@ -1,0 +1,252 @@
+//! [`Row`]: the cells of one row, of a statement or of a scan of database pages.
+
+use std::fmt;
+
+use crate::btree::cells::Cells;
+use crate::convert::FromSql;
+use crate::error::{Error, ErrorKind, NameKind, Result, ResultCode};
+use crate::raw::{self, CellError};
+use crate::value::{ConversionError, Sink, ValueRef};
+
+/// One row of a result, either of a statement or of a scan of database pages.
+///
+/// Borrowed values (`&'row str`, `&'row [u8]`) point into the memory of SQLite or, in a scan of pages, of the reader,
+/// and are valid as long as the row.
+#[derive(Clone, Copy)]
+pub struct Row<'row> {
+    source: Source<'row>,
+}
+
+/// Source of the cells. All rows of one loop have the same source, so that the compiler can remove the check from the
+/// loop.
+#[derive(Clone, Copy)]
+enum Source<'row> {
+    Statement(raw::Row<'row>),
+    Record(&'row Record<'row>),
+}
+
+impl<'row> Row<'row> {
+    #[inline(always)]
+    pub(crate) fn of_statement(raw: raw::Row<'row>) -> Self {
+        Self { source: Source::Statement(raw) }
+    }
+
+    #[inline(always)]
+    pub(crate) fn of_record(record: &'row Record<'row>) -> Self {
+        Self { source: Source::Record(record) }
+    }
+
+    /// Returns the raw row of the statement, which knows the column names.
+    #[inline]
+    pub(super) fn statement(&self) -> raw::Row<'row> {
+        match self.source {
+            Source::Statement(raw) => raw,
+            Source::Record(record) => record.statement,
+        }
+    }
+
+    /// Returns the number of columns.
+    ///
+    /// C: [sqlite3_data_count](https://sqlite.org/c3ref/data_count.html)
+    #[inline]
+    #[must_use]
+    pub fn column_count(&self) -> usize {
+        self.statement().column_count()
+    }
+
+    /// Returns the name of the column with this 0-based index: the `AS` name if there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NoSuch`] if there is no such column, [`ErrorKind::NoMemory`].
+    ///
+    /// C: [sqlite3_column_name](https://sqlite.org/c3ref/column_name.html)
+    pub fn column_name(&self, column: usize) -> Result<&'row str> {
+        let names = self.statement().column_names()?;
+        names.get(column).map(|name| &**name).ok_or_else(|| self.no_such(&column.to_string()))
+    }
+
+    /// Returns the value of a column, converted to a Rust type.
+    ///
+    /// The column is an index (0-based), a name (ASCII letters are compared without case; the first column of that name
+    /// is read), or a [`ColumnKey`] from [`Statement::column`](crate::Statement::column).
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::ColumnConversion`] if the value does not convert, [`ErrorKind::NoSuch`] if there is no such column,
+    /// [`ErrorKind::NoMemory`].
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use finalite::Connection;
+    ///
+    /// let conn = Connection::open_in_memory()?;
+    /// let length = conn.query_row("SELECT 7 AS id, 'seven' AS name", (), |row| {
+    ///     assert_eq!(row.get::<u8>(0)?, 7);
+    ///     Ok(row.get::<&str>("name")?.len())
+    /// })?;
+    /// assert_eq!(length, 5);
+    /// # Ok::<(), finalite::Error>(())
+    /// ```
+    #[inline]
+    pub fn get<T: FromSql<'row>>(&self, column: impl ColumnIndex) -> Result<T> {
+        let column = column.find(self)?;
+        let value = self.value(column)?;
+        T::from_sql(value).map_err(|problem| self.unreadable(column, value, problem))
+    }
+
+    /// Returns the value of the column with this 0-based index, with SQLite's storage class and unconverted.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NoSuch`] if there is no such column; [`ErrorKind::NoMemory`] if memory ran out during a conversion
+    /// from UTF-16 or the expansion of a zeroblob, which also ends the rows.
+    ///
+    /// C: [sqlite3_column_value](https://sqlite.org/c3ref/column_blob.html)
+    #[inline(always)]
+    pub fn value(&self, column: usize) -> Result<ValueRef<'row>> {
+        match self.source {
+            Source::Statement(raw) => raw.value(column).map_err(|CellError| self.cell_error(column)),
+            Source::Record(record) => record.cells.value(column).ok_or_else(|| self.no_such(&column.to_string())),
+        }
+    }
+
+    /// Passes each cell to the sink of its column. An error of a sink is returned as `Ok(Err(…))` with the column.
+    #[inline(always)]
+    pub(crate) fn read_into<S, E>(&self, sinks: impl Iterator<Item = S>) -> Result<Result<(), (usize, E)>>
+    where
+        S: Sink<'row, Output = Result<(), E>>,
+    {
+        let raw = match self.source {
+            Source::Statement(raw) => raw,
+            Source::Record(record) => return Ok(record.cells.read_all_into(sinks)),
+        };
+        match raw.read_into(sinks) {
+            Ok(()) => Ok(Ok(())),
+            Err((column, Some(error))) => Ok(Err((column, error))),
+            Err((column, None)) => Err(self.cell_error(column)),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn cell_error(&self, column: usize) -> Error {
+        if self.statement().is_out_of_memory() {
+            Error::new(ErrorKind::NoMemory { code: ResultCode::NOMEM }).in_sql(self.statement().sql())
+        } else {
+            self.no_such(&column.to_string())
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn unreadable(&self, column: usize, value: ValueRef<'_>, problem: ConversionError) -> Error {
+        let name =
+            self.statement().column_names().ok().and_then(|names| names.get(column).cloned()).unwrap_or_default();
+        Error::new(ErrorKind::ColumnConversion { row: None, column, name, found: value.data_type(), problem })
+            .in_sql(self.statement().sql())
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn no_such(&self, name: &str) -> Error {
+        let known = self.statement().column_names().unwrap_or_default().into();
+        Error::new(ErrorKind::NoSuch { what: NameKind::Column, name: name.into(), known })
+            .in_sql(self.statement().sql())
+    }
+
+    pub(crate) fn names(&self) -> Result<&'row [Box<str>]> {
+        Ok(self.statement().column_names()?)
+    }
+
+    /// Returns the declared type of a column, if it is a column of a table.
+    pub(crate) fn declared_type(&self, column: usize) -> Option<Box<str>> {
+        self.statement().column_declared_type(column)
+    }
+
+    pub(crate) fn sql(&self) -> &'row str {
+        self.statement().sql()
+    }
+
+    #[inline]
+    pub(super) fn expect_columns(&self, expected: usize) -> Result<()> {
+        if self.column_count() == expected { Ok(()) } else { Err(self.wrong_column_count(expected)) }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn wrong_column_count(&self, expected: usize) -> Error {
+        let columns = self.statement().column_names().unwrap_or_default().into();
+        Error::new(ErrorKind::ColumnCount { expected, found: self.column_count(), columns })
+            .in_sql(self.statement().sql())
+    }
+}
+
+impl fmt::Debug for Row<'_> {
+    /// Shows the names of the columns and no values, which may be confidential.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Row").field("columns", &self.statement().column_names().unwrap_or_default()).finish()
+    }
+}
+
+/// A column of a statement's result that was looked up by name, by [`Statement::column`](crate::Statement::column).
+///
+/// It remains valid when the schema changes and SQLite prepares the statement again, which happens at the first row of
+/// an execution. (SQLite allows a connection to drop a column while its own `SELECT *` is running; in the remaining
+/// rows, the columns then shift.)
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ColumnKey {
+    pub(crate) owner: u64,
+    pub(crate) number: usize,
+}
+
+/// A reference to a column: an index (0-based), a name, or a [`ColumnKey`].
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` names no column",
+    label = "expected an index (`usize`, 0-based), a name (`&str`) or a `ColumnKey`",
+    note = "`get` has one type argument, what is read: `row.get::<T>(column)`"
+)]
+pub trait ColumnIndex: sealed::Sealed {
+    #[doc(hidden)]
+    fn find(self, row: &Row<'_>) -> Result<usize>;
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for usize {}
+    impl Sealed for &str {}
+    impl Sealed for super::ColumnKey {}
+}
+
+impl ColumnIndex for usize {
+    #[inline]
+    fn find(self, _: &Row<'_>) -> Result<usize> {
+        Ok(self)
+    }
+}
+
+impl ColumnIndex for &str {
+    #[inline]
+    fn find(self, row: &Row<'_>) -> Result<usize> {
+        row.statement().find_column(self)?.ok_or_else(|| row.no_such(self))
+    }
+}
+
+impl ColumnIndex for ColumnKey {
+    #[inline]
+    fn find(self, row: &Row<'_>) -> Result<usize> {
+        match row.statement().resolve(self.owner, self.number) {
+            Some(Ok(index)) => Ok(index),
+            Some(Err(name)) => Err(row.no_such(name)),
+            None => Err(Error::new(ErrorKind::Misuse { reason: "the column belongs to another statement" })),
+        }
+    }
+}
+
+/// The current row of a scan of database pages.
+pub(crate) struct Record<'rows> {
+    pub(crate) cells: Cells,
+    /// The row of the same scan's statement, for the column names.
+    pub(crate) statement: raw::Row<'rows>,
+}
