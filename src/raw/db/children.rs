@@ -1,0 +1,135 @@
+//! Statements made from a connection, so that closing finds those that were forgotten.
+
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+use super::Db;
+use crate::raw::ffi;
+use crate::raw::os::fork;
+use crate::raw::stmt::StmtCore;
+use crate::track::registry::{Record, Recorded};
+
+impl Db {
+    /// Returns the slot that the next call of `adopt` uses.
+    pub(in crate::raw) fn next_slot(&self) -> u32 {
+        self.children.borrow().next()
+    }
+
+    pub(in crate::raw) fn adopt(&self, core: NonNull<StmtCore>, statement: NonNull<ffi::sqlite3_stmt>) {
+        self.children.borrow_mut().insert(Child { core, statement, record: None });
+    }
+
+    /// Stores a statement's record in the list.
+    pub(in crate::raw) fn describe(&self, slot: u32, record: &Recorded) {
+        if let Some(Slot::Taken(child)) = self.children.borrow_mut().slots.get_mut(slot as usize) {
+            child.record = Some(record.share());
+        }
+    }
+
+    /// Publishes the memory of each statement. Returns the sum of their bytes; `None` if there are more than `most`
+    /// statements.
+    pub(in crate::raw) fn publish_statements(&self, most: usize) -> Option<u64> {
+        // No code that runs while the list is borrowed mutably calls this function; `try_borrow` is a safeguard.
+        let children = self.children.try_borrow().ok()?;
+        if children.count > most {
+            return None;
+        }
+        Some(children.slots.iter().map(Slot::publish).sum())
+    }
+
+    pub(in crate::raw) fn disown(&self, slot: u32) {
+        self.children.borrow_mut().remove(slot);
+    }
+
+    pub(super) fn finalize_children(&mut self) {
+        let generation = self.fork_generation.get();
+        for child in self.children.get_mut().drain().take_while(|_| generation == fork::generation()) {
+            // SAFETY: `drain` has just removed it from the list (rule 19). Its owner borrows `self`, which is borrowed
+            // mutably here, so no value that could use it exists (rule 3). The connection is not inherited: `close`
+            // checked it when it began, and the loop before each (rule 12).
+            unsafe { StmtCore::finalize_forgotten(child, self.id, self.account) };
+        }
+    }
+
+    /// Returns the number of statements that are not finalized, including parked ones.
+    pub(crate) fn statements(&self) -> usize {
+        self.children.borrow().count
+    }
+}
+
+/// Statements made from a connection, in a slab: each statement stores its slot, so inserting and removing need no
+/// search.
+#[derive(Default)]
+pub(super) struct Children {
+    count: usize,
+    slots: Vec<Slot>,
+    vacant: Option<u32>,
+}
+
+enum Slot {
+    Vacant { next: Option<u32> },
+    Taken(Child),
+}
+
+struct Child {
+    core: NonNull<StmtCore>,
+    /// Copy of the core's pointer: the core may be borrowed exclusively elsewhere.
+    statement: NonNull<ffi::sqlite3_stmt>,
+    record: Option<Arc<Record>>,
+}
+
+impl Slot {
+    fn publish(&self) -> u64 {
+        let Self::Taken(Child { statement, record, .. }) = self else {
+            return 0;
+        };
+        let ask = |operation| {
+            // SAFETY: a statement in the list is not finalized: `release` takes it out first (rule 19). finalite asks
+            // between its calls on the connection (rule 4), or in one if a callback that foreign code registered uses
+            // the connection; c3ref/stmt_status.html: reads memory (rule 20), and with 0 resets nothing.
+            let answer = unsafe { ffi::sqlite3_stmt_status(statement.as_ptr(), operation, 0) };
+            u64::try_from(answer).unwrap_or(0)
+        };
+        let memory = ask(ffi::SQLITE_STMTSTATUS_MEMUSED);
+        if let Some(record) = record {
+            record.publish(memory, ask(ffi::SQLITE_STMTSTATUS_RUN));
+        }
+        memory
+    }
+}
+
+impl Children {
+    fn next(&self) -> u32 {
+        self.vacant
+            .unwrap_or_else(|| u32::try_from(self.slots.len()).expect("memory ends before 2^32 statements are alive"))
+    }
+
+    fn insert(&mut self, child: Child) {
+        self.count += 1;
+        match self.vacant.and_then(|slot| self.slots.get_mut(slot as usize)) {
+            Some(place) => {
+                if let Slot::Vacant { next } = std::mem::replace(place, Slot::Taken(child)) {
+                    self.vacant = next;
+                }
+            }
+            None => self.slots.push(Slot::Taken(child)),
+        }
+    }
+
+    fn remove(&mut self, slot: u32) {
+        if let Some(place) = self.slots.get_mut(slot as usize) {
+            self.count -= 1;
+            *place = Slot::Vacant { next: self.vacant };
+            self.vacant = Some(slot);
+        }
+    }
+
+    fn drain(&mut self) -> impl Iterator<Item = NonNull<StmtCore>> + use<> {
+        self.vacant = None;
+        self.count = 0;
+        std::mem::take(&mut self.slots).into_iter().filter_map(|slot| match slot {
+            Slot::Taken(child) => Some(child.core),
+            Slot::Vacant { .. } => None,
+        })
+    }
+}
