@@ -64,17 +64,18 @@ use std::ops::ControlFlow;
 use std::panic::Location;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::pages::{self, Begun, End, Expected, PageRows, Worth};
+use crate::pages::{self, PageRows, Worth};
 use crate::statement::params::Params;
-use crate::statement::{Row, Rows, Statement};
+use crate::statement::{Row, Statement};
 use crate::{Connection, sql};
 
 mod batch;
 mod column;
 mod crew;
+mod drive;
 mod plan;
 mod print;
-mod schema;
+mod reader;
 mod table;
 mod views;
 
@@ -82,10 +83,24 @@ pub use crate::value::ColumnType;
 use batch::Plan;
 pub use batch::{BatchIndex, ColumnBatch};
 pub use column::{BytesBuffers, ColumnBuffer, OffsetBuffer, Offsets};
+use drive::{Pace, drive, run_by_pages};
 pub use plan::{ScanPlan, ScanStrategy};
-pub use schema::OnTypeMismatch;
+use reader::{Batches, Columns, ForEach, Reader, TryForEach};
 pub use table::TableScan;
 pub use views::{BytesColumn, TextColumn};
+
+/// Treatment of a value of another type than its column's. NULL fits every column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum OnTypeMismatch {
+    /// Ends the scan with [`ErrorKind::MixedColumn`](crate::ErrorKind::MixedColumn).
+    Error,
+    /// Converts integers in a column of reals to reals, and a column of integers with a real to reals, if each is
+    /// exact. Anything else is an error.
+    Widen,
+    /// Changes the column to [`ColumnType::Dynamic`]: no value is converted.
+    Dynamic,
+}
 
 /// A scan that has not been run yet. From [`Connection::scan`].
 #[must_use = "a scan does nothing until its rows are asked for"]
@@ -571,284 +586,6 @@ impl<'p, P: Params<'p>, E: From<Error>> Scan<'_, P, E> {
         reader.end(rows.current())?;
         rows.finish()?;
         Ok(pace.rows)
-    }
-}
-
-/// Consumer of the rows.
-trait Reader<E> {
-    /// Processes a row. A break ends the scan.
-    fn read(&mut self, row: Row<'_>) -> Result<ControlFlow<()>, E>;
-
-    /// Announces the expected size. The row is only used for its columns.
-    fn expect(&mut self, _: Row<'_>, _: Expected) -> Result<(), E> {
-        Ok(())
-    }
-
-    /// Ends a scan that had no error. The row has no values, only columns.
-    fn end(&mut self, _: Row<'_>) -> Result<(), E> {
-        Ok(())
-    }
-
-    /// Returns the batch that rows are added to, and its number of rows, if the reader makes columns.
-    fn batch(&mut self) -> Option<(&mut ColumnBatch, usize)> {
-        None
-    }
-
-    /// Hands over the full batch.
-    fn hand_over(&mut self) -> Result<(), E> {
-        Ok(())
-    }
-}
-
-struct ForEach<'f, F, E> {
-    read: &'f mut F,
-    error: PhantomData<E>,
-}
-
-impl<E, F: FnMut(Row<'_>) -> Result<(), E>> Reader<E> for ForEach<'_, F, E> {
-    #[inline(always)]
-    fn read(&mut self, row: Row<'_>) -> Result<ControlFlow<()>, E> {
-        (self.read)(row).map(ControlFlow::Continue)
-    }
-}
-
-struct TryForEach<'f, F, B, E> {
-    read: &'f mut F,
-    found: Option<B>,
-    error: PhantomData<E>,
-}
-
-impl<B, E, F: FnMut(Row<'_>) -> Result<ControlFlow<B>, E>> Reader<E> for TryForEach<'_, F, B, E> {
-    #[inline(always)]
-    fn read(&mut self, row: Row<'_>) -> Result<ControlFlow<()>, E> {
-        match (self.read)(row)? {
-            ControlFlow::Continue(()) => Ok(ControlFlow::Continue(())),
-            ControlFlow::Break(found) => {
-                self.found = Some(found);
-                Ok(ControlFlow::Break(()))
-            }
-        }
-    }
-}
-
-/// Reader that fills batches, and hands them over.
-struct Batches<F> {
-    batch: ColumnBatch,
-    rows: usize,
-    /// Called with a full batch, which it leaves empty.
-    hand_over: F,
-}
-
-impl<E: From<Error>, F: FnMut(&mut ColumnBatch) -> Result<(), E>> Reader<E> for Batches<F> {
-    #[inline(always)]
-    fn read(&mut self, row: Row<'_>) -> Result<ControlFlow<()>, E> {
-        self.batch.push(row)?;
-        if self.batch.len() == self.rows {
-            self.hand_over()?;
-        }
-        Ok(ControlFlow::Continue(()))
-    }
-
-    fn end(&mut self, columns: Row<'_>) -> Result<(), E> {
-        // A result without rows has columns too, whose number may differ from the declared one.
-        self.batch.begin(columns)?;
-        if self.batch.is_empty() { Ok(()) } else { self.hand_over() }
-    }
-
-    fn batch(&mut self) -> Option<(&mut ColumnBatch, usize)> {
-        Some((&mut self.batch, self.rows))
-    }
-
-    #[inline(never)]
-    fn hand_over(&mut self) -> Result<(), E> {
-        self.batch.finish();
-        (self.hand_over)(&mut self.batch)
-    }
-}
-
-struct Columns {
-    batch: ColumnBatch,
-}
-
-impl<E: From<Error>> Reader<E> for Columns {
-    #[inline(always)]
-    fn read(&mut self, row: Row<'_>) -> Result<ControlFlow<()>, E> {
-        self.batch.push(row)?;
-        Ok(ControlFlow::Continue(()))
-    }
-
-    fn expect(&mut self, first: Row<'_>, expected: Expected) -> Result<(), E> {
-        self.batch.begin(first)?;
-        self.batch.expect(expected);
-        Ok(())
-    }
-
-    fn end(&mut self, columns: Row<'_>) -> Result<(), E> {
-        self.batch.begin(columns)?;
-        self.batch.finish();
-        Ok(())
-    }
-
-    fn batch(&mut self) -> Option<(&mut ColumnBatch, usize)> {
-        Some((&mut self.batch, usize::MAX))
-    }
-}
-
-/// Source of rows.
-trait Feed {
-    fn next(&mut self) -> Result<Option<Row<'_>>>;
-}
-
-impl Feed for Rows<'_> {
-    #[inline(always)]
-    fn next(&mut self) -> Result<Option<Row<'_>>> {
-        Rows::next(self)
-    }
-}
-
-impl Feed for PageRows<'_> {
-    #[inline(always)]
-    fn next(&mut self) -> Result<Option<Row<'_>>> {
-        PageRows::next(self)
-    }
-}
-
-/// The current row of a statement.
-struct First<'rows, 'stmt>(Option<&'rows Rows<'stmt>>);
-
-impl Feed for First<'_, '_> {
-    fn next(&mut self) -> Result<Option<Row<'_>>> {
-        Ok(self.0.take().map(Rows::current))
-    }
-}
-
-/// Reason why `drive` returned.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Pause {
-    /// End of the rows of this source.
-    Empty,
-    /// End because no more rows are wanted.
-    Enough,
-}
-
-/// Passes rows to the reader until there are no more, or no more are wanted.
-fn drive<E: From<Error>>(feed: &mut impl Feed, pace: &mut Pace<'_>, reader: &mut impl Reader<E>) -> Result<Pause, E> {
-    loop {
-        let Some(stop) = pace.next_stop() else {
-            return Ok(Pause::Enough);
-        };
-        // A local variable, so that it is kept in a register.
-        let mut count = pace.rows;
-        while count < stop {
-            let Some(row) = feed.next()? else {
-                pace.rows = count;
-                return Ok(Pause::Empty);
-            };
-            count += 1;
-            if reader.read(row)?.is_break() {
-                pace.rows = count;
-                return Ok(Pause::Enough);
-            }
-        }
-        pace.rows = count;
-    }
-}
-
-/// Reads the rows from the pages if possible, while the statement stays on its first row. Otherwise the statement
-/// returns them.
-fn run_by_pages<E: From<Error>>(
-    conn: &Connection,
-    rows: &mut Rows<'_>,
-    worth: Worth,
-    threads: usize,
-    pace: &mut Pace<'_>,
-    plan: &mut Option<ScanPlan>,
-    reader: &mut impl Reader<E>,
-) -> Result<(), E> {
-    let Begun { has_row, scan } = pages::begin(conn, rows, worth)?;
-    let opened = match scan {
-        Ok(scan) => PageRows::open(conn, rows, scan)?,
-        Err(reason) => Err(reason),
-    };
-    match opened {
-        Ok(mut pages) => {
-            *plan = Some(ScanPlan::by_pages(threads));
-            let expected = pages.expected();
-            reader.expect(rows.current(), Expected { rows: expected.rows.min(pace.limit), ..expected })?;
-            let pause = match crew::drive(&mut pages, rows, threads, pace, reader)? {
-                Some(pause) => pause,
-                None => drive(&mut pages, pace, reader)?,
-            };
-            if pause == Pause::Enough {
-                return Ok(());
-            }
-            match pages.end() {
-                End::Natural => return Ok(()),
-                End::Interrupted => {
-                    rows.next()?;
-                    return Err(Error::new(ErrorKind::Interrupted).into());
-                }
-                End::Left(cause) => {
-                    drop(pages);
-                    plan::leave(plan, rows.current_raw().sql(), pace.rows, cause.reason(), &cause);
-                    if !pages::catch_up(conn, rows, pace.rows, cause)? {
-                        return Ok(());
-                    }
-                }
-                End::Written => {
-                    plan::leave(plan, rows.current_raw().sql(), pace.rows, plan::WRITTEN, &plan::WRITTEN);
-                    if pace.rows > 0 {
-                        let (sql, rowid) = pages.rest()?;
-                        drop(pages);
-                        let mut rest = conn.prepare(&sql)?;
-                        let mut rest = rest.query((rowid,))?;
-                        drive(&mut rest, pace, reader)?;
-                        return rest.finish().map_err(E::from);
-                    }
-                }
-            }
-        }
-        Err(reason) => {
-            plan::leave(plan, rows.current_raw().sql(), 0, reason, &reason);
-            if !has_row {
-                return Ok(());
-            }
-        }
-    }
-    if drive(&mut First(Some(rows)), pace, reader)? == Pause::Empty {
-        drive(rows, pace, reader)?;
-    }
-    pages::note_rows(rows, pace.rows);
-    Ok(())
-}
-
-/// Position of a scan, and its next pause.
-struct Pace<'a> {
-    rows: u64,
-    limit: u64,
-    progress: Option<Progress<'a>>,
-}
-
-impl Pace<'_> {
-    /// Reports progress if it is due. Returns the number of rows at which the next pause is; `None` at the end.
-    fn next_stop(&mut self) -> Option<u64> {
-        if let Some(Progress { every, told, report }) = &mut self.progress
-            && self.rows > *told
-            && self.rows.is_multiple_of(*every)
-        {
-            *told = self.rows;
-            if report(self.rows).is_break() {
-                return None;
-            }
-        }
-        if self.rows >= self.limit {
-            return None;
-        }
-        let pause = self
-            .progress
-            .as_ref()
-            .map_or(u64::MAX, |progress| (self.rows / progress.every + 1).saturating_mul(progress.every));
-        Some(pause.min(self.limit))
     }
 }
 

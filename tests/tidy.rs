@@ -6,15 +6,23 @@
 use std::path::{Path, PathBuf};
 use std::{fmt, fs};
 
+#[path = "tidy/levels.rs"]
+mod levels;
+
+/// The files that may be unsafe: SQLite's handles, and the public doors to them.
+fn may_be_unsafe(path: &Path) -> bool {
+    path.starts_with("src/raw") || path == Path::new("src/raw.rs") || path == Path::new("src/ffi.rs")
+}
+
 #[test]
 fn unsafe_and_the_c_library_stay_in_raw() {
     let rule = |file: &File| {
         let is_banned = |word: &str| word == "unsafe" || word == "libsqlite3_sys" || word.starts_with("sqlite3_");
-        file.report(file.words().filter(|word| is_banned(word.text)), "belongs in src/raw")
+        file.report(file.words().filter(|word| is_banned(word.text)), "belongs in src/raw or src/ffi.rs")
     };
     assert_holds(
         rule,
-        &rust_files("src").into_iter().filter(|file| !file.path.starts_with("src/raw")).collect::<Vec<_>>(),
+        &rust_files("src").into_iter().filter(|file| !may_be_unsafe(&file.path)).collect::<Vec<_>>(),
         &["fn f() { unsafe { g() } }", "use libsqlite3_sys as c;", "let code = crate::ffi::sqlite3_step(p);"],
         &["#![deny(unsafe_code)]", "/// Not unsafe.\nfn f() {}", "const WORD: &str = \"unsafe\";"],
     );
@@ -81,14 +89,17 @@ fn questions(file: &File) -> Vec<String> {
 
 #[test]
 fn raw_exports_no_raw_pointer() {
-    let files = rust_files("src/raw");
     assert_holds(
-        |file| file.report(exported(file).filter(|item| names_a_pointer(item.text)), "lets a pointer out of src/raw"),
-        &files.into_iter().filter(|file| !file.path.ends_with("interop.rs")).collect::<Vec<_>>(),
+        |file| {
+            let is_safe = |item: &Place<'_>| !item.text.contains("unsafe fn");
+            let pointers = exported(file).filter(|item| is_safe(item) && names_a_pointer(item.text));
+            file.report(pointers, "lets a pointer out of src/raw for safe code")
+        },
+        &rust_files("src/raw"),
         &[
             "pub(crate) fn handle(&self) -> *mut c_void { self.0 }",
             "pub fn open(\n    path: *const c_char,\n    flags: [u8; 2],\n) -> Db {}",
-            "pub(crate) const unsafe fn f<T>(p: T)\nwhere\n    T: Into<NonNull<u8>>,\n{}",
+            "pub(crate) const fn f<T>(p: T)\nwhere\n    T: Into<NonNull<u8>>,\n{}",
             "struct S {\n    pub(crate) map: Map<u8, NonNull<u8>>,\n}",
             "struct S(u8, pub *mut u8);",
             "pub(crate) enum E { A(u8), B(*mut u8) }",
@@ -100,6 +111,7 @@ fn raw_exports_no_raw_pointer() {
             "pub(super) fn handle(&self) -> *mut c_void { self.0 }",
             "pub(crate) struct Db {\n    ptr: NonNull<u8>,\n}",
             "pub(crate) fn f() -> u8 { let p: *mut u8 = g(); 0 }",
+            "pub(crate) unsafe fn handle(&self) -> *mut u8 { self.0 }",
             "pub(crate) fn f(p: u8); fn g(p: *mut u8);",
             "pub(crate) const BITS: u32 = 1 << 3;\nfn g(p: *mut u8);",
             "/// Not a `*mut u8`.\npub(crate) fn f(n: u8) -> u8 { n }",
@@ -113,7 +125,7 @@ fn each_unsafe_block_stands_below_its_proof() {
         |file| {
             file.report(unsafe_places(file).filter(|place| proof(file, place.line).is_none()), "has no SAFETY comment")
         },
-        &rust_files("src/raw"),
+        &unsafe_files(),
         &[
             "fn f() {\n    unsafe { g() }\n}",
             "// SAFETY: this stands above something else, and says nothing on the next line.\nlet n = 1;\nunsafe { g() }",
@@ -134,7 +146,7 @@ fn each_proof_has_forty_characters() {
     };
     assert_holds(
         rule,
-        &rust_files("src/raw"),
+        &unsafe_files(),
         &["// SAFETY: as above.\nunsafe { g() }", "// SAFETY: fine.\nunsafe impl Send for T {}"],
         &[
             "// SAFETY: the handle is open as long as `self`.\nunsafe { g() }",
@@ -158,7 +170,7 @@ fn each_proof_cites_its_rules() {
     };
     assert_holds(
         rule,
-        &rust_files("src/raw"),
+        &unsafe_files(),
         &[
             "// SAFETY: the handle is open as long as `self`.\nunsafe { g() }",
             "// SAFETY: the handle is open as long as `self` (rule 99).\nunsafe { g() }",
@@ -379,20 +391,6 @@ fn is_of_thread(file: &File, word: &Word<'_>) -> bool {
 }
 
 #[test]
-fn raw_does_not_know_the_layers_above() {
-    let rule = |file: &File| {
-        let is_path = |word: &Word<'_>| word.text == "crate" && word.after.trim_start().starts_with("::");
-        file.report(file.words().filter(is_path), "points upwards")
-    };
-    assert_holds(
-        rule,
-        &rust_files("src/raw").into_iter().filter(|file| !file.path.ends_with("interop.rs")).collect::<Vec<_>>(),
-        &["use crate::Connection;", "fn f(_: &crate :: Error) {}"],
-        &["/// [`Error`](crate::Error)\nfn f() {}", "pub(crate) fn f() {}", "use super::ffi;"],
-    );
-}
-
-#[test]
 fn no_file_is_longer_than_a_thousand_lines() {
     const LINES_MAX: usize = 1000;
     let rule = |file: &File| {
@@ -517,6 +515,11 @@ fn rust_files(directory: &str) -> Vec<File> {
     files.retain(|file| file.path.extension().is_some_and(|extension| extension == "rs"));
     assert!(!files.is_empty(), "no Rust files in {directory}");
     files
+}
+
+/// The files that may be unsafe.
+fn unsafe_files() -> Vec<File> {
+    rust_files("src").into_iter().filter(|file| may_be_unsafe(&file.path)).collect()
 }
 
 /// All files of a directory, which a package may have come without.
@@ -719,8 +722,9 @@ fn lint_attributes(file: &File) -> impl Iterator<Item = Lints<'_>> {
 /// Attributes that lower the level of what the root denies. The one that lets `raw` be unsafe is allowed.
 fn relaxed(file: &File, denied: &[&str]) -> Vec<String> {
     let is_the_fence = |lints: &Lints<'_>| {
-        let opens_raw =
-            lints.after.trim_start().strip_prefix(']').is_some_and(|after| after.trim_start().starts_with("mod raw;"));
+        let opens_raw = lints.after.trim_start().strip_prefix(']').is_some_and(|after| {
+            ["mod raw;", "pub mod ffi;"].iter().any(|module| after.trim_start().starts_with(module))
+        });
         file.path == Path::new("src/lib.rs") && lints.list == "unsafe_code" && opens_raw
     };
     lint_attributes(file)

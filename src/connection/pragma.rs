@@ -5,8 +5,8 @@ use std::panic::Location;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::milliseconds;
 use super::pauses::pauses;
+use super::settings::milliseconds;
 use crate::core::Reuse;
 use crate::error::{Error, ErrorKind, NameKind, Result, ResultCode};
 use crate::raw::library;

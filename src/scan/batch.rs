@@ -4,10 +4,10 @@ use std::fmt;
 use std::ops::Range;
 
 use super::column::{ColumnBuffer, Mismatch};
-use super::schema::OnTypeMismatch;
 use crate::btree::cells::Cells;
 use crate::error::{Error, ErrorKind, NameKind, Result};
 use crate::pages::{Expected, Part, Piece};
+use crate::scan::OnTypeMismatch;
 use crate::statement::{Row, Statement};
 use crate::value::{ColumnType, ValueRef};
 

@@ -1,6 +1,7 @@
 //! Columns decoded by several threads.
 
-use super::{Pace, Pause, Reader};
+use super::drive::{Pace, Pause};
+use super::reader::Reader;
 use crate::error::{Error, Result};
 use crate::pages::{Crew, PageRows, Split};
 use crate::statement::Rows;

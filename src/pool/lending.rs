@@ -1,0 +1,201 @@
+//! Lending of connections: opening, taking back, destroying.
+
+use std::panic::Location;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::guard::Permit;
+use super::profile::Profile;
+use super::queue::{Patience, Queue, Refused};
+use super::{DestroyReason, Lane, OwnedConnection, Pool, PooledConnection, ReturnPolicy, Role};
+use super::{reset, status};
+use crate::Connection;
+use crate::error::{Error, ErrorKind, Result};
+use crate::track::shielded;
+
+impl Pool {
+    pub(super) fn patience(&self) -> Patience {
+        Patience::For(self.options.acquire_timeout)
+    }
+
+    pub(super) fn permit<'pool>(
+        &'pool self,
+        lane: &'pool Lane,
+        patience: Patience,
+        site: &'static Location<'static>,
+        is_owned: bool,
+    ) -> Result<(Permit<'pool>, Instant)> {
+        if lane.slots.is_empty() {
+            let reason = "the pool has no connections for this: `PoolBuilder::readers` and `reserved` set how many";
+            return Err(Error::new(ErrorKind::Misuse { reason }));
+        }
+        match lane.queue.acquire(patience, site, is_owned) {
+            Ok((slot, now)) => Ok((Permit::new(self, lane, slot), now)),
+            Err(Refused::Closed) => Err(Error::new(ErrorKind::PoolClosed)),
+            Err(Refused::Forked) => Err(Error::new(ErrorKind::Forked)),
+            Err(Refused::TimedOut { waited }) => {
+                let checked_out =
+                    status::checkouts(&lane.queue).iter().map(|checkout| checkout.to_string().into()).collect();
+                let role = lane.queue.role().name();
+                Err(Error::new(ErrorKind::PoolTimeout { role, waited, checked_out }))
+            }
+        }
+    }
+
+    pub(super) fn lend<'pool>(
+        &'pool self,
+        lane: &'pool Lane,
+        patience: Patience,
+        site: &'static Location<'static>,
+    ) -> Result<PooledConnection<'pool>> {
+        let (permit, now) = self.permit(lane, patience, site, false)?;
+        let mut slot = lane.slots[permit.slot].lock();
+        self.destroy_if_moved(&mut slot, now);
+        if slot.is_none() {
+            *slot = Some(self.open(lane, permit.slot, site)?);
+        }
+        Ok(PooledConnection::new(slot, permit))
+    }
+
+    pub(super) fn lend_owned(
+        self: &Arc<Self>,
+        lane: fn(&Self) -> &Lane,
+        site: &'static Location<'static>,
+    ) -> Result<OwnedConnection> {
+        let (permit, now) = self.permit(lane(self), self.patience(), site, true)?;
+        let mut conn = lane(self).slots[permit.slot].lock().take();
+        self.destroy_if_moved(&mut conn, now);
+        let conn = match conn {
+            Some(conn) => conn,
+            None => self.open(lane(self), permit.slot, site)?,
+        };
+        let slot = permit.keep();
+        Ok(OwnedConnection::new(Arc::clone(self), lane, slot, conn))
+    }
+
+    /// Opens a connection for a slot.
+    pub(super) fn open(&self, lane: &Lane, slot: usize, site: &'static Location<'static>) -> Result<Connection> {
+        if lane.queue.is_closed() {
+            return Err(Error::new(ErrorKind::PoolClosed));
+        }
+        let role = lane.queue.role();
+        let conn = self.attempt(&lane.queue, || {
+            // A database file that has been deleted is not created again.
+            let creates = role == Role::Writer && lane.profile.get().is_none();
+            let conn = self.options.open(role, slot, creates, site)?;
+            if lane.profile.get().is_none() {
+                let _ = lane.profile.set(Profile::of(&conn)?);
+            }
+            conn.db().take_taint();
+            conn.set_moved_check(Instant::now().checked_add(self.options.moved_check));
+            Ok(conn)
+        })?;
+        if lane.queue.is_closed() {
+            return Err(Error::new(ErrorKind::PoolClosed));
+        }
+        Ok(conn)
+    }
+
+    /// Opens a connection, with retries by the caller's policy. A failed attempt leaves nothing open.
+    pub(super) fn attempt(&self, queue: &Queue, open: impl Fn() -> Result<Connection>) -> Result<Connection> {
+        let mut attempts = Vec::new();
+        let mut pauses = self.options.open_retry.pauses();
+        loop {
+            match open() {
+                Ok(conn) => {
+                    self.counters().opened();
+                    return Ok(conn);
+                }
+                // The next attempt would fail too.
+                Err(error) if matches!(error.kind(), ErrorKind::Path { .. } | ErrorKind::Forked) => {
+                    self.counters().open_failed();
+                    return Err(error);
+                }
+                Err(error) => attempts.push(error),
+            }
+            self.counters().open_failed();
+            match pauses.next() {
+                Some(pause) if !queue.is_closed() => std::thread::sleep(pause),
+                _ => {
+                    // Out of memory is reported as such, as in all other calls.
+                    let no_memory = attempts.pop_if(|last| matches!(last.kind(), ErrorKind::NoMemory { .. }));
+                    return Err(
+                        no_memory.unwrap_or_else(|| Error::new(ErrorKind::OpenAttempts { attempts: attempts.into() }))
+                    );
+                }
+            }
+        }
+    }
+
+    /// Checks a returned connection, and closes it unless its state is that of a new one.
+    pub(super) fn take_back(&self, lane: &Lane, conn: &mut Option<Connection>) {
+        let unchecked = Unchecked { pool: self, conn };
+        let Some(borrowed) = unchecked.conn.as_mut() else {
+            return;
+        };
+        let verdict = if lane.queue.is_closed() {
+            Err(DestroyReason::PoolClosed)
+        } else {
+            reset::check(borrowed, lane.queue.role(), self.options.policy, lane.profile.get())
+        };
+        let Err(reason) = verdict else {
+            borrowed.db().publish_if_changed();
+            if self.options.moved_check.is_zero() {
+                self.check_moved(unchecked.conn, Instant::now());
+            }
+            return;
+        };
+        self.destroy(unchecked.conn, reason);
+        if self.options.policy == ReturnPolicy::Panic && reason.is_change() && !std::thread::panicking() {
+            panic!("a connection came back to its pool changed: {reason}");
+        }
+    }
+
+    /// Closes a connection whose file was moved or deleted: writes to that file are lost to all who open it by its
+    /// path. The check is a system call, and is made at the builder's interval.
+    #[inline]
+    pub(super) fn destroy_if_moved(&self, conn: &mut Option<Connection>, now: Instant) {
+        if conn.as_ref().is_some_and(|conn| conn.moved_check().is_some_and(|due| now >= due)) {
+            self.check_moved(conn, now);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub(super) fn check_moved(&self, conn: &mut Option<Connection>, now: Instant) {
+        let has_moved = |conn: &Connection| {
+            conn.set_moved_check(now.checked_add(self.options.moved_check));
+            conn.has_moved().unwrap_or(false)
+        };
+        if conn.as_ref().is_some_and(has_moved) {
+            self.destroy(conn, DestroyReason::Moved);
+        }
+    }
+
+    /// Closes a connection. All connections are closed here, except at the end of the pool. No lock of the queue is
+    /// held, since closing may take long.
+    pub(super) fn destroy(&self, conn: &mut Option<Connection>, reason: DestroyReason) {
+        self.counters().destroyed(reason);
+        if reason.is_news() {
+            shielded(|| {
+                tracing::warn!(target: "finalite::pool", %reason, "a connection is closed instead of lent again");
+            });
+        }
+        drop(conn.take());
+    }
+}
+
+/// Guard for the check of a returned connection, which runs SQL. If the check panics (in a listener to events), what it
+/// has proven is not known, and the connection is closed.
+pub(super) struct Unchecked<'a> {
+    pub(super) pool: &'a Pool,
+    pub(super) conn: &'a mut Option<Connection>,
+}
+
+impl Drop for Unchecked<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() && self.conn.is_some() {
+            self.pool.destroy(self.conn, DestroyReason::Panicked);
+        }
+    }
+}
