@@ -7,9 +7,9 @@ NO_POOLS="-DSQLITE_OMIT_LOOKASIDE -DSQLITE_DEFAULT_PCACHE_INITSZ=0"
 target_dir() { echo "${CARGO_TARGET_DIR:-target}/ci-$1"; }
 say() { printf '\n== %s\n' "$*"; }
 # What runs under a sanitizer unless arguments say otherwise: all tests but those about the compiler and the shell
-# (ui, tidy, examples).
-TESTS=(--lib --test it --test scan --test pages --test pages_alone --test system_calls --test lifecycle
+# (ui, tidy, examples, service).
+TESTS=(-p finalite -p finalite-endpoint --lib --test it --test scan --test pages --test pages_alone --test system_calls --test lifecycle
     --test forget --test fork --test fork_handlers --test out_of_memory --test memory --test memory_modes
     --test handles --test leak_check --test pool --test incidents_tidb --test incidents_vitess --test incidents_canal
     --test incidents_gosqlite --test incidents_patroni --test incidents_everything
-    --test stats --test endpoint --test quiet --test system_errors --test thread_end)
+    --test stats --test endpoint --test metrics --test threads --test quiet --test system_errors --test thread_end)

@@ -74,7 +74,7 @@ prometheus --version 2>&1 | head -1
 chromium --version 2> /dev/null | head -1
 
 say "the service"
-cargo build --quiet --release --example service --features endpoint
+cargo build --quiet --release -p finalite-endpoint --example service
 start service "${CARGO_TARGET_DIR:-target}/release/examples/service" --address 127.0.0.1:0 --seconds 600
 SERVICE="${started[-1]}"
 has_url() {

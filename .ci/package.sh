@@ -1,11 +1,18 @@
 #!/usr/bin/env bash
-# The package as it would be published: it builds on its own, and a new crate builds and runs against it.
+# The packages as they would be published: they build on their own, without a warning and without pictures, and a new
+# crate builds and runs against them.
 . "$(dirname "$0")/common.sh"
 CARGO_TARGET_DIR="$(realpath -m "$(target_dir package)")"; export CARGO_TARGET_DIR
-cargo package --allow-dirty --quiet
 scratch="$(mktemp -d)"
 trap 'rm -rf "$scratch"' EXIT
-tar -xzf "$CARGO_TARGET_DIR"/package/finalite-*.crate -C "$scratch"
+# Both at a time, so that the second is built against the first, which no registry has yet.
+rm -f "$CARGO_TARGET_DIR"/package/*.crate
+cargo package --allow-dirty -p finalite -p finalite-endpoint 2>&1 | tee "$scratch/log"
+if grep '^warning' "$scratch/log"; then exit 1; fi
+for package in "$CARGO_TARGET_DIR"/package/*.crate; do
+    tar -xzf "$package" -C "$scratch"
+done
+if find "$scratch" -name '*.png' -o -name '*.svg' | grep .; then exit 1; fi
 mkdir -p "$scratch/app/src"
 cat > "$scratch/app/Cargo.toml" <<EOF
 [package]
@@ -13,10 +20,18 @@ name = "app"
 version = "0.0.0"
 edition = "2024"
 [dependencies]
-finalite = { path = "$(echo "$scratch"/finalite-*)" }
+finalite = "=0.1.0"
+finalite-endpoint = "=0.1.0"
+[patch.crates-io]
+finalite = { path = "$(echo "$scratch"/finalite-[0-9]*)" }
+finalite-endpoint = { path = "$(echo "$scratch"/finalite-endpoint-[0-9]*)" }
 [workspace]
 EOF
 # The README's first program.
 awk '/^```rust/{on=1;next} /^```/&&on{exit} on' README.md > "$scratch/app/src/main.rs"
-(cd "$scratch/app" && cargo run -q) | tee "$scratch/out"
+mkdir "$scratch/app/src/bin"
+awk '/^```rust/{on=1;next} /^```/&&on{exit} on' endpoint/README.md > "$scratch/app/src/bin/endpoint.rs"
+(cd "$scratch/app" && cargo run -q --bin app) | tee "$scratch/out"
 grep -q 'Grace: 1906' "$scratch/out"
+(cd "$scratch/app" && cargo run -q --bin endpoint) | tee "$scratch/out"
+grep -q "^SQLite's memory: http://127.0.0.1:" "$scratch/out"

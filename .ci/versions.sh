@@ -118,11 +118,14 @@ fi
 say "the lower bounds in Cargo.toml"
 mkdir "$scratch/minimal"
 cd "$scratch/minimal"
-for part in src docs examples build.rs README.md; do ln -s "$root/$part" .; done
-# Without what only the tests and benches depend on, whose bounds concern no user.
-awk '/^\[/ { is_ours = /^\[dev-dependencies|^\[\[bench/ } !is_ours' "$root/Cargo.toml" > Cargo.toml
-echo '[workspace]' >> Cargo.toml
+mkdir endpoint
+for part in src docs examples build.rs README.md endpoint/src endpoint/README.md; do ln -s "$root/$part" "$part"; done
+# Without what only the tests depend on, whose bounds concern no user.
+for manifest in Cargo.toml endpoint/Cargo.toml; do
+    awk '/^\[/ { is_ours = /^\[dev-dependencies|^\[workspace/ } !is_ours' "$root/$manifest" > "$manifest"
+done
+printf '[workspace]\nmembers = ["endpoint"]\n' >> Cargo.toml
 RUSTC_BOOTSTRAP=1 cargo generate-lockfile -q -Z direct-minimal-versions
-cargo tree -q --depth 1 --all-features -e normal,build
-cargo build -q --all-features
+cargo tree -q --workspace --depth 1 --all-features -e normal,build
+cargo build -q --workspace --all-features
 cargo build -q

@@ -55,7 +55,7 @@
 //! | `finalite::slow` | WARN | an execution took at least the duration set by [`Connection::set_slow_threshold`] |
 //! | `finalite::leak` | WARN, ERROR | a handle is open for a long time, was leaked, or cannot be closed |
 //! | `finalite::pool` | DEBUG to ERROR | checkpoints; a connection closed, not reused; a pool ended during a checkout |
-//! | `finalite::endpoint` | DEBUG to ERROR | the server listens, with its address; an error of a client connection |
+//! | `finalite::endpoint` | DEBUG to ERROR | a message of the crate `finalite-endpoint` |
 //! | `finalite::worker` | ERROR | a background thread of finalite panicked |
 //!
 //! [pages]: scan::ScanStrategy::Pages
@@ -95,8 +95,6 @@ pub mod coming_from;
 mod connection;
 pub mod convert;
 mod core;
-#[cfg(feature = "endpoint")]
-pub mod endpoint;
 mod error;
 #[allow(unsafe_code)]
 pub mod ffi;
@@ -113,6 +111,8 @@ mod track;
 mod transaction;
 mod value;
 mod worker;
+#[doc(hidden)]
+pub mod workspace;
 
 pub use connection::InterruptHandle;
 pub use connection::JournalMode;

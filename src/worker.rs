@@ -21,7 +21,7 @@ pub(crate) fn running() -> u64 {
 }
 
 /// Owner of a thread. Dropping it stops and joins the thread.
-pub(crate) struct Worker {
+pub struct Worker {
     thread: Option<JoinHandle<()>>,
     stop: Arc<Stop>,
     process: Process,
@@ -33,7 +33,7 @@ impl Worker {
     /// # Errors
     ///
     /// The operating system's error if it cannot create a thread.
-    pub(crate) fn start(name: &str, work: impl FnOnce(&Stop) + Send + 'static) -> io::Result<Self> {
+    pub fn start(name: &str, work: impl FnOnce(&Stop) + Send + 'static) -> io::Result<Self> {
         let process = Process::this();
         let stop = Arc::new(Stop::default());
         let told = Arc::clone(&stop);
@@ -94,7 +94,7 @@ impl Drop for Running {
 
 /// Request to a thread to stop.
 #[derive(Default)]
-pub(crate) struct Stop {
+pub struct Stop {
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -103,6 +103,12 @@ pub(crate) struct Stop {
 struct State {
     is_set: bool,
     wake: Option<Box<dyn FnOnce() + Send>>,
+}
+
+impl fmt::Debug for Stop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stop").finish_non_exhaustive()
+    }
 }
 
 impl Stop {
@@ -124,7 +130,7 @@ impl Stop {
     }
 
     /// Waits until the stop is set, at most for the given time. Returns whether it is set.
-    pub(crate) fn wait(&self, longest: std::time::Duration) -> bool {
+    pub fn wait(&self, longest: std::time::Duration) -> bool {
         let state = self.lock();
         let waited = self.changed.wait_timeout_while(state, longest, |state| !state.is_set);
         waited.unwrap_or_else(PoisonError::into_inner).0.is_set
@@ -132,8 +138,7 @@ impl Stop {
 
     /// Calls `wake` when the stop is set, on the thread that sets it, or immediately if it is already set. For a thread
     /// that waits on something else.
-    #[cfg(feature = "endpoint")]
-    pub(crate) fn on_set(&self, wake: impl FnOnce() + Send + 'static) {
+    pub fn on_set(&self, wake: impl FnOnce() + Send + 'static) {
         let mut state = self.lock();
         if state.is_set {
             drop(state);

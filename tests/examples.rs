@@ -6,8 +6,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -897,51 +896,4 @@ fn memory_finds_what_leaks() {
     assert!(told[0].contains(&forgotten) && !whole_run.contains(&cache), "{whole_run}");
     assert!(!whole_run.contains("native bytes:"), "{whole_run}");
     assert_eq!(whole_run.lines().last(), Some("after close: 0 bytes, 0 blocks"));
-}
-
-#[test]
-fn service_serves_while_it_runs_and_leaves_nothing() {
-    let mut service = Command::new(program("service"))
-        .args(["--address", "127.0.0.1:0", "--seconds", "2", "--threads", "6"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(service.stdout.take().unwrap()).lines().map(Result::unwrap);
-    let first = lines.next().unwrap();
-    let address = first.strip_prefix("endpoint: http://").and_then(|rest| rest.strip_suffix('/')).unwrap();
-    // The first line of figures: by then all threads work.
-    assert!(lines.next().unwrap().contains(" transfers/s "));
-
-    let mut client = TcpStream::connect(address).unwrap();
-    client.write_all(b"GET /memory.json HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    client.read_to_string(&mut answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
-    let stats: Json = serde_json::from_str(body).unwrap();
-    assert_eq!(stats["pools"][0]["name"], "ledger");
-    let names: Vec<&str> = stats["connections"].as_array().unwrap().iter().filter_map(|c| c["name"].as_str()).collect();
-    assert!(names.contains(&"ledger/writer") && names.contains(&"ledger/reserved/0"), "{names:?}");
-    assert!(!body.contains("SELECT"), "the text of a statement");
-
-    let rest: Vec<String> = lines.collect();
-    let outcome = service.wait_with_output().unwrap();
-    assert_eq!((outcome.status.code(), &*outcome.stderr), (Some(0), &b""[..]), "{rest:?}");
-    let [.., balanced, closed, left] = &rest[..] else { panic!("{rest:?}") };
-    assert_eq!(balanced, "1000 accounts hold 100000000 cents, as at the beginning");
-    assert!(closed.ends_with(" connections closed"), "{closed}");
-    assert_eq!(left, "left: 0 handles, 0 native bytes in 0 blocks");
-}
-
-#[test]
-fn service_says_what_is_wrong() {
-    let service = |arguments: &[&str]| run(Command::new(program("service")).args(arguments));
-    let remote = service(&["--address", "0.0.0.0:0"]);
-    assert_eq!(remote.code, Some(2));
-    assert!(remote.stderr.contains("allow it with `Options::allow_remote`"), "{}", remote.stderr);
-    assert!(service(&["--speed"]).stderr.contains("--speed is not known"));
-    assert!(service(&["--seconds"]).stderr.contains("--seconds needs a value"));
-    assert!(service(&["--help"]).stdout.contains("Usage: service"));
 }

@@ -4,13 +4,12 @@
 //! - The mechanism: the thread of `DnsCachingResolver` waits on a queue for ever; nothing tells it to stop, and nobody
 //!   joins it. The clients are cached since; the thread still has no end.
 //! - Here: every thread belongs to one value, whose Drop tells it to stop and joins it.
-//! - Tested: pool, endpoint and checkpointer, opened, used and dropped: threads, sockets and files are gone at once; so
-//!   are they where the thread has panicked, waits for a lock, or drops its owner itself.
+//! - Tested: pool and checkpointer, opened, used and dropped: threads and files are gone at once; so are they where the
+//!   thread has panicked, waits for a lock, or drops its owner itself. The crate `finalite-endpoint` tests the same of
+//!   its server (`endpoint/tests/threads.rs`).
 
 mod incident;
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
@@ -18,7 +17,7 @@ use std::thread;
 use std::time::Duration;
 
 use finalite::pool::{Checkpointer, DestroyReason, Pool};
-use finalite::{Connection, OpenOptions, TransactionBehavior, endpoint, stats};
+use finalite::{Connection, OpenOptions, TransactionBehavior, stats};
 use incident::{change_by, database, times};
 use serde_json::json;
 
@@ -32,14 +31,6 @@ fn pool(path: &Path) -> Arc<Pool> {
     Arc::new(Pool::builder(path).readers(1).options(options).build().unwrap())
 }
 
-fn get(address: SocketAddr, path: &str) -> String {
-    let mut client = TcpStream::connect(address).unwrap();
-    write!(client, "GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    client.read_to_string(&mut answer).unwrap();
-    answer
-}
-
 fn background_threads() -> u64 {
     stats::snapshot().process.background_threads
 }
@@ -47,19 +38,12 @@ fn background_threads() -> u64 {
 /// Each owner is dropped in its turn, and nothing may be left when that returns.
 fn open_use_and_drop(path: &Path, turn: usize) {
     let pool = pool(path);
-    let endpoint = endpoint::serve("127.0.0.1:0").unwrap();
     let every = if turn.is_multiple_of(2) { OFTEN } else { NEVER };
     let checkpointer = Checkpointer::start(&pool, every).unwrap();
-    assert_eq!(background_threads(), 2);
+    assert_eq!(background_threads(), 1);
     pool.writer().unwrap().execute("INSERT INTO t(b) VALUES ('x')", ()).unwrap();
     let rows: usize = pool.reader().unwrap().query_one("SELECT count(*) FROM t", ()).unwrap();
     assert_eq!(rows, turn + 1);
-    let answer = get(endpoint.address(), "/metrics");
-    assert!(answer.contains("\nsqlite_background_threads 2\n"), "{answer}");
-    let address = endpoint.address();
-    drop(endpoint);
-    assert!(TcpStream::connect(address).is_err(), "somebody still listens");
-    assert_eq!(background_threads(), 1);
     if turn.is_multiple_of(3) {
         // The pool first: the checkpointer does not keep it.
         drop(pool);

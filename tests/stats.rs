@@ -1,12 +1,10 @@
-//! Snapshots say what is so: numbers, names, ages and figures as the program itself knows them; as structs, as JSON and
-//! as metrics; and nothing of what is in the database.
+//! Snapshots say what is so: numbers, names, ages and figures as the program itself knows them; as structs and as JSON;
+//! and nothing of what is in the database. The crate `finalite-endpoint` tests them as metrics.
 //!
 //! It compares counters of the whole process: so there is one test, which takes one case after the other.
 
 #[cfg(unix)]
 mod child;
-#[path = "endpoint/openmetrics.rs"]
-mod openmetrics;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{CStr, c_int};
@@ -18,13 +16,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use finalite::endpoint::Options;
 use finalite::handles::{self, HandleKind, TrackingLevel};
 use finalite::pool::Pool;
-use finalite::stats::{self, ConnectionStats, DbStatus, Stats, snapshot};
+use finalite::stats::{ConnectionStats, DbStatus, Stats, snapshot};
 use finalite::{Connection, ErrorKind, OpenOptions, ffi, memory};
-use http::{HeaderMap, Method};
-use openmetrics::{Format, Metrics};
 use serde_json::{Value, json};
 
 #[test]
@@ -49,12 +44,9 @@ fn a_snapshot_says_what_is_so() {
         ("failures", failures_are_counted_by_code),
         ("diff", a_diff_says_what_happened),
         ("JSON", json_has_the_keys_it_is_known_for),
-        ("JSON and the page", the_page_reads_the_keys_of_the_json),
         ("text in JSON", text_survives),
         ("limits of JSON", the_first_of_many_are_listed),
         ("privacy", nothing_of_the_data_is_told),
-        ("metrics", metrics_are_those_that_are_documented),
-        ("registry", a_collector_stands_beside_others),
         #[cfg(unix)]
         ("fork", forked::a_child_tells_of_its_own_connections),
     ];
@@ -106,10 +98,6 @@ fn json_of(stats: &Stats) -> Value {
     serde_json::from_str(&stats.to_json()).unwrap()
 }
 
-fn metrics_of(stats: &Stats) -> Metrics {
-    openmetrics::parse(&stats::to_openmetrics(stats), Format::OpenMetrics).unwrap()
-}
-
 /// In a file, so that there is something to read.
 fn database(path: &Path, rows: u32) {
     let conn = Connection::open(path).unwrap();
@@ -128,7 +116,6 @@ fn the_first_snapshot_has_no_figures() {
     let first = snapshot();
     assert_eq!(figures(of(&first, "first")), [None; 4]);
     assert!(json_of(&first)["connections"][0]["db"].is_null());
-    assert_eq!(metrics_of(&first).value("sqlite_db_memory_bytes", &[("component", "pager")]), 0.0);
     assert_eq!(figures(of(&snapshot(), "first")), [None; 4], "it was not used");
     touch(&conn);
     let told = snapshot();
@@ -180,11 +167,9 @@ fn numbers_are_exact() {
         ];
         assert!(stats.open.cached_statements >= 10);
         let json = json_of(&stats);
-        let metrics = metrics_of(&stats);
         for (kind, count) in expected {
             assert_eq!(stats.open.of(kind), count, "{kind}");
             assert_eq!(json["handles"]["open"][kind.name()], count, "{kind}");
-            assert_eq!(metrics.value("sqlite_handles", &[("kind", kind.name())]), count as f64, "{kind}");
             let listed = stats.connections.iter().flat_map(|conn| &conn.children).filter(|child| child.kind == kind);
             let is_child = !matches!(kind, HandleKind::Connection | HandleKind::Rows);
             assert_eq!(listed.count() as u64, if is_child { count } else { 0 }, "{kind}");
@@ -200,12 +185,10 @@ fn numbers_are_exact() {
         let running = stats.connections.iter().flat_map(|conn| &conn.children).filter(|child| child.running.is_some());
         assert_eq!(running.count(), rows.len());
 
-        // At rest: what the crate counts itself, in three forms, and connection by connection.
+        // At rest: what the crate counts itself, in two forms, and connection by connection.
         assert_eq!((stats.memory.bytes, stats.memory.blocks), (memory::stats().bytes, memory::stats().blocks));
         assert_eq!(json["native"]["bytes"], stats.memory.bytes);
         assert_eq!(json["native"]["live"], stats.memory.blocks);
-        assert_eq!(metrics.value("sqlite_native_memory_bytes", &[]), stats.memory.bytes as f64);
-        assert_eq!(metrics.value("sqlite_native_allocations", &[]), stats.memory.blocks as f64);
         assert_eq!(stats.connections.iter().map(|conn| conn.memory.bytes).sum::<u64>(), stats.memory.bytes);
         assert_eq!(stats.connections.iter().map(|conn| conn.memory.blocks).sum::<u64>(), stats.memory.blocks);
         for (n, conn) in conns.iter().enumerate() {
@@ -289,11 +272,6 @@ fn figures_are_the_connections_own() {
         [&db["stmts"], &db["lookaside_used"]].map(Value::as_u64),
         [own.statement_bytes, own.lookaside_slots].map(Some)
     );
-    let metrics = metrics_of(&stats);
-    for (component, of) in [("pager", 0), ("schema", 1), ("statements", 2)] {
-        let sum: u64 = conns.iter().filter_map(|conn| own_figures(conn)[of]).sum();
-        assert_eq!(metrics.value("sqlite_db_memory_bytes", &[("component", component)]), sum as f64, "{component}");
-    }
 
     // What is idle stays as old as it is said to be; the other goes on.
     conns[1].execute_batch("CREATE TABLE u(a); INSERT INTO u VALUES (zeroblob(200000))").unwrap();
@@ -308,8 +286,6 @@ fn figures_are_the_connections_own() {
     assert!(of(&later, "b").figures.unwrap().age <= asked.elapsed());
     assert_eq!(figures(of(&later, "b")), own_figures(&conns[1]));
     assert_ne!(figures(of(&later, "b")), figures(of(&stats, "b")));
-    let oldest = metrics_of(&later).value("sqlite_snapshot_age_seconds", &[]);
-    assert!((oldest - of(&later, "a").figures.unwrap().age.as_secs_f64()).abs() < 1e-6);
 }
 
 /// Not in a build whose every allocation is to be seen.
@@ -329,8 +305,6 @@ fn lookaside_memory_is_told() {
         assert!(told[2] > 10_000 && told[2] < of(&stats, "default").memory.bytes, "{told:?}");
         assert!(default.memory().bytes - none.memory().bytes >= told[2]);
     }
-    let reserved = metrics_of(&stats).value("sqlite_db_memory_bytes", &[("component", "lookaside_reserved")]);
-    assert_eq!(reserved, told.iter().sum::<u64>() as f64);
     drop(own);
 }
 
@@ -467,8 +441,6 @@ fn many_statements_are_not_added_up() {
         assert_eq!(figures.statement_bytes.is_some(), expected);
         assert_eq!(json_of(&stats)["connections"][0]["db"]["stmts"].is_null(), !expected);
         assert_eq!(figures.page_cache_bytes, conn.memory().page_cache_bytes);
-        let statements = metrics_of(&stats).value("sqlite_db_memory_bytes", &[("component", "statements")]);
-        assert_eq!(statements > 0.0, expected);
     };
     told(true);
     statements.push(conn.prepare("SELECT 64").unwrap());
@@ -579,11 +551,6 @@ fn counters_never_go_back() {
             let stats = snapshot();
             let now = counters(&stats);
             assert_eq!(went_back(&last, &now), Vec::<String>::new());
-            let metrics = metrics_of(&stats);
-            assert_eq!(
-                metrics.value("sqlite_handles_closed_total", &[("kind", "connection")]),
-                stats.closed.connections as f64
-            );
             last = now;
             taken += 1;
         }
@@ -713,7 +680,6 @@ fn what_is_left_behind_is_listed() {
     assert_eq!(orphaned.len(), 1);
     assert_eq!((orphaned[0]["connection"].as_u64(), orphaned[0]["bytes"].as_u64()), (Some(id), Some(left.bytes)));
     assert_eq!(json["native"]["orphaned_bytes"], left.bytes);
-    assert_eq!(metrics_of(&stats).value("sqlite_native_orphaned_bytes", &[]), left.bytes as f64);
     drop(stranger);
     let stats = snapshot();
     assert_eq!((stats.left_behind.len(), stats.memory.orphaned_bytes, stats.memory.bytes), (0, 0, 0));
@@ -740,8 +706,6 @@ fn what_is_forgotten_is_listed() {
     let last = listed.last().unwrap();
     assert_eq!((last["connection"].as_u64(), last["kind"].as_str()), (Some(id), Some("statement")));
     assert!(last["sql"].is_null() && last["sql_hash"].is_string());
-    let count = metrics_of(&stats).value("sqlite_handles_forgotten_total", &[("kind", "statement")]);
-    assert_eq!(count, stats.forgotten.statements as f64);
 
     // The last 256 are kept, and all are counted.
     let conn = named("very forgetful");
@@ -775,7 +739,6 @@ fn failures_are_counted_by_code() {
         let (now, then) = (count(&stats.open_failures, code), count(&before.open_failures, code));
         assert_eq!(now - then, expected, "{code}");
         assert_eq!(json_of(&stats)["failures"]["open"][code], now);
-        assert_eq!(metrics_of(&stats).value("sqlite_open_failures_total", &[("code", code)]), now as f64);
     }
     assert_eq!(stats.close_failures, before.close_failures);
 
@@ -793,7 +756,6 @@ fn failures_are_counted_by_code() {
     let stats = snapshot();
     assert_eq!(count(&stats.close_failures, "SQLITE_BUSY") - count(&before.close_failures, "SQLITE_BUSY"), 1);
     assert_eq!(json_of(&stats)["failures"]["close"]["SQLITE_BUSY"], count(&stats.close_failures, "SQLITE_BUSY"));
-    assert!(metrics_of(&stats).value("sqlite_close_failures_total", &[("code", "SQLITE_BUSY")]) >= 1.0);
 }
 
 fn a_diff_says_what_happened() {
@@ -902,35 +864,6 @@ fn model() -> Value {
     })
 }
 
-/// A key that is renamed here and not in the page leaves a part of the page empty.
-fn the_page_reads_the_keys_of_the_json() {
-    fn collect(model: &Value, keys: &mut Vec<String>) {
-        match model {
-            Value::Object(fields) => fields.iter().for_each(|(key, value)| {
-                keys.push(key.trim_end_matches('?').to_owned());
-                collect(value, keys);
-            }),
-            Value::Array(items) => items.iter().for_each(|item| collect(item, keys)),
-            _ => (),
-        }
-    }
-    let mut keys = Vec::new();
-    collect(&model(), &mut keys);
-    // Kinds and reasons are listed by the page as they come.
-    let listed: Vec<&str> = HandleKind::ALL
-        .iter()
-        .map(|kind| kind.name())
-        .chain(finalite::pool::DestroyReason::ALL.iter().map(|reason| reason.name()))
-        .collect();
-    keys.retain(|key| !listed.contains(&key.as_str()) && !["*", "null", "lookaside_used"].contains(&key.as_str()));
-    let (_, script) = include_str!("../src/endpoint/page.html").split_once("<script>").unwrap();
-    let words: Vec<&str> = script.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
-    let unread: Vec<&String> = keys.iter().filter(|key| !words.contains(&key.as_str())).collect();
-    assert!(keys.len() > 80, "{keys:?}");
-    assert_eq!(unread, [""; 0], "keys of the JSON that the page does not read");
-    assert!(!words.contains(&"lookaside_unused"), "the control");
-}
-
 fn json_has_the_keys_it_is_known_for() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.db");
@@ -1030,9 +963,6 @@ fn text_survives() {
     // What would end a line, or a script, for a reader that is no JSON parser.
     let text = stats.to_json_with_sql();
     assert!(!text.chars().any(|c| c.is_ascii_control() || matches!(c, '\u{2028}' | '\u{2029}')));
-    // None of it comes into the metrics, where it would have to be quoted.
-    assert!(!stats::to_openmetrics(&stats).contains("漢"));
-    metrics_of(&stats);
     drop(reader);
     drop(pool);
     drop(conn);
@@ -1053,12 +983,6 @@ fn the_first_of_many_are_listed() {
     drop(statements);
 }
 
-fn answer(options: &Options, path: &str) -> String {
-    let answer = options.respond(&Method::GET, path, &HeaderMap::new());
-    assert_eq!(answer.status(), 200, "{path}");
-    String::from_utf8(answer.into_body()).unwrap()
-}
-
 fn nothing_of_the_data_is_told() {
     let conn = named("private");
     conn.execute_batch("CREATE TABLE salaries(who, much)").unwrap();
@@ -1076,24 +1000,20 @@ fn nothing_of_the_data_is_told() {
     rows.next().unwrap();
 
     let stats = snapshot();
-    let (closed, open) = (Options::new(), Options::new().expose_sql(true));
-    let paths = ["/memory.json", "/handles.json", "/handles.txt", "/metrics", "/"];
-    let mut hidden = vec![stats.to_json(), stats::to_openmetrics(&stats)];
-    hidden.extend(paths.map(|path| answer(&closed, path)));
-    for text in &hidden {
+    let records = || handles::live().records.into_iter();
+    let hidden = records().map(|record| record.to_json()).chain([stats.to_json()]);
+    for text in hidden {
         for word in ["LITERAL", "BOUND", "BEYOND", "salaries", "SELECT * FROM"] {
             assert!(!text.contains(word), "{word} is in {text}");
         }
     }
     // The same check finds what is shown on demand: SQL, and what stands in it; never what was bound.
-    for text in [stats.to_json_with_sql(), answer(&open, "/memory.json"), answer(&open, "/handles.json")] {
+    let all = records().map(|record| record.to_json_with_sql()).collect::<String>();
+    for text in [stats.to_json_with_sql(), all] {
         assert!(text.contains("SELECT * FROM salaries WHERE who = ? AND much = 'LITERAL'"), "{text}");
         assert!(!text.contains("BOUND") && !text.contains("BEYOND"), "{text}");
     }
     assert!(stats.to_json_with_sql().contains("LITERAL of the forgotten"));
-    for path in ["/handles.txt", "/metrics"] {
-        assert!(!answer(&open, path).contains("LITERAL"), "{path}");
-    }
     // One statement can be told from another, and is the same tomorrow.
     let hashes = |text: &str| {
         let json: Value = serde_json::from_str(text).unwrap();
@@ -1108,186 +1028,6 @@ fn nothing_of_the_data_is_told() {
     let different: BTreeSet<_> = hashes(&stats.to_json()).into_iter().collect();
     assert_eq!(different.len(), of(&stats, "private").children.len());
     drop(long);
-}
-
-// ---- metrics
-
-/// A label and its values; `*` for any.
-type Label = (&'static str, &'static [&'static str]);
-
-/// Name, type, unit, and the labels.
-const METRICS: &[(&str, &str, &str, &[Label])] = &[
-    ("sqlite_native_memory_bytes", "gauge", "bytes", &[]),
-    ("sqlite_native_memory_peak_bytes", "gauge", "bytes", &[]),
-    ("sqlite_native_memory_limit_bytes", "gauge", "bytes", &[]),
-    ("sqlite_native_allocations", "gauge", "", &[]),
-    ("sqlite_native_allocated_bytes", "counter", "bytes", &[]),
-    ("sqlite_native_allocs", "counter", "", &[]),
-    ("sqlite_native_frees", "counter", "", &[]),
-    ("sqlite_native_reallocs", "counter", "", &[]),
-    ("sqlite_native_alloc_failures", "counter", "", &[("reason", &["oom", "limit", "injected"])]),
-    ("sqlite_native_allocation_size_bytes", "histogram", "bytes", &[]),
-    ("sqlite_native_unattributed_bytes", "gauge", "bytes", &[]),
-    ("sqlite_native_orphaned_bytes", "gauge", "bytes", &[]),
-    ("sqlite_handles", "gauge", "", KINDS),
-    ("sqlite_handles_opened", "counter", "", KINDS),
-    ("sqlite_handles_closed", "counter", "", KINDS),
-    ("sqlite_handles_forgotten", "counter", "", KINDS),
-    ("sqlite_oldest_handle_age_seconds", "gauge", "seconds", KINDS),
-    ("sqlite_open_failures", "counter", "", &[("code", &["*"])]),
-    ("sqlite_close_failures", "counter", "", &[("code", &["*"])]),
-    ("sqlite_pool_slots", "gauge", "", &[("state", &["idle", "busy", "reserved"])]),
-    ("sqlite_pool_waiting", "gauge", "", &[]),
-    ("sqlite_pool_acquires", "counter", "", &[]),
-    ("sqlite_pool_acquire_timeouts", "counter", "", &[]),
-    ("sqlite_pool_destroyed", "counter", "", &[("reason", &["*"])]),
-    ("sqlite_pool_rollback_failures", "counter", "", &[]),
-    (
-        "sqlite_db_memory_bytes",
-        "gauge",
-        "bytes",
-        &[("component", &["pager", "schema", "statements", "lookaside_reserved"])],
-    ),
-    ("sqlite_lookaside_hits", "counter", "", &[]),
-    ("sqlite_lookaside_misses", "counter", "", &[("reason", &["size", "full"])]),
-    ("sqlite_pager_cache_hits", "counter", "", &[]),
-    ("sqlite_pager_cache_misses", "counter", "", &[]),
-    ("sqlite_pager_cache_writes", "counter", "", &[]),
-    ("sqlite_pager_cache_spills", "counter", "", &[]),
-    ("sqlite_tempbuf_spill_bytes", "counter", "bytes", &[]),
-    ("sqlite_snapshot_age_seconds", "gauge", "seconds", &[]),
-    ("sqlite_background_threads", "gauge", "", &[]),
-    (
-        "sqlite_allocator",
-        "info",
-        "",
-        &[("mode", &["*"]), ("backend", &["*"]), ("memory_management", &["*"]), ("sqlite_version", &["*"])],
-    ),
-    ("sqlite_build", "info", "", &[("finalite_version", &["*"]), ("sqlite_version", &["*"])]),
-    ("process_resident_memory_bytes", "gauge", "bytes", &[]),
-    ("process_open_fds", "gauge", "", &[]),
-    ("process_threads", "gauge", "", &[]),
-];
-
-const KINDS: &[Label] =
-    &[("kind", &["connection", "statement", "cached_statement", "rows", "transaction", "savepoint"])];
-
-fn metrics_are_those_that_are_documented() {
-    let mut conn = named("metrics");
-    conn.execute_batch("CREATE TABLE t(a); INSERT INTO t VALUES (1), (2)").unwrap();
-    let other = named("another");
-    let mut statement = other.prepare("VALUES (1), (2)").unwrap();
-    let mut rows = statement.query(()).unwrap();
-    rows.next().unwrap();
-    let pool = Pool::in_memory("metrics").readers(2).reserved(1).build().unwrap();
-    let (reader, reserved) = (pool.reader().unwrap(), pool.reserve().unwrap());
-    let mut tx = conn.transaction().unwrap();
-    let savepoint = tx.savepoint().unwrap();
-    memory::set_limit(1 << 40).unwrap();
-    drop(snapshot());
-    reader.query_one::<i64>("SELECT 1", ()).unwrap();
-    let stats = snapshot();
-    memory::set_limit(None).unwrap();
-    let text = stats::to_openmetrics(&stats);
-    let metrics = openmetrics::parse(&text, Format::OpenMetrics).unwrap_or_else(|wrong| panic!("{wrong}\n{text}"));
-    let names: BTreeSet<&str> = metrics.0.iter().map(|family| family.name.as_str()).collect();
-    assert_eq!(names, METRICS.iter().map(|metric| metric.0).collect());
-    for (name, of, unit, labels) in METRICS {
-        let family = metrics.family(name).unwrap();
-        assert_eq!((family.of.as_str(), family.unit.as_deref().unwrap_or_default()), (*of, *unit), "{name}");
-        if *of == "histogram" {
-            continue;
-        }
-        let expected: Vec<&str> = labels.iter().map(|(label, _)| *label).collect();
-        for sample in &family.samples {
-            assert_eq!(sample.labels.iter().map(|(label, _)| label).collect::<Vec<_>>(), expected, "{name}");
-        }
-        for (label, values) in *labels {
-            let told: BTreeSet<&str> = family.samples.iter().filter_map(|sample| sample.label(label)).collect();
-            assert!(values == &["*"] || told == values.iter().copied().collect(), "{name} {label}: {told:?}");
-        }
-        assert!(!family.samples.is_empty(), "{name}");
-    }
-    let own = &stats.memory;
-    for (name, expected) in [
-        ("sqlite_native_memory_peak_bytes", own.peak_bytes),
-        ("sqlite_native_memory_limit_bytes", 1 << 40),
-        ("sqlite_native_allocs_total", own.allocations_total),
-        ("sqlite_native_frees_total", own.frees_total),
-        ("sqlite_native_reallocs_total", own.reallocations_total),
-        ("sqlite_native_allocated_bytes_total", own.allocated_bytes_total),
-        ("sqlite_native_allocation_size_bytes_count", own.allocations_total),
-        ("sqlite_native_allocation_size_bytes_sum", own.allocated_bytes_total),
-        ("sqlite_pager_cache_hits_total", stats.caches.pager_hits),
-        ("sqlite_lookaside_hits_total", stats.caches.lookaside_hits),
-        ("sqlite_pool_acquires_total", stats.pool_totals.acquired),
-        ("process_resident_memory_bytes", stats.process.resident_bytes.unwrap()),
-        ("process_open_fds", stats.process.descriptors.unwrap()),
-        ("process_threads", stats.process.threads.unwrap()),
-    ] {
-        assert_eq!(metrics.value(name, &[]), expected as f64, "{name}");
-    }
-    for (state, count) in [("idle", 2.0), ("busy", 1.0), ("reserved", 1.0)] {
-        assert_eq!(metrics.value("sqlite_pool_slots", &[("state", state)]), count, "{state}");
-    }
-    let build = [("finalite_version", env!("CARGO_PKG_VERSION")), ("sqlite_version", finalite::sqlite::version())];
-    assert_eq!(metrics.value("sqlite_build_info", &build), 1.0);
-    // Element n of the histogram has what is greater than half of 2^n, and no more than that.
-    let mut sum = 0;
-    for (power, count) in own.size_histogram.iter().enumerate() {
-        sum += count;
-        let told = |bound: String| metrics.find("sqlite_native_allocation_size_bytes_bucket", &[("le", &bound)]);
-        let bound = f64::from(1_u32 << power);
-        assert_eq!(
-            told(format!("{bound:?}")).or_else(|| told(format!("{bound}"))),
-            Some(sum as f64),
-            "{bound}\n{text}"
-        );
-    }
-    // No limit, nothing about it.
-    assert_eq!(metrics_of(&snapshot()).find("sqlite_native_memory_limit_bytes", &[]), None);
-
-    let older = answer(&Options::new(), "/metrics");
-    openmetrics::parse(&older, Format::Text).unwrap_or_else(|wrong| panic!("{wrong}\n{older}"));
-    for (text, format) in [(&text, Format::OpenMetrics), (&older, Format::Text)] {
-        for (n, damaged) in openmetrics::damaged(text, format).iter().enumerate() {
-            assert!(openmetrics::parse(damaged, format).is_err(), "{format:?}, damage {n}");
-        }
-    }
-    assert!(openmetrics::parse(&older, Format::OpenMetrics).is_err());
-    assert!(openmetrics::parse(&text, Format::Text).is_err());
-    savepoint.commit().unwrap();
-    drop((reader, reserved));
-}
-
-fn a_collector_stands_beside_others() {
-    use prometheus_client::encoding::text::encode;
-    use prometheus_client::metrics::counter::Counter;
-    use prometheus_client::registry::Registry;
-
-    let scrape = |registry: &Registry| {
-        let mut text = String::new();
-        encode(&mut text, registry).unwrap();
-        openmetrics::parse(&text, Format::OpenMetrics).unwrap_or_else(|wrong| panic!("{wrong}\n{text}"))
-    };
-    let requests: Counter = Counter::default();
-    let mut registry = Registry::default();
-    registry.register("app_requests", "Requests", requests.clone());
-    registry.register_collector(Box::new(stats::Collector::new()));
-    requests.inc_by(7);
-    let conn = named("scraped");
-    let first = scrape(&registry);
-    assert_eq!(first.value("app_requests_total", &[]), 7.0);
-    assert_eq!(first.value("sqlite_handles", &[("kind", "connection")]), 1.0);
-    assert_eq!(first.value("sqlite_native_memory_bytes", &[]), conn.memory().bytes as f64);
-    assert!(!first.0.iter().any(|family| family.name.starts_with("process_")), "another collector may tell them");
-    drop(conn);
-    // Each scrape looks anew.
-    assert_eq!(scrape(&registry).value("sqlite_handles", &[("kind", "connection")]), 0.0);
-
-    let mut registry = Registry::with_prefix("app");
-    registry.register_collector(Box::new(stats::Collector::new().process(true)));
-    assert!(scrape(&registry).value("app_process_threads", &[]) >= 1.0);
 }
 
 // ---- fork
@@ -1329,7 +1069,6 @@ mod forked {
             let json = json_of(&stats);
             compare(&json, &model(), "").unwrap();
             assert_eq!(json["connections"].as_array().unwrap().len(), 1);
-            metrics_of(&stats);
             let counted = counted(&own, ffi::SQLITE_DBSTATUS_CACHE_HIT);
             drop(own);
             let after = snapshot();

@@ -12,8 +12,7 @@ use std::time::Duration;
 use finalite::pool::{Checkpointer, Pool};
 use finalite::scan::{ColumnType, OnTypeMismatch, ScanStrategy};
 use finalite::{
-    Connection, Error, LeakCheck, OpenOptions, Params, ZeroBlob, endpoint, handles, memory, params_from_iter, sqlite,
-    stats,
+    Connection, Error, LeakCheck, OpenOptions, Params, ZeroBlob, handles, memory, params_from_iter, sqlite, stats,
 };
 
 /// Which scenarios to run: the child's directory, and the number of the scenario, or all.
@@ -288,9 +287,6 @@ fn pools(dir: &Path) {
 fn workers(dir: &Path) {
     let pool = Arc::new(Pool::builder(dir.join("a.db")).build().unwrap());
     let checkpointer = Checkpointer::start(&pool, Duration::from_millis(1)).unwrap();
-    let endpoint = endpoint::serve("127.0.0.1:0").unwrap();
-    assert!(endpoint.url().starts_with("http"));
-    drop(endpoint);
     drop(checkpointer);
 }
 

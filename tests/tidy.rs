@@ -28,6 +28,22 @@ fn unsafe_and_the_c_library_stay_in_raw() {
     );
 }
 
+/// A member does without: it is built on the public interface.
+#[test]
+fn members_forbid_unsafe() {
+    let rule = |file: &File| {
+        let forbids = file.code.contains("#![forbid(unsafe_code)]");
+        let missing = (!forbids).then_some(Place { line: 1, text: "the first line" });
+        file.report(missing.into_iter(), "forbids no unsafe code")
+    };
+    assert_holds(
+        rule,
+        &[File::read(Path::new("endpoint/src/lib.rs"))],
+        &["#![deny(unsafe_code)]\nfn f() {}", "// #![forbid(unsafe_code)]"],
+        &["//! A member.\n#![forbid(unsafe_code)]"],
+    );
+}
+
 #[test]
 fn no_denied_lint_is_allowed_away() {
     let root = File::read(Path::new("src/lib.rs"));
@@ -55,7 +71,7 @@ fn no_denied_lint_is_allowed_away() {
 fn doc_summaries_are_statements() {
     assert_holds(
         questions,
-        &rust_files("src"),
+        &all_sources(),
         &[
             "/// What is open.",
             "//! How it works.\n",
@@ -212,7 +228,7 @@ fn the_database_file_is_opened_by_sqlite_alone() {
     };
     assert_holds(
         rule,
-        &rust_files("src").into_iter().filter(|file| !file.path.ends_with(PROCESS)).collect::<Vec<_>>(),
+        &all_sources().into_iter().filter(|file| !file.path.ends_with(PROCESS)).collect::<Vec<_>>(),
         &[
             "let file = std::fs::File::open(path)?;",
             "use std::{fs, io};",
@@ -254,7 +270,7 @@ fn what_outlives_its_caller_is_never_called() {
     };
     assert_holds(
         rule,
-        &rust_files("src"),
+        &all_sources(),
         &[
             "ffi::sqlite3_shutdown();",
             "ffi::sqlite3_close_v2(db)",
@@ -269,7 +285,7 @@ fn what_outlives_its_caller_is_never_called() {
 #[test]
 fn what_is_left_to_do_has_an_owner() {
     let mut files = Vec::new();
-    for directory in ["src", "tests", "examples", "benches", ".ci"] {
+    for directory in ["src", "endpoint", "tests", "examples", "benches", ".ci"] {
         files.extend(files_below(directory));
     }
     let [todo, fixme] = MARKS;
@@ -321,7 +337,7 @@ fn a_threads_variable_may_be_gone() {
     };
     assert_holds(
         rule,
-        &rust_files("src"),
+        &all_sources(),
         &[
             "thread_local!(static ID: u8 = 1);\nfn f() { ID.with(|id| *id); }",
             "thread_local! {\n    static ONE: Cell<u8> = const { Cell::new(1) };\n    static TWO: Cell<u8> = const { Cell::new(1) };\n}\nfn f() { TWO.get(); }",
@@ -356,7 +372,7 @@ fn no_lock_is_of_the_whole_process() {
     let of_tests = |file: &File| file.path.ends_with("tests.rs");
     assert_holds(
         rule,
-        &rust_files("src").into_iter().filter(|file| !of_tests(file)).collect::<Vec<_>>(),
+        &all_sources().into_iter().filter(|file| !of_tests(file)).collect::<Vec<_>>(),
         &[
             "static ONE: Mutex<u8> = Mutex::new(1);",
             "fn f() {\n    static ONCE: std::sync::Once = Once::new();\n}",
@@ -398,7 +414,7 @@ fn no_file_is_longer_than_a_thousand_lines() {
         let excess = (lines > LINES_MAX).then_some(Place { line: lines, text: "the last line" });
         file.report(excess.into_iter(), "is beyond 1,000 lines")
     };
-    assert_holds(rule, &rust_files("src"), &[&"\n".repeat(LINES_MAX + 1)], &[&"\n".repeat(LINES_MAX)]);
+    assert_holds(rule, &all_sources(), &[&"\n".repeat(LINES_MAX + 1)], &[&"\n".repeat(LINES_MAX)]);
 }
 
 #[test]
@@ -412,9 +428,8 @@ fn examples_and_readme_name_no_machine() {
         )
     };
     let mut files = files_below("examples");
-    files.extend(
-        Some(root().join("README.md")).filter(|path| path.exists()).map(|_| File::read(Path::new("README.md"))),
-    );
+    files.extend(files_below("endpoint/examples"));
+    files.extend(["README.md", "endpoint/README.md"].map(|path| File::read(Path::new(path))));
     assert_holds(
         rule,
         &files,
@@ -432,7 +447,10 @@ fn what_the_readme_links_to_is_in_the_package() {
     let is_packaged = |path: &str| {
         packaged.iter().any(|pattern| match pattern.strip_suffix("**") {
             Some(directory) => path.starts_with(directory),
-            None => *pattern == path,
+            None => match pattern.split_once('*') {
+                Some((start, end)) => path.starts_with(start) && path.ends_with(end),
+                None => *pattern == path,
+            },
         })
     };
     let rule = |file: &File| {
@@ -448,7 +466,7 @@ fn what_the_readme_links_to_is_in_the_package() {
     assert_holds(
         rule,
         &[File::read(Path::new("README.md"))],
-        &["[Nowhere](NOWHERE.md)", "[Of another package](benches/peers/METHOD.md)"],
+        &["[Nowhere](NOWHERE.md)", "[Of another package](benches/peers/METHOD.md)", "![Picture](docs/a.png)"],
         &["[Web](https://example.org/NOWHERE.md)", "[Below](#below)", "[Guide](docs/memory.md#limits)"],
     );
 }
@@ -507,6 +525,11 @@ fn assert_holds(rule: impl Fn(&File) -> Vec<String>, files: &[File], broken: &[&
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The Rust files of the libraries.
+fn all_sources() -> Vec<File> {
+    ["src", "endpoint/src"].into_iter().flat_map(rust_files).collect()
 }
 
 /// The Rust files of a directory that is in every package.

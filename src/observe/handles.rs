@@ -33,7 +33,7 @@ use std::time::Duration;
 
 pub use crate::track::HandleKind;
 use crate::track::counts;
-use crate::track::registry::{self, Book};
+use crate::track::registry::{self, Book, Demand};
 
 /// Number of handles of each kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -180,6 +180,34 @@ pub fn set_level(level: TrackingLevel) {
         TrackingLevel::Records => registry::RECORDS,
         TrackingLevel::Backtraces => registry::BACKTRACES,
     });
+}
+
+/// Request to record the handles that are opened while this value exists, at any [`level`].
+///
+/// # Example
+///
+/// ```
+/// use finalite::handles::{self, HandleKind, Recording, TrackingLevel};
+///
+/// handles::set_level(TrackingLevel::Counters);
+/// let recording = Recording::start();
+/// let conn = finalite::Connection::open_in_memory()?;
+/// let statement = conn.prepare("SELECT 1")?;
+/// assert!(handles::live().records.iter().any(|record| record.kind == HandleKind::Statement));
+/// # drop((statement, recording));
+/// # Ok::<(), finalite::Error>(())
+/// ```
+#[derive(Debug)]
+#[must_use = "dropping it ends the recording"]
+pub struct Recording {
+    _demand: Demand,
+}
+
+impl Recording {
+    /// Starts recording. Handles that are already open remain without a record.
+    pub fn start() -> Self {
+        Self { _demand: Demand::new() }
+    }
 }
 
 /// An open handle.

@@ -8,9 +8,9 @@
 //! schema of more than 64 KiB is measured at most once in five seconds. A child process starts empty: it sees only its
 //! own connections and pools.
 //!
-//! [`Stats::diff`] returns the changes between two snapshots, [`Stats::to_json`] returns one as JSON. The feature
-//! `prometheus-client` adds a collector for the program's own registry; the feature `endpoint` adds an HTTP server with
-//! a page.
+//! [`Stats::diff`] returns the changes between two snapshots, [`Stats::to_json`] returns one as JSON. The crate
+//! [`finalite-endpoint`](https://docs.rs/finalite-endpoint) has a collector for the program's own registry of metrics,
+//! and an HTTP server with a page.
 //!
 //! # Example
 //!
@@ -46,15 +46,6 @@ use crate::track::registry::{self, Book};
 use crate::worker;
 
 mod json;
-#[cfg(feature = "prometheus-client")]
-mod prometheus;
-
-#[cfg(feature = "endpoint")]
-pub(crate) use json::{Filter, Privacy, handles_json};
-#[cfg(feature = "endpoint")]
-pub(crate) use prometheus::to_text;
-#[cfg(feature = "prometheus-client")]
-pub use prometheus::{Collector, to_openmetrics};
 
 /// State and totals of the process. Returned by [`snapshot`].
 #[derive(Clone, Debug)]

@@ -18,7 +18,7 @@ const LEVELS: [&[&str]; 13] = [
     &["scan"],
     &["pool"],
     &["observe"],
-    &["endpoint"],
+    &["workspace"],
 ];
 
 /// Modules without code, which only document.

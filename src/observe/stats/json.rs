@@ -1,18 +1,15 @@
 //! Snapshots as JSON. The names are an interface: the page and other readers of `memory.json` depend on them.
 
 use std::fmt::{Display, Write};
-#[cfg(feature = "endpoint")]
-use std::time::SystemTime;
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::{ConnectionStats, DbStatus, Stats};
 use crate::observe::handles::{ForgottenHandle, HandleCounts, HandleKind, OpenHandle};
 
 /// Whether the SQL of statements is included. Bound values never are: no type here holds any.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Privacy {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Privacy {
     /// A hash instead of the SQL, which distinguishes statements.
-    #[default]
     HashSql,
     ShowSql,
 }
@@ -36,18 +33,14 @@ impl Stats {
     /// ```
     #[must_use]
     pub fn to_json(&self) -> String {
-        self.to_json_as(Privacy::HashSql)
+        write(|json| self.write(json, Privacy::HashSql))
     }
 
     /// Returns the snapshot as [`to_json`](Self::to_json) does, with the first 256 bytes of each statement's SQL.
     /// Literals in the SQL are shown, bound values are not.
     #[must_use]
     pub fn to_json_with_sql(&self) -> String {
-        self.to_json_as(Privacy::ShowSql)
-    }
-
-    pub(crate) fn to_json_as(&self, privacy: Privacy) -> String {
-        write(|json| self.write(json, privacy))
+        write(|json| self.write(json, Privacy::ShowSql))
     }
 
     fn write(&self, json: &mut Json, privacy: Privacy) {
@@ -131,6 +124,33 @@ impl Stats {
         json.number("lookaside_hits", caches.lookaside_hits);
         json.number("lookaside_misses_size", caches.lookaside_misses_size);
         json.number("lookaside_misses_full", caches.lookaside_misses_full);
+    }
+}
+
+impl OpenHandle {
+    /// Returns the record as one JSON object, without the SQL: the form that [`Stats::to_json`] gives the children of a
+    /// connection.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use finalite::handles::{self, TrackingLevel};
+    ///
+    /// handles::set_level(TrackingLevel::Records);
+    /// let conn = finalite::Connection::open_in_memory()?;
+    /// let json = handles::live().records[0].to_json();
+    /// assert!(json.starts_with(r#"{"kind":"connection","id":"#) && json.contains(r#""state":"open""#));
+    /// # Ok::<(), finalite::Error>(())
+    /// ```
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        write(|json| write_record(json, self, Privacy::HashSql))
+    }
+
+    /// Returns the record as [`to_json`](Self::to_json) does, with the first 256 bytes of a statement's SQL.
+    #[must_use]
+    pub fn to_json_with_sql(&self) -> String {
+        write(|json| write_record(json, self, Privacy::ShowSql))
     }
 }
 
@@ -237,35 +257,6 @@ fn write_pool(json: &mut Json, pool: &crate::pool::PoolStatus) {
             json.number(reason.name(), pool.destroyed(reason));
         }
     });
-}
-
-/// Largest number of handles listed by default.
-#[cfg(feature = "endpoint")]
-const HANDLES_MAX: usize = 1000;
-
-/// Selection of the handles that `/handles.json` lists.
-#[cfg(feature = "endpoint")]
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Filter {
-    pub(crate) kind: Option<HandleKind>,
-    pub(crate) older_than: Duration,
-    pub(crate) limit: Option<usize>,
-}
-
-/// Returns the recorded open handles as JSON, those open longest first.
-#[cfg(feature = "endpoint")]
-pub(crate) fn handles_json(filter: Filter, privacy: Privacy) -> String {
-    let live = crate::observe::handles::live();
-    let mut records: Vec<&OpenHandle> = live.records.iter().collect();
-    records.sort_by_key(|record| std::cmp::Reverse(record.age));
-    records.retain(|record| filter.kind.is_none_or(|kind| kind == record.kind) && record.age >= filter.older_than);
-    let shown = &records[..records.len().min(filter.limit.unwrap_or(HANDLES_MAX))];
-    write(|json| {
-        json.number("taken_at_ms", milliseconds(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()));
-        json.objects("handles", shown, |json, record| write_record(json, record, privacy));
-        json.number("omitted", records.len() - shown.len());
-        json.object("unrecorded", |json| json.kinds(&live.unrecorded));
-    })
 }
 
 fn milliseconds(duration: Duration) -> u128 {

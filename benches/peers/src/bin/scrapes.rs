@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use finalite::Connection;
-use finalite::endpoint::{self, Endpoint};
+use finalite_endpoint::{Endpoint, serve};
 use finalite_peers::Result;
 use finalite_peers::report::{self, Comparison, show, target};
 
@@ -114,7 +114,7 @@ struct Watcher {
 
 impl Watcher {
     fn new(competitor: &str) -> Result<Self> {
-        let endpoint = (competitor != NOBODY).then(|| endpoint::serve("127.0.0.1:0")).transpose()?;
+        let endpoint = (competitor != NOBODY).then(|| serve("127.0.0.1:0")).transpose()?;
         let (is_over, scrapes) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default());
         let address = endpoint.as_ref().map(Endpoint::address).filter(|_| competitor == SCRAPED);
         let scraper = address.map(|address| {

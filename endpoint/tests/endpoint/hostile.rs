@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use finalite::endpoint::Options;
+use finalite_endpoint::Options;
 
 use crate::Case;
 use crate::client::{Answer, assert_serves, connect, get, head_of, read_all, send, try_ask};

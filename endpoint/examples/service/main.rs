@@ -1,10 +1,8 @@
 //! A service: a ledger on a pool, worked on by many threads, with a page that shows what SQLite holds meanwhile.
 //!
-//! `cargo run --release --example service --features endpoint` prints the address of the page, and a line each
+//! `cargo run --release -p finalite-endpoint --example service` prints the address of the page, and a line each
 //! second. It ends on Enter, or after `--seconds`; then the ledger is balanced, and nothing of SQLite's is left.
 
-#[path = "../events/mod.rs"]
-mod events;
 mod ledger;
 mod load;
 
@@ -15,10 +13,10 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use finalite::endpoint;
 use finalite::pool::{Checkpointer, Pool, Role};
 use finalite::{OpenOptions, handles, memory, stats};
 
+use finalite_endpoint::Options;
 use ledger::Ledger;
 use load::Load;
 
@@ -73,7 +71,7 @@ impl Arguments {
 }
 
 fn main() -> ExitCode {
-    events::warn_on_stderr();
+    tracing_subscriber::fmt().with_max_level(tracing::Level::WARN).with_writer(std::io::stderr).init();
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -92,7 +90,7 @@ fn run() -> Outcome<()> {
     let path = arguments.database.clone().unwrap_or_else(|| temporary.path().join("ledger.db"));
 
     // These two lines are all that a service needs for the page.
-    let endpoint = endpoint::Options::new().expose_sql(arguments.shows_sql).serve(&arguments.address)?;
+    let endpoint = Options::new().expose_sql(arguments.shows_sql).serve(&arguments.address)?;
     println!("endpoint: {}", endpoint.url());
 
     let pool = Arc::new(

@@ -1,22 +1,22 @@
-//! HTTP endpoint for the figures of SQLite: a page for people, metrics for Prometheus, JSON for programs (feature
-//! `endpoint`).
+//! HTTP endpoint for the figures of [finalite](https://docs.rs/finalite), a SQLite driver: a page for people, metrics for
+//! Prometheus, JSON for programs.
 //!
 //! A service starts a server:
 //!
 //! ```
-//! let endpoint = finalite::endpoint::serve("127.0.0.1:0")?;
+//! let endpoint = finalite_endpoint::serve("127.0.0.1:0")?;
 //! println!("SQLite's memory: {}", endpoint.url());
-//! # Ok::<(), finalite::endpoint::ServeError>(())
+//! # Ok::<(), finalite_endpoint::ServeError>(())
 //! ```
 //!
-//! Or it adds the router to its own axum router: `.nest("/sqlite", finalite::endpoint::router())` serves the page at
+//! Or it adds the router to its own axum router: `.nest("/sqlite", finalite_endpoint::router())` serves the page at
 //! `/sqlite`, and `.nest("/sqlite/", …)` serves it at `/sqlite/`.
 //!
 //! | path | response |
 //! |---|---|
 //! | `/` | a page that shows the figures live |
 //! | `/metrics` | OpenMetrics 1.0, or Prometheus text 0.0.4, by the `Accept` header |
-//! | `/memory.json` | [`Stats::to_json`](crate::observe::stats::Stats::to_json) |
+//! | `/memory.json` | [`Stats::to_json`](finalite::stats::Stats::to_json) |
 //! | `/handles.json` | the recorded handles, longest open first |
 //! | `/handles.txt` | the recorded handles, grouped by the source location that opened them |
 //! | `/healthz` | `ok` |
@@ -24,7 +24,7 @@
 //! `/handles.json?kind=statement&older_than=2.5&limit=100` selects handles by kind and by age in seconds, and limits
 //! their number, which is 1,000 by default.
 //!
-//! Each response is a new [`snapshot`](crate::observe::stats::snapshot) and waits for no connection. The next use of each
+//! Each response is a new [`snapshot`](finalite::stats::snapshot) and waits for no connection. The next use of each
 //! connection takes some microseconds longer, because the connection publishes its figures.
 //!
 //! # Access and privacy
@@ -33,6 +33,32 @@
 //! only if [`Options::expose_sql`] allows it; source locations and thread names are always shown. By default the server
 //! listens only on loopback addresses and accepts only a `Host` that is an IP address or `localhost`, so that a web
 //! page elsewhere cannot read it through a domain name that resolves to this machine. Only GET and HEAD are allowed.
+//!
+//! # Metrics alone
+//!
+//! [`Collector`] adds the metrics to the program's own registry of the crate `prometheus-client`, and [`to_openmetrics`]
+//! returns one snapshot as text.
+
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+#![deny(
+    clippy::cast_lossless,
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    clippy::ptr_as_ptr
+)]
+#![warn(clippy::incompatible_msrv, missing_debug_implementations, unreachable_pub)]
+#![warn(
+    clippy::doc_markdown,
+    clippy::explicit_iter_loop,
+    clippy::missing_errors_doc,
+    clippy::missing_panics_doc,
+    clippy::needless_pass_by_value,
+    clippy::redundant_closure_for_method_calls,
+    clippy::semicolon_if_nothing_returned
+)]
 
 use std::fmt;
 use std::io;
@@ -43,15 +69,16 @@ use std::time::Duration;
 use axum::Router;
 use http::{HeaderMap, Method, Response, Version};
 
-use crate::observe::stats::Privacy;
-use crate::track::registry::Demand;
+use finalite::handles::Recording;
 
+mod metrics;
 mod page;
 mod query;
 mod respond;
 mod router;
 mod server;
 
+pub use metrics::{Collector, to_openmetrics};
 use respond::Asked;
 pub use server::Endpoint;
 
@@ -62,19 +89,19 @@ type Authorize = dyn Fn(&HeaderMap) -> bool + Send + Sync;
 /// # Example
 ///
 /// ```
-/// use finalite::endpoint::Options;
+/// use finalite_endpoint::Options;
 ///
 /// let endpoint = Options::new()
 ///     .expose_sql(true)
 ///     .authorize(|headers| headers.get("authorization").is_some_and(|given| given == "Bearer secret"))
 ///     .serve("127.0.0.1:0")?;
 /// assert!(endpoint.address().ip().is_loopback());
-/// # Ok::<(), finalite::endpoint::ServeError>(())
+/// # Ok::<(), finalite_endpoint::ServeError>(())
 /// ```
 #[derive(Clone)]
 #[must_use]
 pub struct Options {
-    privacy: Privacy,
+    shows_sql: bool,
     is_remote: bool,
     has_any_host: bool,
     hosts: Vec<Box<str>>,
@@ -95,7 +122,7 @@ impl Options {
     /// are in use, 64 connections at a time, 10 seconds for each.
     pub fn new() -> Self {
         Self {
-            privacy: Privacy::HashSql,
+            shows_sql: false,
             is_remote: false,
             has_any_host: false,
             hosts: Vec::new(),
@@ -110,7 +137,7 @@ impl Options {
     /// bound values are not. Otherwise a hash of those bytes is shown, which distinguishes statements; a client that
     /// knows all of the SQL except a short literal can find the literal by trying.
     pub fn expose_sql(mut self, on: bool) -> Self {
-        self.privacy = if on { Privacy::ShowSql } else { Privacy::HashSql };
+        self.shows_sql = on;
         self
     }
 
@@ -139,7 +166,7 @@ impl Options {
         self
     }
 
-    /// Sets whether handles are recorded while the endpoint serves, at any [`handles::level`](crate::observe::handles::level).
+    /// Sets whether handles are recorded while the endpoint serves, at any [`handles::level`](finalite::handles::level).
     /// Without records only counts are available. A record costs about 150 ns for each prepared statement and one read
     /// of a coarse clock for each execution: 4 % of a cached lookup by primary key, and a negligible part elsewhere.
     pub fn records(mut self, on: bool) -> Self {
@@ -192,7 +219,7 @@ impl Options {
 impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Options")
-            .field("privacy", &self.privacy)
+            .field("shows_sql", &self.shows_sql)
             .field("is_remote", &self.is_remote)
             .field("hosts", &self.hosts)
             .field("has_records", &self.has_records)
@@ -203,12 +230,12 @@ impl fmt::Debug for Options {
 /// Options in use. Handles are recorded while this value exists, if the options request it.
 struct Served {
     options: Options,
-    _records: Option<Demand>,
+    _records: Option<Recording>,
 }
 
 impl Served {
     fn new(options: Options) -> Arc<Self> {
-        let records = options.has_records.then(Demand::new);
+        let records = options.has_records.then(Recording::start);
         Arc::new(Self { options, _records: records })
     }
 }
@@ -255,7 +282,7 @@ impl fmt::Debug for ServeError {
 /// use std::net::TcpStream;
 ///
 /// let conn = finalite::Connection::open_in_memory()?;
-/// let endpoint = finalite::endpoint::serve("127.0.0.1:0")?;
+/// let endpoint = finalite_endpoint::serve("127.0.0.1:0")?;
 /// let mut client = TcpStream::connect(endpoint.address())?;
 /// client.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
 /// let mut answer = String::new();
@@ -273,7 +300,7 @@ pub fn serve(address: impl ToSocketAddrs) -> Result<Endpoint, ServeError> {
 /// # Example
 ///
 /// ```
-/// let app: axum::Router = axum::Router::new().nest("/sqlite", finalite::endpoint::router());
+/// let app: axum::Router = axum::Router::new().nest("/sqlite", finalite_endpoint::router());
 /// ```
 pub fn router() -> Router {
     Options::new().router()
@@ -286,7 +313,7 @@ pub fn router() -> Router {
 /// ```
 /// use http::{HeaderMap, Method};
 ///
-/// let answer = finalite::endpoint::respond(&Method::GET, "/memory.json", &HeaderMap::new());
+/// let answer = finalite_endpoint::respond(&Method::GET, "/memory.json", &HeaderMap::new());
 /// assert_eq!(answer.status(), 200);
 /// assert_eq!(answer.headers()["content-type"], "application/json");
 /// assert!(answer.body().starts_with(br#"{"taken_at_ms":"#));
@@ -295,3 +322,8 @@ pub fn router() -> Router {
 pub fn respond(method: &Method, path: &str, headers: &HeaderMap) -> Response<Vec<u8>> {
     Options::new().respond(method, path, headers)
 }
+
+/// Runs the program of the README as a doctest.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -5,14 +5,14 @@
 
 use std::fmt::{Error, Write};
 
+use finalite::handles::{HandleCounts, HandleKind};
+use finalite::pool::{DestroyReason, Role};
+use finalite::stats::{Stats, snapshot};
 use prometheus_client::collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue, EncodeMetric, MetricEncoder, NoLabelSet, text};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::registry::{Registry, Unit};
-
-use super::{Stats, snapshot};
-use crate::observe::handles::{HandleCounts, HandleKind};
 
 type Encoded = Result<(), Error>;
 
@@ -21,11 +21,11 @@ type Encoded = Result<(), Error>;
 /// # Example
 ///
 /// ```
-/// use finalite::{Connection, stats};
+/// use finalite::Connection;
 /// use prometheus_client::{encoding::text::encode, registry::Registry};
 ///
 /// let mut registry = Registry::default();
-/// registry.register_collector(Box::new(stats::Collector::new()));
+/// registry.register_collector(Box::new(finalite_endpoint::Collector::new()));
 ///
 /// let conn = Connection::open_in_memory()?;
 /// let mut scraped = String::new();
@@ -79,7 +79,7 @@ impl collector::Collector for Once {
 /// ```
 /// use finalite::stats;
 ///
-/// let text = stats::to_openmetrics(&stats::snapshot());
+/// let text = finalite_endpoint::to_openmetrics(&stats::snapshot());
 /// assert!(text.contains("\n# UNIT sqlite_native_memory_bytes bytes\n"));
 /// assert!(text.ends_with("# EOF\n"));
 /// ```
@@ -95,7 +95,6 @@ pub fn to_openmetrics(stats: &Stats) -> String {
 
 /// Returns a snapshot in the older Prometheus text format 0.0.4, for clients that do not accept OpenMetrics. That
 /// format has no units, no end marker and no type `info`, and its counters are declared under the name of their sample.
-#[cfg(feature = "endpoint")]
 pub(crate) fn to_text(stats: &Stats) -> String {
     let openmetrics = to_openmetrics(stats);
     let mut text = String::with_capacity(openmetrics.len());
@@ -224,7 +223,6 @@ impl Metrics<'_> {
     }
 
     fn pools(&mut self, stats: &Stats) -> Encoded {
-        use crate::pool::{DestroyReason, Role};
         let roles = || stats.pools.iter().flat_map(|pool| &pool.roles);
         let is_lent = |role: Role| role != Role::Reserved;
         let sum = |counts: &mut dyn Iterator<Item = usize>| counts.sum::<usize>() as u64;
@@ -251,16 +249,17 @@ impl Metrics<'_> {
     fn info(&mut self, stats: &Stats) -> Encoded {
         let about = "Threads that finalite started";
         self.gauge("sqlite_background_threads", about, NO_UNIT, &stats.process.background_threads)?;
-        let has_management = crate::sqlite::compile_options().any(|option| option == "ENABLE_MEMORY_MANAGEMENT");
+        let has_management = finalite::sqlite::compile_options().any(|option| option == "ENABLE_MEMORY_MANAGEMENT");
         let allocator = [
             ("mode", stats.memory.mode.name()),
             ("backend", stats.memory.backend.name()),
             ("memory_management", if has_management { "on" } else { "off" }),
-            ("sqlite_version", crate::sqlite::version()),
+            ("sqlite_version", finalite::sqlite::version()),
         ];
         let about = "Who allocates SQLite's memory";
         self.describe("sqlite_allocator", about, NO_UNIT, MetricType::Info)?.encode_info(&allocator)?;
-        let build = [("finalite_version", env!("CARGO_PKG_VERSION")), ("sqlite_version", crate::sqlite::version())];
+        let build =
+            [("finalite_version", finalite::workspace::VERSION), ("sqlite_version", finalite::sqlite::version())];
         self.describe("sqlite_build", "What the program is built of", NO_UNIT, MetricType::Info)?.encode_info(&build)
     }
 

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
+use finalite::workspace::{Stop, Worker};
 use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
@@ -21,8 +22,7 @@ use tokio::task::AbortHandle;
 use tokio::time;
 
 use super::respond::{Asked, respond};
-use super::{ServeError, Served};
-use crate::worker::{Stop, Worker};
+use crate::{ServeError, Served};
 
 /// Largest size in bytes of a request's head. hyper accepts no smaller limit.
 const HEADER_BYTES_MAX: usize = 8192;
@@ -30,7 +30,7 @@ const HEADERS_MAX: usize = 64;
 /// Time after which a client's connection may be closed if other clients wait.
 const SLOW: Duration = Duration::from_secs(1);
 
-/// A running server, returned by [`serve`](super::serve) or [`Options::serve`](super::Options::serve).
+/// A running server, returned by [`serve`](crate::serve) or [`Options::serve`](crate::Options::serve).
 ///
 /// Dropping it stops the server: when the drop returns, its thread has ended and its sockets are closed. A forked child
 /// process has no such thread and nothing to stop, but shares the port until it ends.
@@ -41,7 +41,7 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    pub(super) fn start(addresses: &[SocketAddr], served: Arc<Served>) -> Result<Self, ServeError> {
+    pub(crate) fn start(addresses: &[SocketAddr], served: Arc<Served>) -> Result<Self, ServeError> {
         let listener = std::net::TcpListener::bind(addresses).map_err(ServeError::Bind)?;
         let address = listener.local_addr().map_err(ServeError::Bind)?;
         listener.set_nonblocking(true).map_err(ServeError::Bind)?;

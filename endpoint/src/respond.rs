@@ -5,8 +5,10 @@ use std::fmt::Write;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::panic::{self, AssertUnwindSafe};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use finalite::handles::{self, HandleKind, OpenHandle};
+use finalite::stats;
 use http::header::{
     ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, REFERRER_POLICY, VARY,
     WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
@@ -14,12 +16,11 @@ use http::header::{
 use http::uri::Authority;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Uri, Version};
 
-use super::{Options, page, query};
-use crate::observe::handles::{self, OpenHandle};
-use crate::observe::stats;
+use crate::query::Filter;
+use crate::{Options, metrics, page, query};
 
 /// Paths that are served.
-pub(super) const PATHS: [&str; 6] = ["/", "/metrics", "/memory.json", "/handles.json", "/handles.txt", "/healthz"];
+pub(crate) const PATHS: [&str; 6] = ["/", "/metrics", "/memory.json", "/handles.json", "/handles.txt", "/healthz"];
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
@@ -74,19 +75,19 @@ impl Answer {
 
 /// A request without its body.
 #[derive(Clone, Copy)]
-pub(super) struct Asked<'a> {
-    pub(super) method: &'a Method,
+pub(crate) struct Asked<'a> {
+    pub(crate) method: &'a Method,
     /// HTTP version; 1.0 if it is not known, because that version does not require a `Host`.
-    pub(super) version: Version,
+    pub(crate) version: Version,
     /// Host from outside of the headers: of an HTTP/2 request, or of a request to a proxy.
-    pub(super) authority: Option<&'a str>,
+    pub(crate) authority: Option<&'a str>,
     /// Path with the query.
-    pub(super) path: &'a str,
-    pub(super) headers: &'a HeaderMap,
+    pub(crate) path: &'a str,
+    pub(crate) headers: &'a HeaderMap,
 }
 
 impl<'a> Asked<'a> {
-    pub(super) fn new(method: &'a Method, version: Version, uri: &'a Uri, headers: &'a HeaderMap) -> Self {
+    pub(crate) fn new(method: &'a Method, version: Version, uri: &'a Uri, headers: &'a HeaderMap) -> Self {
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
         Self { method, version, authority: uri.authority().map(Authority::as_str), path, headers }
     }
@@ -102,7 +103,7 @@ impl<'a> Asked<'a> {
     }
 }
 
-pub(super) fn respond(options: &Options, asked: Asked<'_>) -> Response<Vec<u8>> {
+pub(crate) fn respond(options: &Options, asked: Asked<'_>) -> Response<Vec<u8>> {
     answer(options, asked).into_response(asked.method)
 }
 
@@ -133,10 +134,10 @@ fn answer(options: &Options, asked: Asked<'_>) -> Answer {
     }
     match path {
         "" | "/" => Answer::new("text/html; charset=utf-8", page::PAGE).with(CONTENT_SECURITY_POLICY, page::POLICY),
-        "/metrics" => metrics(headers),
-        "/memory.json" => Answer::new(JSON, stats::snapshot().to_json_as(options.privacy)),
+        "/metrics" => metrics_for(headers),
+        "/memory.json" => Answer::new(JSON, memory_json(options.shows_sql)),
         "/handles.json" => match query::filter(query) {
-            Ok(filter) => Answer::new(JSON, stats::handles_json(filter, options.privacy)),
+            Ok(filter) => Answer::new(JSON, handles_json(filter, options.shows_sql)),
             Err(wrong) => Answer::refusal(StatusCode::BAD_REQUEST, &wrong),
         },
         "/handles.txt" => Answer::new(TEXT, handles_by_site()),
@@ -154,12 +155,12 @@ fn authorize(options: &Options, headers: &HeaderMap) -> thread::Result<bool> {
     })
 }
 
-fn metrics(headers: &HeaderMap) -> Answer {
+fn metrics_for(headers: &HeaderMap) -> Answer {
     let stats = stats::snapshot();
     let answer = if wants_openmetrics(headers) {
-        Answer::new(OPENMETRICS, stats::to_openmetrics(&stats))
+        Answer::new(OPENMETRICS, metrics::to_openmetrics(&stats))
     } else {
-        Answer::new(PROMETHEUS, stats::to_text(&stats))
+        Answer::new(PROMETHEUS, metrics::to_text(&stats))
     };
     answer.with(VARY, "accept")
 }
@@ -213,6 +214,29 @@ fn is_name_ours(host: &str, hosts: &[Box<str>]) -> bool {
     };
     let is_it = |known: &str| name.eq_ignore_ascii_case(known);
     name.parse::<Ipv4Addr>().is_ok() || is_it("localhost") || hosts.iter().any(|host| is_it(host))
+}
+
+fn memory_json(shows_sql: bool) -> String {
+    let stats = stats::snapshot();
+    if shows_sql { stats.to_json_with_sql() } else { stats.to_json() }
+}
+
+/// Largest number of handles listed by default.
+const HANDLES_MAX: usize = 1000;
+
+/// Returns the recorded open handles as JSON, those open longest first.
+fn handles_json(filter: Filter, shows_sql: bool) -> String {
+    let live = handles::live();
+    let mut records = live.records;
+    records.retain(|record| filter.kind.is_none_or(|kind| kind == record.kind) && record.age >= filter.older_than);
+    records.sort_by_key(|record| std::cmp::Reverse(record.age));
+    let shown = records.len().min(filter.limit.unwrap_or(HANDLES_MAX));
+    let to_json = if shows_sql { OpenHandle::to_json_with_sql } else { OpenHandle::to_json };
+    let list = records[..shown].iter().map(to_json).collect::<Vec<_>>().join(",");
+    let unrecorded = HandleKind::ALL.map(|kind| format!("\"{}\":{}", kind.name(), live.unrecorded.of(kind))).join(",");
+    let taken_at_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+    let omitted = records.len() - shown;
+    format!(r#"{{"taken_at_ms":{taken_at_ms},"handles":[{list}],"omitted":{omitted},"unrecorded":{{{unrecorded}}}}}"#)
 }
 
 /// Returns the recorded handles as text, grouped by the source location that opened them.

@@ -29,7 +29,7 @@ fn times(short: usize, long: usize) -> usize {
 fn the_endpoint_answers_and_leaves_nothing() {
     handles::set_level(TrackingLevel::Records);
     // What a process makes once is made before.
-    drop(finalite::endpoint::serve("127.0.0.1:0").unwrap());
+    drop(finalite_endpoint::serve("127.0.0.1:0").unwrap());
     drop(finalite::Connection::open_in_memory().unwrap());
     let groups = [answers::CASES, routing::CASES, serving::CASES, stopping::CASES, hostile::CASES, load::CASES];
     let mut failed = Vec::new();

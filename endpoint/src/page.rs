@@ -1,11 +1,11 @@
 //! HTML page served at `/`.
 
 /// The whole page. Its only request is for `memory.json`.
-pub(super) const PAGE: &str = include_str!("page.html");
+pub(crate) const PAGE: &str = include_str!("page.html");
 
 /// Content security policy of the page: it may run its own script and its own style, identified by their hashes, and
 /// connect to this server.
-pub(super) const POLICY: &str = concat!(
+pub(crate) const POLICY: &str = concat!(
     "default-src 'none'; ",
     "script-src 'sha256-USpCODKfVCDtDsF0O5qDNxBJc6i/iOQqZHj1/2wJpsQ='; ",
     "style-src 'sha256-jZmdjetIKyAarDAELhG/NhLcaxcVjK4tksNxq7Dw2jM='; ",

@@ -5,7 +5,7 @@ use std::thread::{self, JoinHandle};
 
 use axum::Router;
 use axum::routing::{get as on_get, post};
-use finalite::endpoint::{Options, router};
+use finalite_endpoint::{Options, router};
 use http::StatusCode;
 use tokio::sync::oneshot;
 

@@ -6,8 +6,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use finalite::endpoint::{Endpoint, Options};
 use finalite::{Connection, LeakCheck, stats};
+use finalite_endpoint::{Endpoint, Options};
 
 use crate::client::{Answer, connect, get, head_of, read_all};
 use crate::serving::{started, until, until_served};

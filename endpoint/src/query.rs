@@ -2,11 +2,18 @@
 
 use std::time::Duration;
 
-use crate::observe::handles::HandleKind;
-use crate::observe::stats::Filter;
+use finalite::handles::HandleKind;
+
+/// Selection of the handles that `/handles.json` lists.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Filter {
+    pub(crate) kind: Option<HandleKind>,
+    pub(crate) older_than: Duration,
+    pub(crate) limit: Option<usize>,
+}
 
 /// Parses a query such as `kind=statement&older_than=2.5&limit=100`; the error is a message for the client.
-pub(super) fn filter(query: &str) -> Result<Filter, String> {
+pub(crate) fn filter(query: &str) -> Result<Filter, String> {
     let mut filter = Filter::default();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));

@@ -10,7 +10,7 @@ use http::{HeaderMap, Method, Response, Uri, Version};
 use super::Served;
 use super::respond::{Asked, PATHS, respond};
 
-pub(super) fn router(served: Arc<Served>) -> Router {
+pub(crate) fn router(served: Arc<Served>) -> Router {
     let answer = move |method: Method, version: Version, uri: Uri, headers: HeaderMap| {
         let asked = Asked::new(&method, version, &uri, &headers);
         let answer: Response<Body> = respond(&served.options, asked).map(Body::from);

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use finalite::endpoint::{Endpoint, Options, ServeError, serve};
 use finalite::{Connection, stats};
+use finalite_endpoint::{Endpoint, Options, ServeError, serve};
 
 use crate::Case;
 use crate::client::{LONG, PATHS, ask, assert_serves, connect, get, read_all, send, try_ask};

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use finalite::Connection;
-use finalite::endpoint::{Options, respond};
 use finalite::handles::{self, TrackingLevel};
+use finalite_endpoint::{Options, respond};
 use http::header::{ACCEPT, AUTHORIZATION, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
 use serde_json::Value;
