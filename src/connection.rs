@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use crate::core::{Core, Reuse};
 use crate::error::{Error, Fault, Result};
-use crate::raw::Db;
+use crate::raw::{Db, OwnedDb};
 use crate::statement::Statement;
 
 mod close;
@@ -63,7 +63,7 @@ pub struct Connection {
 }
 
 impl Connection {
-    pub(crate) fn adopt(db: Db) -> Self {
+    pub(crate) fn adopt(db: OwnedDb) -> Self {
         Self {
             core: Core::new(db),
             optimize_on_close: Cell::new(false),
@@ -92,7 +92,7 @@ impl Connection {
         self.db().statements() > self.core.cache().borrow().stats().statements
     }
 
-    pub(crate) fn db_mut(&mut self) -> &mut Db {
+    pub(crate) fn db_mut(&mut self) -> &mut OwnedDb {
         self.core.db_mut()
     }
 

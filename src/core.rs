@@ -5,7 +5,7 @@ use std::panic::Location;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Fault};
-use crate::raw::Db;
+use crate::raw::{Db, OwnedDb};
 use crate::track::shielded;
 
 pub(crate) mod cache;
@@ -21,14 +21,14 @@ pub(crate) use orphans::report_orphans;
 
 /// The part of a connection that its statements borrow.
 pub(crate) struct Core {
-    db: Db,
+    db: OwnedDb,
     cache: RefCell<Cache>,
     guards: Guards,
     slow_threshold: Cell<Option<Duration>>,
 }
 
 impl Core {
-    pub(crate) fn new(db: Db) -> Self {
+    pub(crate) fn new(db: OwnedDb) -> Self {
         Self {
             db,
             cache: RefCell::new(Cache::new(Cache::STATEMENTS_MAX, Cache::BYTES_MAX)),
@@ -42,7 +42,7 @@ impl Core {
         &self.db
     }
 
-    pub(crate) fn db_mut(&mut self) -> &mut Db {
+    pub(crate) fn db_mut(&mut self) -> &mut OwnedDb {
         &mut self.db
     }
 

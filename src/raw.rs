@@ -4,6 +4,7 @@
 //! `docs/soundness.md` has the rules that the `SAFETY` comments cite.
 
 pub(crate) mod allocator;
+pub(crate) mod callback;
 pub(crate) mod db;
 pub(crate) mod interrupt;
 pub(crate) mod library;
@@ -19,5 +20,5 @@ pub(crate) mod value;
 
 pub(crate) use libsqlite3_sys as ffi;
 
-pub(crate) use db::{Db, OpenFlags, Switch};
+pub(crate) use db::{Db, OpenFlags, OwnedDb, Switch};
 pub(crate) use stmt::{Binding, Borrowed, CellError, Cursor, Executed, Parked, RawCopy, RawParam, Row, Stmt};

@@ -100,7 +100,7 @@ fn check_handles(json: &Json) {
     let by_row = u64::from(json["mode"] == "rows");
     let expected = json!({
         "connections": 1, "statements": by_row, "cached_statements": 1 - by_row, "rows": by_row, "transactions": 0,
-        "savepoints": 0,
+        "savepoints": 0, "callbacks": 0,
     });
     assert_eq!(handles["during"], expected);
 }
@@ -284,7 +284,7 @@ fn scan_prints_for_people() {
     assert_eq!(lines[4], "columns   2");
     assert!(lines[5].starts_with("time      ") && lines[6].contains(" ns per row, "), "{}", outcome.stdout);
     assert_eq!(
-        lines[7..20],
+        lines[7..21],
         [
             "",
             "column  integer  real  text  blob  null  min                      max",
@@ -298,12 +298,13 @@ fn scan_prints_for_people() {
             "rows                    0       1      0",
             "transactions            0       0      0",
             "savepoints              0       0      0",
+            "callbacks               0       0      0",
             "",
         ]
     );
     let mode = counting_mode();
-    assert!(lines[20].starts_with(&format!("native memory ({mode}) ")), "{}", outcome.stdout);
-    let memory: Vec<(&str, Vec<&str>)> = lines[21..]
+    assert!(lines[21].starts_with(&format!("native memory ({mode}) ")), "{}", outcome.stdout);
+    let memory: Vec<(&str, Vec<&str>)> = lines[22..]
         .iter()
         .map(|line| line.split_once("  ").unwrap())
         .map(|(what, figures)| (what, figures.split_whitespace().collect()))

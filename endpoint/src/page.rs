@@ -7,7 +7,7 @@ pub(crate) const PAGE: &str = include_str!("page.html");
 /// connect to this server.
 pub(crate) const POLICY: &str = concat!(
     "default-src 'none'; ",
-    "script-src 'sha256-USpCODKfVCDtDsF0O5qDNxBJc6i/iOQqZHj1/2wJpsQ='; ",
+    "script-src 'sha256-qYpOmX7MZqITBGK0DYW6NuxCE7bIdIHELvMhXN7YS0k='; ",
     "style-src 'sha256-jZmdjetIKyAarDAELhG/NhLcaxcVjK4tksNxq7Dw2jM='; ",
     "img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 );

@@ -168,6 +168,7 @@ impl Core {
     /// Rolls back an open transaction. Nothing borrows the connection any more, so its guard was leaked, or SQL began
     /// it.
     pub(crate) fn roll_back_leftovers(&mut self) -> Result<()> {
+        let _cleanup = self.db.begin_cleanup();
         self.guards.forget_all(&self.db);
         if !self.db.is_autocommit() {
             self.control("ROLLBACK")?;

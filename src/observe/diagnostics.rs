@@ -1,5 +1,7 @@
 //! Memory figures and open handles as SQL tables.
 
+use std::panic::Location;
+
 use super::handles::{self, LiveHandles, OpenHandle};
 use super::memory;
 use crate::Connection;
@@ -54,9 +56,10 @@ impl Connection {
     /// ```
     ///
     /// C: [table-valued functions](https://sqlite.org/vtab.html#tabfunc2)
+    #[track_caller]
     pub fn create_diagnostic_tables(&mut self) -> Result<()> {
         for table in [&MEMORY, &HANDLES] {
-            self.db_mut().create_table(table)?;
+            self.db().create_table(table, Location::caller())?;
         }
         Ok(())
     }
@@ -137,9 +140,9 @@ mod tests {
     static EMPTY: Table = Table { name: c"empty", schema: c"CREATE TABLE x(a)", rows: Vec::new };
 
     fn open() -> Connection {
-        let mut conn = Connection::open_in_memory().unwrap();
+        let conn = Connection::open_in_memory().unwrap();
         for table in [&BROKEN, &EMPTY] {
-            conn.db_mut().create_table(table).unwrap();
+            conn.db().create_table(table, Location::caller()).unwrap();
         }
         conn
     }

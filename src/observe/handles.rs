@@ -31,6 +31,7 @@ use std::sync::Arc;
 use std::thread::{Thread, ThreadId};
 use std::time::Duration;
 
+use crate::raw::callback;
 pub use crate::track::HandleKind;
 use crate::track::counts;
 use crate::track::registry::{self, Book, Demand};
@@ -51,6 +52,9 @@ pub struct HandleCounts {
     pub transactions: u64,
     /// [`Savepoint`](crate::Savepoint)s.
     pub savepoints: u64,
+    /// Closures that SQLite calls: functions, collations, hooks, and the tables of
+    /// [`create_diagnostic_tables`](crate::Connection::create_diagnostic_tables).
+    pub callbacks: u64,
 }
 
 impl HandleCounts {
@@ -62,6 +66,7 @@ impl HandleCounts {
             rows: count(HandleKind::Rows),
             transactions: count(HandleKind::Transaction),
             savepoints: count(HandleKind::Savepoint),
+            callbacks: count(HandleKind::Callback),
         }
     }
 
@@ -74,6 +79,7 @@ impl HandleCounts {
             ("rows", self.rows),
             ("transactions", self.transactions),
             ("savepoints", self.savepoints),
+            ("callbacks", self.callbacks),
         ]
         .into_iter()
     }
@@ -88,6 +94,7 @@ impl HandleCounts {
             HandleKind::Rows => self.rows,
             HandleKind::Transaction => self.transactions,
             HandleKind::Savepoint => self.savepoints,
+            HandleKind::Callback => self.callbacks,
         }
     }
 
@@ -144,6 +151,14 @@ pub fn closed() -> HandleCounts {
 #[must_use]
 pub fn forgotten() -> HandleCounts {
     HandleCounts::collect(counts::forgotten_total)
+}
+
+/// Returns the number of panics of callbacks, since the process began, that were caught while a `Drop` was in SQLite: the
+/// rollback of a transaction, the reset of rows. The next call on the connection resumes such a panic; closing the
+/// connection discards it. Each is logged at level ERROR with the target `finalite::statement`.
+#[must_use]
+pub fn late_panics() -> u64 {
+    callback::late_panics()
 }
 
 /// Returns the number of open connections.
@@ -231,7 +246,7 @@ pub struct OpenHandle {
     pub thread: Option<ThreadId>,
     /// Name of that thread.
     pub thread_name: Option<Box<str>>,
-    /// SQL of a statement, at most the first 256 bytes; never a bound value.
+    /// SQL of a statement, at most the first 256 bytes; never a bound value. For a callback, its kind and name.
     pub sql: Option<Box<str>>,
     /// Bytes held by a statement when its connection last published its figures: see [`stats`](crate::observe::stats).
     pub memory_bytes: Option<u64>,

@@ -35,7 +35,8 @@ pub enum ReturnPolicy {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DestroyReason {
-    /// The guard was dropped while its thread panicked.
+    /// The guard was dropped while its thread panicked, or a callback of the connection panicked and no call resumed
+    /// the panic.
     Panicked,
     /// A transaction was open, and remained open after a rollback.
     RollbackFailed,
@@ -147,6 +148,14 @@ pub(super) fn check(
     }
     // The result of the rollback is not conclusive: SQLite may have rolled back before, or an authorizer may deny it.
     let _ = conn.core_mut().roll_back_leftovers();
+    restore(conn, policy, profile)?;
+    // The panic of a callback that no call resumed is not for the next caller.
+    if conn.db().has_parked_panic() { Err(DestroyReason::Panicked) } else { Ok(()) }
+}
+
+/// Checks and restores the state of a connection without a transaction.
+fn restore(conn: &Connection, policy: ReturnPolicy, profile: Option<&Profile>) -> Result<(), DestroyReason> {
+    let _cleanup = conn.db().begin_cleanup();
     if !conn.is_autocommit() {
         return Err(DestroyReason::RollbackFailed);
     }

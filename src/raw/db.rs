@@ -3,11 +3,13 @@
 use std::cell::{Cell, OnceCell, RefCell};
 use std::ffi::CStr;
 use std::mem;
+use std::ops::Deref;
 use std::panic::Location;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 
 use super::allocator::{self, Account, Charge};
+use super::callback::Callbacks;
 use super::interrupt::Interrupter;
 use super::os::fork::{self, Moment};
 use super::recovery::Recovery;
@@ -27,19 +29,26 @@ use children::Children;
 use files::NotedFile;
 pub(crate) use settings::Switch;
 
-/// An open connection: the only owner of the handle, and the only code that closes it.
+/// Owner of an open connection; dropping it closes the connection. The connection does not move in memory: its
+/// callbacks point to it.
+pub(crate) struct OwnedDb(NonNull<Db>);
+
+/// An open connection: the only user of the handle. [`OwnedDb`] closes it.
 pub(crate) struct Db {
     ptr: NonNull<ffi::sqlite3>,
     id: u64,
     /// Id by which parked statements are recognized; it changes with each close.
-    parking: u64,
+    parking: Cell<u64>,
     fork_generation: Cell<u32>,
     gate: Cell<Gate>,
-    /// Value that [`Db::enter`] compares with the current moment: while the gate is open, the moment at which the
-    /// connection last published its figures.
-    entry: Cell<Moment>,
+    /// Value that [`Db::enter`] compares with the current moment. It differs if there is anything to check or to do
+    /// before the connection is used.
+    pub(super) entry: Cell<Moment>,
+    /// Moment at which the connection last published its figures.
+    published: Cell<Moment>,
+    pub(super) callbacks: Callbacks,
     children: RefCell<Children>,
-    interrupter: OnceCell<Arc<Interrupter>>,
+    interrupter: RefCell<Option<Arc<Interrupter>>>,
     account: Account,
     book: Arc<Book>,
     last_seen: LastSeen,
@@ -53,15 +62,47 @@ pub(crate) struct Db {
     /// Files that the connection has open.
     files: RefCell<Vec<NotedFile>>,
     /// The connection's own record.
-    recorded: Option<Recorded>,
+    recorded: Cell<Option<Recorded>>,
+    /// Whether the handle was not closed, so that foreign code may still reach it.
+    is_abandoned: Cell<bool>,
     site: &'static Location<'static>,
 }
 
 // SAFETY: c3ref/open.html: with SQLITE_OPEN_NOMUTEX, threads may use SQLite "at the same time, as long as each thread
 // is using a different" connection, and `library::check` refuses a SQLite without thread safety. `Db` is not `Sync` and
 // values made from it borrow it, so only one thread uses it at a time (rule 12). Only `Db` uses the pointers in the
-// child list (rule 3); the other fields are `Send` by themselves.
-unsafe impl Send for Db {}
+// child list and in the list of callbacks (rules 3, 14), whose closures are `Send` (rule 4); the other fields are `Send`
+// by themselves.
+unsafe impl Send for OwnedDb {}
+
+impl Deref for OwnedDb {
+    type Target = Db;
+
+    #[inline(always)]
+    fn deref(&self) -> &Db {
+        // SAFETY: created by `Box::leak` in `Db::own`, and freed by the Drop of `self` alone (rule 19). Only shared
+        // references to it exist until then.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl Drop for OwnedDb {
+    /// Closes a `Db` that never became a connection (a failed open); `Connection` closes before it drops its `Db`.
+    fn drop(&mut self) {
+        if self.close(Vec::new()).is_err() {
+            self.abandon();
+        }
+        if !self.is_abandoned.get() {
+            // SAFETY: created by `Box::leak` in `Db::own`; `self` is its only owner and is not used again (rule 19). It
+            // is closed, so SQLite calls no callback that points to it (rules 6, 14).
+            drop(unsafe { Box::from_raw(self.0.as_ptr()) });
+        }
+    }
+}
+
+/// Error of a use of the connection within one of its callbacks.
+const IN_CALLBACK: &str =
+    "the connection is running SQL that called this callback: it can be used again when the callback has returned";
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Gate {
@@ -109,7 +150,7 @@ impl Db {
         vfs: Option<&CStr>,
         name: Option<&str>,
         site: &'static Location<'static>,
-    ) -> Result<Self, Fault> {
+    ) -> Result<OwnedDb, Fault> {
         library::check().map_err(|reason| Fault::new(FaultKind::Unsupported(reason)))?;
         fork::watch();
         let mut bits = ffi::SQLITE_OPEN_NOMUTEX | ffi::SQLITE_OPEN_EXRESCODE;
@@ -169,22 +210,25 @@ impl Db {
         account: Account,
         name: Option<&str>,
         site: &'static Location<'static>,
-    ) -> Option<Self> {
+    ) -> Option<OwnedDb> {
         let Some(ptr) = NonNull::new(handle) else {
             account.release();
             return None;
         };
         counts::opened(HandleKind::Connection);
-        let mut db = Self {
+        // If figures have been requested, the first entry publishes them.
+        let moment = if fork::are_figures_asked() { Moment::NEVER } else { fork::now() };
+        let db = OwnedDb(NonNull::from(Box::leak(Box::new(Self {
             ptr,
             id,
-            parking: registry::new_id(),
+            parking: Cell::new(registry::new_id()),
             fork_generation: Cell::new(fork::generation()),
             gate: Cell::new(Gate::Open),
-            // If figures have been requested, the first entry publishes them.
-            entry: Cell::new(if fork::are_figures_asked() { Moment::NEVER } else { fork::now() }),
+            entry: Cell::new(moment),
+            published: Cell::new(moment),
+            callbacks: Callbacks::default(),
             children: RefCell::new(Children::default()),
-            interrupter: OnceCell::new(),
+            interrupter: RefCell::default(),
             account,
             book: Book::open(id, name, library::default_lookaside(), site),
             last_seen: LastSeen::default(),
@@ -193,10 +237,11 @@ impl Db {
             is_given_out: Cell::new(false),
             lost: Cell::new(None),
             files: RefCell::default(),
-            recorded: None,
+            recorded: Cell::default(),
+            is_abandoned: Cell::new(false),
             site,
-        };
-        db.recorded = db.record(HandleKind::Connection, id, None, site, None);
+        }))));
+        db.recorded.set(db.record(HandleKind::Connection, id, None, site, None));
         Some(db)
     }
 
@@ -205,7 +250,10 @@ impl Db {
     /// # Safety
     ///
     /// `handle` is NULL or an open connection that no other code uses or closes from now on.
-    pub(crate) unsafe fn from_raw(handle: *mut ffi::sqlite3, site: &'static Location<'static>) -> Result<Self, Fault> {
+    pub(crate) unsafe fn from_raw(
+        handle: *mut ffi::sqlite3,
+        site: &'static Location<'static>,
+    ) -> Result<OwnedDb, Fault> {
         library::check().map_err(|reason| Fault::new(FaultKind::Unsupported(reason)))?;
         fork::watch();
         let id = registry::new_id();
@@ -221,7 +269,8 @@ impl Db {
         Ok(db)
     }
 
-    /// Starts a use of the connection. Returns an error in a forked child, and while the connection is being closed.
+    /// Starts a use of the connection. Returns an error in a forked child, while the connection is being closed, and
+    /// within a callback of the connection.
     #[inline(always)]
     pub(super) fn enter(&self) -> Result<Entered<'_>, Fault> {
         self.try_enter().ok_or_else(|| self.refuse())
@@ -233,17 +282,36 @@ impl Db {
         if self.entry.get() == fork::now() { Some(Entered(self)) } else { self.enter_late() }
     }
 
-    /// Handles a change since the last entry: either the connection must not be used now, or its figures were requested
-    /// and are published.
+    /// Handles a change since the last entry: the connection must not be used now, or a callback left something to do,
+    /// or the figures were requested and are published.
     #[cold]
     #[inline(never)]
     fn enter_late(&self) -> Option<Entered<'_>> {
-        if self.gate.get() != Gate::Open || self.is_inherited() {
+        if self.gate.get() != Gate::Open || self.is_inherited() || self.is_in_callback() {
             return None;
         }
-        self.entry.set(fork::now());
-        self.publish();
+        self.settle_callbacks();
+        self.resume_late();
+        let now = fork::now();
+        if self.callbacks.are_settled() {
+            self.entry.set(now);
+        }
+        if self.published.replace(now) != now {
+            self.publish();
+        }
         Some(Entered(self))
+    }
+
+    /// Whether there may be something to check or to do before the connection is used.
+    #[inline(always)]
+    pub(super) fn is_disturbed(&self) -> bool {
+        self.entry.get() != fork::now()
+    }
+
+    /// Whether the connection is neither being closed nor closed.
+    #[inline(always)]
+    pub(super) fn is_open(&self) -> bool {
+        self.gate.get() == Gate::Open
     }
 
     fn set_gate(&self, gate: Gate) {
@@ -256,6 +324,8 @@ impl Db {
     fn refuse(&self) -> Fault {
         Fault::new(if self.is_inherited() {
             FaultKind::Forked
+        } else if self.is_open() {
+            FaultKind::Misuse(IN_CALLBACK)
         } else {
             FaultKind::Misuse("the connection is being closed")
         })
@@ -283,7 +353,7 @@ impl Db {
 
     #[inline(always)]
     pub(super) fn parking(&self) -> u64 {
-        self.parking
+        self.parking.get()
     }
 
     /// Returns the handle for foreign code, and records that it was given out.
@@ -302,6 +372,12 @@ impl Db {
         self.add_taint(Taint::RAW);
     }
 
+    /// Records that the program registered a callback: SQLite's messages may be the program's from now on.
+    pub(super) fn note_registered(&self) {
+        self.is_given_out.set(true);
+        self.add_taint(Taint::REGISTERED);
+    }
+
     pub(crate) fn add_taint(&self, taint: Taint) {
         self.taint.set(self.taint.get().with(taint));
     }
@@ -309,13 +385,6 @@ impl Db {
     /// Returns the lasting changes since the last call, and clears them.
     pub(crate) fn take_taint(&self) -> Taint {
         self.taint.take()
-    }
-
-    /// Disables the interrupt handles that were given out.
-    pub(crate) fn end_interrupts(&mut self) {
-        if let Some(interrupter) = self.interrupter.take() {
-            interrupter.disarm();
-        }
     }
 
     /// Whether a transaction is open, including one that a running read statement holds open.
@@ -399,11 +468,21 @@ impl Db {
 
     pub(crate) fn interrupter(&self) -> Arc<Interrupter> {
         let target = (!self.is_closed()).then_some(self.ptr);
-        Arc::clone(self.interrupter.get_or_init(|| Arc::new(Interrupter::new(target, self.fork_generation.get()))))
+        let new = || Arc::new(Interrupter::new(target, self.fork_generation.get()));
+        Arc::clone(self.interrupter.borrow_mut().get_or_insert_with(new))
     }
 
     pub(super) fn last_seen(&self) -> &LastSeen {
         &self.last_seen
+    }
+}
+
+impl OwnedDb {
+    /// Disables the interrupt handles that were given out.
+    pub(crate) fn end_interrupts(&mut self) {
+        if let Some(interrupter) = self.interrupter.take() {
+            interrupter.disarm();
+        }
     }
 
     /// Finalizes the remaining statements, then closes the connection. `parked` are the statements of the cache: they
@@ -419,7 +498,7 @@ impl Db {
         }
         if self.is_inherited() {
             // Neither the file nor its locks may be changed, so the handle and its memory are leaked in this process.
-            self.closed();
+            self.leak();
             return Ok(());
         }
         self.set_gate(Gate::Closing);
@@ -429,12 +508,12 @@ impl Db {
         self.finalize_children();
         if self.is_inherited() {
             // A listener to the events of forgotten statements has forked.
-            self.closed();
+            self.leak();
             return Ok(());
         }
         // All statements still parked are finalized now: the new id makes `unpark` refuse them.
-        self.parking = registry::new_id();
-        if let Some(interrupter) = self.interrupter.get() {
+        self.parking.set(registry::new_id());
+        if let Some(interrupter) = self.interrupter.borrow().as_ref() {
             interrupter.disarm();
         }
         self.publish_counts();
@@ -446,16 +525,17 @@ impl Db {
         let code = unsafe { ffi::sqlite3_close(self.ptr.as_ptr()) };
         drop(charge);
         if code == ffi::SQLITE_OK {
-            self.files.get_mut().clear();
+            self.files.borrow_mut().clear();
         }
         drop(closing);
         if code == ffi::SQLITE_OK {
             self.account.release();
             self.closed();
+            self.end_callbacks();
             return Ok(());
         }
         self.set_gate(Gate::Open);
-        if let Some(interrupter) = self.interrupter.get() {
+        if let Some(interrupter) = self.interrupter.borrow().as_ref() {
             interrupter.rearm(self.ptr);
         }
         Err(self.fault(code))
@@ -466,24 +546,24 @@ impl Db {
         self.set_gate(Gate::Closed);
         counts::closed(HandleKind::Connection);
         self.book.close();
-        self.recorded = None;
+        drop(self.recorded.take());
     }
 
-    /// Leaks a connection that `close` could not close.
+    /// Ends the use of a connection that this process inherited. Its callbacks are leaked with the handle.
+    fn leak(&mut self) {
+        self.closed();
+        self.is_abandoned.set(self.has_callbacks());
+    }
+
+    /// Leaks a connection that `close` could not close, with its callbacks.
     pub(crate) fn abandon(&mut self) {
         self.set_gate(Gate::Closed);
+        self.is_abandoned.set(true);
         // It counts as open until the process ends, and its record and its files remain listed.
         mem::forget(self.recorded.take());
         mem::forget(self.files.take());
-        if let Some(interrupter) = self.interrupter.get() {
+        if let Some(interrupter) = self.interrupter.borrow().as_ref() {
             interrupter.disarm();
         }
-    }
-}
-
-impl Drop for Db {
-    /// Closes a `Db` that never became a connection (a failed open); `Connection` closes before it drops its `Db`.
-    fn drop(&mut self) {
-        let _ = self.close(Vec::new());
     }
 }

@@ -184,6 +184,7 @@ impl Db {
             code = self.again_after_recovery(code, call);
         }
         if code != ffi::SQLITE_OK {
+            self.resume();
             return Err(self.fault(code));
         }
         let taken = if tail.is_null() { sql.len() } else { tail.addr() - sql.as_ptr().addr() };
@@ -221,7 +222,10 @@ impl Db {
             taint: Taint::NONE,
         })));
         self.adopt(core, ptr);
-        Ok((Some(Stmt { core, db: self }), taken))
+        let statement = Stmt { core, db: self };
+        // SQLite evaluates functions of constants while it plans, and ignores their errors.
+        self.resume();
+        Ok((Some(statement), taken))
     }
 
     /// Makes a parked statement usable again.
@@ -601,7 +605,11 @@ impl StmtCore {
         // read (rule 2). A reset may end a transaction, also while the connection is closing (rule 20,
         // c3ref/reset.html).
         let code = unsafe { ffi::sqlite3_reset(self.ptr.as_ptr()) };
-        if code == ffi::SQLITE_OK || was_failed { Ok(()) } else { Err(self.fault(db, code)) }
+        let result = if code == ffi::SQLITE_OK || was_failed { Ok(()) } else { Err(self.fault(db, code)) };
+        if db.is_disturbed() {
+            db.settle_callbacks();
+        }
+        result
     }
 
     /// Records the end of an execution.

@@ -1,17 +1,14 @@
 //! Read-only tables whose rows are computed when a query begins: eponymous virtual tables (sqlite.org/vtab.html,
 //! "Eponymous Virtual Tables").
 
-use std::any::Any;
-use std::cell::Cell as Slot;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::mem::MaybeUninit;
-use std::panic;
+use std::panic::Location;
 use std::ptr;
 
-use super::allocator::Charge;
+use super::callback::{Entry, Key};
 use super::{Db, ffi};
 use crate::error::Fault;
-use crate::track::{Taint, discard};
 
 /// A table that exists in every schema of the connections on which it is created. It takes no parameters.
 #[derive(Debug)]
@@ -32,53 +29,31 @@ pub(crate) enum Cell {
 
 impl Db {
     /// Registers the table on this connection.
-    pub(crate) fn create_table(&mut self, table: &'static Table) -> Result<(), Fault> {
-        let entered = self.enter()?;
-        let _charge = entered.charge();
-        let definition = ptr::from_ref(table).cast_mut().cast::<c_void>();
-        // SAFETY: the connection is open (entered, rule 20). The name is NUL-terminated; the module and the table are
-        // statics, so there is nothing to free (rules 22, 25). c3ref/create_module.html: the destructor may be NULL.
-        let code = unsafe {
-            ffi::sqlite3_create_module_v2(entered.db(), table.name.as_ptr(), &raw const MODULE, definition, None)
-        };
-        self.add_taint(Taint::REGISTERED);
-        self.check(code)
-    }
-
-    /// Resumes a panic of a table of this connection, if a step ended with one.
-    pub(crate) fn resume_panic(&self) {
-        let this = self.as_ptr().addr();
-        // A panic of another connection is kept: foreign code may step a statement on its own handle. In a thread whose
-        // thread-local variables are destroyed there is none, because `keep` could not store it.
-        let taken = CAUGHT.try_with(|slot| {
-            let (mine, other): (Caught, Caught) = match slot.take() {
-                Some((db, payload)) if db == this => (Some((db, payload)), None),
-                other => (None, other),
-            };
-            slot.set(other);
-            mine
-        });
-        if let Ok(Some((_, payload))) = taken {
-            panic::resume_unwind(payload);
+    pub(crate) fn create_table(&self, table: &'static Table, site: &'static Location<'static>) -> Result<(), Fault> {
+        let entered = self.enter_to_register()?;
+        let key = Key::Table(table.name.to_str().unwrap_or_default());
+        // SQLite would replace a module also while a statement uses it.
+        if self.is_registered(&key) {
+            return Ok(());
         }
+        self.register(&entered, key, site, table, |definition| {
+            // SAFETY: the connection is open (entered, rule 20). The name is NUL-terminated; the module is a static, and
+            // the connection's list keeps the definition (rules 6, 22, 25). c3ref/create_module.html: the destructor
+            // may be NULL.
+            unsafe {
+                ffi::sqlite3_create_module_v2(entered.db(), table.name.as_ptr(), &raw const MODULE, definition, None)
+            }
+        })?;
+        Ok(())
     }
-}
-
-/// Payload of a panic that must not unwind through C, with the address of the connection it came from. The Rust call
-/// that entered C resumes it on the same thread.
-type Caught = Option<(usize, Box<dyn Any + Send>)>;
-
-thread_local! {
-    static CAUGHT: Slot<Caught> = const { Slot::new(None) };
 }
 
 /// The table's `sqlite3_vtab`, which SQLite keeps while the connection is open.
 #[repr(C)]
 struct Connected {
     base: ffi::sqlite3_vtab,
-    table: &'static Table,
-    /// Address of the connection.
-    db: usize,
+    /// Address of the table's [`Entry`].
+    definition: *mut c_void,
 }
 
 /// The table's `sqlite3_vtab_cursor`, one for each query.
@@ -114,9 +89,10 @@ unsafe extern "C" fn connect(
     out: *mut *mut ffi::sqlite3_vtab,
     _error: *mut *mut c_char,
 ) -> c_int {
-    // SAFETY: the pointer is the one that `create_table` registered, to a static; c3ref/create_module.html: the pointer
-    // "is passed through into the xCreate and xConnect methods" (rule 25).
-    let table: &'static Table = unsafe { &*definition.cast::<Table>() };
+    // SAFETY: the pointer is the one that `create_table` registered, with this type; c3ref/create_module.html: it "is
+    // passed through into the xCreate and xConnect methods" (rule 25). The module is registered while SQLite calls it
+    // (rule 6).
+    let table = unsafe { Entry::<&'static Table>::of(definition) }.call;
     // SAFETY: SQLite calls this as xConnect with its own `db`, and c3ref/declare_vtab.html requires the call there
     // (rule 25); the text is NUL-terminated (rule 22).
     let code = unsafe { ffi::sqlite3_declare_vtab(db, table.schema.as_ptr()) };
@@ -133,7 +109,7 @@ unsafe extern "C" fn connect(
     let base = ffi::sqlite3_vtab { pModule: ptr::null(), nRef: 0, zErrMsg: ptr::null_mut() };
     // SAFETY: SQLite's out pointer, valid during the call. `base` comes first in the struct; `disconnect` frees it
     // (rule 25).
-    unsafe { *out = Box::into_raw(Box::new(Connected { base, table, db: db.addr() })).cast() };
+    unsafe { *out = Box::into_raw(Box::new(Connected { base, definition })).cast() };
     ffi::SQLITE_OK
 }
 
@@ -176,32 +152,16 @@ unsafe extern "C" fn filter(
     // SAFETY: SQLite has set `pVtab` to the object that `connect` created, which outlives its cursors (vtab.html,
     // xOpen; rule 25).
     let connected = unsafe { &*cursor.base.pVtab.cast::<Connected>() };
-    let charge = Charge::to_nobody();
-    let rows = panic::catch_unwind(connected.table.rows);
-    drop(charge);
-    match rows {
-        Ok(rows) => {
+    // SAFETY: `connect` was given this pointer for the module, which stays registered while SQLite calls it
+    // (rules 6, 25).
+    let entry = unsafe { Entry::<&'static Table>::of(connected.definition) };
+    match entry.db().call_back(entry.call.rows) {
+        Some(rows) => {
             cursor.rows = rows;
             cursor.at = 0;
             ffi::SQLITE_OK
         }
-        Err(payload) => {
-            keep(connected.db, payload);
-            ffi::SQLITE_ERROR
-        }
-    }
-}
-
-/// Stores the payload for `resume_panic`. In a thread whose thread-local variables are destroyed it is discarded,
-/// because no call there could resume it.
-fn keep(db: usize, payload: Box<dyn Any + Send>) {
-    let mut payload = Some(payload);
-    let _ = CAUGHT.try_with(|slot| {
-        let older = slot.replace(payload.take().map(|payload| (db, payload)));
-        payload = older.map(|(_, payload)| payload);
-    });
-    if let Some(payload) = payload {
-        discard(payload);
+        None => ffi::SQLITE_ERROR,
     }
 }
 
@@ -256,25 +216,84 @@ unsafe extern "C" fn rowid(cursor: *mut ffi::sqlite3_vtab_cursor, out: *mut ffi:
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
     use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+    use std::rc::Rc;
 
-    use super::super::OpenFlags;
+    use super::super::callback::late_panics;
+    use super::super::{OpenFlags, OwnedDb};
     use super::*;
     use crate::error::FaultKind;
 
     static BROKEN: Table =
         Table { name: c"broken", schema: c"CREATE TABLE x(a)", rows: || panic!("while the rows were made") };
 
-    fn open() -> Db {
+    static ENTERING: Table = Table { name: c"entering", schema: c"CREATE TABLE x(a)", rows: entering };
+
+    thread_local! {
+        static HERE: RefCell<Option<Rc<OwnedDb>>> = const { RefCell::new(None) };
+    }
+
+    /// Uses the connection that is running, and another one.
+    fn entering() -> Vec<Vec<Cell>> {
+        let db = HERE.try_with(|here| here.borrow().clone()).unwrap().unwrap();
+        let (kind, _) = db.enter().err().unwrap().into_parts();
+        let (kind_of_registering, _) = db.create_table(&BROKEN, Location::caller()).unwrap_err().into_parts();
+        let (kind_of_preparing, _) = db.prepare("SELECT 1", false, Location::caller()).err().unwrap().into_parts();
+        let is_refused = |kind| matches!(kind, FaultKind::Misuse(reason) if reason.contains("called this callback"));
+        let other = open();
+        let is_other_free = other.enter().is_ok();
+        let all = [kind, kind_of_registering, kind_of_preparing].into_iter().all(is_refused) && is_other_free;
+        // One that reads may enter, and registers nothing.
+        let opened = db.open_to_callback();
+        let may_read = db.prepare("SELECT 1", false, Location::caller()).is_ok();
+        let (kind, _) = db.create_table(&BROKEN, Location::caller()).unwrap_err().into_parts();
+        let may_register = !matches!(kind, FaultKind::Misuse(reason) if reason.contains("nothing is registered"));
+        drop(opened);
+        let is_shut_again = db.enter().is_err();
+        let fine = all && may_read && !may_register && is_shut_again;
+        vec![vec![Cell::Integer(i64::from(fine))]]
+    }
+
+    fn open() -> OwnedDb {
         let flags = OpenFlags { read_only: false, create: true, uri: false, no_follow: false };
-        let mut db = Db::open(c":memory:", flags, None, None, Location::caller()).unwrap();
-        db.create_table(&BROKEN).unwrap();
+        Db::open(c":memory:", flags, None, None, Location::caller()).unwrap()
+    }
+
+    fn open_with(table: &'static Table) -> OwnedDb {
+        let db = open();
+        db.create_table(table, Location::caller()).unwrap();
         db
     }
 
+    /// Steps once, and returns the first column of the row.
+    fn step(db: &Db, sql: &str) -> i64 {
+        let (statement, _) = db.prepare(sql, false, Location::caller()).unwrap();
+        let mut statement = statement.unwrap();
+        let mut cursor = statement.begin().unwrap().run();
+        let row = cursor.step().unwrap().unwrap();
+        let Ok(crate::ValueRef::Integer(value)) = row.value(0) else { panic!("not an integer") };
+        value
+    }
+
+    fn panic_of<R>(run: impl FnOnce() -> R) -> &'static str {
+        catch_unwind(AssertUnwindSafe(run)).err().unwrap().downcast_ref::<&str>().unwrap()
+    }
+
     #[test]
-    fn rule_5_a_panic_does_not_unwind_through_c_and_waits_for_its_connection() {
-        let (db, other) = (open(), open());
+    fn rule_5_a_panic_does_not_unwind_through_c_and_is_resumed_by_the_call_that_entered_it() {
+        let (db, other) = (open_with(&BROKEN), open_with(&BROKEN));
+        assert_eq!(panic_of(|| step(&db, "SELECT a FROM broken")), "while the rows were made");
+        // It was resumed once, and by its own connection.
+        assert_eq!(step(&db, "SELECT 1"), 1);
+        assert_eq!(step(&other, "SELECT 1"), 1);
+    }
+
+    #[test]
+    fn rule_5_a_panic_within_a_cleanup_waits_for_the_next_call() {
+        let (db, other) = (open_with(&BROKEN), open());
+        let before = late_panics();
+        let cleanup = db.begin_cleanup();
         let (statement, _) = db.prepare("SELECT a FROM broken", false, Location::caller()).unwrap();
         let mut statement = statement.unwrap();
         let mut cursor = statement.begin().unwrap().run();
@@ -282,16 +301,57 @@ mod tests {
         assert!(matches!(kind, FaultKind::Sqlite { code: ffi::SQLITE_ERROR, .. }), "{kind:?}");
         drop(cursor);
         drop(statement);
-        other.resume_panic();
-        let payload = catch_unwind(AssertUnwindSafe(|| db.resume_panic())).unwrap_err();
-        assert_eq!(payload.downcast_ref(), Some(&"while the rows were made"));
-        db.resume_panic();
+        // Within the cleanup the connection works on, and others are not concerned.
+        assert_eq!(step(&db, "SELECT 2"), 2);
+        drop(cleanup);
+        assert_eq!(step(&other, "SELECT 3"), 3);
+        // In a thread that panics already, a second panic would abort the process.
+        struct Uses<'db>(&'db Db);
+        impl Drop for Uses<'_> {
+            fn drop(&mut self) {
+                assert_eq!(step(self.0, "SELECT 4"), 4);
+            }
+        }
+        let first = panic_of(|| {
+            let _uses = Uses(&db);
+            panic!("another")
+        });
+        assert_eq!(first, "another");
+        assert_eq!(late_panics(), before);
+        assert_eq!(panic_of(|| step(&db, "SELECT 5")), "while the rows were made");
+        assert!(late_panics() > before);
+        assert_eq!(step(&db, "SELECT 6"), 6);
     }
 
     #[test]
-    fn a_panic_that_nobody_resumed_gives_way_to_the_next() {
-        keep(1, Box::new("the first"));
-        keep(2, Box::new("the second"));
-        assert_eq!(CAUGHT.try_with(Slot::take).unwrap().map(|(db, _)| db), Some(2));
+    fn rule_5_a_panic_that_nobody_resumed_ends_with_its_connection() {
+        let mut db = open_with(&BROKEN);
+        let before = late_panics();
+        let cleanup = db.begin_cleanup();
+        let (statement, _) = db.prepare("SELECT a FROM broken", false, Location::caller()).unwrap();
+        let mut statement = statement.unwrap();
+        let mut cursor = statement.begin().unwrap().run();
+        assert!(cursor.step().is_err());
+        drop(cursor);
+        drop(statement);
+        drop(cleanup);
+        db.close(Vec::new()).unwrap();
+        assert!(late_panics() > before);
+    }
+
+    #[test]
+    fn rule_4_a_callback_uses_its_connection_only_where_it_is_opened_to_it() {
+        let db = Rc::new(open_with(&ENTERING));
+        HERE.try_with(|here| here.replace(Some(Rc::clone(&db)))).unwrap();
+        assert_eq!(step(&db, "SELECT a FROM entering"), 1);
+        HERE.try_with(|here| here.replace(None)).unwrap();
+        assert_eq!(step(&db, "SELECT 1"), 1);
+    }
+
+    #[test]
+    fn a_table_that_is_registered_twice_is_one() {
+        let db = open_with(&ENTERING);
+        db.create_table(&ENTERING, Location::caller()).unwrap();
+        assert!(db.has_callbacks());
     }
 }

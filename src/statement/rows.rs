@@ -48,7 +48,6 @@ impl<'conn, S: Executed> Execution<'conn, S> {
 
     #[cold]
     fn failed(&self, fault: Fault) -> Error {
-        self.core.db().resume_panic();
         self.core.error(fault).without_bound(|| self.cursor.expanded_sql().ok())
     }
 

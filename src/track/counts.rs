@@ -27,12 +27,21 @@ pub enum HandleKind {
     Transaction,
     /// A [`Savepoint`](super::super::Savepoint).
     Savepoint,
+    /// A closure that SQLite calls: a function, a collation, a hook.
+    Callback,
 }
 
 impl HandleKind {
     /// All kinds.
-    pub const ALL: [Self; 6] =
-        [Self::Connection, Self::Statement, Self::CachedStatement, Self::Rows, Self::Transaction, Self::Savepoint];
+    pub const ALL: [Self; 7] = [
+        Self::Connection,
+        Self::Statement,
+        Self::CachedStatement,
+        Self::Rows,
+        Self::Transaction,
+        Self::Savepoint,
+        Self::Callback,
+    ];
 
     pub(crate) const COUNT: usize = Self::ALL.len();
 
@@ -46,6 +55,7 @@ impl HandleKind {
             Self::Rows => "rows",
             Self::Transaction => "transaction",
             Self::Savepoint => "savepoint",
+            Self::Callback => "callback",
         }
     }
 }

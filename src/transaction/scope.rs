@@ -174,6 +174,7 @@ impl Drop for Scope<'_> {
             self.ended();
             return;
         }
+        let _cleanup = self.conn.db().begin_cleanup();
         let opened_at = self.opened_at();
         let mut commit_error = None;
         if self.drop_behavior == DropBehavior::Commit {

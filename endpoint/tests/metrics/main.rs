@@ -356,12 +356,13 @@ const METRICS: &[(&str, &str, &str, &[Label])] = &[
 ];
 
 const KINDS: &[Label] =
-    &[("kind", &["connection", "statement", "cached_statement", "rows", "transaction", "savepoint"])];
+    &[("kind", &["connection", "statement", "cached_statement", "rows", "transaction", "savepoint", "callback"])];
 
 fn metrics_are_those_that_are_documented() {
     let mut conn = named("metrics");
     conn.execute_batch("CREATE TABLE t(a); INSERT INTO t VALUES (1), (2)").unwrap();
-    let other = named("another");
+    let mut other = named("another");
+    other.create_diagnostic_tables().unwrap();
     let mut statement = other.prepare("VALUES (1), (2)").unwrap();
     let mut rows = statement.query(()).unwrap();
     rows.next().unwrap();

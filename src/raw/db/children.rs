@@ -3,7 +3,7 @@
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-use super::Db;
+use super::{Db, OwnedDb};
 use crate::raw::ffi;
 use crate::raw::os::fork;
 use crate::raw::stmt::StmtCore;
@@ -41,19 +41,22 @@ impl Db {
         self.children.borrow_mut().remove(slot);
     }
 
+    /// Returns the number of statements that are not finalized, including parked ones.
+    pub(crate) fn statements(&self) -> usize {
+        self.children.borrow().count
+    }
+}
+
+impl OwnedDb {
     pub(super) fn finalize_children(&mut self) {
         let generation = self.fork_generation.get();
-        for child in self.children.get_mut().drain().take_while(|_| generation == fork::generation()) {
+        let children = self.children.borrow_mut().drain();
+        for child in children.take_while(|_| generation == fork::generation()) {
             // SAFETY: `drain` has just removed it from the list (rule 19). Its owner borrows `self`, which is borrowed
             // mutably here, so no value that could use it exists (rule 3). The connection is not inherited: `close`
             // checked it when it began, and the loop before each (rule 12).
             unsafe { StmtCore::finalize_forgotten(child, self.id, self.account) };
         }
-    }
-
-    /// Returns the number of statements that are not finalized, including parked ones.
-    pub(crate) fn statements(&self) -> usize {
-        self.children.borrow().count
     }
 }
 

@@ -125,6 +125,8 @@ impl StmtCore {
             return Ok(None);
         }
         self.phase.set(Phase::Failed);
+        // The panic of a callback is the reason of the error. Drop ends the execution.
+        db.resume();
         Err(self.fault(db, code))
     }
 
@@ -162,7 +164,9 @@ impl StmtCore {
         self.columns = 0;
         let was_failed = self.phase.get() == Phase::Failed;
         self.phase.set(Phase::Idle);
-        if db.is_inherited() {
+        // An inherited connection is a disturbed one.
+        let is_disturbed = db.is_disturbed();
+        if is_disturbed && db.is_inherited() {
             self.bound = Bound::Nothing;
             return Ok(());
         }
@@ -180,6 +184,9 @@ impl StmtCore {
             unsafe { ffi::sqlite3_clear_bindings(self.ptr.as_ptr()) };
         }
         drop(charge);
+        if is_disturbed {
+            db.settle_callbacks();
+        }
         result
     }
 }
@@ -305,7 +312,9 @@ impl<S: Executed> Cursor<S> {
     #[inline]
     pub(crate) fn finish(&mut self) -> Result<(), Fault> {
         let (core, db) = self.0.core_mut();
-        core.finish(db)
+        let result = core.finish(db);
+        db.resume();
+        result
     }
 
     /// Resets the statement to before the first row. The parameters stay bound.
@@ -337,8 +346,9 @@ impl<S: Executed> Cursor<S> {
     /// Ends the execution as Drop does.
     #[inline]
     pub(crate) fn end(&mut self) {
-        if let Err(fault) = self.finish() {
-            lose(self.0.db(), fault, self.0.core());
+        let (core, db) = self.0.core_mut();
+        if let Err(fault) = core.finish(db) {
+            lose(db, fault, core);
         }
     }
 }

@@ -1,0 +1,430 @@
+//! Entry from C into Rust: SQLite calls closures of the program through [`Db::call_back`], and through nothing else.
+//!
+//! ```text
+//!  Rust: Cursor::step ──► C: sqlite3_step ──► Rust: trampoline of function.rs, table.rs, ..
+//!                                               │ finds its Entry, which points to the Db
+//!                                               ▼
+//!                                             Db::call_back
+//!                                               │ nothing, if the connection is closing
+//!                                               │ shuts the connection: `enter` returns Misuse
+//!                                               │ charges SQLite's memory to no account
+//!                                               ▼
+//!                                             closure of the program
+//!                                               │ a panic is parked, and C gets an error
+//!  Cursor::step resumes the panic  ◄── C ◄──────┘
+//! ```
+//!
+//! A trampoline converts between C's types and Rust's before and after `call_back`, in code that does not panic, and
+//! does not call into the database there.
+//!
+//! Nothing is added to the statements of a connection without callbacks: what callbacks leave to do makes
+//! [`Db::is_disturbed`] true, which compares the words that each entry compares anyway.
+
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::ffi::{c_int, c_void};
+use std::fmt;
+use std::panic::{self, AssertUnwindSafe, Location};
+use std::ptr::{self, NonNull};
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
+use super::allocator::Charge;
+use super::db::{Db, Entered};
+use super::os::fork::Moment;
+use crate::error::{Fault, FaultKind};
+use crate::track::registry::{self, Recorded};
+use crate::track::{HandleKind, counts, discard, shielded};
+
+/// Callbacks of a connection, and their state.
+#[derive(Default)]
+pub(super) struct Callbacks {
+    nesting: Cell<Nesting>,
+    /// Number of matters that keep the connection disturbed: a parked panic, values that SQLite holds for running
+    /// statements ([`Held`]).
+    unsettled: Cell<u32>,
+    /// Panic that must not unwind through C. The Rust call that entered C resumes it.
+    parked: Cell<Option<Box<dyn Any + Send>>>,
+    /// Number of running cleanups: they resume no panic.
+    cleanups: Cell<u32>,
+    /// Values that SQLite released, to be dropped outside of C: their Drop is the program's.
+    released: RefCell<Vec<Box<dyn Any + Send>>>,
+    entries: RefCell<Vec<Registered>>,
+}
+
+/// Callbacks on the stack.
+#[derive(Clone, Copy, Default)]
+struct Nesting {
+    depth: u32,
+    /// Whether the connection may not be used, because the innermost callback is running and does not read.
+    is_shut: bool,
+}
+
+/// Panics that were parked while a cleanup was in C, so that a later call had to resume them.
+static LATE: AtomicU64 = AtomicU64::new(0);
+
+impl Callbacks {
+    /// Whether no callback left anything to do.
+    pub(super) fn are_settled(&self) -> bool {
+        self.unsettled.get() == 0
+    }
+
+    fn settle_one(&self) {
+        self.unsettled.set(self.unsettled.get() - 1);
+    }
+
+    /// Returns the payload of the parked panic.
+    fn take_parked(&self) -> Option<Box<dyn Any + Send>> {
+        let payload = self.parked.take()?;
+        self.settle_one();
+        Some(payload)
+    }
+}
+
+impl Db {
+    /// Runs a closure of the program for C. Returns `None` if it was not run, because the connection is being closed, or
+    /// if it panicked; the trampoline then returns an error to C.
+    #[inline(always)]
+    pub(super) fn call_back<R>(&self, run: impl FnOnce() -> R) -> Option<R> {
+        if !self.is_open() {
+            return None;
+        }
+        let entry = self.entry.replace(Moment::NEVER);
+        let nesting = self.callbacks.nesting.get();
+        self.callbacks.nesting.set(Nesting { depth: nesting.depth + 1, is_shut: true });
+        let charge = Charge::to_nobody();
+        let result = panic::catch_unwind(AssertUnwindSafe(run));
+        drop(charge);
+        self.callbacks.nesting.set(nesting);
+        if self.callbacks.are_settled() {
+            self.entry.set(entry);
+        }
+        match result {
+            Ok(result) => Some(result),
+            Err(payload) => {
+                self.park(payload);
+                None
+            }
+        }
+    }
+
+    /// Keeps the payload of a panic for the call that entered C. Of several panics in one call, the first is kept.
+    #[cold]
+    #[inline(never)]
+    fn park(&self, payload: Box<dyn Any + Send>) {
+        match self.callbacks.parked.take() {
+            Some(first) => {
+                self.callbacks.parked.set(Some(first));
+                discard(payload);
+            }
+            None => {
+                self.callbacks.parked.set(Some(payload));
+                self.disturb();
+            }
+        }
+    }
+
+    /// Counts a matter that keeps the connection disturbed.
+    fn disturb(&self) {
+        self.callbacks.unsettled.set(self.callbacks.unsettled.get() + 1);
+        self.entry.set(Moment::NEVER);
+    }
+
+    /// Resumes a panic of a callback of the call into C that has just returned. Not for Drop.
+    #[inline(always)]
+    pub(super) fn resume(&self) {
+        if self.is_disturbed() {
+            self.resume_parked();
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn resume_parked(&self) {
+        if self.callbacks.cleanups.get() > 0 || thread::panicking() {
+            return;
+        }
+        if let Some(payload) = self.callbacks.take_parked() {
+            panic::resume_unwind(payload);
+        }
+    }
+
+    /// Resumes a panic that an earlier call could not resume, because it was a cleanup.
+    pub(super) fn resume_late(&self) {
+        if self.callbacks.cleanups.get() == 0
+            && !thread::panicking()
+            && let Some(payload) = self.callbacks.take_parked()
+        {
+            self.tell_of_late_panic("a callback panicked during a cleanup: this call resumes the panic");
+            panic::resume_unwind(payload);
+        }
+    }
+
+    #[cold]
+    fn tell_of_late_panic(&self, words: &str) {
+        LATE.fetch_add(1, Ordering::Relaxed);
+        shielded(|| {
+            let (connection, name) = (self.id(), self.book().name());
+            tracing::error!(target: "finalite::statement", connection, name, "{words}");
+        });
+    }
+
+    /// Whether a callback is running that may not use its connection.
+    pub(super) fn is_in_callback(&self) -> bool {
+        self.callbacks.nesting.get().is_shut
+    }
+
+    /// Starts a registration. Returns an error within any callback of the connection, also one that may read.
+    pub(super) fn enter_to_register(&self) -> Result<Entered<'_>, Fault> {
+        let entered = self.enter()?;
+        if self.callbacks.nesting.get().depth > 0 {
+            return Err(Fault::new(FaultKind::Misuse("nothing is registered or removed within a callback")));
+        }
+        Ok(entered)
+    }
+
+    /// Opens the connection to the running callback, for as long as the guard exists. Only for callbacks in which SQLite
+    /// allows it: functions, collations, methods of virtual tables.
+    #[allow(dead_code, reason = "for functions")]
+    pub(super) fn open_to_callback(&self) -> OpenToCallback<'_> {
+        let nesting = self.callbacks.nesting.get();
+        // The next entry is a late one, which finds the connection open.
+        self.callbacks.nesting.set(Nesting { is_shut: false, ..nesting });
+        OpenToCallback { db: self, nesting }
+    }
+
+    /// Marks a cleanup (a Drop that runs SQL) for as long as the guard exists: it resumes no panic.
+    pub(crate) fn begin_cleanup(&self) -> Cleanup<'_> {
+        self.callbacks.cleanups.set(self.callbacks.cleanups.get() + 1);
+        Cleanup(self)
+    }
+
+    /// Whether a panic of a callback waits for the next call.
+    pub(crate) fn has_parked_panic(&self) -> bool {
+        let payload = self.callbacks.parked.take();
+        let has_panic = payload.is_some();
+        self.callbacks.parked.set(payload);
+        has_panic
+    }
+
+    /// Drops what SQLite has released, unless C is running.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn settle_callbacks(&self) {
+        if self.callbacks.nesting.get().depth > 0 {
+            return;
+        }
+        // Drop of a value may use the connection, and release others.
+        while let Some(value) = self.take_released() {
+            if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(|| drop(value))) {
+                self.park(payload);
+            }
+        }
+    }
+
+    fn take_released(&self) -> Option<Box<dyn Any + Send>> {
+        let value = self.callbacks.released.borrow_mut().pop()?;
+        self.callbacks.settle_one();
+        Some(value)
+    }
+
+    /// Passes a closure to SQLite, in place of one with the same key, and keeps it until it is replaced or removed, or
+    /// the connection closes. Returns whether a closure was replaced.
+    ///
+    /// `install` is the call to SQLite with the address of the closure's [`Entry`], and returns its result code. It
+    /// passes no destructor. After it succeeded, SQLite must not call the closure that was replaced: it forgets a hook
+    /// at once, and refuses to replace a function or a collation while a statement is running (`SQLITE_BUSY`). No
+    /// callback runs, as `entered` is from [`enter_to_register`](Self::enter_to_register).
+    pub(super) fn register<F: Send + 'static>(
+        &self,
+        entered: &Entered<'_>,
+        key: Key,
+        site: &'static Location<'static>,
+        call: F,
+        install: impl FnOnce(*mut c_void) -> c_int,
+    ) -> Result<bool, Fault> {
+        debug_assert!(ptr::eq(entered.get(), self));
+        let entry = Rc::new(Entry { db: NonNull::from(self), call });
+        let charge = entered.charge();
+        let code = install(Rc::as_ptr(&entry).cast_mut().cast());
+        drop(charge);
+        self.note_registered();
+        self.check(code)?;
+        counts::opened(HandleKind::Callback);
+        let record =
+            self.record(HandleKind::Callback, registry::new_id(), Some(self.id()), site, Some(&key.to_string()));
+        let registered = Registered { key, _entry: entry, _record: record };
+        let mut entries = self.callbacks.entries.borrow_mut();
+        let before = match entries.iter_mut().find(|before| before.key == registered.key) {
+            Some(before) => Some(std::mem::replace(before, registered)),
+            None => {
+                entries.push(registered);
+                None
+            }
+        };
+        drop(entries);
+        // SQLite has let go of it, and its Drop is the program's.
+        Ok(before.is_some())
+    }
+
+    /// Takes a closure away from SQLite, and drops it. Returns whether there was one.
+    #[allow(dead_code, reason = "for functions")]
+    pub(super) fn unregister(
+        &self,
+        entered: &Entered<'_>,
+        key: &Key,
+        uninstall: impl FnOnce() -> c_int,
+    ) -> Result<bool, Fault> {
+        let place = self.callbacks.entries.borrow().iter().position(|entry| entry.key == *key);
+        let Some(place) = place else {
+            return Ok(false);
+        };
+        let charge = entered.charge();
+        let code = uninstall();
+        drop(charge);
+        self.check(code)?;
+        let removed = self.callbacks.entries.borrow_mut().remove(place);
+        drop(removed);
+        Ok(true)
+    }
+
+    /// Whether a closure of this key is registered.
+    pub(super) fn is_registered(&self, key: &Key) -> bool {
+        self.callbacks.entries.borrow().iter().any(|entry| entry.key == *key)
+    }
+
+    /// Whether closures are registered.
+    pub(super) fn has_callbacks(&self) -> bool {
+        !self.callbacks.entries.borrow().is_empty()
+    }
+
+    /// Drops the closures and what they left, after SQLite has closed the connection.
+    pub(super) fn end_callbacks(&self) {
+        self.settle_callbacks();
+        for entry in self.callbacks.entries.take() {
+            shielded(|| drop(entry));
+        }
+        if let Some(payload) = self.callbacks.take_parked() {
+            self.tell_of_late_panic("a callback panicked during a cleanup, and no call followed to resume the panic");
+            discard(payload);
+        }
+    }
+}
+
+/// Returns the number of panics that were caught while a cleanup was in C, and resumed by a later call or by none.
+pub(crate) fn late_panics() -> u64 {
+    LATE.load(Ordering::Relaxed)
+}
+
+/// Guard of [`Db::open_to_callback`].
+#[allow(dead_code, reason = "for functions")]
+#[must_use]
+pub(super) struct OpenToCallback<'db> {
+    db: &'db Db,
+    nesting: Nesting,
+}
+
+impl Drop for OpenToCallback<'_> {
+    fn drop(&mut self) {
+        self.db.callbacks.nesting.set(self.nesting);
+        self.db.entry.set(Moment::NEVER);
+    }
+}
+
+/// Guard of [`Db::begin_cleanup`].
+#[must_use]
+pub(crate) struct Cleanup<'db>(&'db Db);
+
+impl Drop for Cleanup<'_> {
+    fn drop(&mut self) {
+        self.0.callbacks.cleanups.set(self.0.callbacks.cleanups.get() - 1);
+    }
+}
+
+/// Identity of a closure: at most one of each key is registered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Key {
+    /// Name of the table.
+    Table(&'static str),
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Table(name) => write!(f, "table {name}"),
+        }
+    }
+}
+
+/// A closure with its connection. C has its address.
+pub(super) struct Entry<F> {
+    /// Not moved, and freed after the entry.
+    db: NonNull<Db>,
+    pub(super) call: F,
+}
+
+impl<F> Entry<F> {
+    /// Returns the entry that C passes to a trampoline.
+    ///
+    /// # Safety
+    ///
+    /// `address` is that of [`Db::register`], of the same `F`. C calls the trampoline, so the entry is registered, and it
+    /// is used during the call only.
+    #[inline(always)]
+    pub(super) unsafe fn of<'call>(address: *mut c_void) -> &'call Self {
+        // SAFETY: the caller promises the address of a registered entry, which the connection's list keeps until SQLite
+        // has let go of it: replacing and removing are refused within a callback (rule 4), and closing comes before the
+        // list is dropped (rule 6). Only shared references to it exist.
+        unsafe { &*address.cast::<Self>() }
+    }
+
+    /// Returns the connection, for as long as its entry.
+    #[inline(always)]
+    pub(super) fn db(&self) -> &Db {
+        // SAFETY: the connection registered the entry, does not move (rule 19), and is freed after its list of entries,
+        // which keeps `self`. C was entered by its one thread, which is this one (rule 12).
+        unsafe { self.db.as_ref() }
+    }
+}
+
+/// A closure that SQLite may call, counted and recorded as an open handle.
+struct Registered {
+    key: Key,
+    _entry: Rc<dyn Any>,
+    _record: Option<Recorded>,
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        counts::closed(HandleKind::Callback);
+    }
+}
+
+/// A value of the program that SQLite holds for a running statement, and releases by [`release_held`].
+#[allow(dead_code, reason = "for functions")]
+pub(super) struct Held {
+    db: NonNull<Db>,
+    pub(super) value: Box<dyn Any + Send>,
+}
+
+impl Held {
+    /// Moves a value to where SQLite can hold it. It is dropped when SQLite passes it to [`release_held`].
+    #[allow(dead_code, reason = "for functions")]
+    pub(super) fn new(db: &Db, value: Box<dyn Any + Send>) -> *mut Self {
+        db.disturb();
+        Box::into_raw(Box::new(Self { db: NonNull::from(db), value }))
+    }
+}
+
+/// Destructor of a [`Held`] value. Drop of the value is the program's code, and runs when C has returned.
+#[allow(dead_code, reason = "for functions")]
+pub(super) unsafe extern "C" fn release_held(held: *mut c_void) {
+    // SAFETY: created by `Held::new`, and SQLite calls the destructor once (rule 22).
+    let Held { db, value } = *unsafe { Box::from_raw(held.cast::<Held>()) };
+    // SAFETY: SQLite releases what it holds at the latest in `sqlite3_close`, and the connection is freed after that
+    // (rule 6). It does not move (rule 19).
+    let db = unsafe { db.as_ref() };
+    // It is unsettled until it is dropped.
+    db.callbacks.released.borrow_mut().push(value);
+}
