@@ -3,9 +3,11 @@
 use crate::track::Taint;
 
 mod parameters;
+mod pragmas;
 mod statements;
 
 pub(crate) use parameters::{first_token, numbers_in_use};
+pub(crate) use pragmas::{Pragma, PragmaKind};
 pub(crate) use statements::first_statement;
 
 /// Returns the SQL after leading white space, comments and semicolons. The result starts with a token, or is empty.
@@ -44,7 +46,7 @@ pub(crate) fn taint(sql: &str) -> Taint {
     }
     let begins = |keyword| starts_with_keyword(sql, keyword);
     if begins("PRAGMA") {
-        pragma_taint(&sql["PRAGMA".len()..])
+        pragmas::taint(&sql["PRAGMA".len()..])
     } else if is_explained {
         Taint::NONE
     } else if ["CREATE", "DROP", "ALTER", "ANALYZE"].into_iter().any(begins) {
@@ -56,69 +58,9 @@ pub(crate) fn taint(sql: &str) -> Taint {
     }
 }
 
-/// Pragmas that change only their connection, can be read, and can be set at any time outside a transaction.
-pub(crate) const RESTORABLE_PRAGMAS: [&str; 20] = [
-    "analysis_limit",
-    "automatic_index",
-    "busy_timeout",
-    "cache_size",
-    "cache_spill",
-    "cell_size_check",
-    "checkpoint_fullfsync",
-    "defer_foreign_keys",
-    "foreign_keys",
-    "fullfsync",
-    "ignore_check_constraints",
-    "journal_size_limit",
-    "legacy_alter_table",
-    "query_only",
-    "read_uncommitted",
-    "recursive_triggers",
-    "reverse_unordered_selects",
-    "secure_delete",
-    "synchronous",
-    "trusted_schema",
-];
-
-/// Pragmas that only query and take a name or a number as argument, or that change the database and not the connection.
-const HARMLESS_PRAGMAS: [&str; 15] = [
-    "application_id",
-    "foreign_key_check",
-    "foreign_key_list",
-    "incremental_vacuum",
-    "index_info",
-    "index_list",
-    "index_xinfo",
-    "integrity_check",
-    "optimize",
-    "quick_check",
-    "table_info",
-    "table_list",
-    "table_xinfo",
-    "user_version",
-    "wal_checkpoint",
-];
-
-fn pragma_taint(sql: &str) -> Taint {
-    let (mut name, mut rest) = identifier(sql);
-    let mut is_of_main = true;
-    if let Some(after) = rest.strip_prefix('.') {
-        is_of_main = name.eq_ignore_ascii_case("main");
-        (name, rest) = identifier(after);
-    }
-    let is_in = |list: &[&str]| list.iter().any(|known| known.eq_ignore_ascii_case(name));
-    if !rest.starts_with(['=', '(']) || is_in(&HARMLESS_PRAGMAS) {
-        Taint::NONE
-    } else if is_of_main && is_in(&RESTORABLE_PRAGMAS) {
-        Taint::PRAGMA
-    } else {
-        Taint::OTHER_PRAGMA
-    }
-}
-
 /// Returns the first identifier without its quotes, and the rest of the SQL from the next token on. An identifier that
 /// contains its quote character is cut there and therefore matches no pragma.
-fn identifier(sql: &str) -> (&str, &str) {
+fn leading_identifier(sql: &str) -> (&str, &str) {
     let sql = skip_blank(sql);
     let closing = match sql.chars().next() {
         Some('[') => Some(']'),

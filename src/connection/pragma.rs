@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 
 use super::pauses::pauses;
 use super::settings::milliseconds;
+use crate::Connection;
 use crate::core::Reuse;
 use crate::error::{Error, ErrorKind, NameKind, Result, ResultCode};
 use crate::raw::library;
+use crate::sql::{self, Pragma, PragmaKind};
 use crate::statement::{FromRow, Statement};
 use crate::value::Value;
-use crate::{Connection, sql};
 
 /// The value of a pragma: a number or a word.
 #[derive(Clone, PartialEq)]
@@ -78,53 +79,6 @@ impl fmt::Display for PragmaValue {
         }
     }
 }
-
-/// Pragmas that are not read back: those that perform an action, and `case_sensitive_like`, which cannot be read.
-const ACTIONS: [&str; 4] = ["case_sensitive_like", "incremental_vacuum", "optimize", "shrink_memory"];
-
-/// Pragmas that query; their argument is the subject of the query.
-const QUESTIONS: [&str; 10] = [
-    "foreign_key_check",
-    "foreign_key_list",
-    "index_info",
-    "index_list",
-    "index_xinfo",
-    "integrity_check",
-    "quick_check",
-    "table_info",
-    "table_list",
-    "table_xinfo",
-];
-
-/// Pragmas that are off for 0 and on for any other number. They read back 0 or 1, except for `cache_spill`, which reads
-/// back the number of pages of the cache or more.
-const SWITCHES: [&str; 19] = [
-    "automatic_index",
-    "cache_spill",
-    "cell_size_check",
-    "checkpoint_fullfsync",
-    "count_changes",
-    "defer_foreign_keys",
-    "empty_result_callbacks",
-    "foreign_keys",
-    "full_column_names",
-    "fullfsync",
-    "ignore_check_constraints",
-    "legacy_alter_table",
-    "query_only",
-    "read_uncommitted",
-    "recursive_triggers",
-    "reverse_unordered_selects",
-    "short_column_names",
-    "trusted_schema",
-    "writable_schema",
-];
-
-/// Pragmas that read back nothing in their initial state, which the empty text restores.
-const DIRECTORIES: [&str; 2] = ["data_store_directory", "temp_store_directory"];
-
-/// Pragmas with a secret value, which is not logged. They cannot be read back either.
-const SECRET: [&str; 6] = ["hexkey", "hexrekey", "key", "rekey", "textkey", "textrekey"];
 
 impl Connection {
     /// Returns the value of a pragma, such as `journal_mode`, or `aux.journal_mode` for an attached database.
@@ -201,12 +155,13 @@ impl Connection {
         };
         let path = quote_path(name);
         let pragma = name.rsplit('.').next().unwrap_or(name);
+        let kind = Pragma::kind_of(pragma);
         let sql = format!("PRAGMA {path} = {literal}");
-        if is_in(&QUESTIONS, pragma) {
+        if kind == PragmaKind::Question {
             let reason = "this pragma asks and sets nothing: run it with `query_all`, which returns its answer";
             return Err(Error::new(ErrorKind::Misuse { reason }).in_sql(&sql));
         }
-        if is_in(&SECRET, pragma) {
+        if kind == PragmaKind::Secret {
             let shown = format!("PRAGMA {path} = …");
             Statement::new(self.core().prepare_shown_as(&sql, &shown, Reuse::Once, Location::caller())?).execute(())?;
             return Ok(());
@@ -219,13 +174,13 @@ impl Connection {
         } else {
             self.execute(&sql, ())?;
         }
-        if is_in(&ACTIONS, pragma) {
+        if kind == PragmaKind::Action {
             return Ok(());
         }
         let effective = self.prepare(&format!("PRAGMA {path}"))?.query_pragma::<Value>()?;
         let has_taken = match &effective {
             Some(effective) => means(pragma, &value, effective),
-            None => is_in(&DIRECTORIES, pragma) && value.0 == Repr::Text("".into()),
+            None => kind == PragmaKind::Directory && value.0 == Repr::Text("".into()),
         };
         if has_taken {
             return Ok(());
@@ -284,10 +239,6 @@ impl Connection {
     }
 }
 
-fn is_in(list: &[&str], pragma: &str) -> bool {
-    list.iter().any(|known| known.eq_ignore_ascii_case(pragma))
-}
-
 fn quote_path(name: &str) -> String {
     match name.split_once('.') {
         Some((schema, pragma)) => format!("{}.{}", sql::quote_identifier(schema), sql::quote_identifier(pragma)),
@@ -330,7 +281,7 @@ fn means(pragma: &str, requested: &PragmaValue, effective: &Value) -> bool {
 
 /// Whether SQLite stores the number `requested` as `effective`.
 fn is_kept_as(pragma: &str, requested: i64, effective: i64) -> bool {
-    if is_in(&SWITCHES, pragma) {
+    if Pragma::kind_of(pragma) == PragmaKind::Switch {
         return (requested == 0) == (effective == 0);
     }
     let kept = match pragma {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::Connection;
 use crate::connection::pragma::PragmaValue;
 use crate::error::Result;
-use crate::sql::RESTORABLE_PRAGMAS;
+use crate::sql::Pragma;
 use crate::value::Value;
 
 /// State of a connection that a caller can change.
@@ -20,7 +20,7 @@ pub(super) struct Profile {
 
 impl Profile {
     pub(super) fn of(conn: &Connection) -> Result<Self> {
-        let pragmas = RESTORABLE_PRAGMAS.into_iter().map(|name| Ok((name, conn.pragma::<Value>(name)?)));
+        let pragmas = Pragma::restorable().map(|name| Ok((name, conn.pragma::<Value>(name)?)));
         Ok(Self {
             pragmas: pragmas.collect::<Result<_>>()?,
             databases: databases(conn)?,
