@@ -49,6 +49,9 @@ pub(crate) enum TransactionState {
 pub(crate) const LOG_REGION_WORDS: usize = 8192;
 const LOG_REGION_BYTES: c_int = 4 * 8192;
 
+/// Largest number of bytes read at once: the size of SQLite's largest page, and thus of its largest read.
+const READ_BYTES_MAX: usize = 64 << 10;
+
 /// Names of the VFSes that come with SQLite, whose files can be read with reads of any size. Another VFS may depend on
 /// the size of a read, as those do that verify or decrypt each page.
 const KNOWN_SYSTEMS: [&CStr; 5] = [c"unix", c"unix-excl", c"unix-dotfile", c"win32", c"win32-longpath"];
@@ -244,21 +247,30 @@ impl<'db> Storage<'db> {
         let Some(open) = self.file(&entered, operation) else {
             return Err(Fault::new(FaultKind::Misuse("the file is not open")));
         };
-        let file = open.file;
-        let (Some(read), Ok(bytes), Ok(offset)) =
-            (open.read_method(), c_int::try_from(into.len()), i64::try_from(offset))
-        else {
-            return Err(Fault::new(FaultKind::Misuse("the file cannot be read so")));
+        let (file, Some(read)) = (open.file, open.read_method()) else {
+            return Err(Fault::new(FaultKind::Misuse("the file cannot be read")));
         };
         let _charge = entered.charge();
-        // SAFETY: the file is open during the entry, and the buffer has `bytes` bytes, borrowed exclusively
-        // (rules 11, 24). c3ref/io_methods.html: "If xRead() returns SQLITE_IOERR_SHORT_READ it must also fill in the
-        // unread portions of the buffer with zeros."
-        match unsafe { read(file, into.as_mut_ptr().cast(), bytes, offset) } {
-            ffi::SQLITE_OK => Ok(true),
-            ffi::SQLITE_IOERR_SHORT_READ => Ok(false),
-            code => Err(self.db.fault(code)),
+        let mut done = 0;
+        while done < into.len() {
+            let end = into.len().min(done + READ_BYTES_MAX);
+            let part = &mut into[done..end];
+            let (Ok(bytes), Ok(at)) = (c_int::try_from(part.len()), i64::try_from(offset + done as u64)) else {
+                return Err(Fault::new(FaultKind::Misuse("the offset is too large for a file")));
+            };
+            // SAFETY: the file is open during the entry, and the buffer has `bytes` bytes, borrowed exclusively
+            // (rules 11, 24). c3ref/io_methods.html: "If xRead() returns SQLITE_IOERR_SHORT_READ it must also fill in
+            // the unread portions of the buffer with zeros."
+            match unsafe { read(file, part.as_mut_ptr().cast(), bytes, at) } {
+                ffi::SQLITE_OK => done = end,
+                ffi::SQLITE_IOERR_SHORT_READ => {
+                    into[end..].fill(0);
+                    return Ok(false);
+                }
+                code => return Err(self.db.fault(code)),
+            }
         }
+        Ok(true)
     }
 
     /// Copies words of the write-ahead log index, from a word of a region up to at most the end of the region. Returns
