@@ -510,6 +510,7 @@ fn a_transaction_that_is_rolled_back_within_loses_and_repeats_nothing() {
     }
 }
 
+#[cfg(not(sqlite_without_shared_cache))]
 #[test]
 fn a_shared_cache_is_left_to_sqlite() {
     let dir = tempfile::tempdir().unwrap();
@@ -522,6 +523,7 @@ fn a_shared_cache_is_left_to_sqlite() {
 }
 
 /// Not by a URI, but for the whole process: what is opened meanwhile shares, for as long as it is open.
+#[cfg(not(sqlite_without_shared_cache))]
 #[test]
 fn a_cache_that_the_process_shares_is_left_to_sqlite() {
     if std::env::var_os("FINALITE_SHARE").is_none() {
