@@ -1,13 +1,13 @@
 //! The names of rusqlite, sqlx and diesel beside finalite's, and the differences in behaviour.
 //!
-//! Nothing prevents both drivers in one program while it moves: they share one SQLite (the README has the versions), and
-//! [`Connection::from_raw`](crate::Connection::from_raw) takes over a handle that another driver opened.
+//! Nothing prevents both drivers in one program while it moves: they share one SQLite (the README has the versions),
+//! and [`Connection::from_raw`](crate::Connection::from_raw) takes over a handle that another driver opened.
 //!
 //! # rusqlite
 //!
-//! Most calls are written the same, apart from the names below. Parameters (`[]`, tuples, [`params!`](crate::statement::params!),
-//! [`named_params!`](crate::named_params!), [`params_from_iter`](crate::params_from_iter)) and closures over
-//! [`Row`](crate::Row) are written the same.
+//! Most calls are written the same, apart from the names below. Parameters (`[]`, tuples,
+//! [`params!`](crate::params!), [`named_params!`](crate::named_params!),
+//! [`params_from_iter`](crate::params_from_iter)) and closures over [`Row`](crate::Row) are written the same.
 //!
 //! | rusqlite | finalite |
 //! |---|---|

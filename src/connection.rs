@@ -124,8 +124,9 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// SQLite's error for invalid SQL; [`ErrorKind::EmptySql`]; [`ErrorKind::TrailingSql`] if the SQL contains more
-    /// than one statement; [`ErrorKind::NulInSql`].
+    /// SQLite's error for invalid SQL; [`ErrorKind::EmptySql`](crate::ErrorKind::EmptySql);
+    /// [`ErrorKind::TrailingSql`](crate::ErrorKind::TrailingSql) if the SQL contains more than one statement;
+    /// [`ErrorKind::NulInSql`](crate::ErrorKind::NulInSql).
     ///
     /// C: [sqlite3_prepare_v3](https://sqlite.org/c3ref/prepare.html)
     #[track_caller]
@@ -233,7 +234,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Forked`].
+    /// [`ErrorKind::Forked`](crate::ErrorKind::Forked).
     ///
     /// # Example
     ///
@@ -260,7 +261,7 @@ impl Connection {
     /// Returns the name set by [`OpenOptions::name`](crate::OpenOptions::name).
     #[must_use]
     pub fn name(&self) -> Option<&str> {
-        self.db().book().name()
+        self.db().info().name()
     }
 }
 

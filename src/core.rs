@@ -67,7 +67,7 @@ impl Core {
 
     /// Returns the number and the name that identify the connection in events.
     pub(crate) fn identity(&self) -> (u64, Option<&str>) {
-        (self.db.id(), self.db.book().name())
+        (self.db.id(), self.db.info().name())
     }
 
     /// Converts a fault to an error, which names the database file if the fault is about the file.

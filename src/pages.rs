@@ -9,11 +9,11 @@
 //! therefore as strict as SQLite's or stricter (`docs/page_reader.md` compares them), and the rows are those of the
 //! statement.
 
-mod crew;
 mod findings;
 mod lookup;
 mod program;
 mod snapshot;
+mod threads;
 
 use std::fmt;
 use std::sync::Arc;
@@ -25,11 +25,11 @@ use crate::btree::tree::{Shape, Tree};
 use crate::error::{Error, ErrorKind, Result, ResultCode};
 use crate::raw::storage::Storage;
 use crate::statement::{Record, Row, Rows};
-pub(crate) use crew::{Crew, Part, Piece, Split};
 use findings::{Findings, SMALL_ROWS};
 use lookup::Names;
 use program::Program;
-use snapshot::{Before, ReadError, Seen, Snapshot, View};
+use snapshot::{LogState, ReadError, Snapshot, SnapshotView, View};
+pub(crate) use threads::{DecoderThreads, Part, Piece, Split};
 
 const NOT_PLAIN: &str = "SQLite does more than scan a table: a condition, an order, an index, a computed column, …";
 const SMALL: &str = "the table is so small that SQLite is as fast";
@@ -41,7 +41,7 @@ const MAIN: i32 = 0;
 
 /// Selection of tables that are read from their pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Worth {
+pub(crate) enum Threshold {
     /// All tables for which it is possible.
     Any,
     /// Tables that are not so small that SQLite is as fast.
@@ -58,7 +58,7 @@ pub(crate) struct Expected {
 }
 
 /// Result of a statement's first step.
-pub(crate) struct Begun {
+pub(crate) struct FirstStep {
     pub(crate) has_row: bool,
     /// The scan, or the reason why SQLite runs it.
     pub(crate) scan: Result<PlainScan, &'static str>,
@@ -68,16 +68,16 @@ pub(crate) struct Begun {
 pub(crate) struct PlainScan {
     program: Arc<Program>,
     view: View,
-    worth: Worth,
+    threshold: Threshold,
 }
 
 /// Takes the first step, and determines the table and the snapshot.
-pub(crate) fn begin(conn: &Connection, rows: &mut Rows<'_>, worth: Worth) -> Result<Begun> {
+pub(crate) fn begin(conn: &Connection, rows: &mut Rows<'_>, threshold: Threshold) -> Result<FirstStep> {
     /// Only now and then a commit falls between the two reads of the log's index.
     const ATTEMPTS: usize = 5;
     let main = Storage::new(conn.db(), MAIN);
     let findings = Findings::of(rows);
-    let mut is_small = worth == Worth::Large && findings.was_small();
+    let mut is_small = threshold == Threshold::Large && findings.was_small();
     let reason = if findings.is_known_not_plain() {
         Some(NOT_PLAIN)
     } else if !is_small && program::has_shared_cache(conn, rows.current_raw().sql())? {
@@ -86,30 +86,30 @@ pub(crate) fn begin(conn: &Connection, rows: &mut Rows<'_>, worth: Worth) -> Res
         None
     };
     if let Some(reason) = reason {
-        return Ok(Begun { has_row: rows.next()?.is_some(), scan: Err(reason) });
+        return Ok(FirstStep { has_row: rows.next()?.is_some(), scan: Err(reason) });
     }
     let mut attempt = 0;
     loop {
         attempt += 1;
         // If the table was small, it is only checked whether it still is.
-        let before = if is_small { Before::default() } else { Before::take(main) };
+        let before = if is_small { LogState::default() } else { LogState::take(main) };
         let has_row = rows.next()?.is_some();
         let findings = Findings::of(rows);
         if std::mem::take(&mut is_small) && findings.is_still_small(main) {
-            return Ok(Begun { has_row, scan: Err(SMALL) });
+            return Ok(FirstStep { has_row, scan: Err(SMALL) });
         }
         if !has_row {
             findings.set_empty(main);
-            return Ok(Begun { has_row, scan: Err("the table is empty") });
+            return Ok(FirstStep { has_row, scan: Err("the table is empty") });
         }
         let view = match View::after(before, main) {
-            Seen::View(view) => Some(view),
-            Seen::Moved => None,
-            Seen::Unknown(reason) => return Ok(Begun { has_row, scan: Err(reason) }),
+            SnapshotView::View(view) => Some(view),
+            SnapshotView::Moved => None,
+            SnapshotView::Unknown(reason) => return Ok(FirstStep { has_row, scan: Err(reason) }),
         };
         // Functions of the program that the first step has called must not be called again.
         let Some(program) = findings.program(conn, rows.current_raw().sql()) else {
-            return Ok(Begun { has_row, scan: Err(NOT_PLAIN) });
+            return Ok(FirstStep { has_row, scan: Err(NOT_PLAIN) });
         };
         // In an open transaction, another first step would not begin a new snapshot.
         if view.is_none() && attempt < ATTEMPTS && conn.is_autocommit() {
@@ -117,9 +117,9 @@ pub(crate) fn begin(conn: &Connection, rows: &mut Rows<'_>, worth: Worth) -> Res
             continue;
         }
         let scan = view
-            .map(|view| PlainScan { program, view, worth })
+            .map(|view| PlainScan { program, view, threshold })
             .ok_or("others wrote while the scan began, or the transaction was open before");
-        return Ok(Begun { has_row, scan });
+        return Ok(FirstStep { has_row, scan });
     }
 }
 
@@ -153,12 +153,12 @@ pub(crate) enum End {
     /// The connection was interrupted.
     Interrupted,
     /// The statement of the scan must read the next row, and continues from there.
-    Left(Cause),
+    Left(HandoverReason),
 }
 
 /// Reason why the statement of the scan reads the remaining rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Cause {
+pub(crate) enum HandoverReason {
     Damage(Damage),
     /// A read failed.
     Unreadable,
@@ -166,7 +166,7 @@ pub(crate) enum Cause {
     Unknown,
 }
 
-impl Cause {
+impl HandoverReason {
     pub(crate) fn reason(self) -> &'static str {
         match self {
             Self::Damage(_) => MALFORMED,
@@ -176,7 +176,7 @@ impl Cause {
     }
 }
 
-impl fmt::Display for Cause {
+impl fmt::Display for HandoverReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Damage(damage) => write!(f, "{damage}"),
@@ -187,13 +187,15 @@ impl fmt::Display for Cause {
 
 /// Steps the statement of a scan from its first row to the row with this number. Returns `false` if it ends directly
 /// before that row.
-pub(crate) fn catch_up(conn: &Connection, rows: &mut Rows<'_>, number: u64, cause: Cause) -> Result<bool> {
+pub(crate) fn catch_up(conn: &Connection, rows: &mut Rows<'_>, number: u64, cause: HandoverReason) -> Result<bool> {
     for before in 1..=number {
         let error = match (rows.next().map(|row| row.is_some()), cause) {
             (Ok(true), _) => continue,
             (Ok(false), _) if before == number => return Ok(false),
             // SQLite's error does not say where the damage is.
-            (Err(error), Cause::Damage(damage)) if error.code() == Some(ResultCode::CORRUPT) => corrupt(conn, damage),
+            (Err(error), HandoverReason::Damage(damage)) if error.code() == Some(ResultCode::CORRUPT) => {
+                corrupt(conn, damage)
+            }
             (Err(error), _) => return Err(error),
             (Ok(false), _) => corrupt(conn, "SQLite finds fewer rows than the pages have"),
         };
@@ -209,7 +211,7 @@ impl<'rows> PageRows<'rows> {
         rows: &'rows Rows<'_>,
         scan: PlainScan,
     ) -> Result<Result<Self, &'static str>> {
-        let PlainScan { program, view, worth } = scan;
+        let PlainScan { program, view, threshold } = scan;
         let storage = Storage::new(conn.db(), MAIN);
         if let Err(reason) = view.check(storage) {
             return Ok(Err(reason));
@@ -231,7 +233,7 @@ impl<'rows> PageRows<'rows> {
         let header = snapshot.header();
         let page_count = snapshot.page_count();
         let root = program.root;
-        let mut cells = Cells::new(program.wants.clone(), header.encoding, Vec::new());
+        let mut cells = Cells::new(program.sources.clone(), header.encoding, Vec::new());
         let database_bytes = u64::from(page_count) * header.page_bytes as u64;
         let payload_bytes_max = database_bytes.min(storage.value_bytes_max().into());
         let mut reader = Reader::new(Tree::new(snapshot, root, Shape::new(header, page_count)), payload_bytes_max);
@@ -239,7 +241,7 @@ impl<'rows> PageRows<'rows> {
             Ok(leaf) => leaf,
             Err(error) => return stopped(error),
         };
-        if worth == Worth::Large && leaf.page == root && leaf.cells <= SMALL_ROWS {
+        if threshold == Threshold::Large && leaf.page == root && leaf.cells <= SMALL_ROWS {
             Findings::of(rows).set_on_page(storage, root, header.page_bytes);
             return Ok(Err(SMALL));
         }
@@ -274,7 +276,7 @@ impl<'rows> PageRows<'rows> {
             Ok(Step::Row) => return Ok(Some(Row::of_record(&self.record))),
             Ok(Step::RowWithoutDefaults) => match self.reader.pages().check() {
                 Ok(()) if self.find_defaults() => return Ok(Some(Row::of_record(&self.record))),
-                Ok(()) => End::Left(Cause::Unknown),
+                Ok(()) => End::Left(HandoverReason::Unknown),
                 // SQLite may return another row by now.
                 Err(error) => return self.next_otherwise(Err(error)),
             },
@@ -286,7 +288,7 @@ impl<'rows> PageRows<'rows> {
             }
             Err(ReadError::Interrupted) => End::Interrupted,
             Err(ReadError::Damage(damage)) => match (damage_error(self.conn, damage), self.reader.pages().check()) {
-                (None, Ok(())) => End::Left(Cause::Damage(damage)),
+                (None, Ok(())) => End::Left(HandoverReason::Damage(damage)),
                 (None, Err(ReadError::Interrupted)) => End::Interrupted,
                 // After a write, row numbers in the statement's result differ, and a damaged row may have no rowid to
                 // continue from.
@@ -295,7 +297,7 @@ impl<'rows> PageRows<'rows> {
                     return Err(error.in_sql(self.record.statement.sql()));
                 }
             },
-            Err(ReadError::Unreadable) => End::Left(Cause::Unreadable),
+            Err(ReadError::Unreadable) => End::Left(HandoverReason::Unreadable),
         };
         Ok(None)
     }
@@ -306,7 +308,7 @@ impl<'rows> PageRows<'rows> {
     }
 
     /// Returns the SQL that reads the remaining rows, and the rowid that is its parameter.
-    pub(crate) fn rest(&self) -> Result<(String, i64)> {
+    pub(crate) fn remaining_rows_query(&self) -> Result<(String, i64)> {
         let (rowid, owes_row) = (self.record.cells.rowid, self.owes_row);
         Ok((self.names()?.select_rest(owes_row), rowid))
     }
@@ -318,7 +320,7 @@ impl<'rows> PageRows<'rows> {
             return Err(Error::new(ErrorKind::Misuse { reason }));
         }
         let called = self.record.statement.column_names()?;
-        Names::find(self.conn, "main", self.root, self.record.cells.wants(), called)
+        Names::find(self.conn, "main", self.root, self.record.cells.sources(), called)
     }
 
     /// Whether the statement, re-prepared, would read the same columns of the same table.
@@ -333,8 +335,8 @@ impl<'rows> PageRows<'rows> {
     }
 
     fn is_program_as_it_was(&self) -> bool {
-        let wants = self.record.cells.wants();
-        let is_it = |now: &Program| now.database == MAIN && now.root == self.root && *now.wants == *wants;
+        let sources = self.record.cells.sources();
+        let is_it = |now: &Program| now.database == MAIN && now.root == self.root && *now.sources == *sources;
         Program::of(self.conn, self.record.statement.sql()).is_ok_and(|now| now.as_ref().is_some_and(is_it))
     }
 

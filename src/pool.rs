@@ -46,39 +46,31 @@
 //! # In an async program
 //!
 //! SQLite's calls block, and so does waiting for a connection: both belong on a thread that may block. An
-//! [`OwnedConnection`] can be sent to that thread and back. A handler for axum:
+//! [`OwnedConnection`] can be sent to that thread and back:
 //!
 //! ```
 //! use std::sync::Arc;
-//! use axum::extract::{Path, State};
-//! use axum::http::StatusCode;
-//! use finalite::pool::Pool;
+//! use finalite::{Result, pool::Pool};
 //! use tokio::task::spawn_blocking;
 //!
-//! async fn cents(State(pool): State<Arc<Pool>>, Path(account): Path<i64>) -> Result<String, StatusCode> {
+//! async fn cents(pool: Arc<Pool>, account: i64) -> Result<Option<i64>> {
 //!     let read = move || {
 //!         let conn = pool.reader_owned()?;
-//!         conn.query_optional::<i64>("SELECT cents FROM account WHERE id = ?", (account,))
+//!         conn.query_optional("SELECT cents FROM account WHERE id = ?", (account,))
 //!     };
-//!     match spawn_blocking(read).await {
-//!         Ok(Ok(Some(cents))) => Ok(cents.to_string()),
-//!         Ok(Ok(None)) => Err(StatusCode::NOT_FOUND),
-//!         Ok(Err(error)) if error.is_busy() => Err(StatusCode::SERVICE_UNAVAILABLE),
-//!         _ => Err(StatusCode::INTERNAL_SERVER_ERROR),
-//!     }
+//!     spawn_blocking(read).await.expect("the closure does not panic")
 //! }
 //!
 //! let dir = tempfile::tempdir()?;
 //! let pool = Arc::new(Pool::builder(dir.path().join("app.db")).build()?);
-//! pool.writer()?.execute_batch("CREATE TABLE account(id INTEGER PRIMARY KEY, cents); INSERT INTO account VALUES (1, 100)")?;
-//! let _app: axum::Router =
-//!     axum::Router::new().route("/account/{id}/cents", axum::routing::get(cents)).with_state(Arc::clone(&pool));
-//!
-//! # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-//! # runtime.block_on(async {
-//! assert_eq!(cents(State(Arc::clone(&pool)), Path(1)).await, Ok("100".into()));
-//! assert_eq!(cents(State(pool), Path(2)).await, Err(StatusCode::NOT_FOUND));
-//! # });
+//! pool.writer()?.execute_batch("CREATE TABLE account(id INTEGER PRIMARY KEY, cents)")?;
+//! pool.writer()?.execute("INSERT INTO account VALUES (1, 100)", ())?;
+//! let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+//! runtime.block_on(async {
+//!     assert_eq!(cents(Arc::clone(&pool), 1).await?, Some(100));
+//!     assert_eq!(cents(Arc::clone(&pool), 2).await?, None);
+//!     Ok::<(), finalite::Error>(())
+//! })?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
@@ -113,10 +105,10 @@ pub use retry::RetryPolicy;
 pub use status::{Checkout, PoolReport, PoolStatus, Role, RoleStatus};
 
 use builder::Options;
-use guard::Slot;
+use guard::PoolSlot;
 use profile::Profile;
-use queue::{Patience, Queue};
-use registry::Listed;
+use queue::{Queue, WaitLimit};
+use registry::Registration;
 use status::Counters;
 
 /// Pool of connections to one database, each handed out to one caller at a time. See [the module](self).
@@ -124,11 +116,11 @@ use status::Counters;
 /// Dropping it closes the connections like [`close`](Self::close), and logs the report if it is not clean.
 #[doc(alias("r2d2", "deadpool", "SqlitePool"))]
 pub struct Pool {
-    writer: Lane,
-    readers: Lane,
-    reserved: Lane,
+    writer: RoleSlots,
+    readers: RoleSlots,
+    reserved: RoleSlots,
     options: Options,
-    listed: Listed,
+    listed: Registration,
     /// Location at which the pool was built.
     site: &'static Location<'static>,
     /// Connection that keeps a database in memory alive while there is no other.
@@ -139,16 +131,16 @@ pub struct Pool {
 }
 
 /// The slots of one role.
-struct Lane {
+struct RoleSlots {
     queue: Arc<Queue>,
-    slots: Box<[Slot]>,
+    slots: Box<[PoolSlot]>,
     /// State of a new connection of the role.
     profile: OnceLock<Profile>,
 }
 
-impl Lane {
+impl RoleSlots {
     fn new(role: Role, size: usize) -> Self {
-        let slots = (0..size).map(|_| Slot::default()).collect();
+        let slots = (0..size).map(|_| PoolSlot::default()).collect();
         Self { queue: Arc::new(Queue::new(role, size)), slots, profile: OnceLock::new() }
     }
 }
@@ -185,7 +177,7 @@ impl Pool {
     /// [`ErrorKind::NoMemory`] if that is the cause.
     #[track_caller]
     pub fn reader(&self) -> Result<PooledConnection<'_>> {
-        self.lend(&self.readers, self.patience(), Location::caller())
+        self.lend(&self.readers, self.wait_limit(), Location::caller())
     }
 
     /// Checks out a connection for reading, with this timeout.
@@ -195,7 +187,7 @@ impl Pool {
     /// See [`reader`](Self::reader).
     #[track_caller]
     pub fn reader_within(&self, longest: Duration) -> Result<PooledConnection<'_>> {
-        self.lend(&self.readers, Patience::For(longest), Location::caller())
+        self.lend(&self.readers, WaitLimit::For(longest), Location::caller())
     }
 
     /// Checks out a connection for reading without waiting. Returns `None` if none is free.
@@ -205,7 +197,7 @@ impl Pool {
     /// See [`reader`](Self::reader), except that there is no timeout.
     #[track_caller]
     pub fn try_reader(&self) -> Result<Option<PooledConnection<'_>>> {
-        at_once(self.lend(&self.readers, Patience::None, Location::caller()))
+        at_once(self.lend(&self.readers, WaitLimit::None, Location::caller()))
     }
 
     /// Checks out the connection for writing. Its [`transaction`](PooledConnection::transaction) takes the write lock
@@ -216,7 +208,7 @@ impl Pool {
     /// See [`reader`](Self::reader).
     #[track_caller]
     pub fn writer(&self) -> Result<PooledConnection<'_>> {
-        self.lend(&self.writer, self.patience(), Location::caller())
+        self.lend(&self.writer, self.wait_limit(), Location::caller())
     }
 
     /// Checks out the connection for writing, with this timeout.
@@ -226,7 +218,7 @@ impl Pool {
     /// See [`reader`](Self::reader).
     #[track_caller]
     pub fn writer_within(&self, longest: Duration) -> Result<PooledConnection<'_>> {
-        self.lend(&self.writer, Patience::For(longest), Location::caller())
+        self.lend(&self.writer, WaitLimit::For(longest), Location::caller())
     }
 
     /// Checks out the connection for writing without waiting. Returns `None` if it is not free.
@@ -236,7 +228,7 @@ impl Pool {
     /// See [`reader`](Self::reader), except that there is no timeout.
     #[track_caller]
     pub fn try_writer(&self) -> Result<Option<PooledConnection<'_>>> {
-        at_once(self.lend(&self.writer, Patience::None, Location::caller()))
+        at_once(self.lend(&self.writer, WaitLimit::None, Location::caller()))
     }
 
     /// Opens a connection for state that must persist: temporary tables, attached databases, pragmas. It is closed when
@@ -247,7 +239,7 @@ impl Pool {
     /// See [`reader`](Self::reader).
     #[track_caller]
     pub fn reserve(&self) -> Result<PooledConnection<'_>> {
-        self.lend(&self.reserved, self.patience(), Location::caller())
+        self.lend(&self.reserved, self.wait_limit(), Location::caller())
     }
 
     /// Checks out a connection for reading, with a guard that can be sent to another thread and stored anywhere.
@@ -310,15 +302,15 @@ impl Pool {
             return report;
         }
         let _closing = self.lock_closing();
-        for lane in self.lanes() {
-            lane.queue.close();
-            for slot in &lane.slots {
+        for role_slots in self.all_slots() {
+            role_slots.queue.close();
+            for slot in &role_slots.slots {
                 // A slot whose connection is checked out is locked, or empty.
                 if let Some(conn) = slot.try_lock().and_then(|mut slot| slot.take()) {
-                    report.close_in(lane.queue.role(), conn);
+                    report.close_in(role_slots.queue.role(), conn);
                 }
             }
-            report.add_checkouts(status::checkouts(&lane.queue));
+            report.add_checkouts(status::checkouts(&role_slots.queue));
         }
         if let Some(anchor) = self.anchor.lock().unwrap_or_else(PoisonError::into_inner).take() {
             report.close(anchor);
@@ -327,20 +319,20 @@ impl Pool {
         report
     }
 
-    fn lanes(&self) -> [&Lane; 3] {
+    fn all_slots(&self) -> [&RoleSlots; 3] {
         [&self.readers, &self.reserved, &self.writer]
     }
 
     fn end(&mut self) -> PoolReport {
         let mut report = PoolReport::default();
         // The writer comes last: closing the last connection checkpoints, which a reader cannot do.
-        for lane in [&mut self.readers, &mut self.reserved, &mut self.writer] {
-            lane.queue.close();
-            let checked_out = status::checkouts(&lane.queue);
-            for slot in &mut lane.slots {
+        for role_slots in [&mut self.readers, &mut self.reserved, &mut self.writer] {
+            role_slots.queue.close();
+            let checked_out = status::checkouts(&role_slots.queue);
+            for slot in &mut role_slots.slots {
                 // Nothing borrows the pool at this point: if a guard still has the slot, it was forgotten.
                 if let Some(conn) = slot.get_mut().take() {
-                    report.close_in(lane.queue.role(), conn);
+                    report.close_in(role_slots.queue.role(), conn);
                 }
             }
             report.add_checkouts(checked_out);

@@ -64,26 +64,26 @@ use std::ops::ControlFlow;
 use std::panic::Location;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::pages::{self, PageRows, Worth};
+use crate::pages::{self, PageRows, Threshold};
 use crate::statement::params::Params;
 use crate::statement::{Row, Statement};
 use crate::{Connection, sql};
 
 mod batch;
 mod column;
-mod crew;
 mod drive;
 mod plan;
 mod print;
 mod reader;
 mod table;
+mod threads;
 mod views;
 
 pub use crate::value::ColumnType;
-use batch::Plan;
+use batch::ColumnSettings;
 pub use batch::{BatchIndex, ColumnBatch};
 pub use column::{BytesBuffers, ColumnBuffer, OffsetBuffer, Offsets};
-use drive::{Pace, drive, run_by_pages};
+use drive::{ScanProgress, drive, run_by_pages};
 pub use plan::{ScanPlan, ScanStrategy};
 use reader::{Batches, Columns, ForEach, Reader, TryForEach};
 pub use table::TableScan;
@@ -93,7 +93,7 @@ pub use views::{BytesColumn, TextColumn};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum OnTypeMismatch {
-    /// Ends the scan with [`ErrorKind::MixedColumn`](crate::ErrorKind::MixedColumn).
+    /// Ends the scan with [`ErrorKind::MixedColumn`].
     Error,
     /// Converts integers in a column of reals to reals, and a column of integers with a real to reals, if each is
     /// exact. Anything else is an error.
@@ -318,7 +318,7 @@ impl<'p, P: Params<'p>, E: From<Error>> Scan<'_, P, E> {
             let reason = "a batch has at least one row";
             return Err(Error::new(ErrorKind::Misuse { reason }).in_sql(&self.sql));
         }
-        Ok(ColumnBatch::new(Plan { schema: self.schema.clone(), mixed: self.mixed, rows }))
+        Ok(ColumnBatch::new(ColumnSettings { schema: self.schema.clone(), mixed: self.mixed, rows }))
     }
 
     /// Reads the whole result into columns.
@@ -341,7 +341,7 @@ impl<'p, P: Params<'p>, E: From<Error>> Scan<'_, P, E> {
     /// # Ok::<(), finalite::Error>(())
     /// ```
     pub fn columns(self) -> Result<ColumnBatch> {
-        let batch = ColumnBatch::new(Plan { schema: self.schema.clone(), mixed: self.mixed, rows: 0 });
+        let batch = ColumnBatch::new(ColumnSettings { schema: self.schema.clone(), mixed: self.mixed, rows: 0 });
         let mut reader = Columns { batch };
         self.with_error::<Error>().run(&mut reader)?;
         Ok(reader.batch)
@@ -508,9 +508,9 @@ impl<'p, P: Params<'p>, E: From<Error>> Scan<'_, P, E> {
     ///
     /// # Errors
     ///
-    /// Those of [`Connection::prepare`] and [`Rows::next`]: SQLite's error for the statement, or for its first row,
-    /// such as `SQLITE_CORRUPT`; `SQLITE_IOERR_SHORT_READ` if the file ends within the first pages. Pages that cannot
-    /// be read or do not decode are no error, but a reason.
+    /// Those of [`Connection::prepare`] and [`Rows::next`](crate::Rows::next): SQLite's error for the statement, or for
+    /// its first row, such as `SQLITE_CORRUPT`; `SQLITE_IOERR_SHORT_READ` if the file ends within the first pages.
+    /// Pages that cannot be read or do not decode are no error, but a reason.
     ///
     /// # Example
     ///
@@ -524,12 +524,12 @@ impl<'p, P: Params<'p>, E: From<Error>> Scan<'_, P, E> {
     /// ```
     pub fn plan(&self) -> Result<ScanPlan> {
         let mut statement = self.conn.prepare_cached_at(&self.sql, self.site)?;
-        let worth = match self.may_be_pages(&statement) {
-            Ok(worth) => worth,
+        let threshold = match self.may_be_pages(&statement) {
+            Ok(threshold) => threshold,
             Err(reason) => return Ok(ScanPlan::by_statement(reason)),
         };
         let mut rows = statement.query(())?;
-        let pages = match pages::begin(self.conn, &mut rows, worth)?.scan {
+        let pages = match pages::begin(self.conn, &mut rows, threshold)?.scan {
             Ok(scan) => PageRows::open(self.conn, &rows, scan)?,
             Err(reason) => Err(reason),
         };
@@ -540,11 +540,11 @@ impl<'p, P: Params<'p>, E: From<Error>> Scan<'_, P, E> {
     }
 
     /// Returns the tables for which the page reader is to be tried. The error is the reason why it is not tried.
-    fn may_be_pages(&self, statement: &Statement<'_>) -> Result<Worth, &'static str> {
-        let worth = match self.strategy {
+    fn may_be_pages(&self, statement: &Statement<'_>) -> Result<Threshold, &'static str> {
+        let threshold = match self.strategy {
             Some(ScanStrategy::Statement) => return Err(plan::NOT_ASKED),
-            Some(ScanStrategy::Pages) => Worth::Any,
-            None => Worth::Large,
+            Some(ScanStrategy::Pages) => Threshold::Any,
+            None => Threshold::Large,
         };
         if !statement.is_readonly() || !sql::starts_with_keyword(statement.sql(), "SELECT") {
             return Err("the statement is not a SELECT");
@@ -552,7 +552,7 @@ impl<'p, P: Params<'p>, E: From<Error>> Scan<'_, P, E> {
         if statement.parameter_count() > 0 {
             return Err("the statement has parameters");
         }
-        Ok(worth)
+        Ok(threshold)
     }
 
     /// Runs the statement, and reports the plan.
@@ -572,20 +572,21 @@ impl<'p, P: Params<'p>, E: From<Error>> Scan<'_, P, E> {
         if let Some(types) = &self.schema {
             batch::check_before(&statement, types)?;
         }
-        let worth =
-            self.may_be_pages(&statement).and_then(|worth| if self.limit > 0 { Ok(worth) } else { Err(plan::NO_ROWS) });
+        let threshold = self
+            .may_be_pages(&statement)
+            .and_then(|threshold| if self.limit > 0 { Ok(threshold) } else { Err(plan::NO_ROWS) });
         let mut rows = statement.query(self.params)?;
-        let mut pace = Pace { rows: 0, limit: self.limit, progress: self.progress };
-        match worth {
-            Ok(worth) => run_by_pages(self.conn, &mut rows, worth, self.threads, &mut pace, plan, reader)?,
+        let mut position = ScanProgress { rows: 0, limit: self.limit, progress: self.progress };
+        match threshold {
+            Ok(threshold) => run_by_pages(self.conn, &mut rows, threshold, self.threads, &mut position, plan, reader)?,
             Err(reason) => {
                 plan::leave(plan, rows.current_raw().sql(), 0, reason, &reason);
-                drive(&mut rows, &mut pace, reader)?;
+                drive(&mut rows, &mut position, reader)?;
             }
         }
         reader.end(rows.current())?;
         rows.finish()?;
-        Ok(pace.rows)
+        Ok(position.rows)
     }
 }
 

@@ -21,7 +21,7 @@ pub use row_iterators::{QueryAs, QueryMap, RowSource};
 pub use rows::{OwnedRows, Rows};
 
 /// A prepared statement. Dropping it finalizes it immediately. A statement from
-/// [`prepare_cached`](Connection::prepare_cached) is instead reset and returned to its connection's cache.
+/// [`prepare_cached`](crate::Connection::prepare_cached) is instead reset and returned to its connection's cache.
 ///
 /// Running a statement takes `&mut self`, because a statement has one execution at a time; [`Rows`] borrow the
 /// statement.
@@ -97,7 +97,7 @@ impl<'conn> Statement<'conn> {
             target: "finalite::statement",
             sql = self.raw().sql(),
             connection = self.core().db().id(),
-            name = self.core().db().book().name(),
+            name = self.core().db().info().name(),
             prepared_at = %self.raw().site(),
             "run",
         );
@@ -191,7 +191,7 @@ impl<'conn> Statement<'conn> {
     }
 
     /// Runs the statement to completion and returns the number of rows it inserted, updated or deleted. Rows that the
-    /// statement returns are discarded. [`Connection::execute`] documents the count.
+    /// statement returns are discarded. [`Connection::execute`](crate::Connection::execute) documents the count.
     ///
     /// # Errors
     ///

@@ -1,5 +1,5 @@
-//! Items for the other crates of finalite's workspace. They are outside semver: each of those crates depends on one exact
-//! version of finalite.
+//! Items for the other crates of finalite's workspace. They are outside semver: each of those crates depends on one
+//! exact version of finalite.
 
 pub use crate::worker::{Stop, Worker};
 

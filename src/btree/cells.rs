@@ -6,9 +6,9 @@
 //! record     header length, one serial type for each value, values
 //! ```
 //!
-//! A step decodes only the record's header. It writes one [`Place`] for each value: the serial type, and the offset.
-//! Values are read from the page buffer when they are asked for, and are not copied, with two exceptions: a record that
-//! continues in overflow pages is assembled in `spilled`, and UTF-16 text is converted into `converted`.
+//! A step decodes only the record's header. It writes one [`ValuePosition`] for each value: the serial type, and the
+//! offset. Values are read from the page buffer when they are asked for, and are not copied, with two exceptions: a
+//! record that continues in overflow pages is assembled in `spilled`, and UTF-16 text is converted into `converted`.
 //!
 //! The fast path is a header of less than 128 bytes with serial types of one byte, on one page. It is inlined into the
 //! loop of the scan; all other cases are in functions that are not inlined. An integer is read as eight bytes, and
@@ -26,7 +26,7 @@ use crate::value::{AsItIs, Sink, ValueRef};
 
 /// A column of the result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Want {
+pub(crate) enum ColumnSource {
     Rowid,
     /// A value of the record.
     Stored {
@@ -40,7 +40,7 @@ pub(crate) enum Want {
 
 /// The current row, and the buffers that hold its bytes.
 pub(crate) struct Cells<B = Vec<u8>> {
-    wants: Box<[Want]>,
+    sources: Box<[ColumnSource]>,
     encoding: Encoding,
     /// Pages as they were read.
     pub(crate) buffer: B,
@@ -51,7 +51,7 @@ pub(crate) struct Cells<B = Vec<u8>> {
     /// Text converted to UTF-8, in a database whose encoding is UTF-16.
     converted: Vec<u8>,
     /// Values of the record, up to the last one that is wanted.
-    places: Vec<Place>,
+    places: Vec<ValuePosition>,
     /// Whether each of `places` is wanted.
     is_wanted: Box<[bool]>,
     pub(crate) rowid: i64,
@@ -64,7 +64,7 @@ pub(crate) type Defaults = Arc<[Option<Default>]>;
 
 /// Position of a value in a record.
 #[derive(Clone, Copy)]
-struct Place {
+struct ValuePosition {
     serial: u32,
     at: u32,
 }
@@ -294,7 +294,7 @@ impl<P: Pages> Reader<P> {
 
 /// Result of decoding the header of a record.
 #[derive(Clone, Copy)]
-struct Found {
+struct RecordHeader {
     /// Number of values in the record, up to the last one that is wanted.
     places: usize,
     is_whole: bool,
@@ -305,7 +305,7 @@ struct Found {
 /// Locates the values of a record, which begins at `start` and has `payload` bytes. `record` holds the bytes that are
 /// available. Returns `None` if the record does not decode.
 #[inline(always)]
-fn read_places(record: &[u8], start: usize, payload: usize, places: &mut [Place]) -> Option<Found> {
+fn read_places(record: &[u8], start: usize, payload: usize, places: &mut [ValuePosition]) -> Option<RecordHeader> {
     let header = usize::from(*record.first()?);
     if !(2..0x80).contains(&header) {
         return read_long_header(record, start, payload, places);
@@ -316,7 +316,7 @@ fn read_places(record: &[u8], start: usize, payload: usize, places: &mut [Place]
     let mut seen = 0;
     for (&serial, place) in serials.iter().zip(places.iter_mut()) {
         seen |= serial;
-        *place = Place { serial: serial.into(), at };
+        *place = ValuePosition { serial: serial.into(), at };
         at += u32::from(BYTES_BY_SERIAL[usize::from(serial & 0x7f)]);
     }
     if seen >= 0x80 {
@@ -326,12 +326,12 @@ fn read_places(record: &[u8], start: usize, payload: usize, places: &mut [Place]
         return None;
     }
     let count = serials.len().min(places.len());
-    Some(Found { places: count, is_whole: count == places.len(), end: at as usize })
+    Some(RecordHeader { places: count, is_whole: count == places.len(), end: at as usize })
 }
 
 /// Locates the values of a record whose header is empty, or has varints of several bytes. See [`read_places`].
 #[inline(never)]
-fn read_long_header(record: &[u8], start: usize, payload: usize, places: &mut [Place]) -> Option<Found> {
+fn read_long_header(record: &[u8], start: usize, payload: usize, places: &mut [ValuePosition]) -> Option<RecordHeader> {
     let (header, first) = varint(record)?;
     let header = usize::try_from(header).ok().filter(|_| header <= HEADER_BYTES_MAX)?;
     // SQLite reads at least one serial type. In an empty header that is beyond the end, so such a record is not valid.
@@ -345,39 +345,39 @@ fn read_long_header(record: &[u8], start: usize, payload: usize, places: &mut [P
         }
         let (serial, bytes) = varint(serials)?;
         serials = &serials[bytes..];
-        *place = Place { serial: u32::try_from(serial).ok()?, at: u32::try_from(at).ok()? };
+        *place = ValuePosition { serial: u32::try_from(serial).ok()?, at: u32::try_from(at).ok()? };
         at = at.checked_add(serial_bytes(serial))?;
         count += 1;
     }
     if at > end || serials.is_empty() && at != end {
         return None;
     }
-    Some(Found { places: count, is_whole: count == places.len(), end: usize::try_from(at).ok()? })
+    Some(RecordHeader { places: count, is_whole: count == places.len(), end: usize::try_from(at).ok()? })
 }
 
 impl<B: Deref<Target = [u8]>> Cells<B> {
-    pub(crate) fn new(wants: Box<[Want]>, encoding: Encoding, buffer: B) -> Self {
-        let count = wants.iter().map(|want| match want {
-            Want::Rowid => 0,
-            Want::Stored { place, .. } => place + 1,
+    pub(crate) fn new(sources: Box<[ColumnSource]>, encoding: Encoding, buffer: B) -> Self {
+        let count = sources.iter().map(|source| match source {
+            ColumnSource::Rowid => 0,
+            ColumnSource::Stored { place, .. } => place + 1,
         });
         let count = count.max().unwrap_or(0);
         let mut is_wanted = vec![false; count];
         let mut defaults = vec![None; count];
-        for want in &wants {
-            if let Want::Stored { place, has_default, .. } = *want {
+        for source in &sources {
+            if let ColumnSource::Stored { place, has_default, .. } = *source {
                 is_wanted[place] = true;
                 defaults[place] = (!has_default).then_some(Default::Null);
             }
         }
         Self {
-            wants,
+            sources,
             encoding,
             buffer,
             spilled: Vec::new(),
             is_spilled: false,
             converted: Vec::new(),
-            places: vec![Place { serial: 0, at: 0 }; count],
+            places: vec![ValuePosition { serial: 0, at: 0 }; count],
             is_wanted: is_wanted.into(),
             rowid: 0,
             defaults: defaults.into(),
@@ -386,11 +386,11 @@ impl<B: Deref<Target = [u8]>> Cells<B> {
 
     /// Returns cells of the same columns, with another buffer.
     pub(crate) fn in_another<C: Deref<Target = [u8]>>(&self, buffer: C) -> Cells<C> {
-        Cells::new(self.wants.clone(), self.encoding, buffer)
+        Cells::new(self.sources.clone(), self.encoding, buffer)
     }
 
-    pub(crate) fn wants(&self) -> &[Want] {
-        &self.wants
+    pub(crate) fn sources(&self) -> &[ColumnSource] {
+        &self.sources
     }
 
     /// Marks the values that the record is too short for, from this place on.
@@ -399,18 +399,18 @@ impl<B: Deref<Target = [u8]>> Cells<B> {
         for place in &mut self.places[from..] {
             place.serial = MISSING;
         }
-        let is_known = |want: &Want| match *want {
-            Want::Stored { place, .. } if place >= from => self.defaults[place].is_some(),
+        let is_known = |source: &ColumnSource| match *source {
+            ColumnSource::Stored { place, .. } if place >= from => self.defaults[place].is_some(),
             _ => true,
         };
-        if self.wants.iter().all(is_known) { Step::Row } else { Step::RowWithoutDefaults }
+        if self.sources.iter().all(is_known) { Step::Row } else { Step::RowWithoutDefaults }
     }
 
     /// Sets the default of a column of the result to its value in the current row. If the record has that value, the
     /// method only compares. Returns `false` if the values differ: it is another row.
     pub(crate) fn set_default(&mut self, column: usize, value: ValueRef<'_>) -> bool {
-        match self.wants.get(column) {
-            Some(&Want::Stored { place, .. }) if self.places[place].serial == MISSING => {
+        match self.sources.get(column) {
+            Some(&ColumnSource::Stored { place, .. }) if self.places[place].serial == MISSING => {
                 Arc::make_mut(&mut self.defaults)[place] = Some(value.into());
                 true
             }
@@ -420,7 +420,7 @@ impl<B: Deref<Target = [u8]>> Cells<B> {
 
     /// Converts wanted texts to UTF-8, unless the database's encoding is UTF-8.
     #[inline(never)]
-    fn convert(&mut self, found: Found) -> Step {
+    fn convert(&mut self, found: RecordHeader) -> Step {
         if let Encoding::Utf16 { is_big_endian } = self.encoding {
             self.converted.clear();
             let record: &[u8] = if self.is_spilled { &self.spilled } else { &self.buffer };
@@ -444,8 +444,8 @@ impl<B: Deref<Target = [u8]>> Cells<B> {
 
     #[inline(always)]
     pub(crate) fn value(&self, column: usize) -> Option<ValueRef<'_>> {
-        let want = self.wants.get(column)?;
-        Some(self.read_into(want, AsItIs))
+        let source = self.sources.get(column)?;
+        Some(self.read_into(source, AsItIs))
     }
 
     /// Passes each value to the sink of its column. Stops at the first error, and returns it with the number of the
@@ -455,18 +455,18 @@ impl<B: Deref<Target = [u8]>> Cells<B> {
     where
         S: Sink<'a, Output = Result<(), E>>,
     {
-        for (index, (want, sink)) in self.wants.iter().zip(sinks).enumerate() {
-            self.read_into(want, sink).map_err(|error| (index, error))?;
+        for (index, (source, sink)) in self.sources.iter().zip(sinks).enumerate() {
+            self.read_into(source, sink).map_err(|error| (index, error))?;
         }
         Ok(())
     }
 
     #[inline(always)]
-    fn read_into<'a, S: Sink<'a>>(&'a self, want: &Want, sink: S) -> S::Output {
-        let Want::Stored { place, is_real, .. } = *want else {
+    fn read_into<'a, S: Sink<'a>>(&'a self, source: &ColumnSource, sink: S) -> S::Output {
+        let ColumnSource::Stored { place, is_real, .. } = *source else {
             return sink.take(ValueRef::Integer(self.rowid));
         };
-        let Place { serial, at } = self.places[place];
+        let ValuePosition { serial, at } = self.places[place];
         let at = at as usize;
         let record: &[u8] = if self.is_spilled { &self.spilled } else { &self.buffer };
         match serial {

@@ -68,10 +68,10 @@ pub(crate) struct Tree<P> {
     shape: Shape,
     map: PointerMap,
     /// Interior pages on the current path, from the root down.
-    levels: Vec<Level>,
+    levels: Vec<TreeLevel>,
     depth: usize,
     /// Leaf pages that were read and are still to be returned.
-    ahead: Vec<Place>,
+    ahead: Vec<TreePosition>,
     ahead_next: usize,
     /// Number of pages to read at once; doubles as the scan proceeds.
     stride: u32,
@@ -81,7 +81,7 @@ pub(crate) struct Tree<P> {
 }
 
 #[derive(Default)]
-struct Level {
+struct TreeLevel {
     page: u32,
     children: Vec<u32>,
     next: usize,
@@ -89,7 +89,7 @@ struct Level {
 }
 
 #[derive(Clone, Copy, Default)]
-struct Place {
+struct TreePosition {
     page: u32,
     at: usize,
 }
@@ -148,7 +148,7 @@ pub(crate) fn leaf_cells(head: [u8; HEAD_BYTES]) -> Option<u16> {
 
 impl<P: Pages> Tree<P> {
     pub(crate) fn new(pages: P, root: u32, shape: Shape) -> Self {
-        let root = Level { page: 0, children: vec![root], next: 0, is_above_leaves: false };
+        let root = TreeLevel { page: 0, children: vec![root], next: 0, is_above_leaves: false };
         Self {
             pages,
             shape,
@@ -209,8 +209,8 @@ impl<P: Pages> Tree<P> {
     }
 
     /// Examines a page. Returns a leaf page; an interior page becomes the next level, and `None` is returned.
-    fn look_at(&mut self, place: Place, page: &[u8]) -> Result<Option<Leaf>, P::Error> {
-        let Place { page: number, at } = place;
+    fn look_at(&mut self, place: TreePosition, page: &[u8]) -> Result<Option<Leaf>, P::Error> {
+        let TreePosition { page: number, at } = place;
         let damage = |what| Damage::of_page(number, what);
         let header = head_in_page(number);
         let cells = read_u16(page, header + 3).unwrap_or(0);
@@ -251,7 +251,7 @@ impl<P: Pages> Tree<P> {
 
     fn descend(&mut self, number: u32, page: &[u8], header: usize, cells: usize) -> Result<(), Damage> {
         if self.depth == self.levels.len() {
-            self.levels.push(Level::default());
+            self.levels.push(TreeLevel::default());
         }
         let level = &mut self.levels[self.depth];
         level.page = number;
@@ -308,7 +308,7 @@ impl<P: Pages> Tree<P> {
                 break;
             }
             before = child;
-            self.ahead.push(Place { page: child, at: (child - first) as usize * apart });
+            self.ahead.push(TreePosition { page: child, at: (child - first) as usize * apart });
         }
         if level.is_above_leaves {
             self.stride = (2 * self.stride).min(pages_at_once(self.shape));

@@ -241,7 +241,7 @@ impl OpenOptions {
         self
     }
 
-    /// Sets the name that identifies the connection in [`stats`](crate::observe::stats). No name by default.
+    /// Sets the name that identifies the connection in [`stats`](crate::stats). No name by default.
     #[must_use]
     pub fn name(mut self, name: &str) -> Self {
         self.name = Some(name.into());

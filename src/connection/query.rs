@@ -15,7 +15,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// The errors of [`prepare`](Self::prepare) and [`Statement::execute`].
+    /// The errors of [`prepare`](Self::prepare) and [`Statement::execute`](crate::Statement::execute).
     ///
     /// # Example
     ///
@@ -40,8 +40,8 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// The errors of [`prepare`](Self::prepare) and [`Statement::query_one`], which also describes what happens to
-    /// changes.
+    /// The errors of [`prepare`](Self::prepare) and [`Statement::query_one`](crate::Statement::query_one), which also
+    /// describes what happens to changes.
     #[inline]
     #[track_caller]
     #[doc(alias("fetch_one", "get_result"))]
@@ -53,7 +53,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// The errors of [`prepare`](Self::prepare) and [`Statement::query_optional`].
+    /// The errors of [`prepare`](Self::prepare) and [`Statement::query_optional`](crate::Statement::query_optional).
     #[inline]
     #[track_caller]
     #[doc(alias = "fetch_optional")]
@@ -69,7 +69,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// The errors of [`prepare`](Self::prepare) and [`Statement::query_all`].
+    /// The errors of [`prepare`](Self::prepare) and [`Statement::query_all`](crate::Statement::query_all).
     #[inline]
     #[track_caller]
     #[doc(alias("fetch_all", "load"))]
@@ -81,7 +81,8 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// The errors of [`prepare`](Self::prepare) and [`Statement::query_as`]. The iterator yields a result for each row.
+    /// The errors of [`prepare`](Self::prepare) and [`Statement::query_as`](crate::Statement::query_as). The iterator
+    /// yields a result for each row.
     ///
     /// # Example
     ///
@@ -122,7 +123,8 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// The errors of [`prepare`](Self::prepare) and [`Statement::query_as`]. The iterator yields a result for each row.
+    /// The errors of [`prepare`](Self::prepare) and [`Statement::query_as`](crate::Statement::query_as). The iterator
+    /// yields a result for each row.
     ///
     /// # Example
     ///
@@ -153,7 +155,8 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// The errors of [`prepare`](Self::prepare) and [`Statement::query_as`]. The iterator yields a result for each row.
+    /// The errors of [`prepare`](Self::prepare) and [`Statement::query_as`](crate::Statement::query_as). The iterator
+    /// yields a result for each row.
     #[inline]
     #[track_caller]
     pub fn query_and_then<'conn, 'p: 'conn, T, E: From<Error>, F>(
@@ -172,7 +175,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// The errors of [`prepare`](Self::prepare) and [`Statement::exists`].
+    /// The errors of [`prepare`](Self::prepare) and [`Statement::exists`](crate::Statement::exists).
     #[inline]
     #[track_caller]
     pub fn exists<'p>(&self, sql: &str, params: impl Params<'p>) -> Result<bool> {
@@ -180,11 +183,13 @@ impl Connection {
     }
 
     /// Runs a statement, passes its first row to a closure and returns the closure's result. Further rows are ignored,
-    /// as by [`Statement::query_row`]; for [`query_one`](Self::query_one), a second row is an error.
+    /// as by [`Statement::query_row`](crate::Statement::query_row); for [`query_one`](Self::query_one), a second row is
+    /// an error.
     ///
     /// # Errors
     ///
-    /// The errors of [`prepare`](Self::prepare) and [`Statement::query_row`], and the closure's error.
+    /// The errors of [`prepare`](Self::prepare) and [`Statement::query_row`](crate::Statement::query_row), and the
+    /// closure's error.
     #[inline]
     #[track_caller]
     pub fn query_row<'p, T>(

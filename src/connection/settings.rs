@@ -13,7 +13,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Forked`].
+    /// [`ErrorKind::Forked`](crate::ErrorKind::Forked).
     ///
     /// # Example
     ///
@@ -39,7 +39,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Forked`].
+    /// [`ErrorKind::Forked`](crate::ErrorKind::Forked).
     ///
     /// C: [sqlite3_busy_timeout](https://sqlite.org/c3ref/busy_timeout.html)
     pub fn set_busy_timeout(&self, timeout: Duration) -> Result<()> {

@@ -33,7 +33,7 @@ pub struct StatementCacheStats {
 }
 
 pub(crate) struct Cache {
-    slots: Vec<Slot>,
+    slots: Vec<CacheSlot>,
     /// Slots that are free.
     vacant: Vec<u32>,
     /// First slot of each hash bucket; their number is a power of two.
@@ -48,7 +48,7 @@ pub(crate) struct Cache {
     stats: StatementCacheStats,
 }
 
-struct Slot {
+struct CacheSlot {
     sql: Box<str>,
     hash: u64,
     next_in_bucket: Option<u32>,
@@ -163,7 +163,7 @@ impl Cache {
         }
         self.make_room(self.statements_max - 1, self.bytes_max - bytes, evicted);
         let index = self.vacant.pop().unwrap_or_else(|| {
-            self.slots.push(Slot {
+            self.slots.push(CacheSlot {
                 sql: Box::default(),
                 hash: 0,
                 next_in_bucket: None,
@@ -235,7 +235,7 @@ impl Cache {
     }
 
     /// Replaces the cache by an empty one, which keeps the counters. Returns the slots.
-    fn restart(&mut self, statements_max: usize, bytes_max: usize) -> Vec<Slot> {
+    fn restart(&mut self, statements_max: usize, bytes_max: usize) -> Vec<CacheSlot> {
         let fresh = Self {
             generation: self.generation,
             stats: StatementCacheStats { statements: 0, bytes: 0, ..self.stats },
@@ -287,7 +287,7 @@ impl Cache {
     }
 
     fn unlink(&mut self, index: usize) {
-        let Slot { hash, next_in_bucket: after, .. } = self.slots[index];
+        let CacheSlot { hash, next_in_bucket: after, .. } = self.slots[index];
         let Some(bucket) = self.bucket(hash) else {
             return;
         };

@@ -17,7 +17,7 @@ pub(crate) struct Guards {
     /// Whether a rollback must run before any other statement: a guard was leaked, or its rollback in Drop failed
     /// (interrupted, out of memory).
     rollback_owed: Cell<bool>,
-    transaction: RefCell<Option<Origin>>,
+    transaction: RefCell<Option<GuardRecord>>,
     /// The open savepoints, outermost first.
     savepoints: RefCell<Vec<OpenSavepoint>>,
     /// The error that ended the transaction, if it occurred in Drop and could not be returned.
@@ -26,7 +26,7 @@ pub(crate) struct Guards {
 
 /// The source location where a guard was opened.
 #[derive(Debug)]
-struct Origin {
+struct GuardRecord {
     site: &'static Location<'static>,
     /// The record in the registry of handles, which lives as long as the guard.
     recorded: Option<Recorded>,
@@ -37,7 +37,7 @@ struct OpenSavepoint {
     quoted_name: Box<str>,
     /// Whether no transaction was open before, so that the savepoint acts as one.
     is_transaction: bool,
-    origin: Origin,
+    origin: GuardRecord,
 }
 
 impl Guards {
@@ -49,7 +49,7 @@ impl Guards {
     pub(crate) fn open(&self, db: &Db, site: &'static Location<'static>) {
         self.forget_errors(db);
         let recorded = record(db, HandleKind::Transaction, db.id(), site);
-        self.transaction.replace(Some(Origin { site, recorded }));
+        self.transaction.replace(Some(GuardRecord { site, recorded }));
         self.is_open.set(true);
         counts::opened(HandleKind::Transaction);
     }
@@ -75,7 +75,7 @@ impl Guards {
         let around = savepoints.last().map(|savepoint| &savepoint.origin).or(transaction.as_ref());
         let parent = around.and_then(|origin| origin.recorded.as_ref()).map_or(db.id(), Recorded::id);
         let recorded = record(db, HandleKind::Savepoint, parent, site);
-        savepoints.push(OpenSavepoint { quoted_name, is_transaction, origin: Origin { site, recorded } });
+        savepoints.push(OpenSavepoint { quoted_name, is_transaction, origin: GuardRecord { site, recorded } });
         self.is_open.set(true);
         counts::opened(HandleKind::Savepoint);
     }

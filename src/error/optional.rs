@@ -4,7 +4,8 @@ use super::Result;
 
 /// Adds [`optional`](Self::optional) to results.
 pub trait OptionalExtension<T> {
-    /// Converts the error for a missing row ([`Error::is_no_rows`]) to `None`. Other results are unchanged.
+    /// Converts the error for a missing row ([`Error::is_no_rows`](crate::Error::is_no_rows)) to `None`. Other results
+    /// are unchanged.
     ///
     /// [`Connection::query_optional`](crate::Connection::query_optional) does the same without this trait.
     ///

@@ -34,7 +34,7 @@ use std::time::Duration;
 use crate::raw::callback;
 pub use crate::track::HandleKind;
 use crate::track::counts;
-use crate::track::registry::{self, Book, Demand};
+use crate::track::registry::{self, ConnectionInfo, Demand};
 
 /// Number of handles of each kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -153,8 +153,8 @@ pub fn forgotten() -> HandleCounts {
     HandleCounts::collect(counts::forgotten_total)
 }
 
-/// Returns the number of panics of callbacks, since the process began, that were caught while a `Drop` was in SQLite: the
-/// rollback of a transaction, the reset of rows. The next call on the connection resumes such a panic; closing the
+/// Returns the number of panics of callbacks, since the process began, that were caught while a `Drop` was in SQLite:
+/// the rollback of a transaction, the reset of rows. The next call on the connection resumes such a panic; closing the
 /// connection discards it. Each is logged at level ERROR with the target `finalite::statement`.
 #[must_use]
 pub fn late_panics() -> u64 {
@@ -248,7 +248,7 @@ pub struct OpenHandle {
     pub thread_name: Option<Box<str>>,
     /// SQL of a statement, at most the first 256 bytes; never a bound value. For a callback, its kind and name.
     pub sql: Option<Box<str>>,
-    /// Bytes held by a statement when its connection last published its figures: see [`stats`](crate::observe::stats).
+    /// Bytes held by a statement when its connection last published its figures: see [`stats`](crate::stats).
     pub memory_bytes: Option<u64>,
     /// Number of executions at that time.
     pub runs: Option<u64>,
@@ -418,13 +418,13 @@ pub fn forgotten_handles() -> Vec<ForgottenHandle> {
 }
 
 /// Returns the records of one connection.
-pub(crate) fn of_book(book: &Book) -> Vec<OpenHandle> {
-    book.records().into_iter().map(OpenHandle::new).collect()
+pub(crate) fn of_connection(info: &ConnectionInfo) -> Vec<OpenHandle> {
+    info.records().into_iter().map(OpenHandle::new).collect()
 }
 
 /// Returns the records of one connection, and logs a warning for each that is overdue.
-pub(crate) fn look_through(book: &Book) -> Vec<OpenHandle> {
-    let records = book.records();
+pub(crate) fn look_through(info: &ConnectionInfo) -> Vec<OpenHandle> {
+    let records = info.records();
     for record in &records {
         record.warn_if_overdue();
     }

@@ -10,7 +10,7 @@ use super::handles::{self, ForgottenHandle, HandleCounts, OpenHandle};
 use super::{memory, process};
 use crate::Connection;
 use crate::raw::allocator;
-use crate::track::registry::{self, Book, Demand};
+use crate::track::registry::{self, ConnectionInfo, Demand};
 
 /// Asserts that all handles opened by a test are closed and all memory allocated by SQLite is freed.
 ///
@@ -21,8 +21,8 @@ use crate::track::registry::{self, Book, Demand};
 /// [`finish`](Self::finish) returns a report. Dropping the check instead panics if it finds a leak, unless the thread
 /// is already panicking.
 ///
-/// While a check exists, handles are recorded at any [`TrackingLevel`](crate::observe::handles::TrackingLevel), so that the
-/// report can name the source lines that opened them.
+/// While a check exists, handles are recorded at any [`TrackingLevel`](crate::handles::TrackingLevel), so that
+/// the report can name the source lines that opened them.
 ///
 /// # Example
 ///
@@ -58,7 +58,7 @@ pub struct LeakCheck {
 #[derive(Debug)]
 enum Scope {
     Process(ProcessSnapshot),
-    Connection { id: u64, site: &'static Location<'static>, book: Arc<Book>, forgotten: u64 },
+    Connection { id: u64, site: &'static Location<'static>, info: Arc<ConnectionInfo>, forgotten: u64 },
 }
 
 /// Resources held by the process at one moment.
@@ -126,8 +126,8 @@ impl LeakCheck {
     /// ```
     pub fn for_connection(conn: &Connection) -> Self {
         let db = conn.db();
-        let book = Arc::clone(db.book());
-        Self::watch(Scope::Connection { id: db.id(), site: db.site(), forgotten: book.forgotten(), book })
+        let info = Arc::clone(db.info());
+        Self::watch(Scope::Connection { id: db.id(), site: db.site(), forgotten: info.forgotten(), info })
     }
 
     fn watch(scope: Scope) -> Self {
@@ -157,17 +157,17 @@ impl LeakCheck {
                 open.retain(|record| record.id > self.first_id || (has_new_rows && record.running.is_some()));
                 (grown(before, &now), open, registry::forgotten_count().saturating_sub(self.first_forgotten))
             }
-            Scope::Connection { id, site, book, forgotten: before } => {
+            Scope::Connection { id, site, info, forgotten: before } => {
                 forgotten.retain(|forgotten| forgotten.connection == *id);
                 let mut leaks = Vec::new();
-                if !book.is_closed() {
+                if !info.is_closed() {
                     let which = vec![format!("connection {id} opened at {site}").into()];
                     leaks.push(Leak { which, ..Leak::new("connections", 0, 1) });
                 } else if let Some(left) = allocator::lingering().find(|left| left.connection == *id) {
                     leaks.push(Leak::new("native bytes", 0, left.memory.bytes));
                     leaks.push(Leak::new("native blocks", 0, left.memory.blocks));
                 }
-                (leaks, handles::of_book(book), book.forgotten().saturating_sub(*before))
+                (leaks, handles::of_connection(info), info.forgotten().saturating_sub(*before))
             }
         };
         LeakReport { leaks, open, forgotten: forgotten.into_iter().map(Into::into).collect(), forgotten_count }

@@ -42,7 +42,7 @@ use crate::core::failures;
 use crate::pool::{PoolStatus, registry as pools};
 use crate::raw::allocator;
 use crate::track::figures::{AccountMemory, Counter, Counts};
-use crate::track::registry::{self, Book};
+use crate::track::registry::{self, ConnectionInfo};
 use crate::worker;
 
 mod json;
@@ -225,11 +225,11 @@ pub fn snapshot() -> Stats {
     let closed = handles::closed();
     // Read before the connections: a handle opened in between has no record yet.
     let open = handles::counts();
-    let (books, counts) = registry::books_and_counts();
+    let (infos, counts) = registry::infos_and_counts();
     let mut accounts: HashMap<u64, AccountMemory> =
         allocator::accounts().map(|account| (account.connection, account.memory)).collect();
     let connections: Vec<ConnectionStats> =
-        books.iter().map(|book| connection(book, accounts.remove(&book.connection()).unwrap_or_default())).collect();
+        infos.iter().map(|info| connection(info, accounts.remove(&info.connection()).unwrap_or_default())).collect();
     let mut unrecorded = handles::unrecorded(&open, connections.iter().flat_map(|conn| &conn.children));
     // Every open connection is listed, with or without a record.
     unrecorded.connections = unrecorded.connections.saturating_sub(connections.len() as u64);
@@ -267,19 +267,19 @@ pub fn snapshot() -> Stats {
     }
 }
 
-fn connection(book: &Book, memory: AccountMemory) -> ConnectionStats {
-    let mut children = handles::look_through(book);
+fn connection(info: &ConnectionInfo, memory: AccountMemory) -> ConnectionStats {
+    let mut children = handles::look_through(info);
     // The connection's own record repeats the data of its book.
-    children.retain(|record| record.id != book.connection());
+    children.retain(|record| record.id != info.connection());
     ConnectionStats {
-        id: book.connection(),
-        name: book.name().map(Into::into),
-        opened_at: book.site(),
-        age: book.published().open_for(),
-        thread_name: book.thread_name().map(Into::into),
+        id: info.connection(),
+        name: info.name().map(Into::into),
+        opened_at: info.site(),
+        age: info.published().open_for(),
+        thread_name: info.thread_name().map(Into::into),
         memory: memory.into(),
-        lookaside_bytes: book.published().lookaside_bytes(),
-        figures: book.published().figures().map(|figures| DbStatus {
+        lookaside_bytes: info.published().lookaside_bytes(),
+        figures: info.published().figures().map(|figures| DbStatus {
             age: figures.age,
             page_cache_bytes: figures.page_cache_bytes,
             schema_bytes: figures.schema_bytes,

@@ -17,12 +17,12 @@ pub(super) const SMALL_ROWS: usize = 40;
 #[derive(Default)]
 pub(super) struct Findings {
     program: OnceCell<Option<Arc<Program>>>,
-    small: Cell<Option<Small>>,
+    small: Cell<Option<SmallTable>>,
 }
 
 /// A table that was small at the last scan.
 #[derive(Clone, Copy)]
-struct Small {
+struct SmallTable {
     /// Version of the database at that time.
     data_version: u32,
     /// The page that held all rows; `None` if there were no rows.
@@ -78,7 +78,7 @@ impl Findings {
         let cells = storage.read(offset, &mut head).ok().and_then(|_| tree::leaf_cells(head));
         let is_small = cells.is_some_and(|cells| usize::from(cells) <= SMALL_ROWS);
         if is_small {
-            self.small.set(Some(Small { data_version, page: small.page }));
+            self.small.set(Some(SmallTable { data_version, page: small.page }));
         }
         is_small
     }
@@ -92,7 +92,7 @@ impl Findings {
     }
 
     fn set_small(&self, storage: Storage<'_>, page: Option<Page>) {
-        self.small.set(storage.data_version().map(|data_version| Small { data_version, page }));
+        self.small.set(storage.data_version().map(|data_version| SmallTable { data_version, page }));
     }
 
     /// Records that the table is not small.

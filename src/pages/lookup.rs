@@ -1,7 +1,7 @@
 //! SQL that reads the rest of a table from a given row on.
 
 use crate::Connection;
-use crate::btree::cells::Want;
+use crate::btree::cells::ColumnSource;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sql::quote_identifier;
 
@@ -18,7 +18,7 @@ impl Names {
         conn: &Connection,
         database: &str,
         root: u32,
-        wants: &[Want],
+        sources: &[ColumnSource],
         called: &[Box<str>],
     ) -> Result<Self> {
         let unknown = || Error::new(ErrorKind::Misuse { reason: "the table that is scanned is gone" });
@@ -39,14 +39,16 @@ impl Names {
         })?;
         let table = format!("{quoted}.{}", quote_identifier(&table));
         // Qualified by the table, an unknown name is an error, and not a string literal.
-        let name = |want: &Want| match *want {
-            Want::Rowid => Some(format!("{table}.{rowid}")),
-            Want::Stored { place, .. } => columns.get(place).map(|name| format!("{table}.{}", quote_identifier(name))),
+        let name = |source: &ColumnSource| match *source {
+            ColumnSource::Rowid => Some(format!("{table}.{rowid}")),
+            ColumnSource::Stored { place, .. } => {
+                columns.get(place).map(|name| format!("{table}.{}", quote_identifier(name)))
+            }
         };
-        let columns = wants
+        let columns = sources
             .iter()
             .zip(called)
-            .map(|(want, called)| Some(format!("{} AS {}", name(want)?, quote_identifier(called))))
+            .map(|(source, called)| Some(format!("{} AS {}", name(source)?, quote_identifier(called))))
             .collect::<Option<Vec<_>>>()
             .ok_or_else(unknown)?;
         Ok(Self { columns: columns.join(", "), table, rowid: rowid.to_owned() })

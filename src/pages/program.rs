@@ -5,7 +5,7 @@
 //! column, and a table may be read from an index. An unexpected instruction only means that SQLite runs the statement.
 
 use crate::Connection;
-use crate::btree::cells::Want;
+use crate::btree::cells::ColumnSource;
 use crate::error::Result;
 use crate::sql::skip_blank;
 use crate::value::ValueRef;
@@ -16,7 +16,7 @@ pub(super) struct Program {
     /// Number of the database: 0 for main, 1 for temp, 2 and more for attached ones.
     pub(super) database: i32,
     pub(super) root: u32,
-    pub(super) wants: Box<[Want]>,
+    pub(super) sources: Box<[ColumnSource]>,
 }
 
 /// Whether other connections may share the main database's cache, and so use its files from another thread. SQLite then
@@ -101,8 +101,8 @@ struct Parser {
     cursor: i64,
     database: i64,
     root: i64,
-    registers: Vec<(i64, Want)>,
-    result: Option<Box<[Want]>>,
+    registers: Vec<(i64, ColumnSource)>,
+    result: Option<Box<[ColumnSource]>>,
 }
 
 impl Parser {
@@ -121,7 +121,7 @@ impl Parser {
             (now @ Expected::Rewind, "ColumnsUsed") if p1 == self.cursor => now,
             (Expected::Rewind, "Rewind") if p1 == self.cursor => Expected::Row,
             (now @ Expected::Row, "Rowid") if p1 == self.cursor => {
-                self.set(p2, Want::Rowid);
+                self.set(p2, ColumnSource::Rowid);
                 now
             }
             (now @ Expected::Row, "Column") if p1 == self.cursor && p5 == 0 => {
@@ -129,11 +129,11 @@ impl Parser {
                     return false;
                 };
                 // P4 only shows that there is a default: `5` may be a number or a text.
-                self.set(p3, Want::Stored { place, is_real: false, has_default: p4.is_some() });
+                self.set(p3, ColumnSource::Stored { place, is_real: false, has_default: p4.is_some() });
                 now
             }
             (now @ Expected::Row, "RealAffinity") => {
-                let Some((_, Want::Stored { is_real, .. })) =
+                let Some((_, ColumnSource::Stored { is_real, .. })) =
                     self.registers.iter_mut().find(|(register, _)| *register == p1)
                 else {
                     return false;
@@ -158,13 +158,13 @@ impl Parser {
         true
     }
 
-    fn set(&mut self, register: i64, want: Want) {
+    fn set(&mut self, register: i64, source: ColumnSource) {
         self.registers.retain(|(other, _)| *other != register);
-        self.registers.push((register, want));
+        self.registers.push((register, source));
     }
 
-    fn get(&self, register: i64) -> Option<Want> {
-        self.registers.iter().find(|(other, _)| *other == register).map(|&(_, want)| want)
+    fn get(&self, register: i64) -> Option<ColumnSource> {
+        self.registers.iter().find(|(other, _)| *other == register).map(|&(_, source)| source)
     }
 
     fn finish(self) -> Option<Program> {
@@ -174,7 +174,7 @@ impl Parser {
         Some(Program {
             database: i32::try_from(self.database).ok()?,
             root: u32::try_from(self.root).ok().filter(|&root| root > 0)?,
-            wants: self.result.filter(|wants| !wants.is_empty())?,
+            sources: self.result.filter(|sources| !sources.is_empty())?,
         })
     }
 }

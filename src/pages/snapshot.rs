@@ -11,8 +11,8 @@
 //! ```
 //!
 //! If both headers are equal, nothing was committed in between, and the header's last frame is the end of the snapshot.
-//! Otherwise the first step is repeated, or SQLite runs the scan. A page is read from its newest frame of those that are
-//! not checkpointed, and from the database file if it has none.
+//! Otherwise the first step is repeated, or SQLite runs the scan. A page is read from its newest frame of those that
+//! are not checkpointed, and from the database file if it has none.
 //!
 //! <https://sqlite.org/walformat.html>
 
@@ -88,12 +88,12 @@ impl LogHead {
 
 /// State before a transaction begins.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Before {
+pub(super) struct LogState {
     was_open: bool,
     head: Option<LogHead>,
 }
 
-impl Before {
+impl LogState {
     pub(super) fn take(storage: Storage<'_>) -> Self {
         // A connection that has not read yet has no log open. Another attempt then examines the snapshot.
         if !storage.is_journal_open() {
@@ -142,7 +142,7 @@ struct LogView {
 
 /// Result of examining a transaction that has begun.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Seen {
+pub(crate) enum SnapshotView {
     View(View),
     /// Another connection committed at the same time. Another attempt may succeed.
     Moved,
@@ -152,40 +152,44 @@ pub(crate) enum Seen {
 impl View {
     /// Examines the transaction. Must be called when it has begun, before anything else; [`check`](Self::check) makes
     /// the checks that can wait.
-    pub(super) fn after(before: Before, storage: Storage<'_>) -> Seen {
+    pub(super) fn after(before: LogState, storage: Storage<'_>) -> SnapshotView {
         let Some(data_version) = storage.data_version() else {
-            return Seen::Unknown("the file system does not say what changes");
+            return SnapshotView::Unknown("the file system does not say what changes");
         };
         match has_log(storage) {
             Some(true) => {}
-            Some(false) => return Seen::View(Self { log: None, data_version }),
-            None if storage.transaction() == TransactionState::Write => return Seen::Unknown(WRITING),
-            None if !storage.is_lock_shared() => return Seen::Unknown(NOT_SHARED),
-            None => return Seen::Unknown("a journal is open, and the file does not say that it is a write-ahead log"),
+            Some(false) => return SnapshotView::View(Self { log: None, data_version }),
+            None if storage.transaction() == TransactionState::Write => return SnapshotView::Unknown(WRITING),
+            None if !storage.is_lock_shared() => return SnapshotView::Unknown(NOT_SHARED),
+            None => {
+                return SnapshotView::Unknown(
+                    "a journal is open, and the file does not say that it is a write-ahead log",
+                );
+            }
         }
         // An exclusive connection may have the index in its own memory, where it cannot be read.
         if !storage.is_lock_shared() {
-            return Seen::Unknown(NOT_SHARED);
+            return SnapshotView::Unknown(NOT_SHARED);
         }
         if storage.transaction() == TransactionState::Write {
-            return Seen::Unknown(WRITING);
+            return SnapshotView::Unknown(WRITING);
         }
         if before.was_open {
-            return Seen::Unknown(
+            return SnapshotView::Unknown(
                 "the transaction was open before, and what it sees of the write-ahead log is not known",
             );
         }
         // The order matters: a log that is restarted gets its new header first, and then the number 0.
         let mut in_the_file = [0];
         if !storage.read_log_index(0, LogHead::BACKFILL_WORD, &mut in_the_file) {
-            return Seen::Unknown("the index of the write-ahead log cannot be read");
+            return SnapshotView::Unknown("the index of the write-ahead log cannot be read");
         }
         match (before.head, LogHead::read(storage)) {
             (Some(before), Some(after)) if before == after => {
                 let log = LogView { head: after, in_the_file: in_the_file[0] };
-                Seen::View(Self { log: Some(log), data_version })
+                SnapshotView::View(Self { log: Some(log), data_version })
             }
-            _ => Seen::Moved,
+            _ => SnapshotView::Moved,
         }
     }
 

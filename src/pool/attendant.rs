@@ -56,7 +56,7 @@ impl Options {
 impl Pool {
     /// Whether a write-ahead log may remain after the last connection was closed.
     fn may_leave_log(&self) -> bool {
-        let is_out = || self.lanes().iter().any(|lane| !lane.queue.status().out.is_empty());
+        let is_out = || self.all_slots().iter().any(|role_slots| !role_slots.queue.status().out.is_empty());
         self.is_ours() && !self.options.open.is_read_only() && !self.options.is_in_memory() && !is_out()
     }
 

@@ -6,9 +6,9 @@ use std::panic::Location;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use super::registry::{Entry, Listed};
+use super::registry::{Entry, Registration};
 use super::status::Counters;
-use super::{Init, Lane, Pool, RetryPolicy, ReturnPolicy, Role};
+use super::{Init, Pool, RetryPolicy, ReturnPolicy, Role, RoleSlots};
 use crate::error::{Error, ErrorKind, Result};
 use crate::{Connection, OpenOptions};
 
@@ -130,8 +130,8 @@ impl PoolBuilder {
         Self { options, readers: 4, reserved: 0 }
     }
 
-    /// Sets the name of the pool in [`stats`](crate::observe::stats). Its connections are named `name/writer`, `name/reader/0`
-    /// and so on. The default is the name of the file.
+    /// Sets the name of the pool in [`stats`](crate::stats). Its connections are named `name/writer`,
+    /// `name/reader/0` and so on. The default is the name of the file.
     pub fn name(mut self, name: &str) -> Self {
         self.options.name = name.into();
         self
@@ -175,9 +175,9 @@ impl PoolBuilder {
 
     /// Sets the interval of checks whether a connection's file was [moved](Connection::has_moved), replaced or deleted.
     /// A check is made when the connection is handed out, if the interval has passed since the last check. If the file
-    /// was moved, the connection is closed ([`DestroyReason::Moved`]), and another is opened by the path; a missing
-    /// file is not created. The default is one second. With [`Duration::ZERO`] the check is made each time, and again
-    /// when the connection is returned; with [`Duration::MAX`] it is never made.
+    /// was moved, the connection is closed ([`DestroyReason::Moved`](super::DestroyReason::Moved)), and another is
+    /// opened by the path; a missing file is not created. The default is one second. With [`Duration::ZERO`] the check
+    /// is made each time, and again when the connection is returned; with [`Duration::MAX`] it is never made.
     pub fn check_moved_every(mut self, time: Duration) -> Self {
         self.options.moved_check = time;
         self
@@ -212,11 +212,11 @@ impl PoolBuilder {
     pub fn build(self) -> Result<Pool> {
         let site = Location::caller();
         let Self { options, readers, reserved } = self;
-        let lanes = [(Role::Writer, 1), (Role::Reader, readers), (Role::Reserved, reserved)];
-        let [writer, readers, reserved] = lanes.map(|(role, size)| Lane::new(role, size));
-        let queues = [&writer, &readers, &reserved].map(|lane| Arc::clone(&lane.queue));
+        let all_slots = [(Role::Writer, 1), (Role::Reader, readers), (Role::Reserved, reserved)];
+        let [writer, readers, reserved] = all_slots.map(|(role, size)| RoleSlots::new(role, size));
+        let queues = [&writer, &readers, &reserved].map(|role_slots| Arc::clone(&role_slots.queue));
         let pool = Pool {
-            listed: Listed::new(Entry { name: options.name.clone(), queues, counters: Counters::default() }),
+            listed: Registration::new(Entry { name: options.name.clone(), queues, counters: Counters::default() }),
             writer,
             readers,
             reserved,

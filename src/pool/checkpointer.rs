@@ -15,9 +15,10 @@ use crate::worker::{Stop, Worker};
 /// when it is idle, and skips a turn when it is checked out. Its checkpoints are passive: they wait for no reader, and
 /// block none.
 ///
-/// Its thread ends when the pool does, or when the pool is [shut down](Pool::shut_down). It keeps the pool alive during a
-/// checkpoint only; drop it first where [`Pool::close`] is to follow, which needs the only `Arc`. Dropping it stops the thread, and waits for the end of a running checkpoint, which may wait
-/// for another process's lock as long as the connections' busy timeout.
+/// Its thread ends when the pool does, or when the pool is [shut down](Pool::shut_down). It keeps the pool alive during
+/// a checkpoint only; drop it first where [`Pool::close`] is to follow, which needs the only `Arc`. Dropping it stops
+/// the thread, and waits for the end of a running checkpoint, which may wait for another process's lock as long as the
+/// connections' busy timeout.
 ///
 /// # Example
 ///

@@ -5,16 +5,16 @@ use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
-use super::{Lane, Pool};
+use super::{Pool, RoleSlots};
 use crate::error::Result;
 use crate::{Connection, Transaction, TransactionBehavior};
 
 /// Place for a connection. Its lock is held by the guard that has the connection. Callers wait in the queue, not for
 /// this lock. If a guard is forgotten, the pool accesses the connection by `&mut`.
 #[derive(Debug, Default)]
-pub(super) struct Slot(Mutex<Option<Connection>>);
+pub(super) struct PoolSlot(Mutex<Option<Connection>>);
 
-impl Slot {
+impl PoolSlot {
     /// Locks the slot. Poisoning is ignored: a panic while the connection was checked out is handled when it is
     /// returned.
     pub(super) fn lock(&self) -> MutexGuard<'_, Option<Connection>> {
@@ -37,13 +37,13 @@ impl Slot {
 /// Right to use a slot. Dropping it releases the slot to the next caller, as the last step.
 pub(super) struct Permit<'pool> {
     pool: &'pool Pool,
-    lane: &'pool Lane,
+    role_slots: &'pool RoleSlots,
     pub(super) slot: usize,
 }
 
 impl<'pool> Permit<'pool> {
-    pub(super) fn new(pool: &'pool Pool, lane: &'pool Lane, slot: usize) -> Self {
-        Self { pool, lane, slot }
+    pub(super) fn new(pool: &'pool Pool, role_slots: &'pool RoleSlots, slot: usize) -> Self {
+        Self { pool, role_slots, slot }
     }
 
     /// Returns the slot without releasing it; the caller must do that.
@@ -54,9 +54,9 @@ impl<'pool> Permit<'pool> {
 
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
-        if self.lane.queue.release(self.slot) {
+        if self.role_slots.queue.release(self.slot) {
             // The pool may have been shut down while this connection was being checked. No one else closes it then.
-            drop(self.lane.slots[self.slot].try_lock().and_then(|mut slot| slot.take()));
+            drop(self.role_slots.slots[self.slot].try_lock().and_then(|mut slot| slot.take()));
             self.pool.close_log_after();
         }
     }
@@ -91,7 +91,7 @@ impl<'pool> PooledConnection<'pool> {
     /// See [`Connection::transaction`].
     #[track_caller]
     pub fn transaction(&mut self) -> Result<Transaction<'_>> {
-        let behavior = self.permit.lane.queue.role().behavior();
+        let behavior = self.permit.role_slots.queue.role().behavior();
         self.transaction_with(behavior)
     }
 
@@ -127,7 +127,7 @@ impl Deref for PooledConnection<'_> {
 
 impl Drop for PooledConnection<'_> {
     fn drop(&mut self) {
-        self.permit.pool.take_back(self.permit.lane, &mut self.conn);
+        self.permit.pool.take_back(self.permit.role_slots, &mut self.conn);
     }
 }
 
@@ -157,13 +157,13 @@ pub struct OwnedConnection {
     /// The connection; `None` only during `drop`.
     conn: Option<Connection>,
     pool: Arc<Pool>,
-    lane: fn(&Pool) -> &Lane,
+    role_slots: fn(&Pool) -> &RoleSlots,
     slot: usize,
 }
 
 impl OwnedConnection {
-    pub(super) fn new(pool: Arc<Pool>, lane: fn(&Pool) -> &Lane, slot: usize, conn: Connection) -> Self {
-        Self { conn: Some(conn), pool, lane, slot }
+    pub(super) fn new(pool: Arc<Pool>, role_slots: fn(&Pool) -> &RoleSlots, slot: usize, conn: Connection) -> Self {
+        Self { conn: Some(conn), pool, role_slots, slot }
     }
 
     fn conn_mut(&mut self) -> &mut Connection {
@@ -177,7 +177,7 @@ impl OwnedConnection {
     /// See [`PooledConnection::transaction`].
     #[track_caller]
     pub fn transaction(&mut self) -> Result<Transaction<'_>> {
-        let behavior = (self.lane)(&self.pool).queue.role().behavior();
+        let behavior = (self.role_slots)(&self.pool).queue.role().behavior();
         self.transaction_with(behavior)
     }
 
@@ -213,12 +213,12 @@ impl Deref for OwnedConnection {
 
 impl Drop for OwnedConnection {
     fn drop(&mut self) {
-        let lane = (self.lane)(&self.pool);
+        let role_slots = (self.role_slots)(&self.pool);
         // Released last, also after a panic.
-        let permit = Permit::new(&self.pool, lane, self.slot);
-        self.pool.take_back(lane, &mut self.conn);
+        let permit = Permit::new(&self.pool, role_slots, self.slot);
+        self.pool.take_back(role_slots, &mut self.conn);
         if let Some(conn) = self.conn.take() {
-            *lane.slots[self.slot].lock() = Some(conn);
+            *role_slots.slots[self.slot].lock() = Some(conn);
         }
         drop(permit);
     }

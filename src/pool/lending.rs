@@ -6,37 +6,37 @@ use std::time::Instant;
 
 use super::guard::Permit;
 use super::profile::Profile;
-use super::queue::{Patience, Queue, Refused};
-use super::{DestroyReason, Lane, OwnedConnection, Pool, PooledConnection, ReturnPolicy, Role};
+use super::queue::{Queue, Refused, WaitLimit};
+use super::{DestroyReason, OwnedConnection, Pool, PooledConnection, ReturnPolicy, Role, RoleSlots};
 use super::{reset, status};
 use crate::Connection;
 use crate::error::{Error, ErrorKind, Result};
 use crate::track::shielded;
 
 impl Pool {
-    pub(super) fn patience(&self) -> Patience {
-        Patience::For(self.options.acquire_timeout)
+    pub(super) fn wait_limit(&self) -> WaitLimit {
+        WaitLimit::For(self.options.acquire_timeout)
     }
 
     pub(super) fn permit<'pool>(
         &'pool self,
-        lane: &'pool Lane,
-        patience: Patience,
+        role_slots: &'pool RoleSlots,
+        wait_limit: WaitLimit,
         site: &'static Location<'static>,
         is_owned: bool,
     ) -> Result<(Permit<'pool>, Instant)> {
-        if lane.slots.is_empty() {
+        if role_slots.slots.is_empty() {
             let reason = "the pool has no connections for this: `PoolBuilder::readers` and `reserved` set how many";
             return Err(Error::new(ErrorKind::Misuse { reason }));
         }
-        match lane.queue.acquire(patience, site, is_owned) {
-            Ok((slot, now)) => Ok((Permit::new(self, lane, slot), now)),
+        match role_slots.queue.acquire(wait_limit, site, is_owned) {
+            Ok((slot, now)) => Ok((Permit::new(self, role_slots, slot), now)),
             Err(Refused::Closed) => Err(Error::new(ErrorKind::PoolClosed)),
             Err(Refused::Forked) => Err(Error::new(ErrorKind::Forked)),
             Err(Refused::TimedOut { waited }) => {
                 let checked_out =
-                    status::checkouts(&lane.queue).iter().map(|checkout| checkout.to_string().into()).collect();
-                let role = lane.queue.role().name();
+                    status::checkouts(&role_slots.queue).iter().map(|checkout| checkout.to_string().into()).collect();
+                let role = role_slots.queue.role().name();
                 Err(Error::new(ErrorKind::PoolTimeout { role, waited, checked_out }))
             }
         }
@@ -44,53 +44,58 @@ impl Pool {
 
     pub(super) fn lend<'pool>(
         &'pool self,
-        lane: &'pool Lane,
-        patience: Patience,
+        role_slots: &'pool RoleSlots,
+        wait_limit: WaitLimit,
         site: &'static Location<'static>,
     ) -> Result<PooledConnection<'pool>> {
-        let (permit, now) = self.permit(lane, patience, site, false)?;
-        let mut slot = lane.slots[permit.slot].lock();
+        let (permit, now) = self.permit(role_slots, wait_limit, site, false)?;
+        let mut slot = role_slots.slots[permit.slot].lock();
         self.destroy_if_moved(&mut slot, now);
         if slot.is_none() {
-            *slot = Some(self.open(lane, permit.slot, site)?);
+            *slot = Some(self.open(role_slots, permit.slot, site)?);
         }
         Ok(PooledConnection::new(slot, permit))
     }
 
     pub(super) fn lend_owned(
         self: &Arc<Self>,
-        lane: fn(&Self) -> &Lane,
+        role_slots: fn(&Self) -> &RoleSlots,
         site: &'static Location<'static>,
     ) -> Result<OwnedConnection> {
-        let (permit, now) = self.permit(lane(self), self.patience(), site, true)?;
-        let mut conn = lane(self).slots[permit.slot].lock().take();
+        let (permit, now) = self.permit(role_slots(self), self.wait_limit(), site, true)?;
+        let mut conn = role_slots(self).slots[permit.slot].lock().take();
         self.destroy_if_moved(&mut conn, now);
         let conn = match conn {
             Some(conn) => conn,
-            None => self.open(lane(self), permit.slot, site)?,
+            None => self.open(role_slots(self), permit.slot, site)?,
         };
         let slot = permit.keep();
-        Ok(OwnedConnection::new(Arc::clone(self), lane, slot, conn))
+        Ok(OwnedConnection::new(Arc::clone(self), role_slots, slot, conn))
     }
 
     /// Opens a connection for a slot.
-    pub(super) fn open(&self, lane: &Lane, slot: usize, site: &'static Location<'static>) -> Result<Connection> {
-        if lane.queue.is_closed() {
+    pub(super) fn open(
+        &self,
+        role_slots: &RoleSlots,
+        slot: usize,
+        site: &'static Location<'static>,
+    ) -> Result<Connection> {
+        if role_slots.queue.is_closed() {
             return Err(Error::new(ErrorKind::PoolClosed));
         }
-        let role = lane.queue.role();
-        let conn = self.attempt(&lane.queue, || {
+        let role = role_slots.queue.role();
+        let conn = self.attempt(&role_slots.queue, || {
             // A database file that has been deleted is not created again.
-            let creates = role == Role::Writer && lane.profile.get().is_none();
+            let creates = role == Role::Writer && role_slots.profile.get().is_none();
             let conn = self.options.open(role, slot, creates, site)?;
-            if lane.profile.get().is_none() {
-                let _ = lane.profile.set(Profile::of(&conn)?);
+            if role_slots.profile.get().is_none() {
+                let _ = role_slots.profile.set(Profile::of(&conn)?);
             }
             conn.db().take_taint();
             conn.set_moved_check(Instant::now().checked_add(self.options.moved_check));
             Ok(conn)
         })?;
-        if lane.queue.is_closed() {
+        if role_slots.queue.is_closed() {
             return Err(Error::new(ErrorKind::PoolClosed));
         }
         Ok(conn)
@@ -128,15 +133,15 @@ impl Pool {
     }
 
     /// Checks a returned connection, and closes it unless its state is that of a new one.
-    pub(super) fn take_back(&self, lane: &Lane, conn: &mut Option<Connection>) {
+    pub(super) fn take_back(&self, role_slots: &RoleSlots, conn: &mut Option<Connection>) {
         let unchecked = Unchecked { pool: self, conn };
         let Some(borrowed) = unchecked.conn.as_mut() else {
             return;
         };
-        let verdict = if lane.queue.is_closed() {
+        let verdict = if role_slots.queue.is_closed() {
             Err(DestroyReason::PoolClosed)
         } else {
-            reset::check(borrowed, lane.queue.role(), self.options.policy, lane.profile.get())
+            reset::check(borrowed, role_slots.queue.role(), self.options.policy, role_slots.profile.get())
         };
         let Err(reason) = verdict else {
             borrowed.db().publish_if_changed();

@@ -45,13 +45,13 @@ struct State {
     /// Stack of idle slots: the slot used last is used first, since its cache is warm.
     idle: Vec<usize>,
     waiting: VecDeque<Arc<Waiter>>,
-    slots: Vec<Place>,
+    slots: Vec<SlotState>,
     acquired: u64,
     timeouts: u64,
 }
 
 #[derive(Clone, Debug, Default)]
-struct Place {
+struct SlotState {
     lent: Option<Lent>,
     /// Thread that had the slot last. It is often the next to have it, and is then not looked up.
     last: Option<Thread>,
@@ -98,7 +98,7 @@ pub(super) enum Refused {
 
 /// Time to wait for a slot.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Patience {
+pub(super) enum WaitLimit {
     None,
     For(Duration),
 }
@@ -118,7 +118,7 @@ impl Queue {
         let state = State {
             idle: (0..size).rev().collect(),
             waiting: VecDeque::new(),
-            slots: vec![Place::default(); size],
+            slots: vec![SlotState::default(); size],
             acquired: 0,
             timeouts: 0,
         };
@@ -146,7 +146,7 @@ impl Queue {
     /// Acquires a slot, after waiting if necessary. Returns it with the time at which it was acquired.
     pub(super) fn acquire(
         &self,
-        patience: Patience,
+        wait_limit: WaitLimit,
         site: &'static Location<'static>,
         is_owned: bool,
     ) -> Result<(usize, Instant), Refused> {
@@ -156,10 +156,10 @@ impl Queue {
             return Err(Refused::Closed);
         }
         state.serve_overdue();
-        let slot = match (state.idle.pop(), patience) {
+        let slot = match (state.idle.pop(), wait_limit) {
             (Some(slot), _) => slot,
-            (None, Patience::None) => return Err(Refused::TimedOut { waited: Duration::ZERO }),
-            (None, Patience::For(longest)) => {
+            (None, WaitLimit::None) => return Err(Refused::TimedOut { waited: Duration::ZERO }),
+            (None, WaitLimit::For(longest)) => {
                 let (slot, then) = self.wait(state, longest)?;
                 state = then;
                 slot

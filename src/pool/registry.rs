@@ -57,9 +57,9 @@ static POOLS: PerProcess<Registry> = PerProcess::new(Registry::default);
 
 /// Registration of a pool, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Listed(pub(super) Arc<Entry>);
+pub(super) struct Registration(pub(super) Arc<Entry>);
 
-impl Listed {
+impl Registration {
     pub(super) fn new(entry: Entry) -> Self {
         let entry = Arc::new(entry);
         POOLS.lock().pools.push(Arc::clone(&entry));
@@ -67,7 +67,7 @@ impl Listed {
     }
 }
 
-impl Drop for Listed {
+impl Drop for Registration {
     fn drop(&mut self) {
         let mut registry = POOLS.lock();
         let known = registry.pools.len();

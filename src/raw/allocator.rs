@@ -19,8 +19,8 @@
 //! - Choosing the account: [`Account::charge`] stores it in C's thread-local variable around each call into SQLite.
 //!   Blocks allocated outside of such a call belong to no account.
 //! - Freeing: a block may be freed after its connection was closed, or within a call on another connection or thread.
-//!   The header still points to its account, so a [`Slot`] is leaked, and is only reused when no block is charged to
-//!   it.
+//!   The header still points to its account, so a [`AccountSlot`] is leaked, and is only reused when no block is
+//!   charged to it.
 //! - Counting without a lock: an account has words for changes within calls on its connection (`own_...`), which one
 //!   thread at a time makes with plain loads and stores, and words for changes from anywhere else (`foreign_...`), with
 //!   atomic additions. The account's value is the sum of both.
@@ -28,13 +28,13 @@
 use std::alloc::{self, Layout};
 use std::cell::Cell;
 use std::ffi::{c_int, c_void};
-use std::iter;
 use std::marker::PhantomData;
 use std::panic::Location;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicPtr, AtomicU8, AtomicU64, Ordering, fence};
 
 use super::ffi;
+use super::os::append_list::AppendList;
 use crate::track::figures::AccountMemory;
 
 // The structs below mirror structs of allocator.c: `Words` is `finalite_account`, `ThreadWords` is `finalite_thread`,
@@ -285,31 +285,19 @@ impl Drop for Fault {
 /// block is charged to it.
 #[repr(align(64))]
 #[derive(Debug)]
-struct Slot {
+struct AccountSlot {
     words: Words,
     is_claimed: AtomicBool,
     /// Id of the connection that claimed the slot last; it remains after that connection closes.
     owner: AtomicU64,
     site: AtomicPtr<Location<'static>>,
     is_reported: AtomicBool,
-    next: Option<&'static Slot>,
 }
 
-/// All slots, the newest first. The list needs no lock, as in `counts`, so that a forked child process finds it
-/// consistent.
-static SLOTS: AtomicPtr<Slot> = AtomicPtr::new(ptr::null_mut());
+/// All slots. They are never freed, so that a block's header may point to one for ever.
+static SLOTS: AppendList<AccountSlot> = AppendList::new();
 
-fn newest() -> Option<&'static Slot> {
-    // SAFETY: the pointer is NULL, or a slot that `Account::new_slot` leaked: it is never freed, and only shared
-    // references to it exist since it was published (rule 23). Acquire pairs with the release that published it.
-    unsafe { SLOTS.load(Ordering::Acquire).as_ref() }
-}
-
-fn slots() -> impl Iterator<Item = &'static Slot> {
-    iter::successors(newest(), |slot| slot.next)
-}
-
-impl Slot {
+impl AccountSlot {
     fn memory(&self) -> AccountMemory {
         let sum = |own: &AtomicI64, foreign: &AtomicI64| {
             let sum = own.load(Ordering::Relaxed) + foreign.load(Ordering::Relaxed);
@@ -374,11 +362,11 @@ pub(crate) struct ConnectionAccount {
 
 /// A connection's account; `None` if the counting allocator is not in use.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Account(Option<&'static Slot>);
+pub(super) struct Account(Option<&'static AccountSlot>);
 
 thread_local! {
     /// Slot that this thread released last, so that opening and closing connections in turn needs no search.
-    static RECENT: Cell<Option<&'static Slot>> = const { Cell::new(None) };
+    static RECENT: Cell<Option<&'static AccountSlot>> = const { Cell::new(None) };
     /// Address of C's thread-local words of this thread.
     static THREAD: Cell<Option<NonNull<ThreadWords>>> = const { Cell::new(None) };
 }
@@ -389,7 +377,7 @@ impl Account {
             return Self(None);
         }
         let recent = RECENT.try_with(Cell::take).ok().flatten().filter(|slot| slot.try_claim());
-        let slot = recent.or_else(|| slots().find(|slot| slot.try_claim())).unwrap_or_else(Self::new_slot);
+        let slot = recent.or_else(|| SLOTS.iter().find(|slot| slot.try_claim())).unwrap_or_else(Self::new_slot);
         slot.words.own_bytes.store(0, Ordering::Relaxed);
         slot.words.own_blocks.store(0, Ordering::Relaxed);
         slot.words.foreign_bytes.store(0, Ordering::Relaxed);
@@ -403,28 +391,18 @@ impl Account {
         Self(Some(slot))
     }
 
-    fn new_slot() -> &'static Slot {
-        let slot = Box::leak(Box::new(Slot {
+    fn new_slot() -> &'static AccountSlot {
+        SLOTS.push(AccountSlot {
             words: Words::default(),
             is_claimed: AtomicBool::new(true),
             owner: AtomicU64::new(0),
             site: AtomicPtr::default(),
             is_reported: AtomicBool::new(false),
-            next: None,
-        }));
-        loop {
-            let head = newest();
-            slot.next = head;
-            let head = head.map_or(ptr::null_mut(), |head| ptr::from_ref(head).cast_mut());
-            let published = ptr::from_mut(slot);
-            if SLOTS.compare_exchange(head, published, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
-                return slot;
-            }
-        }
+        })
     }
 
     pub(super) fn memory(self) -> AccountMemory {
-        self.0.map(Slot::memory).unwrap_or_default()
+        self.0.map(AccountSlot::memory).unwrap_or_default()
     }
 
     /// Releases the connection's claim. Blocks that are not yet freed stay charged to the slot, which no other
@@ -493,17 +471,17 @@ fn find_thread() -> NonNull<ThreadWords> {
 
 /// Returns the accounts of open connections.
 pub(crate) fn accounts() -> impl Iterator<Item = ConnectionAccount> {
-    slots().filter(|slot| slot.is_claimed.load(Ordering::Acquire)).filter_map(Slot::account)
+    SLOTS.iter().filter(|slot| slot.is_claimed.load(Ordering::Acquire)).filter_map(AccountSlot::account)
 }
 
 /// Returns the accounts of closed connections to which blocks are still charged.
 pub(crate) fn lingering() -> impl Iterator<Item = ConnectionAccount> {
-    slots().filter_map(Slot::lingering)
+    SLOTS.iter().filter_map(AccountSlot::lingering)
 }
 
 /// Returns those of [`lingering`] that were not returned by an earlier call.
 pub(crate) fn lingering_unreported() -> impl Iterator<Item = ConnectionAccount> {
-    slots().filter_map(|slot| {
+    SLOTS.iter().filter_map(|slot| {
         let lingering = slot.lingering()?;
         (!slot.is_reported.swap(true, Ordering::Relaxed)).then_some(lingering)
     })

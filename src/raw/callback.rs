@@ -83,8 +83,8 @@ impl Callbacks {
 }
 
 impl Db {
-    /// Runs a closure of the program for C. Returns `None` if it was not run, because the connection is being closed, or
-    /// if it panicked; the trampoline then returns an error to C.
+    /// Runs a closure of the program for C. Returns `None` if it was not run, because the connection is being closed,
+    /// or if it panicked; the trampoline then returns an error to C.
     #[inline(always)]
     pub(super) fn call_back<R>(&self, run: impl FnOnce() -> R) -> Option<R> {
         if !self.is_open() {
@@ -165,7 +165,7 @@ impl Db {
     fn tell_of_late_panic(&self, words: &str) {
         LATE.fetch_add(1, Ordering::Relaxed);
         shielded(|| {
-            let (connection, name) = (self.id(), self.book().name());
+            let (connection, name) = (self.id(), self.info().name());
             tracing::error!(target: "finalite::statement", connection, name, "{words}");
         });
     }
@@ -184,8 +184,8 @@ impl Db {
         Ok(entered)
     }
 
-    /// Opens the connection to the running callback, for as long as the guard exists. Only for callbacks in which SQLite
-    /// allows it: functions, collations, methods of virtual tables.
+    /// Opens the connection to the running callback, for as long as the guard exists. Only for callbacks in which
+    /// SQLite allows it: functions, collations, methods of virtual tables.
     #[allow(dead_code, reason = "for functions")]
     pub(super) fn open_to_callback(&self) -> OpenToCallback<'_> {
         let nesting = self.callbacks.nesting.get();
@@ -369,8 +369,8 @@ impl<F> Entry<F> {
     ///
     /// # Safety
     ///
-    /// `address` is that of [`Db::register`], of the same `F`. C calls the trampoline, so the entry is registered, and it
-    /// is used during the call only.
+    /// `address` is that of [`Db::register`], of the same `F`. C calls the trampoline, so the entry is registered, and
+    /// it is used during the call only.
     #[inline(always)]
     pub(super) unsafe fn of<'call>(address: *mut c_void) -> &'call Self {
         // SAFETY: the caller promises the address of a registered entry, which the connection's list keeps until SQLite

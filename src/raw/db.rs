@@ -17,7 +17,7 @@ use super::system::Unopened;
 use super::{Parked, ffi, library};
 use crate::error::{Fault, FaultKind};
 use crate::track::figures::{AccountMemory, LastSeen};
-use crate::track::registry::{self, Book, Recorded};
+use crate::track::registry::{self, ConnectionInfo, Recorded};
 use crate::track::{HandleKind, Taint, counts};
 
 mod children;
@@ -50,7 +50,7 @@ pub(crate) struct Db {
     children: RefCell<Children>,
     interrupter: RefCell<Option<Arc<Interrupter>>>,
     account: Account,
-    book: Arc<Book>,
+    info: Arc<ConnectionInfo>,
     last_seen: LastSeen,
     /// Lasting changes since `take_taint` was last called.
     taint: Cell<Taint>,
@@ -71,8 +71,8 @@ pub(crate) struct Db {
 // SAFETY: c3ref/open.html: with SQLITE_OPEN_NOMUTEX, threads may use SQLite "at the same time, as long as each thread
 // is using a different" connection, and `library::check` refuses a SQLite without thread safety. `Db` is not `Sync` and
 // values made from it borrow it, so only one thread uses it at a time (rule 12). Only `Db` uses the pointers in the
-// child list and in the list of callbacks (rules 3, 14), whose closures are `Send` (rule 4); the other fields are `Send`
-// by themselves.
+// child list and in the list of callbacks (rules 3, 14), whose closures are `Send` (rule 4); the other fields are
+// `Send` by themselves.
 unsafe impl Send for OwnedDb {}
 
 impl Deref for OwnedDb {
@@ -230,7 +230,7 @@ impl Db {
             children: RefCell::new(Children::default()),
             interrupter: RefCell::default(),
             account,
-            book: Book::open(id, name, library::default_lookaside(), site),
+            info: ConnectionInfo::open(id, name, library::default_lookaside(), site),
             last_seen: LastSeen::default(),
             taint: Cell::new(Taint::NONE),
             recovery: OnceCell::new(),
@@ -409,8 +409,8 @@ impl Db {
     }
 
     /// Returns the records of the connection and its handles.
-    pub(crate) fn book(&self) -> &Arc<Book> {
-        &self.book
+    pub(crate) fn info(&self) -> &Arc<ConnectionInfo> {
+        &self.info
     }
 
     /// Records a handle, if recording is on.
@@ -423,7 +423,7 @@ impl Db {
         site: &'static Location<'static>,
         sql: Option<&str>,
     ) -> Option<Recorded> {
-        if registry::is_recording() { self.book.enter(kind, id, parent, site, sql) } else { None }
+        if registry::is_recording() { self.info.enter(kind, id, parent, site, sql) } else { None }
     }
 
     /// Returns the source location that opened it.
@@ -545,7 +545,7 @@ impl OwnedDb {
     fn closed(&mut self) {
         self.set_gate(Gate::Closed);
         counts::closed(HandleKind::Connection);
-        self.book.close();
+        self.info.close();
         drop(self.recorded.take());
     }
 

@@ -75,7 +75,7 @@ impl Db {
     /// Publishes the current figures of the connection.
     #[cold]
     pub(crate) fn publish(&self) {
-        let published = self.book().published();
+        let published = self.info().published();
         self.publish_counts();
         let statements = self.publish_statements(STATEMENTS_MAX).unwrap_or(TOO_MANY);
         published.statement_bytes.store(statements, Ordering::Relaxed);
@@ -95,7 +95,7 @@ impl Db {
     /// Publishes the counters, which outlive the connection in the total of closed connections.
     pub(super) fn publish_counts(&self) {
         let mut seen = self.last_seen().counts.get();
-        for ((counter, seen), count) in Counter::ALL.into_iter().zip(&mut seen).zip(&self.book().published().counts) {
+        for ((counter, seen), count) in Counter::ALL.into_iter().zip(&mut seen).zip(&self.info().published().counts) {
             let (now, highest) = self.ask(operation(counter));
             // SQLite returns some counters as the current value and some as the high-water mark, and 0 in the other.
             let now = now.max(highest);

@@ -583,7 +583,7 @@ impl StmtCore {
         if self.phase.get() != Phase::Idle {
             counts::closed(HandleKind::Rows);
             registry::forgot(HandleKind::Rows, db.id(), Some(self.site), Some(&self.sql));
-            self.rest();
+            self.end_run();
         }
         self.bound = Bound::Nothing;
         self.columns = 0;
@@ -614,9 +614,9 @@ impl StmtCore {
 
     /// Records the end of an execution.
     #[inline(always)]
-    fn rest(&self) {
+    fn end_run(&self) {
         if let Some(recorded) = &self.recorded {
-            recorded.rest();
+            recorded.end_run();
         }
     }
 

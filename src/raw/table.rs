@@ -37,9 +37,9 @@ impl Db {
             return Ok(());
         }
         self.register(&entered, key, site, table, |definition| {
-            // SAFETY: the connection is open (entered, rule 20). The name is NUL-terminated; the module is a static, and
-            // the connection's list keeps the definition (rules 6, 22, 25). c3ref/create_module.html: the destructor
-            // may be NULL.
+            // SAFETY: the connection is open (entered, rule 20). The name is NUL-terminated; the module is a static,
+            // and the connection's list keeps the definition (rules 6, 22, 25). c3ref/create_module.html: the
+            // destructor may be NULL.
             unsafe {
                 ffi::sqlite3_create_module_v2(entered.db(), table.name.as_ptr(), &raw const MODULE, definition, None)
             }
@@ -50,7 +50,7 @@ impl Db {
 
 /// The table's `sqlite3_vtab`, which SQLite keeps while the connection is open.
 #[repr(C)]
-struct Connected {
+struct TableInstance {
     base: ffi::sqlite3_vtab,
     /// Address of the table's [`Entry`].
     definition: *mut c_void,
@@ -109,14 +109,14 @@ unsafe extern "C" fn connect(
     let base = ffi::sqlite3_vtab { pModule: ptr::null(), nRef: 0, zErrMsg: ptr::null_mut() };
     // SAFETY: SQLite's out pointer, valid during the call. `base` comes first in the struct; `disconnect` frees it
     // (rule 25).
-    unsafe { *out = Box::into_raw(Box::new(Connected { base, definition })).cast() };
+    unsafe { *out = Box::into_raw(Box::new(TableInstance { base, definition })).cast() };
     ffi::SQLITE_OK
 }
 
 unsafe extern "C" fn disconnect(connected: *mut ffi::sqlite3_vtab) -> c_int {
     // SAFETY: created by `connect`, and SQLite disconnects it once, after its cursors (vtab.html, xDisconnect;
     // rule 25).
-    drop(unsafe { Box::from_raw(connected.cast::<Connected>()) });
+    drop(unsafe { Box::from_raw(connected.cast::<TableInstance>()) });
     ffi::SQLITE_OK
 }
 
@@ -151,7 +151,7 @@ unsafe extern "C" fn filter(
     let cursor = unsafe { &mut *cursor.cast::<Cursor>() };
     // SAFETY: SQLite has set `pVtab` to the object that `connect` created, which outlives its cursors (vtab.html,
     // xOpen; rule 25).
-    let connected = unsafe { &*cursor.base.pVtab.cast::<Connected>() };
+    let connected = unsafe { &*cursor.base.pVtab.cast::<TableInstance>() };
     // SAFETY: `connect` was given this pointer for the module, which stays registered while SQLite calls it
     // (rules 6, 25).
     let entry = unsafe { Entry::<&'static Table>::of(connected.definition) };

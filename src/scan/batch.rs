@@ -37,12 +37,12 @@ pub struct ColumnBatch {
     first_row: u64,
     /// Whether the columns have been created.
     is_begun: bool,
-    plan: Plan,
+    plan: ColumnSettings,
 }
 
 /// The caller's settings for the columns.
 #[derive(Clone, Debug)]
-pub(super) struct Plan {
+pub(super) struct ColumnSettings {
     pub(super) schema: Option<Box<[ColumnType]>>,
     pub(super) mixed: Option<OnTypeMismatch>,
     /// Number of rows of a batch, if known.
@@ -54,7 +54,7 @@ impl ColumnBatch {
     const ROOM_ROWS_MAX: usize = 1 << 16;
     const ROOM_VALUES_MAX: usize = 1 << 20;
 
-    pub(super) fn new(plan: Plan) -> Self {
+    pub(super) fn new(plan: ColumnSettings) -> Self {
         Self { columns: Vec::new(), len: 0, first_row: 0, is_begun: false, plan }
     }
 
@@ -81,7 +81,7 @@ impl ColumnBatch {
             return Ok(());
         }
         let names = row.names()?;
-        let Plan { schema, mixed, rows } = &self.plan;
+        let ColumnSettings { schema, mixed, rows } = &self.plan;
         let columns = names.iter().cloned().enumerate();
         self.columns = match schema {
             Some(types) if types.len() != names.len() => {
@@ -115,7 +115,13 @@ impl ColumnBatch {
     /// Returns a batch whose rows will be appended to this one. The columns of this one must exist.
     pub(super) fn part(&self) -> Self {
         let columns = self.columns.iter().map(ColumnBuffer::part).collect();
-        Self { columns, len: 0, first_row: 0, is_begun: true, plan: Plan { schema: None, mixed: None, rows: 0 } }
+        Self {
+            columns,
+            len: 0,
+            first_row: 0,
+            is_begun: true,
+            plan: ColumnSettings { schema: None, mixed: None, rows: 0 },
+        }
     }
 
     /// Appends rows of a part, with the same result as pushing each. All values may be moved out of the part; its

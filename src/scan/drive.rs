@@ -2,10 +2,10 @@
 
 use super::reader::Reader;
 use super::{Progress, ScanPlan};
-use super::{crew, plan};
+use super::{plan, threads};
 use crate::Connection;
 use crate::error::{Error, ErrorKind, Result};
-use crate::pages::{self, Begun, End, Expected, PageRows, Worth};
+use crate::pages::{self, End, Expected, FirstStep, PageRows, Threshold};
 use crate::statement::{Row, Rows};
 
 /// Source of rows.
@@ -38,7 +38,7 @@ impl Feed for First<'_, '_> {
 
 /// Reason why `drive` returned.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Pause {
+pub(super) enum DriveEnd {
     /// End of the rows of this source.
     Empty,
     /// End because no more rows are wanted.
@@ -48,27 +48,27 @@ pub(super) enum Pause {
 /// Passes rows to the reader until there are no more, or no more are wanted.
 pub(super) fn drive<E: From<Error>>(
     feed: &mut impl Feed,
-    pace: &mut Pace<'_>,
+    position: &mut ScanProgress<'_>,
     reader: &mut impl Reader<E>,
-) -> Result<Pause, E> {
+) -> Result<DriveEnd, E> {
     loop {
-        let Some(stop) = pace.next_stop() else {
-            return Ok(Pause::Enough);
+        let Some(stop) = position.next_stop() else {
+            return Ok(DriveEnd::Enough);
         };
         // A local variable, so that it is kept in a register.
-        let mut count = pace.rows;
+        let mut count = position.rows;
         while count < stop {
             let Some(row) = feed.next()? else {
-                pace.rows = count;
-                return Ok(Pause::Empty);
+                position.rows = count;
+                return Ok(DriveEnd::Empty);
             };
             count += 1;
             if reader.read(row)?.is_break() {
-                pace.rows = count;
-                return Ok(Pause::Enough);
+                position.rows = count;
+                return Ok(DriveEnd::Enough);
             }
         }
-        pace.rows = count;
+        position.rows = count;
     }
 }
 
@@ -77,13 +77,13 @@ pub(super) fn drive<E: From<Error>>(
 pub(super) fn run_by_pages<E: From<Error>>(
     conn: &Connection,
     rows: &mut Rows<'_>,
-    worth: Worth,
+    threshold: Threshold,
     threads: usize,
-    pace: &mut Pace<'_>,
+    position: &mut ScanProgress<'_>,
     plan: &mut Option<ScanPlan>,
     reader: &mut impl Reader<E>,
 ) -> Result<(), E> {
-    let Begun { has_row, scan } = pages::begin(conn, rows, worth)?;
+    let FirstStep { has_row, scan } = pages::begin(conn, rows, threshold)?;
     let opened = match scan {
         Ok(scan) => PageRows::open(conn, rows, scan)?,
         Err(reason) => Err(reason),
@@ -92,12 +92,12 @@ pub(super) fn run_by_pages<E: From<Error>>(
         Ok(mut pages) => {
             *plan = Some(ScanPlan::by_pages(threads));
             let expected = pages.expected();
-            reader.expect(rows.current(), Expected { rows: expected.rows.min(pace.limit), ..expected })?;
-            let pause = match crew::drive(&mut pages, rows, threads, pace, reader)? {
+            reader.expect(rows.current(), Expected { rows: expected.rows.min(position.limit), ..expected })?;
+            let pause = match threads::drive(&mut pages, rows, threads, position, reader)? {
                 Some(pause) => pause,
-                None => drive(&mut pages, pace, reader)?,
+                None => drive(&mut pages, position, reader)?,
             };
-            if pause == Pause::Enough {
+            if pause == DriveEnd::Enough {
                 return Ok(());
             }
             match pages.end() {
@@ -108,19 +108,19 @@ pub(super) fn run_by_pages<E: From<Error>>(
                 }
                 End::Left(cause) => {
                     drop(pages);
-                    plan::leave(plan, rows.current_raw().sql(), pace.rows, cause.reason(), &cause);
-                    if !pages::catch_up(conn, rows, pace.rows, cause)? {
+                    plan::leave(plan, rows.current_raw().sql(), position.rows, cause.reason(), &cause);
+                    if !pages::catch_up(conn, rows, position.rows, cause)? {
                         return Ok(());
                     }
                 }
                 End::Written => {
-                    plan::leave(plan, rows.current_raw().sql(), pace.rows, plan::WRITTEN, &plan::WRITTEN);
-                    if pace.rows > 0 {
-                        let (sql, rowid) = pages.rest()?;
+                    plan::leave(plan, rows.current_raw().sql(), position.rows, plan::WRITTEN, &plan::WRITTEN);
+                    if position.rows > 0 {
+                        let (sql, rowid) = pages.remaining_rows_query()?;
                         drop(pages);
                         let mut rest = conn.prepare(&sql)?;
                         let mut rest = rest.query((rowid,))?;
-                        drive(&mut rest, pace, reader)?;
+                        drive(&mut rest, position, reader)?;
                         return rest.finish().map_err(E::from);
                     }
                 }
@@ -133,21 +133,21 @@ pub(super) fn run_by_pages<E: From<Error>>(
             }
         }
     }
-    if drive(&mut First(Some(rows)), pace, reader)? == Pause::Empty {
-        drive(rows, pace, reader)?;
+    if drive(&mut First(Some(rows)), position, reader)? == DriveEnd::Empty {
+        drive(rows, position, reader)?;
     }
-    pages::note_rows(rows, pace.rows);
+    pages::note_rows(rows, position.rows);
     Ok(())
 }
 
 /// Position of a scan, and its next pause.
-pub(super) struct Pace<'a> {
+pub(super) struct ScanProgress<'a> {
     pub(super) rows: u64,
     pub(super) limit: u64,
     pub(super) progress: Option<Progress<'a>>,
 }
 
-impl Pace<'_> {
+impl ScanProgress<'_> {
     /// Reports progress if it is due. Returns the number of rows at which the next pause is; `None` at the end.
     pub(super) fn next_stop(&mut self) -> Option<u64> {
         if let Some(Progress { every, told, report }) = &mut self.progress

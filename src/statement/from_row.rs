@@ -40,7 +40,7 @@ pub trait FromRow<'row>: Sized {
     ///
     /// # Errors
     ///
-    /// The errors of reading the columns, or [`Error::external`].
+    /// The errors of reading the columns, or [`Error::external`](crate::Error::external).
     fn from_row(row: Row<'row>) -> Result<Self>;
 }
 

@@ -12,7 +12,7 @@ use crate::value::ConversionError;
 /// A set of values for the parameters of one execution.
 ///
 /// No values: `()` or `[]`. By position: tuples of up to 16 values, arrays of up to 32, slices,
-/// [`params!`](crate::statement::params!) for any number of values of different types, [`params_from_iter`]. By name:
+/// [`params!`](crate::params!) for any number of values of different types, [`params_from_iter`]. By name:
 /// [`named_params!`](crate::named_params!), arrays of up to 32 and slices of `(name, value)`,
 /// [`named_params_from_iter`].
 ///
@@ -450,7 +450,7 @@ macro_rules! params {
 
 /// Creates parameters by name. Names include their prefix, as in the SQL. A name that is given twice is
 /// [`ErrorKind::ParameterTwice`](crate::ErrorKind::ParameterTwice). Values are borrowed as by
-/// [`params!`](crate::statement::params!).
+/// [`params!`](crate::params!).
 ///
 /// # Example
 ///

@@ -44,7 +44,7 @@ mod sealed {
 }
 
 /// An iterator over rows, each read as `T`. Returned by [`Statement::query_as`](crate::Statement::query_as) with
-/// [`Rows`], and by [`Connection::query_as`] with [`OwnedRows`].
+/// [`Rows`], and by [`Connection::query_as`](crate::Connection::query_as) with [`OwnedRows`].
 ///
 /// After an error of SQLite, the iterator ends. After a row that cannot be converted, it continues with the next row.
 #[derive(Debug)]
@@ -87,7 +87,7 @@ impl<R: RowSource, T: for<'row> FromRow<'row>> FusedIterator for QueryAs<R, T> {
 
 /// An iterator over rows, each read by a closure. Returned by [`Statement::query_map`](crate::Statement::query_map),
 /// [`Statement::query_and_then`](crate::Statement::query_and_then), and the methods of the same names of
-/// [`Connection`].
+/// [`Connection`](crate::Connection).
 ///
 /// After an error of SQLite, the iterator ends. After an error of the closure, it continues with the next row.
 #[must_use = "an iterator fetches nothing until it is asked"]

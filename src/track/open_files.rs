@@ -43,7 +43,7 @@ mod unix {
     }
 
     /// Entry of the list. A released entry is reused; the entries of a parent process stay taken in its child.
-    struct Place {
+    struct FileEntry {
         /// `FREE`, `CLAIMED`, or the `owner` that has the file open. It is written last, so that an entry is read only
         /// when it is complete.
         owner: AtomicU64,
@@ -51,7 +51,7 @@ mod unix {
         inode: AtomicU64,
     }
 
-    impl Place {
+    impl FileEntry {
         fn claimed() -> Self {
             Self { owner: AtomicU64::new(CLAIMED), device: AtomicU64::new(0), inode: AtomicU64::new(0) }
         }
@@ -65,17 +65,17 @@ mod unix {
         u64::from(generation()) + 1
     }
 
-    static PLACES: AppendList<Place> = AppendList::new();
+    static PLACES: AppendList<FileEntry> = AppendList::new();
 
     /// Entry for a file that a connection has open. Dropping it releases the entry.
-    pub(crate) struct OpenFile(&'static Place);
+    pub(crate) struct OpenFile(&'static FileEntry);
 
     impl OpenFile {
         pub(crate) fn new(file: FileId) -> Self {
-            let claim = |place: &&Place| {
+            let claim = |place: &&FileEntry| {
                 place.owner.compare_exchange(FREE, CLAIMED, Ordering::AcqRel, Ordering::Relaxed).is_ok()
             };
-            let place = PLACES.iter().find(claim).unwrap_or_else(|| PLACES.push(Place::claimed()));
+            let place = PLACES.iter().find(claim).unwrap_or_else(|| PLACES.push(FileEntry::claimed()));
             place.device.store(file.device, Ordering::Relaxed);
             place.inode.store(file.inode, Ordering::Relaxed);
             place.owner.store(owner(), Ordering::Release);
@@ -95,7 +95,7 @@ mod unix {
 
     /// Whether a process that this one was forked from had the file open at the fork.
     pub(crate) fn was_inherited(file: FileId) -> bool {
-        let others = |place: &&Place| ![FREE, CLAIMED, owner()].contains(&place.owner.load(Ordering::Acquire));
+        let others = |place: &&FileEntry| ![FREE, CLAIMED, owner()].contains(&place.owner.load(Ordering::Acquire));
         generation() != 0
             && PLACES.iter().filter(others).any(|place| {
                 place.device.load(Ordering::Relaxed) == file.device && place.inode.load(Ordering::Relaxed) == file.inode

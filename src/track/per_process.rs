@@ -29,11 +29,11 @@ impl Process {
 /// A static value that is created when it is first used in a process, and lives as long as the process.
 pub(crate) struct PerProcess<T: 'static> {
     /// The values of this process and of those that it was forked from.
-    values: AppendList<Own<T>>,
+    values: AppendList<ProcessValue<T>>,
     make: fn() -> T,
 }
 
-struct Own<T> {
+struct ProcessValue<T> {
     process: Process,
     value: Mutex<T>,
 }
@@ -49,8 +49,8 @@ impl<T: Send + 'static> PerProcess<T> {
         self.own().value.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn own(&self) -> &'static Own<T> {
-        let make = || Own { process: Process::this(), value: Mutex::new((self.make)()) };
+    fn own(&self) -> &'static ProcessValue<T> {
+        let make = || ProcessValue { process: Process::this(), value: Mutex::new((self.make)()) };
         self.values.last_or_push(|own| own.process.is_this(), make)
     }
 }

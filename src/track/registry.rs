@@ -44,12 +44,12 @@ static LEVEL: AtomicU8 = AtomicU8::new(if cfg!(debug_assertions) { RECORDS } els
 /// Time after which a held handle is reported, by kind, in nanoseconds; 0: never.
 static WARN_AFTER: [AtomicU64; HandleKind::COUNT] = [const { AtomicU64::new(0) }; HandleKind::COUNT];
 
-static BOOKS: PerProcess<Shelf> = PerProcess::new(Shelf::default);
+static CONNECTIONS: PerProcess<OpenConnections> = PerProcess::new(OpenConnections::default);
 
 /// Books of the open connections, one each.
 #[derive(Default)]
-struct Shelf {
-    books: BTreeMap<u64, Arc<Book>>,
+struct OpenConnections {
+    infos: BTreeMap<u64, Arc<ConnectionInfo>>,
     /// Sum of the counts of the connections that are closed. It is under the same lock as the books, so that a total
     /// never decreases.
     closed: Counts,
@@ -212,7 +212,7 @@ impl Record {
 
 /// Data of a connection that other threads may read, and the records of the handles made from it.
 #[derive(Debug)]
-pub(crate) struct Book {
+pub(crate) struct ConnectionInfo {
     connection: u64,
     name: Option<Box<str>>,
     site: &'static Location<'static>,
@@ -226,14 +226,14 @@ pub(crate) struct Book {
     records: Mutex<BTreeMap<u64, Arc<Record>>>,
 }
 
-impl Book {
+impl ConnectionInfo {
     pub(crate) fn open(
         connection: u64,
         name: Option<&str>,
         lookaside_bytes: u64,
         site: &'static Location<'static>,
     ) -> Arc<Self> {
-        let book = Arc::new(Self {
+        let info = Arc::new(Self {
             connection,
             name: name.map(Into::into),
             site,
@@ -244,15 +244,15 @@ impl Book {
             forgotten: AtomicU64::new(0),
             records: Mutex::default(),
         });
-        BOOKS.lock().books.insert(connection, Arc::clone(&book));
-        book
+        CONNECTIONS.lock().infos.insert(connection, Arc::clone(&info));
+        info
     }
 
     /// Marks the connection as closed, and removes the book from the list.
     pub(crate) fn close(&self) {
         self.is_closed.store(true, Ordering::Release);
-        let mut shelf = BOOKS.lock();
-        if shelf.books.remove(&self.connection).is_some() {
+        let mut shelf = CONNECTIONS.lock();
+        if shelf.infos.remove(&self.connection).is_some() {
             add(&mut shelf.closed, self.published.counts());
         }
     }
@@ -321,7 +321,7 @@ impl Book {
             runs: AtomicU64::new(0),
         });
         self.lock()?.insert(id, Arc::clone(&record));
-        Some(Recorded { record, book: Arc::clone(self) })
+        Some(Recorded { record, info: Arc::clone(self) })
     }
 }
 
@@ -345,7 +345,7 @@ fn beginning(sql: &str) -> Box<str> {
 #[derive(Debug)]
 pub(crate) struct Recorded {
     record: Arc<Record>,
-    book: Arc<Book>,
+    info: Arc<ConnectionInfo>,
 }
 
 impl Recorded {
@@ -368,7 +368,7 @@ impl Recorded {
     }
 
     /// Records the end of an execution.
-    pub(crate) fn rest(&self) {
+    pub(crate) fn end_run(&self) {
         self.record.released();
         self.record.running.store(0, Ordering::Relaxed);
     }
@@ -377,7 +377,7 @@ impl Recorded {
 impl Drop for Recorded {
     fn drop(&mut self) {
         self.record.released();
-        if let Some(mut records) = self.book.lock() {
+        if let Some(mut records) = self.info.lock() {
             records.remove(&self.record.id);
         }
     }
@@ -391,25 +391,25 @@ pub(crate) fn is_recording() -> bool {
 
 /// Returns all records, grouped by connection.
 pub(crate) fn records() -> Vec<Arc<Record>> {
-    // `books` has released its lock: no lock is held while another is taken.
-    books().0.iter().flat_map(|book| book.records()).collect()
+    // `infos` has released its lock: no lock is held while another is taken.
+    infos().0.iter().flat_map(|info| info.records()).collect()
 }
 
 /// Returns the books of the connections that are open in this process, in the order of opening, and the sum of the
 /// counts of all connections, including closed ones. It also requests each connection's figures for the next call.
-pub(crate) fn books_and_counts() -> (Vec<Arc<Book>>, Counts) {
-    let both = books();
+pub(crate) fn infos_and_counts() -> (Vec<Arc<ConnectionInfo>>, Counts) {
+    let both = infos();
     fork::request_figures();
     both
 }
 
-fn books() -> (Vec<Arc<Book>>, Counts) {
-    let shelf = BOOKS.lock();
+fn infos() -> (Vec<Arc<ConnectionInfo>>, Counts) {
+    let shelf = CONNECTIONS.lock();
     let mut counts = shelf.closed;
-    for book in shelf.books.values() {
-        add(&mut counts, book.published.counts());
+    for info in shelf.infos.values() {
+        add(&mut counts, info.published.counts());
     }
-    (shelf.books.values().cloned().collect(), counts)
+    (shelf.infos.values().cloned().collect(), counts)
 }
 
 fn add(sum: &mut Counts, counts: Counts) {
@@ -430,7 +430,7 @@ pub(crate) struct Forgotten {
 }
 
 #[derive(Default)]
-struct LostAndFound {
+struct ForgottenLog {
     count: u64,
     last: VecDeque<Forgotten>,
 }
@@ -438,7 +438,7 @@ struct LostAndFound {
 /// Number of forgotten handles that are kept.
 pub(crate) const FORGOTTEN_MAX: usize = 256;
 
-static FORGOTTEN: PerProcess<LostAndFound> = PerProcess::new(LostAndFound::default);
+static FORGOTTEN: PerProcess<ForgottenLog> = PerProcess::new(ForgottenLog::default);
 
 /// Logs a forgotten handle that is ended now, and stores it for `forgotten_since`.
 #[cold]
@@ -454,9 +454,9 @@ pub(crate) fn forgot(kind: HandleKind, connection: u64, site: Option<&'static Lo
             "a handle was forgotten; it is ended now",
         );
     });
-    let book = BOOKS.lock().books.get(&connection).cloned();
-    if let Some(book) = book {
-        book.forgotten.fetch_add(1, Ordering::Release);
+    let info = CONNECTIONS.lock().infos.get(&connection).cloned();
+    if let Some(info) = info {
+        info.forgotten.fetch_add(1, Ordering::Release);
     }
     let mut lost = FORGOTTEN.lock();
     let number = lost.count;

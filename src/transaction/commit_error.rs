@@ -31,7 +31,8 @@ impl<'conn> CommitError<'conn> {
         &self.0.error
     }
 
-    /// Returns the transaction, which is still open unless SQLite has ended it ([`ErrorKind::TransactionEnded`]).
+    /// Returns the transaction, which is still open unless SQLite has ended it
+    /// ([`ErrorKind::TransactionEnded`](crate::ErrorKind::TransactionEnded)).
     pub fn into_transaction(self) -> Transaction<'conn> {
         let Uncommitted { mut transaction, drop_behavior, .. } = *self.0;
         transaction.set_drop_behavior(drop_behavior);

@@ -92,7 +92,7 @@ impl<'tx> Savepoint<'tx> {
     ///
     /// # Errors
     ///
-    /// See [`Transaction::savepoint`].
+    /// See [`Transaction::savepoint`](crate::Transaction::savepoint).
     #[track_caller]
     pub fn savepoint(&mut self) -> Result<Savepoint<'_>> {
         Savepoint::open(self.connection(), self.scope.depth_within(), None)
@@ -102,7 +102,7 @@ impl<'tx> Savepoint<'tx> {
     ///
     /// # Errors
     ///
-    /// See [`Transaction::savepoint`].
+    /// See [`Transaction::savepoint`](crate::Transaction::savepoint).
     #[track_caller]
     pub fn savepoint_named(&mut self, name: &str) -> Result<Savepoint<'_>> {
         Savepoint::open(self.connection(), self.scope.depth_within(), Some(name))
@@ -113,7 +113,8 @@ impl<'tx> Savepoint<'tx> {
     ///
     /// # Errors
     ///
-    /// The errors of `RELEASE`; [`ErrorKind::TransactionEnded`]. On error, the savepoint is rolled back.
+    /// The errors of `RELEASE`; [`ErrorKind::TransactionEnded`](crate::ErrorKind::TransactionEnded). On error, the
+    /// savepoint is rolled back.
     pub fn commit(mut self) -> Result<()> {
         self.scope.set_drop_behavior(DropBehavior::Rollback);
         self.scope.try_commit()

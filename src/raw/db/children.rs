@@ -21,7 +21,7 @@ impl Db {
 
     /// Stores a statement's record in the list.
     pub(in crate::raw) fn describe(&self, slot: u32, record: &Recorded) {
-        if let Some(Slot::Taken(child)) = self.children.borrow_mut().slots.get_mut(slot as usize) {
+        if let Some(ChildSlot::Taken(child)) = self.children.borrow_mut().slots.get_mut(slot as usize) {
             child.record = Some(record.share());
         }
     }
@@ -34,7 +34,7 @@ impl Db {
         if children.count > most {
             return None;
         }
-        Some(children.slots.iter().map(Slot::publish).sum())
+        Some(children.slots.iter().map(ChildSlot::publish).sum())
     }
 
     pub(in crate::raw) fn disown(&self, slot: u32) {
@@ -65,11 +65,11 @@ impl OwnedDb {
 #[derive(Default)]
 pub(super) struct Children {
     count: usize,
-    slots: Vec<Slot>,
+    slots: Vec<ChildSlot>,
     vacant: Option<u32>,
 }
 
-enum Slot {
+enum ChildSlot {
     Vacant { next: Option<u32> },
     Taken(Child),
 }
@@ -81,7 +81,7 @@ struct Child {
     record: Option<Arc<Record>>,
 }
 
-impl Slot {
+impl ChildSlot {
     fn publish(&self) -> u64 {
         let Self::Taken(Child { statement, record, .. }) = self else {
             return 0;
@@ -111,18 +111,18 @@ impl Children {
         self.count += 1;
         match self.vacant.and_then(|slot| self.slots.get_mut(slot as usize)) {
             Some(place) => {
-                if let Slot::Vacant { next } = std::mem::replace(place, Slot::Taken(child)) {
+                if let ChildSlot::Vacant { next } = std::mem::replace(place, ChildSlot::Taken(child)) {
                     self.vacant = next;
                 }
             }
-            None => self.slots.push(Slot::Taken(child)),
+            None => self.slots.push(ChildSlot::Taken(child)),
         }
     }
 
     fn remove(&mut self, slot: u32) {
         if let Some(place) = self.slots.get_mut(slot as usize) {
             self.count -= 1;
-            *place = Slot::Vacant { next: self.vacant };
+            *place = ChildSlot::Vacant { next: self.vacant };
             self.vacant = Some(slot);
         }
     }
@@ -131,8 +131,8 @@ impl Children {
         self.vacant = None;
         self.count = 0;
         std::mem::take(&mut self.slots).into_iter().filter_map(|slot| match slot {
-            Slot::Taken(child) => Some(child.core),
-            Slot::Vacant { .. } => None,
+            ChildSlot::Taken(child) => Some(child.core),
+            ChildSlot::Vacant { .. } => None,
         })
     }
 }

@@ -17,7 +17,7 @@ impl Db {
     #[cold]
     #[inline(never)]
     pub(in crate::raw) fn fault(&self, code: c_int) -> Fault {
-        let Told { code, message, offset, errno } = self.told(code);
+        let CallError { code, message, offset, errno } = self.call_error(code);
         if code == ffi::SQLITE_ABORT_ROLLBACK
             && let Some(lost) = self.take_lost()
         {
@@ -55,7 +55,7 @@ impl Db {
 
     /// Converts the result code of a failed open to an error.
     pub(super) fn fault_of_opening(&self, code: c_int, reason: impl FnOnce(c_int) -> Option<Box<str>>) -> Fault {
-        let Told { code, message, offset, .. } = self.told(code);
+        let CallError { code, message, offset, .. } = self.call_error(code);
         // SAFETY: the handle is open, even after a failed open, until the Drop of `self` closes it (rule 19);
         // c3ref/system_errno.html: reads a number stored in it (rule 20). The handle is new, so the number belongs to
         // this call.
@@ -86,7 +86,7 @@ impl Db {
     }
 
     /// Returns SQLite's information about the call that returned this code.
-    fn told(&self, code: c_int) -> Told {
+    fn call_error(&self, code: c_int) -> CallError {
         let db = self.ptr.as_ptr();
         // SAFETY: `self` owns the connection, which the callers have not closed: they pass the code of a call on it
         // (rule 19); c3ref/errcode.html: reads a number stored in it (rule 20).
@@ -94,7 +94,7 @@ impl Db {
         // Some calls return a code without storing it (SQLITE_MISUSE, SQLITE_RANGE): the stored message would belong to
         // an earlier call.
         if last != code && last & 0xff != code {
-            return Told { code, message: library::code_message(code).into(), offset: None, errno: None };
+            return CallError { code, message: library::code_message(code).into(), offset: None, errno: None };
         }
         // SAFETY: the connection is not closed, as above (rule 19); the text is in memory (rule 20), and is copied
         // before any other call on the connection.
@@ -115,7 +115,7 @@ impl Db {
             None
         };
         let message = message.unwrap_or_else(|| library::code_message(last).into());
-        Told { code: last, message, offset: usize::try_from(offset).ok(), errno }
+        CallError { code: last, message, offset: usize::try_from(offset).ok(), errno }
     }
 
     /// Clears the out-of-memory flag of the connection. A conversion that runs out of memory sets this flag, which
@@ -133,7 +133,7 @@ impl Db {
 }
 
 /// SQLite's information about a failed call.
-struct Told {
+struct CallError {
     code: c_int,
     message: Box<str>,
     offset: Option<usize>,

@@ -29,7 +29,7 @@ impl Db {
         // pointer, which may be NULL for memory of SQLite's own, and two ints.
         let code = unsafe { ffi::sqlite3_db_config(entered.db(), operation, memory, slot_bytes, slots) };
         self.check(code)?;
-        self.book.published().set_lookaside_bytes(bytes);
+        self.info.published().set_lookaside_bytes(bytes);
         Ok(())
     }
 

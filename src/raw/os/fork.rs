@@ -163,7 +163,8 @@ pub(crate) fn watch() {
     // SAFETY: pthread_atfork(3) takes functions that live as long as the process: these are of this library, which must
     // not be unloaded (README, effects; rule 24). Only `in_child` runs in the child, where a thread of a multi-threaded
     // process may call only async-signal-safe functions; it uses atomics and a variable of the thread that has no
-    // destructor. `prepare` and `in_parent` run on the forking thread of the parent. A failure (ENOMEM) leaves forks undetected; there is nothing to undo.
+    // destructor. `prepare` and `in_parent` run on the forking thread of the parent. A failure (ENOMEM) leaves forks
+    // undetected; there is nothing to undo.
     let _ = unsafe { pthread_atfork(Some(prepare), Some(in_parent), Some(in_child)) };
     IS_WATCHING.store(true, Ordering::Release);
 }

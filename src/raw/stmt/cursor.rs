@@ -160,7 +160,7 @@ impl StmtCore {
             return Ok(());
         }
         counts::closed(HandleKind::Rows);
-        self.rest();
+        self.end_run();
         self.columns = 0;
         let was_failed = self.phase.get() == Phase::Failed;
         self.phase.set(Phase::Idle);
@@ -372,7 +372,7 @@ fn lose(db: &Db, fault: Fault, statement: &StmtCore) {
                 code,
                 %message,
                 connection = db.id(),
-                name = db.book().name(),
+                name = db.info().name(),
                 prepared_at = %statement.site,
                 "ended with an error that nobody waited for",
             );

@@ -49,7 +49,7 @@ pub enum OffsetBuffer {
     Large(Vec<i64>),
 }
 
-/// The memory of a column of text or blobs. From [`ColumnBuffer::into_bytes`].
+/// The memory of a column of text or blobs. From [`ColumnBuffer::into_bytes`](super::ColumnBuffer::into_bytes).
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BytesBuffers {
@@ -57,7 +57,7 @@ pub struct BytesBuffers {
     pub bytes: Vec<u8>,
     /// Offsets of the values: one more than there are values.
     pub offsets: OffsetBuffer,
-    /// Bitmap of the rows that have a value, as [`ColumnBuffer::validity`].
+    /// Bitmap of the rows that have a value, as [`ColumnBuffer::validity`](super::ColumnBuffer::validity).
     pub validity: Option<Vec<u8>>,
 }
 

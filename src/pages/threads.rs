@@ -10,9 +10,9 @@
 //! ```
 //!
 //! A connection stays on one thread. The calling thread alone reads pages, calls the caller's code, and decodes the
-//! rows that need more pages (an overflow chain) or a query to SQLite (an unknown default). Such a row is a [`Hole`] in
-//! the decoded part. Worker threads have no connection: they decode leaf pages from shared buffers, and leave the
-//! holes.
+//! rows that need more pages (an overflow chain) or a query to SQLite (an unknown default). Such a row is an
+//! [`UndecodedRow`] in the decoded part. Worker threads have no connection: they decode leaf pages from shared buffers,
+//! and leave the holes.
 //!
 //! Tasks are completed in any order, and returned in the order of their numbers. Instead of waiting, the calling thread
 //! decodes a task that no worker has taken. A scan therefore also ends if the system starts no thread.
@@ -77,7 +77,7 @@ struct Span {
 }
 
 /// A row that only the calling thread can decode.
-struct Hole {
+struct UndecodedRow {
     /// Number of rows of the part before it.
     before: usize,
     span: usize,
@@ -90,7 +90,7 @@ pub(crate) struct Task<T> {
     spans: Vec<Span>,
     defaults: Defaults,
     part: T,
-    holes: VecDeque<Hole>,
+    holes: VecDeque<UndecodedRow>,
     /// The error after the last decoded row, if the next one does not decode.
     damage: Option<Damage>,
     last_rowid: i64,
@@ -102,8 +102,8 @@ impl<T> Task<T> {
     }
 
     /// Number of rows of the part before the next hole; `None` if there is no hole left.
-    pub(crate) fn next_hole(&self) -> Option<usize> {
-        self.holes.front().map(|hole| hole.before)
+    pub(crate) fn next_undecoded(&self) -> Option<usize> {
+        self.holes.front().map(|undecoded| undecoded.before)
     }
 }
 
@@ -190,40 +190,40 @@ fn work<T: Part>(shared: &Shared<T>, mut decoder: Decoder) {
 
 /// Decodes tasks without a connection.
 struct Decoder {
-    reader: Reader<Alone>,
+    reader: Reader<NoPages>,
     cells: Cells<Piece>,
 }
 
 /// Source of pages that has none: a decoder has only the leaf page in its buffer.
-struct Alone;
+struct NoPages;
 
-enum Halt {
+enum Stopped {
     Damage(Damage),
     /// The row needs other pages.
     More,
 }
 
-impl From<Damage> for Halt {
+impl From<Damage> for Stopped {
     fn from(damage: Damage) -> Self {
         Self::Damage(damage)
     }
 }
 
-impl Pages for Alone {
-    type Error = Halt;
+impl Pages for NoPages {
+    type Error = Stopped;
 
     fn piece(&self, _: u32, _: u32) -> (u32, usize) {
         (1, 0)
     }
 
-    fn read(&mut self, _: u32, _: u32, _: &mut [u8]) -> Result<u32, Halt> {
-        Err(Halt::More)
+    fn read(&mut self, _: u32, _: u32, _: &mut [u8]) -> Result<u32, Stopped> {
+        Err(Stopped::More)
     }
 }
 
 impl Decoder {
     fn of(pages: &mut PageRows<'_>) -> Self {
-        let reader = pages.reader.anew(Alone);
+        let reader = pages.reader.anew(NoPages);
         Self { reader, cells: pages.record.cells.in_another(Piece::default()) }
     }
 
@@ -239,10 +239,10 @@ impl Decoder {
                         task.part.push(&self.cells);
                         before += 1;
                     }
-                    Ok(Step::RowWithoutDefaults | Step::End) | Err(Halt::More) => {
-                        task.holes.push_back(Hole { before, span: index, cell });
+                    Ok(Step::RowWithoutDefaults | Step::End) | Err(Stopped::More) => {
+                        task.holes.push_back(UndecodedRow { before, span: index, cell });
                     }
-                    Err(Halt::Damage(damage)) => {
+                    Err(Stopped::Damage(damage)) => {
                         task.damage = Some(damage);
                         break;
                     }
@@ -258,8 +258,8 @@ impl Decoder {
 }
 
 /// The calling thread's side: worker threads, tasks, and the position in the tree.
-pub(crate) struct Crew<'crew, 'rows, T> {
-    pages: &'crew mut PageRows<'rows>,
+pub(crate) struct DecoderThreads<'threads, 'rows, T> {
+    pages: &'threads mut PageRows<'rows>,
     threads: Threads<'rows, T>,
     split: Split,
     decoder: Decoder,
@@ -279,9 +279,9 @@ pub(crate) struct Crew<'crew, 'rows, T> {
     spare_buffers: Vec<Vec<u8>>,
 }
 
-impl<'crew, 'rows, T: Part> Crew<'crew, 'rows, T> {
+impl<'threads, 'rows, T: Part> DecoderThreads<'threads, 'rows, T> {
     /// Prepares the decoding of all rows; no row may have been read yet. Dropping this value ends the threads.
-    pub(crate) fn new(pages: &'crew mut PageRows<'rows>, split: Split, empty_part: T) -> Self {
+    pub(crate) fn new(pages: &'threads mut PageRows<'rows>, split: Split, empty_part: T) -> Self {
         let state = State { todo: VecDeque::new(), done: Vec::new(), is_over: false, panic: None };
         let shared = Arc::new(Shared { state: Mutex::new(state), todo: Condvar::new(), done: Condvar::new() });
         let threads = Threads { shared, started: Vec::new(), more: split.threads.saturating_sub(1), conn: pages.conn };
@@ -307,7 +307,7 @@ impl<'crew, 'rows, T: Part> Crew<'crew, 'rows, T> {
     }
 }
 
-impl<T: Part> Crew<'_, '_, T> {
+impl<T: Part> DecoderThreads<'_, '_, T> {
     /// Returns the next task with its rows decoded, in the order of the table; `None` at the end.
     pub(crate) fn next(&mut self) -> Result<Option<Task<T>>> {
         let is_all_read = self.read_end.is_some() && self.handed_over == self.made;
@@ -357,7 +357,7 @@ impl<T: Part> Crew<'_, '_, T> {
     /// Decodes the row at the next hole, which has this number in the result. Returns `None` if that is not possible;
     /// the reason is [`PageRows::end`].
     pub(crate) fn fill(&mut self, task: &mut Task<T>, number: u64) -> Result<Option<Row<'_>>> {
-        let Some(Hole { span, cell, .. }) = task.holes.pop_front() else {
+        let Some(UndecodedRow { span, cell, .. }) = task.holes.pop_front() else {
             return Ok(None);
         };
         let Span { piece, leaf, .. } = &task.spans[span];

@@ -1,9 +1,9 @@
 //! Columns decoded by several threads.
 
-use super::drive::{Pace, Pause};
+use super::drive::{DriveEnd, ScanProgress};
 use super::reader::Reader;
 use crate::error::{Error, Result};
-use crate::pages::{Crew, PageRows, Split};
+use crate::pages::{DecoderThreads, PageRows, Split};
 use crate::statement::Rows;
 
 /// Number of bytes of pages in a part, for a result that is one batch.
@@ -19,9 +19,9 @@ pub(super) fn drive<E: From<Error>>(
     pages: &mut PageRows<'_>,
     rows: &Rows<'_>,
     threads: usize,
-    pace: &mut Pace<'_>,
+    position: &mut ScanProgress<'_>,
     reader: &mut dyn Reader<E>,
-) -> Result<Option<Pause>, E> {
+) -> Result<Option<DriveEnd>, E> {
     let Some((batch, batch_rows)) = reader.batch().filter(|_| threads > 1) else {
         return Ok(None);
     };
@@ -31,46 +31,46 @@ pub(super) fn drive<E: From<Error>>(
         usize::MAX => (usize::MAX, PART_BYTES),
         rows => (rows.saturating_mul(PART_ROWS_MIN.div_ceil(rows)), BATCH_BYTES),
     };
-    let split = Split { threads, rows: part_rows as u64, bytes, limit: pace.limit };
-    let mut crew = Crew::new(pages, split, empty_part);
+    let split = Split { threads, rows: part_rows as u64, bytes, limit: position.limit };
+    let mut threads = DecoderThreads::new(pages, split, empty_part);
     let mut stop = 0;
-    while let Some(mut task) = crew.next()? {
+    while let Some(mut task) = threads.next()? {
         let mut from = 0;
         loop {
-            if pace.rows == stop {
-                let Some(next) = pace.next_stop() else {
-                    return Ok(Some(Pause::Enough));
+            if position.rows == stop {
+                let Some(next) = position.next_stop() else {
+                    return Ok(Some(DriveEnd::Enough));
                 };
                 stop = next;
             }
-            let hole = task.next_hole();
-            let to = hole.unwrap_or(task.part().len());
+            let undecoded = task.next_undecoded();
+            let to = undecoded.unwrap_or(task.part().len());
             if from < to
                 && let Some((batch, _)) = reader.batch()
             {
-                let left = usize::try_from(stop - pace.rows).unwrap_or(usize::MAX);
+                let left = usize::try_from(stop - position.rows).unwrap_or(usize::MAX);
                 let count = (to - from).min(batch_rows - batch.len()).min(left);
                 batch.append(task.part(), from..from + count).map_err(|error| error.in_sql(rows.current().sql()))?;
                 from += count;
-                pace.rows += count as u64;
+                position.rows += count as u64;
                 if batch.len() == batch_rows {
                     reader.hand_over()?;
                 }
-            } else if hole.is_some() {
-                let Some(row) = crew.fill(&mut task, pace.rows)? else {
-                    return Ok(Some(Pause::Empty));
+            } else if undecoded.is_some() {
+                let Some(row) = threads.fill(&mut task, position.rows)? else {
+                    return Ok(Some(DriveEnd::Empty));
                 };
-                pace.rows += 1;
+                position.rows += 1;
                 if reader.read(row)?.is_break() {
-                    return Ok(Some(Pause::Enough));
+                    return Ok(Some(DriveEnd::Enough));
                 }
             } else {
                 break;
             }
         }
-        if !crew.finish(task)? {
+        if !threads.finish(task)? {
             break;
         }
     }
-    Ok(Some(Pause::Empty))
+    Ok(Some(DriveEnd::Empty))
 }
