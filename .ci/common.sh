@@ -8,8 +8,5 @@ target_dir() { echo "${CARGO_TARGET_DIR:-target}/ci-$1"; }
 say() { printf '\n== %s\n' "$*"; }
 # What runs under a sanitizer unless arguments say otherwise: all tests but those about the compiler and the shell
 # (ui, tidy, examples, service).
-TESTS=(-p finalite -p finalite-endpoint --lib --test it --test scan --test pages --test pages_alone --test system_calls --test lifecycle
-    --test forget --test fork --test fork_handlers --test out_of_memory --test memory --test memory_modes
-    --test handles --test leak_check --test pool --test incidents_tidb --test incidents_vitess --test incidents_canal
-    --test incidents_gosqlite --test incidents_patroni --test incidents_everything
-    --test stats --test endpoint --test metrics --test threads --test quiet --test system_errors --test thread_end)
+TESTS=(-p finalite -p finalite-endpoint --lib --test it --test alone --test scan --test pages --test stats
+    --test endpoint --test metrics --test threads)

@@ -9,8 +9,9 @@ cargo test --no-run --message-format=json "${TESTS[@]}" 2>/dev/null |
     sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | sort -u |
     while read -r binary; do
         say "$binary"
-        # In a forked child memcheck takes for lost what the stacks of its parent's other threads hold.
+        # Children are followed: each case of `alone` is one. In a forked child memcheck takes for lost what the stacks of
+        # its parent's other threads hold.
         valgrind -q --leak-check=full --show-leak-kinds=definite,indirect --errors-for-leak-kinds=definite,indirect \
-            --error-exitcode=9 "$binary" --test-threads=1 \
+            --error-exitcode=9 --trace-children=yes "$binary" --test-threads=1 \
             --skip a_child_lists_whatever_locks_its_parents_threads_held "$@"
     done

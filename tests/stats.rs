@@ -3,8 +3,8 @@
 //!
 //! It compares counters of the whole process: so there is one test, which takes one case after the other.
 
-#[cfg(unix)]
-mod child;
+#[path = "common/mod.rs"]
+mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{CStr, c_int};
@@ -1035,7 +1035,7 @@ fn nothing_of_the_data_is_told() {
 #[cfg(unix)]
 mod forked {
     use super::*;
-    use crate::child::in_child;
+    use crate::common::child::in_child;
 
     pub fn a_child_tells_of_its_own_connections() {
         let dir = tempfile::tempdir().unwrap();

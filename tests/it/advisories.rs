@@ -1,6 +1,6 @@
 //! The advisories and holes of other drivers, as far as this part could have them, each by its name.
 
-use finalite::{Connection, ErrorKind, OpenOptions, Type};
+use finalite::{Connection, ErrorKind, Type};
 
 /// RUSTSEC-2020-0014 (rusqlite), RUSTSEC-2026-0111 (diesel): text of SQLite's taken for UTF-8 unchecked.
 #[test]
@@ -115,25 +115,6 @@ fn rusqlite_15385cc0_savepoint_names_are_quoted() {
 fn rusqlite_a_nul_does_not_hide_the_rest_of_a_script() {
     let conn = Connection::open_in_memory().unwrap();
     assert!(matches!(conn.execute_batch("SELECT 1;\0 SELECT 2").unwrap_err().kind(), ErrorKind::NulInSql));
-}
-
-/// libsql 240, 2261: statements after their connection, and connections closed twice. The first does not compile
-/// (`tests/ui/statement_outlives_connection.rs`); this is the second.
-#[test]
-fn libsql_2261_a_connection_is_closed_once() {
-    crate::alone::alone!();
-    // In a process of its own the counts are compared (`lifecycle.rs`); here those are counted that are of these lines.
-    let closes = |run: &dyn Fn()| {
-        let events = crate::events::events_of(run);
-        let count = |what: &str| events.iter().filter(|event| event.starts_with(what)).count();
-        (count("DEBUG finalite::open: open "), count("DEBUG finalite::open: close "))
-    };
-    assert_eq!(closes(&|| Connection::open_in_memory().unwrap().close().unwrap()), (1, 1));
-    assert_eq!(closes(&|| drop(Connection::open_in_memory().unwrap())), (1, 1));
-    let failing = OpenOptions::new().init(|conn| conn.execute_batch("nonsense"));
-    assert_eq!(closes(&|| assert!(failing.open_in_memory().unwrap_err().code().is_some())), (1, 1));
-    let kept = std::cell::OnceCell::new();
-    assert_eq!(closes(&|| kept.set(Connection::open_in_memory().unwrap()).unwrap()), (1, 0), "the control");
 }
 
 /// r2d2 31, diesel 2020: a panic in a transaction left it open.

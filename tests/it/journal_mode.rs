@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 #[cfg(target_os = "linux")]
-use crate::system::{EACCES, without_shared_memory};
+use crate::common::system::{EACCES, without_shared_memory};
 use finalite::pool::Pool;
 use finalite::{Connection, Error, ErrorKind, JournalMode, OpenOptions};
 

@@ -3,9 +3,7 @@
 
 use std::mem::forget;
 
-use finalite::{Connection, DropBehavior, Error, ErrorKind, OpenOptions, Param, ToSql, ValueRef};
-
-use crate::panicking::Panicking;
+use finalite::{Connection, Error, ErrorKind, OpenOptions, Param, ToSql, ValueRef};
 
 fn heap(text: &str) -> String {
     format!("{text}, long enough for the heap and for no inline representation whatever")
@@ -166,63 +164,6 @@ fn rule_4_the_same_connection_may_be_used_while_its_rows_are_read() {
         conn.set_statement_cache_limits(2, 1000);
     }
     assert_eq!(sum, 1 + 3 + 6);
-}
-
-/// A panic within a callback of SQLite's is in the unit tests: no callback of a program's own can be registered yet.
-#[test]
-fn rule_5_nothing_panics_in_drop() {
-    crate::alone::alone!();
-    // The control: an ordinary call may unwind, so that these are seen to.
-    let conn = Connection::open_in_memory().unwrap();
-    assert!(!is_quiet(|| drop(conn.execute("SELECT 1", ()))));
-
-    let open = || {
-        let options = OpenOptions::new().slow_threshold(Some(std::time::Duration::ZERO));
-        let conn = options.open_in_memory().unwrap();
-        let script = "CREATE TABLE parent(id PRIMARY KEY);
-                      CREATE TABLE child(parent REFERENCES parent DEFERRABLE INITIALLY DEFERRED)";
-        conn.execute_batch(script).unwrap();
-        conn
-    };
-    const ORPHAN: &str = "INSERT INTO child VALUES (1) RETURNING parent";
-
-    let mut conn = open();
-    let mut statement = conn.prepare(ORPHAN).unwrap();
-    let mut rows = statement.query(()).unwrap();
-    rows.next().unwrap();
-    assert!(is_quiet(|| drop(rows)), "rows whose reset fails");
-    assert!(is_quiet(|| drop(statement)), "a statement");
-    let mut rows = conn.prepare(ORPHAN).unwrap().into_rows(()).unwrap();
-    rows.next().unwrap();
-    assert!(is_quiet(|| drop(rows)), "rows that own their statement");
-    conn.set_statement_cache_limits(0, 0);
-    let cached = conn.prepare_cached("SELECT 1").unwrap();
-    assert!(is_quiet(|| drop(cached)), "a statement that the cache has no place for");
-    let tx = conn.transaction().unwrap();
-    tx.execute(ORPHAN, ()).unwrap();
-    assert!(is_quiet(|| drop(tx)), "a transaction");
-    assert!(conn.is_autocommit());
-    let mut tx = conn.transaction().unwrap();
-    tx.set_drop_behavior(DropBehavior::Commit);
-    tx.execute(ORPHAN, ()).unwrap();
-    assert!(is_quiet(|| drop(tx)), "a transaction that cannot be committed");
-    assert!(conn.is_autocommit());
-    let mut tx = conn.transaction().unwrap();
-    let savepoint = tx.savepoint().unwrap();
-    savepoint.execute(ORPHAN, ()).unwrap();
-    assert!(is_quiet(|| drop(savepoint)), "a savepoint");
-    tx.commit().unwrap();
-    assert_eq!(conn.query_one::<i64>("SELECT count(*) FROM child", ()).unwrap(), 0);
-    forget(conn.prepare("SELECT 1").unwrap());
-    let interrupt = conn.interrupt_handle();
-    assert!(is_quiet(|| drop(conn)), "a connection with a forgotten statement");
-    assert!(!interrupt.interrupt(), "it is closed");
-}
-
-/// Whether this does not unwind, with a subscriber that does.
-fn is_quiet(run: impl FnOnce()) -> bool {
-    let run = || tracing::subscriber::with_default(Panicking(&[]), run);
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).is_ok()
 }
 
 #[test]

@@ -1,10 +1,6 @@
 //! Preparing and running statements.
 
-use std::time::Duration;
-
 use finalite::{Connection, Error, ErrorKind, ResultCode, ffi};
-
-use crate::events::events_of;
 
 fn numbers() -> Connection {
     let conn = Connection::open_in_memory().unwrap();
@@ -227,31 +223,6 @@ fn interrupts_are_told_apart_and_harmless_after_close() {
     drop(conn);
     thread.join().unwrap();
     assert!(!handle.interrupt());
-}
-
-#[test]
-fn slow_statements_can_be_watched() {
-    crate::alone::alone!();
-    const SLOW: &str = "WARN finalite::slow: slow statement sql=\"SELECT ?\" elapsed=";
-    let conn = Connection::open_in_memory().unwrap();
-    let run = |threshold| {
-        conn.set_slow_threshold(threshold);
-        let events = events_of(|| assert_eq!(conn.query_one::<i64>("SELECT ?", (7,)).unwrap(), 7));
-        events.iter().filter(|event| event.starts_with(SLOW)).count()
-    };
-    assert_eq!(run(None), 0);
-    assert_eq!(run(Some(Duration::ZERO)), 1);
-    assert_eq!(run(Some(Duration::from_secs(3600))), 0);
-    assert_eq!(run(None), 0);
-    // The time is the execution's: from its start until its rows are gone.
-    conn.set_slow_threshold(Some(Duration::from_millis(2)));
-    let mut statement = conn.prepare("SELECT ?").unwrap();
-    let events = events_of(|| {
-        let rows = statement.query((7,)).unwrap();
-        std::thread::sleep(Duration::from_millis(3));
-        drop(rows);
-    });
-    assert_eq!(events.iter().filter(|event| event.starts_with(SLOW)).count(), 1, "{events:#?}");
 }
 
 fn run_to_its_end(rows: finalite::Result<finalite::QueryAs<finalite::Rows<'_>, i64>>) -> Option<Error> {

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use finalite::scan::{ColumnBatch, ScanStrategy};
 use finalite::{Connection, Error, OpenOptions, Result, ResultCode, ffi};
 
-use crate::cell::Cell;
+use crate::common::cell::Cell;
 use crate::compare::read_all;
 
 /// What yields the rows of a damaged file.

@@ -3,7 +3,7 @@
 use finalite::scan::{Scan, ScanStrategy};
 use finalite::{Connection, Error, Result};
 
-use crate::cell::Cell;
+use crate::common::cell::Cell;
 
 /// All rows, by one path.
 pub fn read(scan: Scan<'_, ()>, path: ScanStrategy) -> Result<Vec<Vec<Cell>>> {

@@ -8,7 +8,7 @@ use finalite::{Error, OpenOptions, ResultCode};
 
 use crate::STREAM;
 use crate::checks::{BY_PAGES, Image, Way, scan};
-use crate::random::Random;
+use crate::common::random::Random;
 
 /// Bytes at the end of each page: as many as a page of 512 may have.
 const RESERVE: i32 = 32;

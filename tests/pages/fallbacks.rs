@@ -522,40 +522,6 @@ fn a_shared_cache_is_left_to_sqlite() {
     assert_eq!(both(&conn, "SELECT a FROM t"), (false, 2));
 }
 
-/// Not by a URI, but for the whole process: what is opened meanwhile shares, for as long as it is open.
-#[cfg(not(sqlite_without_shared_cache))]
-#[test]
-fn a_cache_that_the_process_shares_is_left_to_sqlite() {
-    if std::env::var_os("FINALITE_SHARE").is_none() {
-        let test = "fallbacks::a_cache_that_the_process_shares_is_left_to_sqlite";
-        let run = std::process::Command::new(std::env::current_exe().unwrap())
-            .args([test, "--exact", "--nocapture"])
-            .env("FINALITE_SHARE", "1")
-            .output()
-            .unwrap();
-        assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
-        return;
-    }
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("a.db");
-    let share = |on| {
-        // SAFETY: takes a number; c3ref/enable_shared_cache.html.
-        assert_eq!(unsafe { finalite::ffi::sqlite3_enable_shared_cache(on) }, finalite::ffi::SQLITE_OK);
-    };
-    let path_of = |conn: &Connection| {
-        let plan = conn.scan("SELECT a FROM t", ()).strategy(ScanStrategy::Pages).plan().unwrap();
-        assert_eq!(conn.scan("SELECT a FROM t", ()).strategy(ScanStrategy::Pages).columns().unwrap().len(), 2);
-        plan.strategy
-    };
-    let own = Connection::open(&path).unwrap();
-    own.execute_batch("CREATE TABLE t(a); INSERT INTO t VALUES (1), (2)").unwrap();
-    share(1);
-    let shared = Connection::open(&path).unwrap();
-    share(0);
-    assert_eq!(path_of(&shared), ScanStrategy::Statement);
-    assert_eq!(path_of(&own), ScanStrategy::Pages, "the control");
-}
-
 /// The version that decides is the one for reading.
 #[test]
 fn a_file_that_tells_of_no_log_is_not_read_beside_one() {

@@ -101,7 +101,7 @@ fn what_was_found_out_is_forgotten_with_the_schema() {
         let plan = conn.scan_table("t").select(["a"]).plan().unwrap();
         (format!("{:?}", rows[0][0]), rows.len(), plan.strategy)
     };
-    let text = |text: &str| format!("{:?}", crate::cell::Cell::Text(text.into()));
+    let text = |text: &str| format!("{:?}", crate::common::cell::Cell::Text(text.into()));
     assert_eq!(first(), (text("row 1"), 1_000, ScanStrategy::Pages));
     // Its root is another page, and `a` another place in the record.
     other

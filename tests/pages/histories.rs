@@ -7,8 +7,8 @@ use finalite::scan::ScanStrategy;
 use finalite::{Connection, OpenOptions, Value, ffi, params_from_iter};
 
 use crate::STREAM;
+use crate::common::random::Random;
 use crate::compare;
-use crate::random::Random;
 
 const PAGE_BYTES: [i64; 8] = [512, 1024, 2048, 4096, 8192, 16_384, 32_768, 65_536];
 const ENCODINGS: [&str; 3] = ["UTF-8", "UTF-16le", "UTF-16be"];

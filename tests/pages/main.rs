@@ -1,17 +1,15 @@
 //! The page reader against SQLite's own execution: every value, type and byte, over generated histories, beside
 //! writers, after a kill, on damaged files.
 
-#[path = "../cell/mod.rs"]
-mod cell;
 mod checks;
+#[path = "../common/mod.rs"]
+mod common;
 mod compare;
 mod damage;
 mod ends;
 mod fallbacks;
 mod findings;
 mod histories;
-#[path = "../random/mod.rs"]
-mod random;
 mod threads;
 mod writers;
 

@@ -8,8 +8,8 @@ use finalite::scan::{ColumnBatch, ColumnType, OnTypeMismatch, Scan, ScanStrategy
 use finalite::{Connection, Error, ErrorKind, OpenOptions};
 
 use crate::STREAM;
-use crate::cell::Cell;
-use crate::random::Random;
+use crate::common::cell::Cell;
+use crate::common::random::Random;
 
 type Columns = Vec<(ColumnType, Vec<Cell>)>;
 

@@ -12,9 +12,9 @@ use finalite::scan::ScanStrategy;
 use finalite::{Connection, Error, OpenOptions, ffi};
 
 use crate::STREAM;
-use crate::cell::Cell;
+use crate::common::cell::Cell;
+use crate::common::random::Random;
 use crate::compare::read;
-use crate::random::Random;
 
 const ACCOUNTS: usize = 3_000;
 const EACH: i64 = 1_000;

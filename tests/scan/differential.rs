@@ -5,10 +5,10 @@ use std::ops::ControlFlow;
 use finalite::scan::{ColumnBuffer, ColumnType, OffsetBuffer, Offsets, OnTypeMismatch};
 use finalite::{ColumnBatch, Connection, Error, ErrorKind, Result, Row, Scan, Type, ValueRef};
 
-use crate::cell::Cell;
+use crate::common::cell::Cell;
+use crate::common::random::Random;
 use crate::generate::{STREAM, World};
 use crate::model::{self, Rules};
-use crate::random::Random;
 use crate::reference::{self, Table};
 
 /// Some seconds' worth; `FINALITE_SCAN_SEEDS` asks for another number.

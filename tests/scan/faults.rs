@@ -8,7 +8,7 @@ use finalite::handles::{self, HandleCounts};
 use finalite::memory::{self, AllocationFault};
 use finalite::{ColumnBatch, Connection, Error, ErrorKind, OpenOptions, Result};
 
-use crate::cell::Cell;
+use crate::common::cell::Cell;
 use crate::reference::{self, Table};
 
 /// Text to convert, a sorter that keeps it, groups.

@@ -2,7 +2,7 @@
 
 use finalite::{Connection, OpenOptions, Value, params_from_iter};
 
-use crate::random::Random;
+use crate::common::random::Random;
 
 /// Of the numbers that these tests take.
 pub const STREAM: u64 = 0x2545_f491_4f6c_dd1d;

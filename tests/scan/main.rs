@@ -4,14 +4,12 @@
 //! A process of its own, with one test: what is left is compared by equality.
 
 mod allocations;
-#[path = "../cell/mod.rs"]
-mod cell;
+#[path = "../common/mod.rs"]
+mod common;
 mod differential;
 mod faults;
 mod generate;
 mod model;
-#[path = "../random/mod.rs"]
-mod random;
 mod reference;
 
 use finalite::{LeakCheck, memory};

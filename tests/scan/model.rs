@@ -5,7 +5,7 @@ use std::ops::Range;
 use finalite::Type;
 use finalite::scan::{ColumnType, OnTypeMismatch};
 
-use crate::cell::Cell;
+use crate::common::cell::Cell;
 use crate::reference::Table;
 
 /// What a scan is told of its columns.

@@ -5,7 +5,7 @@ use std::{ptr, slice};
 
 use finalite::{Connection, ffi};
 
-use crate::cell::Cell;
+use crate::common::cell::Cell;
 
 /// A whole result.
 #[derive(Debug)]

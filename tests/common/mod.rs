@@ -1,0 +1,12 @@
+//! Parts that several test programs use.
+#![allow(dead_code, reason = "each program uses a part")]
+
+pub mod cell;
+#[cfg(unix)]
+pub mod child;
+pub mod incident;
+pub mod panicking;
+pub mod random;
+#[cfg(target_os = "linux")]
+pub mod system;
+pub mod witness;
