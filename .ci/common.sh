@@ -8,5 +8,5 @@ target_dir() { echo "${CARGO_TARGET_DIR:-target}/ci-$1"; }
 say() { printf '\n== %s\n' "$*"; }
 # What runs under a sanitizer unless arguments say otherwise: all tests but those about the compiler and the shell
 # (ui, tidy, examples, service).
-TESTS=(-p finalite -p finalite-endpoint --lib --test it --test alone --test scan --test pages --test stats
+TESTS=(-p finalite -p finalite-endpoint --lib --test it --test alone --test scan --test pages
     --test endpoint --test metrics --test threads)

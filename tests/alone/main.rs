@@ -26,6 +26,7 @@ mod pages;
 mod quiet;
 mod runner;
 mod secrets;
+mod stats;
 #[cfg(target_os = "linux")]
 mod system_calls;
 #[cfg(unix)]
@@ -74,6 +75,12 @@ const ALL: &[&[Case]] = &[
     quiet::CASES,
     runner::CASES,
     secrets::CASES,
+    stats::counters::CASES,
+    stats::failures::CASES,
+    stats::figures::CASES,
+    #[cfg(unix)]
+    stats::forked::CASES,
+    stats::json::CASES,
     #[cfg(target_os = "linux")]
     system_calls::CASES,
     #[cfg(unix)]
