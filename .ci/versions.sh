@@ -122,7 +122,7 @@ mkdir endpoint
 for part in src docs examples build.rs README.md endpoint/src endpoint/README.md; do ln -s "$root/$part" "$part"; done
 # Without what only the tests depend on, whose bounds concern no user.
 for manifest in Cargo.toml endpoint/Cargo.toml; do
-    awk '/^\[/ { is_ours = /^\[dev-dependencies|^\[workspace/ } !is_ours' "$root/$manifest" > "$manifest"
+    awk '/^\[/ { is_ours = /^\[dev-dependencies|^\[workspace|^\[\[test/ } !is_ours' "$root/$manifest" > "$manifest"
 done
 printf '[workspace]\nmembers = ["endpoint"]\n' >> Cargo.toml
 RUSTC_BOOTSTRAP=1 cargo generate-lockfile -q -Z direct-minimal-versions

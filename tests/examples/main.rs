@@ -1,0 +1,385 @@
+//! The examples, run as programs: what they print, what they leave behind, and what they say when they fail. Each sends
+//! what finalite warns of to stderr, which has to be empty where nothing is wrong.
+//!
+//! They are looked for beside this test program, where `cargo test` builds them. (`cargo test --test examples` alone
+//! does not: `cargo build --examples` goes before.)
+
+mod scan;
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use finalite::handles::HandleCounts;
+use finalite::memory::{self, Mode};
+use finalite::{Connection, OpenOptions, Row, ValueRef};
+use serde_json::{Value as Json, json};
+use tempfile::TempDir;
+
+/// The path of an example's program.
+fn program(name: &str) -> PathBuf {
+    let this = std::env::current_exe().unwrap();
+    let path =
+        this.parent().unwrap().with_file_name("examples").join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+    assert!(path.exists(), "{} is not there: run `cargo build --examples` first", path.display());
+    path
+}
+
+/// What a program did.
+#[derive(Debug)]
+struct Outcome {
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+fn run(command: &mut Command) -> Outcome {
+    run_with_input(command, b"")
+}
+
+fn run_with_input(command: &mut Command, input: &[u8]) -> Outcome {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    // A program that does not read its input may be gone already.
+    let _ = child.stdin.take().unwrap().write_all(input);
+    let output = child.wait_with_output().unwrap();
+    Outcome {
+        code: output.status.code(),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+fn scan(arguments: &[&OsStr]) -> Outcome {
+    run(Command::new(program("scan")).args(arguments))
+}
+
+/// The JSON of a scan that succeeds.
+fn parse(outcome: &Outcome) -> Json {
+    assert_eq!((outcome.code, &*outcome.stderr), (Some(0), ""), "{outcome:?}");
+    assert_eq!(outcome.stdout.lines().count(), 1, "{outcome:?}");
+    let json: Json = serde_json::from_str(&outcome.stdout).unwrap();
+    check_figures(&json);
+    check_handles(&json);
+    check_memory(&json["native"], counting_mode());
+    json
+}
+
+/// What must fit together in every result.
+fn check_figures(json: &Json) {
+    let rows = json["rows"].as_u64().unwrap();
+    let columns = json["per_column"].as_array().unwrap();
+    assert_eq!(json["columns"], columns.len());
+    for column in columns {
+        let of_each_type = ["integer", "real", "text", "blob", "null"].map(|kind| column[kind].as_u64().unwrap());
+        assert_eq!(of_each_type.iter().sum::<u64>(), rows, "{column}");
+    }
+    let seconds = json["seconds"].as_f64().unwrap();
+    let close = |a: f64, b: f64| (a - b).abs() <= 1e-9 * b.abs();
+    match json["ns_per_row"].as_f64() {
+        Some(ns_per_row) => {
+            assert!(close(ns_per_row, seconds * 1e9 / rows as f64), "{json}");
+            let cells = rows as f64 * columns.len() as f64;
+            assert!(close(json["cells_per_second"].as_f64().unwrap(), cells / seconds), "{json}");
+        }
+        None => assert_eq!((rows, &json["ns_per_row"]), (0, &Json::Null)),
+    }
+}
+
+fn check_handles(json: &Json) {
+    let handles = &json["handles"];
+    assert!(is_nothing_alive(&handles["before"]), "{handles}");
+    assert!(is_nothing_alive(&handles["after"]), "{handles}");
+    // The same question, where the answer must be no.
+    assert!(!is_nothing_alive(&handles["during"]), "{handles}");
+    // Row by row the rows are open; a scan in one call leaves its statement in the cache.
+    let by_row = u64::from(json["mode"] == "rows");
+    let expected = json!({
+        "connections": 1, "statements": by_row, "cached_statements": 1 - by_row, "rows": by_row, "transactions": 0,
+        "savepoints": 0, "callbacks": 0,
+    });
+    assert_eq!(handles["during"], expected);
+}
+
+/// Whether each field of `HandleCounts` is there, and zero.
+fn is_nothing_alive(counts: &Json) -> bool {
+    let debug = format!("{:?}", HandleCounts::default());
+    let (_, fields) = debug.split_once('{').unwrap();
+    let names: Vec<&str> = fields.split(',').map(|field| field.split(':').next().unwrap().trim()).collect();
+    let counts = counts.as_object().unwrap();
+    assert_eq!(names.len(), counts.len(), "{counts:?} is not {names:?}");
+    names.iter().all(|name| counts[*name] == 0)
+}
+
+/// Who counts SQLite's memory here, and so in the examples too.
+fn counting_mode() -> Mode {
+    Connection::open_in_memory().unwrap();
+    memory::mode()
+}
+
+fn check_memory(native: &Json, mode: Mode) {
+    assert_eq!((&native["mode"], &native["backend"]), (&json!(mode.name()), &json!("system")), "{native}");
+    let left = [&native["bytes_after_close"], &native["blocks_after_close"]];
+    let connection = &native["connection"];
+    let during = [&native["bytes"], &native["peak_bytes"], &native["blocks"]];
+    let of_connection = [&connection["bytes"], &connection["peak_bytes"], &connection["blocks"]];
+    // The same questions during the scan, where the answer must not be 0.
+    if mode == Mode::None {
+        assert!(during.into_iter().chain(left).all(Json::is_null), "{native}");
+    } else {
+        assert_eq!(left, [0, 0], "{native}");
+        assert!(during.iter().all(|figure| figure.as_u64() > Some(0)), "{native}");
+        assert!(native["peak_bytes"].as_u64() >= native["bytes"].as_u64(), "{native}");
+    }
+    if mode == Mode::Counting {
+        // There is one connection, and it is all that is held.
+        assert_eq!([of_connection[0], of_connection[2]], [during[0], during[2]], "{native}");
+        assert!(connection["peak_bytes"].as_u64() >= connection["bytes"].as_u64(), "{native}");
+    } else {
+        assert!(of_connection.into_iter().all(Json::is_null), "{native}");
+    }
+    for part in ["page_cache_bytes", "schema_bytes", "statement_bytes", "lookaside_slots"] {
+        assert!(connection[part].is_u64(), "{part}: {native}");
+    }
+    assert!(connection["statement_bytes"].as_u64() > Some(0), "{native}");
+}
+
+/// Scans and compares all that the summary says with what SQLite says. `None`: the default query, which must be this.
+fn check_scan(database: &Path, sql: Option<&str>, equals: &str) -> Json {
+    let mut arguments = vec![database.as_os_str()];
+    arguments.extend(sql.map(OsStr::new));
+    arguments.push(OsStr::new("--json"));
+    let json = parse(&scan(&arguments));
+    assert_eq!(json["sql"], equals);
+    assert_eq!(json["database"], *database.to_string_lossy());
+
+    let conn = OpenOptions::new().read_only(true).open(database).unwrap();
+    let statement = conn.prepare(equals).unwrap();
+    let names: Vec<&str> = statement.column_names().unwrap().collect();
+    let columns = json["per_column"].as_array().unwrap();
+    assert_eq!(columns.iter().map(|column| column["name"].as_str().unwrap()).collect::<Vec<_>>(), names);
+    let aliases: Vec<String> = (0..names.len()).map(|column| format!("c{column}")).collect();
+    let query = format!("WITH q({}) AS ({equals})", aliases.join(", "));
+    assert_eq!(json["rows"], conn.query_one::<u64>(&format!("{query} SELECT count(*) FROM q"), ()).unwrap());
+    for (alias, column) in aliases.iter().zip(columns) {
+        let counts = ["integer", "real", "text", "blob", "null"]
+            .map(|kind| format!("count(*) FILTER (WHERE typeof({alias}) = '{kind}')"))
+            .join(", ");
+        let sql = format!("{query} SELECT {counts}, min({alias} COLLATE BINARY), max({alias} COLLATE BINARY) FROM q");
+        let expected = conn.query_row(&sql, (), |row| Ok(expected_column(&column["name"], row))).unwrap();
+        assert_eq!(*column, expected, "{alias} of {equals}");
+    }
+    json
+}
+
+fn expected_column(name: &Json, row: Row<'_>) -> Json {
+    let count = |index| row.get::<u64>(index).unwrap();
+    json!({
+        "name": name, "integer": count(0), "real": count(1), "text": count(2), "blob": count(3), "null": count(4),
+        "min": expected_value(row.value(5).unwrap()), "max": expected_value(row.value(6).unwrap()),
+    })
+}
+
+fn expected_value(value: ValueRef<'_>) -> Json {
+    match value {
+        ValueRef::Null => Json::Null,
+        ValueRef::Integer(value) => value.into(),
+        // Through text, as the other side: reading a number may be off by its last bit.
+        ValueRef::Real(value) if value.is_finite() => serde_json::from_str(&Json::from(value).to_string()).unwrap(),
+        ValueRef::Real(value) => (if value > 0.0 { "Inf" } else { "-Inf" }).into(),
+        ValueRef::Text(bytes) => String::from_utf8_lossy(bytes).into(),
+        ValueRef::Blob(bytes) => {
+            let hex: String = bytes.iter().map(|byte| format!("{byte:02X}")).collect();
+            format!("X'{hex}'").into()
+        }
+    }
+}
+
+/// A directory with a database made by this script.
+fn database(script: &str) -> (TempDir, PathBuf) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("test.db");
+    let conn = Connection::open(&path).unwrap();
+    conn.execute_batch(script).unwrap();
+    conn.close().unwrap();
+    (directory, path)
+}
+
+#[test]
+fn todo_keeps_a_list() {
+    let directory = tempfile::tempdir().unwrap();
+    let todo_with_input = |words: &[&str], input: &[u8]| {
+        run_with_input(Command::new(program("todo")).current_dir(directory.path()).args(words), input)
+    };
+    let todo = |words: &[&str]| todo_with_input(words, b"");
+    let ok = |outcome: Outcome| {
+        assert_eq!((outcome.code, &*outcome.stderr), (Some(0), ""), "{outcome:?}");
+        outcome.stdout
+    };
+    let failure = |code: i32, outcome: Outcome| {
+        assert_eq!((outcome.code, &*outcome.stdout), (Some(code), ""), "{outcome:?}");
+        assert_eq!(outcome.stderr.lines().count(), 1, "{outcome:?}");
+        outcome.stderr
+    };
+
+    // Looking makes no file.
+    assert!(failure(1, todo(&["list"])).contains("todo.db"));
+    assert!(!directory.path().join("todo.db").exists());
+
+    assert_eq!(ok(todo(&["add", "Buy", "milk"])), "   1 [ ] Buy milk\n");
+    assert_eq!(ok(todo(&["add", "'; DROP TABLE tasks; --"])), "   2 [ ] '; DROP TABLE tasks; --\n");
+    assert_eq!(ok(todo(&["done", "1"])), "");
+    assert_eq!(ok(todo(&["list"])), "   2 [ ] '; DROP TABLE tasks; --\n   1 [x] Buy milk\n");
+
+    // All or none.
+    assert_eq!(failure(1, todo(&["done", "2", "7"])), "error: there is no task 7: nothing was changed\n");
+    assert_eq!(failure(1, todo(&["remove", "1", "7"])), "error: there is no task 7: nothing was changed\n");
+    let outcome = todo_with_input(&["import"], b"good\nb\xffd\n");
+    assert!(failure(1, outcome).starts_with("error: line 2: "));
+    assert_eq!(ok(todo(&["list"])).lines().count(), 2);
+
+    assert_eq!(ok(todo_with_input(&["import"], "eins\n\n  zwei  \r\nd\u{fc}ne".as_bytes())), "3 tasks imported\n");
+    assert_eq!(ok(todo(&["remove", "1", "2"])), "");
+    let list = ok(todo(&["list"]));
+    let titles: Vec<&str> = list.lines().map(|line| line.split_once("[ ] ").unwrap().1).collect();
+    assert_eq!(titles, ["eins", "zwei", "d\u{fc}ne"]);
+    assert_eq!(ok(todo(&["--file", "other.db", "add", "x"])), "   1 [ ] x\n");
+    assert_eq!(ok(todo(&["--file", "other.db", "remove", "1"])), "");
+    assert_eq!(ok(todo(&["--file", "other.db", "list"])), "nothing to do\n");
+    // A number is not used again.
+    assert_eq!(ok(todo(&["--file", "other.db", "add", "y"])), "   2 [ ] y\n");
+    assert!(ok(todo(&["help"])).starts_with("Usage: todo"));
+
+    for words in [
+        &[][..],
+        &["frobnicate"],
+        &["add"],
+        &["add", " "],
+        &["done"],
+        &["done", "one"],
+        &["remove"],
+        &["list", "x"],
+        &["--file"],
+    ] {
+        assert!(failure(2, todo(words)).ends_with("`todo help` prints what there is\n"));
+    }
+
+    // The log is folded into the file when the program closes it, and somebody else's database gets no table.
+    let conn = Connection::open(directory.path().join("todo.db")).unwrap();
+    assert_eq!(conn.pragma::<String>("journal_mode").unwrap(), "wal");
+    assert_eq!(conn.pragma::<i64>("user_version").unwrap(), 1);
+    conn.set_pragma("user_version", 2).unwrap();
+    conn.close().unwrap();
+    let mut files: Vec<_> = fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    files.sort();
+    assert_eq!(files, ["other.db", "todo.db"]);
+    assert!(failure(1, todo(&["list"])).contains("newer program"));
+    let (_directory, path) = database("CREATE TABLE t(a)");
+    assert!(failure(1, todo(&["--file", path.to_str().unwrap(), "add", "x"])).contains("no to-do list"));
+    let conn = Connection::open(&path).unwrap();
+    assert_eq!(conn.query_all::<String>("SELECT name FROM sqlite_schema", ()).unwrap(), ["t"]);
+}
+
+#[test]
+fn bulk_insert_prints_three_ways() {
+    let bulk_insert = |words: &[&str]| run(Command::new(program("bulk_insert")).args(words));
+    let outcome = bulk_insert(&["1000"]);
+    assert_eq!((outcome.code, &*outcome.stderr), (Some(0), ""), "{outcome:?}");
+    let lines: Vec<Vec<&str>> = outcome.stdout.lines().map(|line| line.split_whitespace().rev().collect()).collect();
+    assert_eq!(lines.len(), 4, "{}", outcome.stdout);
+    for line in &lines[1..] {
+        let [per_second, _seconds, rows] = line[..3] else { panic!("{line:?}") };
+        assert!(per_second.parse::<u64>().unwrap() > 0 && rows == "1000", "{line:?}");
+    }
+    for words in [&["x"][..], &["0"], &["-1"], &["1", "2"]] {
+        let outcome = bulk_insert(words);
+        assert_eq!((outcome.code, &*outcome.stdout), (Some(2), ""), "{outcome:?}");
+        assert_eq!(outcome.stderr, "usage: bulk_insert [ROWS]\n");
+    }
+}
+
+#[test]
+fn bulk_insert_prints_nothing_before_an_error() {
+    let directory = tempfile::tempdir().unwrap();
+    let nowhere = ["TMPDIR", "TMP", "TEMP"].map(|name| (name, directory.path().join("nowhere")));
+    let outcome = run(Command::new(program("bulk_insert")).arg("5").envs(nowhere));
+    assert_eq!((outcome.code, &*outcome.stdout), (Some(1), ""), "{outcome:?}");
+    assert!(outcome.stderr.starts_with("error: ") && outcome.stderr.lines().count() == 1, "{outcome:?}");
+}
+
+#[test]
+fn memory_finds_what_leaks() {
+    let source = include_str!("../../examples/memory.rs");
+    let line_of = |marker: &str| {
+        let lines: Vec<usize> =
+            (1..).zip(source.lines()).filter(|(_, l)| l.ends_with(marker)).map(|(n, _)| n).collect();
+        let [line] = lines[..] else { panic!("{marker} is on lines {lines:?}") };
+        Path::new("examples").join(format!("memory.rs:{line}:")).display().to_string()
+    };
+    let cache = line_of("// leak: the cache");
+    let forgotten = line_of("// leak: forgotten");
+    let guide = include_str!("../../docs/memory.md");
+    assert!([&cache, &forgotten].iter().all(|site| guide.contains(&site.replace('\\', "/"))), "{cache} {forgotten}");
+
+    let outcome = run(&mut Command::new(program("memory")));
+    assert_eq!(outcome.code, Some(0), "{outcome:?}");
+    // What it forgets is warned of: so nothing on stderr, as every other example is held to, is not nobody listening.
+    let warnings: Vec<&str> = outcome.stderr.lines().collect();
+    assert_eq!(warnings.len(), 6, "{outcome:?}");
+    for warning in warnings {
+        assert!(warning.starts_with("ERROR finalite::leak: a handle was forgotten"), "{warning}");
+        assert!(warning.contains(&forgotten), "{warning}");
+    }
+    let stdout = &*outcome.stdout;
+    let parts: Vec<&str> = ["\n2. ", "\n3. ", "\n4. ", "\n5. "].iter().fold(vec![stdout], |mut parts, heading| {
+        let (before, after) = parts.pop().unwrap().split_once(heading).unwrap();
+        parts.extend([before, after]);
+        parts
+    });
+    let [growth, sites, one_request, without_cache, whole_run] = parts[..] else { unreachable!() };
+
+    // The figures are found at these places of the lines that begin so.
+    let figures = |part: &str, beginning: &str| -> Vec<u64> {
+        let line = part.lines().find(|line| line.starts_with(beginning)).unwrap();
+        let numbers = line[beginning.len()..].split(|c: char| !c.is_ascii_digit());
+        numbers.filter_map(|number| number.parse().ok()).collect()
+    };
+    let [start, some, more] =
+        ["at the start", "after 200 requests", "after 400 requests"].map(|when| figures(growth, when));
+    let [bytes, statements] = [0, 5];
+    assert!(start[bytes] + 300_000 < some[bytes] && some[bytes] + 300_000 < more[bytes], "{growth}");
+    assert_eq!([start[statements], some[statements], more[statements]], [0, 202, 404], "{growth}");
+
+    // Both leaks, each in one line, and no other site.
+    let lines = |part: &str| -> Vec<String> {
+        part.lines().filter(|line| line.contains("prepared at")).map(str::to_owned).collect()
+    };
+    let [of_cache, of_forgotten] = &lines(sites)[..] else { panic!("{sites}") };
+    assert!(of_cache.starts_with("  599 statements, ") && of_cache.contains(&cache), "{sites}");
+    assert!(of_cache.contains("SELECT total(amount) FROM payments WHERE account = "), "{sites}");
+    assert!(figures(sites, "  599 statements")[0] > 599 * 1000, "{sites}");
+    assert!(of_forgotten.starts_with("    5 statements, ") && of_forgotten.contains(&forgotten), "{sites}");
+
+    assert!(one_request.contains("statements: 604 before, 606 after"), "{one_request}");
+    for site in [&cache, &forgotten] {
+        let opened_at = format!("opened at {site}");
+        assert!(one_request.lines().any(|l| l.starts_with("  open: ") && l.contains(&opened_at)), "{one_request}");
+    }
+
+    // Each leak is told apart from the other once it is gone.
+    let [of_forgotten] = &lines(without_cache)[..] else { panic!("{without_cache}") };
+    assert!(of_forgotten.starts_with("    6 statements, ") && of_forgotten.contains(&forgotten), "{without_cache}");
+    assert!(figures(without_cache, "cache cleared")[bytes] < some[bytes], "{without_cache}");
+
+    let told: Vec<&str> = whole_run.lines().filter(|line| line.starts_with("  forgotten: ")).collect();
+    assert!(told.len() == 1 && told[0].starts_with("  forgotten: 6 times statement "), "{whole_run}");
+    assert!(told[0].contains(&forgotten) && !whole_run.contains(&cache), "{whole_run}");
+    assert!(!whole_run.contains("native bytes:"), "{whole_run}");
+    assert_eq!(whole_run.lines().last(), Some("after close: 0 bytes, 0 blocks"));
+}
