@@ -96,7 +96,7 @@ pub unsafe fn install() -> crate::Result<()> {
     if code == SQLITE_OK {
         return Ok(());
     }
-    let used = if code == SQLITE_MISUSE { "; it has been used already" } else { "" };
+    let used = if code == SQLITE_MISUSE { "; SQLite was already used" } else { "" };
     let reason = format!("SQLite refused another allocator: {}{used}", library::code_message(code));
     Err(crate::Error::new(crate::ErrorKind::Unsupported { reason: reason.into() }))
 }

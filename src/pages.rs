@@ -32,9 +32,9 @@ use snapshot::{LogState, ReadError, Snapshot, SnapshotView, View};
 pub(crate) use threads::{DecoderThreads, Part, Piece, Split};
 
 const NOT_PLAIN: &str = "SQLite does more than scan a table: a condition, an order, an index, a computed column, …";
-const SMALL: &str = "the table is so small that SQLite is as fast";
+const SMALL: &str = "the table is small: SQLite is as fast";
 const UNREADABLE: &str = "a page cannot be read";
-const MALFORMED: &str = "a page does not decode";
+const MALFORMED: &str = "a page is malformed";
 
 /// SQLite's number for the main database.
 const MAIN: i32 = 0;
@@ -81,7 +81,7 @@ pub(crate) fn begin(conn: &Connection, rows: &mut Rows<'_>, threshold: Threshold
     let reason = if findings.is_known_not_plain() {
         Some(NOT_PLAIN)
     } else if !is_small && program::has_shared_cache(conn, rows.current_raw().sql())? {
-        Some("it reads nothing of the main database, or the cache may be shared with other connections")
+        Some("it reads no table of the main database, or its cache may be shared with other connections")
     } else {
         None
     };
@@ -118,7 +118,7 @@ pub(crate) fn begin(conn: &Connection, rows: &mut Rows<'_>, threshold: Threshold
         }
         let scan = view
             .map(|view| PlainScan { program, view, threshold })
-            .ok_or("others wrote while the scan began, or the transaction was open before");
+            .ok_or("another connection wrote while the scan began, or a transaction was already open");
         return Ok(FirstStep { has_row, scan });
     }
 }

@@ -350,7 +350,7 @@ impl Drop for Pool {
         let report = self.end();
         if !report.is_clean() && !self.is_reported {
             shielded(|| {
-                tracing::error!(target: "finalite::pool", %report, "the pool ended while something was out");
+                tracing::error!(target: "finalite::pool", %report, "the pool ended while connections were checked out");
             });
         }
     }

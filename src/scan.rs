@@ -103,7 +103,7 @@ pub enum OnTypeMismatch {
 }
 
 /// A scan that has not been run yet. From [`Connection::scan`].
-#[must_use = "a scan does nothing until its rows are asked for"]
+#[must_use = "a scan does nothing until its rows are requested"]
 pub struct Scan<'a, P, E = Error> {
     conn: &'a Connection,
     sql: Cow<'a, str>,
@@ -382,7 +382,7 @@ impl<'p, P: Params<'p>, E: From<Error>> Scan<'_, P, E> {
     where
         Self: 'b,
     {
-        assert!(every > 0, "progress is reported every so many rows, and 0 is not so many");
+        assert!(every > 0, "the progress interval is 0 rows");
         Scan { progress: Some(Progress { every, told: 0, report: Box::new(report) }), ..self }
     }
 

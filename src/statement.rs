@@ -112,7 +112,7 @@ impl<'conn> Statement<'conn> {
     #[cold]
     #[inline(never)]
     fn without_columns(&self) -> Error {
-        let reason = "the statement returns no rows, and was not run: `execute` runs it";
+        let reason = "the statement returns no rows and was not run: use `execute`";
         Error::new(ErrorKind::Misuse { reason }).in_sql(self.sql())
     }
 

@@ -62,7 +62,7 @@ impl Drop for Worker {
         let name = thread.thread().name().map(Box::<str>::from);
         if let Err(panic) = thread.join() {
             shielded(|| {
-                tracing::error!(target: "finalite::worker", name, "a thread of finalite's has panicked");
+                tracing::error!(target: "finalite::worker", name, "a background thread panicked");
             });
             // The payload of a panic may panic in its own `Drop`.
             shielded(|| drop(panic));

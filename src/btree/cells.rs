@@ -218,7 +218,7 @@ impl<P: Pages> Reader<P> {
             return Err(damage("it is not among the cells of the page").into());
         }
         let Some((start, payload, rowid)) = parts() else {
-            return Err(damage("it leads out of the page").into());
+            return Err(damage("its offset is outside the page").into());
         };
         cells.rowid = rowid.cast_signed();
         cells.is_spilled = false;
@@ -243,7 +243,7 @@ impl<P: Pages> Reader<P> {
                 }
             }
             Some(found) => Ok(cells.convert(found)),
-            None => Err(damage("its record does not decode").into()),
+            None => Err(damage("its record is malformed").into()),
         }
     }
 
@@ -269,7 +269,7 @@ impl<P: Pages> Reader<P> {
             Some(found) if found.end <= at + start + local => return Ok(cells.convert(found)),
             Some(found) => found.end - at - start,
             None if varint(record).is_some_and(|(header, _)| header <= local as u64) => {
-                return Err(damage("its record does not decode").into());
+                return Err(damage("its record is malformed").into());
             }
             None => payload,
         };
@@ -287,7 +287,7 @@ impl<P: Pages> Reader<P> {
         read?;
         match found {
             Some(found) => Ok(cells.convert(found)),
-            None => Err(damage("its record does not decode").into()),
+            None => Err(damage("its record is malformed").into()),
         }
     }
 }

@@ -38,7 +38,7 @@ impl Damage {
 
     #[cold]
     pub(crate) fn cut_off(page: u32) -> Self {
-        Self { kind: DamageKind::CutOff, page, cell: None, what: "the file ends before it does" }
+        Self { kind: DamageKind::CutOff, page, cell: None, what: "the file ends within it" }
     }
 
     #[cold]

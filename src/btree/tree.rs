@@ -266,13 +266,13 @@ impl<P: Pages> Tree<P> {
                 varint(page.get(pointer + CHILD_BYTES..)?)?;
                 read_u32(page, pointer)
             });
-            let child = child.ok_or_else(|| Damage::of_cell(number, cell, "it leads out of the page"))?;
+            let child = child.ok_or_else(|| Damage::of_cell(number, cell, "its offset is outside the page"))?;
             level.children.push(child);
         }
         let last = read_u32(page, header + 8).ok_or_else(|| Damage::of_page(number, "no last child"))?;
         level.children.push(last);
         if let Some(cell) = level.children.iter().position(|&child| !self.shape.is_page(child)) {
-            return Err(Damage::of_cell(number, cell, "a child that is no page of the database"));
+            return Err(Damage::of_cell(number, cell, "a child page number outside the database"));
         }
         self.depth += 1;
         Ok(())
@@ -359,7 +359,7 @@ impl<P: Pages> Tree<P> {
         let mut ahead: u32 = 1;
         while bytes > 0 {
             if !self.shape.is_page(page) {
-                return Err(damage("an overflow page that is no page of the database").into());
+                return Err(damage("an overflow page number outside the database").into());
             }
             // The pages of a chain are mostly consecutive.
             let rest = u32::try_from(bytes.div_ceil(content)).unwrap_or(u32::MAX);
@@ -387,7 +387,7 @@ impl<P: Pages> Tree<P> {
                 bytes -= part.len();
                 let next = read_u32(next, 0).unwrap_or(0);
                 if bytes > 0 && self.shape.has_map && !self.map.agrees(&mut self.pages, self.shape, page, next)? {
-                    return Err(damage("another overflow page than the map of pages says").into());
+                    return Err(damage("the overflow page differs from the pointer map").into());
                 }
                 let follows = next == page + 1;
                 page = next;

@@ -106,7 +106,7 @@ impl Drop for Connection {
                     target: "finalite::leak",
                     opened_at = %self.db().site(),
                     %error,
-                    "the connection could not be closed; its handle stays behind",
+                    "the connection could not be closed; its handle is leaked",
                 );
             });
             self.db_mut().abandon();

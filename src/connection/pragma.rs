@@ -158,7 +158,7 @@ impl Connection {
         let kind = Pragma::kind_of(pragma);
         let sql = format!("PRAGMA {path} = {literal}");
         if kind == PragmaKind::Question {
-            let reason = "this pragma asks and sets nothing: run it with `query_all`, which returns its answer";
+            let reason = "this pragma returns rows and sets nothing: run it with `query_all`";
             return Err(Error::new(ErrorKind::Misuse { reason }).in_sql(&sql));
         }
         if kind == PragmaKind::Secret {

@@ -148,7 +148,7 @@ impl Connection {
             && let Err(error) = self.execute("ROLLBACK", ())
         {
             let (connection, name) = self.identity();
-            tracing::error!(target: "finalite::statement", %error, connection, name, "rollback failed after a script; the next call does it");
+            tracing::error!(target: "finalite::statement", %error, connection, name, "rollback failed after a script; the next call repeats it");
             self.core().guards().owe_rollback();
         }
         result

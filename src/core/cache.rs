@@ -173,7 +173,7 @@ impl Cache {
                 used: false,
                 vacant: true,
             });
-            u32::try_from(self.slots.len() - 1).expect("memory ends before 2^32 statements are alive")
+            u32::try_from(self.slots.len() - 1).expect("memory holds fewer than 2^32 statements")
         });
         let hash = hash(sql);
         let slot = &mut self.slots[index as usize];
@@ -199,7 +199,7 @@ impl Cache {
         self.buckets = vec![None; (4 * self.slots.len()).next_power_of_two()];
         for index in 0..self.slots.len() {
             if !self.slots[index].vacant {
-                self.link(u32::try_from(index).expect("memory ends before 2^32 statements are alive"));
+                self.link(u32::try_from(index).expect("memory holds fewer than 2^32 statements"));
             }
         }
     }
@@ -282,7 +282,7 @@ impl Cache {
             self.stats.statements -= 1;
             self.stats.bytes -= slot.bytes;
         }
-        self.vacant.push(u32::try_from(index).expect("memory ends before 2^32 statements are alive"));
+        self.vacant.push(u32::try_from(index).expect("memory holds fewer than 2^32 statements"));
         statement
     }
 

@@ -23,11 +23,9 @@ pub(super) fn advice(code: ResultCode, circumstances: &Circumstances) -> Option<
              IMMEDIATE where it will write"
         }
         ResultCode::LOCKED => {
-            "a statement or transaction of this connection, or of one that shares its cache, is in the way"
+            "a statement or transaction of this connection, or of one that shares its cache, holds a conflicting lock"
         }
-        ResultCode::READONLY_DBMOVED => {
-            "its path leads to the file no more: it was moved, deleted or replaced while it was open"
-        }
+        ResultCode::READONLY_DBMOVED => "its path no longer leads to the open file: it was moved, deleted or replaced",
         ResultCode::READONLY_DIRECTORY => {
             "a journal or write-ahead log has to be created beside it, and this process may not create files there: \
              permit it, or open as immutable what nobody changes"
@@ -47,7 +45,7 @@ pub(super) fn advice(code: ResultCode, circumstances: &Circumstances) -> Option<
         ResultCode::CANTOPEN if circumstances.is_of_a_statement => {
             "it needs a journal, a write-ahead log with its index, or a temporary file, and cannot open it"
         }
-        ResultCode::CANTOPEN_SYMLINK => "there is a symbolic link in its path, and none was to be followed",
+        ResultCode::CANTOPEN_SYMLINK => "its path contains a symbolic link, and `no_follow` is set",
         _ => return None,
     })
 }

@@ -169,10 +169,10 @@ pub enum ErrorKind {
         found: usize,
     },
     /// The SQL contains no statement.
-    #[error("the SQL is empty: nothing but blanks and comments")]
+    #[error("the SQL is empty: it contains only white space and comments")]
     EmptySql,
     /// The SQL continues after its first statement.
-    #[error("there is more after the first statement: {}", Excerpt::of(rest))]
+    #[error("unexpected SQL after the first statement: {}", Excerpt::of(rest))]
     #[non_exhaustive]
     TrailingSql {
         /// The SQL after the first statement.

@@ -21,7 +21,7 @@ impl Names {
         sources: &[ColumnSource],
         called: &[Box<str>],
     ) -> Result<Self> {
-        let unknown = || Error::new(ErrorKind::Misuse { reason: "the table that is scanned is gone" });
+        let unknown = || Error::new(ErrorKind::Misuse { reason: "the scanned table no longer exists" });
         let quoted = quote_identifier(database);
         let table = if root == 1 {
             "sqlite_schema".to_owned()
@@ -34,9 +34,10 @@ impl Names {
             .prepare("SELECT name FROM pragma_table_xinfo(?, ?) WHERE hidden <> 2 ORDER BY cid")?
             .query_all::<String>((&*table, database))?;
         let is_column = |name: &str| columns.iter().any(|column| column.eq_ignore_ascii_case(name));
-        let rowid = ["rowid", "_rowid_", "oid"].into_iter().find(|name| !is_column(name)).ok_or_else(|| {
-            Error::new(ErrorKind::Misuse { reason: "the rowid of the table that is scanned has no name left" })
-        })?;
+        let rowid = ["rowid", "_rowid_", "oid"]
+            .into_iter()
+            .find(|name| !is_column(name))
+            .ok_or_else(|| Error::new(ErrorKind::Misuse { reason: "columns have taken all names of the rowid" }))?;
         let table = format!("{quoted}.{}", quote_identifier(&table));
         // Qualified by the table, an unknown name is an error, and not a string literal.
         let name = |source: &ColumnSource| match *source {

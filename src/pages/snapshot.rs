@@ -122,7 +122,7 @@ fn has_log(storage: Storage<'_>) -> Option<bool> {
 }
 
 const WRITING: &str = "the connection has a write transaction open";
-const NOT_SHARED: &str = "the file is not locked as for reading: another locking mode, or no lock";
+const NOT_SHARED: &str = "the connection does not hold exactly a shared lock: another locking mode, or none";
 
 /// The snapshot of a read transaction.
 #[derive(Clone, Copy, Debug)]
@@ -154,7 +154,7 @@ impl View {
     /// the checks that can wait.
     pub(super) fn after(before: LogState, storage: Storage<'_>) -> SnapshotView {
         let Some(data_version) = storage.data_version() else {
-            return SnapshotView::Unknown("the file system does not say what changes");
+            return SnapshotView::Unknown("the VFS reports no data version");
         };
         match has_log(storage) {
             Some(true) => {}
@@ -162,9 +162,7 @@ impl View {
             None if storage.transaction() == TransactionState::Write => return SnapshotView::Unknown(WRITING),
             None if !storage.is_lock_shared() => return SnapshotView::Unknown(NOT_SHARED),
             None => {
-                return SnapshotView::Unknown(
-                    "a journal is open, and the file does not say that it is a write-ahead log",
-                );
+                return SnapshotView::Unknown("a journal is open, and the file header names no write-ahead log");
             }
         }
         // An exclusive connection may have the index in its own memory, where it cannot be read.
@@ -176,7 +174,7 @@ impl View {
         }
         if before.was_open {
             return SnapshotView::Unknown(
-                "the transaction was open before, and what it sees of the write-ahead log is not known",
+                "a transaction was already open, and its snapshot of the write-ahead log is unknown",
             );
         }
         // The order matters: a log that is restarted gets its new header first, and then the number 0.
@@ -198,7 +196,7 @@ impl View {
         match storage.transaction() {
             TransactionState::Read => {}
             TransactionState::Write => return Err(WRITING),
-            TransactionState::None => return Err("it reads nothing of the main database"),
+            TransactionState::None => return Err("it reads no table of the main database"),
         }
         if !storage.is_open() {
             return Err("the database is in memory, or temporary");
@@ -253,7 +251,7 @@ impl<'db> Snapshot<'db> {
     /// Reads the database header, and the log's index. The inner error is the reason why the pages are not read.
     pub(super) fn open(storage: Storage<'db>, view: View) -> Result<Result<Self, &'static str>, ReadError> {
         if !storage.is_of_known_system() {
-            return Ok(Err("the file is read by a file system that does not come with SQLite"));
+            return Ok(Err("the VFS is not one of SQLite's own"));
         }
         let (frames, log_bytes) = match view.log {
             Some(log) => match find_frames(storage, log) {
@@ -275,14 +273,14 @@ impl<'db> Snapshot<'db> {
             return Err(Damage::cut_off(1).into());
         }
         let Some(header) = Header::parse(&header) else {
-            return Ok(Err("the file is not in SQLite's format: it is encrypted, or of a newer one"));
+            return Ok(Err("the file is not in a known format: encrypted, or newer"));
         };
         let log_pages = view.log.filter(|log| log.head.frames() > 0).map(|log| log.head.pages());
         if view.log.is_some_and(|log| log.head.frames() > 0 && log.head.page_bytes() != header.page_bytes) {
             return Ok(Err("the write-ahead log has pages of another size"));
         }
         if view.log.is_none() && header.has_log && !storage.is_immutable() {
-            return Ok(Err("the file is to be read with a write-ahead log, and none is open"));
+            return Ok(Err("the file requires a write-ahead log, and none is open"));
         }
         // Limited by the size of the file and the number of frames, whatever the header says.
         let in_file = storage.bytes().map_or(0, |bytes| bytes / header.page_bytes as u64);

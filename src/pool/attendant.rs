@@ -90,7 +90,9 @@ impl Pool {
             shielded(|| match error.code() {
                 // The database file no longer exists.
                 Some(ResultCode::CANTOPEN) => {}
-                _ => tracing::warn!(target: "finalite::pool", %error, "the write-ahead log stays beside the database"),
+                _ => {
+                    tracing::warn!(target: "finalite::pool", %error, "the write-ahead log remains beside the database");
+                }
             });
         }
     }

@@ -27,7 +27,7 @@ pub(super) struct Options {
 }
 
 /// Builder of a [`Pool`]. From [`Pool::builder`].
-#[must_use = "a pool is made by `build`"]
+#[must_use = "a builder does nothing until `build`"]
 pub struct PoolBuilder {
     options: Options,
     readers: usize,
@@ -94,8 +94,7 @@ impl Options {
         }
         if role == Role::Writer && !self.is_in_memory() && conn.db().is_in_memory() {
             if self.is_private(&conn)? {
-                let reason =
-                    "each connection would have a database of its own; `Pool::in_memory` has one that is shared";
+                let reason = "each connection would have its own database; `Pool::in_memory` shares one";
                 return Err(Error::new(ErrorKind::Path { reason }));
             }
             let _ = self.is_in_memory.set(());
@@ -104,9 +103,7 @@ impl Options {
             let id = conn.db().id();
             init(&mut conn)?;
             if conn.db().id() != id {
-                return Err(Error::new(ErrorKind::Misuse {
-                    reason: "`init` exchanged the pool's connection for another",
-                }));
+                return Err(Error::new(ErrorKind::Misuse { reason: "`init` replaced the pool's connection" }));
             }
         }
         Ok(conn)

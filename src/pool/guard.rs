@@ -62,12 +62,12 @@ impl Drop for Permit<'_> {
     }
 }
 
-const PRESENT: &str = "a connection that is lent is there until its guard is dropped";
+const PRESENT: &str = "a guard has its connection until it is dropped";
 
 /// A connection checked out from a [`Pool`]. Dropping it returns the connection.
 ///
 /// It dereferences to [`Connection`]. It stays on its thread; [`OwnedConnection`] can be sent to another.
-#[must_use = "it goes back at once"]
+#[must_use = "the connection returns to the pool immediately"]
 pub struct PooledConnection<'pool> {
     /// Declared before the permit, so that it is unlocked before the permit is released.
     conn: MutexGuard<'pool, Option<Connection>>,
@@ -152,7 +152,7 @@ impl fmt::Debug for PooledConnection<'_> {
 /// assert_eq!(sum, 2);
 /// # Ok::<(), finalite::Error>(())
 /// ```
-#[must_use = "it goes back at once"]
+#[must_use = "the connection returns to the pool immediately"]
 pub struct OwnedConnection {
     /// The connection; `None` only during `drop`.
     conn: Option<Connection>,

@@ -26,7 +26,7 @@ impl Pool {
         is_owned: bool,
     ) -> Result<(Permit<'pool>, Instant)> {
         if role_slots.slots.is_empty() {
-            let reason = "the pool has no connections for this: `PoolBuilder::readers` and `reserved` set how many";
+            let reason = "the pool has no such connections: `PoolBuilder::readers` and `reserved` set their number";
             return Err(Error::new(ErrorKind::Misuse { reason }));
         }
         match role_slots.queue.acquire(wait_limit, site, is_owned) {
@@ -152,7 +152,7 @@ impl Pool {
         };
         self.destroy(unchecked.conn, reason);
         if self.options.policy == ReturnPolicy::Panic && reason.is_change() && !std::thread::panicking() {
-            panic!("a connection came back to its pool changed: {reason}");
+            panic!("a connection was returned to its pool changed: {reason}");
         }
     }
 
@@ -183,7 +183,7 @@ impl Pool {
         self.counters().destroyed(reason);
         if reason.is_news() {
             shielded(|| {
-                tracing::warn!(target: "finalite::pool", %reason, "a connection is closed instead of lent again");
+                tracing::warn!(target: "finalite::pool", %reason, "a returned connection is closed, not reused");
             });
         }
         drop(conn.take());

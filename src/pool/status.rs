@@ -196,7 +196,7 @@ impl Counters {
 
 /// Result of closing a pool. From [`Pool::close`](super::Pool::close) and [`Pool::shut_down`](super::Pool::shut_down).
 #[derive(Debug, Default)]
-#[must_use = "it tells what was out"]
+#[must_use = "the report lists what was checked out"]
 pub struct PoolReport {
     closed: usize,
     /// Role of the last connection that was closed.
@@ -272,7 +272,7 @@ impl fmt::Display for PoolReport {
             write!(f, "\n  not closed: {error}")?;
         }
         if let Some(error) = &self.log_left {
-            write!(f, "\n  the write-ahead log stays beside the database: {error}")?;
+            write!(f, "\n  the write-ahead log remains beside the database: {error}")?;
         }
         Ok(())
     }

@@ -3,8 +3,8 @@
 use std::fmt;
 
 /// Reasons why SQLite runs the statement.
-pub(super) const NOT_ASKED: &str = "nobody asked for the page reader: see `Scan::strategy` and `scan_table`";
-pub(super) const NO_ROWS: &str = "no rows are asked for";
+pub(super) const NOT_ASKED: &str = "the page reader was not requested: see `Scan::strategy` and `scan_table`";
+pub(super) const NO_ROWS: &str = "the limit is 0 rows";
 pub(super) const WRITTEN: &str = "the connection wrote while its pages were read";
 
 impl ScanPlan {
@@ -13,7 +13,7 @@ impl ScanPlan {
     }
 
     pub(super) fn by_pages(threads: usize) -> Self {
-        Self { strategy: ScanStrategy::Pages, threads, reason: "it is a scan of a table, and no more" }
+        Self { strategy: ScanStrategy::Pages, threads, reason: "it is a plain scan of a table" }
     }
 }
 
@@ -27,7 +27,7 @@ pub(super) fn leave(
     detail: &dyn fmt::Display,
 ) {
     if reason != NOT_ASKED {
-        tracing::debug!(target: "finalite::scan", sql, rows, reason = %detail, "left to the statement");
+        tracing::debug!(target: "finalite::scan", sql, rows, reason = %detail, "continued by the statement");
     }
     *plan = Some(ScanPlan::by_statement(reason));
 }

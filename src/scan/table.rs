@@ -8,7 +8,7 @@ use crate::Connection;
 use crate::sql::quote_identifier;
 
 /// A table whose columns have not been chosen yet. From [`Connection::scan_table`].
-#[must_use = "choose columns, and then what is done with the rows"]
+#[must_use = "a table scan does nothing until its rows are requested"]
 pub struct TableScan<'a> {
     conn: &'a Connection,
     table: &'a str,

@@ -48,7 +48,7 @@ mod sealed {
 ///
 /// After an error of SQLite, the iterator ends. After a row that cannot be converted, it continues with the next row.
 #[derive(Debug)]
-#[must_use = "an iterator fetches nothing until it is asked"]
+#[must_use = "iterators are lazy: nothing is fetched until `next`"]
 pub struct QueryAs<R, T> {
     rows: R,
     row_type: PhantomData<fn() -> T>,
@@ -90,7 +90,7 @@ impl<R: RowSource, T: for<'row> FromRow<'row>> FusedIterator for QueryAs<R, T> {
 /// [`Connection`](crate::Connection).
 ///
 /// After an error of SQLite, the iterator ends. After an error of the closure, it continues with the next row.
-#[must_use = "an iterator fetches nothing until it is asked"]
+#[must_use = "iterators are lazy: nothing is fetched until `next`"]
 pub struct QueryMap<R, F> {
     rows: R,
     read: F,

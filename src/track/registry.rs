@@ -451,7 +451,7 @@ pub(crate) fn forgot(kind: HandleKind, connection: u64, site: Option<&'static Lo
             connection,
             opened_at = site.map(tracing::field::display),
             sql,
-            "a handle was forgotten; it is ended now",
+            "a forgotten handle is released now",
         );
     });
     let info = CONNECTIONS.lock().infos.get(&connection).cloned();

@@ -45,7 +45,7 @@ impl Level {
     /// Text of the event that Drop could not roll back.
     fn rollback_failed(self) -> &'static str {
         match self {
-            Self::Transaction => "rollback failed in drop; the next call does it",
+            Self::Transaction => "rollback failed in drop; the next call repeats it",
             Self::Savepoint { .. } => "rollback failed in drop; the transaction is rolled back",
         }
     }

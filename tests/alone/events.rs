@@ -116,7 +116,7 @@ fn what_a_scan_leaves_to_the_statement_is_told() {
     assert_eq!(told(&|| drop(conn.scan("SELECT a + 1 FROM t", ()).columns().unwrap())), [""; 0], "nobody asked");
     assert_eq!(
         told(&|| drop(by_pages("SELECT a FROM u").columns().unwrap())),
-        ["DEBUG finalite::scan: left to the statement sql=\"SELECT a FROM u\" rows=0 reason=the table is empty"]
+        ["DEBUG finalite::scan: continued by the statement sql=\"SELECT a FROM u\" rows=0 reason=the table is empty"]
     );
     let writes = || {
         let count = by_pages("SELECT id FROM t").for_each(|row| {
@@ -129,7 +129,7 @@ fn what_a_scan_leaves_to_the_statement_is_told() {
     };
     let [event] = &told(&writes)[..] else { panic!("it is told once") };
     let (before, after) = event.split_once(" rows=").unwrap();
-    assert_eq!(before, "DEBUG finalite::scan: left to the statement sql=\"SELECT id FROM t\"");
+    assert_eq!(before, "DEBUG finalite::scan: continued by the statement sql=\"SELECT id FROM t\"");
     let (rows, reason) = after.split_once(" reason=").unwrap();
     assert!((1..5000).contains(&rows.parse::<u64>().unwrap()), "{rows}");
     assert_eq!(reason, "the connection wrote while its pages were read");

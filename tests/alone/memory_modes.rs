@@ -51,7 +51,7 @@ fn an_install_that_comes_too_late_is_refused() {
     // SAFETY: nobody else uses SQLite in this process.
     let error = unsafe { memory::install() }.unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Unsupported { .. }), "{error}");
-    assert!(error.to_string().contains("used already"), "{error}");
+    assert!(error.to_string().contains("already used"), "{error}");
     work(&conn);
     conn.close().unwrap();
     assert_memstatus();

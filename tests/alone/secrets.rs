@@ -233,14 +233,14 @@ fn no_error_and_no_log_shows_what_is_stored_or_bound() {
 
 fn what_only_the_log_tells_shows_no_value_either() {
     let logged: &[(&str, Run)] = &[
-        ("nobody waited for", |conn| {
+        ("ended in drop, with this error", |conn| {
             let mut statement = conn.prepare("INSERT INTO deferred VALUES (?) RETURNING parent")?;
             let mut rows = statement.query((SECRET,))?;
             rows.next()?;
             drop(rows);
             Err(Error::external("see the log"))
         }),
-        ("a handle was forgotten", |conn| {
+        ("a forgotten handle", |conn| {
             let mut statement = conn.prepare("SELECT a, ? FROM t")?;
             let mut rows = statement.query((SECRET,))?;
             rows.next()?;

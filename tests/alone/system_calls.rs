@@ -367,7 +367,7 @@ fn every_read_fails_in_every_way() {
         }
     }
     println!("{runs} runs: {right} right, {refused} refused, {zeros} wrong by SQLite itself; {seen:?} reads failed");
-    println!("{by_pages} runs by pages, {left} left to the statement");
+    println!("{by_pages} runs by pages, {left} continued by the statement");
     // Positive controls: all four fired, made errors, and the check has seen wrong rows.
     assert!(seen.iter().all(|&fired| fired > 50), "{seen:?}");
     assert!(refused > 100 && right > 100 && zeros > 0, "{refused} {right} {zeros}");

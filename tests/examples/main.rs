@@ -333,7 +333,7 @@ fn memory_finds_what_leaks() {
     let warnings: Vec<&str> = outcome.stderr.lines().collect();
     assert_eq!(warnings.len(), 6, "{outcome:?}");
     for warning in warnings {
-        assert!(warning.starts_with("ERROR finalite::leak: a handle was forgotten"), "{warning}");
+        assert!(warning.starts_with("ERROR finalite::leak: a forgotten handle"), "{warning}");
         assert!(warning.contains(&forgotten), "{warning}");
     }
     let stdout = &*outcome.stdout;

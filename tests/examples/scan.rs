@@ -370,7 +370,7 @@ fn scan_says_what_is_wrong() {
         assert!(with_sql("SELEC 1").starts_with("near \"SELEC\": syntax error"));
         assert!(with_sql("SELECT 'no\nend").starts_with("unrecognized token"));
         assert!(with_sql("SELECT b FROM t").starts_with("no such column: b"));
-        assert!(with_sql("SELECT 1; SELECT 2").starts_with("there is more after the first statement"));
+        assert!(with_sql("SELECT 1; SELECT 2").starts_with("unexpected SQL after the first statement"));
         assert!(with_sql("SELECT ?").starts_with("the SQL has 1 parameter"));
         assert!(with_sql("").starts_with("the SQL is empty"));
         assert!(with_sql("CREATE TABLE u(a)").starts_with("the statement returns no rows"));

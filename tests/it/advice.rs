@@ -23,7 +23,7 @@ fn assert_advises(error: &Error, code: ResultCode, words: &str) {
 const ANOTHER: &str = "another connection holds the lock";
 const ANOTHER_OR_THIS: &str = "another connection holds the lock, or this one, if it has the file attached twice";
 const IN_THE_WAY: &str =
-    "a statement or transaction of this connection, or of one that shares its cache, is in the way";
+    "a statement or transaction of this connection, or of one that shares its cache, holds a conflicting lock";
 const CHANGED: &str = "it has changed since this connection's transaction or open rows first read: end them and begin \
                        again, IMMEDIATE where it will write";
 

@@ -337,7 +337,7 @@ mod rows {
         ];
         for error in refused.map(Result::unwrap_err) {
             assert!(matches!(error.kind(), ErrorKind::Misuse { .. }), "{error}");
-            assert!(error.to_string().contains("`execute` runs it"), "{error}");
+            assert!(error.to_string().contains("use `execute`"), "{error}");
         }
         assert_eq!(conn.query_one::<i64>("SELECT count(*) FROM user", []).unwrap(), 2);
     }

@@ -370,7 +370,7 @@ fn what_cannot_be_run_is_told_before() {
 }
 
 #[test]
-#[should_panic(expected = "every so many rows")]
+#[should_panic(expected = "the progress interval is 0 rows")]
 fn progress_after_no_rows_is_refused() {
     let conn = database();
     drop(conn.scan("SELECT 1", ()).progress(0, |_| ControlFlow::Continue(())));

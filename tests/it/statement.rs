@@ -250,7 +250,7 @@ fn what_returns_no_rows_is_refused_where_rows_are_asked_for() {
     for (call, ask) in asking {
         let error = ask(&conn, insert).unwrap_or_else(|| panic!("{call} does not fail"));
         assert!(matches!(error.kind(), ErrorKind::Misuse { .. }), "{call}: {error}");
-        let line = "the statement returns no rows, and was not run: `execute` runs it, in: INSERT INTO t VALUES (?)";
+        let line = "the statement returns no rows and was not run: use `execute`, in: INSERT INTO t VALUES (?)";
         assert_eq!(error.to_string(), line, "{call}");
         assert_eq!(conn.query_one::<i64>("SELECT count(*) FROM t", ()).unwrap(), 0, "{call}");
         // With rows, the same is run.

@@ -34,11 +34,11 @@ fn what_ran_is_told() {
         plan
     };
     let (by_pages, by_statement) = (ScanStrategy::Pages, ScanStrategy::Statement);
-    assert_told(told("SELECT * FROM t", by_pages, 1, 9000), by_pages, 1, "a scan of a table");
-    assert_told(told("SELECT * FROM t", by_pages, 3, 9000), by_pages, 3, "a scan of a table");
-    assert_told(told("SELECT * FROM t", by_pages, 3, 10), by_pages, 3, "a scan of a table");
-    assert_told(told("SELECT * FROM t", by_statement, 3, 9000), by_statement, 1, "nobody asked");
-    assert_told(told("SELECT * FROM t", by_pages, 3, 0), by_statement, 1, "no rows");
+    assert_told(told("SELECT * FROM t", by_pages, 1, 9000), by_pages, 1, "a plain scan of a table");
+    assert_told(told("SELECT * FROM t", by_pages, 3, 9000), by_pages, 3, "a plain scan of a table");
+    assert_told(told("SELECT * FROM t", by_pages, 3, 10), by_pages, 3, "a plain scan of a table");
+    assert_told(told("SELECT * FROM t", by_statement, 3, 9000), by_statement, 1, "not requested");
+    assert_told(told("SELECT * FROM t", by_pages, 3, 0), by_statement, 1, "0 rows");
     assert_told(told("SELECT a || '!' FROM t", by_pages, 3, 9000), by_statement, 1, "SQLite does more");
     assert_told(told("SELECT * FROM u", by_pages, 3, 9000), by_statement, 1, "is empty");
     assert_told(told("VALUES (1)", by_pages, 3, 9000), by_statement, 1, "not a SELECT");
@@ -46,7 +46,7 @@ fn what_ran_is_told() {
     for _ in 0..2 {
         let mut plan = None;
         conn.scan_table("few").all_columns().on_end(|it| plan = Some(it)).columns().unwrap();
-        assert_told(plan, by_statement, 1, "so small");
+        assert_told(plan, by_statement, 1, "is small");
     }
     // The plan before is the one after.
     for sql in ["SELECT * FROM t", "SELECT a || '!' FROM t"] {
@@ -87,7 +87,7 @@ fn errors() {
     let mut plan = None;
     let scan = conn.scan("SELECT id FROM t", ()).strategy(ScanStrategy::Pages).on_end(|it| plan = Some(it));
     scan.for_each(|_| Err(Error::external(std::fmt::Error))).unwrap_err();
-    assert_told(plan, ScanStrategy::Pages, 1, "a scan of a table");
+    assert_told(plan, ScanStrategy::Pages, 1, "a plain scan of a table");
     let mut plan = None;
     conn.scan("SELECT nothing", ()).strategy(ScanStrategy::Pages).on_end(|it| plan = Some(it)).columns().unwrap_err();
     assert_eq!(plan, None);
@@ -136,7 +136,7 @@ fn damage_is_left_to_the_statement() {
         let scan = conn.scan("SELECT a FROM t", ()).strategy(ScanStrategy::Pages).threads(threads);
         let batch = scan.on_end(|it| plan = Some(it)).columns().unwrap();
         assert_eq!((batch.len(), batch.columns()[0].null_count()), (500, 1));
-        assert_told(plan, ScanStrategy::Statement, 1, "does not decode");
+        assert_told(plan, ScanStrategy::Statement, 1, "is malformed");
     }
     // One that it does not: the error says where.
     image.page(leaf)[header] = 1;
@@ -145,8 +145,8 @@ fn damage_is_left_to_the_statement() {
     let mut plan = None;
     let scan = conn.scan("SELECT a FROM t", ()).strategy(ScanStrategy::Pages).on_end(|it| plan = Some(it));
     let error = scan.columns().unwrap_err();
-    assert_told(plan, ScanStrategy::Statement, 1, "does not decode");
-    let expected = format!("database disk image is malformed: page {leaf}, cell 2: its record does not decode");
+    assert_told(plan, ScanStrategy::Statement, 1, "is malformed");
+    let expected = format!("database disk image is malformed: page {leaf}, cell 2: its record is malformed");
     assert!(matches!(error.kind(), ErrorKind::Sqlite { message, .. } if **message == expected), "{error}");
 }
 

@@ -57,7 +57,7 @@ fn plain_scans_are_told_from_others() {
         "SELECT * FROM f_content",
         ";; SELECT b FROM t",
     ] {
-        assert_path(&conn, sql, ScanStrategy::Pages, "a scan of a table");
+        assert_path(&conn, sql, ScanStrategy::Pages, "a plain scan of a table");
     }
     for sql in [
         "SELECT * FROM t",
@@ -82,7 +82,7 @@ fn plain_scans_are_told_from_others() {
     ] {
         assert_path(&conn, sql, ScanStrategy::Statement, "SQLite does more");
     }
-    assert_path(&conn, "SELECT * FROM temporary", ScanStrategy::Statement, "nothing of the main database");
+    assert_path(&conn, "SELECT * FROM temporary", ScanStrategy::Statement, "no table of the main database");
     assert_path(&conn, "VALUES (1), (2)", ScanStrategy::Statement, "not a SELECT");
     conn.execute("PRAGMA reverse_unordered_selects = on", ()).unwrap();
     assert_path(&conn, "SELECT b FROM t", ScanStrategy::Statement, "SQLite does more");
@@ -93,15 +93,12 @@ fn a_plan_is_that_of_the_scan_as_it_is_asked_for() {
     let dir = tempfile::tempdir().unwrap();
     let conn = file(&dir);
     let plan = |sql| conn.scan(sql, ()).strategy(ScanStrategy::Pages).plan().unwrap();
-    assert!(conn.scan("SELECT b FROM t", ()).plan().unwrap().reason.contains("nobody asked"));
+    assert!(conn.scan("SELECT b FROM t", ()).plan().unwrap().reason.contains("not requested"));
     assert_eq!(conn.scan_table("t").select(["b"]).plan().unwrap().strategy, ScanStrategy::Pages);
     assert!(plan("UPDATE t SET a = 0 RETURNING a").reason.contains("not a SELECT"));
     assert_eq!(conn.query_one::<i64>("SELECT count(*) FROM t WHERE a = 0", ()).unwrap(), 0, "a plan runs nothing");
     conn.execute("INSERT INTO t(a, b) SELECT a, b FROM t, (VALUES (1), (2), (3), (4), (5), (6))", ()).unwrap();
-    assert_eq!(
-        plan("SELECT b FROM t").to_string(),
-        "by reading the table's pages: it is a scan of a table, and no more"
-    );
+    assert_eq!(plan("SELECT b FROM t").to_string(), "by reading the table's pages: it is a plain scan of a table");
     let error = conn.scan_table("t").select(["nowhere"]).columns().unwrap_err();
     assert!(error.to_string().contains("no such column: t.nowhere"), "{error}");
     let error = conn.scan_table("nowhere").all_columns().columns().unwrap_err();
@@ -126,7 +123,7 @@ fn other_connections() {
         &conn,
         "SELECT id, b FROM other.t NOT INDEXED",
         ScanStrategy::Statement,
-        "nothing of the main database",
+        "no table of the main database",
     );
     conn.execute("DETACH other", ()).unwrap();
 
@@ -145,7 +142,7 @@ fn other_connections() {
     conn.close().unwrap();
 
     let conn = OpenOptions::new().vfs("unix-none").open(&path).unwrap();
-    assert_path(&conn, sql, ScanStrategy::Statement, "no lock");
+    assert_path(&conn, sql, ScanStrategy::Statement, "exactly a shared lock");
     conn.close().unwrap();
     let conn = OpenOptions::new().read_only(true).open(&path).unwrap();
     assert_path(&conn, sql, ScanStrategy::Pages, "");
@@ -169,7 +166,7 @@ fn a_foreign_file_system() {
     let dir = tempfile::tempdir().unwrap();
     drop(file(&dir));
     let conn = OpenOptions::new().vfs("pages-foreign").open(dir.path().join("a.db")).unwrap();
-    assert_path(&conn, "SELECT id, b FROM t NOT INDEXED", ScanStrategy::Statement, "does not come with SQLite");
+    assert_path(&conn, "SELECT id, b FROM t NOT INDEXED", ScanStrategy::Statement, "not one of SQLite's own");
 }
 
 /// An authorizer that hides a column.

@@ -27,7 +27,7 @@ fn assert_chosen(conn: &Connection, rows: usize, path: ScanStrategy, reason: &st
     assert_eq!(read_all(scan()).unwrap().len(), rows);
 }
 
-const SMALL: &str = "so small";
+const SMALL: &str = "is small";
 
 #[test]
 fn a_table_that_grows_and_shrinks() {

@@ -106,7 +106,7 @@ fn a_plan_says_how_many() {
     let conn = fill(&dir.path().join("a.db"), 4096, "UTF-8", 5000);
     let plan = by_pages(&conn, "SELECT a FROM t", 3).plan().unwrap();
     assert_eq!((plan.strategy, plan.threads), (ScanStrategy::Pages, 3));
-    assert_eq!(plan.to_string(), "by reading the table's pages, with 3 threads: it is a scan of a table, and no more");
+    assert_eq!(plan.to_string(), "by reading the table's pages, with 3 threads: it is a plain scan of a table");
     assert_eq!(by_pages(&conn, "SELECT a FROM t", 0).plan().unwrap().threads, 1);
     let plan = by_pages(&conn, "SELECT a + 1 FROM t", 3).plan().unwrap();
     assert_eq!((plan.strategy, plan.threads), (ScanStrategy::Statement, 1));

@@ -103,8 +103,7 @@ impl ChildSlot {
 
 impl Children {
     fn next(&self) -> u32 {
-        self.vacant
-            .unwrap_or_else(|| u32::try_from(self.slots.len()).expect("memory ends before 2^32 statements are alive"))
+        self.vacant.unwrap_or_else(|| u32::try_from(self.slots.len()).expect("memory holds fewer than 2^32 statements"))
     }
 
     fn insert(&mut self, child: Child) {

@@ -374,7 +374,7 @@ fn lose(db: &Db, fault: Fault, statement: &StmtCore) {
                 connection = db.id(),
                 name = db.info().name(),
                 prepared_at = %statement.site,
-                "ended with an error that nobody waited for",
+                "an execution ended in drop, with this error",
             );
         });
     }

@@ -79,7 +79,7 @@ fn the_forgotten_are_named_with_their_sites_whatever_the_level() {
             let site = one.opened_at.unwrap();
             let is_it = |line: &&String| {
                 line.starts_with("ERROR")
-                    && line.contains("message=a handle was forgotten")
+                    && line.contains("message=a forgotten handle")
                     && line.contains(&format!("kind={} ", one.kind))
                     && line.contains(&format!("opened_at={site}"))
             };

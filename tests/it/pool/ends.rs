@@ -137,7 +137,7 @@ fn a_log_that_has_to_stay_is_reported() -> Outcome {
     let report = with_failing_opens(EMFILE, || pool.close());
     assert!(!report.is_clean() && has_log(&db) && report.failures().is_empty());
     assert!(matches!(report.log_left().unwrap().kind(), ErrorKind::OpenedReadOnly));
-    assert!(report.to_string().contains("the write-ahead log stays beside the database"), "{report}");
+    assert!(report.to_string().contains("the write-ahead log remains beside the database"), "{report}");
     Ok(())
 }
 

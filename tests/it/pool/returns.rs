@@ -141,7 +141,7 @@ fn panic_tells_who_changed_it() -> Outcome {
         let writer = pool.writer()?;
         writer.execute_batch(sql)?;
         let hook = catch_unwind(AssertUnwindSafe(|| drop(writer))).unwrap_err();
-        assert!(hook.downcast_ref::<String>().is_some_and(|text| text.contains("came back to its pool changed")));
+        assert!(hook.downcast_ref::<String>().is_some_and(|text| text.contains("was returned to its pool changed")));
         assert!(pool.writer_within(SHORT).is_ok(), "the slot is there");
     }
     let owned = pool.writer_owned()?;
