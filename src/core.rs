@@ -2,10 +2,11 @@
 
 use std::cell::{Cell, RefCell};
 use std::panic::Location;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::error::{Error, Fault};
 use crate::raw::{Db, OwnedDb};
+use crate::track::activity::{self, Start};
 use crate::track::shielded;
 
 pub(crate) mod cache;
@@ -82,22 +83,18 @@ impl Core {
         if self.db.total_changes() == total_before { 0 } else { usize::try_from(self.db.changes()).unwrap_or(0) }
     }
 
-    /// Returns the time at which an execution begins, if a slow one is to be logged.
+    /// Returns the time at which an execution begins, if executions are timed or a slow one is to be logged.
     #[inline]
-    pub(crate) fn start_time(&self) -> Option<Instant> {
-        #[cold]
-        #[inline(never)]
-        fn now(_: Duration) -> Instant {
-            Instant::now()
-        }
-        self.slow_threshold().map(now)
+    pub(crate) fn start_time(&self, reads_only: bool) -> Option<Start> {
+        Start::now(self.slow_threshold().is_some(), reads_only)
     }
 
-    /// Logs an execution that took at least the threshold.
+    /// Counts an execution that was timed, and logs one that took at least the threshold.
     #[cold]
     #[inline(never)]
-    pub(crate) fn log_if_slow(&self, started: Instant, sql: &str, prepared_at: &Location<'_>) {
+    pub(crate) fn ended(&self, started: Start, sql: &str, prepared_at: &'static Location<'static>) {
         let elapsed = started.elapsed();
+        activity::ended(started, elapsed, self.slow_threshold(), self.db.id(), sql, prepared_at);
         if self.slow_threshold().is_some_and(|threshold| elapsed >= threshold) {
             let (connection, name) = self.identity();
             shielded(|| {

@@ -102,7 +102,7 @@ pub use guard::{OwnedConnection, PooledConnection};
 pub use registry::PoolTotals;
 pub use reset::{DestroyReason, ReturnPolicy};
 pub use retry::RetryPolicy;
-pub use status::{Checkout, PoolReport, PoolStatus, Role, RoleStatus};
+pub use status::{Checkout, CheckpointStatus, PoolReport, PoolStatus, Role, RoleStatus};
 
 use builder::Options;
 use guard::PoolSlot;

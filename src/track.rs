@@ -3,6 +3,7 @@
 //!
 //! No code here calls SQLite.
 
+pub(crate) mod activity;
 pub(crate) mod counts;
 pub(crate) mod figures;
 pub(crate) mod open_files;

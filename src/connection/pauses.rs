@@ -1,7 +1,10 @@
 //! Pauses between retries.
 
 use std::hash::{BuildHasher, RandomState};
+use std::thread;
 use std::time::{Duration, Instant};
+
+use crate::track::activity;
 
 /// Returns the pauses before the second and each later attempt, until `deadline` has passed since this call. Pauses
 /// double up to the longest, and each is shortened by a random part, so that callers that failed at the same time do
@@ -15,6 +18,12 @@ pub(crate) fn pauses(deadline: Duration, first: Duration, longest: Duration) -> 
         pause = pause.saturating_mul(2).min(longest);
         Some(this)
     })
+}
+
+/// Waits before another attempt to get a lock.
+pub(crate) fn wait_for_lock(pause: Duration) {
+    thread::sleep(pause);
+    activity::lock_retry(pause);
 }
 
 /// Returns a random duration from half of the pause to the whole of it.

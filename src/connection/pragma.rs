@@ -2,10 +2,9 @@
 
 use std::fmt;
 use std::panic::Location;
-use std::thread;
 use std::time::{Duration, Instant};
 
-use super::pauses::pauses;
+use super::pauses::{pauses, wait_for_lock};
 use super::settings::milliseconds;
 use crate::Connection;
 use crate::core::Reuse;
@@ -204,7 +203,7 @@ impl Connection {
         let timeout = self.busy_timeout()?;
         let start = Instant::now();
         for pause in pauses(timeout, Duration::from_millis(1), Duration::from_millis(50)) {
-            thread::sleep(pause);
+            wait_for_lock(pause);
             // SQLite waits for other locks itself, for the remaining time only.
             self.db().set_busy_timeout(milliseconds(timeout.saturating_sub(start.elapsed())))?;
             result = self.execute(sql, ());

@@ -77,10 +77,10 @@ impl<'conn> Checkout<'conn> {
             let sql = self.raw().sql();
             tracing::trace!(target: "finalite::statement", sql, connection, name, %opened_at, "run");
         });
-        let started = self.core.start_time();
+        let started = self.core.start_time(false);
         let result = self.run_to_end();
         if let Some(started) = started {
-            self.core.log_if_slow(started, self.raw().sql(), opened_at);
+            self.core.ended(started, self.raw().sql(), opened_at);
         }
         result
     }

@@ -41,11 +41,15 @@ use super::process;
 use crate::core::failures;
 use crate::pool::{PoolStatus, registry as pools};
 use crate::raw::allocator;
+use crate::track;
 use crate::track::figures::{AccountMemory, Counter, Counts};
 use crate::track::registry::{self, ConnectionInfo};
 use crate::worker;
 
+mod activity;
 mod json;
+
+pub use activity::{ActivityStats, DatabaseStats, SlowExecution, TimeHistogram, Timings};
 
 /// State and totals of the process. Returned by [`snapshot`].
 #[derive(Clone, Debug)]
@@ -69,6 +73,12 @@ pub struct Stats {
     pub unrecorded: HandleCounts,
     /// SQLite's counters, summed over all connections, as last published by each.
     pub caches: CacheStats,
+    /// Executions, commits and waits for locks of all connections.
+    pub activity: ActivityStats,
+    /// Last 32 slow executions, oldest first.
+    pub slow_executions: Vec<SlowExecution>,
+    /// Database files that connections have open, by path.
+    pub databases: Vec<DatabaseStats>,
     /// Open connections, in the order of opening.
     pub connections: Vec<ConnectionStats>,
     /// State of the existing pools.
@@ -234,6 +244,7 @@ pub fn snapshot() -> Stats {
     // Every open connection is listed, with or without a record.
     unrecorded.connections = unrecorded.connections.saturating_sub(connections.len() as u64);
     let (pools, pool_totals) = pools::all();
+    let (slow, slow_executions) = track::activity::slow();
     Stats {
         taken_at: SystemTime::now(),
         memory: memory::stats(),
@@ -249,6 +260,9 @@ pub fn snapshot() -> Stats {
         forgotten: handles::forgotten(),
         unrecorded,
         caches: CacheStats::new(counts),
+        activity: activity::activity(slow),
+        slow_executions: slow_executions.into_iter().map(Into::into).collect(),
+        databases: activity::databases(infos.iter().map(|info| &**info)),
         connections,
         pools,
         pool_totals,

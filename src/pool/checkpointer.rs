@@ -1,7 +1,8 @@
 //! Periodic checkpoints of a pool's database.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 use std::{fmt, io};
 
 use super::Pool;
@@ -58,7 +59,10 @@ impl Checkpointer {
                     Ok(()) => {}
                     // The pool may end much later, if a connection is checked out.
                     Err(error) if matches!(error.kind(), ErrorKind::PoolClosed) => return,
-                    Err(error) => tracing::warn!(target: "finalite::pool", %error, "a checkpoint failed"),
+                    Err(error) => {
+                        pool.counters().checkpoint.failed.fetch_add(1, Ordering::Relaxed);
+                        tracing::warn!(target: "finalite::pool", %error, "a checkpoint failed");
+                    }
                 }
             }
         };
@@ -67,10 +71,16 @@ impl Checkpointer {
 }
 
 fn checkpoint(pool: &Pool) -> Result<()> {
+    let checkpoints = &pool.counters().checkpoint;
     let Some(conn) = pool.try_writer()? else {
+        checkpoints.skipped.fetch_add(1, Ordering::Relaxed);
         return Ok(());
     };
+    let start = Instant::now();
     let (_busy, frames, checkpointed): (i64, i64, i64) = conn.query_one("PRAGMA wal_checkpoint(PASSIVE)", ())?;
+    // Both are -1 for a database that is not in WAL mode.
+    let number = |frames: i64| u64::try_from(frames).unwrap_or(0);
+    checkpoints.add(start.elapsed(), number(frames), number(checkpointed));
     tracing::debug!(target: "finalite::pool", frames, checkpointed, "checkpoint");
     Ok(())
 }

@@ -48,6 +48,8 @@ struct State {
     slots: Vec<SlotState>,
     acquired: u64,
     timeouts: u64,
+    waits: u64,
+    waited: Duration,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -111,6 +113,8 @@ pub(super) struct QueueStatus {
     pub(super) out: Vec<(usize, Lent)>,
     pub(super) acquired: u64,
     pub(super) timeouts: u64,
+    pub(super) waits: u64,
+    pub(super) waited: Duration,
 }
 
 impl Queue {
@@ -121,6 +125,8 @@ impl Queue {
             slots: vec![SlotState::default(); size],
             acquired: 0,
             timeouts: 0,
+            waits: 0,
+            waited: Duration::ZERO,
         };
         Self { state: Mutex::new(state), is_closed: AtomicBool::new(false), role, size, process: Process::this() }
     }
@@ -199,16 +205,21 @@ impl Queue {
                     state.idle.push(slot);
                     return Err(Refused::Closed);
                 }
-                Some(Word::Take(slot)) => return Ok((slot, state)),
+                Some(Word::Take(slot)) => {
+                    state.count_wait(&waiter);
+                    return Ok((slot, state));
+                }
                 Some(Word::Closed) => return Err(Refused::Closed),
                 Some(Word::Look) => {
                     if let Some(slot) = state.idle.pop() {
                         state.leave(&waiter);
+                        state.count_wait(&waiter);
                         return Ok((slot, state));
                     }
                 }
                 None => {
                     state.leave(&waiter);
+                    state.count_wait(&waiter);
                     state.timeouts += 1;
                     return Err(Refused::TimedOut { waited: waiter.since.elapsed() });
                 }
@@ -259,6 +270,8 @@ impl Queue {
             out: out.collect(),
             acquired: state.acquired,
             timeouts: state.timeouts,
+            waits: state.waits,
+            waited: state.waited,
         }
     }
 }
@@ -287,6 +300,11 @@ impl State {
     /// or a waiter has left.
     fn next_to_look(&self) -> Option<Arc<Waiter>> {
         self.waiting.front().filter(|_| !self.idle.is_empty()).cloned()
+    }
+
+    fn count_wait(&mut self, waiter: &Waiter) {
+        self.waits += 1;
+        self.waited = self.waited.saturating_add(waiter.since.elapsed());
     }
 
     fn leave(&mut self, waiter: &Arc<Waiter>) {

@@ -1,6 +1,7 @@
 //! Registry of the pools of the process, for statistics.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::queue::Queue;
 use super::reset::DestroyReason;
@@ -24,6 +25,17 @@ pub struct PoolTotals {
     pub acquired: u64,
     /// Number of times a caller's wait for a connection timed out.
     pub timeouts: u64,
+    /// Number of times a caller waited for a connection, timeouts included.
+    pub waits: u64,
+    /// Sum of these waits.
+    pub wait: Duration,
+    /// Number of checkpoints run by a [`Checkpointer`](super::Checkpointer).
+    pub checkpoints: u64,
+    /// Number of turns of a [`Checkpointer`](super::Checkpointer) that were skipped, because the writer was checked
+    /// out.
+    pub checkpoints_skipped: u64,
+    /// Number of failed checkpoints of a [`Checkpointer`](super::Checkpointer).
+    pub checkpoints_failed: u64,
     /// Number of connections opened.
     pub opened: u64,
     /// Number of failed attempts to open a connection.
@@ -37,7 +49,12 @@ impl PoolTotals {
         for role in &status.roles {
             self.acquired += role.acquired_total;
             self.timeouts += role.timeouts_total;
+            self.waits += role.waits_total;
+            self.wait = self.wait.saturating_add(role.wait_total);
         }
+        self.checkpoints += status.checkpoints_total;
+        self.checkpoints_skipped += status.checkpoints_skipped_total;
+        self.checkpoints_failed += status.checkpoints_failed_total;
         self.opened += status.opened_total;
         self.open_failures += status.open_failures_total;
         for (sum, count) in self.destroyed.iter_mut().zip(status.destroyed_total) {

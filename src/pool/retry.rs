@@ -1,10 +1,9 @@
 //! Retry policy, and write transactions that use it.
 
-use std::thread;
 use std::time::Duration;
 
 use super::Pool;
-use crate::connection::pauses::pauses;
+use crate::connection::pauses::{pauses, wait_for_lock};
 use crate::error::{Error, Result};
 use crate::{DropBehavior, Transaction};
 
@@ -147,7 +146,7 @@ impl Pool {
             };
             match pauses.next() {
                 // A `COMMIT` that a lock prevented was not carried out.
-                Some(pause) if is_locked => thread::sleep(pause),
+                Some(pause) if is_locked => wait_for_lock(pause),
                 _ => return Err(error),
             }
         }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::panic::Location;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::Thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::queue::{Queue, QueueStatus};
 use super::registry::Entry;
@@ -107,6 +107,25 @@ pub struct RoleStatus {
     pub acquired_total: u64,
     /// Number of times a caller's wait for a connection timed out.
     pub timeouts_total: u64,
+    /// Number of times a caller waited for a connection, timeouts included.
+    pub waits_total: u64,
+    /// Sum of these waits.
+    pub wait_total: Duration,
+}
+
+/// Result of a checkpoint that a [`Checkpointer`](super::Checkpointer) ran.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CheckpointStatus {
+    /// Time since the checkpoint ended.
+    pub age: Duration,
+    /// Duration of the checkpoint.
+    pub took: Duration,
+    /// Number of frames in the write-ahead log; 0 if the database has none.
+    pub frames: u64,
+    /// Number of these frames that are copied to the database. Others are still read by a connection, or were written
+    /// during the checkpoint.
+    pub checkpointed: u64,
 }
 
 /// State and counters of a pool. From [`Pool::status`](super::Pool::status).
@@ -121,6 +140,15 @@ pub struct PoolStatus {
     pub opened_total: u64,
     /// Number of failed attempts to open a connection.
     pub open_failures_total: u64,
+    /// Last checkpoint run by a [`Checkpointer`](super::Checkpointer).
+    pub checkpoint: Option<CheckpointStatus>,
+    /// Number of these checkpoints.
+    pub checkpoints_total: u64,
+    /// Number of turns of a [`Checkpointer`](super::Checkpointer) that were skipped, because the writer was checked
+    /// out.
+    pub checkpoints_skipped_total: u64,
+    /// Number of failed checkpoints.
+    pub checkpoints_failed_total: u64,
     /// Number of connections closed instead of reused, in the order of [`DestroyReason::ALL`].
     pub destroyed_total: [u64; DestroyReason::ALL.len()],
 }
@@ -138,11 +166,17 @@ impl PoolStatus {
                     waiting: status.waiting,
                     acquired_total: status.acquired,
                     timeouts_total: status.timeouts,
+                    waits_total: status.waits,
+                    wait_total: status.waited,
                     checked_out: checkouts_of(queue.role(), status),
                 }
             }),
             opened_total: counters.opened.load(Ordering::Relaxed),
             open_failures_total: counters.open_failures.load(Ordering::Relaxed),
+            checkpoint: counters.checkpoint.last(),
+            checkpoints_total: counters.checkpoint.done.load(Ordering::Relaxed),
+            checkpoints_skipped_total: counters.checkpoint.skipped.load(Ordering::Relaxed),
+            checkpoints_failed_total: counters.checkpoint.failed.load(Ordering::Relaxed),
             destroyed_total: std::array::from_fn(|reason| counters.destroyed[reason].load(Ordering::Relaxed)),
         }
     }
@@ -178,6 +212,57 @@ pub(super) struct Counters {
     opened: AtomicU64,
     open_failures: AtomicU64,
     destroyed: [AtomicU64; DestroyReason::ALL.len()],
+    pub(super) checkpoint: Checkpoints,
+}
+
+/// Checkpoints of a `Checkpointer`, and the last of them. There is no lock, which a forked child could find held.
+#[derive(Debug)]
+pub(super) struct Checkpoints {
+    start: Instant,
+    /// Time of the last one in nanoseconds after `start`, plus one; 0: none yet.
+    at: AtomicU64,
+    took: AtomicU64,
+    frames: AtomicU64,
+    checkpointed: AtomicU64,
+    done: AtomicU64,
+    pub(super) skipped: AtomicU64,
+    pub(super) failed: AtomicU64,
+}
+
+impl Default for Checkpoints {
+    fn default() -> Self {
+        Self {
+            start: Instant::now(),
+            at: AtomicU64::default(),
+            took: AtomicU64::default(),
+            frames: AtomicU64::default(),
+            checkpointed: AtomicU64::default(),
+            done: AtomicU64::default(),
+            skipped: AtomicU64::default(),
+            failed: AtomicU64::default(),
+        }
+    }
+}
+
+impl Checkpoints {
+    pub(super) fn add(&self, took: Duration, frames: u64, checkpointed: u64) {
+        let nanoseconds = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX - 1);
+        self.took.store(nanoseconds(took), Ordering::Relaxed);
+        self.frames.store(frames, Ordering::Relaxed);
+        self.checkpointed.store(checkpointed, Ordering::Relaxed);
+        self.done.fetch_add(1, Ordering::Relaxed);
+        self.at.store(nanoseconds(self.start.elapsed()) + 1, Ordering::Release);
+    }
+
+    fn last(&self) -> Option<CheckpointStatus> {
+        let at = self.at.load(Ordering::Acquire).checked_sub(1)?;
+        Some(CheckpointStatus {
+            age: self.start.elapsed().saturating_sub(Duration::from_nanos(at)),
+            took: Duration::from_nanos(self.took.load(Ordering::Relaxed)),
+            frames: self.frames.load(Ordering::Relaxed),
+            checkpointed: self.checkpointed.load(Ordering::Relaxed),
+        })
+    }
 }
 
 impl Counters {

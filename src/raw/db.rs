@@ -57,6 +57,8 @@ pub(crate) struct Db {
     pub(super) recovery: OnceCell<Recovery>,
     /// Whether foreign code received the handle; it may have registered functions.
     is_given_out: Cell<bool>,
+    /// Whether a transaction is known to be open: one was open after the last statement that may have changed that.
+    has_transaction: Cell<bool>,
     /// Error of a Drop that ended a transaction, for the next call to return.
     lost: Cell<Option<Fault>>,
     /// Files that the connection has open.
@@ -235,6 +237,7 @@ impl Db {
             taint: Cell::new(Taint::NONE),
             recovery: OnceCell::new(),
             is_given_out: Cell::new(false),
+            has_transaction: Cell::new(false),
             lost: Cell::new(None),
             files: RefCell::default(),
             recorded: Cell::default(),
@@ -369,6 +372,7 @@ impl Db {
     /// Records that foreign code has or had the handle.
     pub(super) fn give_out(&self) {
         self.is_given_out.set(true);
+        self.has_transaction.set(false);
         self.add_taint(Taint::RAW);
     }
 
@@ -443,6 +447,21 @@ impl Db {
         // SAFETY: `self` owns the connection, which is not closed when the call is made (rule 19); reads a flag stored
         // in it (rule 20).
         self.is_closed() || unsafe { ffi::sqlite3_get_autocommit(self.ptr.as_ptr()) != 0 }
+    }
+
+    pub(super) fn is_given_out(&self) -> bool {
+        self.is_given_out.get()
+    }
+
+    /// Whether a transaction is known to be open. Foreign code that has the handle may have ended it.
+    #[inline]
+    pub(super) fn has_transaction(&self) -> bool {
+        self.has_transaction.get()
+    }
+
+    /// Asks SQLite whether a transaction is open. Returns whether one may have been open before.
+    pub(super) fn update_transaction(&self) -> bool {
+        self.has_transaction.replace(!self.is_autocommit()) || self.is_given_out()
     }
 
     #[inline]

@@ -11,13 +11,14 @@ use std::mem::ManuallyDrop;
 use std::panic::Location;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
 
 use super::allocator::Account;
 use super::db::{Db, Entered};
 use super::ffi;
 use super::text::{self, SqliteString};
 use crate::error::{Fault, FaultKind};
+use crate::sql;
+use crate::track::activity::Start;
 use crate::track::registry::{self, Recorded};
 use crate::track::{HandleKind, Taint, counts};
 
@@ -74,12 +75,25 @@ pub(crate) struct StmtCore {
     /// `SQLITE_STMTSTATUS_REPREPARE` when `names`, `handles` and `findings` were last checked.
     reprepares: c_int,
     /// Start of the execution, if it is measured. It is stored here, so that forgotten rows leak nothing.
-    started: Option<Instant>,
+    started: Option<Start>,
     handles: Handles,
     /// Data of the layers above about the statement as currently prepared.
     findings: OnceCell<Box<dyn Any + Send>>,
     recorded: Option<Recorded>,
     taint: Taint,
+    effect: Effect,
+}
+
+/// Effect of a statement on transactions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Effect {
+    None,
+    /// It writes, which is a transaction of its own where none is open.
+    Writes,
+    /// It begins or rolls back.
+    BeginsOrRollsBack,
+    /// It may commit.
+    Commits,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -220,6 +234,7 @@ impl Db {
             findings: OnceCell::new(),
             recorded: None,
             taint: Taint::NONE,
+            effect: Effect::None,
         })));
         self.adopt(core, ptr);
         let statement = Stmt { core, db: self };
@@ -259,9 +274,11 @@ impl<'db> Stmt<'db> {
     /// `taint`: lasting changes that running it makes to the connection.
     pub(crate) fn with_sql(mut self, sql: &str, taint: Taint) -> Self {
         let db = self.db;
+        let effect = self.effect(sql);
         let core = self.core_mut();
         core.sql = sql.into();
         core.taint = taint;
+        core.effect = effect;
         if registry::is_recording() {
             core.recorded = db.record(core.kind, registry::new_id(), Some(db.id()), core.site, Some(sql));
             if let Some(recorded) = &core.recorded {
@@ -269,6 +286,22 @@ impl<'db> Stmt<'db> {
             }
         }
         self
+    }
+
+    fn effect(&self, sql: &str) -> Effect {
+        let is_one_of = |keywords: &[&str]| keywords.iter().any(|keyword| sql::starts_with_keyword(sql, keyword));
+        let is_readonly = self.is_readonly();
+        if is_readonly && self.core().has_columns {
+            Effect::None
+        } else if is_one_of(&["COMMIT", "END", "RELEASE"]) {
+            Effect::Commits
+        } else if is_one_of(&["BEGIN", "ROLLBACK", "SAVEPOINT"]) {
+            Effect::BeginsOrRollsBack
+        } else if is_readonly || is_one_of(&["PRAGMA", "EXPLAIN"]) {
+            Effect::None
+        } else {
+            Effect::Writes
+        }
     }
 
     pub(crate) fn sql(&self) -> &str {

@@ -18,7 +18,8 @@ struct Execution<'conn, S: Executed> {
 impl<'conn, S: Executed> Execution<'conn, S> {
     #[inline]
     fn new(mut cursor: Cursor<S>, core: &'conn Core) -> Self {
-        cursor.set_started(core.start_time());
+        let started = core.start_time(cursor.reads_only());
+        cursor.set_started(started);
         Self { cursor, core }
     }
 
@@ -57,9 +58,9 @@ impl<'conn, S: Executed> Execution<'conn, S> {
     }
 
     #[inline]
-    fn log_if_slow(&self) {
+    fn count_if_timed(&self) {
         if let Some(started) = self.cursor.started() {
-            self.core.log_if_slow(started, self.cursor.sql(), self.cursor.site());
+            self.core.ended(started, self.cursor.sql(), self.cursor.site());
         }
     }
 
@@ -68,7 +69,7 @@ impl<'conn, S: Executed> Execution<'conn, S> {
     fn end_if_timed(&mut self) {
         if self.cursor.started().is_some() {
             self.cursor.end();
-            self.log_if_slow();
+            self.count_if_timed();
         }
     }
 }
@@ -147,7 +148,7 @@ impl<'stmt> Rows<'stmt> {
         // The execution is ended here, so Drop need not run.
         let mut this = ManuallyDrop::new(self);
         let result = this.0.finish();
-        this.0.log_if_slow();
+        this.0.count_if_timed();
         result
     }
 

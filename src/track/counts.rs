@@ -9,6 +9,7 @@ use std::fmt;
 use std::iter;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use super::activity::{Timed, Times};
 use crate::raw::os::append_list::AppendList;
 
 /// Kind of a handle.
@@ -69,9 +70,11 @@ impl fmt::Display for HandleKind {
 const KINDS: usize = HandleKind::COUNT;
 
 #[repr(align(64))]
-struct Shard {
+pub(super) struct Shard {
     opened: [AtomicU64; KINDS],
     closed: [AtomicU64; KINDS],
+    commits: AtomicU64,
+    pub(super) times: [Times; Timed::COUNT],
     /// Whether a thread owns the shard. When its thread ends, the next thread takes the shard over with its counts.
     is_owned: AtomicBool,
 }
@@ -81,6 +84,8 @@ impl Shard {
         Self {
             opened: [const { AtomicU64::new(0) }; KINDS],
             closed: [const { AtomicU64::new(0) }; KINDS],
+            commits: AtomicU64::new(0),
+            times: [const { Times::new() }; Timed::COUNT],
             is_owned: AtomicBool::new(true),
         }
     }
@@ -124,32 +129,48 @@ thread_local! {
 }
 
 #[inline]
-fn add(pick: impl Fn(&Shard) -> &AtomicU64) {
+pub(super) fn add(pick: impl Fn(&Shard) -> &AtomicU64, number: u64) {
     match SHARD.try_with(Cell::get) {
         Ok(Some(shard)) => {
             let counter = pick(shard);
-            counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+            counter.store(counter.load(Ordering::Relaxed).wrapping_add(number), Ordering::Relaxed);
         }
-        _ => add_first(pick),
+        _ => add_first(pick, number),
     }
 }
 
 /// Counts the first event of a thread, or one after the thread released its shard.
 #[cold]
 #[inline(never)]
-fn add_first(pick: impl Fn(&Shard) -> &AtomicU64) {
+fn add_first(pick: impl Fn(&Shard) -> &AtomicU64, number: u64) {
     let counter = LOCAL.try_with(|local| pick(local.0)).unwrap_or(pick(&SHARED));
-    counter.fetch_add(1, Ordering::Relaxed);
+    counter.fetch_add(number, Ordering::Relaxed);
 }
 
 #[inline]
 pub(crate) fn opened(kind: HandleKind) {
-    add(|shard| &shard.opened[kind as usize]);
+    add(|shard| &shard.opened[kind as usize], 1);
 }
 
 #[inline]
 pub(crate) fn closed(kind: HandleKind) {
-    add(|shard| &shard.closed[kind as usize]);
+    add(|shard| &shard.closed[kind as usize], 1);
+}
+
+/// Returns the number of executions that this thread has begun.
+pub(super) fn own_executions() -> u64 {
+    let count = |shard: &Shard| shard.opened[HandleKind::Rows as usize].load(Ordering::Relaxed);
+    SHARD.try_with(|shard| shard.get().map_or(0, count)).unwrap_or(0)
+}
+
+/// Counts a transaction that was committed.
+#[inline]
+pub(crate) fn committed() {
+    add(|shard| &shard.commits, 1);
+}
+
+pub(crate) fn commits_total() -> u64 {
+    sum(|shard| &shard.commits)
 }
 
 /// Counts a handle that was forgotten (`mem::forget`) and ended by finalite; see `registry::forgot`.
@@ -170,6 +191,6 @@ pub(crate) fn forgotten_total(kind: HandleKind) -> u64 {
     FORGOTTEN[kind as usize].load(Ordering::Relaxed)
 }
 
-fn sum(pick: impl Fn(&Shard) -> &AtomicU64) -> u64 {
+pub(super) fn sum(pick: impl Fn(&Shard) -> &AtomicU64) -> u64 {
     SHARDS.iter().chain(iter::once(&SHARED)).map(|shard| pick(shard).load(Ordering::Relaxed)).sum()
 }

@@ -9,9 +9,9 @@
 //! The list needs no lock, so that a child process forked at any moment finds it consistent.
 
 #[cfg(not(unix))]
-pub(crate) use elsewhere::{FileId, OpenFile, was_inherited};
+pub(crate) use elsewhere::{FileId, OpenFile, log_bytes, was_inherited};
 #[cfg(unix)]
-pub(crate) use unix::{FileId, OpenFile, was_inherited};
+pub(crate) use unix::{FileId, OpenFile, log_bytes, was_inherited};
 
 #[cfg(unix)]
 mod unix {
@@ -40,6 +40,12 @@ mod unix {
             let metadata = Path::new(OsStr::from_bytes(path.to_bytes())).metadata().ok()?;
             Some(Self { device: metadata.dev(), inode: metadata.ino() })
         }
+    }
+
+    /// Returns the size of the write-ahead log of the database at a path, if there is one. The file is not opened.
+    pub(crate) fn log_bytes(path: &CStr) -> Option<u64> {
+        let path = [path.to_bytes(), b"-wal"].concat();
+        Some(Path::new(OsStr::from_bytes(&path)).metadata().ok()?.len())
     }
 
     /// Entry of the list. A released entry is reused; the entries of a parent process stay taken in its child.
@@ -115,6 +121,12 @@ mod elsewhere {
         pub(crate) fn of(_path: &CStr) -> Option<Self> {
             None
         }
+    }
+
+    /// Returns the size of the write-ahead log of the database at a path, if there is one. The file is not opened.
+    pub(crate) fn log_bytes(path: &CStr) -> Option<u64> {
+        let path = format!("{}-wal", path.to_str().ok()?);
+        Some(std::path::Path::new(&path).metadata().ok()?.len())
     }
 
     pub(crate) enum OpenFile {}

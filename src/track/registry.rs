@@ -23,6 +23,7 @@
 
 use std::backtrace::Backtrace;
 use std::collections::{BTreeMap, VecDeque};
+use std::ffi::CStr;
 use std::panic;
 use std::panic::Location;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
@@ -224,6 +225,8 @@ pub(crate) struct ConnectionInfo {
     /// Number of forgotten handles of the connection.
     forgotten: AtomicU64,
     records: Mutex<BTreeMap<u64, Arc<Record>>>,
+    /// Paths of the databases that have a file.
+    paths: Mutex<Vec<Box<CStr>>>,
 }
 
 impl ConnectionInfo {
@@ -243,6 +246,7 @@ impl ConnectionInfo {
             is_closed: AtomicBool::new(false),
             forgotten: AtomicU64::new(0),
             records: Mutex::default(),
+            paths: Mutex::default(),
         });
         CONNECTIONS.lock().infos.insert(connection, Arc::clone(&info));
         info
@@ -275,6 +279,18 @@ impl ConnectionInfo {
 
     pub(crate) fn published(&self) -> &Published {
         &self.published
+    }
+
+    pub(crate) fn set_paths(&self, paths: Vec<Box<CStr>>) {
+        if self.process.is_this() {
+            *self.paths.lock().unwrap_or_else(PoisonError::into_inner) = paths;
+        }
+    }
+
+    /// Returns the paths of the databases that have a file; none in a child process that inherited the book.
+    pub(crate) fn paths(&self) -> Vec<Box<CStr>> {
+        let lock = || self.paths.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        self.process.is_this().then(lock).unwrap_or_default()
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -335,7 +351,7 @@ pub(crate) fn current_thread() -> Option<Thread> {
 }
 
 /// Returns the beginning of the SQL, at most 256 bytes, to limit the memory of a record.
-fn beginning(sql: &str) -> Box<str> {
+pub(super) fn beginning(sql: &str) -> Box<str> {
     const BYTES: usize = 256;
     let end = (0..=BYTES.min(sql.len())).rev().find(|&at| sql.is_char_boundary(at)).unwrap_or(0);
     sql[..end].into()

@@ -75,6 +75,7 @@ const ALL: &[&[Case]] = &[
     quiet::CASES,
     runner::CASES,
     secrets::CASES,
+    stats::activity::CASES,
     stats::counters::CASES,
     stats::failures::CASES,
     stats::figures::CASES,

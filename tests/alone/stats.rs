@@ -1,6 +1,7 @@
 //! Snapshots say what is so: numbers, names, ages and figures as the program itself knows them; as structs and as JSON;
 //! and nothing of what is in the database. The crate `finalite-endpoint` tests them as metrics.
 
+pub mod activity;
 pub mod counters;
 pub mod failures;
 pub mod figures;

@@ -3,7 +3,7 @@
 use std::fmt::{Display, Write};
 use std::time::{Duration, UNIX_EPOCH};
 
-use super::{ConnectionStats, DbStatus, Stats};
+use super::{ActivityStats, ConnectionStats, DbStatus, Stats};
 use crate::observe::handles::{ForgottenHandle, HandleCounts, HandleKind, OpenHandle};
 
 /// Whether the SQL of statements is included. Bound values never are: no type here holds any.
@@ -70,6 +70,19 @@ impl Stats {
             }
         });
         json.object("cache", |json| self.write_caches(json));
+        json.object("activity", |json| write_activity(json, &self.activity));
+        json.objects("slow_last", &self.slow_executions, |json, slow| {
+            json.number("connection", slow.connection);
+            json.text("prepared_at", &slow.prepared_at.to_string());
+            json.number("took_ms", milliseconds(slow.took));
+            json.number("age_ms", milliseconds(slow.age));
+            write_sql(json, Some(&slow.sql), privacy);
+        });
+        json.objects("databases", &self.databases, |json, database| {
+            json.text("file", &database.file_name());
+            json.number("connections", database.connections);
+            json.optional("wal_bytes", database.wal_bytes);
+        });
         // The connections are in the order of opening, so the first are those open longest.
         let shown = &self.connections[..self.connections.len().min(CONNECTIONS_MAX)];
         json.objects("connections", shown, |json, conn| write_connection(json, conn, privacy));
@@ -151,6 +164,25 @@ impl OpenHandle {
     #[must_use]
     pub fn to_json_with_sql(&self) -> String {
         write(|json| write_record(json, self, Privacy::ShowSql))
+    }
+}
+
+fn write_activity(json: &mut Json, activity: &ActivityStats) {
+    json.number("executions", activity.executions);
+    json.number("commits", activity.commits);
+    json.number("busy", activity.busy);
+    json.number("slow", activity.slow);
+    json.number("lock_retries", activity.lock_retries);
+    json.number("lock_retry_wait_us", activity.lock_retry_wait.as_micros());
+    for (name, times) in [
+        ("execution_times", &activity.execution_times),
+        ("commit_times", &activity.commit_times),
+        ("write_lock_times", &activity.write_lock_times),
+    ] {
+        json.object(name, |json| {
+            json.numbers("counts", &times.counts);
+            json.number("sum_us", times.sum.as_micros());
+        });
     }
 }
 
@@ -242,6 +274,8 @@ fn write_pool(json: &mut Json, pool: &crate::pool::PoolStatus) {
         json.number("waiting", role.waiting);
         json.number("acquired", role.acquired_total);
         json.number("timeouts", role.timeouts_total);
+        json.number("waits", role.waits_total);
+        json.number("wait_us", role.wait_total.as_micros());
         json.objects("checked_out", &role.checked_out, |json, checkout| {
             json.number("slot", checkout.slot);
             json.text("lent_at", &checkout.lent_at.to_string());
@@ -250,6 +284,18 @@ fn write_pool(json: &mut Json, pool: &crate::pool::PoolStatus) {
             json.value("owned", checkout.is_owned);
         });
     });
+    match pool.checkpoint {
+        Some(last) => json.object("checkpoint", |json| {
+            json.number("age_ms", milliseconds(last.age));
+            json.number("took_us", last.took.as_micros());
+            json.number("frames", last.frames);
+            json.number("checkpointed", last.checkpointed);
+        }),
+        None => json.null("checkpoint"),
+    }
+    json.number("checkpoints", pool.checkpoints_total);
+    json.number("checkpoints_skipped", pool.checkpoints_skipped_total);
+    json.number("checkpoints_failed", pool.checkpoints_failed_total);
     json.number("opened", pool.opened_total);
     json.number("open_failures", pool.open_failures_total);
     json.object("destroyed", |json| {

@@ -7,6 +7,7 @@ use super::Db;
 use crate::error::{Fault, FaultKind};
 use crate::raw::system::{self, Unopened};
 use crate::raw::{ffi, library, text};
+use crate::track::activity;
 
 impl Db {
     pub(in crate::raw) fn check(&self, code: c_int) -> Result<(), Fault> {
@@ -18,6 +19,9 @@ impl Db {
     #[inline(never)]
     pub(in crate::raw) fn fault(&self, code: c_int) -> Fault {
         let CallError { code, message, offset, errno } = self.call_error(code);
+        if matches!(code & 0xff, ffi::SQLITE_BUSY | ffi::SQLITE_LOCKED) {
+            activity::busy();
+        }
         if code == ffi::SQLITE_ABORT_ROLLBACK
             && let Some(lost) = self.take_lost()
         {
@@ -36,7 +40,7 @@ impl Db {
             }
             _ => errno.map(system::words),
         };
-        let may_be_the_programs = self.is_given_out.get();
+        let may_be_the_programs = self.is_given_out();
         Fault::new(FaultKind::Sqlite { code, message, may_be_the_programs, offset, reason })
     }
 

@@ -23,7 +23,9 @@ impl Db {
     pub(in crate::raw) fn note_files(&self) -> Result<(), Fault> {
         let mut before = self.files.take();
         let (mut open, mut inherited) = (Vec::new(), Vec::new());
-        for (index, name, path) in self.databases_with_files() {
+        let databases = self.databases_with_files();
+        self.info().set_paths(databases.iter().map(|(_, _, path)| path.clone()).collect());
+        for (index, name, path) in databases {
             // A file that was noted may have been moved: its path no longer leads to it.
             if let Some(at) = before.iter().position(|noted| (&noted.name, &noted.path) == (&name, &path)) {
                 open.push(before.swap_remove(at));

@@ -5,14 +5,14 @@ use std::ffi::c_int;
 use std::mem::ManuallyDrop;
 use std::panic::Location;
 use std::ptr;
-use std::time::Instant;
 
-use super::{Bound, Phase, Stmt, StmtCore, find, to_usize};
+use super::{Bound, Effect, Phase, Stmt, StmtCore, find, to_usize};
 use crate::error::{Fault, FaultKind};
 use crate::raw::db::{Db, Entered};
 use crate::raw::ffi;
 use crate::raw::os::fork;
 use crate::raw::value::{self, OutOfMemory};
+use crate::track::activity::Start;
 use crate::track::{HandleKind, Taint, counts, shielded};
 use crate::value::{Sink, ValueRef};
 
@@ -153,6 +153,21 @@ impl StmtCore {
         self.handles.columns = handles;
     }
 
+    /// Counts the commit of an execution that has ended, if it made one.
+    #[cold]
+    #[inline(never)]
+    fn count_commit(&self, db: &Db, was_run: bool, has_succeeded: bool) {
+        let had_transaction = db.update_transaction();
+        let may_be = match self.effect {
+            Effect::Writes => was_run,
+            Effect::Commits => had_transaction,
+            Effect::None | Effect::BeginsOrRollsBack => false,
+        };
+        if may_be && has_succeeded && db.is_autocommit() {
+            counts::committed();
+        }
+    }
+
     /// Ends the execution. Returns the error of the reset, unless the last step already returned it.
     #[inline]
     fn finish(&mut self, db: &Db) -> Result<(), Fault> {
@@ -163,6 +178,7 @@ impl StmtCore {
         self.end_run();
         self.columns = 0;
         let was_failed = self.phase.get() == Phase::Failed;
+        let was_run = self.phase.get() != Phase::Started;
         self.phase.set(Phase::Idle);
         // An inherited connection is a disturbed one.
         let is_disturbed = db.is_disturbed();
@@ -177,6 +193,14 @@ impl StmtCore {
         // c3ref/reset.html).
         let code = unsafe { ffi::sqlite3_reset(self.ptr.as_ptr()) };
         let result = if code == ffi::SQLITE_OK || was_failed { Ok(()) } else { Err(self.fault(db, code)) };
+        let may_commit = match self.effect {
+            Effect::None => false,
+            Effect::Writes => !db.has_transaction(),
+            Effect::BeginsOrRollsBack | Effect::Commits => true,
+        };
+        if may_commit || code != ffi::SQLITE_OK {
+            self.count_commit(db, was_run, code == ffi::SQLITE_OK && !was_failed);
+        }
         if self.bound != Bound::Nothing {
             self.bound = Bound::Nothing;
             // SAFETY: the statement is not finalized, as above, and the reset has ended its execution (rules 2, 19).
@@ -267,13 +291,19 @@ impl<'db> Cursor<Stmt<'db>> {
 }
 
 impl<S: Executed> Cursor<S> {
+    /// Whether the statement neither writes nor begins or ends a transaction.
     #[inline]
-    pub(crate) fn set_started(&mut self, at: Option<Instant>) {
+    pub(crate) fn reads_only(&self) -> bool {
+        self.0.core().effect == Effect::None
+    }
+
+    #[inline]
+    pub(crate) fn set_started(&mut self, at: Option<Start>) {
         self.0.core_mut().0.started = at;
     }
 
     #[inline]
-    pub(crate) fn started(&self) -> Option<Instant> {
+    pub(crate) fn started(&self) -> Option<Start> {
         self.0.core().started
     }
 

@@ -44,6 +44,13 @@ pub fn counters(stats: &Stats) -> BTreeMap<String, u64> {
         ("pool timeouts", stats.pool_totals.timeouts),
         ("pool opened", stats.pool_totals.opened),
         ("pool open failures", stats.pool_totals.open_failures),
+        ("pool waits", stats.pool_totals.waits),
+        ("pool checkpoints", stats.pool_totals.checkpoints),
+        ("executions", stats.activity.executions),
+        ("commits", stats.activity.commits),
+        ("busy", stats.activity.busy),
+        ("lock retries", stats.activity.lock_retries),
+        ("slow", stats.activity.slow),
     ]
     .map(|(name, count)| (name.into(), count))
     .into();

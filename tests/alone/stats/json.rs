@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::mem::forget;
 use std::thread;
+use std::time::Duration;
 
 use finalite::handles::{self, HandleKind};
 use finalite::pool::Pool;
@@ -74,6 +75,15 @@ pub fn model() -> Value {
             "pager_hits": "n", "pager_misses": "n", "pager_writes": "n", "pager_spills": "n", "tempbuf_spill_bytes": "n",
             "lookaside_hits": "n", "lookaside_misses_size": "n", "lookaside_misses_full": "n"
         },
+        "activity": {
+            "executions": "n", "commits": "n", "busy": "n", "slow": "n", "lock_retries": "n", "lock_retry_wait_us": "n",
+            "execution_times": {"counts": ["n"], "sum_us": "n"}, "commit_times": {"counts": ["n"], "sum_us": "n"},
+            "write_lock_times": {"counts": ["n"], "sum_us": "n"}
+        },
+        "slow_last": [{
+            "connection": "n", "prepared_at": "s", "took_ms": "n", "age_ms": "n", "sql_hash": "s", "sql?": "s"
+        }],
+        "databases": [{"file": "s", "connections": "n", "wal_bytes": "n?"}],
         "connections": [{
             "id": "n", "name": "s?", "opened_at": "s", "age_ms": "n", "thread": "s?",
             "native": {"bytes": "n", "peak": "n", "live": "n"},
@@ -91,8 +101,11 @@ pub fn model() -> Value {
             "name": "s",
             "roles": [{
                 "role": "s", "size": "n", "idle": "n", "busy": "n", "waiting": "n", "acquired": "n", "timeouts": "n",
+                "waits": "n", "wait_us": "n",
                 "checked_out": [{"slot": "n", "lent_at": "s", "age_ms": "n", "thread": "s?", "owned": "b"}]
             }],
+            "checkpoint": {"null?": "n", "age_ms": "n", "took_us": "n", "frames": "n", "checkpointed": "n"},
+            "checkpoints": "n", "checkpoints_skipped": "n", "checkpoints_failed": "n",
             "opened": "n", "open_failures": "n", "destroyed": reasons
         }],
         "failures": {"open": {"*": "n"}, "close": {"*": "n"}},
@@ -123,6 +136,9 @@ fn json_has_the_keys_it_is_known_for() {
     drop(snapshot());
     rows.next().unwrap();
     let idle = named("idle");
+    idle.set_slow_threshold(Some(Duration::ZERO));
+    assert!(idle.exists("SELECT 5", ()).unwrap());
+    idle.set_slow_threshold(None);
     let cached = idle.prepare_cached("SELECT 4").unwrap();
     for text in [snapshot().to_json(), snapshot().to_json_with_sql()] {
         let json: Value = serde_json::from_str(&text).unwrap();
@@ -131,6 +147,9 @@ fn json_has_the_keys_it_is_known_for() {
         assert_eq!(json["leaks"]["orphaned"].as_array().unwrap().len(), 1);
         assert_eq!(json["pools"][0]["roles"][1]["checked_out"].as_array().unwrap().len(), 1);
         assert_eq!(json["native"]["hist_log2"].as_array().unwrap().len(), 32);
+        assert_eq!(json["activity"]["execution_times"]["counts"].as_array().unwrap().len(), 28);
+        assert!(!json["slow_last"].as_array().unwrap().is_empty());
+        assert_eq!(json["databases"].as_array().unwrap().len(), 1);
         let conns = json["connections"].as_array().unwrap();
         let children = |kind: &str| {
             let all = conns.iter().flat_map(|conn| conn["children"].as_array().unwrap());
