@@ -213,7 +213,7 @@ def shows(browser, state):
 def numbers_move(browser):
     shows(browser, "live")
     before = browser.run(FIGURES)
-    require(before["figure-blocks"] != "", "the figures are empty")
+    require(before["figure-executions"] != "", "the figures are empty")
     eventually("the numbers move", lambda: browser.run(FIGURES) != before, STILL_S * 2)
 
 
@@ -301,6 +301,14 @@ def choose(browser, name, value):
     browser.run("document.querySelector(`input[name='${arguments[0]}'][value='${arguments[1]}']`).click()", name, value)
 
 
+def begins_before_the_page(browser, url):
+    browser.open(url)
+    shows(browser, "live")
+    seconds = browser.run("return (state.history.at(-1).at - state.history[0].at) / 1000")
+    require(seconds > STILL_S, f"the charts begin {seconds:.0f} s before the page was opened")
+    require(browser.run("return state.history.at(-2).executions > 0"), "the history has no rates")
+
+
 def take_screenshots(browser, base, output):
     browser.open(base)
     shows(browser, "live")
@@ -328,6 +336,7 @@ def check_page(browser, base, output):
     checked("the numbers move", numbers_move, browser)
     checked("a connection expands by keyboard and stays so", expands_by_keyboard, browser)
     checked("pausing stops the numbers", pausing_stops, browser)
+    checked("the charts begin before the page was opened", begins_before_the_page, browser, base)
     checked("360 px need no horizontal scroll", fits_a_phone, browser)
     take_screenshots(browser, base, output)
     checked("no request left the origin", requests_stay, browser, origin)
@@ -340,6 +349,7 @@ def check_copy(browser, frozen):
     require("/nested/below/memory.json" in frozen.asked, f"asked beside the page: {sorted(frozen.asked)}")
     print("ok   served below a prefix, without its slash")
     must_fail("still numbers", numbers_move, browser)
+    must_fail("no history", begins_before_the_page, browser, f"{frozen.origin}/nested/below")
     checked("the focus survives another order of rows", focus_survives_another_order, browser, frozen)
     browser.log("browser")
     frozen.is_down = True

@@ -17,6 +17,7 @@
 //! | `/` | a page that shows the figures live |
 //! | `/metrics` | OpenMetrics 1.0, or Prometheus text 0.0.4, by the `Accept` header |
 //! | `/memory.json` | [`Stats::to_json`](finalite::stats::Stats::to_json) |
+//! | `/history.json` | samples of the last 15 minutes, which the page shows when it is opened |
 //! | `/handles.json` | the recorded handles, longest open first |
 //! | `/handles.txt` | the recorded handles, grouped by the source location that opened them |
 //! | `/healthz` | `ok` |
@@ -70,7 +71,9 @@ use axum::Router;
 use http::{HeaderMap, Method, Response, Version};
 
 use finalite::handles::Recording;
+use finalite::stats::Timings;
 
+mod history;
 mod metrics;
 mod page;
 mod query;
@@ -78,6 +81,7 @@ mod respond;
 mod router;
 mod server;
 
+use history::History;
 pub use metrics::{Collector, to_openmetrics};
 use respond::Asked;
 pub use server::Endpoint;
@@ -107,6 +111,8 @@ pub struct Options {
     hosts: Vec<Box<str>>,
     authorize: Option<Arc<Authorize>>,
     has_records: bool,
+    has_timings: bool,
+    has_history: bool,
     connections_max: usize,
     time_max: Duration,
 }
@@ -118,8 +124,8 @@ impl Default for Options {
 }
 
 impl Options {
-    /// Returns the defaults: loopback addresses only, no SQL, no authorization, handles are recorded while the options
-    /// are in use, 64 connections at a time, 10 seconds for each.
+    /// Returns the defaults: loopback addresses only, no SQL, no authorization, handles are recorded
+    /// and executions timed while the options are in use, a history of 15 minutes, 64 connections at a time, 10 seconds for each.
     pub fn new() -> Self {
         Self {
             shows_sql: false,
@@ -128,6 +134,8 @@ impl Options {
             hosts: Vec::new(),
             authorize: None,
             has_records: true,
+            has_timings: true,
+            has_history: true,
             connections_max: 64,
             time_max: Duration::from_secs(10),
         }
@@ -174,6 +182,22 @@ impl Options {
         self
     }
 
+    /// Sets whether executions are timed while the endpoint serves ([`stats::Timings`](finalite::stats::Timings)), and
+    /// slow ones are listed. Of executions that only read, one in eight is timed.
+    pub fn timings(mut self, on: bool) -> Self {
+        self.has_timings = on;
+        self
+    }
+
+    /// Sets whether samples of the last 15 minutes are kept, about 400 KB. [`serve`](Self::serve) takes one every 3
+    /// seconds on its own thread. [`router`](Self::router) starts no thread: a task on the program's tokio runtime takes
+    /// them, from the call of `router` on, or from the first request if that call is not made within the runtime. The
+    /// task ends with the last clone of the router. It needs the runtime's timer, which `#[tokio::main]` has.
+    pub fn history(mut self, on: bool) -> Self {
+        self.has_history = on;
+        self
+    }
+
     /// Sets the largest number of clients that [`serve`](Self::serve) handles at a time. Further clients wait. While
     /// clients wait, the oldest connection is closed once it is one second old.
     pub fn max_connections(mut self, connections: usize) -> Self {
@@ -187,13 +211,14 @@ impl Options {
         self
     }
 
-    /// Returns the response to a request without any I/O, for use in any server.
+    /// Returns the response to a request without any I/O, for use in any server. Nothing is kept between two calls:
+    /// handles are not recorded, executions are not timed, and `/history.json` has one sample.
     ///
     /// `path` is the path relative to the endpoint's root, with the query. If HTTP/2 gives the host name outside of the
     /// headers, the caller must copy it into `host`; otherwise it is not checked.
     #[must_use]
     pub fn respond(&self, method: &Method, path: &str, headers: &HeaderMap) -> Response<Vec<u8>> {
-        respond::respond(self, Asked { method, version: Version::HTTP_10, authority: None, path, headers })
+        respond::respond(self, None, Asked { method, version: Version::HTTP_10, authority: None, path, headers })
     }
 
     /// Returns a router for axum.
@@ -223,20 +248,26 @@ impl fmt::Debug for Options {
             .field("is_remote", &self.is_remote)
             .field("hosts", &self.hosts)
             .field("has_records", &self.has_records)
+            .field("has_timings", &self.has_timings)
+            .field("has_history", &self.has_history)
             .finish_non_exhaustive()
     }
 }
 
-/// Options in use. Handles are recorded while this value exists, if the options request it.
+/// Options in use. Handles are recorded and executions timed while this value exists, if the options request it.
 struct Served {
     options: Options,
+    history: Option<History>,
     _records: Option<Recording>,
+    _timings: Option<Timings>,
 }
 
 impl Served {
     fn new(options: Options) -> Arc<Self> {
+        let history = options.has_history.then(History::default);
         let records = options.has_records.then(Recording::start);
-        Arc::new(Self { options, _records: records })
+        let timings = options.has_timings.then(Timings::start);
+        Arc::new(Self { options, history, _records: records, _timings: timings })
     }
 }
 

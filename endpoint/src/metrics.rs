@@ -4,10 +4,11 @@
 //! values; ids and SQL are only in the JSON.
 
 use std::fmt::{Error, Write};
+use std::time::Duration;
 
 use finalite::handles::{HandleCounts, HandleKind};
 use finalite::pool::{DestroyReason, Role};
-use finalite::stats::{Stats, snapshot};
+use finalite::stats::{Stats, TimeHistogram, snapshot};
 use prometheus_client::collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue, EncodeMetric, MetricEncoder, NoLabelSet, text};
 use prometheus_client::metrics::MetricType;
@@ -133,6 +134,7 @@ impl Metrics<'_> {
         self.native_memory(stats)?;
         self.handles(stats)?;
         self.caches(stats)?;
+        self.activity(stats)?;
         self.pools(stats)?;
         self.info(stats)?;
         if has_process {
@@ -222,6 +224,33 @@ impl Metrics<'_> {
         self.gauge("sqlite_snapshot_age", about, SECONDS, &oldest.as_secs_f64())
     }
 
+    fn activity(&mut self, stats: &Stats) -> Encoded {
+        let activity = &stats.activity;
+        self.counter("sqlite_executions", "Executions of statements", NO_UNIT, activity.executions)?;
+        self.counter("sqlite_commits", "Transactions committed", NO_UNIT, activity.commits)?;
+        let about = "Calls that failed because of another connection's lock";
+        self.counter("sqlite_busy", about, NO_UNIT, activity.busy)?;
+        let about = "Pauses before another attempt to get a lock";
+        self.counter("sqlite_lock_retries", about, NO_UNIT, activity.lock_retries)?;
+        let about = "Time of the pauses before another attempt to get a lock";
+        self.seconds("sqlite_lock_retry_wait", about, activity.lock_retry_wait)?;
+        self.counter("sqlite_slow", "Slow executions", NO_UNIT, activity.slow)?;
+        let about = "Times of executions, from the first step to the reset";
+        self.times("sqlite_execution_times", about, &activity.execution_times)?;
+        self.times("sqlite_commit_times", "Times of COMMIT and RELEASE", &activity.commit_times)?;
+        let about = "Times of BEGIN IMMEDIATE and BEGIN EXCLUSIVE, which wait for the lock for writing";
+        self.times("sqlite_write_lock_times", about, &activity.write_lock_times)?;
+        let wal_bytes: u64 = stats.databases.iter().filter_map(|database| database.wal_bytes).sum();
+        self.gauge("sqlite_wal", "Bytes of write-ahead logs", BYTES, &wal_bytes)
+    }
+
+    fn times(&mut self, name: &str, about: &str, times: &TimeHistogram) -> Encoded {
+        let bound = |element| TimeHistogram::bound(element).map_or(f64::INFINITY, |bound| bound.as_secs_f64());
+        let buckets: Vec<(f64, u64)> = times.counts.iter().enumerate().map(|(n, &count)| (bound(n), count)).collect();
+        let mut encoder = self.describe(name, about, SECONDS, MetricType::Histogram)?;
+        encoder.encode_histogram::<NoLabelSet>(times.sum.as_secs_f64(), times.count(), &buckets, None)
+    }
+
     fn pools(&mut self, stats: &Stats) -> Encoded {
         let roles = || stats.pools.iter().flat_map(|pool| &pool.roles);
         let is_lent = |role: Role| role != Role::Reserved;
@@ -238,6 +267,22 @@ impl Metrics<'_> {
         self.counter("sqlite_pool_acquires", "Connections lent", NO_UNIT, totals.acquired)?;
         let about = "Callers that waited for a connection for too long";
         self.counter("sqlite_pool_acquire_timeouts", about, NO_UNIT, totals.timeouts)?;
+        let about = "Callers that waited for a connection";
+        self.counter("sqlite_pool_waits", about, NO_UNIT, totals.waits)?;
+        self.seconds("sqlite_pool_wait", "Time that callers waited for a connection", totals.wait)?;
+        let checkpoints = [
+            ("done", totals.checkpoints),
+            ("skipped", totals.checkpoints_skipped),
+            ("failed", totals.checkpoints_failed),
+        ];
+        self.counters("sqlite_checkpoints", "Turns of checkpointers", "result", checkpoints)?;
+        let last = || stats.pools.iter().filter_map(|pool| pool.checkpoint);
+        let frames = [
+            ("checkpointed", last().map(|last| last.checkpointed).sum::<u64>()),
+            ("left", last().map(|last| last.frames.saturating_sub(last.checkpointed)).sum()),
+        ];
+        let about = "Frames of the write-ahead log at the last checkpoint of each pool";
+        self.gauges("sqlite_checkpoint_frames", about, NO_UNIT, "state", frames)?;
         let destroyed = DestroyReason::ALL.map(|reason| (reason.name(), totals.destroyed[reason as usize]));
         let about = "Connections closed instead of lent again";
         self.counters("sqlite_pool_destroyed", about, "reason", destroyed)?;
@@ -311,6 +356,11 @@ impl Metrics<'_> {
     fn counter(&mut self, name: &str, about: &str, unit: Option<&Unit>, value: u64) -> Encoded {
         let encoder = self.describe(name, about, unit, MetricType::Counter)?;
         ConstCounter::new(value).encode(encoder)
+    }
+
+    fn seconds(&mut self, name: &str, about: &str, value: Duration) -> Encoded {
+        let encoder = self.describe(name, about, SECONDS, MetricType::Counter)?;
+        ConstCounter::new(value.as_secs_f64()).encode(encoder)
     }
 
     fn counters(

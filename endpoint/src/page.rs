@@ -1,13 +1,13 @@
 //! HTML page served at `/`.
 
-/// The whole page. Its only request is for `memory.json`.
+/// The whole page. Its only requests are for `memory.json` and `history.json`.
 pub(crate) const PAGE: &str = include_str!("page.html");
 
 /// Content security policy of the page: it may run its own script and its own style, identified by their hashes, and
 /// connect to this server.
 pub(crate) const POLICY: &str = concat!(
     "default-src 'none'; ",
-    "script-src 'sha256-qYpOmX7MZqITBGK0DYW6NuxCE7bIdIHELvMhXN7YS0k='; ",
+    "script-src 'sha256-Omn2fI7brPJ30GspyhWXeD/L/oo0D7cMdi6nQwNKBag='; ",
     "style-src 'sha256-jZmdjetIKyAarDAELhG/NhLcaxcVjK4tksNxq7Dw2jM='; ",
     "img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 );

@@ -7,7 +7,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use finalite::handles::{self, HandleKind, OpenHandle};
+use finalite::handles::{self, OpenHandle};
 use finalite::stats;
 use http::header::{
     ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, REFERRER_POLICY, VARY,
@@ -16,11 +16,13 @@ use http::header::{
 use http::uri::Authority;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Uri, Version};
 
+use crate::history::{self, History};
 use crate::query::Filter;
 use crate::{Options, metrics, page, query};
 
 /// Paths that are served.
-pub(crate) const PATHS: [&str; 6] = ["/", "/metrics", "/memory.json", "/handles.json", "/handles.txt", "/healthz"];
+pub(crate) const PATHS: [&str; 7] =
+    ["/", "/metrics", "/memory.json", "/history.json", "/handles.json", "/handles.txt", "/healthz"];
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
@@ -103,11 +105,12 @@ impl<'a> Asked<'a> {
     }
 }
 
-pub(crate) fn respond(options: &Options, asked: Asked<'_>) -> Response<Vec<u8>> {
-    answer(options, asked).into_response(asked.method)
+/// Returns the response to a request. Without a history, there is the sample of this moment.
+pub(crate) fn respond(options: &Options, history: Option<&History>, asked: Asked<'_>) -> Response<Vec<u8>> {
+    answer(options, history, asked).into_response(asked.method)
 }
 
-fn answer(options: &Options, asked: Asked<'_>) -> Answer {
+fn answer(options: &Options, history: Option<&History>, asked: Asked<'_>) -> Answer {
     let Asked { method, path, headers, .. } = asked;
     let (path, query) = path.split_once('?').unwrap_or((path, ""));
     let is_read = method == Method::GET || method == Method::HEAD;
@@ -136,6 +139,7 @@ fn answer(options: &Options, asked: Asked<'_>) -> Answer {
         "" | "/" => Answer::new("text/html; charset=utf-8", page::PAGE).with(CONTENT_SECURITY_POLICY, page::POLICY),
         "/metrics" => metrics_for(headers),
         "/memory.json" => Answer::new(JSON, memory_json(options.shows_sql)),
+        "/history.json" => Answer::new(JSON, history.unwrap_or(&History::default()).to_json()),
         "/handles.json" => match query::filter(query) {
             Ok(filter) => Answer::new(JSON, handles_json(filter, options.shows_sql)),
             Err(wrong) => Answer::refusal(StatusCode::BAD_REQUEST, &wrong),
@@ -233,10 +237,10 @@ fn handles_json(filter: Filter, shows_sql: bool) -> String {
     let shown = records.len().min(filter.limit.unwrap_or(HANDLES_MAX));
     let to_json = if shows_sql { OpenHandle::to_json_with_sql } else { OpenHandle::to_json };
     let list = records[..shown].iter().map(to_json).collect::<Vec<_>>().join(",");
-    let unrecorded = HandleKind::ALL.map(|kind| format!("\"{}\":{}", kind.name(), live.unrecorded.of(kind))).join(",");
+    let unrecorded = history::kinds(&live.unrecorded);
     let taken_at_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
     let omitted = records.len() - shown;
-    format!(r#"{{"taken_at_ms":{taken_at_ms},"handles":[{list}],"omitted":{omitted},"unrecorded":{{{unrecorded}}}}}"#)
+    format!(r#"{{"taken_at_ms":{taken_at_ms},"handles":[{list}],"omitted":{omitted},"unrecorded":{unrecorded}}}"#)
 }
 
 /// Returns the recorded handles as text, grouped by the source location that opened them.
@@ -349,7 +353,7 @@ mod tests {
         ] {
             let asked = Asked { method: &Method::GET, version, authority: None, path: "/healthz", headers: &headers };
             for options in [Options::new(), Options::new().any_host(true)] {
-                let status = respond(&options, asked).status();
+                let status = respond(&options, None, asked).status();
                 assert_eq!(status, if is_valid { StatusCode::OK } else { StatusCode::BAD_REQUEST }, "{version:?}");
             }
         }

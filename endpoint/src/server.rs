@@ -22,7 +22,7 @@ use tokio::task::AbortHandle;
 use tokio::time;
 
 use super::respond::{Asked, respond};
-use crate::{ServeError, Served};
+use crate::{ServeError, Served, history};
 
 /// Largest size in bytes of a request's head. hyper accepts no smaller limit.
 const HEADER_BYTES_MAX: usize = 8192;
@@ -93,6 +93,7 @@ fn run(runtime: &Runtime, listener: TcpListener, served: Arc<Served>, stop: &Sto
     let (tell, told) = oneshot::channel::<()>();
     stop.on_set(move || drop(tell));
     runtime.block_on(async {
+        history::keep(&served);
         drop(tokio::spawn(accept(listener, served)));
         // The stop drops the sender, which completes this receiver.
         let _ = told.await;
@@ -143,7 +144,7 @@ async fn converse(stream: TcpStream, served: Arc<Served>) {
     let longest = served.options.time_max;
     let answer = service_fn(|request: Request<Incoming>| {
         let asked = Asked::new(request.method(), request.version(), request.uri(), request.headers());
-        let answer = respond(&served.options, asked);
+        let answer = respond(&served.options, served.history.as_ref(), asked);
         async { Ok::<Response<Full<Bytes>>, Infallible>(answer.map(Full::from)) }
     });
     let mut http = http1::Builder::new();

@@ -65,6 +65,7 @@ fn every_path_is_answered() {
         "text/plain; version=0.0.4; charset=utf-8",
         "application/json",
         "application/json",
+        "application/json",
         "text/plain; charset=utf-8",
         "text/plain; charset=utf-8",
     ];

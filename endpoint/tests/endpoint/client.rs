@@ -12,7 +12,8 @@ use crate::openmetrics::{self, Format};
 /// Longer than anything here takes on a busy machine: so that what hangs fails.
 pub const LONG: Duration = Duration::from_secs(120);
 
-pub const PATHS: [&str; 6] = ["/", "/metrics", "/memory.json", "/handles.json", "/handles.txt", "/healthz"];
+pub const PATHS: [&str; 7] =
+    ["/", "/metrics", "/memory.json", "/history.json", "/handles.json", "/handles.txt", "/healthz"];
 
 #[derive(Debug)]
 pub struct Answer {
@@ -67,6 +68,7 @@ impl Answer {
             "/" => text.starts_with("<!") && text.trim_end().ends_with("</html>"),
             "/metrics" => openmetrics::parse(text, Format::Text)?.find("sqlite_native_memory_bytes", &[]).is_some(),
             "/memory.json" => json()?["native"]["bytes"].is_u64() && json()?["leaks"].is_object(),
+            "/history.json" => json()?["samples"].as_array().is_some_and(|samples| !samples.is_empty()),
             "/handles.json" => json()?["handles"].is_array() && json()?["unrecorded"].is_object(),
             "/handles.txt" => text.starts_with("open: ") && text.contains("\nwithout a record: "),
             "/healthz" => text == "ok\n",

@@ -6,6 +6,7 @@
 
 mod answers;
 mod client;
+mod history;
 mod hostile;
 mod load;
 mod openmetrics;
@@ -31,7 +32,8 @@ fn the_endpoint_answers_and_leaves_nothing() {
     // What a process makes once is made before.
     drop(finalite_endpoint::serve("127.0.0.1:0").unwrap());
     drop(finalite::Connection::open_in_memory().unwrap());
-    let groups = [answers::CASES, routing::CASES, serving::CASES, stopping::CASES, hostile::CASES, load::CASES];
+    let groups =
+        [answers::CASES, history::CASES, routing::CASES, serving::CASES, stopping::CASES, hostile::CASES, load::CASES];
     let mut failed = Vec::new();
     for (name, case) in groups.into_iter().flatten() {
         let before = ProcessSnapshot::now();

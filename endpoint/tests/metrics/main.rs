@@ -9,12 +9,13 @@ use std::collections::BTreeSet;
 use std::mem::forget;
 use std::panic::catch_unwind;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use std::{ptr, thread};
 
 use finalite::handles::{self, HandleKind, TrackingLevel};
-use finalite::pool::{DestroyReason, Pool};
+use finalite::pool::{Checkpointer, DestroyReason, Pool};
 use finalite::stats::{DbStatus, Stats, snapshot};
 use finalite::{Connection, OpenOptions, ffi, memory};
 use finalite_endpoint::{Collector, Options, to_openmetrics};
@@ -126,6 +127,37 @@ fn expected(stats: &Stats) -> Vec<Sample> {
         tell("sqlite_pool_destroyed_total", &[("reason", reason.name())], count);
     }
     tell("sqlite_background_threads", &[], stats.process.background_threads);
+    let activity = &stats.activity;
+    tell("sqlite_executions_total", &[], activity.executions);
+    tell("sqlite_commits_total", &[], activity.commits);
+    tell("sqlite_busy_total", &[], activity.busy);
+    tell("sqlite_slow_total", &[], activity.slow);
+    tell("sqlite_lock_retries_total", &[], activity.lock_retries);
+    tell("sqlite_wal_bytes", &[], stats.databases.iter().filter_map(|database| database.wal_bytes).sum());
+    tell("sqlite_pool_waits_total", &[], stats.pool_totals.waits);
+    tell("sqlite_checkpoints_total", &[("result", "done")], stats.pool_totals.checkpoints);
+    tell("sqlite_checkpoints_total", &[("result", "skipped")], stats.pool_totals.checkpoints_skipped);
+    tell("sqlite_checkpoints_total", &[("result", "failed")], stats.pool_totals.checkpoints_failed);
+    let last = || stats.pools.iter().filter_map(|pool| pool.checkpoint);
+    let checkpointed: u64 = last().map(|last| last.checkpointed).sum();
+    let frames: u64 = last().map(|last| last.frames).sum();
+    tell("sqlite_checkpoint_frames", &[("state", "checkpointed")], checkpointed);
+    tell("sqlite_checkpoint_frames", &[("state", "left")], frames - checkpointed);
+    for (name, times) in [
+        ("sqlite_execution_times_seconds_count", &activity.execution_times),
+        ("sqlite_commit_times_seconds_count", &activity.commit_times),
+        ("sqlite_write_lock_times_seconds_count", &activity.write_lock_times),
+    ] {
+        tell(name, &[], times.count());
+    }
+    let seconds = [
+        ("sqlite_lock_retry_wait_seconds_total", activity.lock_retry_wait),
+        ("sqlite_pool_wait_seconds_total", stats.pool_totals.wait),
+        ("sqlite_execution_times_seconds_sum", activity.execution_times.sum),
+        ("sqlite_commit_times_seconds_sum", activity.commit_times.sum),
+        ("sqlite_write_lock_times_seconds_sum", activity.write_lock_times.sum),
+    ];
+    all.extend(seconds.map(|(name, duration)| (name, vec![], duration.as_secs_f64())));
     let age = figures().map(|figures| figures.age).max().unwrap_or_default();
     all.push(("sqlite_snapshot_age_seconds", vec![], age.as_secs_f64()));
     all
@@ -326,6 +358,20 @@ const METRICS: &[(&str, &str, &str, &[Label])] = &[
     ("sqlite_pool_waiting", "gauge", "", &[]),
     ("sqlite_pool_acquires", "counter", "", &[]),
     ("sqlite_pool_acquire_timeouts", "counter", "", &[]),
+    ("sqlite_pool_waits", "counter", "", &[]),
+    ("sqlite_pool_wait_seconds", "counter", "seconds", &[]),
+    ("sqlite_checkpoints", "counter", "", &[("result", &["done", "skipped", "failed"])]),
+    ("sqlite_checkpoint_frames", "gauge", "", &[("state", &["checkpointed", "left"])]),
+    ("sqlite_executions", "counter", "", &[]),
+    ("sqlite_commits", "counter", "", &[]),
+    ("sqlite_busy", "counter", "", &[]),
+    ("sqlite_lock_retries", "counter", "", &[]),
+    ("sqlite_lock_retry_wait_seconds", "counter", "seconds", &[]),
+    ("sqlite_slow", "counter", "", &[]),
+    ("sqlite_execution_times_seconds", "histogram", "seconds", &[]),
+    ("sqlite_commit_times_seconds", "histogram", "seconds", &[]),
+    ("sqlite_write_lock_times_seconds", "histogram", "seconds", &[]),
+    ("sqlite_wal_bytes", "gauge", "bytes", &[]),
     ("sqlite_pool_destroyed", "counter", "", &[("reason", &["*"])]),
     ("sqlite_pool_rollback_failures", "counter", "", &[]),
     (
@@ -503,7 +549,7 @@ fn nothing_of_the_data_is_told() {
 
     let stats = snapshot();
     let (closed, open) = (Options::new(), Options::new().expose_sql(true));
-    let paths = ["/memory.json", "/handles.json", "/handles.txt", "/metrics", "/"];
+    let paths = ["/memory.json", "/history.json", "/handles.json", "/handles.txt", "/metrics", "/"];
     let mut hidden = vec![stats.to_json(), to_openmetrics(&stats)];
     hidden.extend(paths.map(|path| answer(&closed, path)));
     for text in &hidden {
@@ -538,7 +584,14 @@ fn the_page_reads_the_keys_of_the_json() {
     // With something in each part of it.
     let dir = tempfile::tempdir().unwrap();
     fill(&dir.path().join("a.db"), 10);
-    let pool = Pool::builder(dir.path().join("a.db")).readers(1).reserved(1).build().unwrap();
+    let pool = Arc::new(Pool::builder(dir.path().join("a.db")).readers(1).reserved(1).build().unwrap());
+    let checkpointer = Checkpointer::start(&pool, Duration::from_millis(1)).unwrap();
+    while pool.status().checkpoint.is_none() {
+        thread::sleep(Duration::from_millis(1));
+    }
+    drop(checkpointer);
+    let slow = OpenOptions::new().slow_threshold(Some(Duration::ZERO)).open_in_memory().unwrap();
+    assert!(slow.exists("SELECT 1", ()).unwrap());
     let reader = pool.reader().unwrap();
     let mut statement = reader.prepare("SELECT * FROM t").unwrap();
     let mut rows = statement.query(()).unwrap();
@@ -549,7 +602,8 @@ fn the_page_reads_the_keys_of_the_json() {
     let json = snapshot().to_json_with_sql();
     let mut keys = BTreeSet::new();
     collect(&serde_json::from_str(&json).unwrap(), &mut keys);
-    for part in ["lent_at", "running_ms", "schema", "sql", "forgotten_last", "orphaned", "blocks"] {
+    for part in ["lent_at", "running_ms", "schema", "sql", "forgotten_last", "orphaned", "blocks", "took_us", "took_ms"]
+    {
         assert!(keys.contains(part), "{part} is not in {json}");
     }
     drop(stranger);
