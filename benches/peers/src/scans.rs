@@ -39,6 +39,7 @@ pub fn competitors<'a>(
         ("rusqlite get_ref", by_shape(rusqlite_refs)),
         ("rusqlite get", by_shape(owned)),
         ("rusqlite into Vecs", by_shape(vecs)),
+        ("rusqlite into arenas", by_shape(rusqlite_arenas)),
         ("finalite Rows", Box::new(|key, limit| Ok(rows(conn, sql, key, limit)?))),
         ("finalite for_each", Box::new(|key, limit| Ok(for_each(first_rows(conn, sql, key, limit))?))),
         ("finalite for_each &str", Box::new(|key, limit| Ok(for_each_str(first_rows(conn, sql, key, limit))?))),
@@ -46,6 +47,11 @@ pub fn competitors<'a>(
         ("finalite columns", Box::new(|key, limit| Ok(columns(first_rows(conn, sql, key, limit), false)?))),
         ("finalite columns &str", Box::new(|key, limit| Ok(columns(first_rows(conn, sql, key, limit), true)?))),
     ];
+    if matches!(shape, Shape::One | Shape::Num | Shape::Text | Shape::Wide) && !is_keyed {
+        let by_pages = move |limit| first_rows(conn, sql, None, limit).strategy(ScanStrategy::Pages);
+        competitors.push(("finalite pages", Box::new(move |_, limit| Ok(for_each(by_pages(limit))?))));
+        competitors.push(("finalite pages columns", Box::new(move |_, limit| Ok(columns(by_pages(limit), false)?))));
+    }
     if let Some(owned) = finalite_of(shape) {
         competitors.push(("finalite query_as", Box::new(move |key, limit| Ok(owned(conn, sql, key, limit)?))));
     }
@@ -332,6 +338,55 @@ fn rusqlite_vecs<T: Owned>(
         T::push(row, &mut vecs)?;
     }
     Ok(T::sum_of(black_box(&vecs)))
+}
+
+/// A column as finalite's batches have it: numbers in a row, the bytes of texts and blobs in one arena.
+#[derive(Default)]
+struct Arena {
+    numbers: Vec<u64>,
+    ends: Vec<usize>,
+    bytes: Vec<u8>,
+}
+
+impl Arena {
+    #[inline(always)]
+    fn push(&mut self, value: RusqliteRef<'_>) {
+        match value {
+            RusqliteRef::Null => self.numbers.push(0),
+            RusqliteRef::Integer(value) => self.numbers.push(value.cast_unsigned()),
+            RusqliteRef::Real(value) => self.numbers.push(value.to_bits()),
+            RusqliteRef::Text(value) | RusqliteRef::Blob(value) => {
+                self.bytes.extend_from_slice(value);
+                self.ends.push(self.bytes.len());
+            }
+        }
+    }
+
+    fn sum(&self) -> u64 {
+        let numbers = self.numbers.iter().fold(0_u64, |sum, number| sum.wrapping_add(*number));
+        let mut start = 0;
+        self.ends.iter().fold(numbers, |sum, &end| {
+            let value = &self.bytes[start..end];
+            start = end;
+            sum.wrapping_add(bytes(value))
+        })
+    }
+}
+
+#[inline(never)]
+fn rusqlite_arenas(peer: &rusqlite::Connection, sql: &str, key: Option<i64>, limit: u64) -> rusqlite::Result<u64> {
+    let mut statement = peer.prepare_cached(sql)?;
+    let mut arenas: Vec<Arena> = (0..statement.column_count()).map(|_| Arena::default()).collect();
+    let mut rows = statement.query(rusqlite::params_from_iter(key))?;
+    for _ in 0..limit {
+        let Some(row) = rows.next()? else {
+            break;
+        };
+        for (column, arena) in arenas.iter_mut().enumerate() {
+            arena.push(row.get_ref(column)?);
+        }
+    }
+    Ok(black_box(&arenas).iter().fold(0, |sum, arena| sum.wrapping_add(arena.sum())))
 }
 
 #[inline(never)]

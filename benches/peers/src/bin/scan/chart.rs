@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use finalite_peers::Result;
 use finalite_peers::report::Group;
 
-const SHOWN: [&str; 10] = [
+const SHOWN: [&str; 12] = [
+    "finalite pages",
     "C best",
     "finalite for_each",
     "finalite batches",
@@ -13,6 +14,7 @@ const SHOWN: [&str; 10] = [
     "C usual",
     "rusqlite get_ref",
     "rusqlite get",
+    "rusqlite into arenas",
     "rusqlite into Vecs",
     "sqlite",
     "diesel",
@@ -36,6 +38,7 @@ pub fn draw(groups: &[Group<'_>], rows: u64) -> Result<Option<String>> {
     let mut body = String::new();
     let mut y = 58.0;
     for group in shown {
+        writeln!(body, r##"<rect x="0" y="{}" width="{WIDTH}" height="18" fill="#ffffff"/>"##, y - 14.0)?;
         writeln!(
             body,
             r#"<text x="8" y="{y}" class="head">{}</text>"#,
@@ -43,6 +46,7 @@ pub fn draw(groups: &[Group<'_>], rows: u64) -> Result<Option<String>> {
                 "wide" => "wide: 3 integers, 2 reals, 2 texts, a blob",
                 "num" => "num: 2 integers, 2 reals",
                 "text" => "text: 2 texts",
+                "one" => "one: 1 integer",
                 other => other,
             }
         )?;
@@ -60,12 +64,17 @@ pub fn draw(groups: &[Group<'_>], rows: u64) -> Result<Option<String>> {
             writeln!(body, r#"<text x="{}" y="{middle}" text-anchor="end">{name}</text>"#, LABEL - 6.0)?;
             let height = BAR - 3.0;
             writeln!(body, r#"<rect x="{LABEL}" y="{y}" width="{width:.1}" height="{height}" class="{class}"/>"#)?;
-            writeln!(body, r#"<text x="{:.1}" y="{middle}">{ratio:.2}</text>"#, LABEL + width + 5.0)?;
+            // Before the line, so that it crosses no figure.
+            let (x, behind) = (LABEL + width + 5.0, LABEL + width + 2.0);
+            writeln!(body, r##"<rect x="{behind:.1}" y="{y}" width="34" height="{BAR}" fill="#ffffff"/>"##)?;
+            writeln!(body, r#"<text x="{x:.1}" y="{middle}">{ratio:.2}</text>"#)?;
             y += BAR;
         }
         if group.has(TOLD) {
             let (ratio, middle) = (group.ratio(TOLD, "C usual")?.median, y + BAR * 0.75);
             writeln!(body, r#"<text x="{}" y="{middle}" text-anchor="end">{TOLD}</text>"#, LABEL - 6.0)?;
+            let behind = LABEL + 2.0;
+            writeln!(body, r##"<rect x="{behind}" y="{y}" width="130" height="{BAR}" fill="#ffffff"/>"##)?;
             writeln!(body, r#"<text x="{}" y="{middle}">{ratio:.1}: beyond the page</text>"#, LABEL + 5.0)?;
             y += BAR;
         }
