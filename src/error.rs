@@ -11,6 +11,7 @@ mod advice;
 mod constraint;
 mod excerpt;
 mod fault;
+mod function;
 mod kind;
 mod message;
 mod optional;
@@ -20,6 +21,7 @@ use advice::{Circumstances, advice};
 pub use constraint::{Constraint, ConstraintKind};
 use excerpt::Excerpt;
 pub(crate) use fault::{Fault, FaultKind};
+pub(crate) use function::{FunctionCause, FunctionFault};
 pub use kind::{ErrorKind, NameKind};
 pub use optional::OptionalExtension;
 pub use result_code::ResultCode;
@@ -228,6 +230,9 @@ impl Error {
             ErrorKind::Sqlite { code, .. } | ErrorKind::NoMemory { code } => Some(code),
             ErrorKind::Interrupted => Some(ResultCode::INTERRUPT),
             ErrorKind::TooBig { .. } => Some(ResultCode::TOOBIG),
+            ErrorKind::Function { code, .. }
+            | ErrorKind::FunctionArgument { code, .. }
+            | ErrorKind::FunctionResult { code, .. } => Some(code),
             ErrorKind::TooManyParameters { .. } => Some(ResultCode::ERROR),
             ErrorKind::OpenAttempts { ref attempts } => attempts.last()?.extended_code(),
             _ => None,
@@ -394,13 +399,36 @@ impl fmt::Debug for Error {
     }
 }
 
+impl Error {
+    /// Returns the function and the cause of an error that a function's own context has made; `None` for one of memory.
+    /// Any other error, which has SQL of its own, is returned.
+    pub(crate) fn into_function_cause(self) -> std::result::Result<Option<(Box<str>, FunctionCause)>, Self> {
+        if matches!(self.0.kind, ErrorKind::NoMemory { .. }) {
+            return Ok(None);
+        }
+        if self.0.sql.is_some() {
+            return Err(self);
+        }
+        let Inner { kind, .. } = *self.0;
+        match kind {
+            ErrorKind::FunctionArgument { function, argument, found, problem, .. } => {
+                Ok(Some((function, FunctionCause::Argument { argument, found, problem })))
+            }
+            ErrorKind::FunctionResult { function, problem, .. } => Ok(Some((function, FunctionCause::Result(problem)))),
+            ErrorKind::Function { function, error, .. } => Ok(Some((function, FunctionCause::Returned(error)))),
+            kind => Err(Self::new(kind)),
+        }
+    }
+}
+
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match &self.0.kind {
-            ErrorKind::External(error) => Some(&**error),
-            ErrorKind::ColumnConversion { problem, .. } | ErrorKind::ParameterConversion { problem, .. } => {
-                problem.source()
-            }
+            ErrorKind::External(error) | ErrorKind::Function { error, .. } => Some(&**error),
+            ErrorKind::ColumnConversion { problem, .. }
+            | ErrorKind::ParameterConversion { problem, .. }
+            | ErrorKind::FunctionArgument { problem, .. }
+            | ErrorKind::FunctionResult { problem, .. } => problem.source(),
             _ => None,
         }
     }

@@ -96,6 +96,7 @@ mod connection;
 pub mod convert;
 mod core;
 mod error;
+pub mod extend;
 #[allow(unsafe_code)]
 pub mod ffi;
 mod observe;

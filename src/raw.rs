@@ -6,6 +6,7 @@
 pub(crate) mod allocator;
 pub(crate) mod callback;
 pub(crate) mod db;
+pub(crate) mod function;
 pub(crate) mod interrupt;
 pub(crate) mod library;
 pub(crate) mod os;

@@ -2,7 +2,7 @@
 
 use std::ffi::c_int;
 
-use super::{Error, ErrorKind, ResultCode, may_quote, message};
+use super::{Error, ErrorKind, FunctionFault, ResultCode, may_quote, message};
 
 /// An error and the SQL of its statement. It is one word, so that `Result<bool, Fault>` is returned in registers.
 #[derive(Debug)]
@@ -20,6 +20,8 @@ pub(crate) enum FaultKind {
         offset: Option<usize>,
         reason: Option<Box<str>>,
     },
+    /// The error of a function of the program, the code under which SQLite reports it, and the byte offset in the SQL.
+    Function { code: c_int, offset: Option<usize>, fault: FunctionFault },
     /// The connection belongs to the parent process, from which this one was forked.
     Forked,
     /// The call is not allowed in the current state.
@@ -90,6 +92,11 @@ impl From<Fault> for Error {
                         ErrorKind::Sqlite { code, message }
                     }
                 }
+            }
+            FaultKind::Function { code, offset, fault } => {
+                at = offset;
+                is_the_programs = true;
+                fault.into_kind(ResultCode::new(code))
             }
             FaultKind::Forked => ErrorKind::Forked,
             FaultKind::Misuse(reason) => ErrorKind::Misuse { reason },

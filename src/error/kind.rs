@@ -265,6 +265,44 @@ pub enum ErrorKind {
         /// Error of each attempt, in order.
         attempts: Box<[Error]>,
     },
+    /// A function of the program ([`create_scalar_function`](crate::Connection::create_scalar_function)) returned an
+    /// error, which is the [`source`](std::error::Error::source).
+    #[error("function {function}: {error}")]
+    #[non_exhaustive]
+    Function {
+        /// The extended result code under which SQLite reports the error.
+        code: ResultCode,
+        /// Name of the function.
+        function: Box<str>,
+        /// Error that the function returned.
+        error: Box<dyn StdError + Send + Sync>,
+    },
+    /// A function of the program was called with an argument that cannot be converted to the type that it takes.
+    #[error("function {function}, argument {argument}, {found}: {problem}")]
+    #[non_exhaustive]
+    FunctionArgument {
+        /// The extended result code under which SQLite reports the error.
+        code: ResultCode,
+        /// Name of the function.
+        function: Box<str>,
+        /// 1-based number of the argument.
+        argument: usize,
+        /// Storage class of the argument.
+        found: Type,
+        /// Reason, with the name of the Rust type.
+        problem: ConversionError,
+    },
+    /// A function of the program returned a value that SQLite cannot represent.
+    #[error("function {function}, result: {problem}")]
+    #[non_exhaustive]
+    FunctionResult {
+        /// The extended result code under which SQLite reports the error.
+        code: ResultCode,
+        /// Name of the function.
+        function: Box<str>,
+        /// Reason, with the name of the Rust type.
+        problem: ConversionError,
+    },
     /// An error of the caller, from [`Error::external`].
     #[error("{0}")]
     External(Box<dyn StdError + Send + Sync>),

@@ -33,9 +33,10 @@ use std::thread;
 use super::allocator::Charge;
 use super::db::{Db, Entered};
 use super::os::fork::Moment;
-use crate::error::{Fault, FaultKind};
+use super::{Parked, Stmt};
+use crate::error::{Fault, FaultKind, FunctionFault};
 use crate::track::registry::{self, Recorded};
-use crate::track::{HandleKind, counts, discard, shielded};
+use crate::track::{HandleKind, Taint, counts, discard, shielded};
 
 /// Callbacks of a connection, and their state.
 #[derive(Default)]
@@ -48,9 +49,97 @@ pub(super) struct Callbacks {
     parked: Cell<Option<Box<dyn Any + Send>>>,
     /// Number of running cleanups: they resume no panic.
     cleanups: Cell<u32>,
-    /// Values that SQLite released, to be dropped outside of C: their Drop is the program's.
-    released: RefCell<Vec<Box<dyn Any + Send>>>,
+    /// Values that SQLite released, to be dropped by `settle_callbacks`: their Drop is the program's.
+    released: RefCell<Vec<Released>>,
     entries: RefCell<Vec<Registered>>,
+    /// Whether a reset is running, which ends an execution: its results are of no use.
+    is_ending: Cell<bool>,
+    pub(super) states: RefCell<States>,
+    /// Error that a function returned last, with its text, which SQLite repeats.
+    failure: Cell<Option<(Box<str>, FunctionFault)>>,
+    /// Statements that callbacks have prepared to read, the most recent last.
+    pub(super) readers: RefCell<Vec<(Box<str>, Parked)>>,
+}
+
+/// A value that SQLite has released, or the state of an aggregate that no statement uses any more.
+enum Released {
+    Held(NonNull<Held>),
+    State(Box<dyn Any + Send>),
+}
+
+/// States of aggregates whose statements are running. SQLite's aggregate context has the number of the state and no
+/// pointer, because SQLite does not always say when it gives the context up.
+#[derive(Default)]
+pub(super) struct States {
+    slots: Vec<Slot>,
+    vacant: Vec<u32>,
+    alive: u32,
+}
+
+#[derive(Default)]
+struct Slot {
+    generation: u32,
+    /// `None` while a step has it, too.
+    state: Option<Box<dyn Any + Send>>,
+}
+
+/// Number of a state: an index plus one, and a generation, so that no number is used twice. 0 is no state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct StateId(pub(super) u64);
+
+impl StateId {
+    pub(super) const NONE: Self = Self(0);
+    /// State of an aggregate that has failed: it is not finished.
+    pub(super) const FAILED: Self = Self(u64::MAX);
+
+    fn parts(self) -> (usize, u32) {
+        let [.., a, b, c, d] = self.0.to_be_bytes();
+        let generation = (self.0 >> 32) & u64::from(u32::MAX);
+        ((u32::from_be_bytes([a, b, c, d]).wrapping_sub(1)) as usize, u32::try_from(generation).unwrap_or(u32::MAX))
+    }
+}
+
+impl States {
+    /// Makes room for a state, which `put` stores.
+    pub(super) fn reserve(&mut self) -> StateId {
+        let index = self.vacant.pop().unwrap_or_else(|| {
+            self.slots.push(Slot::default());
+            u32::try_from(self.slots.len() - 1).expect("memory ends before 2^32 states are alive")
+        });
+        self.alive += 1;
+        StateId(u64::from(self.slots[index as usize].generation) << 32 | u64::from(index + 1))
+    }
+
+    fn slot(&mut self, id: StateId) -> Option<&mut Slot> {
+        let (index, generation) = id.parts();
+        self.slots.get_mut(index).filter(|slot| slot.generation == generation)
+    }
+
+    /// Takes a state out, for the time of a call.
+    pub(super) fn take(&mut self, id: StateId) -> Option<Box<dyn Any + Send>> {
+        self.slot(id)?.state.take()
+    }
+
+    /// Stores a state. Returns it if its number has ended.
+    pub(super) fn put(&mut self, id: StateId, state: Box<dyn Any + Send>) -> Option<Box<dyn Any + Send>> {
+        match self.slot(id) {
+            Some(slot) => {
+                slot.state = Some(state);
+                None
+            }
+            None => Some(state),
+        }
+    }
+
+    /// Ends a number. Returns its state, unless a call has it, and whether the number was one.
+    fn end(&mut self, id: StateId) -> Option<Option<Box<dyn Any + Send>>> {
+        let slot = self.slot(id)?;
+        slot.generation = (slot.generation + 1) & 0x7fff_ffff;
+        let state = slot.state.take();
+        self.vacant.push(u32::try_from(id.parts().0).unwrap_or(0));
+        self.alive -= 1;
+        Some(state)
+    }
 }
 
 /// Callbacks on the stack.
@@ -99,6 +188,8 @@ impl Db {
         self.callbacks.nesting.set(nesting);
         if self.callbacks.are_settled() {
             self.entry.set(entry);
+        } else if nesting.depth == 0 {
+            self.drop_released();
         }
         match result {
             Ok(result) => Some(result),
@@ -184,14 +275,36 @@ impl Db {
         Ok(entered)
     }
 
-    /// Opens the connection to the running callback, for as long as the guard exists. Only for callbacks in which
-    /// SQLite allows it: functions, collations, methods of virtual tables.
-    #[allow(dead_code, reason = "for functions")]
-    pub(super) fn open_to_callback(&self) -> OpenToCallback<'_> {
+    /// Opens the connection to the running callback, for as long as the guard exists. Only for callbacks in which SQLite
+    /// allows it: functions, collations, methods of virtual tables.
+    pub(crate) fn open_to_callback(&self) -> OpenToCallback<'_> {
         let nesting = self.callbacks.nesting.get();
         // The next entry is a late one, which finds the connection open.
         self.callbacks.nesting.set(Nesting { is_shut: false, ..nesting });
         OpenToCallback { db: self, nesting }
+    }
+
+    /// Returns a statement that a callback has kept.
+    pub(crate) fn take_reader(&self, sql: &str) -> Option<Stmt<'_>> {
+        let mut readers = self.callbacks.readers.borrow_mut();
+        let place = readers.iter().position(|(known, _)| **known == *sql)?;
+        let (_, parked) = readers.remove(place);
+        drop(readers);
+        Some(self.unpark(parked))
+    }
+
+    /// Keeps a statement for the next callback that reads by this SQL. Returns the one that gives way to it.
+    pub(crate) fn keep_reader<'db>(&'db self, statement: Stmt<'db>) -> Option<Stmt<'db>> {
+        /// Largest number of kept statements.
+        const READERS_MAX: usize = 16;
+        let sql: Box<str> = statement.sql().into();
+        // If parking fails, the statement is finalized.
+        let parked = statement.park().ok()?;
+        let mut readers = self.callbacks.readers.borrow_mut();
+        readers.push((sql, parked));
+        let surplus = (readers.len() > READERS_MAX).then(|| readers.remove(0));
+        drop(readers);
+        surplus.map(|(_, parked)| self.unpark(parked))
     }
 
     /// Marks a cleanup (a Drop that runs SQL) for as long as the guard exists: it resumes no panic.
@@ -215,18 +328,86 @@ impl Db {
         if self.callbacks.nesting.get().depth > 0 {
             return;
         }
-        // Drop of a value may use the connection, and release others.
-        while let Some(value) = self.take_released() {
-            if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(|| drop(value))) {
+        if self.callbacks.states.borrow().alive > 0 && !self.may_be_running() {
+            self.release_states();
+        }
+        self.drop_released();
+    }
+
+    /// Drops what SQLite has released. The program's Drop runs as a callback: it may not use the connection.
+    #[cold]
+    #[inline(never)]
+    fn drop_released(&self) {
+        let nesting = self.callbacks.nesting.get();
+        loop {
+            let Some(value) = self.callbacks.released.borrow_mut().pop() else {
+                return;
+            };
+            self.callbacks.settle_one();
+            self.callbacks.nesting.set(Nesting { depth: nesting.depth + 1, is_shut: true });
+            let dropped = panic::catch_unwind(AssertUnwindSafe(|| match value {
+                // SAFETY: created by `Held::new`, and SQLite has released it, once; nothing refers to it, because the
+                // callbacks that could have borrowed it have returned (rules 15, 22).
+                Released::Held(held) => drop(unsafe { Box::from_raw(held.as_ptr()) }),
+                Released::State(state) => drop(state),
+            }));
+            self.callbacks.nesting.set(nesting);
+            if let Err(payload) = dropped {
                 self.park(payload);
             }
         }
     }
 
-    fn take_released(&self) -> Option<Box<dyn Any + Send>> {
-        let value = self.callbacks.released.borrow_mut().pop()?;
+    /// Makes room for the state of an aggregate.
+    pub(super) fn reserve_state(&self) -> StateId {
+        self.disturb();
+        self.callbacks.states.borrow_mut().reserve()
+    }
+
+    /// Ends the state of an aggregate. Returns it, unless a call has it.
+    pub(super) fn end_state(&self, id: StateId) -> Option<Box<dyn Any + Send>> {
+        let state = self.callbacks.states.borrow_mut().end(id)?;
         self.callbacks.settle_one();
-        Some(value)
+        state
+    }
+
+    /// Has a value dropped with those that SQLite releases.
+    pub(super) fn release(&self, state: Box<dyn Any + Send>) {
+        self.disturb();
+        self.callbacks.released.borrow_mut().push(Released::State(state));
+    }
+
+    /// Ends the states of all aggregates: no statement is running that uses them.
+    fn release_states(&self) {
+        let mut states = self.callbacks.states.borrow_mut();
+        let alive = states.slots.iter().enumerate().filter(|(_, slot)| slot.state.is_some());
+        let ids: Vec<StateId> =
+            alive.map(|(index, slot)| StateId(u64::from(slot.generation) << 32 | (index as u64 + 1))).collect();
+        let ended: Vec<_> = ids.into_iter().filter_map(|id| states.end(id)?).collect();
+        drop(states);
+        // Each was unsettled as a state, and is now as a released value.
+        self.callbacks.released.borrow_mut().extend(ended.into_iter().map(Released::State));
+    }
+
+    /// Marks a reset, which ends an execution, for as long as the guard exists.
+    pub(super) fn begin_ending(&self) -> Ending<'_> {
+        Ending { db: self, before: self.callbacks.is_ending.replace(true) }
+    }
+
+    /// Whether the results of callbacks are of no use, because the execution is being ended.
+    pub(super) fn is_ending(&self) -> bool {
+        self.callbacks.is_ending.get()
+    }
+
+    /// Keeps the error of a function. SQLite gets its text.
+    pub(super) fn keep_failure(&self, text: Box<str>, fault: FunctionFault) {
+        drop(self.callbacks.failure.replace(Some((text, fault))));
+    }
+
+    /// Returns the error of a function that has this text.
+    pub(super) fn take_failure(&self, text: &str) -> Option<FunctionFault> {
+        let (kept, fault) = self.callbacks.failure.take()?;
+        (*kept == *text).then_some(fault)
     }
 
     /// Passes a closure to SQLite, in place of one with the same key, and keeps it until it is replaced or removed, or
@@ -249,7 +430,7 @@ impl Db {
         let charge = entered.charge();
         let code = install(Rc::as_ptr(&entry).cast_mut().cast());
         drop(charge);
-        self.note_registered();
+        self.add_taint(Taint::REGISTERED);
         self.check(code)?;
         counts::opened(HandleKind::Callback);
         let record =
@@ -264,12 +445,13 @@ impl Db {
             }
         };
         drop(entries);
+        let is_replaced = before.is_some();
         // SQLite has let go of it, and its Drop is the program's.
-        Ok(before.is_some())
+        drop(before);
+        Ok(is_replaced)
     }
 
     /// Takes a closure away from SQLite, and drops it. Returns whether there was one.
-    #[allow(dead_code, reason = "for functions")]
     pub(super) fn unregister(
         &self,
         entered: &Entered<'_>,
@@ -301,7 +483,9 @@ impl Db {
 
     /// Drops the closures and what they left, after SQLite has closed the connection.
     pub(super) fn end_callbacks(&self) {
-        self.settle_callbacks();
+        self.release_states();
+        self.drop_released();
+        drop(self.callbacks.failure.take());
         for entry in self.callbacks.entries.take() {
             shielded(|| drop(entry));
         }
@@ -318,9 +502,8 @@ pub(crate) fn late_panics() -> u64 {
 }
 
 /// Guard of [`Db::open_to_callback`].
-#[allow(dead_code, reason = "for functions")]
 #[must_use]
-pub(super) struct OpenToCallback<'db> {
+pub(crate) struct OpenToCallback<'db> {
     db: &'db Db,
     nesting: Nesting,
 }
@@ -329,6 +512,19 @@ impl Drop for OpenToCallback<'_> {
     fn drop(&mut self) {
         self.db.callbacks.nesting.set(self.nesting);
         self.db.entry.set(Moment::NEVER);
+    }
+}
+
+/// Guard of [`Db::begin_ending`].
+#[must_use]
+pub(super) struct Ending<'db> {
+    db: &'db Db,
+    before: bool,
+}
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.db.callbacks.is_ending.set(self.before);
     }
 }
 
@@ -347,12 +543,21 @@ impl Drop for Cleanup<'_> {
 pub(super) enum Key {
     /// Name of the table.
     Table(&'static str),
+    /// Name of the function in lower case, and its number of arguments; `None` for any.
+    Function(Box<str>, Option<u8>),
+    /// Name of the collation in lower case.
+    Collation(Box<str>),
+    CollationNeeded,
 }
 
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Table(name) => write!(f, "table {name}"),
+            Self::Function(name, Some(arguments)) => write!(f, "function {name}({arguments})"),
+            Self::Function(name, None) => write!(f, "function {name}(..)"),
+            Self::Collation(name) => write!(f, "collation {name}"),
+            Self::CollationNeeded => f.write_str("collation needed"),
         }
     }
 }
@@ -402,29 +607,30 @@ impl Drop for Registered {
 }
 
 /// A value of the program that SQLite holds for a running statement, and releases by [`release_held`].
-#[allow(dead_code, reason = "for functions")]
 pub(super) struct Held {
     db: NonNull<Db>,
     pub(super) value: Box<dyn Any + Send>,
 }
 
 impl Held {
-    /// Moves a value to where SQLite can hold it. It is dropped when SQLite passes it to [`release_held`].
-    #[allow(dead_code, reason = "for functions")]
-    pub(super) fn new(db: &Db, value: Box<dyn Any + Send>) -> *mut Self {
+    /// Moves a value to where SQLite can hold it. It is dropped some time after SQLite has passed it to
+    /// [`release_held`], and not while a callback is running.
+    pub(super) fn new(db: &Db, value: Box<dyn Any + Send>) -> NonNull<Self> {
         db.disturb();
-        Box::into_raw(Box::new(Self { db: NonNull::from(db), value }))
+        NonNull::from(Box::leak(Box::new(Self { db: NonNull::from(db), value })))
     }
 }
 
-/// Destructor of a [`Held`] value. Drop of the value is the program's code, and runs when C has returned.
-#[allow(dead_code, reason = "for functions")]
+/// Destructor of a [`Held`] value. Drop of the value is the program's code, and does not run here.
 pub(super) unsafe extern "C" fn release_held(held: *mut c_void) {
-    // SAFETY: created by `Held::new`, and SQLite calls the destructor once (rule 22).
-    let Held { db, value } = *unsafe { Box::from_raw(held.cast::<Held>()) };
+    let Some(held) = NonNull::new(held.cast::<Held>()) else {
+        return;
+    };
+    // SAFETY: created by `Held::new`; SQLite calls the destructor once, and it is freed later (rules 15, 22).
+    let db = unsafe { held.as_ref() }.db;
     // SAFETY: SQLite releases what it holds at the latest in `sqlite3_close`, and the connection is freed after that
-    // (rule 6). It does not move (rule 19).
+    // (rule 6). It does not move (rule 14).
     let db = unsafe { db.as_ref() };
     // It is unsettled until it is dropped.
-    db.callbacks.released.borrow_mut().push(value);
+    db.callbacks.released.borrow_mut().push(Released::Held(held));
 }

@@ -376,12 +376,6 @@ impl Db {
         self.add_taint(Taint::RAW);
     }
 
-    /// Records that the program registered a callback: SQLite's messages may be the program's from now on.
-    pub(super) fn note_registered(&self) {
-        self.is_given_out.set(true);
-        self.add_taint(Taint::REGISTERED);
-    }
-
     pub(crate) fn add_taint(&self, taint: Taint) {
         self.taint.set(self.taint.get().with(taint));
     }
@@ -521,7 +515,8 @@ impl OwnedDb {
             return Ok(());
         }
         self.set_gate(Gate::Closing);
-        for kept in parked {
+        let readers = self.callbacks.readers.take();
+        for kept in parked.into_iter().chain(readers.into_iter().map(|(_, kept)| kept)) {
             drop(self.unpark(kept));
         }
         self.finalize_children();

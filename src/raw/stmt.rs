@@ -627,6 +627,7 @@ impl StmtCore {
             return Ok(());
         }
         let _charge = db.charge();
+        let ending = db.begin_ending();
         // SAFETY: the statement lives as long as its core, which `self` borrows (rule 19), and no cursor or row exists,
         // as `self` is exclusive (rule 21). It is not inherited, which was checked above (rule 12).
         // c3ref/clear_bindings.html: sets all parameters to NULL, so that nothing reads what they held (rule 2).
@@ -638,6 +639,7 @@ impl StmtCore {
         // read (rule 2). A reset may end a transaction, also while the connection is closing (rule 20,
         // c3ref/reset.html).
         let code = unsafe { ffi::sqlite3_reset(self.ptr.as_ptr()) };
+        drop(ending);
         let result = if code == ffi::SQLITE_OK || was_failed { Ok(()) } else { Err(self.fault(db, code)) };
         if db.is_disturbed() {
             db.settle_callbacks();

@@ -3,6 +3,7 @@
 
 mod advice;
 mod advisories;
+mod aggregates;
 mod batch;
 mod batches;
 mod cache;
@@ -14,6 +15,7 @@ mod conversions;
 mod diagnostics;
 mod errors;
 mod exact;
+mod functions;
 mod journal_mode;
 mod moving;
 mod names;

@@ -41,6 +41,17 @@ impl Db {
         self.children.borrow_mut().remove(slot);
     }
 
+    /// Whether a statement of the connection may be running. Those of foreign code are not known.
+    pub(in crate::raw) fn may_be_running(&self) -> bool {
+        let is_busy = |slot: &ChildSlot| match slot {
+            // SAFETY: a statement in the list is not finalized: `release` takes it out first (rule 19);
+            // c3ref/stmt_busy.html: reads a state stored in it (rule 20).
+            ChildSlot::Taken(child) => unsafe { ffi::sqlite3_stmt_busy(child.statement.as_ptr()) != 0 },
+            ChildSlot::Vacant { .. } => false,
+        };
+        self.is_given_out.get() || self.children.borrow().slots.iter().any(is_busy)
+    }
+
     /// Returns the number of statements that are not finalized, including parked ones.
     pub(crate) fn statements(&self) -> usize {
         self.children.borrow().count

@@ -40,6 +40,9 @@ impl Db {
             }
             _ => errno.map(system::words),
         };
+        if let Some(fault) = self.take_failure(&message) {
+            return Fault::new(FaultKind::Function { code, offset, fault });
+        }
         let may_be_the_programs = self.is_given_out();
         Fault::new(FaultKind::Sqlite { code, message, may_be_the_programs, offset, reason })
     }

@@ -187,11 +187,13 @@ impl StmtCore {
             return Ok(());
         }
         let charge = db.charge();
+        let ending = is_disturbed.then(|| db.begin_ending());
         // SAFETY: the core is borrowed, so the statement is not finalized, and the bound memory is valid, as the cursor
         // still exists (rules 1, 2, 19). No row exists, as `self` is exclusive (rule 21). A reset may end a
         // transaction, also while the connection is closing; that it is not inherited was checked above (rules 12, 20,
         // c3ref/reset.html).
         let code = unsafe { ffi::sqlite3_reset(self.ptr.as_ptr()) };
+        drop(ending);
         let result = if code == ffi::SQLITE_OK || was_failed { Ok(()) } else { Err(self.fault(db, code)) };
         let may_commit = match self.effect {
             Effect::None => false,

@@ -1,0 +1,102 @@
+//! Types of arguments.
+
+use std::borrow::Cow;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::convert::FromSql;
+use crate::value::{Value, ValueRef};
+
+/// A type of the program as which an argument of a function is read. It owns its data.
+///
+/// # Example
+///
+/// ```
+/// use finalite::{Connection, ConversionError, FromSql, ValueRef, extend::FunctionArgument};
+///
+/// struct Celsius(f64);
+///
+/// impl FromSql<'_> for Celsius {
+///     fn from_sql(value: ValueRef<'_>) -> Result<Self, ConversionError> {
+///         f64::from_sql(value).map(Self)
+///     }
+/// }
+///
+/// impl FunctionArgument for Celsius {}
+///
+/// let conn = Connection::open_in_memory()?;
+/// conn.create_scalar_function("fahrenheit", |Celsius(degrees): Celsius| degrees * 1.8 + 32.0)?;
+/// assert_eq!(conn.query_one::<f64>("SELECT fahrenheit(100)", ())?, 212.0);
+/// # Ok::<(), finalite::Error>(())
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no argument of an SQL function",
+    label = "no type as which an argument is read",
+    note = "for a type of your own that implements `FromSql`, add `impl finalite::extend::FunctionArgument for {Self} {{}}`"
+)]
+pub trait FunctionArgument: for<'value> FromSql<'value> {}
+
+macro_rules! owned {
+    ($($type:ty)*) => {
+        $(impl FunctionArgument for $type {})*
+    };
+}
+
+owned! {
+    i8 i16 i32 i64 i128 isize u8 u16 u32 u64 u128 usize f32 f64 bool
+    String Box<str> Rc<str> Arc<str> Vec<u8> Box<[u8]> Rc<[u8]> Arc<[u8]> Value
+}
+
+impl<const N: usize> FunctionArgument for [u8; N] {}
+
+/// The way in which a closure takes an argument. `M` is inferred: [`Owned`], [`Lent`], or [`Nullable`] of one of them.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no argument of an SQL function",
+    label = "no type as which an argument is read",
+    note = "numbers, `bool`, text, bytes and `Option` of them are: see `finalite::extend`",
+    note = "for a type of your own, implement `FromSql` and `finalite::extend::FunctionArgument`"
+)]
+pub trait Argument<M> {
+    /// The type in a call that lasts for `'call`.
+    type Of<'call>: FromSql<'call>;
+}
+
+/// Marker of arguments that own their data.
+#[derive(Debug)]
+pub enum Owned {}
+
+/// Marker of arguments that borrow SQLite's memory.
+#[derive(Debug)]
+pub enum Lent {}
+
+/// Marker of arguments that may be NULL.
+#[derive(Debug)]
+pub struct Nullable<M>(M);
+
+impl<T: FunctionArgument> Argument<Owned> for T {
+    type Of<'call> = T;
+}
+
+impl Argument<Lent> for &str {
+    type Of<'call> = &'call str;
+}
+
+impl Argument<Lent> for &[u8] {
+    type Of<'call> = &'call [u8];
+}
+
+impl Argument<Lent> for ValueRef<'_> {
+    type Of<'call> = ValueRef<'call>;
+}
+
+impl Argument<Lent> for Cow<'_, str> {
+    type Of<'call> = Cow<'call, str>;
+}
+
+impl Argument<Lent> for Cow<'_, [u8]> {
+    type Of<'call> = Cow<'call, [u8]>;
+}
+
+impl<M, T: Argument<M>> Argument<Nullable<M>> for Option<T> {
+    type Of<'call> = Option<T::Of<'call>>;
+}

@@ -1,0 +1,578 @@
+//! SQL functions: registration, and the trampolines of their calls.
+
+use std::any::Any;
+use std::ffi::{CStr, c_char, c_int, c_void};
+use std::panic::Location;
+use std::ptr::{self, NonNull};
+use std::slice;
+
+use super::callback::{Entry, Held, Key, StateId, release_held};
+use super::value::{self, OutOfMemory};
+use super::{Db, RawParam, ffi};
+use crate::error::{Fault, FunctionFault};
+use crate::value::ValueRef;
+
+/// Name, number of arguments and properties of a function.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Signature<'a> {
+    pub(crate) name: &'a CStr,
+    /// Number of arguments; `None` for any.
+    pub(crate) arguments: Option<u8>,
+    pub(crate) properties: Properties,
+}
+
+/// Properties of a function (`c3ref/c_deterministic.html`).
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Properties {
+    pub(crate) is_deterministic: bool,
+    pub(crate) is_direct_only: bool,
+    pub(crate) is_innocuous: bool,
+    pub(crate) reads_subtypes: bool,
+    pub(crate) sets_subtype: bool,
+}
+
+/// `SQLITE_RESULT_SUBTYPE`, which the oldest bindings lack.
+const RESULT_SUBTYPE: c_int = 0x0100_0000;
+
+impl Signature<'_> {
+    fn key(&self) -> Key {
+        Key::Function(self.name.to_string_lossy().to_ascii_lowercase().into(), self.arguments)
+    }
+
+    fn count(&self) -> c_int {
+        self.arguments.map_or(-1, c_int::from)
+    }
+
+    fn flags(&self) -> c_int {
+        let Properties { is_deterministic, is_direct_only, is_innocuous, reads_subtypes, sets_subtype } =
+            self.properties;
+        [
+            (is_deterministic, ffi::SQLITE_DETERMINISTIC),
+            (is_direct_only, ffi::SQLITE_DIRECTONLY),
+            (is_innocuous, ffi::SQLITE_INNOCUOUS),
+            (reads_subtypes, ffi::SQLITE_SUBTYPE),
+            (sets_subtype, RESULT_SUBTYPE),
+        ]
+        .into_iter()
+        .filter(|(is_set, _)| *is_set)
+        .fold(ffi::SQLITE_UTF8, |flags, (_, flag)| flags | flag)
+    }
+}
+
+/// An aggregate function. The state travels as `Any`, as one list owns the states of all functions.
+pub(crate) trait RawAggregate: Send + 'static {
+    /// Returns the state of a new group.
+    fn start(&self) -> Box<dyn Any + Send>;
+
+    /// Takes a row into the state. Returns whether it succeeded; the error is stored in the call.
+    fn step(&self, state: &mut (dyn Any + Send), call: &Call<'_>) -> bool;
+
+    /// Takes a row out of the state.
+    fn inverse(&self, state: &mut (dyn Any + Send), call: &Call<'_>) -> bool;
+
+    /// Sets the result of the call for the rows so far.
+    fn value(&self, state: &(dyn Any + Send), call: &Call<'_>);
+
+    /// Sets the result of the call for all rows.
+    fn finish(&self, state: Box<dyn Any + Send>, call: &Call<'_>);
+}
+
+impl Db {
+    /// Registers a scalar function. Returns whether it replaced one of the program's.
+    pub(crate) fn create_scalar<F: Fn(&Call<'_>) + Send + 'static>(
+        &self,
+        signature: Signature<'_>,
+        site: &'static Location<'static>,
+        function: F,
+    ) -> Result<bool, Fault> {
+        let entered = self.enter_to_register()?;
+        self.register(&entered, signature.key(), site, function, |entry| {
+            // SAFETY: the connection is open (entered, rule 20), and the name NUL-terminated (rule 22). `entry` is the
+            // address of an `Entry<F>`, which lives until SQLite has let go of it (rule 14), so there is nothing to
+            // destroy. c3ref/create_function.html: a scalar function has xFunc alone.
+            unsafe {
+                ffi::sqlite3_create_function_v2(
+                    entered.db(),
+                    signature.name.as_ptr(),
+                    signature.count(),
+                    signature.flags(),
+                    entry,
+                    Some(scalar::<F>),
+                    None,
+                    None,
+                    None,
+                )
+            }
+        })
+    }
+
+    /// Registers an aggregate function; a window function if `is_window`. Returns whether it replaced one of the
+    /// program's.
+    pub(crate) fn create_aggregate<A: RawAggregate>(
+        &self,
+        signature: Signature<'_>,
+        site: &'static Location<'static>,
+        function: A,
+        is_window: bool,
+    ) -> Result<bool, Fault> {
+        let entered = self.enter_to_register()?;
+        self.register(&entered, signature.key(), site, function, |entry| {
+            // SAFETY: as in `create_scalar`: an open connection, a NUL-terminated name, and an `Entry<A>` that lives
+            // until SQLite has let go of it (rules 14, 20, 22). c3ref/create_function.html: xValue and xInverse are
+            // both given, or both NULL "in which case a regular aggregate function is created".
+            unsafe {
+                ffi::sqlite3_create_window_function(
+                    entered.db(),
+                    signature.name.as_ptr(),
+                    signature.count(),
+                    signature.flags(),
+                    entry,
+                    Some(step::<A>),
+                    Some(finish::<A>),
+                    is_window.then_some(value_so_far::<A> as unsafe extern "C" fn(*mut ffi::sqlite3_context)),
+                    is_window.then_some(
+                        inverse::<A>
+                            as unsafe extern "C" fn(*mut ffi::sqlite3_context, c_int, *mut *mut ffi::sqlite3_value),
+                    ),
+                    None,
+                )
+            }
+        })
+    }
+
+    /// Removes a function that was registered with this name and number of arguments. Returns whether there was one.
+    pub(crate) fn remove_function(&self, name: &CStr, arguments: Option<u8>) -> Result<bool, Fault> {
+        let entered = self.enter_to_register()?;
+        let signature = Signature { name, arguments, properties: Properties::default() };
+        self.unregister(&entered, &signature.key(), || {
+            // SAFETY: the connection is open (entered, rule 20), and the name NUL-terminated (rule 22).
+            // c3ref/create_function.html: NULL functions remove the function, unless a statement is running, which
+            // might call it (rule 14).
+            unsafe {
+                ffi::sqlite3_create_function_v2(
+                    entered.db(),
+                    name.as_ptr(),
+                    signature.count(),
+                    ffi::SQLITE_UTF8,
+                    ptr::null_mut(),
+                    None,
+                    None,
+                    None,
+                    None,
+                )
+            }
+        })
+    }
+}
+
+/// One call of a function by SQL: its arguments, and the place of its result.
+pub(crate) struct Call<'call> {
+    context: NonNull<ffi::sqlite3_context>,
+    arguments: &'call [*mut ffi::sqlite3_value],
+    db: &'call Db,
+}
+
+impl<'call> Call<'call> {
+    /// # Safety
+    ///
+    /// SQLite has called a function of `db` with this context and these arguments, and `'call` ends with that call.
+    #[inline(always)]
+    unsafe fn new(
+        context: *mut ffi::sqlite3_context,
+        count: c_int,
+        arguments: *mut *mut ffi::sqlite3_value,
+        db: &'call Db,
+    ) -> Option<Self> {
+        let context = NonNull::new(context)?;
+        let arguments = match usize::try_from(count) {
+            Ok(count @ 1..) => {
+                // SAFETY: the caller promises the arguments of a call: an array of `count` values, which live for it
+                // (rule 15). SQLite passes no NULL for at least one argument.
+                unsafe { slice::from_raw_parts(arguments, count) }
+            }
+            _ => &[],
+        };
+        Some(Self { context, arguments, db })
+    }
+
+    #[inline]
+    pub(crate) fn db(&self) -> &'call Db {
+        self.db
+    }
+
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.arguments.len()
+    }
+
+    /// Returns an argument, 0-based; `None` if there is none, or if memory ran out, which is the result of the call
+    /// then.
+    #[inline(always)]
+    pub(crate) fn argument(&self, index: usize) -> Option<ValueRef<'call>> {
+        let argument = *self.arguments.get(index)?;
+        // SAFETY: an argument of the call is a protected value, valid and unchanged during the call, which `'call` does
+        // not outlive, and it is read as its own type alone (rules 9, 12, 15).
+        match unsafe { value::read(argument) } {
+            Ok(value) => Some(value),
+            Err(OutOfMemory) => {
+                self.fail_for_memory();
+                None
+            }
+        }
+    }
+
+    /// Returns an argument, 0-based, if it is a number, or text that numeric affinity makes one.
+    pub(crate) fn number(&self, index: usize) -> Option<ValueRef<'call>> {
+        let value = self.argument(index)?;
+        if !matches!(value, ValueRef::Text(_)) {
+            return Some(value).filter(|value| matches!(value, ValueRef::Integer(_) | ValueRef::Real(_)));
+        }
+        let _charge = self.db.charge();
+        // SAFETY: an argument of the call, valid during it (rule 15); c3ref/value_dup.html: a copy, or NULL. The affinity
+        // is applied to the copy, so that slices of the argument stay (rule 9).
+        let copy = unsafe { ffi::sqlite3_value_dup(*self.arguments.get(index)?) };
+        if copy.is_null() {
+            self.fail_for_memory();
+            return None;
+        }
+        // SAFETY: the copy is a protected value, owned here (rules 9, 22).
+        let number = match unsafe { ffi::sqlite3_value_numeric_type(copy) } {
+            ffi::SQLITE_INTEGER => {
+                // SAFETY: the copy is not freed yet (rule 22); its type is INTEGER now (rule 9).
+                Some(ValueRef::Integer(unsafe { ffi::sqlite3_value_int64(copy) }))
+            }
+            ffi::SQLITE_FLOAT => {
+                // SAFETY: the copy is not freed yet (rule 22); its type is REAL now (rule 9).
+                Some(ValueRef::Real(unsafe { ffi::sqlite3_value_double(copy) }))
+            }
+            _ => None,
+        };
+        // SAFETY: made by `sqlite3_value_dup` above, and freed once (rule 22, c3ref/value_dup.html).
+        unsafe { ffi::sqlite3_value_free(copy) };
+        number
+    }
+
+    /// Returns an argument, 0-based, as SQLite converts it to a REAL; 0 if there is none.
+    pub(crate) fn as_double(&self, index: usize) -> f64 {
+        // SAFETY: an argument of the call, valid during it (rule 15); c3ref/value_blob.html: converts a copy.
+        self.arguments.get(index).map_or(0.0, |&argument| unsafe { ffi::sqlite3_value_double(argument) })
+    }
+
+    /// Returns the subtype of an argument, 0-based; 0 if it has none.
+    pub(crate) fn subtype(&self, index: usize) -> u32 {
+        // SAFETY: an argument of the call, valid during it (rule 15); c3ref/value_subtype.html: reads a number.
+        self.arguments.get(index).map_or(0, |&argument| unsafe { ffi::sqlite3_value_subtype(argument) })
+    }
+
+    /// Whether an argument, 0-based, is an unchanged column in an UPDATE of a virtual table, or comes from a bound
+    /// parameter: here the latter.
+    pub(crate) fn is_from_bind(&self, index: usize) -> bool {
+        // SAFETY: an argument of the call, valid during it (rule 15); c3ref/value_blob.html: reads a flag.
+        self.arguments.get(index).is_some_and(|&argument| unsafe { ffi::sqlite3_value_frombind(argument) != 0 })
+    }
+
+    /// Returns the value that an earlier call stored for an argument, 0-based.
+    pub(crate) fn auxiliary(&self, index: usize) -> Option<&'call (dyn Any + Send)> {
+        let index = c_int::try_from(index).ok()?;
+        // SAFETY: SQLite's context of this call (rule 15); c3ref/get_auxdata.html: NULL if there is none.
+        let held = unsafe { ffi::sqlite3_get_auxdata(self.context.as_ptr(), index) };
+        let held = NonNull::new(held.cast::<Held>())?;
+        // SAFETY: stored by `set_auxiliary`, from `Held::new`, for this function: SQLite keeps the data of each call in
+        // the SQL apart. If SQLite releases it during this call, it is dropped after the call (rule 15).
+        Some(&*unsafe { held.as_ref() }.value)
+    }
+
+    /// Stores a value for an argument, 0-based, for later calls with the same constant argument. Returns it.
+    pub(crate) fn set_auxiliary(&self, index: usize, value: Box<dyn Any + Send>) -> &'call (dyn Any + Send) {
+        let held = Held::new(self.db, value);
+        let index = c_int::try_from(index).unwrap_or(c_int::MAX);
+        let charge = self.db.charge();
+        // SAFETY: SQLite's context of this call, and a value that SQLite owns from now on (rules 15, 22);
+        // c3ref/get_auxdata.html: SQLite may call the destructor at any time, also within this call.
+        unsafe { ffi::sqlite3_set_auxdata(self.context.as_ptr(), index, held.as_ptr().cast(), Some(release_held)) };
+        drop(charge);
+        // SAFETY: created above, and not freed before the call has returned, also if SQLite has released it (rule 15).
+        &*unsafe { held.as_ref() }.value
+    }
+
+    /// Sets the result of the call. Text and bytes are copied.
+    #[inline(always)]
+    pub(crate) fn answer(&self, result: RawParam<'_>) {
+        let context = self.context.as_ptr();
+        match result {
+            RawParam::Null => {
+                // SAFETY: SQLite's context of this call (rule 15, c3ref/result_blob.html).
+                unsafe { ffi::sqlite3_result_null(context) }
+            }
+            RawParam::Integer(value) => {
+                // SAFETY: SQLite's context of this call (rule 15, c3ref/result_blob.html).
+                unsafe { ffi::sqlite3_result_int64(context, value) }
+            }
+            RawParam::Real(value) => {
+                // SAFETY: SQLite's context of this call (rule 15, c3ref/result_blob.html).
+                unsafe { ffi::sqlite3_result_double(context, value) }
+            }
+            RawParam::ZeroBlob(bytes) => {
+                let _charge = self.db.charge();
+                // SAFETY: SQLite's context of this call (rule 15); c3ref/result_blob.html: a size beyond the limit makes
+                // the call an error, SQLITE_TOOBIG.
+                unsafe { ffi::sqlite3_result_zeroblob64(context, bytes) };
+            }
+            RawParam::Text(text) => {
+                let _charge = self.db.charge();
+                let (text, len) = (text.as_ptr().cast::<c_char>(), text.len() as u64);
+                // SAFETY: SQLite's context of this call; the text is `len` bytes of UTF-8, which SQLite copies in the
+                // call (rules 15, 22, c3ref/result_blob.html: SQLITE_TRANSIENT). Too much of it is SQLITE_TOOBIG.
+                unsafe { ffi::sqlite3_result_text64(context, text, len, ffi::SQLITE_TRANSIENT(), UTF8) }
+            }
+            RawParam::Blob(bytes) => {
+                let _charge = self.db.charge();
+                let (bytes, len) = (bytes.as_ptr().cast::<c_void>(), bytes.len() as u64);
+                // SAFETY: SQLite's context of this call; `len` bytes, which SQLite copies in the call (rules 15, 22). A
+                // slice's pointer is not NULL, so that an empty blob is one.
+                unsafe { ffi::sqlite3_result_blob64(context, bytes, len, ffi::SQLITE_TRANSIENT()) }
+            }
+        }
+    }
+
+    /// Makes an argument, 0-based, the result, with its subtype. Without such an argument the result is NULL.
+    pub(crate) fn answer_argument(&self, index: usize) {
+        if let Some(&argument) = self.arguments.get(index) {
+            let _charge = self.db.charge();
+            // SAFETY: SQLite's context of this call, and an argument of it, a protected value, which SQLite copies
+            // (rule 15, c3ref/result_blob.html).
+            unsafe { ffi::sqlite3_result_value(self.context.as_ptr(), argument) }
+        }
+    }
+
+    /// Sets the subtype of the result, of which SQLite keeps the lower 8 bits.
+    pub(crate) fn set_subtype(&self, subtype: u8) {
+        // SAFETY: SQLite's context of this call (rule 15, c3ref/result_subtype.html).
+        unsafe { ffi::sqlite3_result_subtype(self.context.as_ptr(), u32::from(subtype)) }
+    }
+
+    /// Makes the call an error.
+    #[cold]
+    pub(crate) fn fail(&self, fault: FunctionFault) {
+        let text: Box<str> = fault.to_string().into();
+        self.fail_with(&text);
+        self.db.keep_failure(text, fault);
+    }
+
+    #[cold]
+    fn fail_with(&self, text: &str) {
+        let _charge = self.db.charge();
+        let len = c_int::try_from(text.len()).unwrap_or(c_int::MAX);
+        // SAFETY: SQLite's context of this call; the text is at least `len` bytes, which SQLite copies in the call
+        // (rules 15, 22, c3ref/result_blob.html).
+        unsafe { ffi::sqlite3_result_error(self.context.as_ptr(), text.as_ptr().cast(), len) }
+    }
+
+    /// Makes the call `SQLITE_NOMEM`.
+    #[cold]
+    pub(crate) fn fail_for_memory(&self) {
+        // SAFETY: SQLite's context of this call (rule 15, c3ref/result_blob.html).
+        unsafe { ffi::sqlite3_result_error_nomem(self.context.as_ptr()) }
+    }
+
+    /// Makes the call an error if its closure did not run to its end.
+    #[inline(always)]
+    fn end<R>(&self, result: Option<R>) -> Option<R> {
+        if result.is_none() {
+            self.fail_with("a function panicked, or its connection is being closed");
+        }
+        result
+    }
+
+    /// Returns the place of the number of the aggregate's state; `None` if there is none, which also is if memory ran
+    /// out.
+    fn aggregate(&self, create: bool) -> Option<NonNull<u64>> {
+        let bytes = if create { size_of::<u64>() } else { 0 };
+        let charge = self.db.charge();
+        // SAFETY: SQLite's context of a call of an aggregate function (rule 15); c3ref/aggregate_context.html: memory
+        // of this size, filled with zeros the first time, or NULL.
+        let place = unsafe { ffi::sqlite3_aggregate_context(self.context.as_ptr(), to_int(bytes)) };
+        drop(charge);
+        let place = NonNull::new(place.cast::<u64>());
+        if place.is_none() && create {
+            self.fail_for_memory();
+        }
+        place
+    }
+}
+
+fn to_int(bytes: usize) -> c_int {
+    c_int::try_from(bytes).unwrap_or(0)
+}
+
+/// `SQLITE_UTF8`, in the type that `sqlite3_result_text64` takes.
+const UTF8: u8 = 1;
+const _: () = assert!(ffi::SQLITE_UTF8 == 1);
+
+/// Returns the entry of the function that SQLite calls.
+///
+/// # Safety
+///
+/// `context` is that of a call of a function that was registered with an `Entry<F>`, and `'call` ends with that call.
+#[inline(always)]
+unsafe fn entry<'call, F>(context: *mut ffi::sqlite3_context) -> &'call Entry<F> {
+    // SAFETY: the context of a call (the caller's promise, rule 15); c3ref/user_data.html: returns the pointer with
+    // which the function was registered.
+    let address = unsafe { ffi::sqlite3_user_data(context) };
+    // SAFETY: the caller promises the type, and SQLite calls a function only while it is registered (rule 14).
+    unsafe { Entry::of(address) }
+}
+
+unsafe extern "C" fn scalar<F: Fn(&Call<'_>) + Send + 'static>(
+    context: *mut ffi::sqlite3_context,
+    count: c_int,
+    arguments: *mut *mut ffi::sqlite3_value,
+) {
+    // SAFETY: SQLite calls what `create_scalar` registered, with an `Entry<F>` (rules 14, 15).
+    let entry = unsafe { entry::<F>(context) };
+    // SAFETY: the arguments of this call, at whose end the value is gone (rule 15).
+    if let Some(call) = unsafe { Call::new(context, count, arguments, entry.db()) } {
+        call.end(entry.db().call_back(|| (entry.call)(&call)));
+    }
+}
+
+unsafe extern "C" fn step<A: RawAggregate>(
+    context: *mut ffi::sqlite3_context,
+    count: c_int,
+    arguments: *mut *mut ffi::sqlite3_value,
+) {
+    // SAFETY: SQLite calls this as `create_aggregate` registered it, for an `A` (rules 14, 15).
+    unsafe { change::<A>(context, count, arguments, A::step) }
+}
+
+unsafe extern "C" fn inverse<A: RawAggregate>(
+    context: *mut ffi::sqlite3_context,
+    count: c_int,
+    arguments: *mut *mut ffi::sqlite3_value,
+) {
+    // SAFETY: SQLite calls this as `create_aggregate` registered it, for an `A` (rules 14, 15).
+    unsafe { change::<A>(context, count, arguments, A::inverse) }
+}
+
+/// Runs a step, or its inverse, on the state, which is out of the list meanwhile: the closure may run other SQL.
+///
+/// # Safety
+///
+/// SQLite has called an aggregate function that was registered for an `A`.
+unsafe fn change<A: RawAggregate>(
+    context: *mut ffi::sqlite3_context,
+    count: c_int,
+    arguments: *mut *mut ffi::sqlite3_value,
+    change: impl Fn(&A, &mut (dyn Any + Send), &Call<'_>) -> bool,
+) {
+    // SAFETY: a call of a function with an `Entry<A>` (the caller's promise, rules 14, 15).
+    let entry = unsafe { entry::<A>(context) };
+    let db = entry.db();
+    // SAFETY: the arguments of this call, at whose end the value is gone (rule 15).
+    let Some(call) = (unsafe { Call::new(context, count, arguments, db) }) else {
+        return;
+    };
+    let Some(place) = call.aggregate(true) else {
+        return;
+    };
+    // SAFETY: SQLite's memory for this aggregate, of this size, zeroed by SQLite or written here (rule 15,
+    // c3ref/aggregate_context.html: it lives until the aggregate is finished).
+    let mut id = StateId(unsafe { place.read_unaligned() });
+    if id == StateId::FAILED {
+        return;
+    }
+    let known = db.callbacks.states.borrow_mut().take(id);
+    let done = db.call_back(|| {
+        let mut state = known.unwrap_or_else(|| entry.call.start());
+        let is_fine = change(&entry.call, &mut *state, &call);
+        (state, is_fine)
+    });
+    match call.end(done) {
+        Some((state, true)) => {
+            if id == StateId::NONE {
+                id = db.reserve_state();
+            }
+            if let Some(lost) = db.callbacks.states.borrow_mut().put(id, state) {
+                db.release(lost);
+                id = StateId::FAILED;
+            }
+        }
+        failed => {
+            db.end_state(id);
+            if let Some((state, _)) = failed {
+                db.release(state);
+            }
+            id = StateId::FAILED;
+        }
+    }
+    // SAFETY: the same memory: nothing since has finished the aggregate, as this call is of it (rule 15).
+    unsafe { place.write_unaligned(id.0) }
+}
+
+unsafe extern "C" fn value_so_far<A: RawAggregate>(context: *mut ffi::sqlite3_context) {
+    // SAFETY: SQLite calls this as `create_aggregate` registered it, for an `A` (rules 14, 15).
+    let entry = unsafe { entry::<A>(context) };
+    let db = entry.db();
+    // SAFETY: a call without arguments, at whose end the value is gone (rule 15).
+    let Some(call) = (unsafe { Call::new(context, 0, ptr::null_mut(), db) }) else {
+        return;
+    };
+    let id = number(&call);
+    if id == StateId::FAILED {
+        return;
+    }
+    let state = db.callbacks.states.borrow_mut().take(id);
+    let is_known = state.is_some();
+    let done = db.call_back(|| {
+        let state = state.unwrap_or_else(|| entry.call.start());
+        entry.call.value(&*state, &call);
+        state
+    });
+    if let Some(state) = call.end(done)
+        && is_known
+    {
+        let lost = db.callbacks.states.borrow_mut().put(id, state);
+        if let Some(lost) = lost {
+            db.release(lost);
+        }
+    } else {
+        db.end_state(id);
+    }
+}
+
+unsafe extern "C" fn finish<A: RawAggregate>(context: *mut ffi::sqlite3_context) {
+    // SAFETY: SQLite calls this as `create_aggregate` registered it, for an `A` (rules 14, 15).
+    let entry = unsafe { entry::<A>(context) };
+    let db = entry.db();
+    // SAFETY: a call without arguments, at whose end the value is gone (rule 15).
+    let Some(call) = (unsafe { Call::new(context, 0, ptr::null_mut(), db) }) else {
+        return;
+    };
+    let id = number(&call);
+    if id == StateId::FAILED {
+        return;
+    }
+    let state = db.end_state(id);
+    if db.is_ending() || !db.is_open() {
+        // Nobody reads the result.
+        if let Some(state) = state {
+            db.release(state);
+        }
+        return;
+    }
+    let done = db.call_back(|| {
+        let state = state.unwrap_or_else(|| entry.call.start());
+        entry.call.finish(state, &call);
+    });
+    call.end(done);
+}
+
+/// Returns the number of the aggregate's state.
+fn number(call: &Call<'_>) -> StateId {
+    match call.aggregate(false) {
+        // SAFETY: SQLite's memory for this aggregate, of the size with which a step requested it, and written by the
+        // step (rule 15, c3ref/aggregate_context.html).
+        Some(place) => StateId(unsafe { place.read_unaligned() }),
+        None => StateId::NONE,
+    }
+}
