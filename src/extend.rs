@@ -43,7 +43,9 @@
 
 mod aggregate;
 mod argument;
+mod collation;
 mod context;
+mod math;
 mod options;
 mod reading;
 mod register;

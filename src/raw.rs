@@ -5,10 +5,12 @@
 
 pub(crate) mod allocator;
 pub(crate) mod callback;
+pub(crate) mod collation;
 pub(crate) mod db;
 pub(crate) mod function;
 pub(crate) mod interrupt;
 pub(crate) mod library;
+pub(crate) mod math;
 pub(crate) mod os;
 mod recovery;
 mod status;

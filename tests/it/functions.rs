@@ -744,6 +744,10 @@ fn try_everything(conn: &Connection) -> usize {
     let sum = finalite::extend::aggregate(|| 0, |sum: &mut i64, n: i64| *sum += n, |sum: i64| sum);
     expect("create_aggregate_function", conn.create_aggregate_function("g", sum).map(drop));
     expect("remove_function", conn.remove_function("f", Some(0)).map(drop));
+    expect("create_collation", conn.create_collation("c", |a: &str, b: &str| a.cmp(b)).map(drop));
+    expect("remove_collation", conn.remove_collation("c").map(drop));
+    expect("on_collation_needed", conn.on_collation_needed(|_| None::<fn(&str, &str) -> std::cmp::Ordering>));
+    expect("remove_collation_needed", conn.remove_collation_needed().map(drop));
     // What only reads memory answers.
     let _ = (conn.changes(), conn.last_insert_rowid(), conn.is_autocommit(), conn.path(), conn.memory());
     refused
@@ -754,7 +758,7 @@ fn rule_4_a_function_does_not_use_its_connection_by_a_thread_local() {
     let conn = Rc::new(open());
     assert!(HERE.try_with(|here| here.set(Rc::clone(&conn)).is_ok()).unwrap());
     conn.create_scalar_function("f", || HERE.with(|conn| try_everything(conn.get().unwrap()) as i64)).unwrap();
-    assert_eq!(one::<i64>(&conn, "SELECT f()"), 23);
+    assert_eq!(one::<i64>(&conn, "SELECT f()"), 27);
     // Positive control: outside of the callback each of them works.
     assert_eq!(conn.query_one::<i64>("SELECT 1", ()).unwrap(), 1);
     // Within a read of the callback as well: the nested function is refused, the reading goes on.
@@ -764,7 +768,7 @@ fn rule_4_a_function_does_not_use_its_connection_by_a_thread_local() {
         Ok(inner)
     })
     .unwrap();
-    assert_eq!(one::<i64>(&conn, "SELECT outer()"), 23);
+    assert_eq!(one::<i64>(&conn, "SELECT outer()"), 27);
     // A row that is being read within the callback sees the connection open, and still registers nothing.
     struct Registers;
     impl FromSql<'_> for Registers {
@@ -847,4 +851,68 @@ fn rule_6_a_function_is_not_called_while_its_connection_closes() {
     assert_eq!(calls.load(Ordering::Relaxed), 1);
     conn.close().unwrap();
     assert_eq!(calls.load(Ordering::Relaxed), 1);
+}
+
+// ---- mathematical functions
+
+#[test]
+fn mathematical_functions_are_those_of_sqlite() {
+    let conn = open();
+    let added = conn.create_math_functions().unwrap();
+    assert_eq!(conn.create_math_functions().unwrap(), 0);
+    if finalite::sqlite::compile_options().any(|option| option == "ENABLE_MATH_FUNCTIONS") {
+        assert_eq!(added, 0);
+    } else {
+        assert_eq!(added, 30);
+    }
+    // NULL, no number, outside of the domain.
+    for sql in [
+        "acos(2)",
+        "sqrt(-1)",
+        "ln(0)",
+        "ln(-1)",
+        "log(1, 5)",
+        "log(0.5, 2)",
+        "log(2, 0)",
+        "log10('x')",
+        "acosh(0)",
+        "sin(NULL)",
+        "sin('abc')",
+        "sin(x'31')",
+        "pow(NULL, 1)",
+        "pow(1, 'x')",
+        "ceil('x')",
+        "ceil(NULL)",
+        "mod(1, 0)",
+        "log(2, NULL)",
+        "atanh(2)",
+    ] {
+        assert_eq!(one::<Value>(&conn, &format!("SELECT {sql}")), Value::Null, "{sql}");
+    }
+    for (sql, expected) in [
+        ("pi()", Value::Real(std::f64::consts::PI)),
+        ("ceil(3)", Value::Integer(3)),
+        ("ceil('3')", Value::Integer(3)),
+        ("ceiling(2.1)", Value::Real(3.0)),
+        ("floor(-2.1)", Value::Real(-3.0)),
+        ("trunc(-2.9)", Value::Real(-2.0)),
+        ("mod(7, -3)", Value::Real(1.0)),
+        ("pow(2, 10)", Value::Real(1024.0)),
+        ("power('2', 3.0)", Value::Real(8.0)),
+        ("log(2, 8)", Value::Real(3.0)),
+        ("log(100)", Value::Real(2.0)),
+        ("log10(1000)", Value::Real(3.0)),
+        ("log2(8)", Value::Real(3.0)),
+        ("ln(exp(0))", Value::Real(0.0)),
+        ("degrees(pi())", Value::Real(180.0)),
+        ("radians(180)", Value::Real(std::f64::consts::PI)),
+        ("atan2(1, 1)", Value::Real(std::f64::consts::FRAC_PI_4)),
+        ("sqrt(2)", Value::Real(std::f64::consts::SQRT_2)),
+    ] {
+        assert_eq!(one::<Value>(&conn, &format!("SELECT {sql}")), expected, "{sql}");
+    }
+    // They serve indexes, and a schema that is not trusted.
+    conn.execute_batch("CREATE TABLE t(a); CREATE INDEX i ON t(sqrt(a)); CREATE VIEW v AS SELECT sqrt(4)").unwrap();
+    conn.set_pragma("trusted_schema", false).unwrap();
+    assert_eq!(one::<f64>(&conn, "SELECT * FROM v"), 2.0);
 }

@@ -10,6 +10,7 @@ mod cache;
 mod close;
 #[path = "../common/mod.rs"]
 mod common;
+mod collations;
 mod contention;
 mod conversions;
 mod diagnostics;
