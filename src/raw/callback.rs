@@ -41,7 +41,10 @@ use crate::track::{HandleKind, Taint, counts, discard, shielded};
 /// Callbacks of a connection, and their state.
 #[derive(Default)]
 pub(super) struct Callbacks {
-    nesting: Cell<Nesting>,
+    /// Number of callbacks on the stack.
+    depth: Cell<u32>,
+    /// Number of them up to the innermost that reads: the connection is open to it.
+    open_depth: Cell<u32>,
     /// Number of matters that keep the connection disturbed: a parked panic, values that SQLite holds for running
     /// statements ([`Held`]).
     unsettled: Cell<u32>,
@@ -142,14 +145,6 @@ impl States {
     }
 }
 
-/// Callbacks on the stack.
-#[derive(Clone, Copy, Default)]
-struct Nesting {
-    depth: u32,
-    /// Whether the connection may not be used, because the innermost callback is running and does not read.
-    is_shut: bool,
-}
-
 /// Panics that were parked while a cleanup was in C, so that a later call had to resume them.
 static LATE: AtomicU64 = AtomicU64::new(0);
 
@@ -157,6 +152,16 @@ impl Callbacks {
     /// Whether no callback left anything to do.
     pub(super) fn are_settled(&self) -> bool {
         self.unsettled.get() == 0
+    }
+
+    #[inline(always)]
+    fn deepen(&self) {
+        self.depth.set(self.depth.get().wrapping_add(1));
+    }
+
+    #[inline(always)]
+    fn ascend(&self) {
+        self.depth.set(self.depth.get().wrapping_sub(1));
     }
 
     fn settle_one(&self) {
@@ -180,15 +185,14 @@ impl Db {
             return None;
         }
         let entry = self.entry.replace(Moment::NEVER);
-        let nesting = self.callbacks.nesting.get();
-        self.callbacks.nesting.set(Nesting { depth: nesting.depth + 1, is_shut: true });
+        self.callbacks.deepen();
         let charge = Charge::to_nobody();
         let result = panic::catch_unwind(AssertUnwindSafe(run));
         drop(charge);
-        self.callbacks.nesting.set(nesting);
+        self.callbacks.ascend();
         if self.callbacks.are_settled() {
             self.entry.set(entry);
-        } else if nesting.depth == 0 {
+        } else if self.callbacks.depth.get() == 0 {
             self.drop_released();
         }
         match result {
@@ -263,13 +267,13 @@ impl Db {
 
     /// Whether a callback is running that may not use its connection.
     pub(super) fn is_in_callback(&self) -> bool {
-        self.callbacks.nesting.get().is_shut
+        self.callbacks.depth.get() > self.callbacks.open_depth.get()
     }
 
     /// Starts a registration. Returns an error within any callback of the connection, also one that may read.
     pub(super) fn enter_to_register(&self) -> Result<Entered<'_>, Fault> {
         let entered = self.enter()?;
-        if self.callbacks.nesting.get().depth > 0 {
+        if self.callbacks.depth.get() > 0 {
             return Err(Fault::new(FaultKind::Misuse("nothing is registered or removed within a callback")));
         }
         Ok(entered)
@@ -278,10 +282,8 @@ impl Db {
     /// Opens the connection to the running callback, for as long as the guard exists. Only for callbacks in which SQLite
     /// allows it: functions, collations, methods of virtual tables.
     pub(crate) fn open_to_callback(&self) -> OpenToCallback<'_> {
-        let nesting = self.callbacks.nesting.get();
         // The next entry is a late one, which finds the connection open.
-        self.callbacks.nesting.set(Nesting { is_shut: false, ..nesting });
-        OpenToCallback { db: self, nesting }
+        OpenToCallback { db: self, before: self.callbacks.open_depth.replace(self.callbacks.depth.get()) }
     }
 
     /// Returns a statement that a callback has kept.
@@ -325,7 +327,7 @@ impl Db {
     #[cold]
     #[inline(never)]
     pub(super) fn settle_callbacks(&self) {
-        if self.callbacks.nesting.get().depth > 0 {
+        if self.callbacks.depth.get() > 0 {
             return;
         }
         if self.callbacks.states.borrow().alive > 0 && !self.may_be_running() {
@@ -338,20 +340,19 @@ impl Db {
     #[cold]
     #[inline(never)]
     fn drop_released(&self) {
-        let nesting = self.callbacks.nesting.get();
         loop {
             let Some(value) = self.callbacks.released.borrow_mut().pop() else {
                 return;
             };
             self.callbacks.settle_one();
-            self.callbacks.nesting.set(Nesting { depth: nesting.depth + 1, is_shut: true });
+            self.callbacks.deepen();
             let dropped = panic::catch_unwind(AssertUnwindSafe(|| match value {
                 // SAFETY: created by `Held::new`, and SQLite has released it, once; nothing refers to it, because the
                 // callbacks that could have borrowed it have returned (rules 15, 22).
                 Released::Held(held) => drop(unsafe { Box::from_raw(held.as_ptr()) }),
                 Released::State(state) => drop(state),
             }));
-            self.callbacks.nesting.set(nesting);
+            self.callbacks.ascend();
             if let Err(payload) = dropped {
                 self.park(payload);
             }
@@ -505,12 +506,12 @@ pub(crate) fn late_panics() -> u64 {
 #[must_use]
 pub(crate) struct OpenToCallback<'db> {
     db: &'db Db,
-    nesting: Nesting,
+    before: u32,
 }
 
 impl Drop for OpenToCallback<'_> {
     fn drop(&mut self) {
-        self.db.callbacks.nesting.set(self.nesting);
+        self.db.callbacks.open_depth.set(self.before);
         self.db.entry.set(Moment::NEVER);
     }
 }

@@ -4,7 +4,6 @@ use std::any::Any;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::panic::Location;
 use std::ptr::{self, NonNull};
-use std::slice;
 
 use super::callback::{Entry, Held, Key, StateId, release_held};
 use super::value::{self, OutOfMemory};
@@ -168,7 +167,8 @@ impl Db {
 /// One call of a function by SQL: its arguments, and the place of its result.
 pub(crate) struct Call<'call> {
     context: NonNull<ffi::sqlite3_context>,
-    arguments: &'call [*mut ffi::sqlite3_value],
+    count: c_int,
+    arguments: *mut *mut ffi::sqlite3_value,
     db: &'call Db,
 }
 
@@ -182,17 +182,23 @@ impl<'call> Call<'call> {
         count: c_int,
         arguments: *mut *mut ffi::sqlite3_value,
         db: &'call Db,
-    ) -> Option<Self> {
-        let context = NonNull::new(context)?;
-        let arguments = match usize::try_from(count) {
-            Ok(count @ 1..) => {
-                // SAFETY: the caller promises the arguments of a call: an array of `count` values, which live for it
-                // (rule 15). SQLite passes no NULL for at least one argument.
-                unsafe { slice::from_raw_parts(arguments, count) }
-            }
-            _ => &[],
-        };
-        Some(Self { context, arguments, db })
+    ) -> Self {
+        // SAFETY: the context of a call, which is not NULL (the caller's promise, rule 15).
+        let context = unsafe { NonNull::new_unchecked(context) };
+        Self { context, count, arguments, db }
+    }
+
+    /// Returns an argument, 0-based.
+    #[inline(always)]
+    fn raw_argument(&self, index: usize) -> Option<*mut ffi::sqlite3_value> {
+        let is_in_range = c_int::try_from(index).is_ok_and(|index| index < self.count);
+        if !is_in_range {
+            return None;
+        }
+        // SAFETY: `new` was given an array of `count` arguments, and `index` is below their number (rule 15).
+        let argument = unsafe { self.arguments.add(index) };
+        // SAFETY: an element of that array, which lives for the call (rule 15).
+        Some(unsafe { argument.read() })
     }
 
     #[inline]
@@ -202,14 +208,14 @@ impl<'call> Call<'call> {
 
     #[inline]
     pub(crate) fn len(&self) -> usize {
-        self.arguments.len()
+        usize::try_from(self.count).unwrap_or(0)
     }
 
     /// Returns an argument, 0-based; `None` if there is none, or if memory ran out, which is the result of the call
     /// then.
     #[inline(always)]
     pub(crate) fn argument(&self, index: usize) -> Option<ValueRef<'call>> {
-        let argument = *self.arguments.get(index)?;
+        let argument = self.raw_argument(index)?;
         // SAFETY: an argument of the call is a protected value, valid and unchanged during the call, which `'call` does
         // not outlive, and it is read as its own type alone (rules 9, 12, 15).
         match unsafe { value::read(argument) } {
@@ -230,7 +236,7 @@ impl<'call> Call<'call> {
         let _charge = self.db.charge();
         // SAFETY: an argument of the call, valid during it (rule 15); c3ref/value_dup.html: a copy, or NULL. The affinity
         // is applied to the copy, so that slices of the argument stay (rule 9).
-        let copy = unsafe { ffi::sqlite3_value_dup(*self.arguments.get(index)?) };
+        let copy = unsafe { ffi::sqlite3_value_dup(self.raw_argument(index)?) };
         if copy.is_null() {
             self.fail_for_memory();
             return None;
@@ -255,20 +261,20 @@ impl<'call> Call<'call> {
     /// Returns an argument, 0-based, as SQLite converts it to a REAL; 0 if there is none.
     pub(crate) fn as_double(&self, index: usize) -> f64 {
         // SAFETY: an argument of the call, valid during it (rule 15); c3ref/value_blob.html: converts a copy.
-        self.arguments.get(index).map_or(0.0, |&argument| unsafe { ffi::sqlite3_value_double(argument) })
+        self.raw_argument(index).map_or(0.0, |argument| unsafe { ffi::sqlite3_value_double(argument) })
     }
 
     /// Returns the subtype of an argument, 0-based; 0 if it has none.
     pub(crate) fn subtype(&self, index: usize) -> u32 {
         // SAFETY: an argument of the call, valid during it (rule 15); c3ref/value_subtype.html: reads a number.
-        self.arguments.get(index).map_or(0, |&argument| unsafe { ffi::sqlite3_value_subtype(argument) })
+        self.raw_argument(index).map_or(0, |argument| unsafe { ffi::sqlite3_value_subtype(argument) })
     }
 
     /// Whether an argument, 0-based, is an unchanged column in an UPDATE of a virtual table, or comes from a bound
     /// parameter: here the latter.
     pub(crate) fn is_from_bind(&self, index: usize) -> bool {
         // SAFETY: an argument of the call, valid during it (rule 15); c3ref/value_blob.html: reads a flag.
-        self.arguments.get(index).is_some_and(|&argument| unsafe { ffi::sqlite3_value_frombind(argument) != 0 })
+        self.raw_argument(index).is_some_and(|argument| unsafe { ffi::sqlite3_value_frombind(argument) != 0 })
     }
 
     /// Returns the value that an earlier call stored for an argument, 0-based.
@@ -337,7 +343,7 @@ impl<'call> Call<'call> {
 
     /// Makes an argument, 0-based, the result, with its subtype. Without such an argument the result is NULL.
     pub(crate) fn answer_argument(&self, index: usize) {
-        if let Some(&argument) = self.arguments.get(index) {
+        if let Some(argument) = self.raw_argument(index) {
             let _charge = self.db.charge();
             // SAFETY: SQLite's context of this call, and an argument of it, a protected value, which SQLite copies
             // (rule 15, c3ref/result_blob.html).
@@ -431,9 +437,8 @@ unsafe extern "C" fn scalar<F: Fn(&Call<'_>) + Send + 'static>(
     // SAFETY: SQLite calls what `create_scalar` registered, with an `Entry<F>` (rules 14, 15).
     let entry = unsafe { entry::<F>(context) };
     // SAFETY: the arguments of this call, at whose end the value is gone (rule 15).
-    if let Some(call) = unsafe { Call::new(context, count, arguments, entry.db()) } {
-        call.end(entry.db().call_back(|| (entry.call)(&call)));
-    }
+    let call = unsafe { Call::new(context, count, arguments, entry.db()) };
+    call.end(entry.db().call_back(|| (entry.call)(&call)));
 }
 
 unsafe extern "C" fn step<A: RawAggregate>(
@@ -469,9 +474,7 @@ unsafe fn change<A: RawAggregate>(
     let entry = unsafe { entry::<A>(context) };
     let db = entry.db();
     // SAFETY: the arguments of this call, at whose end the value is gone (rule 15).
-    let Some(call) = (unsafe { Call::new(context, count, arguments, db) }) else {
-        return;
-    };
+    let call = unsafe { Call::new(context, count, arguments, db) };
     let Some(place) = call.aggregate(true) else {
         return;
     };
@@ -514,9 +517,7 @@ unsafe extern "C" fn value_so_far<A: RawAggregate>(context: *mut ffi::sqlite3_co
     let entry = unsafe { entry::<A>(context) };
     let db = entry.db();
     // SAFETY: a call without arguments, at whose end the value is gone (rule 15).
-    let Some(call) = (unsafe { Call::new(context, 0, ptr::null_mut(), db) }) else {
-        return;
-    };
+    let call = unsafe { Call::new(context, 0, ptr::null_mut(), db) };
     let id = number(&call);
     if id == StateId::FAILED {
         return;
@@ -545,9 +546,7 @@ unsafe extern "C" fn finish<A: RawAggregate>(context: *mut ffi::sqlite3_context)
     let entry = unsafe { entry::<A>(context) };
     let db = entry.db();
     // SAFETY: a call without arguments, at whose end the value is gone (rule 15).
-    let Some(call) = (unsafe { Call::new(context, 0, ptr::null_mut(), db) }) else {
-        return;
-    };
+    let call = unsafe { Call::new(context, 0, ptr::null_mut(), db) };
     let id = number(&call);
     if id == StateId::FAILED {
         return;

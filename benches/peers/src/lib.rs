@@ -3,6 +3,7 @@
 pub mod column;
 pub mod environment;
 pub mod file_cache;
+pub mod functions;
 pub mod listener;
 pub mod native;
 pub mod reference;

@@ -314,3 +314,29 @@ int reference_lookaside_off(sqlite3 *db) { return sqlite3_db_config(db, SQLITE_D
 
 /* Has SQLite count no memory. Before its first use. */
 int reference_statistics_off(void) { return sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); }
+
+static void halve(sqlite3_context *context, int count, sqlite3_value **arguments) {
+  (void)count;
+  if (sqlite3_value_type(arguments[0]) != SQLITE_INTEGER) {
+    sqlite3_result_error(context, "not an integer", -1);
+    return;
+  }
+  sqlite3_result_int64(context, sqlite3_value_int64(arguments[0]) / 2);
+}
+
+static void measure(sqlite3_context *context, int count, sqlite3_value **arguments) {
+  (void)count;
+  if (sqlite3_value_type(arguments[0]) != SQLITE_TEXT || sqlite3_value_text(arguments[0]) == NULL) {
+    sqlite3_result_error(context, "not a text", -1);
+    return;
+  }
+  sqlite3_result_int64(context, sqlite3_value_bytes(arguments[0]));
+}
+
+/* Registers `c_half` of an integer and `c_bytes` of a text. Both check the type, as the drivers do; neither checks that
+** text is UTF-8. */
+int reference_functions(sqlite3 *db) {
+  int code = sqlite3_create_function_v2(db, "c_half", 1, SQLITE_UTF8, NULL, halve, NULL, NULL, NULL);
+  if (code != SQLITE_OK) return code;
+  return sqlite3_create_function_v2(db, "c_bytes", 1, SQLITE_UTF8, NULL, measure, NULL, NULL, NULL);
+}

@@ -74,6 +74,7 @@ mod c {
         ) -> c_int;
         pub(super) fn reference_lookaside_off(_: *mut ffi::sqlite3) -> c_int;
         pub(super) fn reference_statistics_off() -> c_int;
+        pub(super) fn reference_functions(_: *mut ffi::sqlite3) -> c_int;
     }
 }
 
@@ -127,6 +128,12 @@ impl<'conn> Handle<'conn> {
     pub fn rusqlite(self) -> Result<rusqlite::Connection> {
         // SAFETY: the handle is open, and the callers drop this connection before the one that owns the handle.
         Ok(unsafe { rusqlite::Connection::from_handle(self.ptr) }?)
+    }
+
+    /// Registers the functions of the reference: `c_half` of an integer, `c_bytes` of a text.
+    pub fn create_functions(self) -> Result<()> {
+        // SAFETY: the connection is open and not in a call; the functions are of this program, and have no data.
+        check(unsafe { c::reference_functions(self.ptr) })
     }
 
     /// Takes SQLite's fast small allocator away. Before the connection is used: it fails when a slot is taken.

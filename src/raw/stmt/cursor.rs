@@ -168,32 +168,48 @@ impl StmtCore {
         }
     }
 
-    /// Ends the execution. Returns the error of the reset, unless the last step already returned it.
+    /// Ends the execution. Returns the error of the reset, unless the last step already returned it. `is_drop`: the panic
+    /// of a callback is not resumed.
     #[inline]
-    fn finish(&mut self, db: &Db) -> Result<(), Fault> {
+    fn finish(&mut self, db: &Db, is_drop: bool) -> Result<(), Fault> {
         if self.phase.get() == Phase::Idle {
             return Ok(());
         }
         counts::closed(HandleKind::Rows);
         self.end_run();
         self.columns = 0;
-        let was_failed = self.phase.get() == Phase::Failed;
-        let was_run = self.phase.get() != Phase::Started;
-        self.phase.set(Phase::Idle);
-        // An inherited connection is a disturbed one.
-        let is_disturbed = db.is_disturbed();
-        if is_disturbed && db.is_inherited() {
+        let phase = self.phase.replace(Phase::Idle);
+        if db.is_disturbed() { self.reset_disturbed(db, phase, is_drop) } else { self.reset(db, phase) }
+    }
+
+    /// Resets a statement whose connection was inherited or is closing, or whose callbacks left something to do.
+    #[cold]
+    #[inline(never)]
+    fn reset_disturbed(&mut self, db: &Db, phase: Phase, is_drop: bool) -> Result<(), Fault> {
+        if db.is_inherited() {
             self.bound = Bound::Nothing;
             return Ok(());
         }
+        let ending = db.begin_ending();
+        let result = self.reset(db, phase);
+        drop(ending);
+        db.settle_callbacks();
+        if !is_drop {
+            db.resume();
+        }
+        result
+    }
+
+    /// Resets the statement. `phase` is that of the execution that ends.
+    #[inline(always)]
+    fn reset(&mut self, db: &Db, phase: Phase) -> Result<(), Fault> {
+        let (was_failed, was_run) = (phase == Phase::Failed, phase != Phase::Started);
         let charge = db.charge();
-        let ending = is_disturbed.then(|| db.begin_ending());
         // SAFETY: the core is borrowed, so the statement is not finalized, and the bound memory is valid, as the cursor
         // still exists (rules 1, 2, 19). No row exists, as `self` is exclusive (rule 21). A reset may end a
-        // transaction, also while the connection is closing; that it is not inherited was checked above (rules 12, 20,
-        // c3ref/reset.html).
+        // transaction, also while the connection is closing; it is not inherited, which disturbs a connection and which
+        // the callers checked (rules 12, 20, c3ref/reset.html).
         let code = unsafe { ffi::sqlite3_reset(self.ptr.as_ptr()) };
-        drop(ending);
         let result = if code == ffi::SQLITE_OK || was_failed { Ok(()) } else { Err(self.fault(db, code)) };
         let may_commit = match self.effect {
             Effect::None => false,
@@ -210,9 +226,6 @@ impl StmtCore {
             unsafe { ffi::sqlite3_clear_bindings(self.ptr.as_ptr()) };
         }
         drop(charge);
-        if is_disturbed {
-            db.settle_callbacks();
-        }
         result
     }
 }
@@ -344,9 +357,7 @@ impl<S: Executed> Cursor<S> {
     #[inline]
     pub(crate) fn finish(&mut self) -> Result<(), Fault> {
         let (core, db) = self.0.core_mut();
-        let result = core.finish(db);
-        db.resume();
-        result
+        core.finish(db, false)
     }
 
     /// Resets the statement to before the first row. The parameters stay bound.
@@ -379,7 +390,7 @@ impl<S: Executed> Cursor<S> {
     #[inline]
     pub(crate) fn end(&mut self) {
         let (core, db) = self.0.core_mut();
-        if let Err(fault) = core.finish(db) {
+        if let Err(fault) = core.finish(db, true) {
             lose(db, fault, core);
         }
     }

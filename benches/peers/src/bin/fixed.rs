@@ -9,12 +9,12 @@
 use finalite::Connection;
 use finalite_peers::column::Column;
 use finalite_peers::work::{self, Competitor};
-use finalite_peers::{Result, environment, listener, native, reference, sample, scans, task};
+use finalite_peers::{Result, environment, functions, listener, native, reference, sample, scans, task};
 
 /// Rows of the table: the most that a scan can be asked for.
 const ROWS: u64 = 4_000;
 
-const WORKLOADS: [&str; 16] = [
+const WORKLOADS: [&str; 18] = [
     "scan one",
     "scan num",
     "scan text",
@@ -25,6 +25,8 @@ const WORKLOADS: [&str; 16] = [
     "rows wide",
     "lookup",
     "insert",
+    "function integer",
+    "function text",
     "open memory",
     "open file",
     "malloc and free",
@@ -92,6 +94,9 @@ fn with_competitors(workload: &str, run: impl FnOnce(&mut [Competitor<'_>]) -> R
     if workload == "lookup" {
         let keys = task::keys(10_000, ROWS)?;
         return run(&mut work::lookups(&conn, &peer, &keys)?);
+    }
+    if let Some(argument) = workload.strip_prefix("function ") {
+        return run(&mut functions::competitors(&conn, &peer, argument)?);
     }
     if let Some(name) = workload.strip_prefix("rows ") {
         return run(&mut scans::competitors(&conn, &peer, task::workload(name)?, &[])?);
