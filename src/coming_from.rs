@@ -25,6 +25,11 @@
 //! | `busy_timeout`, `get_interrupt_handle` | [`set_busy_timeout`](crate::Connection::set_busy_timeout), [`interrupt_handle`](crate::Connection::interrupt_handle) |
 //! | `Error::SqliteFailure(e, _)`, `e.extended_code` | [`Error::code`](crate::Error::code), [`ResultCode`](crate::ResultCode) |
 //! | `Error::QueryReturnedNoRows` | [`Error::is_no_rows`](crate::Error::is_no_rows), [`Error::no_rows`](crate::Error::no_rows) |
+//! | `create_scalar_function(name, n, flags, \|ctx\| …)` | [`create_scalar_function(name, \|a: &str, b: i64\| …)`](crate::Connection::create_scalar_function), or [`create_scalar_function_with`](crate::Connection::create_scalar_function_with); the text of a `&str` argument is not copied |
+//! | `FunctionFlags::SQLITE_DETERMINISTIC`, `ctx.get_or_create_aux` | [`extend::deterministic`](crate::extend::deterministic), [`FunctionContext::auxiliary`](crate::extend::FunctionContext::auxiliary) |
+//! | `Aggregate`, `WindowAggregate` | [`extend::aggregate`](crate::extend::aggregate()) and [`extend::window`](crate::extend::window()) of closures, or [`AggregateFunction`](crate::extend::AggregateFunction), [`WindowFunction`](crate::extend::WindowFunction) |
+//! | `create_collation`, `collation_needed` | [`create_collation`](crate::Connection::create_collation), [`on_collation_needed`](crate::Connection::on_collation_needed), a closure |
+//! | `Error::UserFunctionError` | [`ErrorKind::Function`](crate::ErrorKind::Function), with the error as its source |
 //! | `Connection::handle` | [`Connection::as_raw`](crate::Connection::as_raw) |
 //! | `r2d2_sqlite` | [`pool::Pool`](crate::pool::Pool) |
 //!

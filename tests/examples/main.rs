@@ -383,3 +383,22 @@ fn memory_finds_what_leaks() {
     assert!(!whole_run.contains("native bytes:"), "{whole_run}");
     assert_eq!(whole_run.lines().last(), Some("after close: 0 bytes, 0 blocks"));
 }
+
+#[test]
+fn functions_are_called_by_sql() {
+    let outcome = run(&mut Command::new(program("functions")));
+    assert_eq!((outcome.code, &*outcome.stderr), (Some(0), ""), "{}", outcome.stdout);
+    let lines: Vec<&str> = outcome.stdout.lines().collect();
+    assert_eq!(
+        lines,
+        [
+            "by name        Bo Ek, ZOË Day, åke ek, Åsa Öberg",
+            "named Ek       åe, BE",
+            "zoë day runs   true",
+            "mean           60.457",
+            "root of max    8",
+            "spread         [0, 2, 5, 6]",
+            "error          function regexp: found unclosed character class",
+        ]
+    );
+}
