@@ -1,6 +1,7 @@
 //! Every allocation of SQLite's fails, once, and with all that follow it: the error says so, nothing is left, nothing
 //! panics, the data is what it was, and the connection works on.
 
+mod callbacks;
 pub mod controls;
 mod files;
 mod scenarios;
@@ -386,7 +387,8 @@ fn when_all_fail_without_lookaside() {
 
 fn statements(sticky: bool, lookaside: bool, points_min: u64) {
     let way = Way { sticky, lookaside, all_threads: false };
-    sweep_all(scenarios::SCENARIOS.iter().map(|scenario| (scenario, way)), points_min);
+    let all = scenarios::SCENARIOS.iter().chain(callbacks::SCENARIOS);
+    sweep_all(all.map(|scenario| (scenario, way)), points_min);
 }
 
 /// Those that copy files take longer, and are run in two ways.

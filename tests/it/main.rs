@@ -8,9 +8,9 @@ mod batch;
 mod batches;
 mod cache;
 mod close;
+mod collations;
 #[path = "../common/mod.rs"]
 mod common;
-mod collations;
 mod contention;
 mod conversions;
 mod diagnostics;

@@ -556,6 +556,64 @@ fn set_pragma_of_the_database_costs_no_connection() -> Outcome {
 }
 
 #[test]
+fn functions_of_a_borrower_stay_with_its_connection() -> Outcome {
+    let db = Database::new();
+    // Those of `init` are on every connection.
+    let register = |conn: &mut Connection| conn.create_scalar_function("of_all", || 1).map(drop);
+    let pool = db.pool().init(register).build()?;
+    let knows = |conn: &Connection, name: &str| conn.prepare(&format!("SELECT {name}()")).is_ok();
+    let writer = pool.writer()?;
+    writer.create_scalar_function("of_one", || 1)?;
+    assert!(knows(&writer, "of_one") && knows(&writer, "of_all"));
+    drop(writer);
+    let reader = pool.reader()?;
+    reader.create_collation("of_one", |a: &str, b: &str| b.cmp(a))?;
+    drop(reader);
+    assert_eq!(pool.status().destroyed(DestroyReason::Registered), 2);
+    for conn in [pool.writer()?, pool.reader()?] {
+        assert!(!knows(&conn, "of_one") && knows(&conn, "of_all"));
+        assert!(conn.prepare("SELECT 1 < 2 COLLATE of_one").is_err());
+        assert_eq!(conn.query_one::<i64>("SELECT of_all()", ())?, 1);
+    }
+    // Using them is no change.
+    assert_eq!(pool.status().destroyed(DestroyReason::Registered), 2);
+    Ok(())
+}
+
+#[test]
+fn a_panic_that_no_call_resumed_ends_the_connection() -> Outcome {
+    struct Loud;
+    impl Drop for Loud {
+        fn drop(&mut self) {
+            if !std::thread::panicking() {
+                panic!("in the drop of auxiliary data");
+            }
+        }
+    }
+    let db = Database::new();
+    let register = |conn: &mut Connection| {
+        let options = finalite::extend::FunctionOptions::new().arguments(1);
+        conn.create_scalar_function_with("loud", options, |call| {
+            call.auxiliary(0, || Ok(Loud))?;
+            Ok(1)
+        })
+        .map(drop)
+    };
+    let pool = db.pool().readers(1).init(register).build()?;
+    let reader = pool.reader()?;
+    let mut statement = reader.prepare("SELECT loud('a') FROM (VALUES (1), (2))")?;
+    let mut rows = statement.query(())?;
+    rows.next()?;
+    // The reset releases the data; Drop resumes nothing.
+    drop(rows);
+    drop(statement);
+    drop(reader);
+    assert_eq!(pool.status().destroyed(DestroyReason::Panicked), 1);
+    assert_eq!(pool.reader()?.query_one::<i64>("SELECT 1", ())?, 1);
+    Ok(())
+}
+
+#[test]
 fn tables_added_to_a_guard_stay_with_its_connection() -> Outcome {
     let db = Database::new();
     let pool = Arc::new(db.pool().build()?);
