@@ -2,10 +2,13 @@
 # All tests on a SQLite with its assertions on (SQLITE_DEBUG), mutexes and memory checked by itself.
 #
 # Such a SQLite treats every cache as one that may be shared, so that no scan reads pages. `pages` and `scan` therefore
-# run once more on one that cannot share caches; if arguments choose tests, only some of them.
+# run once more on one that cannot share caches: all of them without an argument, some with the argument `pages`.
 . "$(dirname "$0")/common.sh"
 export LIBSQLITE3_FLAGS="-DSQLITE_DEBUG -DSQLITE_MEMDEBUG $NO_POOLS"
 CARGO_TARGET_DIR="$(target_dir debug)"; export CARGO_TARGET_DIR
-cargo test "${@:-${TESTS[@]}}"
-LIBSQLITE3_FLAGS="$LIBSQLITE3_FLAGS -DSQLITE_OMIT_SHARED_CACHE" RUSTFLAGS="${RUSTFLAGS:-} --cfg sqlite_without_shared_cache" \
-    CARGO_TARGET_DIR="$CARGO_TARGET_DIR-pages" cargo test --test scan --test pages -- ${1:+fallbacks writers}
+[ "${1:-}" = pages ] || cargo test "${@:-${TESTS[@]}}"
+if [ $# = 0 ] || [ "$1" = pages ]; then
+    LIBSQLITE3_FLAGS="$LIBSQLITE3_FLAGS -DSQLITE_OMIT_SHARED_CACHE" CARGO_TARGET_DIR="$CARGO_TARGET_DIR-pages" \
+        RUSTFLAGS="${RUSTFLAGS:-} --cfg sqlite_without_shared_cache" \
+        cargo test --test scan --test pages -- ${1:+fallbacks writers}
+fi

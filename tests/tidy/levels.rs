@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{File, Path, Place, assert_holds, is_word_char, rust_files};
+use super::{File, Path, Place, assert_holds, is_word_char, names_file, rust_files};
 
 /// The modules of `src/`, from the lowest level. Those of one level do not import each other.
 const LEVELS: [&[&str]; 13] = [
@@ -76,6 +76,19 @@ fn each_module_is_on_a_level() {
     let listed = LEVELS.iter().copied().flatten().map(|module| module.split("::").next().unwrap_or_default());
     let gone: Vec<&str> = listed.filter(|name| !names.contains(name)).collect();
     assert!(gone.is_empty(), "no such modules: {gone:?}");
+}
+
+/// ARCHITECTURE.md draws what this table proves.
+#[test]
+fn the_levels_are_drawn() {
+    let drawing = include_str!("../../ARCHITECTURE.md");
+    let is_drawn = |module: &str| {
+        let path = module.replace("::", "/");
+        [format!("{path}/"), format!("{path}.rs")].iter().any(|path| names_file(drawing, path))
+    };
+    assert!(is_drawn("track") && !is_drawn("tracks"));
+    let missing: Vec<&&str> = LEVELS.iter().copied().flatten().filter(|module| !is_drawn(module)).collect();
+    assert!(missing.is_empty(), "not in ARCHITECTURE.md: {missing:?}");
 }
 
 /// The module of the table that a path belongs to, and its level.
