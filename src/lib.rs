@@ -64,6 +64,7 @@
 //! area. Events of statements carry the number of the connection and its name, if it has one. They also carry the
 //! source location that prepared the statement or, for a statement of a guard, the one that opened the transaction.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(missing_docs, unsafe_code, unsafe_op_in_unsafe_fn)]
 #![deny(clippy::undocumented_unsafe_blocks, clippy::multiple_unsafe_ops_per_block, clippy::missing_safety_doc)]
 #![deny(
