@@ -23,7 +23,6 @@ use std::mem;
 use std::ops::{Deref, Range};
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
 
 use super::PageRows;
 use super::snapshot::ReadError;
@@ -33,6 +32,7 @@ use crate::btree::format::Damage;
 use crate::btree::tree::{Leaf, Pages, SLACK_BYTES};
 use crate::error::Result;
 use crate::statement::Row;
+use crate::worker::Worker;
 
 /// Destination of decoded rows.
 pub(crate) trait Part: Clone + Send + 'static {
@@ -133,7 +133,7 @@ impl<T> Shared<T> {
 /// The worker threads. Dropping this value waits until they have ended, however the scan ends.
 struct Threads<'rows, T> {
     shared: Arc<Shared<T>>,
-    started: Vec<JoinHandle<()>>,
+    started: Vec<Worker>,
     /// Number of threads that may still be started.
     more: usize,
     conn: &'rows Connection,
@@ -142,10 +142,9 @@ struct Threads<'rows, T> {
 impl<T: Part> Threads<'_, T> {
     fn start(&mut self, decoder: Decoder) {
         let shared = Arc::clone(&self.shared);
-        let thread = thread::Builder::new().name("finalite-scan".into());
-        match thread.spawn(move || work(&shared, decoder)) {
-            Ok(thread) => {
-                self.started.push(thread);
+        match Worker::start("finalite-scan", move |_| work(&shared, decoder)) {
+            Ok(worker) => {
+                self.started.push(worker);
                 self.more -= 1;
             }
             // The system starts no more threads.
@@ -156,17 +155,12 @@ impl<T: Part> Threads<'_, T> {
 
 impl<T> Drop for Threads<'_, T> {
     fn drop(&mut self) {
-        let started = mem::take(&mut self.started);
         // A child process has none of these threads, and a lock that one of them held at the fork is never released.
-        if self.conn.db().is_inherited() {
-            return mem::forget(started);
+        if !self.conn.db().is_inherited() {
+            self.shared.lock().is_over = true;
+            self.shared.todo.notify_all();
         }
-        self.shared.lock().is_over = true;
-        self.shared.todo.notify_all();
-        for thread in started {
-            // The thread catches panics itself.
-            drop(thread.join());
-        }
+        // Each worker joins its thread.
     }
 }
 

@@ -291,6 +291,8 @@ fn what_is_opened_during_a_fork_is_known() {
                 }
             });
         }
+        // Also where an assertion fails, so that the threads end.
+        let _end = SetOnDrop(&is_over);
         for turn in 0..150 {
             let path = &paths[turn % 3];
             let descriptors = || {
@@ -313,9 +315,16 @@ fn what_is_opened_during_a_fork_is_known() {
                 Some(_) => opened += 1,
             }
         }
-        is_over.store(true, Ordering::Relaxed);
     });
     assert!(refused > 0 && opened > 0, "both were seen: {refused} refused, {opened} opened");
+}
+
+struct SetOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Runs as another program.
@@ -434,6 +443,7 @@ fn a_child_begins_its_own_books() {
                     }
                 });
             }
+            let _end = SetOnDrop(&is_over);
             let mut hits = 0;
             for _ in 0..200 {
                 let now = stats::snapshot();
@@ -442,7 +452,6 @@ fn a_child_begins_its_own_books() {
                 assert!(now.closed.connections <= now.opened.connections);
                 hits = now.caches.pager_hits;
             }
-            is_over.store(true, Ordering::Relaxed);
             assert!(hits > 0);
         });
         stats::snapshot().connections.is_empty()
@@ -475,6 +484,7 @@ fn a_pool_in_use_does_not_hold_a_child() {
                 }
             });
         }
+        let _end = SetOnDrop(&is_over);
         for _ in 0..20 {
             assert!(in_child(|| {
                 let refused = pool.reader().map(drop).unwrap_err();
@@ -485,7 +495,6 @@ fn a_pool_in_use_does_not_hold_a_child() {
                     && pool.status().roles.iter().all(|role| role.checked_out.is_empty())
             }));
         }
-        is_over.store(true, Ordering::Relaxed);
     });
 }
 

@@ -127,15 +127,16 @@ pub(crate) fn watch() {
         ) -> c_int;
     }
 
-    /// Largest number of times that a fork checks whether files are still being opened or closed. It is limited because
-    /// the forking thread may itself be opening one (in a callback), and because attaching may wait for a lock.
-    const LOOKS_MAX: u32 = 100;
+    /// Largest number of times that a fork checks whether other threads are still opening or closing files, about a
+    /// second. It is limited because attaching may wait for a lock.
+    const LOOKS_MAX: u32 = 1_000;
 
     unsafe extern "C" fn prepare() {
-        exempt(|exemptions| exemptions + 1);
+        // The forking thread may itself be opening a file, in a callback.
+        let own = exempt(|exemptions| exemptions + 1);
         FORKING.fetch_add(1, Ordering::SeqCst);
         for look in 0..LOOKS_MAX {
-            if OPENING.load(Ordering::SeqCst) == 0 {
+            if OPENING.load(Ordering::SeqCst) <= own {
                 break;
             }
             pause(look);
