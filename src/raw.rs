@@ -8,6 +8,7 @@ pub(crate) mod callback;
 pub(crate) mod collation;
 pub(crate) mod db;
 pub(crate) mod function;
+pub(crate) mod hook;
 pub(crate) mod interrupt;
 pub(crate) mod library;
 pub(crate) mod math;

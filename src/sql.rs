@@ -58,6 +58,18 @@ pub(crate) fn taint(sql: &str) -> Taint {
     }
 }
 
+/// Returns the name of the pragma of a `PRAGMA` statement, also within `EXPLAIN`, without its schema.
+pub(crate) fn pragma_name(sql: &str) -> Option<&str> {
+    let mut sql = skip_blank(sql);
+    for word in ["EXPLAIN", "QUERY", "PLAN"] {
+        if starts_with_keyword(sql, word) {
+            sql = skip_blank(&sql[word.len()..]);
+        }
+    }
+    let (name, rest) = leading_identifier(starts_with_keyword(sql, "PRAGMA").then(|| &sql["PRAGMA".len()..])?);
+    Some(rest.strip_prefix('.').map_or(name, |after| leading_identifier(after).0))
+}
+
 /// Returns the first identifier without its quotes, and the rest of the SQL from the next token on. An identifier that
 /// contains its quote character is cut there and therefore matches no pragma.
 fn leading_identifier(sql: &str) -> (&str, &str) {
@@ -120,6 +132,13 @@ mod tests {
         assert!(!starts_with_keyword("pragmatic", "PRAGMA"));
         assert!(!starts_with_keyword("prag", "PRAGMA"));
         assert!(!starts_with_keyword("pragmäb", "PRAGMA"));
+    }
+
+    #[test]
+    fn pragmas_have_names() {
+        assert_eq!(pragma_name("PRAGMA busy_timeout = 5"), Some("busy_timeout"));
+        assert_eq!(pragma_name(" explain pragma main . \"Busy_Timeout\"(5)"), Some("Busy_Timeout"));
+        assert_eq!(pragma_name("SELECT 1"), None);
     }
 
     #[test]

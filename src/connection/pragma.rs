@@ -103,8 +103,7 @@ impl Connection {
     #[track_caller]
     #[doc(alias = "pragma_query_value")]
     pub fn pragma<T: for<'row> FromRow<'row>>(&self, name: &str) -> Result<T> {
-        let sql = format!("PRAGMA {}", quote_path(name));
-        self.prepare(&sql)?.query_pragma()?.ok_or_else(|| {
+        self.prepare(&self.sql_of_pragma(name))?.query_pragma()?.ok_or_else(|| {
             Error::new(ErrorKind::NoSuch { what: NameKind::Pragma, name: name.into(), known: Box::default() })
         })
     }
@@ -176,7 +175,7 @@ impl Connection {
         if kind == PragmaKind::Action {
             return Ok(());
         }
-        let effective = self.prepare(&format!("PRAGMA {path}"))?.query_pragma::<Value>()?;
+        let effective = self.prepare(&self.sql_of_pragma(name))?.query_pragma::<Value>()?;
         let has_taken = match &effective {
             Some(effective) => means(pragma, &value, effective),
             None => kind == PragmaKind::Directory && value.0 == Repr::Text("".into()),
@@ -190,6 +189,14 @@ impl Connection {
             is_known: effective.is_some() || self.knows_pragma(pragma)?,
             effective: effective.map(|effective| display(&effective).into()),
         }))
+    }
+
+    /// Returns the SQL that reads a pragma.
+    fn sql_of_pragma(&self, name: &str) -> String {
+        match self.db().replaced_pragma(name.rsplit('.').next().unwrap_or(name)) {
+            Some(value) => format!("SELECT {}", value.max(0)),
+            None => format!("PRAGMA {}", quote_path(name)),
+        }
     }
 
     /// Runs a `PRAGMA journal_mode = …`, and repeats it while another connection holds a lock, up to the busy timeout.

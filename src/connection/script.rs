@@ -74,6 +74,7 @@ impl<'conn> Script<'conn> {
         let taint = sql::taint(&self.text[start..self.len()]);
         conn.db().add_taint(taint);
         let prepared = conn.db().prepare(&self.text[start..], false, self.site);
+        conn.core().prepared(&self.text[start..], taint)?;
         let (statement, taken) =
             prepared.map_err(|fault| conn.error(fault).in_sql(sql::first_statement(self.rest())))?;
         self.offset = (start + taken).min(self.len());

@@ -35,7 +35,8 @@ impl Connection {
     }
 
     /// Sets the time to wait for a lock of another connection before `SQLITE_BUSY` is returned. The time is truncated
-    /// to whole milliseconds. The default is 5 seconds.
+    /// to whole milliseconds. The default is 5 seconds. It does not apply while a
+    /// [busy handler](Self::set_busy_handler) is set.
     ///
     /// # Errors
     ///

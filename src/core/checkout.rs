@@ -7,7 +7,7 @@ use super::cache::Ticket;
 use crate::error::{Error, ErrorKind, Result};
 use crate::raw::{Parked, Stmt};
 use crate::sql;
-use crate::track::shielded;
+use crate::track::{Taint, shielded};
 
 /// A prepared statement in use. Dropping it returns it to its place.
 pub(crate) struct Checkout<'conn> {
@@ -143,6 +143,7 @@ impl Core {
         let taint = sql::taint(sql);
         self.db.add_taint(taint);
         let prepared = self.db.prepare(sql, reuse == Reuse::Cached, site);
+        self.prepared(sql, taint)?;
         let (statement, taken) = prepared.map_err(|fault| self.error(fault).in_sql(shown))?;
         let Some(raw) = statement else {
             return Err(Error::new(ErrorKind::EmptySql).in_sql(shown));
@@ -158,6 +159,15 @@ impl Core {
         });
         let place = if reuse == Reuse::Cached { Place::Cache } else { Place::Nowhere };
         Ok(Checkout::new(raw.with_sql(shown, taint), self, place))
+    }
+
+    /// Takes back what a pragma that was prepared has taken from the hooks.
+    pub(crate) fn prepared(&self, sql: &str, taint: Taint) -> Result<()> {
+        if !taint.has(Taint::PRAGMA.with(Taint::OTHER_PRAGMA)) {
+            return Ok(());
+        }
+        let is_busy_timeout = sql::pragma_name(sql).is_some_and(|name| name.eq_ignore_ascii_case("busy_timeout"));
+        self.db.reclaim_hooks(is_busy_timeout).map_err(|fault| self.error(fault))
     }
 
     /// Ends the use of a statement: returns it to the cache or, without a place there, lets it be finalized.

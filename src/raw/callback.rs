@@ -32,6 +32,7 @@ use std::thread;
 
 use super::allocator::Charge;
 use super::db::{Db, Entered};
+use super::hook::Hooks;
 use super::os::fork::Moment;
 use super::{Parked, Stmt};
 use crate::error::{Fault, FaultKind, FunctionFault};
@@ -62,6 +63,7 @@ pub(super) struct Callbacks {
     failure: Cell<Option<(Box<str>, FunctionFault)>>,
     /// Statements that callbacks have prepared to read, the most recent last.
     pub(super) readers: RefCell<Vec<(Box<str>, Parked)>>,
+    pub(super) hooks: Hooks,
 }
 
 /// A value that SQLite has released, or the state of an aggregate that no statement uses any more.
@@ -184,6 +186,12 @@ impl Db {
         if !self.is_open() {
             return None;
         }
+        self.call_back_at_close(run)
+    }
+
+    /// Runs a closure of the program for C, also while the connection is being closed.
+    #[inline(always)]
+    pub(super) fn call_back_at_close<R>(&self, run: impl FnOnce() -> R) -> Option<R> {
         let entry = self.entry.replace(Moment::NEVER);
         self.callbacks.deepen();
         let charge = Charge::to_nobody();
@@ -273,10 +281,15 @@ impl Db {
     /// Starts a registration. Returns an error within any callback of the connection, also one that may read.
     pub(super) fn enter_to_register(&self) -> Result<Entered<'_>, Fault> {
         let entered = self.enter()?;
-        if self.callbacks.depth.get() > 0 {
+        if self.is_in_any_callback() {
             return Err(Fault::new(FaultKind::Misuse("nothing is registered or removed within a callback")));
         }
         Ok(entered)
+    }
+
+    /// Whether a callback of the connection is running, also one that may read.
+    pub(super) fn is_in_any_callback(&self) -> bool {
+        self.callbacks.depth.get() > 0
     }
 
     /// Opens the connection to the running callback, for as long as the guard exists. Only for callbacks in which SQLite
@@ -479,7 +492,7 @@ impl Db {
 
     /// Whether closures are registered.
     pub(super) fn has_callbacks(&self) -> bool {
-        !self.callbacks.entries.borrow().is_empty()
+        !self.callbacks.entries.borrow().is_empty() || self.has_hooks()
     }
 
     /// Drops the closures and what they left, after SQLite has closed the connection.
@@ -487,6 +500,7 @@ impl Db {
         self.release_states();
         self.drop_released();
         drop(self.callbacks.failure.take());
+        self.end_hooks();
         for entry in self.callbacks.entries.take() {
             shielded(|| drop(entry));
         }

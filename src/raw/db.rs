@@ -127,6 +127,11 @@ pub(crate) struct OpenFlags {
 pub(super) struct Entered<'db>(&'db Db);
 
 impl<'db> Entered<'db> {
+    /// For code that `enter_late` calls: the connection may be used.
+    pub(super) fn late(db: &'db Db) -> Self {
+        Self(db)
+    }
+
     #[inline(always)]
     pub(super) fn get(&self) -> &'db Db {
         self.0
@@ -294,6 +299,7 @@ impl Db {
             return None;
         }
         self.settle_callbacks();
+        self.prune_hooks();
         self.resume_late();
         let now = fork::now();
         if self.callbacks.are_settled() {

@@ -1,5 +1,6 @@
 //! C strings: ownership, and conversion to Rust text.
 
+use std::borrow::Cow;
 use std::ffi::{CStr, c_char};
 use std::ptr::NonNull;
 
@@ -48,4 +49,19 @@ pub(super) unsafe fn copy(ptr: *const c_char) -> Option<Box<str>> {
     // it (rule 22).
     let text = unsafe { CStr::from_ptr(ptr) };
     Some(text.to_string_lossy().into())
+}
+
+/// Borrows a string owned by SQLite; `None` for NULL. A string that is not UTF-8 is copied, and the invalid part
+/// replaced.
+///
+/// # Safety
+///
+/// `ptr` is NULL, or a NUL-terminated string that is unchanged during `'call`.
+pub(super) unsafe fn borrow<'call>(ptr: *const c_char) -> Option<Cow<'call, str>> {
+    if ptr.is_null() {
+        return None;
+    }
+    // SAFETY: not NULL here; the caller promises a NUL-terminated string that is unchanged during `'call` (rule 22).
+    let text = unsafe { CStr::from_ptr(ptr) };
+    Some(text.to_string_lossy())
 }

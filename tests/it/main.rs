@@ -17,6 +17,7 @@ mod diagnostics;
 mod errors;
 mod exact;
 mod functions;
+mod hooks;
 mod journal_mode;
 mod moving;
 mod names;

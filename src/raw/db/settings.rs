@@ -48,14 +48,6 @@ impl Db {
         self.check(code)
     }
 
-    pub(crate) fn set_busy_timeout(&self, milliseconds: i32) -> Result<(), Fault> {
-        let entered = self.enter()?;
-        // SAFETY: the connection is open, as `entered` shows (rules 19, 20); c3ref/busy_timeout.html: any int is
-        // allowed.
-        let code = unsafe { ffi::sqlite3_busy_timeout(entered.db(), milliseconds) };
-        self.check(code)
-    }
-
     /// Returns the largest number of parameters of a statement.
     pub(crate) fn parameters_max(&self) -> usize {
         if self.is_closed() {
