@@ -20,9 +20,9 @@ mod result_code;
 use advice::{Circumstances, advice};
 pub use constraint::{Constraint, ConstraintKind};
 use excerpt::Excerpt;
-pub(crate) use fault::{Fault, FaultKind};
+pub(crate) use fault::{Cut, Fault, FaultKind};
 pub(crate) use function::{FunctionCause, FunctionFault};
-pub use kind::{ErrorKind, NameKind};
+pub use kind::{ErrorKind, ExceededLimit, NameKind};
 pub use optional::OptionalExtension;
 pub use result_code::ResultCode;
 
@@ -228,7 +228,9 @@ impl Error {
     pub fn extended_code(&self) -> Option<ResultCode> {
         match self.0.kind {
             ErrorKind::Sqlite { code, .. } | ErrorKind::NoMemory { code } => Some(code),
-            ErrorKind::Interrupted => Some(ResultCode::INTERRUPT),
+            ErrorKind::Interrupted | ErrorKind::Deadline { .. } | ErrorKind::QueryLimit { .. } => {
+                Some(ResultCode::INTERRUPT)
+            }
             ErrorKind::TooBig { .. } => Some(ResultCode::TOOBIG),
             ErrorKind::Function { code, .. }
             | ErrorKind::FunctionArgument { code, .. }
@@ -334,6 +336,12 @@ impl Error {
     #[must_use]
     pub fn is_constraint(&self) -> bool {
         self.code() == Some(ResultCode::CONSTRAINT)
+    }
+
+    /// Whether a [deadline](crate::Connection::deadline) stopped the statement.
+    #[must_use]
+    pub fn is_deadline(&self) -> bool {
+        matches!(self.0.kind, ErrorKind::Deadline { .. })
     }
 
     /// Whether the statement was interrupted.

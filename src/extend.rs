@@ -1,4 +1,4 @@
-//! SQL that calls Rust: functions, aggregates, window functions, collations and hooks.
+//! SQL that calls Rust: functions, aggregates, window functions, collations, hooks, deadlines.
 //!
 //! [`Connection::create_scalar_function`](crate::Connection::create_scalar_function) makes a closure an SQL function:
 //! the number and the types of its arguments are those of the closure.
@@ -45,6 +45,7 @@ mod aggregate;
 mod argument;
 mod collation;
 mod context;
+mod deadline;
 mod hooks;
 mod math;
 mod options;
@@ -57,6 +58,7 @@ pub use aggregate::{
 };
 pub use argument::{Argument, FunctionArgument, Lent, Nullable, Owned};
 pub use context::{FunctionContext, FunctionResult, Reply};
+pub use deadline::{ActiveLimits, Deadline};
 pub use hooks::{HookAnswer, Subscription};
 pub use options::{Flagged, FunctionOptions, deterministic, direct_only, innocuous};
 pub use reading::ReadConnection;
@@ -66,3 +68,4 @@ pub use scalar::ScalarFunction;
 pub use crate::raw::hook::{
     Access, AccessRequest, Action, AutovacuumPages, Operation, TraceEvent, TraceEvents, Traced, Update, WalCommit,
 };
+pub use crate::raw::limit::QueryLimits;

@@ -125,7 +125,9 @@ pub use connection::{CloseError, Connection};
 pub use convert::{FromSql, Param, ToSql, ZeroBlob};
 pub use core::cache::StatementCacheStats;
 pub use error::ResultCode;
-pub use error::{Constraint, ConstraintKind, Error, ErrorKind, NameKind, OptionalExtension, Result, SqlPosition};
+pub use error::{
+    Constraint, ConstraintKind, Error, ErrorKind, ExceededLimit, NameKind, OptionalExtension, Result, SqlPosition,
+};
 pub use observe::leak_check::{LeakCheck, LeakReport, ProcessSnapshot};
 pub use observe::{handles, memory, stats};
 pub use scan::{ColumnBatch, Scan};

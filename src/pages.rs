@@ -78,7 +78,9 @@ pub(crate) fn begin(conn: &Connection, rows: &mut Rows<'_>, threshold: Threshold
     let main = Storage::new(conn.db(), MAIN);
     let findings = Findings::of(rows);
     let mut is_small = threshold == Threshold::Large && findings.was_small();
-    let reason = if findings.is_known_not_plain() {
+    let reason = if conn.db().has_limits() {
+        Some("a deadline or a limit is set, which SQLite keeps")
+    } else if findings.is_known_not_plain() {
         Some(NOT_PLAIN)
     } else if !is_small && program::has_shared_cache(conn, rows.current_raw().sql())? {
         Some("it reads no table of the main database, or its cache may be shared with other connections")

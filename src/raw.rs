@@ -11,6 +11,7 @@ pub(crate) mod function;
 pub(crate) mod hook;
 pub(crate) mod interrupt;
 pub(crate) mod library;
+pub(crate) mod limit;
 pub(crate) mod math;
 pub(crate) mod os;
 mod recovery;

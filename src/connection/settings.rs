@@ -31,7 +31,11 @@ impl Connection {
     /// C: [PRAGMA busy_timeout](https://sqlite.org/pragma.html#pragma_busy_timeout)
     #[track_caller]
     pub fn busy_timeout(&self) -> Result<Duration> {
-        self.pragma("busy_timeout").map(Duration::from_millis)
+        self.db().check_usable().map_err(|fault| self.error(fault))?;
+        match self.db().replaced_pragma("busy_timeout") {
+            Some(milliseconds) => Ok(Duration::from_millis(u64::try_from(milliseconds).unwrap_or(0))),
+            None => self.pragma("busy_timeout").map(Duration::from_millis),
+        }
     }
 
     /// Sets the time to wait for a lock of another connection before `SQLITE_BUSY` is returned. The time is truncated

@@ -1,8 +1,9 @@
 //! Errors of this layer, to which the layers above add the SQL, the column or the parameter.
 
 use std::ffi::c_int;
+use std::time::Duration;
 
-use super::{Error, ErrorKind, FunctionFault, ResultCode, may_quote, message};
+use super::{Error, ErrorKind, ExceededLimit, FunctionFault, ResultCode, may_quote, message};
 
 /// An error and the SQL of its statement. It is one word, so that `Result<bool, Fault>` is returned in registers.
 #[derive(Debug)]
@@ -22,6 +23,8 @@ pub(crate) enum FaultKind {
     },
     /// The error of a function of the program, the code under which SQLite reports it, and the byte offset in the SQL.
     Function { code: c_int, offset: Option<usize>, fault: FunctionFault },
+    /// A deadline or a limit stopped the statement.
+    Cut(Cut),
     /// The connection belongs to the parent process, from which this one was forked.
     Forked,
     /// The call is not allowed in the current state.
@@ -30,6 +33,13 @@ pub(crate) enum FaultKind {
     TooBig { what: &'static str, bytes: usize },
     /// The linked SQLite cannot be used.
     Unsupported(Box<str>),
+}
+
+/// Reason why SQLite was told to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cut {
+    Deadline { allowed: Duration },
+    Limit(ExceededLimit),
 }
 
 impl Fault {
@@ -98,6 +108,8 @@ impl From<Fault> for Error {
                 is_the_programs = true;
                 fault.into_kind(ResultCode::new(code))
             }
+            FaultKind::Cut(Cut::Deadline { allowed }) => ErrorKind::Deadline { allowed },
+            FaultKind::Cut(Cut::Limit(exceeded)) => ErrorKind::QueryLimit { exceeded },
             FaultKind::Forked => ErrorKind::Forked,
             FaultKind::Misuse(reason) => ErrorKind::Misuse { reason },
             FaultKind::TooBig { what, bytes } => ErrorKind::TooBig { what, bytes },

@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::time::Duration;
 
 use super::excerpt::Excerpt;
 use super::{Error, ResultCode};
@@ -30,6 +31,21 @@ pub enum ErrorKind {
     /// [`InterruptHandle::interrupt`](crate::InterruptHandle::interrupt) stopped the statement.
     #[error("interrupted")]
     Interrupted,
+    /// The time that was allowed has passed: a [deadline](crate::Connection::deadline), or the time of
+    /// [limits](crate::Connection::limit). The statement was stopped or, after the deadline, not begun.
+    #[error("not done within {allowed:?}")]
+    #[non_exhaustive]
+    Deadline {
+        /// Time that was allowed.
+        allowed: Duration,
+    },
+    /// The statement exceeded one of its [limits](crate::Connection::limit).
+    #[error("{exceeded}")]
+    #[non_exhaustive]
+    QueryLimit {
+        /// The limit.
+        exceeded: ExceededLimit,
+    },
     /// The value of a column cannot be converted to the requested Rust type.
     #[error("{}column {column} ({}), {found}: {problem}{}", row_prefix(*row), Excerpt::of(name), null_hint(*found, problem))]
     #[non_exhaustive]
@@ -318,6 +334,25 @@ pub enum NameKind {
     Parameter,
     /// A pragma.
     Pragma,
+}
+
+/// A limit that a statement exceeded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ExceededLimit {
+    /// Number of rows that it may return.
+    Rows(u64),
+    /// Number of instructions of the virtual machine that it may run.
+    Steps(u64),
+}
+
+impl fmt::Display for ExceededLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rows(most) => write!(f, "the statement returns more rows than it may: {most}"),
+            Self::Steps(most) => write!(f, "the statement takes more steps than it may: {most}"),
+        }
+    }
 }
 
 impl fmt::Display for NameKind {

@@ -13,7 +13,7 @@ use crate::raw::hook::{Access, AccessRequest, AutovacuumPages, Ending, TraceEven
 ///
 /// It borrows nothing from the connection, and can be sent to another thread and dropped there, also while the
 /// connection is in use. A subscription that is leaked ([`std::mem::forget`]) or [kept](Self::keep) lasts until the
-/// connection closes. Closures are counted among the open handles, as
+/// connection closes, and is dropped then. Closures are counted among the open handles, as
 /// [`HandleKind::Callback`](crate::handles::HandleKind::Callback).
 ///
 /// # Example

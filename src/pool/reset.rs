@@ -143,6 +143,10 @@ pub(super) fn check(
         return Err(DestroyReason::Forked);
     }
     conn.db_mut().end_interrupts();
+    // A deadline that its guard still holds would be the next caller's.
+    if conn.db().has_limits() {
+        return Err(DestroyReason::Registered);
+    }
     if conn.has_forgotten_statements() {
         return Err(DestroyReason::Forgotten);
     }

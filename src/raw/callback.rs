@@ -33,6 +33,7 @@ use std::thread;
 use super::allocator::Charge;
 use super::db::{Db, Entered};
 use super::hook::Hooks;
+use super::limit::Limits;
 use super::os::fork::Moment;
 use super::{Parked, Stmt};
 use crate::error::{Fault, FaultKind, FunctionFault};
@@ -64,6 +65,7 @@ pub(super) struct Callbacks {
     /// Statements that callbacks have prepared to read, the most recent last.
     pub(super) readers: RefCell<Vec<(Box<str>, Parked)>>,
     pub(super) hooks: Hooks,
+    pub(super) limits: Limits,
 }
 
 /// A value that SQLite has released, or the state of an aggregate that no statement uses any more.
@@ -166,7 +168,7 @@ impl Callbacks {
         self.depth.set(self.depth.get().wrapping_sub(1));
     }
 
-    fn settle_one(&self) {
+    pub(super) fn settle_one(&self) {
         self.unsettled.set(self.unsettled.get() - 1);
     }
 
@@ -229,7 +231,7 @@ impl Db {
     }
 
     /// Counts a matter that keeps the connection disturbed.
-    fn disturb(&self) {
+    pub(super) fn disturb(&self) {
         self.callbacks.unsettled.set(self.callbacks.unsettled.get() + 1);
         self.entry.set(Moment::NEVER);
     }
@@ -326,6 +328,10 @@ impl Db {
     pub(crate) fn begin_cleanup(&self) -> Cleanup<'_> {
         self.callbacks.cleanups.set(self.callbacks.cleanups.get() + 1);
         Cleanup(self)
+    }
+
+    pub(super) fn is_cleaning_up(&self) -> bool {
+        self.callbacks.cleanups.get() > 0
     }
 
     /// Whether a panic of a callback waits for the next call.

@@ -284,6 +284,17 @@ impl Db {
         self.try_enter().ok_or_else(|| self.refuse())
     }
 
+    /// Returns an error if the connection may not be used now.
+    pub(crate) fn check_usable(&self) -> Result<(), Fault> {
+        self.enter().map(drop)
+    }
+
+    /// Starts a use of the connection, if there is nothing to check or to do before.
+    #[inline(always)]
+    pub(super) fn enter_undisturbed(&self) -> Option<Entered<'_>> {
+        (self.entry.get() == fork::now()).then_some(Entered(self))
+    }
+
     /// Starts a use of the connection as [`enter`](Self::enter) does; `None` in place of the error.
     #[inline(always)]
     pub(super) fn try_enter(&self) -> Option<Entered<'_>> {

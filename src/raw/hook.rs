@@ -11,6 +11,7 @@ use std::ptr;
 use std::sync::Arc;
 
 use super::db::{Db, Entered};
+use super::limit::Limits;
 use super::{ffi, text};
 use crate::error::Fault;
 use crate::track::Taint;
@@ -108,6 +109,10 @@ impl Db {
     #[inline(always)]
     fn hooks(&self) -> &Hooks {
         &self.callbacks.hooks
+    }
+
+    pub(super) fn limits(&self) -> &Limits {
+        &self.callbacks.limits
     }
 
     fn address(&self) -> *mut c_void {
@@ -216,9 +221,10 @@ impl Db {
         })
     }
 
-    /// Passes the progress handler to SQLite with the shortest interval of its closures, or takes it away.
+    /// Passes the progress handler to SQLite with the shortest interval of its closures and of the limits, or takes it
+    /// away.
     fn set_interval(&self, entered: &Entered<'_>) {
-        let mut interval = u32::MAX;
+        let mut interval = self.limits().interval();
         self.hooks().progress.inspect(|ticking| interval = interval.min(ticking.every));
         self.hooks().interval.set(interval);
         let every = if interval == u32::MAX { 0 } else { c_int::try_from(interval).unwrap_or(c_int::MAX) };
@@ -269,6 +275,14 @@ impl Db {
         self.subscribe(Slot::Busy, &self.hooks().busy.closures, subscriber, |entered| self.install_busy(entered))
     }
 
+    /// Passes to SQLite the handlers that keep the limits.
+    pub(super) fn install_limits(&self, entered: &Entered<'_>) -> Result<(), Fault> {
+        let slots = Slot::Progress as u32 | Slot::Busy as u32;
+        self.hooks().installed.set(self.hooks().installed.get() | slots);
+        self.set_interval(entered);
+        self.install_busy(entered)
+    }
+
     /// Refuses a registration where none is allowed, before anything is changed.
     fn check_registering(&self) -> Result<(), Fault> {
         self.enter_to_register().map(drop)
@@ -284,6 +298,10 @@ impl Db {
         }
         let entered = Entered::late(self);
         let db = entered.db();
+        if self.limits().is_active() && self.limits().prune() {
+            self.callbacks.settle_one();
+        }
+        let has_limits = self.limits().is_active();
         if self.is_installed(Slot::Update) && hooks.update.prune() {
             // SAFETY: the connection is open (entered, rule 20); NULL removes the hook (c3ref/update_hook.html).
             unsafe { ffi::sqlite3_update_hook(db, None, ptr::null_mut()) };
@@ -311,7 +329,7 @@ impl Db {
             self.uninstalled(Slot::Autovacuum);
         }
         if self.is_installed(Slot::Progress) {
-            let is_empty = hooks.progress.prune();
+            let is_empty = hooks.progress.prune() && !has_limits;
             self.set_interval(&entered);
             if is_empty {
                 self.uninstalled(Slot::Progress);
@@ -333,7 +351,7 @@ impl Db {
             unsafe { ffi::sqlite3_set_authorizer(db, None, ptr::null_mut()) };
             self.uninstalled(Slot::Authorizer);
         }
-        if self.is_installed(Slot::Busy) && hooks.busy.closures.prune() {
+        if self.is_installed(Slot::Busy) && hooks.busy.closures.prune() && !has_limits {
             self.give_back_busy_slot(&entered);
             self.uninstalled(Slot::Busy);
         }
@@ -347,6 +365,9 @@ impl Db {
     /// (`busy_timeout`) or the WAL hook (`wal_autocheckpoint`).
     #[cold]
     pub(crate) fn reclaim_hooks(&self, is_busy_timeout: bool) -> Result<(), Fault> {
+        if is_busy_timeout {
+            self.hooks().busy.timeout.set(None);
+        }
         if self.hooks().installed.get() == 0 {
             return Ok(());
         }
@@ -361,7 +382,7 @@ impl Db {
         }
         if is_busy_timeout && self.is_installed(Slot::Busy) {
             let milliseconds = self.read_pragma(c"PRAGMA busy_timeout")?;
-            self.hooks().busy.timeout.set(milliseconds);
+            self.hooks().busy.timeout.set(Some(milliseconds));
             self.install_busy(&entered)?;
         }
         Ok(())
@@ -372,7 +393,7 @@ impl Db {
         if !self.has_hooks() {
             None
         } else if name.eq_ignore_ascii_case("busy_timeout") {
-            self.is_installed(Slot::Busy).then(|| self.hooks().busy.timeout.get())
+            self.hooks().busy.timeout.get().filter(|_| self.is_installed(Slot::Busy))
         } else if name.eq_ignore_ascii_case("wal_autocheckpoint") {
             self.is_installed(Slot::Wal).then(|| self.hooks().wal_autocheckpoint.get())
         } else {
@@ -527,7 +548,7 @@ unsafe extern "C" fn progress(db: *mut c_void) -> c_int {
         ticking.elapsed -= ticking.every;
         (ticking.closure)()
     });
-    c_int::from(!goes_on)
+    c_int::from(!(goes_on && db.tick(interval)))
 }
 
 unsafe extern "C" fn authorize(

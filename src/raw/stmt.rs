@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::allocator::Account;
 use super::db::{Db, Entered};
 use super::ffi;
+use super::limit::Execution;
 use super::text::{self, SqliteString};
 use crate::error::{Fault, FaultKind};
 use crate::sql;
@@ -82,6 +83,8 @@ pub(crate) struct StmtCore {
     recorded: Option<Recorded>,
     taint: Taint,
     effect: Effect,
+    /// Limits of the last execution that had any.
+    limits: Option<Box<Execution>>,
 }
 
 /// Effect of a statement on transactions.
@@ -102,6 +105,8 @@ enum Phase {
     /// Parameters are bound, and no step was made.
     Started,
     Row,
+    /// There is a row, as in `Row`, of an execution that has limits: `StmtCore::limits`.
+    Limited,
     /// A cell could not be read because memory ran out; the next step returns that error.
     OutOfMemory,
     /// The last step returned this code, which is not handled yet.
@@ -193,7 +198,7 @@ impl Db {
                 )
             }
         };
-        let mut code = call();
+        let mut code = self.while_preparing(&mut call);
         if code != ffi::SQLITE_OK {
             code = self.again_after_recovery(code, call);
         }
@@ -235,6 +240,7 @@ impl Db {
             recorded: None,
             taint: Taint::NONE,
             effect: Effect::None,
+            limits: None,
         })));
         self.adopt(core, ptr);
         let statement = Stmt { core, db: self };

@@ -103,6 +103,7 @@ impl<'conn> Scope<'conn> {
     }
 
     fn try_rollback(&mut self) -> Result<()> {
+        let _exempt = self.core().db().exempt_from_limits();
         if !self.conn.is_autocommit() {
             match self.level {
                 Level::Transaction => self.core().control("ROLLBACK")?,

@@ -15,6 +15,7 @@ mod fork;
 #[cfg(unix)]
 mod fork_handlers;
 mod handles;
+mod hooks;
 mod incidents;
 mod leak_check;
 mod lifecycle;
@@ -51,6 +52,7 @@ const ALL: &[&[Case]] = &[
     handles::held::CASES,
     handles::records::CASES,
     handles::sites::CASES,
+    hooks::CASES,
     incidents::canal::CASES,
     incidents::everything::CASES,
     incidents::gosqlite::CASES,

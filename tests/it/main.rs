@@ -13,6 +13,7 @@ mod collations;
 mod common;
 mod contention;
 mod conversions;
+mod deadlines;
 mod diagnostics;
 mod errors;
 mod exact;

@@ -25,9 +25,9 @@ pub struct ActivityStats {
     /// Number of calls that failed with `SQLITE_BUSY` or `SQLITE_LOCKED`, after the busy timeout if there is one.
     /// finalite tries some of them again.
     pub busy: u64,
-    /// Number of pauses before finalite tried again to get a lock: in [`Pool::write`](crate::pool::Pool::write), and in
-    /// switching the journal mode. SQLite's own waits within the busy timeout are part of
-    /// [`write_lock_times`](Self::write_lock_times).
+    /// Number of pauses before finalite tried again to get a lock: in [`Pool::write`](crate::pool::Pool::write), in
+    /// switching the journal mode, and within a [deadline](crate::Connection::deadline). SQLite's own waits within the
+    /// busy timeout are part of [`write_lock_times`](Self::write_lock_times).
     pub lock_retries: u64,
     /// Sum of these pauses.
     pub lock_retry_wait: Duration,

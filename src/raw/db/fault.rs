@@ -43,6 +43,9 @@ impl Db {
         if let Some(fault) = self.take_failure(&message) {
             return Fault::new(FaultKind::Function { code, offset, fault });
         }
+        if let Some(cut) = self.take_cut(code) {
+            return Fault::new(FaultKind::Cut(cut));
+        }
         let may_be_the_programs = self.is_given_out();
         Fault::new(FaultKind::Sqlite { code, message, may_be_the_programs, offset, reason })
     }

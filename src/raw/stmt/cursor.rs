@@ -12,6 +12,7 @@ use crate::raw::db::{Db, Entered};
 use crate::raw::ffi;
 use crate::raw::os::fork;
 use crate::raw::value::{self, OutOfMemory};
+use crate::sql;
 use crate::track::activity::Start;
 use crate::track::{HandleKind, Taint, counts, shielded};
 use crate::value::{Sink, ValueRef};
@@ -70,6 +71,7 @@ impl StmtCore {
                 let _entered = self.enter(db)?;
                 if self.step_on(db) { Ok(Some(Row(self))) } else { self.step(db) }
             }
+            Phase::Limited => self.limited_step(db),
             Phase::OutOfMemory => {
                 self.phase.set(Phase::Failed);
                 self.columns = 0;
@@ -84,12 +86,70 @@ impl StmtCore {
     #[inline]
     fn first_step(&mut self, db: &Db) -> Result<Option<Row<'_>>, Fault> {
         drop(db.take_lost());
-        let is_attach = self.taint.has(Taint::ATTACHED);
+        match db.enter_undisturbed() {
+            Some(entered) => self.first_step_in(db, &entered),
+            None => self.disturbed_first_step(db),
+        }
+    }
+
+    /// Makes the first step of an execution that may have limits.
+    #[cold]
+    #[inline(never)]
+    fn disturbed_first_step(&mut self, db: &Db) -> Result<Option<Row<'_>>, Fault> {
         let entered = self.enter(db)?;
-        let mut code = if is_attach { self.attach(&entered, db)? } else { self.call_step(&entered) };
+        let is_rollback = sql::starts_with_keyword(&self.sql, "ROLLBACK");
+        let execution = db.begin_execution(self.ptr, is_rollback).map_err(|fault| {
+            self.fail();
+            fault.in_sql(&self.sql)
+        })?;
+        let Some(mut execution) = execution else {
+            return self.first_step_in(db, &entered);
+        };
+        let has_row = db.step_limited(&mut execution, || self.first_step_in(db, &entered).map(|row| row.is_some()))?;
+        if !has_row {
+            return Ok(None);
+        }
+        self.limits = Some(Box::new(execution));
+        self.phase.set(Phase::Limited);
+        self.counted_row(db)
+    }
+
+    /// Steps from a row to the next, in an execution that has limits.
+    #[cold]
+    #[inline(never)]
+    fn limited_step(&mut self, db: &Db) -> Result<Option<Row<'_>>, Fault> {
+        let entered = self.enter(db)?;
+        let limits = if db.has_limits() { self.limits.take() } else { None };
+        let Some(mut execution) = limits else {
+            self.phase.set(Phase::Row);
+            return self.step(db);
+        };
+        if let Err(fault) = db.check_time(&execution) {
+            self.fail();
+            return Err(fault.in_sql(&self.sql));
+        }
+        let code = db.step_limited(&mut execution, || self.call_step(&entered));
+        self.limits = Some(execution);
+        if code == ffi::SQLITE_ROW { self.counted_row(db) } else { self.last_step(db, code) }
+    }
+
+    /// Returns the current row, unless the execution has returned as many as it may.
+    fn counted_row(&mut self, db: &Db) -> Result<Option<Row<'_>>, Fault> {
+        let counted = self.limits.as_mut().map_or(Ok(()), |execution| db.count_row(execution));
+        if let Err(fault) = counted {
+            self.fail();
+            return Err(fault.in_sql(&self.sql));
+        }
+        Ok(Some(Row(self)))
+    }
+
+    #[inline(always)]
+    fn first_step_in(&mut self, db: &Db, entered: &Entered<'_>) -> Result<Option<Row<'_>>, Fault> {
+        let is_attach = self.taint.has(Taint::ATTACHED);
+        let mut code = if is_attach { self.attach(entered, db)? } else { self.call_step(entered) };
         // An ATTACH is run once: what it opened is noted, and the recovery is that of the main database.
         if code != ffi::SQLITE_ROW && code != ffi::SQLITE_DONE && !is_attach {
-            code = db.again_after_recovery(code, || self.call_step(&entered));
+            code = db.again_after_recovery(code, || self.call_step(entered));
         }
         if self.names.get().is_some() || !self.handles.columns.is_empty() || self.findings.get().is_some() {
             self.refresh();

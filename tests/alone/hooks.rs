@@ -1,0 +1,142 @@
+//! Nothing is left of hooks, deadlines and limits, however they end.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use finalite::extend::{Access, QueryLimits, Subscription, TraceEvents};
+use finalite::handles::{self, HandleKind};
+use finalite::{Connection, LeakCheck};
+
+use crate::common::witness::nothing_left_by;
+use crate::runner::cases;
+
+cases![
+    nothing_is_left_of_closures,
+    nothing_is_left_of_closures_that_panic,
+    nothing_is_left_of_deadlines,
+    a_closure_is_counted_until_it_ends,
+    a_connection_with_a_closure_is_seen,
+];
+
+/// How the subscriptions and their connection end.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    Before,
+    After,
+    Kept,
+    Elsewhere,
+    Replaced,
+}
+
+fn subscribe(conn: &Connection) -> Vec<Subscription> {
+    let data = vec![0_u8; 1_000];
+    let update = {
+        let data = data.clone();
+        conn.on_update(move |_| assert_eq!(data.len(), 1_000)).unwrap()
+    };
+    vec![
+        update,
+        conn.on_commit(move || assert_eq!(data.len(), 1_000)).unwrap(),
+        conn.on_rollback(|| ()).unwrap(),
+        conn.on_wal(|_| ()).unwrap(),
+        conn.on_autovacuum_pages(|event| event.free_pages).unwrap(),
+        conn.on_progress(7, || ()).unwrap(),
+        conn.on_trace(TraceEvents::ALL, |_| ()).unwrap(),
+        conn.set_authorizer(|_| Access::Allow).unwrap(),
+        conn.set_busy_handler(|_| false).unwrap(),
+    ]
+}
+
+fn use_closures(end: End) {
+    let conn = Connection::open_in_memory().unwrap();
+    conn.execute("CREATE TABLE t(a)", ()).unwrap();
+    let subscriptions = subscribe(&conn);
+    conn.execute("INSERT INTO t VALUES (1), (2)", ()).unwrap();
+    match end {
+        End::Before => drop(subscriptions),
+        End::After => {
+            conn.close().unwrap();
+            drop(subscriptions);
+            return;
+        }
+        End::Kept => subscriptions.into_iter().for_each(Subscription::keep),
+        End::Elsewhere => std::thread::spawn(move || drop(subscriptions)).join().unwrap(),
+        End::Replaced => {
+            let others = subscribe(&conn);
+            drop(subscriptions);
+            conn.execute("INSERT INTO t VALUES (3)", ()).unwrap();
+            drop(others);
+        }
+    }
+    conn.execute("INSERT INTO t VALUES (3)", ()).unwrap();
+}
+
+fn nothing_is_left_of_closures() {
+    // The first thread of a process leaves something of its own.
+    use_closures(End::Elsewhere);
+    for end in [End::Before, End::After, End::Kept, End::Elsewhere, End::Replaced] {
+        nothing_left_by(&format!("{end:?}"), || {
+            let _check = LeakCheck::new();
+            use_closures(end);
+        });
+    }
+}
+
+fn nothing_is_left_of_closures_that_panic() {
+    nothing_left_by("panics", || {
+        let _check = LeakCheck::new();
+        let conn = Connection::open_in_memory().unwrap();
+        conn.execute("CREATE TABLE t(a)", ()).unwrap();
+        let _subscription = conn.on_update(|_| panic!("on purpose")).unwrap();
+        for _ in 0..3 {
+            let insert = AssertUnwindSafe(|| conn.execute("INSERT INTO t VALUES (1)", ()));
+            assert!(catch_unwind(insert).is_err());
+        }
+    });
+}
+
+fn nothing_is_left_of_deadlines() {
+    const ENDLESS: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n";
+    nothing_left_by("deadlines", || {
+        let _check = LeakCheck::new();
+        let conn = Connection::open_in_memory().unwrap();
+        let deadline = conn.deadline(Duration::from_millis(2)).unwrap();
+        let limits = conn.limit(QueryLimits::new().rows(10)).unwrap();
+        assert!(conn.query_all::<i64>(ENDLESS, ()).is_err());
+        drop(limits);
+        assert!(conn.query_all::<i64>(ENDLESS, ()).is_err());
+        assert!(conn.prepare(ENDLESS).unwrap().query(()).unwrap().next().is_err());
+        drop(conn);
+        drop(deadline);
+    });
+}
+
+fn a_closure_is_counted_until_it_ends() {
+    let callbacks = || handles::counts().of(HandleKind::Callback);
+    let conn = Connection::open_in_memory().unwrap();
+    let mut subscriptions = subscribe(&conn);
+    assert_eq!(callbacks(), 9);
+    // One that takes the place of another ends it.
+    subscriptions.push(conn.set_authorizer(|_| Access::Allow).unwrap());
+    assert_eq!(callbacks(), 9);
+    drop(subscriptions.remove(0));
+    assert_eq!(callbacks(), 8);
+    std::thread::spawn(move || drop(subscriptions)).join().unwrap();
+    assert_eq!(callbacks(), 0);
+    conn.on_update(|_| ()).unwrap().keep();
+    assert_eq!(callbacks(), 1);
+    drop(conn);
+    assert_eq!(callbacks(), 0);
+}
+
+/// Control: what nothing has ended is shown, with its name and place.
+fn a_connection_with_a_closure_is_seen() {
+    let check = LeakCheck::new();
+    let conn = Connection::open_in_memory().unwrap();
+    conn.on_update(|_| ()).unwrap().keep();
+    let line = line!() - 1;
+    let report = check.finish();
+    let text = report.to_string();
+    assert!(!report.is_clean() && text.contains(&format!("alone/hooks.rs:{line}")), "{text}");
+    drop(conn);
+}
