@@ -135,7 +135,7 @@ impl<'call> FunctionContext<'call> {
     ///
     /// # Errors
     ///
-    /// The error of `compute`.
+    /// The error of `compute`; [`ErrorKind::Function`] if there is no such argument.
     ///
     /// # Example
     ///
@@ -159,6 +159,9 @@ impl<'call> FunctionContext<'call> {
         argument: usize,
         compute: impl FnOnce() -> std::result::Result<T, CallbackError>,
     ) -> std::result::Result<&'call T, CallbackError> {
+        if argument >= self.call.len() {
+            return Err(self.error(Unread::Cause(FunctionCause::Missing { argument: argument + 1 })).into());
+        }
         if let Some(known) = self.call.auxiliary(argument).and_then(<dyn Any + Send>::downcast_ref) {
             return Ok(known);
         }

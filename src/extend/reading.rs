@@ -4,7 +4,7 @@ use std::fmt;
 use std::panic::Location;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::raw::{Db, Stmt};
+use crate::raw::{Db, OpenToCallback, Stmt};
 use crate::sql;
 use crate::statement::params::{Binder, Params};
 use crate::statement::{FromRow, Row};
@@ -110,12 +110,12 @@ impl<'call> ReadConnection<'call> {
         site: &'static Location<'static>,
         read: impl FnOnce(&mut Reading<'_>) -> Result<R>,
     ) -> Result<R> {
-        let _open = self.db.open_to_callback();
+        let open = self.db.open_to_callback();
         let mut statement = match self.db.take_reader(sql) {
             Some(statement) => statement,
             None => self.prepare(sql, site)?,
         };
-        let result = Self::run(&mut statement, params, read);
+        let result = Self::run(&open, &mut statement, params, read);
         // One that failed is finalized.
         if result.is_ok()
             && let Some(surplus) = self.db.keep_reader(statement)
@@ -126,13 +126,14 @@ impl<'call> ReadConnection<'call> {
     }
 
     fn run<'p, R>(
+        open: &OpenToCallback<'_>,
         statement: &mut Stmt<'_>,
         params: impl Params<'p>,
         read: impl FnOnce(&mut Reading<'_>) -> Result<R>,
     ) -> Result<R> {
         let mut binder = Binder::new(statement.begin()?);
-        params.bind(&mut binder)?;
-        let mut rows = Reading { cursor: binder.finish()?.run() };
+        open.shut(|| params.bind(&mut binder))?;
+        let mut rows = Reading { cursor: binder.finish()?.run(), open };
         let result = read(&mut rows)?;
         rows.cursor.finish()?;
         Ok(result)
@@ -169,6 +170,8 @@ impl fmt::Debug for ReadConnection<'_> {
 /// Rows of one execution.
 struct Reading<'stmt> {
     cursor: crate::raw::Cursor<crate::raw::Borrowed<'stmt>>,
+    /// The conversions of the program run while the connection is shut: they could reach it in another way.
+    open: &'stmt OpenToCallback<'stmt>,
 }
 
 impl Reading<'_> {
@@ -177,6 +180,9 @@ impl Reading<'_> {
     }
 
     fn next<T: for<'row> FromRow<'row>>(&mut self) -> Result<Option<T>> {
-        if self.step()? { T::from_row(Row::of_statement(self.cursor.row())).map(Some) } else { Ok(None) }
+        if !self.step()? {
+            return Ok(None);
+        }
+        self.open.shut(|| T::from_row(Row::of_statement(self.cursor.row()))).map(Some)
     }
 }

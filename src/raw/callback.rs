@@ -298,7 +298,11 @@ impl Db {
     /// allows it: functions, collations, methods of virtual tables.
     pub(crate) fn open_to_callback(&self) -> OpenToCallback<'_> {
         // The next entry is a late one, which finds the connection open.
-        OpenToCallback { db: self, before: self.callbacks.open_depth.replace(self.callbacks.depth.get()) }
+        OpenToCallback {
+            db: self,
+            before: self.callbacks.open_depth.replace(self.callbacks.depth.get()),
+            was_ending: self.callbacks.is_ending.replace(false),
+        }
     }
 
     /// Returns a statement that a callback has kept.
@@ -355,7 +359,7 @@ impl Db {
         self.drop_released();
     }
 
-    /// Drops what SQLite has released. The program's Drop runs as a callback: it may not use the connection.
+    /// Drops what SQLite has released.
     #[cold]
     #[inline(never)]
     fn drop_released(&self) {
@@ -364,17 +368,28 @@ impl Db {
                 return;
             };
             self.callbacks.settle_one();
-            self.callbacks.deepen();
-            let dropped = panic::catch_unwind(AssertUnwindSafe(|| match value {
+            match value {
                 // SAFETY: created by `Held::new`, and SQLite has released it, once; nothing refers to it, because the
                 // callbacks that could have borrowed it have returned (rules 15, 22).
-                Released::Held(held) => drop(unsafe { Box::from_raw(held.as_ptr()) }),
-                Released::State(state) => drop(state),
-            }));
-            self.callbacks.ascend();
-            if let Err(payload) = dropped {
-                self.park(payload);
+                Released::Held(held) => self.drop_as_callback(unsafe { Box::from_raw(held.as_ptr()) }),
+                Released::State(state) => self.drop_as_callback(state),
             }
+        }
+    }
+
+    /// Drops a value of the program, whose Drop may not use the connection, and parks its panic.
+    #[cold]
+    #[inline(never)]
+    fn drop_as_callback<T>(&self, value: T) {
+        let entry = self.entry.replace(Moment::NEVER);
+        self.callbacks.deepen();
+        let dropped = panic::catch_unwind(AssertUnwindSafe(|| drop(value)));
+        self.callbacks.ascend();
+        if self.callbacks.are_settled() {
+            self.entry.set(entry);
+        }
+        if let Err(payload) = dropped {
+            self.park(payload);
         }
     }
 
@@ -427,7 +442,11 @@ impl Db {
     /// Returns the error of a function that has this text.
     pub(super) fn take_failure(&self, text: &str) -> Option<FunctionFault> {
         let (kept, fault) = self.callbacks.failure.take()?;
-        (*kept == *text).then_some(fault)
+        if *kept == *text {
+            return Some(fault);
+        }
+        self.drop_as_callback(fault);
+        None
     }
 
     /// Passes a closure to SQLite, in place of one with the same key, and keeps it until it is replaced or removed, or
@@ -505,10 +524,10 @@ impl Db {
     pub(super) fn end_callbacks(&self) {
         self.release_states();
         self.drop_released();
-        drop(self.callbacks.failure.take());
+        self.drop_as_callback(self.callbacks.failure.take());
         self.end_hooks();
         for entry in self.callbacks.entries.take() {
-            shielded(|| drop(entry));
+            self.drop_as_callback(entry);
         }
         if let Some(payload) = self.callbacks.take_parked() {
             self.tell_of_late_panic("a callback panicked during a cleanup, and no call followed to resume the panic");
@@ -527,11 +546,33 @@ pub(crate) fn late_panics() -> u64 {
 pub(crate) struct OpenToCallback<'db> {
     db: &'db Db,
     before: u32,
+    was_ending: bool,
+}
+
+impl OpenToCallback<'_> {
+    /// Runs code of the program, to which the connection is not open.
+    pub(crate) fn shut<R>(&self, run: impl FnOnce() -> R) -> R {
+        let _shut = Shut { db: self.db, open_depth: self.db.callbacks.open_depth.replace(self.before) };
+        self.db.entry.set(Moment::NEVER);
+        run()
+    }
+}
+
+struct Shut<'db> {
+    db: &'db Db,
+    open_depth: u32,
+}
+
+impl Drop for Shut<'_> {
+    fn drop(&mut self) {
+        self.db.callbacks.open_depth.set(self.open_depth);
+    }
 }
 
 impl Drop for OpenToCallback<'_> {
     fn drop(&mut self) {
         self.db.callbacks.open_depth.set(self.before);
+        self.db.callbacks.is_ending.set(self.was_ending);
         self.db.entry.set(Moment::NEVER);
     }
 }

@@ -150,7 +150,7 @@ where
     if let Some(Some(compare)) = db.call_back(|| (entry.call.supply)(&name)) {
         // c3ref/collation_needed.html: the callback registers the collation, which no statement uses yet. Without it,
         // SQLite's error says that it is missing.
-        if let (Ok(name), Ok(entered)) = (CString::new(&*name), db.enter()) {
+        if let (Ok(name), Some(entered)) = (CString::new(&*name), db.entered_by_c()) {
             let _ = db.create_collation_in(&entered, &name, entry.call.site, compare);
         }
     }

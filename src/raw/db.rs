@@ -322,6 +322,12 @@ impl Db {
         Some(Entered(self))
     }
 
+    /// Continues a use of the connection in a trampoline, after its closure. C is running: nothing that callbacks left
+    /// is settled or resumed.
+    pub(super) fn entered_by_c(&self) -> Option<Entered<'_>> {
+        (self.is_open() && !self.is_inherited()).then_some(Entered(self))
+    }
+
     /// Whether there may be something to check or to do before the connection is used.
     #[inline(always)]
     pub(super) fn is_disturbed(&self) -> bool {
@@ -341,7 +347,7 @@ impl Db {
 
     #[cold]
     #[inline(never)]
-    fn refuse(&self) -> Fault {
+    pub(super) fn refuse(&self) -> Fault {
         Fault::new(if self.is_inherited() {
             FaultKind::Forked
         } else if self.is_open() {

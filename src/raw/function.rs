@@ -279,6 +279,9 @@ impl<'call> Call<'call> {
 
     /// Returns the value that an earlier call stored for an argument, 0-based.
     pub(crate) fn auxiliary(&self, index: usize) -> Option<&'call (dyn Any + Send)> {
+        if index >= self.len() {
+            return None;
+        }
         let index = c_int::try_from(index).ok()?;
         // SAFETY: SQLite's context of this call (rule 15); c3ref/get_auxdata.html: NULL if there is none.
         let held = unsafe { ffi::sqlite3_get_auxdata(self.context.as_ptr(), index) };
@@ -289,7 +292,12 @@ impl<'call> Call<'call> {
     }
 
     /// Stores a value for an argument, 0-based, for later calls with the same constant argument. Returns it.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such argument: the calls that end an aggregate have none, and SQLite keeps nothing for them.
     pub(crate) fn set_auxiliary(&self, index: usize, value: Box<dyn Any + Send>) -> &'call (dyn Any + Send) {
+        assert!(index < self.len(), "auxiliary data is that of an argument");
         let held = Held::new(self.db, value);
         let index = c_int::try_from(index).unwrap_or(c_int::MAX);
         let charge = self.db.charge();
@@ -360,7 +368,9 @@ impl<'call> Call<'call> {
     /// Makes the call an error.
     #[cold]
     pub(crate) fn fail(&self, fault: FunctionFault) {
-        let text: Box<str> = fault.to_string().into();
+        let text = fault.to_string();
+        // SQLite's message ends at a NUL.
+        let text: Box<str> = text.split('\0').next().unwrap_or_default().into();
         self.fail_with(&text);
         self.db.keep_failure(text, fault);
     }
@@ -459,7 +469,7 @@ unsafe extern "C" fn inverse<A: RawAggregate>(
     unsafe { change::<A>(context, count, arguments, A::inverse) }
 }
 
-/// Runs a step, or its inverse, on the state, which is out of the list meanwhile: the closure may run other SQL.
+/// Runs a step, or its inverse, on the state.
 ///
 /// # Safety
 ///
@@ -484,29 +494,29 @@ unsafe fn change<A: RawAggregate>(
     if id == StateId::FAILED {
         return;
     }
-    let known = db.callbacks.states.borrow_mut().take(id);
+    // The list does not have the state meanwhile, as the closure may run other SQL; nor has the closure, which would drop
+    // it while a panic unwinds.
+    let mut state = db.callbacks.states.borrow_mut().take(id);
     let done = db.call_back(|| {
-        let mut state = known.unwrap_or_else(|| entry.call.start());
-        let is_fine = change(&entry.call, &mut *state, &call);
-        (state, is_fine)
+        let state = state.get_or_insert_with(|| entry.call.start());
+        change(&entry.call, &mut **state, &call)
     });
-    match call.end(done) {
-        Some((state, true)) => {
-            if id == StateId::NONE {
-                id = db.reserve_state();
-            }
-            if let Some(lost) = db.callbacks.states.borrow_mut().put(id, state) {
-                db.release(lost);
-                id = StateId::FAILED;
-            }
-        }
-        failed => {
+    let is_fine = call.end(done) == Some(true);
+    if is_fine && id == StateId::NONE {
+        id = db.reserve_state();
+    }
+    let lost = match state {
+        Some(state) if is_fine => db.callbacks.states.borrow_mut().put(id, state),
+        state => {
             db.end_state(id);
-            if let Some((state, _)) = failed {
-                db.release(state);
-            }
-            id = StateId::FAILED;
+            state
         }
+    };
+    if !is_fine || lost.is_some() {
+        id = StateId::FAILED;
+    }
+    if let Some(lost) = lost {
+        db.release(lost);
     }
     // SAFETY: the same memory: nothing since has finished the aggregate, as this call is of it (rule 15).
     unsafe { place.write_unaligned(id.0) }
@@ -522,22 +532,23 @@ unsafe extern "C" fn value_so_far<A: RawAggregate>(context: *mut ffi::sqlite3_co
     if id == StateId::FAILED {
         return;
     }
-    let state = db.callbacks.states.borrow_mut().take(id);
+    let mut state = db.callbacks.states.borrow_mut().take(id);
     let is_known = state.is_some();
     let done = db.call_back(|| {
-        let state = state.unwrap_or_else(|| entry.call.start());
-        entry.call.value(&*state, &call);
-        state
+        let state = state.get_or_insert_with(|| entry.call.start());
+        entry.call.value(&**state, &call);
     });
-    if let Some(state) = call.end(done)
-        && is_known
-    {
-        let lost = db.callbacks.states.borrow_mut().put(id, state);
-        if let Some(lost) = lost {
-            db.release(lost);
+    let is_fine = call.end(done).is_some();
+    let lost = match state {
+        // Without a number, as no row came yet, the state ends with the call.
+        Some(state) if is_fine && is_known => db.callbacks.states.borrow_mut().put(id, state),
+        state => {
+            db.end_state(id);
+            state
         }
-    } else {
-        db.end_state(id);
+    };
+    if let Some(lost) = lost {
+        db.release(lost);
     }
 }
 

@@ -500,6 +500,10 @@ impl Drop for Stmt<'_> {
         let db = self.db;
         // An error here belongs to the forgotten execution, and cannot be returned; the repair is complete in any case.
         if let Err(fault) = self.core_mut().repair(db) {
+            if db.is_in_callback() {
+                // C is running: the statement is left to close, as a forgotten one.
+                return;
+            }
             db.lose(fault);
         }
         self.release();
@@ -619,6 +623,9 @@ impl StmtCore {
     #[cold]
     #[inline(never)]
     fn repair_forgotten(&mut self, db: &Db) -> Result<(), Fault> {
+        if db.is_in_callback() && !db.is_inherited() {
+            return Err(db.refuse());
+        }
         if self.phase.get() != Phase::Idle {
             counts::closed(HandleKind::Rows);
             registry::forgot(HandleKind::Rows, db.id(), Some(self.site), Some(&self.sql));

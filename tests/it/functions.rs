@@ -1,5 +1,6 @@
 //! Scalar functions: arguments, results, errors, flags, replacing and removing, where SQL may use them.
 
+mod endings;
 mod math;
 mod reentry;
 

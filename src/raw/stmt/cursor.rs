@@ -228,24 +228,37 @@ impl StmtCore {
         }
     }
 
-    /// Ends the execution. Returns the error of the reset, unless the last step already returned it. `is_drop`: the panic
-    /// of a callback is not resumed.
+    /// Ends the execution. Returns the error of the reset, unless the last step already returned it, and an error within
+    /// a callback. `is_drop`: the panic of a callback is not resumed.
     #[inline]
     fn finish(&mut self, db: &Db, is_drop: bool) -> Result<(), Fault> {
         if self.phase.get() == Phase::Idle {
             return Ok(());
         }
+        if db.is_disturbed() {
+            return self.finish_disturbed(db, is_drop);
+        }
+        let phase = self.end_phase();
+        self.reset(db, phase)
+    }
+
+    #[inline(always)]
+    fn end_phase(&mut self) -> Phase {
         counts::closed(HandleKind::Rows);
         self.end_run();
         self.columns = 0;
-        let phase = self.phase.replace(Phase::Idle);
-        if db.is_disturbed() { self.reset_disturbed(db, phase, is_drop) } else { self.reset(db, phase) }
+        self.phase.replace(Phase::Idle)
     }
 
-    /// Resets a statement whose connection was inherited or is closing, or whose callbacks left something to do.
+    /// Ends the execution of a statement whose connection was inherited or is closing, or whose callbacks left something
+    /// to do. Within a callback, C is running: the execution goes on, and is left to the repair as a forgotten one.
     #[cold]
     #[inline(never)]
-    fn reset_disturbed(&mut self, db: &Db, phase: Phase, is_drop: bool) -> Result<(), Fault> {
+    fn finish_disturbed(&mut self, db: &Db, is_drop: bool) -> Result<(), Fault> {
+        if db.is_in_callback() && !db.is_inherited() {
+            return Err(db.refuse());
+        }
+        let phase = self.end_phase();
         if db.is_inherited() {
             self.bound = Bound::Nothing;
             return Ok(());
@@ -450,7 +463,9 @@ impl<S: Executed> Cursor<S> {
     #[inline]
     pub(crate) fn end(&mut self) {
         let (core, db) = self.0.core_mut();
-        if let Err(fault) = core.finish(db, true) {
+        if let Err(fault) = core.finish(db, true)
+            && core.phase.get() == Phase::Idle
+        {
             lose(db, fault, core);
         }
     }
