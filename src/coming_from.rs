@@ -58,6 +58,7 @@
 //! | `query(sql).bind(a).bind(b)` | `(sql, (a, b))` |
 //! | `#[derive(FromRow)]` | [`FromRow`](crate::FromRow), by hand |
 //! | `row.try_get("a")` | [`Row::get`](crate::Row::get) |
+//! | `set_update_hook` of a locked handle | [`Pool::watch`](crate::pool::Pool::watch), [`Connection::on_update`](crate::Connection::on_update) |
 //! | `pool.begin()` | [`Pool::write`](crate::pool::Pool::write), which tries again while the database is locked |
 //! | `Error::RowNotFound` | [`Error::is_no_rows`](crate::Error::is_no_rows) |
 //!

@@ -95,6 +95,7 @@ pub(crate) mod registry;
 mod reset;
 mod retry;
 mod status;
+mod watch;
 
 pub use builder::PoolBuilder;
 pub use checkpointer::Checkpointer;
@@ -103,6 +104,7 @@ pub use registry::PoolTotals;
 pub use reset::{DestroyReason, ReturnPolicy};
 pub use retry::RetryPolicy;
 pub use status::{Checkout, CheckpointStatus, PoolReport, PoolStatus, Role, RoleStatus};
+pub use watch::{Change, Watch};
 
 use builder::Options;
 use guard::PoolSlot;
@@ -110,6 +112,7 @@ use profile::Profile;
 use queue::{Queue, WaitLimit};
 use registry::Registration;
 use status::Counters;
+use watch::Hub;
 
 /// Pool of connections to one database, each handed out to one caller at a time. See [the module](self).
 ///
@@ -126,6 +129,8 @@ pub struct Pool {
     /// Connection that keeps a database in memory alive while there is no other.
     anchor: Mutex<Option<Connection>>,
     closing: Mutex<()>,
+    /// Whoever watches tables.
+    hub: Arc<Hub>,
     /// Whether `close` returns the report, so that it is not logged as well.
     is_reported: bool,
 }
@@ -302,6 +307,7 @@ impl Pool {
             return report;
         }
         let _closing = self.lock_closing();
+        self.hub.close();
         for role_slots in self.all_slots() {
             role_slots.queue.close();
             for slot in &role_slots.slots {
@@ -325,6 +331,7 @@ impl Pool {
 
     fn end(&mut self) -> PoolReport {
         let mut report = PoolReport::default();
+        self.hub.close();
         // The writer comes last: closing the last connection checkpoints, which a reader cannot do.
         for role_slots in [&mut self.readers, &mut self.reserved, &mut self.writer] {
             role_slots.queue.close();

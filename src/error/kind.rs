@@ -334,6 +334,8 @@ pub enum NameKind {
     Parameter,
     /// A pragma.
     Pragma,
+    /// A table.
+    Table,
 }
 
 /// A limit that a statement exceeded.
@@ -361,6 +363,7 @@ impl fmt::Display for NameKind {
             Self::Column => "column",
             Self::Parameter => "parameter",
             Self::Pragma => "pragma",
+            Self::Table => "table",
         })
     }
 }

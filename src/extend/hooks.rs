@@ -37,6 +37,10 @@ use crate::raw::hook::{Access, AccessRequest, AutovacuumPages, Ending, TraceEven
 pub struct Subscription(Option<Ending>);
 
 impl Subscription {
+    pub(crate) fn new(ending: Ending) -> Self {
+        Self(Some(ending))
+    }
+
     /// Leaves the closure to the connection, which calls it until it closes.
     pub fn keep(mut self) {
         self.0 = None;

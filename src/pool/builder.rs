@@ -221,6 +221,7 @@ impl PoolBuilder {
             site,
             anchor: Mutex::new(None),
             closing: Mutex::new(()),
+            hub: Arc::default(),
             is_reported: false,
         };
         *pool.writer.slots[0].lock() = Some(pool.open(&pool.writer, 0, site)?);

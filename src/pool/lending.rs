@@ -54,6 +54,9 @@ impl Pool {
         if slot.is_none() {
             *slot = Some(self.open(role_slots, permit.slot, site)?);
         }
+        if let Some(conn) = &*slot {
+            self.hub.sync(conn, role_slots.queue.role())?;
+        }
         Ok(PooledConnection::new(slot, permit))
     }
 
@@ -69,6 +72,10 @@ impl Pool {
             Some(conn) => conn,
             None => self.open(role_slots(self), permit.slot, site)?,
         };
+        if let Err(error) = self.hub.sync(&conn, role_slots(self).queue.role()) {
+            *role_slots(self).slots[permit.slot].lock() = Some(conn);
+            return Err(error);
+        }
         let slot = permit.keep();
         Ok(OwnedConnection::new(Arc::clone(self), role_slots, slot, conn))
     }

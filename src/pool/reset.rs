@@ -152,6 +152,7 @@ pub(super) fn check(
     }
     // The result of the rollback is not conclusive: SQLite may have rolled back before, or an authorizer may deny it.
     let _ = conn.core_mut().roll_back_leftovers();
+    conn.db().settle_changes();
     restore(conn, policy, profile)?;
     // The panic of a callback that no call resumed is not for the next caller.
     if conn.db().has_parked_panic() { Err(DestroyReason::Panicked) } else { Ok(()) }

@@ -353,6 +353,7 @@ impl Db {
         if self.callbacks.depth.get() > 0 {
             return;
         }
+        self.settle_changes();
         if self.callbacks.states.borrow().alive > 0 && !self.may_be_running() {
             self.release_states();
         }

@@ -401,6 +401,9 @@ impl Db {
 
     pub(crate) fn add_taint(&self, taint: Taint) {
         self.taint.set(self.taint.get().with(taint));
+        if taint.has(Taint::SCHEMA) {
+            self.note_schema();
+        }
     }
 
     /// Returns the lasting changes since the last call, and clears them.

@@ -18,6 +18,7 @@ use crate::track::Taint;
 
 mod access;
 mod busy;
+mod changes;
 mod event;
 mod subscriber;
 mod trace;
@@ -28,8 +29,10 @@ pub use trace::Traced;
 
 use access::Names;
 use busy::Busy;
-pub(crate) use subscriber::Ending;
-use subscriber::{End, Subscriber, Subscribers};
+use changes::Changes;
+pub(crate) use changes::{ChangeSink, Committed};
+pub(crate) use subscriber::{End, Ending};
+use subscriber::{Subscriber, Subscribers};
 use trace::Tracer;
 
 pub(crate) type OnUpdate = dyn FnMut(&Update<'_>) + Send;
@@ -62,6 +65,7 @@ pub(super) struct Hooks {
     trace: Subscribers<Tracer>,
     authorizer: Subscribers<Authorizer>,
     busy: Busy,
+    changes: Changes,
     /// Whether a statement of this module is prepared, which the authorizer does not see.
     is_own: Cell<bool>,
     /// Bit set of the slots whose trampoline SQLite has.
@@ -130,7 +134,7 @@ impl Db {
         let entered = self.enter_to_register()?;
         subscribers.prune();
         subscribers.add(&subscriber);
-        self.hooks().installed.set(self.hooks().installed.get() | slot as u32);
+        self.installed(slot);
         let ending = Ending(subscriber as Arc<dyn End>);
         if let Err(fault) = install(&entered) {
             ending.end();
@@ -149,18 +153,45 @@ impl Db {
         self.check_registering()?;
         let subscriber = Subscriber::new(self, "on_update", site, f);
         self.subscribe(Slot::Update, &self.hooks().update, subscriber, |entered| {
-            // SAFETY: the connection is open (entered, rule 20), and its address valid while SQLite has it (rule 14).
-            unsafe { ffi::sqlite3_update_hook(entered.db(), Some(updated), self.address()) };
+            self.install_update(entered);
             Ok(())
         })
+    }
+
+    fn installed(&self, slot: Slot) {
+        self.hooks().installed.set(self.hooks().installed.get() | slot as u32);
+    }
+
+    fn install_update(&self, entered: &Entered<'_>) {
+        self.installed(Slot::Update);
+        // SAFETY: the connection is open (entered, rule 20), and its address valid while SQLite has it (rule 14).
+        unsafe { ffi::sqlite3_update_hook(entered.db(), Some(updated), self.address()) };
+    }
+
+    fn install_commit(&self, entered: &Entered<'_>) {
+        self.installed(Slot::Commit);
+        // SAFETY: the connection is open (entered, rule 20), and its address valid while SQLite has it (rule 14).
+        unsafe { ffi::sqlite3_commit_hook(entered.db(), Some(committing), self.address()) };
+    }
+
+    fn install_rollback(&self, entered: &Entered<'_>) {
+        self.installed(Slot::Rollback);
+        // SAFETY: the connection is open (entered, rule 20), and its address valid while SQLite has it (rule 14).
+        unsafe { ffi::sqlite3_rollback_hook(entered.db(), Some(rolled_back), self.address()) };
+    }
+
+    fn install_authorizer(&self, entered: &Entered<'_>) -> Result<(), Fault> {
+        self.installed(Slot::Authorizer);
+        // SAFETY: the connection is open (entered, rule 20), and its address valid while SQLite has it (rule 14).
+        let code = unsafe { ffi::sqlite3_set_authorizer(entered.db(), Some(authorize), self.address()) };
+        self.check(code)
     }
 
     pub(crate) fn on_commit(&self, site: &'static Location<'static>, f: Box<OnCommit>) -> Result<Ending, Fault> {
         self.check_registering()?;
         let subscriber = Subscriber::new(self, "on_commit", site, f);
         self.subscribe(Slot::Commit, &self.hooks().commit, subscriber, |entered| {
-            // SAFETY: the connection is open (entered, rule 20), and its address valid while SQLite has it (rule 14).
-            unsafe { ffi::sqlite3_commit_hook(entered.db(), Some(committing), self.address()) };
+            self.install_commit(entered);
             Ok(())
         })
     }
@@ -169,8 +200,7 @@ impl Db {
         self.check_registering()?;
         let subscriber = Subscriber::new(self, "on_rollback", site, f);
         self.subscribe(Slot::Rollback, &self.hooks().rollback, subscriber, |entered| {
-            // SAFETY: the connection is open (entered, rule 20), and its address valid while SQLite has it (rule 14).
-            unsafe { ffi::sqlite3_rollback_hook(entered.db(), Some(rolled_back), self.address()) };
+            self.install_rollback(entered);
             Ok(())
         })
     }
@@ -260,9 +290,7 @@ impl Db {
         self.hooks().authorizer.end();
         let subscriber = Subscriber::new(self, "authorizer", site, f);
         self.subscribe(Slot::Authorizer, &self.hooks().authorizer, subscriber, |entered| {
-            // SAFETY: the connection is open (entered, rule 20), and its address valid while SQLite has it (rule 14).
-            let code = unsafe { ffi::sqlite3_set_authorizer(entered.db(), Some(authorize), self.address()) };
-            self.check(code)
+            self.install_authorizer(entered)
         })
     }
 
@@ -277,8 +305,8 @@ impl Db {
 
     /// Passes to SQLite the handlers that keep the limits.
     pub(super) fn install_limits(&self, entered: &Entered<'_>) -> Result<(), Fault> {
-        let slots = Slot::Progress as u32 | Slot::Busy as u32;
-        self.hooks().installed.set(self.hooks().installed.get() | slots);
+        self.installed(Slot::Progress);
+        self.installed(Slot::Busy);
         self.set_interval(entered);
         self.install_busy(entered)
     }
@@ -301,18 +329,18 @@ impl Db {
         if self.limits().is_active() && self.limits().prune() {
             self.callbacks.settle_one();
         }
-        let has_limits = self.limits().is_active();
-        if self.is_installed(Slot::Update) && hooks.update.prune() {
+        let (has_limits, has_changes) = (self.limits().is_active(), hooks.changes.is_active());
+        if self.is_installed(Slot::Update) && hooks.update.prune() && !has_changes {
             // SAFETY: the connection is open (entered, rule 20); NULL removes the hook (c3ref/update_hook.html).
             unsafe { ffi::sqlite3_update_hook(db, None, ptr::null_mut()) };
             self.uninstalled(Slot::Update);
         }
-        if self.is_installed(Slot::Commit) && hooks.commit.prune() {
+        if self.is_installed(Slot::Commit) && hooks.commit.prune() && !has_changes {
             // SAFETY: the connection is open (entered, rule 20); NULL removes the hook (c3ref/commit_hook.html).
             unsafe { ffi::sqlite3_commit_hook(db, None, ptr::null_mut()) };
             self.uninstalled(Slot::Commit);
         }
-        if self.is_installed(Slot::Rollback) && hooks.rollback.prune() {
+        if self.is_installed(Slot::Rollback) && hooks.rollback.prune() && !has_changes {
             // SAFETY: the connection is open (entered, rule 20); NULL removes the hook (c3ref/commit_hook.html).
             unsafe { ffi::sqlite3_rollback_hook(db, None, ptr::null_mut()) };
             self.uninstalled(Slot::Rollback);
@@ -342,14 +370,18 @@ impl Db {
                 self.uninstalled(Slot::Trace);
             }
         }
-        if self.is_installed(Slot::Authorizer) && hooks.authorizer.prune() {
-            // Before 3.46 or so, SQLite marks statements to be prepared again only where an authorizer is set, so it is
-            // set once more: without a closure it allows everything.
-            // SAFETY: the connection is open (entered, rule 20), and its address valid while SQLite has it (rule 14).
-            unsafe { ffi::sqlite3_set_authorizer(db, Some(authorize), self.address()) };
-            // SAFETY: the connection is open (entered, rule 20); NULL removes it (c3ref/set_authorizer.html).
-            unsafe { ffi::sqlite3_set_authorizer(db, None, ptr::null_mut()) };
-            self.uninstalled(Slot::Authorizer);
+        if self.is_installed(Slot::Authorizer)
+            && (hooks.authorizer.has_ended() || hooks.authorizer.is_empty() && !hooks.changes.is_used())
+        {
+            let is_empty = hooks.authorizer.prune() && !hooks.changes.is_used();
+            // Statements are prepared again. Older versions of SQLite mark them only where an authorizer is set, so it
+            // is set once more: without a closure it allows everything.
+            let is_set = self.install_authorizer(&entered).is_ok();
+            if is_set && is_empty {
+                // SAFETY: the connection is open (entered, rule 20); NULL removes it (c3ref/set_authorizer.html).
+                unsafe { ffi::sqlite3_set_authorizer(db, None, ptr::null_mut()) };
+                self.uninstalled(Slot::Authorizer);
+            }
         }
         if self.is_installed(Slot::Busy) && hooks.busy.closures.prune() && !has_limits {
             self.give_back_busy_slot(&entered);
@@ -469,6 +501,9 @@ unsafe extern "C" fn updated(
         call(&update);
         true
     });
+    if db.hooks().changes.is_active() {
+        db.note_change(update.database, update.table);
+    }
 }
 
 /// Returns 0 to commit.
@@ -476,7 +511,11 @@ unsafe extern "C" fn committing(db: *mut c_void) -> c_int {
     // SAFETY: SQLite passes the pointer with which `on_commit` registered this function (rule 14).
     let db = unsafe { db_of(db) };
     // What a closure that panicked would have decided is not known.
-    c_int::from(!db.hooks().commit.each(db, |call| call()))
+    let commits = db.hooks().commit.each(db, |call| call());
+    if commits && db.hooks().changes.is_active() {
+        db.note_commit();
+    }
+    c_int::from(!commits)
 }
 
 unsafe extern "C" fn rolled_back(db: *mut c_void) {
@@ -486,6 +525,9 @@ unsafe extern "C" fn rolled_back(db: *mut c_void) {
         call();
         true
     });
+    if db.hooks().changes.is_active() {
+        db.note_rollback();
+    }
 }
 
 unsafe extern "C" fn wal_committed(
@@ -575,6 +617,9 @@ unsafe extern "C" fn authorize(
     });
     match answer {
         _ if !is_fine => ffi::SQLITE_DENY,
+        Access::Allow if db.hooks().changes.is_used() => {
+            db.hooks().changes.authorize(code, names.first(), request.database)
+        }
         Access::Allow => ffi::SQLITE_OK,
         Access::Deny => ffi::SQLITE_DENY,
         Access::Ignore => ffi::SQLITE_IGNORE,

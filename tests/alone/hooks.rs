@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use finalite::extend::{Access, QueryLimits, Subscription, TraceEvents};
 use finalite::handles::{self, HandleKind};
+use finalite::pool::Pool;
 use finalite::{Connection, LeakCheck};
 
 use crate::common::witness::nothing_left_by;
@@ -14,6 +15,7 @@ cases![
     nothing_is_left_of_closures,
     nothing_is_left_of_closures_that_panic,
     nothing_is_left_of_deadlines,
+    nothing_is_left_of_watches,
     a_closure_is_counted_until_it_ends,
     a_connection_with_a_closure_is_seen,
 ];
@@ -109,6 +111,31 @@ fn nothing_is_left_of_deadlines() {
         drop(conn);
         drop(deadline);
     });
+}
+
+fn nothing_is_left_of_watches() {
+    let watching = |shuts_down: bool| {
+        let pool = Pool::in_memory("nothing_is_left_of_watches").readers(1).build().unwrap();
+        pool.writer().unwrap().execute_batch("CREATE TABLE t(a); INSERT INTO t VALUES (1)").unwrap();
+        let watch = pool.watch(["t"]).unwrap();
+        let of_query = pool.watch_query("SELECT * FROM t").unwrap();
+        let data = vec![0_u8; 1_000];
+        let closure = pool.on_change(["t"], move |_| assert_eq!(data.len(), 1_000)).unwrap();
+        assert_eq!(handles::counts().of(HandleKind::Callback), 1);
+        pool.writer().unwrap().execute("DELETE FROM t", ()).unwrap();
+        assert!(watch.try_next().is_some());
+        if shuts_down {
+            drop(pool);
+            assert!(!closure.is_active());
+        }
+        drop((of_query, watch, closure));
+    };
+    for shuts_down in [true, false] {
+        nothing_left_by("watches", || {
+            let _check = LeakCheck::new();
+            watching(shuts_down);
+        });
+    }
 }
 
 fn a_closure_is_counted_until_it_ends() {

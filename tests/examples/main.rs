@@ -402,3 +402,12 @@ fn functions_are_called_by_sql() {
         ]
     );
 }
+
+#[test]
+fn a_watch_follows_what_others_write() {
+    let outcome = run(&mut Command::new(program("watch")));
+    assert_eq!((outcome.code, &*outcome.stderr), (Some(0), ""), "{}", outcome.stdout);
+    let lines: Vec<&str> = outcome.stdout.lines().collect();
+    let expected = ["watching sale", "total 350", "total 0", "others wrote: true", "total 7", "closed cleanly: true"];
+    assert_eq!(lines, expected);
+}

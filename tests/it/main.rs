@@ -32,4 +32,5 @@ mod rules;
 mod scan;
 mod statement;
 mod transaction;
+mod watch;
 mod words;

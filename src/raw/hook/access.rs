@@ -216,6 +216,11 @@ impl<'call> Names<'call> {
         Self(names.map(|name| unsafe { text::borrow(name) }))
     }
 
+    /// Returns the first name.
+    pub(super) fn first(&self) -> Option<&str> {
+        self.0[0].as_deref()
+    }
+
     pub(super) fn request(&self, code: c_int) -> AccessRequest<'_> {
         let [first, second, database, accessor] = self.0.each_ref().map(Option::as_deref);
         AccessRequest { action: action(code, first, second), database, accessor }

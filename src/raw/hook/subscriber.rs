@@ -150,6 +150,15 @@ impl<F: ?Sized + Send + 'static> Subscribers<F> {
         list.is_empty()
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.list.borrow().is_empty()
+    }
+
+    /// Whether a closure has ended that is still in the list.
+    pub(super) fn has_ended(&self) -> bool {
+        self.list.borrow().iter().any(|subscriber| subscriber.has_ended())
+    }
+
     /// Calls each closure, each as a callback of its own: the panic of one does not keep the event from the others.
     /// `run` ends the round by returning `false`. Returns whether the round was not ended, and no closure panicked.
     ///
@@ -190,7 +199,7 @@ impl<F: ?Sized + Send + 'static> Subscribers<F> {
 }
 
 /// Right to end a subscriber from any thread.
-pub(crate) struct Ending(pub(super) Arc<dyn End>);
+pub(crate) struct Ending(pub(crate) Arc<dyn End>);
 
 impl Ending {
     pub(crate) fn end(&self) {
