@@ -310,7 +310,7 @@ impl Db {
             return None;
         }
         self.settle_callbacks();
-        self.prune_hooks();
+        self.prune_hooks_if_ended();
         self.resume_late();
         let now = fork::now();
         if self.callbacks.are_settled() {

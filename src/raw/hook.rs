@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use super::db::{Db, Entered};
 use super::limit::Limits;
+use super::os::fork::{self, Moment};
 use super::{ffi, text};
 use crate::error::Fault;
 use crate::track::Taint;
@@ -70,6 +71,8 @@ pub(super) struct Hooks {
     is_own: Cell<bool>,
     /// Bit set of the slots whose trampoline SQLite has.
     installed: Cell<u32>,
+    /// Moment at which ended closures were last looked for: each end changes it.
+    pruned: Cell<Option<Moment>>,
 }
 
 /// A slot of SQLite.
@@ -316,14 +319,22 @@ impl Db {
         self.enter_to_register().map(drop)
     }
 
-    /// Takes away from SQLite the trampolines whose closures have all ended.
+    /// Takes away from SQLite the trampolines whose closures and limits have all ended, if any has ended since the last
+    /// time.
+    pub(super) fn prune_hooks_if_ended(&self) {
+        let hooks = self.hooks();
+        let has_ended = || hooks.pruned.get() != Some(fork::now()) || self.limits().has_ended();
+        if hooks.installed.get() != 0 && has_ended() && !self.is_in_any_callback() {
+            hooks.pruned.set(Some(fork::now()));
+            self.prune_hooks();
+        }
+    }
+
+    /// Takes away from SQLite the trampolines whose closures and limits have all ended. Not within a callback.
     #[cold]
     #[inline(never)]
-    pub(super) fn prune_hooks(&self) {
+    fn prune_hooks(&self) {
         let hooks = self.hooks();
-        if hooks.installed.get() == 0 || self.is_in_any_callback() {
-            return;
-        }
         let entered = Entered::late(self);
         let db = entered.db();
         if self.limits().is_active() && self.limits().prune() {

@@ -124,6 +124,8 @@ pub(super) struct Limits {
     scopes: RefCell<Vec<Arc<Scope>>>,
     /// Whether there are scopes, so that the connection is disturbed.
     is_active: Cell<bool>,
+    /// The earliest deadline of the scopes; one that has ended counts until the connection is next used.
+    earliest: Cell<Option<TimeLimit>>,
     /// The execution that is being stepped.
     running: Cell<Option<Execution>>,
     is_preparing: Cell<bool>,
@@ -146,16 +148,18 @@ impl Limits {
         self.scopes.borrow().iter().filter(|scope| scope.is_active()).for_each(|scope| see(scope));
     }
 
-    /// Returns the earliest deadline.
-    fn deadline(&self) -> Option<TimeLimit> {
+    /// Finds the earliest deadline, after the scopes have changed.
+    fn set_earliest(&self) {
         let mut earliest = None;
         self.each(|scope| earliest = TimeLimit::earlier(earliest, scope.deadline));
-        earliest
+        self.earliest.set(earliest);
     }
 
     /// Returns the earliest deadline, or the end of the execution's own time.
     fn time_limit(&self) -> Option<TimeLimit> {
-        TimeLimit::earlier(self.deadline(), self.running.get().and_then(|execution| execution.time))
+        // One may have ended since, on another thread.
+        self.set_earliest();
+        TimeLimit::earlier(self.earliest.get(), self.running.get().and_then(|execution| execution.time))
     }
 
     /// Returns the number of instructions after which the progress handler is to be called.
@@ -168,11 +172,19 @@ impl Limits {
         interval
     }
 
+    /// Whether a scope has ended since the last `prune`.
+    pub(super) fn has_ended(&self) -> bool {
+        self.is_active.get() && self.scopes.borrow().iter().any(|scope| !scope.is_active())
+    }
+
     /// Forgets the scopes that have ended. Returns whether one had, and none is left.
     pub(super) fn prune(&self) -> bool {
         let mut scopes = self.scopes.borrow_mut();
         scopes.retain(|scope| scope.is_active());
-        scopes.is_empty() && self.is_active.replace(false)
+        let is_empty = scopes.is_empty();
+        drop(scopes);
+        self.set_earliest();
+        is_empty && self.is_active.replace(false)
     }
 }
 
@@ -184,11 +196,17 @@ impl Db {
         let scope = Arc::new(scope);
         let limits = self.limits();
         limits.scopes.borrow_mut().push(Arc::clone(&scope));
+        limits.set_earliest();
         if !limits.is_active.replace(true) {
             self.disturb();
         }
         self.install_limits(&entered).inspect_err(|_| scope.end())?;
         Ok(scope)
+    }
+
+    /// Whether limits were set when the connection was entered.
+    pub(super) fn is_limited(&self) -> bool {
+        self.limits().is_active()
     }
 
     /// Whether limits are set that have not ended.
@@ -226,7 +244,7 @@ impl Db {
         });
         let is_exempt = is_rollback || limits.exemptions.get() > 0 || self.is_cleaning_up();
         if !is_exempt
-            && let Some(deadline) = limits.deadline()
+            && let Some(deadline) = limits.earliest.get()
             && deadline.at <= Instant::now()
         {
             return Err(Fault::new(FaultKind::Cut(deadline.cut())));
@@ -269,7 +287,7 @@ impl Db {
         if execution.is_exempt {
             return Ok(());
         }
-        match TimeLimit::earlier(self.limits().deadline(), execution.time) {
+        match TimeLimit::earlier(self.limits().earliest.get(), execution.time) {
             Some(limit) if limit.at <= Instant::now() => Err(Fault::new(FaultKind::Cut(limit.cut()))),
             _ => Ok(()),
         }

@@ -119,7 +119,7 @@ impl StmtCore {
     #[inline(never)]
     fn limited_step(&mut self, db: &Db) -> Result<Option<Row<'_>>, Fault> {
         let entered = self.enter(db)?;
-        let limits = if db.has_limits() { self.limits.take() } else { None };
+        let limits = if db.is_limited() { self.limits.take() } else { None };
         let Some(mut execution) = limits else {
             self.phase.set(Phase::Row);
             return self.step(db);
