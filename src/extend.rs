@@ -36,6 +36,8 @@
 //! - A function may be used by views and triggers of the database file, as SQLite's own default is, unless the
 //!   connection does not trust its schema or the function is [`direct_only`]. It is not deterministic unless it is said
 //!   to be ([`deterministic`]), which an index and a generated column require.
+//! - A child process that is forked within a closure ends there, by `_exit` or `exec`: where the closure returns, SQLite
+//!   goes on with the statement of the parent.
 //! - SQLite refuses to replace or remove a function or collation while a statement is running (`SQLITE_BUSY`).
 //! - Closures are `Send`, and are dropped when they are replaced or removed, or after the connection was closed.
 //! - A connection of a pool on which a caller registered anything is closed when it is returned. What all connections of

@@ -13,6 +13,8 @@ mod forget;
 #[cfg(unix)]
 mod fork;
 #[cfg(unix)]
+mod fork_callbacks;
+#[cfg(unix)]
 mod fork_handlers;
 mod handles;
 mod hooks;
@@ -44,6 +46,8 @@ const ALL: &[&[Case]] = &[
     forget::CASES,
     #[cfg(unix)]
     fork::CASES,
+    #[cfg(unix)]
+    fork_callbacks::CASES,
     #[cfg(unix)]
     fork_handlers::CASES,
     handles::forgotten::CASES,
