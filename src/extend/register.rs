@@ -27,6 +27,11 @@ impl Connection {
     /// Makes a closure an SQL function: the number and the types of its arguments are those of the closure, up to 8. See
     /// [`extend`](super) for the types, and for what a function may do.
     ///
+    /// A closure that returns a borrow of its argument (`|s: &str| s.trim()`) does not compile: "lifetime may not live
+    /// long enough". It returns an owned value (`s.trim().to_owned()`), or
+    /// [`create_scalar_function_with`](Self::create_scalar_function_with) takes it with
+    /// [`call.reply`](FunctionContext::reply), which copies the borrow without a `String` in between.
+    ///
     /// A function of the same name with another number of arguments stays. Returns what was replaced.
     ///
     /// # Errors
@@ -74,6 +79,12 @@ impl Connection {
     ///     Ok(texts.collect::<Result<Vec<_>, _>>()?.join("-"))
     /// })?;
     /// assert_eq!(conn.query_one::<String>("SELECT joined('a', 'b', 'c')", ())?, "a-b-c");
+    ///
+    /// // A result that borrows an argument goes through `reply`.
+    /// conn.create_scalar_function_with("trimmed", FunctionOptions::new().arguments(1), |call| {
+    ///     Ok(call.reply(call.get::<&str>(0)?.trim()))
+    /// })?;
+    /// assert_eq!(conn.query_one::<String>("SELECT trimmed(' a ')", ())?, "a");
     /// # Ok::<(), finalite::Error>(())
     /// ```
     ///

@@ -13,6 +13,7 @@ use super::options::FunctionOptions;
     label = "expected a closure of up to 8 arguments, each with its type: `|name: &str, n: i64| ..`",
     note = "an argument implements `FromSql` and owns its data, or is `&str`, `&[u8]`, `ValueRef`, `Cow`, or an `Option`",
     note = "a result implements `ToSql` and borrows nothing, or is a `Result` of it",
+    note = "for a result that borrows an argument, use `create_scalar_function_with` and return `Ok(call.reply(result))`",
     note = "for any number of arguments, use `create_scalar_function_with`"
 )]
 pub trait ScalarFunction<M>: Send + 'static {
