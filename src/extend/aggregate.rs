@@ -6,7 +6,7 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use super::argument::Argument;
-use super::context::{FunctionContext, FunctionResult};
+use super::context::{FunctionContext, FunctionName, FunctionResult};
 use super::options::FunctionOptions;
 use crate::raw::function::{Call, RawAggregate};
 
@@ -159,7 +159,7 @@ macro_rules! closures {
                         function(state, $($value),*)
                     }
                     $(
-                        let $value: $type::Of<'_> = match context.read($index) {
+                        let $value: $type::Of<'_> = match context.read_as::<$marker, $type>($index) {
                             Ok(value) => value,
                             Err(unread) => {
                                 context.fail(unread);
@@ -413,7 +413,7 @@ fn state_of<S: 'static>(state: &mut (dyn Any + Send)) -> &mut S {
 /// An aggregate function with its name, as the layer below calls it.
 pub(super) struct Finished<A> {
     pub(super) function: A,
-    pub(super) name: Box<str>,
+    pub(super) name: FunctionName,
 }
 
 impl<A: AggregateFunction> RawAggregate for Finished<A> {
@@ -443,7 +443,7 @@ impl<A: AggregateFunction> RawAggregate for Finished<A> {
 /// A window function with its name, as the layer below calls it.
 pub(super) struct Sliding<W> {
     pub(super) function: W,
-    pub(super) name: Box<str>,
+    pub(super) name: FunctionName,
 }
 
 impl<W: WindowFunction> RawAggregate for Sliding<W> {

@@ -34,7 +34,21 @@ use crate::value::{Value, ValueRef};
     label = "no type as which an argument is read",
     note = "for a type of your own that implements `FromSql`, add `impl finalite::extend::FunctionArgument for {Self} {{}}`"
 )]
-pub trait FunctionArgument: for<'value> FromSql<'value> {}
+pub trait FunctionArgument: for<'value> FromSql<'value> {
+    /// Whether it is mostly read from an INTEGER, which is then looked at first.
+    #[doc(hidden)]
+    const IS_INTEGER: bool = false;
+}
+
+macro_rules! integers {
+    ($($type:ty)*) => {
+        $(
+            impl FunctionArgument for $type {
+                const IS_INTEGER: bool = true;
+            }
+        )*
+    };
+}
 
 macro_rules! owned {
     ($($type:ty)*) => {
@@ -42,8 +56,12 @@ macro_rules! owned {
     };
 }
 
+integers! {
+    i8 i16 i32 i64 isize u8 u16 u32 u64 usize bool
+}
+
 owned! {
-    i8 i16 i32 i64 i128 isize u8 u16 u32 u64 u128 usize f32 f64 bool
+    i128 u128 f32 f64
     String Box<str> Rc<str> Arc<str> Vec<u8> Box<[u8]> Rc<[u8]> Arc<[u8]> Value
 }
 
@@ -59,6 +77,10 @@ impl<const N: usize> FunctionArgument for [u8; N] {}
 pub trait Argument<M> {
     /// The type in a call that lasts for `'call`.
     type Of<'call>: FromSql<'call>;
+
+    /// Whether it is mostly read from an INTEGER.
+    #[doc(hidden)]
+    const IS_INTEGER: bool = false;
 }
 
 /// Marker of arguments that own their data.
@@ -75,6 +97,8 @@ pub struct Nullable<M>(M);
 
 impl<T: FunctionArgument> Argument<Owned> for T {
     type Of<'call> = T;
+
+    const IS_INTEGER: bool = T::IS_INTEGER;
 }
 
 impl Argument<Lent> for &str {
@@ -99,4 +123,6 @@ impl Argument<Lent> for Cow<'_, [u8]> {
 
 impl<M, T: Argument<M>> Argument<Nullable<M>> for Option<T> {
     type Of<'call> = Option<T::Of<'call>>;
+
+    const IS_INTEGER: bool = T::IS_INTEGER;
 }

@@ -7,12 +7,16 @@ use std::error::Error as StdError;
 use std::fmt;
 
 use super::aggregate::CallbackError;
+use super::argument::Argument;
 use super::reading::ReadConnection;
 use crate::convert::{FromSql, Param, ParamValue, ToSql};
 use crate::error::{Error, ErrorKind, FunctionCause, FunctionFault, Result, ResultCode};
 use crate::raw::RawParam;
 use crate::raw::function::Call;
-use crate::value::ValueRef;
+use crate::value::{Type, ValueRef};
+
+/// Name under which a function was registered. A call has its address, which is one word, where the text is two.
+pub(super) struct FunctionName(pub(super) Box<str>);
 
 /// One call of a function by SQL.
 ///
@@ -37,14 +41,14 @@ use crate::value::ValueRef;
 /// ```
 pub struct FunctionContext<'call> {
     call: &'call Call<'call>,
-    function: &'call str,
+    function: &'call FunctionName,
     /// Subtype of the result, which SQLite takes after the result.
     subtype: Cell<Option<u8>>,
 }
 
 impl<'call> FunctionContext<'call> {
     #[inline(always)]
-    pub(super) fn new(call: &'call Call<'call>, function: &'call str) -> Self {
+    pub(super) fn new(call: &'call Call<'call>, function: &'call FunctionName) -> Self {
         Self { call, function, subtype: Cell::new(None) }
     }
 
@@ -57,7 +61,7 @@ impl<'call> FunctionContext<'call> {
     /// Returns the name under which the function was registered.
     #[must_use]
     pub fn function_name(&self) -> &'call str {
-        self.function
+        &self.function.0
     }
 
     /// Returns an argument, 0-based, as a Rust type. A `&str` points into SQLite's memory, for the duration of the call.
@@ -116,6 +120,20 @@ impl<'call> FunctionContext<'call> {
     }
 
     /// Sets the result, which may borrow an argument: text and bytes are copied now. The closure returns the [`Reply`].
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use finalite::{Connection, extend::FunctionOptions};
+    ///
+    /// let conn = Connection::open_in_memory()?;
+    /// conn.create_scalar_function_with("first_word", FunctionOptions::new().arguments(1), |call| {
+    ///     let text: Option<&str> = call.get(0)?;
+    ///     Ok(call.reply(text.and_then(|text| text.split(' ').next())))
+    /// })?;
+    /// assert_eq!(conn.query_one::<String>("SELECT first_word('one two')", ())?, "one");
+    /// # Ok::<(), finalite::Error>(())
+    /// ```
     pub fn reply(&self, value: impl ToSql) -> Reply {
         self.answer(value.to_sql());
         Reply(())
@@ -175,23 +193,24 @@ impl<'call> FunctionContext<'call> {
         ReadConnection::new(self.call.db())
     }
 
+    /// Reads an argument of a closure: one that is mostly an integer is looked at as one first.
+    #[inline(always)]
+    pub(super) fn read_as<M, A: Argument<M>>(&self, argument: usize) -> std::result::Result<A::Of<'call>, Unread> {
+        if !A::IS_INTEGER {
+            return self.read(argument);
+        }
+        match self.call.integer(argument) {
+            Some(integer) => A::Of::from_sql(ValueRef::Integer(integer)).map_err(|problem| {
+                Unread::Cause(FunctionCause::Argument { argument: argument + 1, found: Type::Integer, problem })
+            }),
+            None => self.call.aside(|call| read(call, argument)),
+        }
+    }
+
     /// Reads an argument, for closures: the caller passes the error on.
     #[inline(always)]
     pub(super) fn read<T: FromSql<'call>>(&self, argument: usize) -> std::result::Result<T, Unread> {
-        let Some(value) = self.call.argument(argument) else {
-            return Err(if argument < self.call.len() {
-                Unread::NoMemory
-            } else {
-                Unread::Cause(FunctionCause::Missing { argument: argument + 1 })
-            });
-        };
-        match T::from_sql(value) {
-            Ok(value) => Ok(value),
-            Err(problem) => {
-                let found = value.data_type();
-                Err(Unread::Cause(FunctionCause::Argument { argument: argument + 1, found, problem }))
-            }
-        }
+        read(self.call, argument)
     }
 
     #[cold]
@@ -203,15 +222,15 @@ impl<'call> FunctionContext<'call> {
     }
 
     fn fault(&self, cause: FunctionCause) -> FunctionFault {
-        FunctionFault { function: self.function.into(), cause }
+        FunctionFault { function: self.function.0.clone(), cause }
     }
 
-    #[cold]
+    #[inline(always)]
     pub(super) fn fail(&self, unread: Unread) {
         match unread {
             // It is the result already.
             Unread::NoMemory => {}
-            Unread::Cause(cause) => self.call.fail(self.fault(cause)),
+            Unread::Cause(cause) => fail(self.call, self.function, cause),
         }
     }
 
@@ -221,7 +240,7 @@ impl<'call> FunctionContext<'call> {
         let cause = match error.downcast::<Error>() {
             Ok(error) => match error.into_function_cause() {
                 Ok(None) => return self.call.fail_for_memory(),
-                Ok(Some((function, cause))) if *function == *self.function => cause,
+                Ok(Some((function, cause))) if function == self.function.0 => cause,
                 Ok(Some((function, cause))) => {
                     let nested = FunctionFault { function, cause }.into_kind(ResultCode::ERROR);
                     FunctionCause::Returned(Box::new(Error::new(nested)))
@@ -244,7 +263,7 @@ impl<'call> FunctionContext<'call> {
             ParamValue::Text(Cow::Owned(text)) => self.call.answer(RawParam::Text(&text)),
             ParamValue::Blob(Cow::Borrowed(bytes)) => self.call.answer(RawParam::Blob(bytes)),
             ParamValue::Blob(Cow::Owned(bytes)) => self.call.answer(RawParam::Blob(&bytes)),
-            ParamValue::Error(problem) => self.call.fail(self.fault(FunctionCause::Result(problem))),
+            ParamValue::Error(problem) => fail(self.call, self.function, FunctionCause::Result(problem)),
         }
     }
 
@@ -253,10 +272,37 @@ impl<'call> FunctionContext<'call> {
     }
 }
 
+/// Reads an argument as its own type.
+#[inline(always)]
+fn read<'call, T: FromSql<'call>>(call: &Call<'call>, argument: usize) -> std::result::Result<T, Unread> {
+    let Some(value) = call.argument(argument) else {
+        return Err(if argument < call.len() {
+            Unread::NoMemory
+        } else {
+            Unread::Cause(FunctionCause::Missing { argument: argument + 1 })
+        });
+    };
+    match T::from_sql(value) {
+        Ok(value) => Ok(value),
+        Err(problem) => {
+            let found = value.data_type();
+            Err(Unread::Cause(FunctionCause::Argument { argument: argument + 1, found, problem }))
+        }
+    }
+}
+
+#[inline(always)]
+fn fail(call: &Call<'_>, function: &FunctionName, cause: FunctionCause) {
+    call.aside(|call| call.fail(FunctionFault { function: function.0.clone(), cause }));
+}
+
 impl fmt::Debug for FunctionContext<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("FunctionContext");
-        debug.field("function", &self.function).field("arguments", &self.argument_count()).finish_non_exhaustive()
+        debug
+            .field("function", &self.function_name())
+            .field("arguments", &self.argument_count())
+            .finish_non_exhaustive()
     }
 }
 

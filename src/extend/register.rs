@@ -4,7 +4,7 @@ use std::ffi::CString;
 use std::panic::Location;
 
 use super::aggregate::{AggregateFunction, CallbackError, Finished, Sliding, WindowFunction};
-use super::context::{FunctionContext, FunctionResult};
+use super::context::{FunctionContext, FunctionName, FunctionResult};
 use super::options::FunctionOptions;
 use super::scalar::ScalarFunction;
 use crate::Connection;
@@ -116,7 +116,7 @@ impl Connection {
         let c_name = checked(name, options)?;
         let before = self.function_of(name, options.arguments);
         let signature = Signature { name: &c_name, arguments: options.arguments, properties: options.properties };
-        let name: Box<str> = name.into();
+        let name = FunctionName(name.into());
         let is_own = self
             .db()
             .create_scalar(signature, site, move |call| function(&FunctionContext::new(call, &name)))
@@ -151,7 +151,7 @@ impl Connection {
         let c_name = checked(name, options)?;
         let before = self.function_of(name, options.arguments);
         let signature = Signature { name: &c_name, arguments: options.arguments, properties: options.properties };
-        let function = Finished { function, name: name.into() };
+        let function = Finished { function, name: FunctionName(name.into()) };
         let is_own = self.db().create_aggregate(signature, site, function, false).map_err(|fault| self.error(fault))?;
         Ok(replaced(is_own, before))
     }
@@ -189,7 +189,7 @@ impl Connection {
         let c_name = checked(name, options)?;
         let before = self.function_of(name, options.arguments);
         let signature = Signature { name: &c_name, arguments: options.arguments, properties: options.properties };
-        let function = Sliding { function, name: name.into() };
+        let function = Sliding { function, name: FunctionName(name.into()) };
         let is_own = self.db().create_aggregate(signature, site, function, true).map_err(|fault| self.error(fault))?;
         Ok(replaced(is_own, before))
     }

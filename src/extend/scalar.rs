@@ -51,7 +51,7 @@ macro_rules! closures {
                         function($($value),*)
                     }
                     $(
-                        let $value: $type::Of<'_> = match context.read($index) {
+                        let $value: $type::Of<'_> = match context.read_as::<$marker, $type>($index) {
                             Ok(value) => value,
                             Err(unread) => return context.fail(unread),
                         };

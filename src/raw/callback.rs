@@ -202,8 +202,8 @@ impl Db {
         self.callbacks.ascend();
         if self.callbacks.are_settled() {
             self.entry.set(entry);
-        } else if self.callbacks.depth.get() == 0 {
-            self.drop_released();
+        } else {
+            self.drop_released_by_call();
         }
         match result {
             Ok(result) => Some(result),
@@ -358,6 +358,15 @@ impl Db {
             self.release_states();
         }
         self.drop_released();
+    }
+
+    /// Drops what SQLite has released, when the outermost callback has returned: none can have borrowed it any more.
+    #[cold]
+    #[inline(never)]
+    fn drop_released_by_call(&self) {
+        if self.callbacks.depth.get() == 0 {
+            self.drop_released();
+        }
     }
 
     /// Drops what SQLite has released.

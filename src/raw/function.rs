@@ -165,6 +165,8 @@ impl Db {
 }
 
 /// One call of a function by SQL: its arguments, and the place of its result.
+///
+/// No reference to it is passed to a function that is not inlined ([`Call::aside`]): its fields stay in registers.
 pub(crate) struct Call<'call> {
     context: NonNull<ffi::sqlite3_context>,
     count: c_int,
@@ -225,6 +227,18 @@ impl<'call> Call<'call> {
                 None
             }
         }
+    }
+
+    /// Returns an argument, 0-based, if it is an INTEGER.
+    #[inline(always)]
+    pub(crate) fn integer(&self, index: usize) -> Option<i64> {
+        let argument = self.raw_argument(index)?;
+        // SAFETY: an argument of the call, valid during it (rule 15); the type is read first (rule 9).
+        if unsafe { ffi::sqlite3_value_type(argument) } != ffi::SQLITE_INTEGER {
+            return None;
+        }
+        // SAFETY: the same argument; its type is INTEGER, so the call converts nothing (rule 9).
+        Some(unsafe { ffi::sqlite3_value_int64(argument) })
     }
 
     /// Returns an argument, 0-based, if it is a number, or text that numeric affinity makes one.
@@ -365,6 +379,22 @@ impl<'call> Call<'call> {
         unsafe { ffi::sqlite3_result_subtype(self.context.as_ptr(), u32::from(subtype)) }
     }
 
+    /// Runs what is seldom needed out of line.
+    #[inline(always)]
+    pub(crate) fn aside<R>(&self, run: impl FnOnce(&Call<'call>) -> R) -> R {
+        #[inline(never)]
+        fn aside<'call, R>(
+            context: NonNull<ffi::sqlite3_context>,
+            count: c_int,
+            arguments: *mut *mut ffi::sqlite3_value,
+            db: &'call Db,
+            run: impl FnOnce(&Call<'call>) -> R,
+        ) -> R {
+            run(&Call { context, count, arguments, db })
+        }
+        aside(self.context, self.count, self.arguments, self.db, run)
+    }
+
     /// Makes the call an error.
     #[cold]
     pub(crate) fn fail(&self, fault: FunctionFault) {
@@ -385,7 +415,7 @@ impl<'call> Call<'call> {
     }
 
     /// Makes the call `SQLITE_NOMEM`.
-    #[cold]
+    #[inline(always)]
     pub(crate) fn fail_for_memory(&self) {
         // SAFETY: SQLite's context of this call (rule 15, c3ref/result_blob.html).
         unsafe { ffi::sqlite3_result_error_nomem(self.context.as_ptr()) }
@@ -395,7 +425,7 @@ impl<'call> Call<'call> {
     #[inline(always)]
     fn end<R>(&self, result: Option<R>) -> Option<R> {
         if result.is_none() {
-            self.fail_with("a function panicked, or its connection is being closed");
+            self.aside(|call| call.fail_with("a function panicked, or its connection is being closed"));
         }
         result
     }
