@@ -33,6 +33,8 @@
 //! | `FunctionFlags::SQLITE_DETERMINISTIC`, `ctx.get_or_create_aux` | [`extend::deterministic`](crate::extend::deterministic), [`FunctionContext::auxiliary`](crate::extend::FunctionContext::auxiliary) |
 //! | `Aggregate`, `WindowAggregate` | [`extend::aggregate`](crate::extend::aggregate()) and [`extend::window`](crate::extend::window()) of closures, or [`AggregateFunction`](crate::extend::AggregateFunction), [`WindowFunction`](crate::extend::WindowFunction) |
 //! | `create_collation`, `collation_needed` | [`create_collation`](crate::Connection::create_collation), [`on_collation_needed`](crate::Connection::on_collation_needed), a closure |
+//! | `blob_open(MAIN_DB, "t", "a", id, true)`, `ZeroBlob` | [`blob(("t", "a", id), Access::ReadOnly)`](crate::Connection::blob), [`BlobAddress::in_database`](crate::data::BlobAddress::in_database) for others, [`ZeroBlob`](crate::ZeroBlob) |
+//! | `Blob::read_at`, `raw_read_at`, `write_at` | [`Blob::read_at`](crate::data::Blob::read_at) and [`write_at`](crate::data::Blob::write_at), all or nothing |
 //! | `Error::UserFunctionError` | [`ErrorKind::Function`](crate::ErrorKind::Function), with the error as its source |
 //! | `Connection::handle` | [`Connection::as_raw`](crate::Connection::as_raw) |
 //! | `r2d2_sqlite` | [`pool::Pool`](crate::pool::Pool) |
@@ -45,6 +47,7 @@
 //! | binds NaN | NULL is stored | an error |
 //! | runs `INSERT … RETURNING` by `query_row`, and the commit fails | `Ok` | an error |
 //! | sets a pragma to a value that SQLite does not take | `Ok` | an error |
+//! | uses a blob whose row has changed | `SQLITE_ABORT`; `SQLITE_ERROR` behind the end | [`ErrorKind::BlobExpired`](crate::ErrorKind::BlobExpired) |
 //! | goes on in a transaction that SQLite has rolled back | each statement commits on its own | [`ErrorKind::TransactionEnded`](crate::ErrorKind::TransactionEnded) |
 //!
 //! # sqlx

@@ -87,9 +87,9 @@ impl Connection {
         self.moved_check.set(due);
     }
 
-    /// Whether statements exist outside the cache. Nothing borrows the connection, so they were leaked.
-    pub(crate) fn has_forgotten_statements(&mut self) -> bool {
-        self.db().statements() > self.core.cache().borrow().stats().statements
+    /// Whether handles exist besides the statements of the cache. Nothing borrows the connection, so they were leaked.
+    pub(crate) fn has_forgotten_handles(&mut self) -> bool {
+        self.db().child_count() > self.core.cache().borrow().stats().statements
     }
 
     pub(crate) fn db_mut(&mut self) -> &mut OwnedDb {

@@ -31,7 +31,7 @@
 //! | `String`, `Box<str>`, `Rc<str>`, `Arc<str>`, `Cow<str>` | TEXT, copied (a borrowed `Cow` is not) |
 //! | `&[u8]`, `&Vec<u8>`, `&[u8; N]`, a reference to any bytes above | BLOB, not copied |
 //! | `Vec<u8>`, `Box<[u8]>`, `Rc<[u8]>`, `Arc<[u8]>`, `[u8; N]`, `Cow<[u8]>` | BLOB, copied (a borrowed `Cow` is not) |
-//! | [`ZeroBlob`] | BLOB of this number of zero bytes, to be written later |
+//! | [`ZeroBlob`] | BLOB of this number of zero bytes, to be written through a [`Blob`](crate::data::Blob) |
 //! | `None` | NULL |
 //! | `Some(T)` | as `T` |
 //! | [`Value`](crate::Value), [`ValueRef`] | itself; error for TEXT that is not UTF-8, and for NaN |

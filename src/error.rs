@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::io;
 
 use crate::raw::library;
 use crate::sql;
@@ -22,7 +23,7 @@ pub use constraint::{Constraint, ConstraintKind};
 use excerpt::Excerpt;
 pub(crate) use fault::{Cut, Fault, FaultKind};
 pub(crate) use function::{FunctionCause, FunctionFault};
-pub use kind::{ErrorKind, ExceededLimit, NameKind};
+pub use kind::{BlobObstacle, ErrorKind, ExceededLimit, NameKind};
 pub use optional::OptionalExtension;
 pub use result_code::ResultCode;
 
@@ -235,7 +236,8 @@ impl Error {
             ErrorKind::Function { code, .. }
             | ErrorKind::FunctionArgument { code, .. }
             | ErrorKind::FunctionResult { code, .. } => Some(code),
-            ErrorKind::TooManyParameters { .. } => Some(ResultCode::ERROR),
+            ErrorKind::TooManyParameters { .. } | ErrorKind::BlobUnavailable { .. } => Some(ResultCode::ERROR),
+            ErrorKind::BlobExpired => Some(ResultCode::ABORT),
             ErrorKind::OpenAttempts { ref attempts } => attempts.last()?.extended_code(),
             _ => None,
         }
@@ -355,6 +357,25 @@ impl From<ConversionError> for Error {
     /// Wraps the error, for closures that convert values themselves. The error does not know its column.
     fn from(error: ConversionError) -> Self {
         Self::external(error)
+    }
+}
+
+impl From<io::Error> for Error {
+    /// Returns the [`Error`] that an `io` method of a [`Blob`](crate::data::Blob) returned, or wraps another one.
+    fn from(error: io::Error) -> Self {
+        error.downcast::<Self>().unwrap_or_else(Self::external)
+    }
+}
+
+impl From<Error> for io::Error {
+    /// Wraps the error, which [`io::Error::get_ref`] returns. The kind is [`io::ErrorKind::OutOfMemory`] or
+    /// [`io::ErrorKind::Other`].
+    fn from(error: Error) -> Self {
+        let kind = match error.kind() {
+            ErrorKind::NoMemory { .. } => io::ErrorKind::OutOfMemory,
+            _ => io::ErrorKind::Other,
+        };
+        Self::new(kind, error)
     }
 }
 

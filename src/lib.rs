@@ -34,6 +34,7 @@
 //! - Values: [`convert`] has the table of all conversions. [`Params`] is the trait of values to bind, [`FromRow`] that
 //!   of types a row can be read as.
 //! - Reading a whole result, or a whole table from its database pages: [`scan`].
+//! - Reading and writing parts of a large value: [`Connection::blob`], [`data`].
 //! - Transactions: [`Connection::transaction`], [`Transaction`], [`Savepoint`].
 //! - Errors: [`Error`], [`ErrorKind`].
 //! - Accounting: memory allocated by SQLite in [`memory`], open handles in [`handles`], both checked in a test by
@@ -96,6 +97,7 @@ pub mod coming_from;
 mod connection;
 pub mod convert;
 mod core;
+pub mod data;
 mod error;
 pub mod extend;
 #[allow(unsafe_code)]
@@ -126,7 +128,8 @@ pub use convert::{FromSql, Param, ToSql, ZeroBlob};
 pub use core::cache::StatementCacheStats;
 pub use error::ResultCode;
 pub use error::{
-    Constraint, ConstraintKind, Error, ErrorKind, ExceededLimit, NameKind, OptionalExtension, Result, SqlPosition,
+    BlobObstacle, Constraint, ConstraintKind, Error, ErrorKind, ExceededLimit, NameKind, OptionalExtension, Result,
+    SqlPosition,
 };
 pub use observe::leak_check::{LeakCheck, LeakReport, ProcessSnapshot};
 pub use observe::{handles, memory, stats};

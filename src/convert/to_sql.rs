@@ -179,7 +179,8 @@ impl ToSql for Param<'_> {
     }
 }
 
-/// A value that binds as a BLOB of this number of zero bytes, to be written later through incremental I/O.
+/// A value that binds as a BLOB of this number of zero bytes, to be written in pieces through a
+/// [`Blob`](crate::data::Blob).
 ///
 /// # Example
 ///

@@ -33,6 +33,10 @@ pub(crate) enum FaultKind {
     TooBig { what: &'static str, bytes: usize },
     /// The linked SQLite cannot be used.
     Unsupported(Box<str>),
+    /// The row of a blob has changed.
+    BlobExpired,
+    /// A range that exceeds a blob.
+    BlobRange { offset: u64, bytes: usize, len: u64 },
 }
 
 /// Reason why SQLite was told to stop.
@@ -114,6 +118,8 @@ impl From<Fault> for Error {
             FaultKind::Misuse(reason) => ErrorKind::Misuse { reason },
             FaultKind::TooBig { what, bytes } => ErrorKind::TooBig { what, bytes },
             FaultKind::Unsupported(reason) => ErrorKind::Unsupported { reason },
+            FaultKind::BlobExpired => ErrorKind::BlobExpired,
+            FaultKind::BlobRange { offset, bytes, len } => ErrorKind::BlobRange { offset, bytes, len },
         };
         let mut error = Self::new(kind);
         error.0.offset = at;

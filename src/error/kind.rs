@@ -319,9 +319,71 @@ pub enum ErrorKind {
         /// Reason, with the name of the Rust type.
         problem: ConversionError,
     },
+    /// A [`Blob`](crate::data::Blob) can no longer be used: its row was changed or deleted, the transaction was rolled
+    /// back, or [`reopen`](crate::data::Blob::reopen) failed.
+    #[error("the blob has expired: its row was changed or deleted, or the transaction was rolled back (open it again)")]
+    BlobExpired,
+    /// A [`Blob`](crate::data::Blob) cannot be opened on this value.
+    #[error("the blob {}.{} cannot be opened: {obstacle}", Excerpt::of(table), Excerpt::of(column))]
+    #[non_exhaustive]
+    BlobUnavailable {
+        /// Name of the table, as given.
+        table: Box<str>,
+        /// Name of the column, as given.
+        column: Box<str>,
+        /// Reason.
+        obstacle: BlobObstacle,
+    },
+    /// Bytes outside a [`Blob`](crate::data::Blob) were requested. A blob has a fixed size.
+    #[error("{bytes} byte{} at offset {offset} of a blob of {len}: it has a fixed size", plural(*bytes))]
+    #[non_exhaustive]
+    BlobRange {
+        /// Offset of the first byte.
+        offset: u64,
+        /// Number of bytes to read or to write.
+        bytes: usize,
+        /// Size of the blob in bytes.
+        len: u64,
+    },
     /// An error of the caller, from [`Error::external`].
     #[error("{0}")]
     External(Box<dyn StdError + Send + Sync>),
+}
+
+/// Reason for which a [`Blob`](crate::data::Blob) cannot be opened on a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BlobObstacle {
+    /// There is no table of this name in the database.
+    #[error("there is no such table")]
+    NoSuchTable,
+    /// The table has no column of this name.
+    #[error("there is no such column")]
+    NoSuchColumn,
+    /// The table has no row with this rowid.
+    #[error("there is no row with this rowid")]
+    NoSuchRow,
+    /// The value is neither a blob nor text.
+    #[error("the value is {0}, neither a blob nor text")]
+    Value(Type),
+    /// The name is that of a view.
+    #[error("it is a view, not a table")]
+    View,
+    /// The table is a virtual table.
+    #[error("the table is virtual")]
+    VirtualTable,
+    /// The table was created `WITHOUT ROWID`.
+    #[error("the table is WITHOUT ROWID")]
+    WithoutRowid,
+    /// The table has generated columns.
+    #[error("the table has generated columns")]
+    GeneratedColumns,
+    /// An index contains the column, or an expression, so that the column cannot be written through a blob.
+    #[error("an index contains the column, so that it can only be read")]
+    Indexed,
+    /// The column refers to another table by a foreign key, so that it cannot be written through a blob.
+    #[error("the column belongs to a foreign key, so that it can only be read")]
+    ForeignKey,
 }
 
 /// The kind of item that a name refers to.

@@ -55,6 +55,8 @@ pub struct HandleCounts {
     /// Closures that SQLite calls: functions, collations, hooks, and the tables of
     /// [`create_diagnostic_tables`](crate::Connection::create_diagnostic_tables).
     pub callbacks: u64,
+    /// [`Blob`](crate::data::Blob)s.
+    pub blobs: u64,
 }
 
 impl HandleCounts {
@@ -67,6 +69,7 @@ impl HandleCounts {
             transactions: count(HandleKind::Transaction),
             savepoints: count(HandleKind::Savepoint),
             callbacks: count(HandleKind::Callback),
+            blobs: count(HandleKind::Blob),
         }
     }
 
@@ -80,6 +83,7 @@ impl HandleCounts {
             ("transactions", self.transactions),
             ("savepoints", self.savepoints),
             ("callbacks", self.callbacks),
+            ("blobs", self.blobs),
         ]
         .into_iter()
     }
@@ -95,6 +99,7 @@ impl HandleCounts {
             HandleKind::Transaction => self.transactions,
             HandleKind::Savepoint => self.savepoints,
             HandleKind::Callback => self.callbacks,
+            HandleKind::Blob => self.blobs,
         }
     }
 

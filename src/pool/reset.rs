@@ -147,7 +147,7 @@ pub(super) fn check(
     if conn.db().has_limits() {
         return Err(DestroyReason::Registered);
     }
-    if conn.has_forgotten_statements() {
+    if conn.has_forgotten_handles() {
         return Err(DestroyReason::Forgotten);
     }
     // The result of the rollback is not conclusive: SQLite may have rolled back before, or an authorizer may deny it.

@@ -418,6 +418,13 @@ impl Db {
         !self.is_closed() && unsafe { ffi::sqlite3_txn_state(self.ptr.as_ptr(), ptr::null()) } != ffi::SQLITE_TXN_NONE
     }
 
+    /// Whether a transaction is open that writes, in any database.
+    pub(super) fn is_writing(&self) -> bool {
+        // SAFETY: `self` owns the connection, which is not closed when the call is made (rule 19); reads memory
+        // (rule 20). c3ref/txn_state.html: with NULL, the highest state of any schema.
+        !self.is_closed() && unsafe { ffi::sqlite3_txn_state(self.ptr.as_ptr(), ptr::null()) } == ffi::SQLITE_TXN_WRITE
+    }
+
     /// Sets the rowid of the last insert to 0.
     pub(crate) fn reset_last_insert_rowid(&self) {
         if !self.is_closed() {

@@ -30,11 +30,13 @@ pub enum HandleKind {
     Savepoint,
     /// A closure that SQLite calls: a function, a collation, a hook.
     Callback,
+    /// A [`Blob`](crate::data::Blob).
+    Blob,
 }
 
 impl HandleKind {
     /// All kinds.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Connection,
         Self::Statement,
         Self::CachedStatement,
@@ -42,6 +44,7 @@ impl HandleKind {
         Self::Transaction,
         Self::Savepoint,
         Self::Callback,
+        Self::Blob,
     ];
 
     pub(crate) const COUNT: usize = Self::ALL.len();
@@ -57,6 +60,7 @@ impl HandleKind {
             Self::Transaction => "transaction",
             Self::Savepoint => "savepoint",
             Self::Callback => "callback",
+            Self::Blob => "blob",
         }
     }
 }

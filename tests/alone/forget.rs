@@ -7,6 +7,7 @@ use std::mem::forget;
 use std::path::Path;
 use std::ptr;
 
+use finalite::data::Access;
 use finalite::handles::{self, HandleCounts, HandleKind};
 use finalite::{Connection, Error, ErrorKind, OpenOptions, Statement, ffi};
 
@@ -135,6 +136,22 @@ const FORGOTTEN: &[Forgotten] = &[
         },
         |count| count.statements = 3,
     ),
+    ("a blob", |conn| forget(conn.blob(("t", "b", 1), Access::ReadOnly).unwrap()), |count| count.blobs = 1),
+    (
+        "two blobs, one of them moved, and rows",
+        |conn| {
+            let mut statement = conn.prepare(SELECT).unwrap();
+            let mut blob = conn.blob(("t", "b", 1), Access::ReadOnly).unwrap();
+            blob.reopen(2).unwrap();
+            forget((conn.blob(("t", "b", 1), Access::ReadOnly).unwrap(), blob));
+            let text = bound();
+            forget(statement.query((&text,)).unwrap());
+        },
+        |count| {
+            count.blobs = 2;
+            count.rows = 1;
+        },
+    ),
     (
         "a transaction",
         |conn| {
@@ -245,6 +262,7 @@ fn total(before: HandleCounts, after: HandleCounts) -> HandleCounts {
     difference.rows = after.rows - before.rows;
     difference.transactions = after.transactions - before.transactions;
     difference.savepoints = after.savepoints - before.savepoints;
+    difference.blobs = after.blobs - before.blobs;
     difference
 }
 
@@ -255,7 +273,7 @@ fn last_named(expected: HandleCounts) -> HandleCounts {
     let count = usize::try_from(expected.total()).unwrap();
     let mut named = HandleCounts::default();
     for one in &all[all.len() - count..] {
-        let is_guard = matches!(one.kind, HandleKind::Transaction | HandleKind::Savepoint);
+        let is_guard = matches!(one.kind, HandleKind::Transaction | HandleKind::Savepoint | HandleKind::Blob);
         assert_eq!(one.sql.as_deref(), (!is_guard).then_some(SELECT), "{one}");
         if one.opened_at.is_none_or(|site| site.file() != file!()) {
             continue;
@@ -266,6 +284,7 @@ fn last_named(expected: HandleCounts) -> HandleCounts {
             HandleKind::Rows => named.rows += 1,
             HandleKind::Transaction => named.transactions += 1,
             HandleKind::Savepoint => named.savepoints += 1,
+            HandleKind::Blob => named.blobs += 1,
             kind => panic!("{kind}"),
         }
     }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use finalite::data::Access;
 use finalite::pool::{Checkpointer, Pool};
 use finalite::scan::ScanStrategy;
 use finalite::{Connection, Error, ErrorKind, OpenOptions, ffi, stats};
@@ -410,6 +411,13 @@ fn the_guards_of_a_forked_connection_do_nothing_in_drop() {
     let mut tx = conn.transaction().unwrap();
     let savepoint = tx.savepoint().unwrap();
     savepoint.execute("INSERT INTO t VALUES ('kept')", ()).unwrap();
+    let mut blob = Some(savepoint.blob(("t", "a", 1), Access::ReadWrite).unwrap());
+    assert!(in_child(|| {
+        let error = blob.as_mut().unwrap().write_at(b"lost", 0).unwrap_err();
+        drop(blob.take());
+        matches!(error.kind(), ErrorKind::Forked)
+    }));
+    blob.unwrap().close().unwrap();
     let mut savepoint = Some(savepoint);
     assert!(in_child(|| {
         drop(savepoint.take());

@@ -19,6 +19,8 @@ mod fork_handlers;
 mod handles;
 mod hooks;
 mod incidents;
+#[cfg(unix)]
+mod killed;
 mod leak_check;
 mod lifecycle;
 mod memory;
@@ -63,6 +65,8 @@ const ALL: &[&[Case]] = &[
     incidents::patroni::CASES,
     incidents::tidb::CASES,
     incidents::vitess::CASES,
+    #[cfg(unix)]
+    killed::CASES,
     leak_check::CASES,
     lifecycle::CASES,
     memory::accounts::CASES,

@@ -4,6 +4,7 @@
 mod callbacks;
 pub mod controls;
 mod files;
+mod moving;
 mod scenarios;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -387,7 +388,7 @@ fn when_all_fail_without_lookaside() {
 
 fn statements(sticky: bool, lookaside: bool, points_min: u64) {
     let way = Way { sticky, lookaside, all_threads: false };
-    let all = scenarios::SCENARIOS.iter().chain(callbacks::SCENARIOS);
+    let all = scenarios::SCENARIOS.iter().chain(callbacks::SCENARIOS).chain(moving::SCENARIOS);
     sweep_all(all.map(|scenario| (scenario, way)), points_min);
 }
 

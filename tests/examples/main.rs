@@ -102,7 +102,7 @@ fn check_handles(json: &Json) {
     let by_row = u64::from(json["mode"] == "rows");
     let expected = json!({
         "connections": 1, "statements": by_row, "cached_statements": 1 - by_row, "rows": by_row, "transactions": 0,
-        "savepoints": 0, "callbacks": 0,
+        "savepoints": 0, "callbacks": 0, "blobs": 0,
     });
     assert_eq!(handles["during"], expected);
 }
@@ -382,6 +382,18 @@ fn memory_finds_what_leaks() {
     assert!(told[0].contains(&forgotten) && !whole_run.contains(&cache), "{whole_run}");
     assert!(!whole_run.contains("native bytes:"), "{whole_run}");
     assert_eq!(whole_run.lines().last(), Some("after close: 0 bytes, 0 blocks"));
+}
+
+#[test]
+fn a_large_value_is_streamed_in_and_out() {
+    let outcome = run(Command::new(program("blob_stream")).arg("5"));
+    assert_eq!((outcome.code, &*outcome.stderr), (Some(0), ""), "{}", outcome.stdout);
+    let lines: Vec<&str> = outcome.stdout.lines().collect();
+    assert_eq!(lines[0], "in   [#########################] 100 %  5 of 5 MB");
+    assert_eq!(lines[1], "out  [#########################] 100 %  5 of 5 MB");
+    assert!(lines[2].starts_with("checksum "), "{lines:?}");
+    let peak = lines[3].strip_prefix("SQLite's memory never exceeded ").unwrap().strip_suffix(" MB").unwrap();
+    assert!(peak.parse::<u64>().unwrap() < 5, "{lines:?}");
 }
 
 #[test]

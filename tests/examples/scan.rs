@@ -77,7 +77,7 @@ fn scan_prints_for_people() {
     assert_eq!(lines[4], "columns   2");
     assert!(lines[5].starts_with("time      ") && lines[6].contains(" ns per row, "), "{}", outcome.stdout);
     assert_eq!(
-        lines[7..21],
+        lines[7..22],
         [
             "",
             "column  integer  real  text  blob  null  min                      max",
@@ -92,12 +92,13 @@ fn scan_prints_for_people() {
             "transactions            0       0      0",
             "savepoints              0       0      0",
             "callbacks               0       0      0",
+            "blobs                   0       0      0",
             "",
         ]
     );
     let mode = counting_mode();
-    assert!(lines[21].starts_with(&format!("native memory ({mode}) ")), "{}", outcome.stdout);
-    let memory: Vec<(&str, Vec<&str>)> = lines[22..]
+    assert!(lines[22].starts_with(&format!("native memory ({mode}) ")), "{}", outcome.stdout);
+    let memory: Vec<(&str, Vec<&str>)> = lines[23..]
         .iter()
         .map(|line| line.split_once("  ").unwrap())
         .map(|(what, figures)| (what, figures.split_whitespace().collect()))

@@ -6,6 +6,7 @@ mod advisories;
 mod aggregates;
 mod batch;
 mod batches;
+mod blob;
 mod cache;
 mod close;
 mod collations;

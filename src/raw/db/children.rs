@@ -1,9 +1,10 @@
-//! Statements made from a connection, so that closing finds those that were forgotten.
+//! Handles made from a connection, so that closing finds those that were forgotten.
 
 use std::ptr::NonNull;
 use std::sync::Arc;
 
 use super::{Db, OwnedDb};
+use crate::raw::blob::BlobCore;
 use crate::raw::ffi;
 use crate::raw::os::fork;
 use crate::raw::stmt::StmtCore;
@@ -16,18 +17,24 @@ impl Db {
     }
 
     pub(in crate::raw) fn adopt(&self, core: NonNull<StmtCore>, statement: NonNull<ffi::sqlite3_stmt>) {
-        self.children.borrow_mut().insert(Child { core, statement, record: None });
+        self.children.borrow_mut().insert(Child::Statement { core, statement, record: None });
+    }
+
+    pub(in crate::raw) fn adopt_blob(&self, core: NonNull<BlobCore>) {
+        self.children.borrow_mut().insert(Child::Blob(core));
     }
 
     /// Stores a statement's record in the list.
     pub(in crate::raw) fn describe(&self, slot: u32, record: &Recorded) {
-        if let Some(ChildSlot::Taken(child)) = self.children.borrow_mut().slots.get_mut(slot as usize) {
-            child.record = Some(record.share());
+        if let Some(ChildSlot::Taken(Child::Statement { record: kept, .. })) =
+            self.children.borrow_mut().slots.get_mut(slot as usize)
+        {
+            *kept = Some(record.share());
         }
     }
 
     /// Publishes the memory of each statement. Returns the sum of their bytes; `None` if there are more than `most`
-    /// statements.
+    /// handles.
     pub(in crate::raw) fn publish_statements(&self, most: usize) -> Option<u64> {
         // No code that runs while the list is borrowed mutably calls this function; `try_borrow` is a safeguard.
         let children = self.children.try_borrow().ok()?;
@@ -41,19 +48,22 @@ impl Db {
         self.children.borrow_mut().remove(slot);
     }
 
-    /// Whether a statement of the connection may be running. Those of foreign code are not known.
+    /// Whether a statement of the connection may be running. Those of foreign code are not known. That of a blob calls
+    /// nothing.
     pub(in crate::raw) fn may_be_running(&self) -> bool {
         let is_busy = |slot: &ChildSlot| match slot {
             // SAFETY: a statement in the list is not finalized: `release` takes it out first (rule 19);
             // c3ref/stmt_busy.html: reads a state stored in it (rule 20).
-            ChildSlot::Taken(child) => unsafe { ffi::sqlite3_stmt_busy(child.statement.as_ptr()) != 0 },
-            ChildSlot::Vacant { .. } => false,
+            ChildSlot::Taken(Child::Statement { statement, .. }) => unsafe {
+                ffi::sqlite3_stmt_busy(statement.as_ptr()) != 0
+            },
+            _ => false,
         };
         self.is_given_out.get() || self.children.borrow().slots.iter().any(is_busy)
     }
 
-    /// Returns the number of statements that are not finalized, including parked ones.
-    pub(crate) fn statements(&self) -> usize {
+    /// Returns the number of handles that are open: statements, including parked ones, and blobs.
+    pub(crate) fn child_count(&self) -> usize {
         self.children.borrow().count
     }
 }
@@ -63,16 +73,21 @@ impl OwnedDb {
         let generation = self.fork_generation.get();
         let children = self.children.borrow_mut().drain();
         for child in children.take_while(|_| generation == fork::generation()) {
-            // SAFETY: `drain` has just removed it from the list (rule 19). Its owner borrows `self`, which is borrowed
-            // mutably here, so no value that could use it exists (rule 3). The connection is not inherited: `close`
-            // checked it when it began, and the loop before each (rule 12).
-            unsafe { StmtCore::finalize_forgotten(child, self.id, self.account) };
+            match child {
+                // SAFETY: `drain` has just removed it from the list (rule 19). Its owner borrows `self`, which is
+                // borrowed mutably here, so no value that could use it exists (rule 3). The connection is not
+                // inherited: `close` checked it when it began, and the loop before each (rule 12).
+                Child::Statement { core, .. } => unsafe {
+                    StmtCore::finalize_forgotten(core, self.id, self.account);
+                },
+                // SAFETY: as for a statement (rules 3, 12, 16, 19).
+                Child::Blob(core) => unsafe { BlobCore::close_forgotten(core, self.id, self.account) },
+            }
         }
     }
 }
 
-/// Statements made from a connection, in a slab: each statement stores its slot, so inserting and removing need no
-/// search.
+/// Handles made from a connection, in a slab: each handle stores its slot, so inserting and removing need no search.
 #[derive(Default)]
 pub(super) struct Children {
     count: usize,
@@ -85,16 +100,19 @@ enum ChildSlot {
     Taken(Child),
 }
 
-struct Child {
-    core: NonNull<StmtCore>,
-    /// Copy of the core's pointer: the core may be borrowed exclusively elsewhere.
-    statement: NonNull<ffi::sqlite3_stmt>,
-    record: Option<Arc<Record>>,
+enum Child {
+    Statement {
+        core: NonNull<StmtCore>,
+        /// Copy of the core's pointer: the core may be borrowed exclusively elsewhere.
+        statement: NonNull<ffi::sqlite3_stmt>,
+        record: Option<Arc<Record>>,
+    },
+    Blob(NonNull<BlobCore>),
 }
 
 impl ChildSlot {
     fn publish(&self) -> u64 {
-        let Self::Taken(Child { statement, record, .. }) = self else {
+        let Self::Taken(Child::Statement { statement, record, .. }) = self else {
             return 0;
         };
         let ask = |operation| {
@@ -114,7 +132,7 @@ impl ChildSlot {
 
 impl Children {
     fn next(&self) -> u32 {
-        self.vacant.unwrap_or_else(|| u32::try_from(self.slots.len()).expect("memory holds fewer than 2^32 statements"))
+        self.vacant.unwrap_or_else(|| u32::try_from(self.slots.len()).expect("memory holds fewer than 2^32 handles"))
     }
 
     fn insert(&mut self, child: Child) {
@@ -137,11 +155,11 @@ impl Children {
         }
     }
 
-    fn drain(&mut self) -> impl Iterator<Item = NonNull<StmtCore>> + use<> {
+    fn drain(&mut self) -> impl Iterator<Item = Child> + use<> {
         self.vacant = None;
         self.count = 0;
         std::mem::take(&mut self.slots).into_iter().filter_map(|slot| match slot {
-            ChildSlot::Taken(child) => Some(child.core),
+            ChildSlot::Taken(child) => Some(child),
             ChildSlot::Vacant { .. } => None,
         })
     }

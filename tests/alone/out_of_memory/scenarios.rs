@@ -622,7 +622,7 @@ pub fn store(conn: &Connection) -> Result<()> {
 }
 
 /// The error that is there without a fault is what it should come to; any other is returned.
-fn must_fail<T>(result: Result<T>, code: ResultCode) -> Result<()> {
+pub(super) fn must_fail<T>(result: Result<T>, code: ResultCode) -> Result<()> {
     match result {
         Ok(_) => panic!("it should fail"),
         Err(error) if error.code() == Some(code) => Ok(()),

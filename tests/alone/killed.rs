@@ -1,0 +1,88 @@
+//! A process is killed (SIGKILL) in the middle of its writes: the database is whole afterwards, and has all of what was
+//! committed and nothing else.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::Stdio;
+use std::thread;
+use std::time::Duration;
+
+use finalite::data::Access;
+use finalite::{Connection, OpenOptions, ZeroBlob};
+
+use crate::runner::{cases, process_of};
+
+cases![a_kill_amid_blob_writes_leaves_a_whole_database, blob_writer, a_torn_value_is_seen];
+
+/// Size of the value that is written, of a cache that holds a tenth of it, so that most of it is in the file before it
+/// is committed.
+const BYTES: usize = 2_000_000;
+const PIECE: usize = 50_000;
+const PATH: &str = "FINALITE_KILLED";
+
+fn open(path: &Path, mode: &str) -> Connection {
+    let options = OpenOptions::new().pragma("journal_mode", mode).pragma("cache_size", -200);
+    options.pragma("synchronous", "off").open(path).unwrap()
+}
+
+/// Runs a case in another process, and kills that a while after it wrote a line, later each time.
+fn kill_amid(case: &str, path: &Path, mode: &str, round: u64) {
+    let mut child = process_of(case).env(PATH, path).env("MODE", mode).stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line, "begun\n");
+    thread::sleep(Duration::from_micros(round * 1_700));
+    child.kill().unwrap();
+    assert!(!child.wait().unwrap().success());
+}
+
+/// Whether the value is all of one version.
+fn is_whole(value: &[u8]) -> bool {
+    value.len() == BYTES && value.iter().all(|byte| *byte == value[0])
+}
+
+fn a_kill_amid_blob_writes_leaves_a_whole_database() {
+    for mode in ["delete", "wal"] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.db");
+        let conn = open(&path, mode);
+        conn.execute_batch("CREATE TABLE t(a)").unwrap();
+        conn.execute("INSERT INTO t VALUES (?)", (ZeroBlob(BYTES as u64),)).unwrap();
+        drop(conn);
+        let mut amid = 0;
+        for round in 0..12 {
+            kill_amid("killed::blob_writer", &path, mode, round);
+            let log = std::fs::metadata(dir.path().join(if mode == "wal" { "a.db-wal" } else { "a.db-journal" }));
+            amid += u64::from(log.is_ok_and(|log| log.len() > 0));
+            let conn = open(&path, mode);
+            assert_eq!(conn.query_one::<String>("PRAGMA integrity_check", ()).unwrap(), "ok", "{mode}, {round}");
+            assert!(is_whole(&conn.query_one::<Vec<u8>>("SELECT a FROM t", ()).unwrap()), "{mode}, {round}");
+        }
+        assert!(amid > 0, "{mode}: no kill hit a transaction");
+    }
+}
+
+/// Runs in a process of its own: writes one version of the value after the other, in pieces.
+fn blob_writer() {
+    let Some(path) = std::env::var_os(PATH) else {
+        return;
+    };
+    let conn = open(Path::new(&path), &std::env::var("MODE").unwrap());
+    println!("begun");
+    for version in 1..=u8::MAX {
+        let mut blob = conn.blob(("t", "a", 1), Access::ReadWrite).unwrap();
+        for piece in 0..BYTES / PIECE {
+            blob.write_at(&[version; PIECE], (piece * PIECE) as u64).unwrap();
+        }
+        blob.close().unwrap();
+    }
+    thread::sleep(Duration::from_secs(60));
+}
+
+/// The check above sees a value that is of two versions.
+fn a_torn_value_is_seen() {
+    let mut value = vec![1; BYTES];
+    assert!(is_whole(&value));
+    value[BYTES - 1] = 2;
+    assert!(!is_whole(&value));
+}
