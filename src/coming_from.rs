@@ -35,6 +35,8 @@
 //! | `create_collation`, `collation_needed` | [`create_collation`](crate::Connection::create_collation), [`on_collation_needed`](crate::Connection::on_collation_needed), a closure |
 //! | `blob_open(MAIN_DB, "t", "a", id, true)`, `ZeroBlob` | [`blob(("t", "a", id), Access::ReadOnly)`](crate::Connection::blob), [`BlobAddress::in_database`](crate::data::BlobAddress::in_database) for others, [`ZeroBlob`](crate::ZeroBlob) |
 //! | `Blob::read_at`, `raw_read_at`, `write_at` | [`Blob::read_at`](crate::data::Blob::read_at) and [`write_at`](crate::data::Blob::write_at), all or nothing |
+//! | `Connection::backup`, `restore` | [`backup_to`](crate::Connection::backup_to), [`restore_from`](crate::Connection::restore_from) |
+//! | `Backup::new(&src, &mut dst)`, `run_to_completion` | [`Backup::new(&src, dst)`](crate::data::Backup::new), which owns the destination and [returns](crate::data::Backup::finish) it; [`Backup::run`](crate::data::Backup::run) with a [`BackupPacing`](crate::data::BackupPacing) |
 //! | `Error::UserFunctionError` | [`ErrorKind::Function`](crate::ErrorKind::Function), with the error as its source |
 //! | `Connection::handle` | [`Connection::as_raw`](crate::Connection::as_raw) |
 //! | `r2d2_sqlite` | [`pool::Pool`](crate::pool::Pool) |

@@ -238,6 +238,7 @@ impl Error {
             | ErrorKind::FunctionResult { code, .. } => Some(code),
             ErrorKind::TooManyParameters { .. } | ErrorKind::BlobUnavailable { .. } => Some(ResultCode::ERROR),
             ErrorKind::BlobExpired => Some(ResultCode::ABORT),
+            ErrorKind::PageSize { .. } => Some(ResultCode::READONLY),
             ErrorKind::OpenAttempts { ref attempts } => attempts.last()?.extended_code(),
             _ => None,
         }

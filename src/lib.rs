@@ -34,7 +34,8 @@
 //! - Values: [`convert`] has the table of all conversions. [`Params`] is the trait of values to bind, [`FromRow`] that
 //!   of types a row can be read as.
 //! - Reading a whole result, or a whole table from its database pages: [`scan`].
-//! - Reading and writing parts of a large value: [`Connection::blob`], [`data`].
+//! - Reading and writing parts of a large value: [`Connection::blob`]. Copies of a database in use:
+//!   [`Connection::backup_to`], [`Connection::vacuum_into`], [`data`].
 //! - Transactions: [`Connection::transaction`], [`Transaction`], [`Savepoint`].
 //! - Errors: [`Error`], [`ErrorKind`].
 //! - Accounting: memory allocated by SQLite in [`memory`], open handles in [`handles`], both checked in a test by

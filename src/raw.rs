@@ -4,6 +4,7 @@
 //! `docs/soundness.md` has the rules that the `SAFETY` comments cite.
 
 pub(crate) mod allocator;
+pub(crate) mod backup;
 pub(crate) mod blob;
 pub(crate) mod callback;
 pub(crate) mod collation;

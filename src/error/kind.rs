@@ -345,6 +345,19 @@ pub enum ErrorKind {
         /// Size of the blob in bytes.
         len: u64,
     },
+    /// The destination of a [`Backup`](crate::data::Backup) is in memory, or has a write-ahead log, and contains pages of
+    /// another size than the source.
+    #[error(
+        "the source has pages of {source_bytes} bytes, the destination of {destination_bytes}: one in memory or with a \
+         write-ahead log has to be empty, or to have pages of the same size"
+    )]
+    #[non_exhaustive]
+    PageSize {
+        /// Bytes of a page of the source.
+        source_bytes: u32,
+        /// Bytes of a page of the destination.
+        destination_bytes: u32,
+    },
     /// An error of the caller, from [`Error::external`].
     #[error("{0}")]
     External(Box<dyn StdError + Send + Sync>),

@@ -57,6 +57,8 @@ pub struct HandleCounts {
     pub callbacks: u64,
     /// [`Blob`](crate::data::Blob)s.
     pub blobs: u64,
+    /// [`Backup`](crate::data::Backup)s.
+    pub backups: u64,
 }
 
 impl HandleCounts {
@@ -70,6 +72,7 @@ impl HandleCounts {
             savepoints: count(HandleKind::Savepoint),
             callbacks: count(HandleKind::Callback),
             blobs: count(HandleKind::Blob),
+            backups: count(HandleKind::Backup),
         }
     }
 
@@ -84,6 +87,7 @@ impl HandleCounts {
             ("savepoints", self.savepoints),
             ("callbacks", self.callbacks),
             ("blobs", self.blobs),
+            ("backups", self.backups),
         ]
         .into_iter()
     }
@@ -100,6 +104,7 @@ impl HandleCounts {
             HandleKind::Savepoint => self.savepoints,
             HandleKind::Callback => self.callbacks,
             HandleKind::Blob => self.blobs,
+            HandleKind::Backup => self.backups,
         }
     }
 

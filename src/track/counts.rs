@@ -32,11 +32,13 @@ pub enum HandleKind {
     Callback,
     /// A [`Blob`](crate::data::Blob).
     Blob,
+    /// A [`Backup`](crate::data::Backup).
+    Backup,
 }
 
 impl HandleKind {
     /// All kinds.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Connection,
         Self::Statement,
         Self::CachedStatement,
@@ -45,6 +47,7 @@ impl HandleKind {
         Self::Savepoint,
         Self::Callback,
         Self::Blob,
+        Self::Backup,
     ];
 
     pub(crate) const COUNT: usize = Self::ALL.len();
@@ -61,6 +64,7 @@ impl HandleKind {
             Self::Savepoint => "savepoint",
             Self::Callback => "callback",
             Self::Blob => "blob",
+            Self::Backup => "backup",
         }
     }
 }

@@ -7,7 +7,7 @@ use std::mem::forget;
 use std::path::Path;
 use std::ptr;
 
-use finalite::data::Access;
+use finalite::data::{Access, Backup};
 use finalite::handles::{self, HandleCounts, HandleKind};
 use finalite::{Connection, Error, ErrorKind, OpenOptions, Statement, ffi};
 
@@ -153,6 +153,22 @@ const FORGOTTEN: &[Forgotten] = &[
         },
     ),
     (
+        "a backup, not begun",
+        |conn| forget(Backup::new(conn, Connection::open_in_memory().unwrap()).unwrap()),
+        |count| count.backups = 1,
+    ),
+    (
+        "a backup in the middle, and its destination with it",
+        |conn| {
+            let destination = Connection::open_in_memory().unwrap();
+            destination.execute("CREATE TABLE x(a)", ()).unwrap();
+            let mut backup = Backup::new(conn, destination).unwrap();
+            assert!(!backup.step(1).unwrap().is_done);
+            forget(backup);
+        },
+        |count| count.backups = 1,
+    ),
+    (
         "a transaction",
         |conn| {
             let tx = conn.transaction().unwrap();
@@ -263,6 +279,7 @@ fn total(before: HandleCounts, after: HandleCounts) -> HandleCounts {
     difference.transactions = after.transactions - before.transactions;
     difference.savepoints = after.savepoints - before.savepoints;
     difference.blobs = after.blobs - before.blobs;
+    difference.backups = after.backups - before.backups;
     difference
 }
 
@@ -273,8 +290,8 @@ fn last_named(expected: HandleCounts) -> HandleCounts {
     let count = usize::try_from(expected.total()).unwrap();
     let mut named = HandleCounts::default();
     for one in &all[all.len() - count..] {
-        let is_guard = matches!(one.kind, HandleKind::Transaction | HandleKind::Savepoint | HandleKind::Blob);
-        assert_eq!(one.sql.as_deref(), (!is_guard).then_some(SELECT), "{one}");
+        let has_sql = matches!(one.kind, HandleKind::Statement | HandleKind::CachedStatement | HandleKind::Rows);
+        assert_eq!(one.sql.as_deref(), has_sql.then_some(SELECT), "{one}");
         if one.opened_at.is_none_or(|site| site.file() != file!()) {
             continue;
         }
@@ -285,6 +302,7 @@ fn last_named(expected: HandleCounts) -> HandleCounts {
             HandleKind::Transaction => named.transactions += 1,
             HandleKind::Savepoint => named.savepoints += 1,
             HandleKind::Blob => named.blobs += 1,
+            HandleKind::Backup => named.backups += 1,
             kind => panic!("{kind}"),
         }
     }

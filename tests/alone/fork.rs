@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use finalite::data::Access;
+use finalite::data::{Access, Backup};
 use finalite::pool::{Checkpointer, Pool};
 use finalite::scan::ScanStrategy;
 use finalite::{Connection, Error, ErrorKind, OpenOptions, ffi, stats};
@@ -418,6 +418,19 @@ fn the_guards_of_a_forked_connection_do_nothing_in_drop() {
         matches!(error.kind(), ErrorKind::Forked)
     }));
     blob.unwrap().close().unwrap();
+    let destination = Connection::open(dir.path().join("b.db")).unwrap();
+    let source = Connection::open_in_memory().unwrap();
+    source.execute_batch("CREATE TABLE t(a); INSERT INTO t VALUES (zeroblob(100000))").unwrap();
+    let mut backup = Backup::new(&source, destination).unwrap();
+    backup.step(10).unwrap();
+    let mut backup = Some(backup);
+    assert!(in_child(|| {
+        let error = backup.as_mut().unwrap().step(1).unwrap_err();
+        drop(backup.take());
+        matches!(error.kind(), ErrorKind::Forked)
+    }));
+    let copy = backup.unwrap().finish().unwrap();
+    assert_eq!(copy.query_one::<i64>("SELECT length(a) FROM t", ()).unwrap(), 100_000);
     let mut savepoint = Some(savepoint);
     assert!(in_child(|| {
         drop(savepoint.take());

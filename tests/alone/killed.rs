@@ -7,12 +7,18 @@ use std::process::Stdio;
 use std::thread;
 use std::time::Duration;
 
-use finalite::data::Access;
+use finalite::data::{Access, Backup, BackupPacing};
 use finalite::{Connection, OpenOptions, ZeroBlob};
 
 use crate::runner::{cases, process_of};
 
-cases![a_kill_amid_blob_writes_leaves_a_whole_database, blob_writer, a_torn_value_is_seen];
+cases![
+    a_kill_amid_blob_writes_leaves_a_whole_database,
+    blob_writer,
+    a_kill_amid_a_backup_leaves_the_old_content_or_the_new,
+    backup_writer,
+    a_torn_value_is_seen,
+];
 
 /// Size of the value that is written, of a cache that holds a tenth of it, so that most of it is in the file before it
 /// is committed.
@@ -75,6 +81,52 @@ fn blob_writer() {
             blob.write_at(&[version; PIECE], (piece * PIECE) as u64).unwrap();
         }
         blob.close().unwrap();
+    }
+    thread::sleep(Duration::from_secs(60));
+}
+
+/// The destination has the content of one of the two sources, in turns, and not of both.
+fn a_kill_amid_a_backup_leaves_the_old_content_or_the_new() {
+    for mode in ["delete", "wal"] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("copy.db");
+        for version in [1, 2_u8] {
+            let source = open(&dir.path().join(format!("{version}.db")), "delete");
+            source.execute_batch("CREATE TABLE t(a)").unwrap();
+            source.execute("INSERT INTO t VALUES (?)", (vec![version; BYTES],)).unwrap();
+            source.backup_to(&path, |_| {}).unwrap();
+        }
+        open(&path, mode);
+        let (mut amid, mut seen) = (0, [false; 3]);
+        for round in 0..16 {
+            kill_amid("killed::backup_writer", &path, mode, round);
+            let log = std::fs::metadata(dir.path().join(if mode == "wal" { "copy.db-wal" } else { "copy.db-journal" }));
+            amid += u64::from(log.is_ok_and(|log| log.len() > 0));
+            let conn = open(&path, mode);
+            assert_eq!(conn.query_one::<String>("PRAGMA integrity_check", ()).unwrap(), "ok", "{mode}, {round}");
+            let value = conn.query_one::<Vec<u8>>("SELECT a FROM t", ()).unwrap();
+            assert!(is_whole(&value), "{mode}, {round}");
+            seen[usize::from(value[0])] = true;
+        }
+        assert!(amid > 0, "{mode}: no kill hit a backup");
+        assert!(seen[1] || seen[2]);
+    }
+}
+
+/// Runs in a process of its own: copies one source after the other over the destination.
+fn backup_writer() {
+    let Some(path) = std::env::var_os(PATH) else {
+        return;
+    };
+    let path = Path::new(&path);
+    let mode = std::env::var("MODE").unwrap();
+    let sources = ["1.db", "2.db"].map(|name| open(&path.with_file_name(name), "delete"));
+    let mut copy = open(path, &mode);
+    println!("begun");
+    for source in sources.iter().cycle().take(500) {
+        let mut backup = Backup::new(source, copy).unwrap();
+        backup.run(BackupPacing::new().pages_per_step(20), |_| {}).unwrap();
+        copy = backup.finish().unwrap();
     }
     thread::sleep(Duration::from_secs(60));
 }

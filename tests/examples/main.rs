@@ -102,7 +102,7 @@ fn check_handles(json: &Json) {
     let by_row = u64::from(json["mode"] == "rows");
     let expected = json!({
         "connections": 1, "statements": by_row, "cached_statements": 1 - by_row, "rows": by_row, "transactions": 0,
-        "savepoints": 0, "callbacks": 0, "blobs": 0,
+        "savepoints": 0, "callbacks": 0, "blobs": 0, "backups": 0,
     });
     assert_eq!(handles["during"], expected);
 }
@@ -394,6 +394,26 @@ fn a_large_value_is_streamed_in_and_out() {
     assert!(lines[2].starts_with("checksum "), "{lines:?}");
     let peak = lines[3].strip_prefix("SQLite's memory never exceeded ").unwrap().strip_suffix(" MB").unwrap();
     assert!(peak.parse::<u64>().unwrap() < 5, "{lines:?}");
+}
+
+#[test]
+fn a_database_in_use_is_copied() {
+    let outcome = run(&mut Command::new(program("backup")));
+    assert_eq!((outcome.code, &*outcome.stderr), (Some(0), ""), "{}", outcome.stdout);
+    let lines: Vec<&str> = outcome.stdout.lines().collect();
+    assert_eq!(
+        lines,
+        [
+            "25 %, begun again 0 times",
+            "25 %, begun again 1 time",
+            "50 %, begun again 1 time",
+            "75 %, begun again 1 time",
+            "100 %, begun again 1 time",
+            "the copy has 1001 notes",
+            "the file without free pages is smaller: true",
+            "in memory: 1001 notes",
+        ]
+    );
 }
 
 #[test]

@@ -77,7 +77,7 @@ fn scan_prints_for_people() {
     assert_eq!(lines[4], "columns   2");
     assert!(lines[5].starts_with("time      ") && lines[6].contains(" ns per row, "), "{}", outcome.stdout);
     assert_eq!(
-        lines[7..22],
+        lines[7..23],
         [
             "",
             "column  integer  real  text  blob  null  min                      max",
@@ -93,12 +93,13 @@ fn scan_prints_for_people() {
             "savepoints              0       0      0",
             "callbacks               0       0      0",
             "blobs                   0       0      0",
+            "backups                 0       0      0",
             "",
         ]
     );
     let mode = counting_mode();
-    assert!(lines[22].starts_with(&format!("native memory ({mode}) ")), "{}", outcome.stdout);
-    let memory: Vec<(&str, Vec<&str>)> = lines[23..]
+    assert!(lines[23].starts_with(&format!("native memory ({mode}) ")), "{}", outcome.stdout);
+    let memory: Vec<(&str, Vec<&str>)> = lines[24..]
         .iter()
         .map(|line| line.split_once("  ").unwrap())
         .map(|(what, figures)| (what, figures.split_whitespace().collect()))

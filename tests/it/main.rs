@@ -4,6 +4,7 @@
 mod advice;
 mod advisories;
 mod aggregates;
+mod backup;
 mod batch;
 mod batches;
 mod blob;

@@ -4,6 +4,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 
 use super::{Db, OwnedDb};
+use crate::raw::backup::BackupCore;
 use crate::raw::blob::BlobCore;
 use crate::raw::ffi;
 use crate::raw::os::fork;
@@ -22,6 +23,10 @@ impl Db {
 
     pub(in crate::raw) fn adopt_blob(&self, core: NonNull<BlobCore>) {
         self.children.borrow_mut().insert(Child::Blob(core));
+    }
+
+    pub(in crate::raw) fn adopt_backup(&self, core: NonNull<BackupCore>) {
+        self.children.borrow_mut().insert(Child::Backup(core));
     }
 
     /// Stores a statement's record in the list.
@@ -62,7 +67,8 @@ impl Db {
         self.is_given_out.get() || self.children.borrow().slots.iter().any(is_busy)
     }
 
-    /// Returns the number of handles that are open: statements, including parked ones, and blobs.
+    /// Returns the number of handles that are open: statements, including parked ones, blobs, and
+    /// backups of which it is the source.
     pub(crate) fn child_count(&self) -> usize {
         self.children.borrow().count
     }
@@ -82,6 +88,8 @@ impl OwnedDb {
                 },
                 // SAFETY: as for a statement (rules 3, 12, 16, 19).
                 Child::Blob(core) => unsafe { BlobCore::close_forgotten(core, self.id, self.account) },
+                // SAFETY: as for a statement (rules 3, 7, 12, 19).
+                Child::Backup(core) => unsafe { BackupCore::finish_forgotten(core, self.id) },
             }
         }
     }
@@ -108,6 +116,7 @@ enum Child {
         record: Option<Arc<Record>>,
     },
     Blob(NonNull<BlobCore>),
+    Backup(NonNull<BackupCore>),
 }
 
 impl ChildSlot {

@@ -47,7 +47,7 @@ fn without_records_everything_is_unrecorded() {
     assert!(live.records.is_empty(), "{live:#?}");
     assert_eq!(live.unrecorded, handles::counts());
     // BEGIN and SAVEPOINT are in the cache.
-    assert_eq!(numbers(live.unrecorded), [1, 1, 3, 1, 1, 1, 0, 0]);
+    assert_eq!(numbers(live.unrecorded), [1, 1, 3, 1, 1, 1, 0, 0, 0]);
     drop((rows, cached));
     drop((statement, savepoint));
     drop(tx);
@@ -217,7 +217,7 @@ fn the_level_may_change_while_handles_are_open() {
     let rows_of_new = new.query(()).unwrap();
     let live = handles::live();
     // The connection, SELECT 2 and its rows, SELECT 1 in the cache; not SELECT 3 and its rows.
-    assert_eq!(numbers(live.unrecorded), [1, 1, 1, 1, 0, 0, 0, 0]);
+    assert_eq!(numbers(live.unrecorded), [1, 1, 1, 1, 0, 0, 0, 0, 0]);
     assert_eq!(live.records.len(), 1);
     assert_eq!(live.records[0].sql.as_deref(), Some("SELECT 3"));
     assert!(live.records[0].parent.is_some(), "of a connection that has no record");

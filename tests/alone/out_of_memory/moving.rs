@@ -1,9 +1,9 @@
-//! Blobs.
+//! Blobs, backups.
 
 use std::io::{Read, Write};
 
-use finalite::data::Access;
-use finalite::{OpenOptions, ResultCode, ZeroBlob};
+use finalite::data::{Access, Backup};
+use finalite::{Connection, OpenOptions, Result, ResultCode, ZeroBlob};
 
 use super::Place::{File, Memory};
 use super::Run::{Alone, Exclusive, Shared};
@@ -49,4 +49,64 @@ pub const SCENARIOS: &[Scenario] = &[
             conn.close()
         }),
     },
+    Scenario {
+        name: "a backup in steps to memory",
+        run: Alone(|world| {
+            let source = world.options(OpenOptions::new()).open(world.path("data.db"))?;
+            let mut backup = Backup::new(&source, world.options(OpenOptions::new()).open_in_memory()?)?;
+            assert!(!backup.step(1)?.is_done);
+            let copy = backup.finish()?;
+            check_copy(&copy)?;
+            copy.close()?;
+            source.close()
+        }),
+    },
+    Scenario {
+        name: "a backup to a file",
+        run: Alone(|world| {
+            let source = world.options(OpenOptions::new()).open(world.path("wal.db"))?;
+            let path = world.path("copy.db");
+            let result = source.backup_to(&path, |_| {});
+            let check = || check_copy(&OpenOptions::new().read_only(true).open(&path)?);
+            let result = result.and_then(|()| check());
+            std::fs::remove_file(&path).ok();
+            std::fs::remove_file(world.path("copy.db-wal")).ok();
+            std::fs::remove_file(world.path("copy.db-shm")).ok();
+            std::fs::remove_file(world.path("copy.db-journal")).ok();
+            result?;
+            source.close()
+        }),
+    },
+    Scenario {
+        name: "a backup that is cancelled, and one that is forgotten",
+        run: Alone(|world| {
+            let source = world.options(OpenOptions::new()).open(world.path("data.db"))?;
+            let mut backup = Backup::new(&source, world.options(OpenOptions::new()).open_in_memory()?)?;
+            backup.step(2)?;
+            let copy = backup.cancel()?;
+            assert!(!copy.exists("SELECT 1 FROM sqlite_schema", ())?);
+            let mut backup = Backup::new(&source, copy)?;
+            backup.step(2)?;
+            std::mem::forget(backup);
+            source.close()
+        }),
+    },
+    Scenario {
+        name: "a copy without free pages",
+        run: Alone(|world| {
+            let source = world.options(OpenOptions::new()).open(world.path("data.db"))?;
+            let path = world.path("vacuumed.db");
+            let result = source.vacuum_into(&path).and_then(|()| check_copy(&Connection::open(&path)?));
+            std::fs::remove_file(&path).ok();
+            std::fs::remove_file(world.path("vacuumed.db-journal")).ok();
+            result?;
+            source.close()
+        }),
+    },
 ];
+
+fn check_copy(copy: &Connection) -> Result<()> {
+    let numbers: (i64, i64) = copy.query_one("SELECT count(*), sum(length(c)) FROM t", ())?;
+    assert_eq!(numbers, (3, 3002));
+    Ok(())
+}
