@@ -37,6 +37,7 @@
 //! | `Blob::read_at`, `raw_read_at`, `write_at` | [`Blob::read_at`](crate::data::Blob::read_at) and [`write_at`](crate::data::Blob::write_at), all or nothing |
 //! | `Connection::backup`, `restore` | [`backup_to`](crate::Connection::backup_to), [`restore_from`](crate::Connection::restore_from) |
 //! | `Backup::new(&src, &mut dst)`, `run_to_completion` | [`Backup::new(&src, dst)`](crate::data::Backup::new), which owns the destination and [returns](crate::data::Backup::finish) it; [`Backup::run`](crate::data::Backup::run) with a [`BackupPacing`](crate::data::BackupPacing) |
+//! | `serialize`, `deserialize`, `deserialize_bytes` | [`serialize`](crate::Connection::serialize), [`Connection::deserialize`](crate::Connection::deserialize) and [`deserialize_static`](crate::Connection::deserialize_static), which open a connection, [`deserialize_into`](crate::Connection::deserialize_into) |
 //! | `Error::UserFunctionError` | [`ErrorKind::Function`](crate::ErrorKind::Function), with the error as its source |
 //! | `Connection::handle` | [`Connection::as_raw`](crate::Connection::as_raw) |
 //! | `r2d2_sqlite` | [`pool::Pool`](crate::pool::Pool) |

@@ -17,6 +17,7 @@ pub(crate) mod limit;
 pub(crate) mod math;
 pub(crate) mod os;
 mod recovery;
+pub(crate) mod serialize;
 mod status;
 pub(crate) mod stmt;
 pub(crate) mod storage;

@@ -32,6 +32,7 @@ mod returning;
 mod rows;
 mod rules;
 mod scan;
+mod serialize;
 mod statement;
 mod transaction;
 mod watch;

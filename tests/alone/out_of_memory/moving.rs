@@ -1,6 +1,7 @@
-//! Blobs, backups.
+//! Blobs, backups, databases as bytes.
 
 use std::io::{Read, Write};
+use std::sync::OnceLock;
 
 use finalite::data::{Access, Backup};
 use finalite::{Connection, OpenOptions, Result, ResultCode, ZeroBlob};
@@ -101,6 +102,36 @@ pub const SCENARIOS: &[Scenario] = &[
             std::fs::remove_file(world.path("vacuumed.db-journal")).ok();
             result?;
             source.close()
+        }),
+    },
+    Scenario {
+        name: "serialize a file, and open the bytes",
+        run: Alone(|world| {
+            let source = world.options(OpenOptions::new().pragma("cache_size", 1)).open(world.path("data.db"))?;
+            let bytes = source.serialize("main")?;
+            source.close()?;
+            // No page that could not be read for lack of memory is missing.
+            let copy = Connection::deserialize(&bytes)?;
+            check_copy(&copy)?;
+            copy.execute("UPDATE t SET c = zeroblob(50000)", ())?;
+            copy.close()
+        }),
+    },
+    Scenario {
+        name: "serialize memory with pages of zeros",
+        run: Shared(Memory, |conn| {
+            let bytes = conn.serialize("main")?;
+            Connection::deserialize(&bytes)?.close()
+        }),
+    },
+    Scenario {
+        name: "open static bytes",
+        run: Alone(|world| {
+            static BYTES: OnceLock<Vec<u8>> = OnceLock::new();
+            let conn =
+                Connection::deserialize_static(BYTES.get_or_init(|| std::fs::read(world.path("data.db")).unwrap()))?;
+            check_copy(&conn)?;
+            conn.close()
         }),
     },
 ];
