@@ -1,4 +1,5 @@
-//! Data into and out of a database, other than by SQL: parts of large values, copies of databases.
+//! Data into and out of a database, other than by SQL: parts of large values, copies of databases, databases as
+//! bytes.
 //!
 //! | to | call |
 //! |---|---|
@@ -7,12 +8,16 @@
 //! | copy it without its free pages, to a new file | [`Connection::vacuum_into`](crate::Connection::vacuum_into) |
 //! | replace a database by a file, or load it into memory | [`Connection::restore_from`](crate::Connection::restore_from) |
 //! | copy between connections, at a pace, step by step | [`Backup`] |
+//! | have a database as bytes | [`Connection::serialize`](crate::Connection::serialize) |
+//! | open bytes as a database | [`Connection::deserialize`](crate::Connection::deserialize), [`deserialize_static`](crate::Connection::deserialize_static), [`deserialize_into`](crate::Connection::deserialize_into) |
 //!
 //! The handles here end in `Drop`, are counted ([`handles`](crate::handles)), and are found and closed with their
 //! connection if the program leaked them.
 
 mod backup;
 mod blob;
+mod serialized;
 
 pub use backup::{Backup, BackupPacing, BackupProgress};
 pub use blob::{Access, Blob, BlobAddress};
+pub use serialized::Serialized;

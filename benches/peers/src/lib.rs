@@ -5,6 +5,7 @@ pub mod environment;
 pub mod file_cache;
 pub mod functions;
 pub mod listener;
+pub mod moving;
 pub mod native;
 pub mod reference;
 pub mod report;

@@ -340,3 +340,32 @@ int reference_functions(sqlite3 *db) {
   if (code != SQLITE_OK) return code;
   return sqlite3_create_function_v2(db, "c_bytes", 1, SQLITE_UTF8, NULL, measure, NULL, NULL, NULL);
 }
+
+/* Reads or writes `count` pieces of the value `b.a` in the first row, from its beginning again after its end. */
+int reference_blob(sqlite3 *db, int is_writing, unsigned char *piece, int size, uint64_t count, uint64_t *checksum) {
+  sqlite3_blob *blob = NULL;
+  int code = sqlite3_blob_open(db, "main", "b", "a", 1, is_writing, &blob);
+  if (code != SQLITE_OK) return code;
+  int length = sqlite3_blob_bytes(blob), at = 0;
+  *checksum = 0;
+  for (uint64_t i = 0; code == SQLITE_OK && i < count; i++) {
+    if (at + size > length) at = 0;
+    code = is_writing ? sqlite3_blob_write(blob, piece, size, at) : sqlite3_blob_read(blob, piece, size, at);
+    *checksum += piece[0];
+    at += size;
+  }
+  int closed = sqlite3_blob_close(blob);
+  return code != SQLITE_OK ? code : closed;
+}
+
+/* Copies the database into another one, `pages` at a time. */
+int reference_backup(sqlite3 *source, sqlite3 *destination, int pages, uint64_t *checksum) {
+  sqlite3_backup *backup = sqlite3_backup_init(destination, "main", source, "main");
+  if (backup == NULL) return sqlite3_errcode(destination);
+  int code;
+  while ((code = sqlite3_backup_step(backup, pages)) == SQLITE_OK) {
+  }
+  *checksum += (uint64_t)sqlite3_backup_pagecount(backup);
+  int finished = sqlite3_backup_finish(backup);
+  return code != SQLITE_DONE ? code : finished;
+}

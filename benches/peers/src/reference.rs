@@ -20,6 +20,20 @@ mod c {
         pub(super) fn reference_scan_usual(_: *mut ffi::sqlite3_stmt, limit: u64, checksum: *mut u64) -> c_int;
         pub(super) fn reference_scan_best(_: *mut ffi::sqlite3_stmt, limit: u64, checksum: *mut u64) -> c_int;
         pub(super) fn reference_scan_step(_: *mut ffi::sqlite3_stmt, limit: u64, checksum: *mut u64) -> c_int;
+        pub(super) fn reference_blob(
+            _: *mut ffi::sqlite3,
+            is_writing: c_int,
+            piece: *mut u8,
+            size: c_int,
+            count: u64,
+            checksum: *mut u64,
+        ) -> c_int;
+        pub(super) fn reference_backup(
+            source: *mut ffi::sqlite3,
+            destination: *mut ffi::sqlite3,
+            pages: c_int,
+            checksum: *mut u64,
+        ) -> c_int;
         pub(super) fn reference_lookup(_: *mut ffi::sqlite3_stmt, _: *const i64, _: usize, _: *mut u64) -> c_int;
         pub(super) fn reference_lookup_as_finalite(
             _: *mut ffi::sqlite3_stmt,
@@ -134,6 +148,23 @@ impl<'conn> Handle<'conn> {
     pub fn create_functions(self) -> Result<()> {
         // SAFETY: the connection is open and not in a call; the functions are of this program, and have no data.
         check(unsafe { c::reference_functions(self.ptr) })
+    }
+
+    /// Reads or writes pieces of the value `b.a` in the first row.
+    pub fn blob(self, is_writing: bool, piece: &mut [u8], count: u64) -> Result<u64> {
+        let mut checksum = 0;
+        let (size, piece) = (c_int::try_from(piece.len())?, piece.as_mut_ptr());
+        // SAFETY: the connection is open and not in a call; `piece` is `size` bytes, which live during the call.
+        check(unsafe { c::reference_blob(self.ptr, c_int::from(is_writing), piece, size, count, &raw mut checksum) })?;
+        Ok(checksum)
+    }
+
+    /// Copies the main database to that of another connection.
+    pub fn backup(self, destination: Handle<'_>, pages: c_int) -> Result<u64> {
+        let mut checksum = 0;
+        // SAFETY: both connections are open and not in a call.
+        check(unsafe { c::reference_backup(self.ptr, destination.ptr, pages, &raw mut checksum) })?;
+        Ok(checksum)
     }
 
     /// Takes SQLite's fast small allocator away. Before the connection is used: it fails when a slot is taken.

@@ -9,12 +9,12 @@
 use finalite::Connection;
 use finalite_peers::column::Column;
 use finalite_peers::work::{self, Competitor};
-use finalite_peers::{Result, environment, functions, listener, native, reference, sample, scans, task};
+use finalite_peers::{Result, environment, functions, listener, moving, native, reference, sample, scans, task};
 
 /// Rows of the table: the most that a scan can be asked for.
 const ROWS: u64 = 4_000;
 
-const WORKLOADS: [&str; 18] = [
+const WORKLOADS: [&str; 21] = [
     "scan one",
     "scan num",
     "scan text",
@@ -27,6 +27,9 @@ const WORKLOADS: [&str; 18] = [
     "insert",
     "function integer",
     "function text",
+    "blob read",
+    "blob write",
+    "backup",
     "open memory",
     "open file",
     "malloc and free",
@@ -94,6 +97,13 @@ fn with_competitors(workload: &str, run: impl FnOnce(&mut [Competitor<'_>]) -> R
     if workload == "lookup" {
         let keys = task::keys(10_000, ROWS)?;
         return run(&mut work::lookups(&conn, &peer, &keys)?);
+    }
+    if let Some(access) = workload.strip_prefix("blob ") {
+        moving::create(&conn)?;
+        return run(&mut moving::blobs(&conn, &peer, access == "write"));
+    }
+    if workload == "backup" {
+        return run(&mut moving::backups(&conn, &peer)?);
     }
     if let Some(argument) = workload.strip_prefix("function ") {
         return run(&mut functions::competitors(&conn, &peer, argument)?);
