@@ -10,7 +10,7 @@ use crate::work::Competitor;
 
 /// Bytes of the value, and of a piece of it.
 const BYTES: u64 = 10_000_000;
-const PIECE: usize = 4096;
+const PIECE: usize = 65_536;
 
 /// Pages that a step of a backup copies.
 const PAGES: u32 = 100;
