@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use std::{ptr, thread};
 
+use finalite::data::{Access, Backup};
 use finalite::handles::{self, HandleKind, TrackingLevel};
 use finalite::pool::{Checkpointer, DestroyReason, Pool};
 use finalite::stats::{DbStatus, Stats, snapshot};
@@ -401,14 +402,19 @@ const METRICS: &[(&str, &str, &str, &[Label])] = &[
     ("process_threads", "gauge", "", &[]),
 ];
 
-const KINDS: &[Label] =
-    &[("kind", &["connection", "statement", "cached_statement", "rows", "transaction", "savepoint", "callback"])];
+const KINDS: &[Label] = &[(
+    "kind",
+    &["connection", "statement", "cached_statement", "rows", "transaction", "savepoint", "callback", "blob", "backup"],
+)];
 
 fn metrics_are_those_that_are_documented() {
     let mut conn = named("metrics");
     conn.execute_batch("CREATE TABLE t(a); INSERT INTO t VALUES (1), (2)").unwrap();
     let mut other = named("another");
     other.create_diagnostic_tables().unwrap();
+    other.execute_batch("CREATE TABLE files(content); INSERT INTO files VALUES (zeroblob(10))").unwrap();
+    let _blob = other.blob(("files", "content", 1), Access::ReadOnly).unwrap();
+    let _backup = Backup::new(&other, Connection::open_in_memory().unwrap()).unwrap();
     let mut statement = other.prepare("VALUES (1), (2)").unwrap();
     let mut rows = statement.query(()).unwrap();
     rows.next().unwrap();

@@ -185,7 +185,7 @@ fn json_has_the_keys_it_is_known_for() {
         |json| json["native"]["bytes"] = json!("1"),
         |json| json["native"]["bytes"] = Value::Null,
         |json| json["native"]["bytes"] = json!(-1),
-        |json| json["handles"]["open"]["blob"] = json!(1),
+        |json| json["handles"]["open"]["unknown"] = json!(1),
         |json| json["connections"][0]["children"][0]["sql_text"] = json!("SELECT"),
         |json| json["connections"] = json!({}),
     ];
