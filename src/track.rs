@@ -5,6 +5,7 @@
 
 pub(crate) mod activity;
 pub(crate) mod counts;
+pub(crate) mod demand;
 pub(crate) mod figures;
 pub(crate) mod open_files;
 mod per_process;

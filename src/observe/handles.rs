@@ -34,7 +34,8 @@ use std::time::Duration;
 use crate::raw::callback;
 pub use crate::track::HandleKind;
 use crate::track::counts;
-use crate::track::registry::{self, ConnectionInfo, Demand};
+use crate::track::demand::Demand;
+use crate::track::registry::{self, ConnectionInfo};
 
 /// Number of handles of each kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -231,7 +232,7 @@ pub struct Recording {
 impl Recording {
     /// Starts recording. Handles that are already open remain without a record.
     pub fn start() -> Self {
-        Self { _demand: Demand::new() }
+        Self { _demand: registry::RECORDING.start() }
     }
 }
 

@@ -10,7 +10,8 @@ use super::handles::{self, ForgottenHandle, HandleCounts, OpenHandle};
 use super::{memory, process};
 use crate::Connection;
 use crate::raw::allocator;
-use crate::track::registry::{self, ConnectionInfo, Demand};
+use crate::track::demand::Demand;
+use crate::track::registry::{self, ConnectionInfo};
 
 /// Asserts that all handles opened by a test are closed and all memory allocated by SQLite is freed.
 ///
@@ -136,7 +137,7 @@ impl LeakCheck {
             first_id: registry::new_id(),
             first_forgotten: registry::forgotten_count(),
             is_finished: false,
-            _demand: Demand::new(),
+            _demand: registry::RECORDING.start(),
         }
     }
 

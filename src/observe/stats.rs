@@ -283,7 +283,7 @@ pub fn snapshot() -> Stats {
 
 fn connection(info: &ConnectionInfo, memory: AccountMemory) -> ConnectionStats {
     let mut children = handles::look_through(info);
-    // The connection's own record repeats the data of its book.
+    // The connection's own record repeats its data.
     children.retain(|record| record.id != info.connection());
     ConnectionStats {
         id: info.connection(),

@@ -12,7 +12,7 @@
 //! A connection stays on one thread. The calling thread alone reads pages, calls the caller's code, and decodes the
 //! rows that need more pages (an overflow chain) or a query to SQLite (an unknown default). Such a row is an
 //! [`UndecodedRow`] in the decoded part. Worker threads have no connection: they decode leaf pages from shared buffers,
-//! and leave the holes.
+//! and leave those rows out.
 //!
 //! Tasks are completed in any order, and returned in the order of their numbers. Instead of waiting, the calling thread
 //! decodes a task that no worker has taken. A scan therefore also ends if the system starts no thread.
@@ -101,7 +101,7 @@ impl<T> Task<T> {
         &mut self.part
     }
 
-    /// Number of rows of the part before the next hole; `None` if there is no hole left.
+    /// Number of rows of the part before the next undecoded row; `None` if none is left.
     pub(crate) fn next_undecoded(&self) -> Option<usize> {
         self.holes.front().map(|undecoded| undecoded.before)
     }
@@ -348,7 +348,7 @@ impl<T: Part> DecoderThreads<'_, '_, T> {
         Ok(None)
     }
 
-    /// Decodes the row at the next hole, which has this number in the result. Returns `None` if that is not possible;
+    /// Decodes the next undecoded row, which has this number in the result. Returns `None` if that is not possible;
     /// the reason is [`PageRows::end`].
     pub(crate) fn fill(&mut self, task: &mut Task<T>, number: u64) -> Result<Option<Row<'_>>> {
         let Some(UndecodedRow { span, cell, .. }) = task.holes.pop_front() else {

@@ -2,17 +2,18 @@
 //!
 //! Counts are always taken, where they are free: executions are the closed handles of the kind `Rows`, a commit is a
 //! store to the thread's shard, and the rest happens only where something has already taken long or failed. Times are
-//! taken while a [`Demand`] exists. They need two reads of a clock, a tenth of a cached lookup, so of executions that
+//! taken while [`TIMING`] is requested. They need two reads of a clock, a tenth of a cached lookup, so of executions that
 //! only read one in [`SAMPLED`] is timed, and counts for all of them. A coarse clock, which costs little, tells whether
 //! the others are slow. A connection with a threshold for slow executions reads the precise clock for each.
 
 use std::collections::VecDeque;
 use std::panic::Location;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::PerProcess;
 use super::counts;
+use super::demand::Demands;
 use crate::raw::os::clock;
 
 /// Number of classes of a [`Times`]: class n has the times of less than 2^n microseconds that no lower class has, and
@@ -48,30 +49,13 @@ impl Timed {
     }
 }
 
-/// Number of `Demand`s that exist.
-static DEMAND: AtomicU32 = AtomicU32::new(0);
-
-/// Request to take times, for as long as this value exists.
-#[derive(Debug)]
-pub(crate) struct Demand(());
-
-impl Demand {
-    pub(crate) fn new() -> Self {
-        DEMAND.fetch_add(1, Ordering::Relaxed);
-        Self(())
-    }
-}
-
-impl Drop for Demand {
-    fn drop(&mut self) {
-        DEMAND.fetch_sub(1, Ordering::Relaxed);
-    }
-}
+/// Requests to take times.
+pub(crate) static TIMING: Demands = Demands::none();
 
 /// Whether executions are timed in the whole process.
 #[inline(always)]
 pub(crate) fn is_timing() -> bool {
-    DEMAND.load(Ordering::Relaxed) != 0
+    TIMING.exist()
 }
 
 /// Of this many executions that only read, one is timed.

@@ -4,33 +4,34 @@
 //! both sides share, under locks that are held briefly and never during a call into SQLite:
 //!
 //! ```text
-//!   BOOKS, one lock -------> Shelf: books by connection id, counts of closed connections
-//!                              |
-//!                              v
-//!   Db ------ Arc<Book> ----> Book of one connection, with a lock of its own for its records
-//!                              |
-//!                              v
-//!   Stmt, .. - Recorded ----> Record of one handle
+//!   CONNECTIONS, one lock -----> OpenConnections: by id, and the counts of closed connections
+//!                                  |
+//!                                  v
+//!   Db ---- Arc<ConnectionInfo> -> ConnectionInfo of one connection, with a lock of its own for its records
+//!                                  |
+//!                                  v
+//!   Stmt, .. ---- Recorded -----> Record of one handle
 //! ```
 //!
-//! Each book has its own lock, so that listing all handles blocks at most one connection at a time. A handle owns its
-//! `Recorded`; dropping that removes the record from the book. The published figures of a book are atomics, and are
-//! read without its lock. In a forked child the locks may be held by threads that do not exist there, so the child
-//! starts with an empty shelf and takes no lock of an inherited book.
+//! Each connection has its own lock, so that listing all handles blocks at most one connection at a time. A handle owns
+//! its `Recorded`; dropping that removes the record. The published figures of a connection are atomics, and are read
+//! without its lock. In a forked child the locks may be held by threads that do not exist there, so the child starts with
+//! an empty list and takes no lock of an inherited connection.
 //!
-//! Counting is always on (`counts`). Records are kept if the program sets a [`level`] that requests them, or while a
-//! [`Demand`] exists.
+//! Counting is always on (`counts`). Records are kept if the program sets a [`level`] that requests them, or while
+//! [`RECORDING`] is requested.
 
 use std::backtrace::Backtrace;
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::CStr;
 use std::panic;
 use std::panic::Location;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
+use super::demand::Demands;
 use super::figures::{Counts, Published};
 use super::{HandleKind, PerProcess, Process, shielded};
 use crate::raw::os::clock::coarse_nanoseconds;
@@ -47,11 +48,11 @@ static WARN_AFTER: [AtomicU64; HandleKind::COUNT] = [const { AtomicU64::new(0) }
 
 static CONNECTIONS: PerProcess<OpenConnections> = PerProcess::new(OpenConnections::default);
 
-/// Books of the open connections, one each.
+/// The open connections, by id.
 #[derive(Default)]
 struct OpenConnections {
     infos: BTreeMap<u64, Arc<ConnectionInfo>>,
-    /// Sum of the counts of the connections that are closed. It is under the same lock as the books, so that a total
+    /// Sum of the counts of the connections that are closed. It is under the same lock as the connections, so that a total
     /// never decreases.
     closed: Counts,
 }
@@ -64,25 +65,8 @@ pub(crate) fn set_level(level: u8) {
     LEVEL.store(level, Ordering::Relaxed);
 }
 
-/// Number of `Demand`s that exist.
-static DEMAND: AtomicU32 = AtomicU32::new(0);
-
-/// Request to keep records at any level, for as long as this value exists.
-#[derive(Debug)]
-pub(crate) struct Demand(());
-
-impl Demand {
-    pub(crate) fn new() -> Self {
-        DEMAND.fetch_add(1, Ordering::Relaxed);
-        Self(())
-    }
-}
-
-impl Drop for Demand {
-    fn drop(&mut self) {
-        DEMAND.fetch_sub(1, Ordering::Relaxed);
-    }
-}
+/// Requests to keep records at any level.
+pub(crate) static RECORDING: Demands = Demands::none();
 
 pub(crate) fn set_warn_after(kind: HandleKind, after: Option<Duration>) {
     WARN_AFTER[kind as usize].store(after.map_or(0, nanoseconds).max(u64::from(after.is_some())), Ordering::Relaxed);
@@ -252,12 +236,12 @@ impl ConnectionInfo {
         info
     }
 
-    /// Marks the connection as closed, and removes the book from the list.
+    /// Marks the connection as closed, and removes it from the list.
     pub(crate) fn close(&self) {
         self.is_closed.store(true, Ordering::Release);
-        let mut shelf = CONNECTIONS.lock();
-        if shelf.infos.remove(&self.connection).is_some() {
-            add(&mut shelf.closed, self.published.counts());
+        let mut connections = CONNECTIONS.lock();
+        if connections.infos.remove(&self.connection).is_some() {
+            add(&mut connections.closed, self.published.counts());
         }
     }
 
@@ -287,7 +271,7 @@ impl ConnectionInfo {
         }
     }
 
-    /// Returns the paths of the databases that have a file; none in a child process that inherited the book.
+    /// Returns the paths of the databases that have a file; none in a child process that inherited it.
     pub(crate) fn paths(&self) -> Vec<Box<CStr>> {
         let lock = || self.paths.lock().unwrap_or_else(PoisonError::into_inner).clone();
         self.process.is_this().then(lock).unwrap_or_default()
@@ -301,7 +285,7 @@ impl ConnectionInfo {
         self.forgotten.load(Ordering::Acquire)
     }
 
-    /// Locks the records; `None` in a child process that inherited the book, because another thread may have held the
+    /// Locks the records; `None` in a child process that inherited it, because another thread may have held the
     /// lock at the fork.
     fn lock(&self) -> Option<MutexGuard<'_, BTreeMap<u64, Arc<Record>>>> {
         let lock = || self.records.lock().unwrap_or_else(PoisonError::into_inner);
@@ -357,7 +341,7 @@ pub(super) fn beginning(sql: &str) -> Box<str> {
     sql[..end].into()
 }
 
-/// Entry of an open handle in its connection's book. Dropping it removes the entry.
+/// Entry of an open handle among the records of its connection. Dropping it removes the entry.
 #[derive(Debug)]
 pub(crate) struct Recorded {
     record: Arc<Record>,
@@ -402,7 +386,7 @@ impl Drop for Recorded {
 /// Whether handles opened now are recorded.
 #[inline(always)]
 pub(crate) fn is_recording() -> bool {
-    (level() != COUNTERS || DEMAND.load(Ordering::Relaxed) != 0) && fork::generation() == 0
+    (level() != COUNTERS || RECORDING.exist()) && fork::generation() == 0
 }
 
 /// Returns all records, grouped by connection.
@@ -411,8 +395,8 @@ pub(crate) fn records() -> Vec<Arc<Record>> {
     infos().0.iter().flat_map(|info| info.records()).collect()
 }
 
-/// Returns the books of the connections that are open in this process, in the order of opening, and the sum of the
-/// counts of all connections, including closed ones. It also requests each connection's figures for the next call.
+/// Returns the connections that are open in this process, in the order of opening, and the sum of the counts of all
+/// connections, including closed ones. It also requests each connection's figures for the next call.
 pub(crate) fn infos_and_counts() -> (Vec<Arc<ConnectionInfo>>, Counts) {
     let both = infos();
     fork::request_figures();
@@ -420,12 +404,12 @@ pub(crate) fn infos_and_counts() -> (Vec<Arc<ConnectionInfo>>, Counts) {
 }
 
 fn infos() -> (Vec<Arc<ConnectionInfo>>, Counts) {
-    let shelf = CONNECTIONS.lock();
-    let mut counts = shelf.closed;
-    for info in shelf.infos.values() {
+    let connections = CONNECTIONS.lock();
+    let mut counts = connections.closed;
+    for info in connections.infos.values() {
         add(&mut counts, info.published.counts());
     }
-    (shelf.infos.values().cloned().collect(), counts)
+    (connections.infos.values().cloned().collect(), counts)
 }
 
 fn add(sum: &mut Counts, counts: Counts) {

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::observe::handles;
-use crate::track::activity::{self, Demand, Timed, TimesTotal};
+use crate::track::activity::{self, Timed, TimesTotal};
+use crate::track::demand::Demand;
 use crate::track::registry::ConnectionInfo;
 use crate::track::{counts, open_files};
 
@@ -108,7 +109,7 @@ pub struct Timings {
 impl Timings {
     /// Starts timing.
     pub fn start() -> Self {
-        Self { _demand: Demand::new() }
+        Self { _demand: activity::TIMING.start() }
     }
 }
 
