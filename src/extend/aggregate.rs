@@ -5,7 +5,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::marker::PhantomData;
 
-use super::argument::Argument;
+use super::argument::{Argument, with_arguments};
 use super::context::{FunctionContext, FunctionName, FunctionResult};
 use super::options::FunctionOptions;
 use crate::raw::function::{Call, RawAggregate};
@@ -180,17 +180,7 @@ macro_rules! closures {
     };
 }
 
-closures! {
-    (0)
-    (1 A1 M1 a1 0)
-    (2 A1 M1 a1 0 A2 M2 a2 1)
-    (3 A1 M1 a1 0 A2 M2 a2 1 A3 M3 a3 2)
-    (4 A1 M1 a1 0 A2 M2 a2 1 A3 M3 a3 2 A4 M4 a4 3)
-    (5 A1 M1 a1 0 A2 M2 a2 1 A3 M3 a3 2 A4 M4 a4 3 A5 M5 a5 4)
-    (6 A1 M1 a1 0 A2 M2 a2 1 A3 M3 a3 2 A4 M4 a4 3 A5 M5 a5 4 A6 M6 a6 5)
-    (7 A1 M1 a1 0 A2 M2 a2 1 A3 M3 a3 2 A4 M4 a4 3 A5 M5 a5 4 A6 M6 a6 5 A7 M7 a7 6)
-    (8 A1 M1 a1 0 A2 M2 a2 1 A3 M3 a3 2 A4 M4 a4 3 A5 M5 a5 4 A6 M6 a6 5 A7 M7 a7 6 A8 M8 a8 7)
-}
+with_arguments!(closures);
 
 /// An aggregate function of closures, from [`aggregate`].
 pub struct Aggregate<S, Start, Step, Finish, M> {
@@ -440,34 +430,31 @@ impl<A: AggregateFunction> RawAggregate for Finished<A> {
     }
 }
 
-/// A window function with its name, as the layer below calls it.
-pub(super) struct Sliding<W> {
-    pub(super) function: W,
-    pub(super) name: FunctionName,
-}
+/// A window function, which is an aggregate function with two more calls.
+pub(super) struct Sliding<W>(pub(super) Finished<W>);
 
 impl<W: WindowFunction> RawAggregate for Sliding<W> {
     fn start(&self) -> Box<dyn Any + Send> {
-        Box::new(self.function.start())
+        self.0.start()
     }
 
     fn step(&self, state: &mut (dyn Any + Send), call: &Call<'_>) -> bool {
-        let context = FunctionContext::new(call, &self.name);
-        ended(self.function.step(state_of::<W::State>(state), &context), &context)
+        self.0.step(state, call)
     }
 
     fn inverse(&self, state: &mut (dyn Any + Send), call: &Call<'_>) -> bool {
-        let context = FunctionContext::new(call, &self.name);
-        ended(self.function.inverse(state_of::<W::State>(state), &context), &context)
+        let Finished { function, name } = &self.0;
+        let context = FunctionContext::new(call, name);
+        ended(function.inverse(state_of::<W::State>(state), &context), &context)
     }
 
     fn value(&self, state: &(dyn Any + Send), call: &Call<'_>) {
+        let Finished { function, name } = &self.0;
         let state = state.downcast_ref::<W::State>().expect(OF_ITS_TYPE);
-        self.function.value(state).answer(&FunctionContext::new(call, &self.name));
+        function.value(state).answer(&FunctionContext::new(call, name));
     }
 
     fn finish(&self, state: Box<dyn Any + Send>, call: &Call<'_>) {
-        let state = *state.downcast::<W::State>().expect(OF_ITS_TYPE);
-        self.function.finish(state).answer(&FunctionContext::new(call, &self.name));
+        self.0.finish(state, call);
     }
 }

@@ -126,3 +126,22 @@ impl<M, T: Argument<M>> Argument<Nullable<M>> for Option<T> {
 
     const IS_INTEGER: bool = T::IS_INTEGER;
 }
+
+/// Calls a macro with each number of arguments of a closure: for each argument a type, its marker, a name and its index.
+macro_rules! with_arguments {
+    ($macro:ident) => {
+        $macro! {
+            (0)
+            (1 A1 M1 a1 0)
+            (2 A1 M1 a1 0 A2 M2 a2 1)
+            (3 A1 M1 a1 0 A2 M2 a2 1 A3 M3 a3 2)
+            (4 A1 M1 a1 0 A2 M2 a2 1 A3 M3 a3 2 A4 M4 a4 3)
+            (5 A1 M1 a1 0 A2 M2 a2 1 A3 M3 a3 2 A4 M4 a4 3 A5 M5 a5 4)
+            (6 A1 M1 a1 0 A2 M2 a2 1 A3 M3 a3 2 A4 M4 a4 3 A5 M5 a5 4 A6 M6 a6 5)
+            (7 A1 M1 a1 0 A2 M2 a2 1 A3 M3 a3 2 A4 M4 a4 3 A5 M5 a5 4 A6 M6 a6 5 A7 M7 a7 6)
+            (8 A1 M1 a1 0 A2 M2 a2 1 A3 M3 a3 2 A4 M4 a4 3 A5 M5 a5 4 A6 M6 a6 5 A7 M7 a7 6 A8 M8 a8 7)
+        }
+    };
+}
+
+pub(super) use with_arguments;

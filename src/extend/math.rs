@@ -1,9 +1,10 @@
 //! SQLite's mathematical functions, for a SQLite that was built without them.
 
+use std::collections::HashSet;
 use std::f64::consts::PI;
+use std::panic::Location;
 
-use super::aggregate::CallbackError;
-use super::context::FunctionContext;
+use super::context::{FunctionContext, FunctionResult};
 use super::options::FunctionOptions;
 use crate::Connection;
 use crate::error::Result;
@@ -84,14 +85,17 @@ impl Connection {
     /// ```
     #[track_caller]
     pub fn create_math_functions(&self) -> Result<usize> {
+        let site = Location::caller();
+        let mut known = HashSet::new();
+        self.each_function(|name, arguments| _ = known.insert((name.to_ascii_lowercase(), arguments)));
         let mut added = 0;
         for (name, math) in FUNCTIONS {
             let arguments = math.arguments();
-            if self.function_of(name, Some(arguments)) {
+            if known.contains(&(name.to_owned(), arguments.into())) {
                 continue;
             }
             let options = FunctionOptions::new().arguments(arguments).deterministic().innocuous();
-            self.create_scalar_function_with(name, options, move |call| Ok::<_, CallbackError>(math.run(call)))?;
+            self.add_scalar(name, options, site, move |call| math.run(call).answer(call))?;
             added += 1;
         }
         Ok(added)

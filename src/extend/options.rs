@@ -1,8 +1,10 @@
 //! Properties of functions.
 
+use std::ffi::CStr;
+
 use super::context::FunctionContext;
 use super::scalar::ScalarFunction;
-use crate::raw::function::Properties;
+use crate::raw::function::{Properties, Signature};
 
 /// Number of arguments and properties of a function.
 ///
@@ -14,10 +16,14 @@ use crate::raw::function::Properties;
 #[must_use]
 pub struct FunctionOptions {
     pub(super) arguments: Option<u8>,
-    pub(super) properties: Properties,
+    properties: Properties,
 }
 
 impl FunctionOptions {
+    pub(super) fn signature(self, name: &CStr) -> Signature<'_> {
+        Signature { name, arguments: self.arguments, properties: self.properties }
+    }
+
     /// Returns the default options.
     pub const fn new() -> Self {
         let properties = Properties {

@@ -9,7 +9,7 @@ use super::options::FunctionOptions;
 use super::scalar::ScalarFunction;
 use crate::Connection;
 use crate::error::{Error, ErrorKind, Result};
-use crate::raw::function::Signature;
+use crate::raw::function::{Call, RawAggregate};
 
 /// The function or collation that a registered one replaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -113,15 +113,22 @@ impl Connection {
         site: &'static Location<'static>,
         function: impl Fn(&FunctionContext<'_>) + Send + 'static,
     ) -> Result<Replaced> {
+        let before = self.has_function(name, options.arguments);
+        Ok(replaced(self.add_scalar(name, options, site, function)?, before))
+    }
+
+    /// Registers a scalar function. Returns whether it replaced one of the program's.
+    pub(super) fn add_scalar(
+        &self,
+        name: &str,
+        options: FunctionOptions,
+        site: &'static Location<'static>,
+        function: impl Fn(&FunctionContext<'_>) + Send + 'static,
+    ) -> Result<bool> {
         let c_name = checked(name, options)?;
-        let before = self.function_of(name, options.arguments);
-        let signature = Signature { name: &c_name, arguments: options.arguments, properties: options.properties };
         let name = FunctionName(name.into());
-        let is_own = self
-            .db()
-            .create_scalar(signature, site, move |call| function(&FunctionContext::new(call, &name)))
-            .map_err(|fault| self.error(fault))?;
-        Ok(replaced(is_own, before))
+        let call = move |call: &Call<'_>| function(&FunctionContext::new(call, &name));
+        self.db().create_scalar(options.signature(&c_name), site, call).map_err(|fault| self.error(fault))
     }
 
     /// Makes an aggregate function of SQL: one that a trait implements ([`AggregateFunction`]), or one of closures
@@ -147,13 +154,8 @@ impl Connection {
     #[track_caller]
     pub fn create_aggregate_function<A: AggregateFunction>(&self, name: &str, function: A) -> Result<Replaced> {
         let options = function.options();
-        let site = Location::caller();
-        let c_name = checked(name, options)?;
-        let before = self.function_of(name, options.arguments);
-        let signature = Signature { name: &c_name, arguments: options.arguments, properties: options.properties };
         let function = Finished { function, name: FunctionName(name.into()) };
-        let is_own = self.db().create_aggregate(signature, site, function, false).map_err(|fault| self.error(fault))?;
-        Ok(replaced(is_own, before))
+        self.register_aggregate(name, options, Location::caller(), function, false)
     }
 
     /// Makes a window function of SQL, which is an aggregate function as well: one that a trait implements
@@ -185,13 +187,22 @@ impl Connection {
     #[track_caller]
     pub fn create_window_function<W: WindowFunction>(&self, name: &str, function: W) -> Result<Replaced> {
         let options = function.options();
-        let site = Location::caller();
+        let function = Sliding(Finished { function, name: FunctionName(name.into()) });
+        self.register_aggregate(name, options, Location::caller(), function, true)
+    }
+
+    fn register_aggregate(
+        &self,
+        name: &str,
+        options: FunctionOptions,
+        site: &'static Location<'static>,
+        function: impl RawAggregate,
+        is_window: bool,
+    ) -> Result<Replaced> {
         let c_name = checked(name, options)?;
-        let before = self.function_of(name, options.arguments);
-        let signature = Signature { name: &c_name, arguments: options.arguments, properties: options.properties };
-        let function = Sliding { function, name: FunctionName(name.into()) };
-        let is_own = self.db().create_aggregate(signature, site, function, true).map_err(|fault| self.error(fault))?;
-        Ok(replaced(is_own, before))
+        let before = self.has_function(name, options.arguments);
+        let is_own = self.db().create_aggregate(options.signature(&c_name), site, function, is_window);
+        Ok(replaced(is_own.map_err(|fault| self.error(fault))?, before))
     }
 
     /// Removes a function that was registered with this name and number of arguments (`None`: any number), and drops its
@@ -225,21 +236,27 @@ impl Connection {
         self.db().remove_function(&name, arguments).map_err(|fault| self.error(fault))
     }
 
-    /// Whether SQLite knows a function of this name and number of arguments. The pragma reads no database.
-    pub(super) fn function_of(&self, name: &str, arguments: Option<u8>) -> bool {
+    /// Whether SQLite knows a function of this name and number of arguments.
+    fn has_function(&self, name: &str, arguments: Option<u8>) -> bool {
         let count = arguments.map_or(-1, i64::from);
-        let listed = || {
+        let mut is_known = false;
+        self.each_function(|known, its| is_known |= known.eq_ignore_ascii_case(name) && its == count);
+        is_known
+    }
+
+    /// Passes the name and the number of arguments (-1: any) of each function that SQLite knows. A SQLite that cannot
+    /// list them, or an authorizer that forbids it, shows none, and does not prevent the registration. The pragma reads
+    /// no database.
+    pub(super) fn each_function(&self, mut see: impl FnMut(&str, i64)) {
+        let mut list = || {
             let mut statement = self.prepare("PRAGMA function_list")?;
             let mut rows = statement.query(())?;
             while let Some(row) = rows.next()? {
-                if row.get::<&str>("name")?.eq_ignore_ascii_case(name) && row.get::<i64>("narg")? == count {
-                    return Ok::<_, Error>(true);
-                }
+                see(row.get("name")?, row.get("narg")?);
             }
-            Ok(false)
+            Ok::<_, Error>(())
         };
-        // A SQLite that cannot list its functions, or an authorizer that forbids it, does not prevent the registration.
-        listed().unwrap_or(false)
+        let _ = list();
     }
 }
 

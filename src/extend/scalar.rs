@@ -1,6 +1,6 @@
 //! Closures as scalar functions.
 
-use super::argument::Argument;
+use super::argument::{Argument, with_arguments};
 use super::context::{FunctionContext, FunctionResult};
 use super::options::FunctionOptions;
 
@@ -63,14 +63,4 @@ macro_rules! closures {
     };
 }
 
-closures! {
-    (0)
-    (1 A1 M1 a1 0)
-    (2 A1 M1 a1 0 A2 M2 a2 1)
-    (3 A1 M1 a1 0 A2 M2 a2 1 A3 M3 a3 2)
-    (4 A1 M1 a1 0 A2 M2 a2 1 A3 M3 a3 2 A4 M4 a4 3)
-    (5 A1 M1 a1 0 A2 M2 a2 1 A3 M3 a3 2 A4 M4 a4 3 A5 M5 a5 4)
-    (6 A1 M1 a1 0 A2 M2 a2 1 A3 M3 a3 2 A4 M4 a4 3 A5 M5 a5 4 A6 M6 a6 5)
-    (7 A1 M1 a1 0 A2 M2 a2 1 A3 M3 a3 2 A4 M4 a4 3 A5 M5 a5 4 A6 M6 a6 5 A7 M7 a7 6)
-    (8 A1 M1 a1 0 A2 M2 a2 1 A3 M3 a3 2 A4 M4 a4 3 A5 M5 a5 4 A6 M6 a6 5 A7 M7 a7 6 A8 M8 a8 7)
-}
+with_arguments!(closures);
