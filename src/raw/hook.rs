@@ -131,10 +131,12 @@ impl Db {
         &self,
         slot: Slot,
         subscribers: &Subscribers<F>,
-        subscriber: Arc<Subscriber<F>>,
+        (name, site): (&str, &'static Location<'static>),
+        closure: Box<F>,
         install: impl FnOnce(&Entered<'_>) -> Result<(), Fault>,
     ) -> Result<Ending, Fault> {
         let entered = self.enter_to_register()?;
+        let subscriber = Subscriber::new(self, name, site, closure);
         subscribers.prune();
         subscribers.add(&subscriber);
         self.installed(slot);
@@ -153,9 +155,7 @@ impl Db {
     }
 
     pub(crate) fn on_update(&self, site: &'static Location<'static>, f: Box<OnUpdate>) -> Result<Ending, Fault> {
-        self.check_registering()?;
-        let subscriber = Subscriber::new(self, "on_update", site, f);
-        self.subscribe(Slot::Update, &self.hooks().update, subscriber, |entered| {
+        self.subscribe(Slot::Update, &self.hooks().update, ("on_update", site), f, |entered| {
             self.install_update(entered);
             Ok(())
         })
@@ -191,18 +191,14 @@ impl Db {
     }
 
     pub(crate) fn on_commit(&self, site: &'static Location<'static>, f: Box<OnCommit>) -> Result<Ending, Fault> {
-        self.check_registering()?;
-        let subscriber = Subscriber::new(self, "on_commit", site, f);
-        self.subscribe(Slot::Commit, &self.hooks().commit, subscriber, |entered| {
+        self.subscribe(Slot::Commit, &self.hooks().commit, ("on_commit", site), f, |entered| {
             self.install_commit(entered);
             Ok(())
         })
     }
 
     pub(crate) fn on_rollback(&self, site: &'static Location<'static>, f: Box<OnRollback>) -> Result<Ending, Fault> {
-        self.check_registering()?;
-        let subscriber = Subscriber::new(self, "on_rollback", site, f);
-        self.subscribe(Slot::Rollback, &self.hooks().rollback, subscriber, |entered| {
+        self.subscribe(Slot::Rollback, &self.hooks().rollback, ("on_rollback", site), f, |entered| {
             self.install_rollback(entered);
             Ok(())
         })
@@ -214,8 +210,7 @@ impl Db {
             let pages = self.read_pragma(c"PRAGMA wal_autocheckpoint")?;
             self.hooks().wal_autocheckpoint.set(pages);
         }
-        let subscriber = Subscriber::new(self, "on_wal", site, f);
-        self.subscribe(Slot::Wal, &self.hooks().wal, subscriber, |entered| {
+        self.subscribe(Slot::Wal, &self.hooks().wal, ("on_wal", site), f, |entered| {
             // SAFETY: the connection is open (entered, rule 20), and its address valid while SQLite has it (rule 14).
             unsafe { ffi::sqlite3_wal_hook(entered.db(), Some(wal_committed), self.address()) };
             Ok(())
@@ -227,9 +222,7 @@ impl Db {
         site: &'static Location<'static>,
         f: Box<OnAutovacuum>,
     ) -> Result<Ending, Fault> {
-        self.check_registering()?;
-        let subscriber = Subscriber::new(self, "on_autovacuum_pages", site, f);
-        self.subscribe(Slot::Autovacuum, &self.hooks().autovacuum, subscriber, |entered| {
+        self.subscribe(Slot::Autovacuum, &self.hooks().autovacuum, ("on_autovacuum_pages", site), f, |entered| {
             // SAFETY: the connection is open (entered, rule 20), and its address valid while SQLite has it (rule 14).
             // c3ref/autovacuum_pages.html: the destructor may be NULL.
             let code = unsafe { ffi::sqlite3_autovacuum_pages(entered.db(), Some(vacuuming), self.address(), None) };
@@ -244,11 +237,9 @@ impl Db {
         every: u32,
         closure: Box<OnProgress>,
     ) -> Result<Ending, Fault> {
-        self.check_registering()?;
         let every = every.clamp(1, i32::MAX.unsigned_abs());
         let ticking = Box::new(Ticking { every, elapsed: 0, closure });
-        let subscriber = Subscriber::new(self, "on_progress", site, ticking);
-        self.subscribe(Slot::Progress, &self.hooks().progress, subscriber, |entered| {
+        self.subscribe(Slot::Progress, &self.hooks().progress, ("on_progress", site), ticking, |entered| {
             self.set_interval(entered);
             Ok(())
         })
@@ -272,9 +263,13 @@ impl Db {
         events: TraceEvents,
         closure: Box<OnTrace>,
     ) -> Result<Ending, Fault> {
-        self.check_registering()?;
-        let subscriber = Subscriber::new(self, "on_trace", site, Box::new(Tracer { events, closure }));
-        self.subscribe(Slot::Trace, &self.hooks().trace, subscriber, |entered| self.set_trace(entered))
+        self.subscribe(
+            Slot::Trace,
+            &self.hooks().trace,
+            ("on_trace", site),
+            Box::new(Tracer { events, closure }),
+            |entered| self.set_trace(entered),
+        )
     }
 
     /// Requests the events of all closures from SQLite.
@@ -291,8 +286,7 @@ impl Db {
     pub(crate) fn set_authorizer(&self, site: &'static Location<'static>, f: Box<Authorizer>) -> Result<Ending, Fault> {
         self.check_registering()?;
         self.hooks().authorizer.end();
-        let subscriber = Subscriber::new(self, "authorizer", site, f);
-        self.subscribe(Slot::Authorizer, &self.hooks().authorizer, subscriber, |entered| {
+        self.subscribe(Slot::Authorizer, &self.hooks().authorizer, ("authorizer", site), f, |entered| {
             self.install_authorizer(entered)
         })
     }
@@ -302,8 +296,9 @@ impl Db {
         self.check_registering()?;
         self.take_busy_slot()?;
         self.hooks().busy.closures.end();
-        let subscriber = Subscriber::new(self, "busy_handler", site, f);
-        self.subscribe(Slot::Busy, &self.hooks().busy.closures, subscriber, |entered| self.install_busy(entered))
+        self.subscribe(Slot::Busy, &self.hooks().busy.closures, ("busy_handler", site), f, |entered| {
+            self.install_busy(entered)
+        })
     }
 
     /// Passes to SQLite the handlers that keep the limits.
