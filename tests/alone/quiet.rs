@@ -1,6 +1,5 @@
 //! Nothing is sent at WARN or above while nothing is wrong.
 
-use std::fmt::{self, Write as _};
 use std::mem::{forget, take};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -9,11 +8,10 @@ use std::time::Duration;
 
 use finalite::pool::{Checkpointer, Pool};
 use finalite::{Connection, OpenOptions};
-use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
-use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
+use crate::common::listening::{Fields, ignores_spans};
 use crate::runner::cases;
 
 cases![nothing_is_warned_of_in_normal_use,];
@@ -28,27 +26,12 @@ impl Subscriber for Listener {
     }
 
     fn event(&self, event: &Event<'_>) {
-        let mut line = Line(format!("{} {}:", event.metadata().level(), event.metadata().target()));
+        let mut line = Fields(format!("{} {}:", event.metadata().level(), event.metadata().target()));
         event.record(&mut line);
         WARNINGS.lock().unwrap().push(line.0);
     }
 
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-    fn enter(&self, _: &Id) {}
-    fn exit(&self, _: &Id) {}
-}
-
-struct Line(String);
-
-impl Visit for Line {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        write!(self.0, " {}={value:?}", field.name()).unwrap();
-    }
+    ignores_spans!();
 }
 
 fn warnings_of(run: impl FnOnce()) -> Vec<String> {

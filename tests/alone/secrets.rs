@@ -1,7 +1,6 @@
 //! No error and no event shows a value that is bound or stored.
 
 use std::error::Error as _;
-use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -10,6 +9,7 @@ use finalite::{
     params_from_iter,
 };
 
+use crate::common::listening::Fields;
 use crate::runner::cases;
 
 cases![
@@ -62,15 +62,6 @@ impl tracing::Subscriber for Recorder {
     fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
     fn enter(&self, _: &tracing::span::Id) {}
     fn exit(&self, _: &tracing::span::Id) {}
-}
-
-struct Fields(String);
-
-impl tracing::field::Visit for Fields {
-    fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn fmt::Debug) {
-        use std::fmt::Write as _;
-        write!(self.0, " {field}={value:?}").unwrap();
-    }
 }
 
 type Run = fn(&mut Connection) -> Result<()>;

@@ -1,6 +1,6 @@
 //! A subscriber of events that panics.
 
-use tracing::span::{Attributes, Id, Record};
+use super::listening::ignores_spans;
 use tracing::{Event, Metadata, Subscriber};
 
 /// Panics at each event of these targets; without any, at each event.
@@ -15,12 +15,5 @@ impl Subscriber for Panicking {
         panic!("a subscriber's own panic at {}", event.metadata().target());
     }
 
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-    fn enter(&self, _: &Id) {}
-    fn exit(&self, _: &Id) {}
+    ignores_spans!();
 }

@@ -1,12 +1,12 @@
 //! What is told of handles.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use finalite::handles::OpenHandle;
 
 use super::records;
+use crate::common::listening::{Fields, ignores_spans};
 
 /// Listens to every event: keeps those about leaks, and may list the handles at each of the others, so that also those
 /// are seen that live within a call.
@@ -52,21 +52,5 @@ impl tracing::Subscriber for Log {
         }
     }
 
-    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
-        tracing::span::Id::from_u64(1)
-    }
-
-    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
-    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
-    fn enter(&self, _: &tracing::span::Id) {}
-    fn exit(&self, _: &tracing::span::Id) {}
-}
-
-struct Fields(String);
-
-impl tracing::field::Visit for Fields {
-    fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn fmt::Debug) {
-        use std::fmt::Write as _;
-        write!(self.0, " {field}={value:?}").unwrap();
-    }
+    ignores_spans!();
 }
