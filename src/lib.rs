@@ -119,18 +119,12 @@ mod worker;
 #[doc(hidden)]
 pub mod workspace;
 
-pub use connection::InterruptHandle;
-pub use connection::JournalMode;
-pub use connection::OpenOptions;
-pub use connection::PragmaValue;
-pub use connection::Script;
-pub use connection::{CloseError, Connection};
+pub use connection::{CloseError, Connection, InterruptHandle, JournalMode, OpenOptions, PragmaValue, Script};
 pub use convert::{FromSql, Param, ToSql, ZeroBlob};
 pub use core::cache::StatementCacheStats;
-pub use error::ResultCode;
 pub use error::{
     BlobObstacle, Constraint, ConstraintKind, Error, ErrorKind, ExceededLimit, NameKind, OptionalExtension, Result,
-    SqlPosition,
+    ResultCode, SqlPosition,
 };
 pub use observe::leak_check::{LeakCheck, LeakReport, ProcessSnapshot};
 pub use observe::{handles, memory, stats};
