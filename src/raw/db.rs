@@ -65,7 +65,7 @@ pub(crate) struct Db {
     files: RefCell<Vec<NotedFile>>,
     /// The connection's own record.
     recorded: Cell<Option<Recorded>>,
-    /// Whether the handle was not closed, so that foreign code may still reach it.
+    /// Whether the handle was not closed, and SQLite has pointers to `self`.
     is_abandoned: Cell<bool>,
     site: &'static Location<'static>,
 }
@@ -96,7 +96,7 @@ impl Drop for OwnedDb {
         }
         if !self.is_abandoned.get() {
             // SAFETY: created by `Box::leak` in `Db::own`; `self` is its only owner and is not used again (rule 19). It
-            // is closed, so SQLite calls no callback that points to it (rules 6, 14).
+            // is closed, or no callback is registered, so SQLite has no pointer to it (rules 6, 14).
             drop(unsafe { Box::from_raw(self.0.as_ptr()) });
         }
     }
@@ -203,8 +203,7 @@ impl Db {
 
     /// Marks the connection as inherited from another process: from now on it is neither used nor closed.
     fn disown_handle(&self) {
-        // Its files stay open.
-        mem::forget(self.files.take());
+        self.leave_files_open();
         self.fork_generation.set(u32::MAX);
         self.entry.set(Moment::NEVER);
     }
@@ -602,13 +601,13 @@ impl OwnedDb {
         self.is_abandoned.set(self.has_callbacks());
     }
 
-    /// Leaks a connection that `close` could not close, with its callbacks.
+    /// Leaks a connection that `close` could not close, with its callbacks: SQLite has pointers to them, and to `self`.
     pub(crate) fn abandon(&mut self) {
         self.set_gate(Gate::Closed);
-        self.is_abandoned.set(true);
+        self.is_abandoned.set(self.has_callbacks());
         // It counts as open until the process ends, and its record and its files remain listed.
         mem::forget(self.recorded.take());
-        mem::forget(self.files.take());
+        self.leave_files_open();
         if let Some(interrupter) = self.interrupter.borrow().as_ref() {
             interrupter.disarm();
         }

@@ -1,7 +1,7 @@
 //! Databases of a connection, and the files that it has open.
 
 use std::ffi::{CStr, CString, c_int, c_void};
-use std::{iter, ptr};
+use std::{iter, mem, ptr};
 
 use super::Db;
 use crate::error::{Fault, FaultKind};
@@ -14,7 +14,7 @@ pub(super) struct NotedFile {
     /// Schema name.
     name: Box<CStr>,
     path: Box<CStr>,
-    _open: OpenFile,
+    open: OpenFile,
 }
 
 impl Db {
@@ -35,7 +35,7 @@ impl Db {
                 continue;
             };
             if !open_files::was_inherited(file) {
-                open.push(NotedFile { name, path, _open: OpenFile::new(file) });
+                open.push(NotedFile { name, path, open: OpenFile::new(file) });
             } else if index == 0 {
                 return Err(Fault::new(FaultKind::Forked));
             } else {
@@ -53,6 +53,13 @@ impl Db {
             }
         }
         Err(Fault::new(FaultKind::Forked))
+    }
+
+    /// Lets the files of a connection that is never closed remain in the list of open files.
+    pub(super) fn leave_files_open(&self) {
+        for noted in self.files.take() {
+            mem::forget(noted.open);
+        }
     }
 
     fn detach(&self, name: &CStr) -> bool {
