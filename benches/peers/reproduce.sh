@@ -1,7 +1,7 @@
 #!/bin/sh
 # Builds every driver, measures, and leaves tables on standard output, samples in scan.csv and the chart in docs/.
 #
-#   benches/peers/reproduce.sh [--quick] [--processes N] [--rounds N] [--rows N] [WORKLOAD-PREFIX]
+#   benches/peers/reproduce.sh [--quick] [--headline] [--processes N] [--rounds N] [--rows N] [WORKLOAD-PREFIX]
 set -eu
 cd "$(dirname "$0")"
 target=${CARGO_TARGET_DIR:-$PWD/target}

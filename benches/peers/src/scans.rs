@@ -8,7 +8,7 @@ use rusqlite::types::ValueRef as RusqliteRef;
 
 use crate::Result;
 use crate::reference::{self, Handle, Scan};
-use crate::task::{Cell, Shape, Workload, bytes, sum};
+use crate::task::{Cell, HEADLINE, Shape, WORKLOADS, Workload, bytes, sum};
 use crate::work::Competitor;
 
 /// How many rows a batch has.
@@ -47,7 +47,7 @@ pub fn competitors<'a>(
         ("finalite columns", Box::new(|key, limit| Ok(columns(first_rows(conn, sql, key, limit), false)?))),
         ("finalite columns &str", Box::new(|key, limit| Ok(columns(first_rows(conn, sql, key, limit), true)?))),
     ];
-    if matches!(shape, Shape::One | Shape::Num | Shape::Text | Shape::Wide) && !is_keyed {
+    if is_of_pages(workload) {
         let by_pages = move |limit| first_rows(conn, sql, None, limit).strategy(ScanStrategy::Pages);
         competitors.push(("finalite pages", Box::new(move |_, limit| Ok(for_each(by_pages(limit))?))));
         competitors.push(("finalite pages columns", Box::new(move |_, limit| Ok(columns(by_pages(limit), false)?))));
@@ -67,6 +67,11 @@ pub fn competitors<'a>(
             })
         })
         .collect())
+}
+
+/// Whether the page reader takes a workload: columns of a table, all rows.
+pub fn is_of_pages(workload: &Workload) -> bool {
+    WORKLOADS[..HEADLINE].iter().any(|known| known.name == workload.name)
 }
 
 fn run_c(statement: &mut reference::Statement<'_>, scan: Scan, key: Option<i64>, limit: u64) -> Result<u64> {

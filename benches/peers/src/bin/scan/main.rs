@@ -1,6 +1,6 @@
 //! Whole results, by finalite, C and every other driver, over one file. METHOD.md says what is compared, and how.
 //!
-//! `scan [--quick] [--processes N] [--rounds N] [--rows N] [--csv FILE] [--svg FILE] [--others DIR] [WORKLOAD-PREFIX]`
+//! `scan [--quick] [--headline] [--processes N] [--rounds N] [--rows N] [--csv FILE] [--svg FILE] [--others DIR] [WORKLOAD-PREFIX]`
 //!
 //! Every driver that links a SQLite of its own is a program of its own, a worker: `DIR` has them. This program starts
 //! one of each, and itself as one more, and has them work in turn.
@@ -28,6 +28,8 @@ struct Options {
     csv: PathBuf,
     svg: PathBuf,
     others: Option<PathBuf>,
+    /// Whether only the table of the chart is measured.
+    is_headline_alone: bool,
     only: String,
 }
 
@@ -41,12 +43,14 @@ impl Options {
             csv: here.with_file_name("scan.csv"),
             svg: here.with_file_name("scan.svg"),
             others: None,
+            is_headline_alone: false,
             only: String::new(),
         };
         while let Some(argument) = arguments.next() {
             let mut value = || arguments.next().ok_or_else(|| format!("{argument} needs a value"));
             match &*argument {
                 "--quick" => (options.processes, options.rounds, options.rows) = (2, 3, 100_000),
+                "--headline" => options.is_headline_alone = true,
                 "--processes" => options.processes = value()?.parse()?,
                 "--rounds" => options.rounds = value()?.parse()?,
                 "--rows" => options.rows = value()?.parse()?,
@@ -172,7 +176,7 @@ fn compare(options: &Options) -> Result<()> {
     make(&large, options.rows, false)?;
     make(&small, options.rows / 5, true)?;
     let mut output = String::new();
-    for setting in &SETTINGS {
+    for setting in &SETTINGS[..if options.is_headline_alone { 1 } else { SETTINGS.len() }] {
         let (path, rows) = if setting.is_large { (&large, options.rows) } else { (&small, options.rows / 5) };
         let workloads: Vec<_> =
             setting.workloads.iter().filter(|known| known.name.starts_with(&options.only)).collect();

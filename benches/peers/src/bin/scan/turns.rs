@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use finalite_peers::task::{Answer, Numbers, Shape, Task, Workload};
-use finalite_peers::{Result, file_cache};
+use finalite_peers::{Result, file_cache, scans};
 
 use crate::{Options, Setting};
 
@@ -29,12 +29,15 @@ const OWN: &[&str] = &[
     "rusqlite get_ref",
     "rusqlite get",
     "rusqlite into Vecs",
+    "rusqlite into arenas",
     "finalite Rows",
     "finalite for_each",
     "finalite for_each &str",
     "finalite batches",
     "finalite columns",
     "finalite columns &str",
+    "finalite pages",
+    "finalite pages columns",
     "finalite query_as",
 ];
 
@@ -76,6 +79,9 @@ impl Driver {
 
     /// Whether it does this; the rest of a driver's limits is in METHOD.md.
     fn can(competitor: &str, workload: &Workload) -> bool {
+        if competitor.starts_with("finalite pages") {
+            return scans::is_of_pages(workload);
+        }
         workload.shape != Shape::Hundred || !matches!(competitor, "diesel" | "finalite query_as")
     }
 }
