@@ -25,7 +25,7 @@
 //! | `busy_timeout`, `get_interrupt_handle` | [`set_busy_timeout`](crate::Connection::set_busy_timeout), [`interrupt_handle`](crate::Connection::interrupt_handle) |
 //! | `busy_handler` | [`set_busy_handler`](crate::Connection::set_busy_handler), beside the timeout |
 //! | `update_hook`, `commit_hook`, `rollback_hook`, `wal_hook` | [`on_update`](crate::Connection::on_update), [`on_commit`](crate::Connection::on_commit), [`on_rollback`](crate::Connection::on_rollback), [`on_wal`](crate::Connection::on_wal): several closures each, until their [`Subscription`](crate::extend::Subscription) is dropped |
-//! | `progress_handler` that looks at a clock | [`deadline`](crate::Connection::deadline), [`limit`](crate::Connection::limit) |
+//! | `progress_handler` that looks at a clock | [`deadline`](crate::Connection::deadline), [`limit_queries`](crate::Connection::limit_queries) |
 //! | `progress_handler`, `trace_v2`, `authorizer` | [`on_progress`](crate::Connection::on_progress), [`on_trace`](crate::Connection::on_trace), [`set_authorizer`](crate::Connection::set_authorizer) |
 //! | `Error::SqliteFailure(e, _)`, `e.extended_code` | [`Error::code`](crate::Error::code), [`ResultCode`](crate::ResultCode) |
 //! | `Error::QueryReturnedNoRows` | [`Error::is_no_rows`](crate::Error::is_no_rows), [`Error::no_rows`](crate::Error::no_rows) |

@@ -32,14 +32,14 @@ pub enum ErrorKind {
     #[error("interrupted")]
     Interrupted,
     /// The time that was allowed has passed: a [deadline](crate::Connection::deadline), or the time of
-    /// [limits](crate::Connection::limit). The statement was stopped or, after the deadline, not begun.
+    /// [limits](crate::Connection::limit_queries). The statement was stopped or, after the deadline, not begun.
     #[error("not done within {allowed:?}")]
     #[non_exhaustive]
     Deadline {
         /// Time that was allowed.
         allowed: Duration,
     },
-    /// The statement exceeded one of its [limits](crate::Connection::limit).
+    /// The statement exceeded one of its [limits](crate::Connection::limit_queries).
     #[error("{exceeded}")]
     #[non_exhaustive]
     QueryLimit {

@@ -35,7 +35,7 @@ impl fmt::Debug for Deadline {
     }
 }
 
-/// Limits that are in force on a connection. Dropping the value ends them. From [`Connection::limit`].
+/// Limits that are in force on a connection. Dropping the value ends them. From [`Connection::limit_queries`].
 ///
 /// It borrows nothing from the connection, and can be sent to another thread. Limits that are leaked last until the
 /// connection closes.
@@ -106,7 +106,7 @@ impl Connection {
     /// ```
     #[doc(alias("timeout", "statement_timeout", "query_timeout"))]
     pub fn deadline(&self, allowed: Duration) -> Result<Deadline> {
-        self.db().limit(Scope::deadline(allowed)).map(Deadline).map_err(|fault| self.error(fault))
+        self.db().limit_queries(Scope::deadline(allowed)).map(Deadline).map_err(|fault| self.error(fault))
     }
 
     /// Limits the time, the rows or the steps of each execution that begins, until the returned value is dropped. Of
@@ -127,14 +127,14 @@ impl Connection {
     /// use finalite::{Connection, ErrorKind, ExceededLimit, extend::QueryLimits};
     ///
     /// let conn = Connection::open_in_memory()?;
-    /// let _limits = conn.limit(QueryLimits::new().rows(100).steps(1_000_000))?;
+    /// let _limits = conn.limit_queries(QueryLimits::new().rows(100).steps(1_000_000))?;
     /// let endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n";
     /// let error = conn.query_all::<i64>(endless, ()).unwrap_err();
     /// assert!(matches!(error.kind(), ErrorKind::QueryLimit { exceeded: ExceededLimit::Rows(100), .. }));
     /// # Ok::<(), finalite::Error>(())
     /// ```
     #[doc(alias("query_limit", "quota"))]
-    pub fn limit(&self, limits: QueryLimits) -> Result<ActiveLimits> {
-        self.db().limit(Scope::limits(limits)).map(ActiveLimits).map_err(|fault| self.error(fault))
+    pub fn limit_queries(&self, limits: QueryLimits) -> Result<ActiveLimits> {
+        self.db().limit_queries(Scope::limits(limits)).map(ActiveLimits).map_err(|fault| self.error(fault))
     }
 }

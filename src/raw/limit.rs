@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use super::{Db, ffi};
 use crate::error::{Cut, ExceededLimit, Fault, FaultKind};
 
-/// Limits for each execution of a statement. Set by [`Connection::limit`](crate::Connection::limit).
+/// Limits for each execution of a statement. Set by [`Connection::limit_queries`](crate::Connection::limit_queries).
 ///
 /// The number of steps is that of SQLite's virtual machine. It is checked about every 1,000 instructions, so an
 /// execution may make up to 2,000 more.
@@ -190,7 +190,7 @@ impl Limits {
 
 impl Db {
     /// Adds a limit, until it is ended.
-    pub(crate) fn limit(&self, scope: Scope) -> Result<Arc<Scope>, Fault> {
+    pub(crate) fn limit_queries(&self, scope: Scope) -> Result<Arc<Scope>, Fault> {
         let entered = self.enter_to_register()?;
         self.take_busy_slot()?;
         let scope = Arc::new(scope);

@@ -103,7 +103,7 @@ fn nothing_is_left_of_deadlines() {
         let _check = LeakCheck::new();
         let conn = Connection::open_in_memory().unwrap();
         let deadline = conn.deadline(Duration::from_millis(2)).unwrap();
-        let limits = conn.limit(QueryLimits::new().rows(10)).unwrap();
+        let limits = conn.limit_queries(QueryLimits::new().rows(10)).unwrap();
         assert!(conn.query_all::<i64>(ENDLESS, ()).is_err());
         drop(limits);
         assert!(conn.query_all::<i64>(ENDLESS, ()).is_err());

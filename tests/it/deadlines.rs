@@ -285,7 +285,7 @@ fn deadlines_interrupts_and_progress_closures_are_told_apart() {
 fn limits_are_for_each_execution() {
     let conn = open();
     let rows = |n: u64| format!("{ENDLESS_ROWS} LIMIT {n}");
-    let limits = conn.limit(QueryLimits::new().rows(10)).unwrap();
+    let limits = conn.limit_queries(QueryLimits::new().rows(10)).unwrap();
     for _ in 0..3 {
         assert_eq!(conn.query_all::<i64>(&rows(10), ()).unwrap().len(), 10);
         let error = conn.query_all::<i64>(&rows(11), ()).unwrap_err();
@@ -316,7 +316,7 @@ fn limits_are_for_each_execution() {
 #[test]
 fn a_limit_on_no_rows_refuses_the_first() {
     let conn = open();
-    let _limits = conn.limit(QueryLimits::new().rows(0)).unwrap();
+    let _limits = conn.limit_queries(QueryLimits::new().rows(0)).unwrap();
     conn.execute("INSERT INTO t VALUES (1)", ()).unwrap();
     assert!(matches!(conn.query_one::<i64>("SELECT 1", ()).unwrap_err().kind(), ErrorKind::QueryLimit { .. }));
     assert!(conn.query_optional::<i64>("SELECT a FROM t WHERE a = 2", ()).unwrap().is_none());
@@ -334,7 +334,7 @@ fn steps_are_limited_within_the_interval() {
         format!("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT {n}) SELECT max(i) FROM n")
     };
     for most in [100, 1_000, 20_000, 300_000] {
-        let _limits = conn.limit(QueryLimits::new().steps(most)).unwrap();
+        let _limits = conn.limit_queries(QueryLimits::new().steps(most)).unwrap();
         // The longest that passes, by bisection.
         let (mut passes, mut fails) = (0_u64, most);
         while fails - passes > 1 {
@@ -353,7 +353,7 @@ fn steps_are_limited_within_the_interval() {
         assert!((most.saturating_sub(20)..most + 2_000).contains(&steps), "{most}: {steps}");
     }
     // Executions do not add up.
-    let _limits = conn.limit(QueryLimits::new().steps(5_000)).unwrap();
+    let _limits = conn.limit_queries(QueryLimits::new().steps(5_000)).unwrap();
     for _ in 0..50 {
         conn.query_one::<i64>(&sql(200), ()).unwrap();
     }
@@ -362,7 +362,7 @@ fn steps_are_limited_within_the_interval() {
 #[test]
 fn the_time_of_each_execution_is_limited() {
     let conn = open();
-    let _limits = conn.limit(QueryLimits::new().time(SOON)).unwrap();
+    let _limits = conn.limit_queries(QueryLimits::new().time(SOON)).unwrap();
     for _ in 0..2 {
         assert_deadline(&conn.query_one::<i64>(ENDLESS, ()).unwrap_err());
         // Each has its own time.
@@ -399,7 +399,7 @@ fn pages_are_read_by_sqlite_while_a_limit_is_set() {
     let has_pages = !finalite::sqlite::compile_options().any(|option| option == "DEBUG");
     let unlimited = Some(if has_pages { ScanStrategy::Pages } else { ScanStrategy::Statement });
     assert_eq!(read(&conn).1, unlimited);
-    let limits = conn.limit(QueryLimits::new().rows(100)).unwrap();
+    let limits = conn.limit_queries(QueryLimits::new().rows(100)).unwrap();
     assert!(matches!(read(&conn).0.unwrap_err().kind(), ErrorKind::QueryLimit { .. }));
     drop(limits);
     let deadline = conn.deadline(LATE).unwrap();
@@ -428,7 +428,7 @@ fn guards_outlive_connections_and_are_refused_within_callbacks() {
             let conn = HERE.with(|here| here.borrow().clone()).unwrap();
             let misuse = |error: Error| assert!(matches!(error.kind(), ErrorKind::Misuse { .. }), "{error}");
             misuse(conn.deadline(LATE).unwrap_err());
-            misuse(conn.limit(QueryLimits::new()).unwrap_err());
+            misuse(conn.limit_queries(QueryLimits::new()).unwrap_err());
         })
         .unwrap();
     conn.execute("INSERT INTO t VALUES (1)", ()).unwrap();
