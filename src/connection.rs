@@ -13,8 +13,10 @@ use crate::raw::{Db, OwnedDb};
 use crate::statement::Statement;
 
 mod close;
+mod db_config;
 mod interrupt;
 mod journal_mode;
+mod limits;
 mod open;
 pub(crate) mod pauses;
 pub(crate) mod pragma;
@@ -23,8 +25,10 @@ mod script;
 mod settings;
 
 pub use close::CloseError;
+pub use db_config::DbConfig;
 pub use interrupt::InterruptHandle;
 pub use journal_mode::JournalMode;
+pub use limits::{Limit, ScopedLimit};
 pub use open::OpenOptions;
 pub use pragma::PragmaValue;
 pub use script::Script;

@@ -5,7 +5,7 @@ use std::panic::Location;
 use std::time::Duration;
 
 use crate::error::{Error, Fault};
-use crate::raw::{Db, OwnedDb};
+use crate::raw::{Db, Limit, OwnedDb};
 use crate::track::activity::{self, Start};
 use crate::track::shielded;
 
@@ -74,7 +74,8 @@ impl Core {
     /// Converts a fault to an error, which names the database file if the fault is about the file.
     #[cold]
     pub(crate) fn error(&self, fault: Fault) -> Error {
-        Error::from(fault).in_databases(|| self.db.files()).with_parameter_limit(|| self.db.parameters_max())
+        let parameters_max = || usize::try_from(self.db.limit(Limit::VariableNumber)).unwrap_or(usize::MAX);
+        Error::from(fault).in_databases(|| self.db.files()).with_parameter_limit(parameters_max)
     }
 
     /// Returns the number of rows that changed since the total of changes was read; 0 if none did.

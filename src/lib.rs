@@ -40,7 +40,8 @@
 //! - Errors: [`Error`], [`ErrorKind`].
 //! - Accounting: memory allocated by SQLite in [`memory`], open handles in [`handles`], both checked in a test by
 //!   [`LeakCheck`], all figures in [`stats`].
-//! - Pragmas: [`Connection::pragma`], [`Connection::set_pragma`].
+//! - Settings: [`Connection::pragma`], [`set_pragma`](Connection::set_pragma), SQLite's limits
+//!   ([`set_limit`](Connection::set_limit)) and switches ([`set_db_config`](Connection::set_db_config)).
 //!
 //! # Logging
 //!
@@ -119,7 +120,10 @@ mod worker;
 #[doc(hidden)]
 pub mod workspace;
 
-pub use connection::{CloseError, Connection, InterruptHandle, JournalMode, OpenOptions, PragmaValue, Script};
+pub use connection::{
+    CloseError, Connection, DbConfig, InterruptHandle, JournalMode, Limit, OpenOptions, PragmaValue, ScopedLimit,
+    Script,
+};
 pub use convert::{FromSql, Param, ToSql, ZeroBlob};
 pub use core::cache::StatementCacheStats;
 pub use error::{

@@ -29,5 +29,5 @@ pub(crate) mod value;
 pub(crate) use libsqlite3_sys as ffi;
 
 pub(crate) use callback::OpenToCallback;
-pub(crate) use db::{Db, OpenFlags, OwnedDb, Switch};
+pub(crate) use db::{Db, DbConfig, Limit, OpenFlags, OwnedDb};
 pub(crate) use stmt::{Binding, Borrowed, CellError, Cursor, Executed, Parked, RawCopy, RawParam, Row, Stmt};

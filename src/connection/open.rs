@@ -13,7 +13,7 @@ use crate::Connection;
 use crate::core::cache::Cache;
 use crate::core::failures;
 use crate::error::{Error, ErrorKind, Result};
-use crate::raw::{Db, OpenFlags, Switch};
+use crate::raw::{Db, DbConfig, OpenFlags};
 
 type Init = dyn Fn(&mut Connection) -> Result<()> + Send + Sync;
 type Recover = dyn Fn() -> bool + Send + Sync;
@@ -454,13 +454,13 @@ impl OpenOptions {
             db.set_lookaside(slot_bytes, slots)?;
         }
         self.set_limits(conn)?;
-        db.switch(Switch::ForeignKeys, self.foreign_keys)?;
+        db.set_db_config(DbConfig::ForeignKeys, self.foreign_keys)?;
         if !self.double_quoted_strings {
-            db.switch(Switch::DoubleQuotedStringsInDml, false)?;
-            db.switch(Switch::DoubleQuotedStringsInDdl, false)?;
+            db.set_db_config(DbConfig::DoubleQuotedStringsInDml, false)?;
+            db.set_db_config(DbConfig::DoubleQuotedStringsInDdl, false)?;
         }
         if !self.trusted_schema {
-            db.switch(Switch::TrustedSchema, false)?;
+            db.set_db_config(DbConfig::TrustedSchema, false)?;
         }
         conn.optimize_on_close.set(self.optimize_on_close);
         // An in-memory database has no WAL mode.

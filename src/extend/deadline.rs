@@ -117,6 +117,8 @@ impl Connection {
     /// is stopped only between two instructions, a statement that writes may end its transaction, and what rolls back is
     /// exempt.
     ///
+    /// SQLite's own limits, such as the largest size of a value, are set by [`set_limit`](Self::set_limit).
+    ///
     /// # Errors
     ///
     /// See [`deadline`](Self::deadline).

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::Connection;
 use crate::connection::pragma::PragmaValue;
 use crate::error::Result;
+use crate::raw::{DbConfig, Limit};
 use crate::sql::Pragma;
 use crate::value::Value;
 
@@ -14,6 +15,7 @@ pub(super) struct Profile {
     pragmas: Vec<(&'static str, Value)>,
     databases: Vec<(String, Vec<u8>)>,
     temporary: Vec<(String, String)>,
+    config: Config,
     statement_cache_limits: (usize, usize),
     slow_threshold: Option<Duration>,
 }
@@ -25,9 +27,26 @@ impl Profile {
             pragmas: pragmas.collect::<Result<_>>()?,
             databases: databases(conn)?,
             temporary: temporary(conn)?,
+            config: Config::of(conn),
             statement_cache_limits: conn.statement_cache_limits(),
             slow_threshold: conn.slow_threshold(),
         })
+    }
+
+    /// Whether the limits and the switches are unchanged.
+    pub(super) fn has_same_config(&self, conn: &Connection) -> bool {
+        Config::of(conn) == self.config
+    }
+
+    /// Restores the limits and the switches. It runs no SQL, which a limit may refuse.
+    pub(super) fn restore_config(&self, conn: &Connection) -> Result<()> {
+        for (limit, value) in Limit::ALL.into_iter().zip(self.config.limits) {
+            conn.set_limit(limit, value)?;
+        }
+        for &(switch, on) in &self.config.switches {
+            conn.set_db_config(switch, on)?;
+        }
+        Ok(())
     }
 
     /// Whether the temporary schema is unchanged.
@@ -71,6 +90,21 @@ impl Profile {
             conn.set_statement_cache_limits(statements, bytes);
         }
         conn.set_slow_threshold(self.slow_threshold);
+    }
+}
+
+/// Limits and switches of a connection.
+#[derive(Debug, PartialEq, Eq)]
+struct Config {
+    limits: [u32; Limit::ALL.len()],
+    /// Those that this SQLite has.
+    switches: Vec<(DbConfig, bool)>,
+}
+
+impl Config {
+    fn of(conn: &Connection) -> Self {
+        let switches = DbConfig::ALL.into_iter().filter_map(|switch| Some((switch, conn.db_config(switch).ok()?)));
+        Self { limits: Limit::ALL.map(|limit| conn.limit(limit)), switches: switches.collect() }
     }
 }
 

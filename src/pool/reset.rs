@@ -12,7 +12,7 @@ use super::status::Role;
 use crate::Connection;
 use crate::track::Taint;
 
-/// Treatment of a connection that is returned with changes: a temporary table, an attached database, a pragma.
+/// Treatment of a connection that is returned with changes: a temporary table, an attached database, a pragma, a limit.
 ///
 /// A transaction that is still open is always rolled back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,7 +50,7 @@ pub enum DestroyReason {
     TemporarySchema,
     /// An attached database could not be detached.
     Attached,
-    /// A pragma was set that cannot be restored.
+    /// A pragma, or a property of a database file, was set that cannot be restored.
     Pragma,
     /// Foreign code had access to the handle ([`Connection::as_raw`]).
     Raw,
@@ -185,6 +185,13 @@ fn put_back(conn: &Connection, taint: Taint, policy: ReturnPolicy, profile: &Pro
         if taint.has(kind) {
             return Err(reason);
         }
+    }
+    // Before any SQL, which a limit may refuse.
+    if taint.has(Taint::CONFIG) && !profile.has_same_config(conn) {
+        if policy != ReturnPolicy::Reset {
+            return Err(DestroyReason::Changed);
+        }
+        profile.restore_config(conn).map_err(|_| DestroyReason::Changed)?;
     }
     // A table in the database itself is not part of the connection's state.
     let has_temporary = taint.has(Taint::SCHEMA) && !profile.has_same_temporary_schema(conn).unwrap_or(false);

@@ -27,7 +27,7 @@ mod settings;
 
 use children::Children;
 use files::NotedFile;
-pub(crate) use settings::Switch;
+pub use settings::{DbConfig, Limit};
 
 /// Owner of an open connection; dropping it closes the connection. The connection does not move in memory: its
 /// callbacks point to it.

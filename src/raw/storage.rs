@@ -18,7 +18,7 @@ use std::ptr::{self, NonNull};
 use std::slice;
 use std::sync::atomic::{AtomicU32, Ordering, fence};
 
-use super::db::{Db, Entered};
+use super::db::{Db, Entered, Limit};
 use super::ffi;
 use crate::error::{Fault, FaultKind};
 
@@ -207,15 +207,9 @@ impl<'db> Storage<'db> {
         self.db.try_enter().is_some_and(|entered| unsafe { sqlite3_is_interrupted(entered.db()) != 0 })
     }
 
-    /// Returns the largest size of a value in bytes (`SQLITE_LIMIT_LENGTH`).
+    /// Returns the largest size of a value in bytes.
     pub(crate) fn value_bytes_max(self) -> u32 {
-        let Some(entered) = self.db.try_enter() else {
-            return 0;
-        };
-        // SAFETY: the connection is open (entered, rule 20); c3ref/limit.html: with -1 it reads the limit and changes
-        // nothing.
-        let bytes = unsafe { ffi::sqlite3_limit(entered.db(), ffi::SQLITE_LIMIT_LENGTH, -1) };
-        u32::try_from(bytes).unwrap_or(0)
+        self.db.limit(Limit::Length)
     }
 
     /// Reads from the database file. Bytes beyond its end are zero; the result is `false` if there are any.

@@ -18,8 +18,10 @@ impl Taint {
     pub(crate) const REGISTERED: Self = Self(16);
     /// A setting of finalite was changed.
     pub(crate) const SETTING: Self = Self(32);
-    /// A pragma was set that the pool cannot restore.
+    /// A pragma, or a property of a file, was set that the pool cannot restore.
     pub(crate) const OTHER_PRAGMA: Self = Self(64);
+    /// A limit or a switch of the connection was set.
+    pub(crate) const CONFIG: Self = Self(128);
 
     #[inline]
     pub(crate) fn with(self, other: Self) -> Self {
