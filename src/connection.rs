@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use crate::core::{Core, Reuse};
-use crate::error::{Error, Fault, Result};
+use crate::error::{Error, ErrorKind, Fault, NameKind, Result};
 use crate::raw::{Db, OwnedDb};
 use crate::statement::Statement;
 
@@ -122,6 +122,19 @@ impl Connection {
     /// Returns the error of the last SQLite call, if it failed.
     pub(crate) fn last_error(&self) -> Option<Error> {
         self.db().last_fault().map(|fault| self.error(fault))
+    }
+
+    /// Returns the name of a database for SQLite, or an error if the connection has none of that name.
+    pub(crate) fn database_name(&self, name: &str) -> Result<CString> {
+        let names = self.db().database_names();
+        let is_known = name.eq_ignore_ascii_case("main") || names.iter().any(|known| known.eq_ignore_ascii_case(name));
+        match CString::new(name) {
+            Ok(c_name) if is_known => Ok(c_name),
+            _ => {
+                let (what, known) = (NameKind::Database, names.into());
+                Err(Error::new(ErrorKind::NoSuch { what, name: name.into(), known }))
+            }
+        }
     }
 
     /// Prepares one SQL statement, without using the statement cache.

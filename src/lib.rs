@@ -142,7 +142,7 @@ pub use statement::{
     ColumnIndex, ColumnKey, ColumnMetadata, FromRow, OwnedRows, QueryAs, QueryMap, Row, RowSource, Rows, Statement,
     StatementCounters,
 };
-pub use transaction::{CommitError, DropBehavior, Savepoint, Transaction, TransactionBehavior};
+pub use transaction::{CommitError, DropBehavior, Savepoint, Transaction, TransactionBehavior, TransactionState};
 pub use value::{ConversionError, Type, Value, ValueRef};
 
 #[doc = include_str!("../docs/cookbook.md")]

@@ -10,10 +10,12 @@ use crate::{Connection, Statement};
 mod commit_error;
 mod savepoint;
 mod scope;
+mod state;
 
 pub use commit_error::CommitError;
 pub use savepoint::Savepoint;
 use scope::Scope;
+pub use state::TransactionState;
 
 /// The time at which a transaction takes its locks.
 ///

@@ -155,7 +155,7 @@ pub enum ErrorKind {
         /// Name of the parameter in the SQL, with its prefix.
         name: Option<Box<str>>,
     },
-    /// No column, parameter or pragma has this name or index.
+    /// No column, parameter, pragma or database has this name or index.
     #[error("no such {what}: {}{}", Excerpt::of(name), hint(known))]
     #[non_exhaustive]
     NoSuch {
@@ -411,6 +411,8 @@ pub enum NameKind {
     Pragma,
     /// A table.
     Table,
+    /// A database of a connection: `main`, `temp` or an attached one.
+    Database,
 }
 
 /// A limit that a statement exceeded.
@@ -439,6 +441,7 @@ impl fmt::Display for NameKind {
             Self::Parameter => "parameter",
             Self::Pragma => "pragma",
             Self::Table => "table",
+            Self::Database => "database",
         })
     }
 }

@@ -13,6 +13,7 @@ use super::callback::Callbacks;
 use super::interrupt::Interrupter;
 use super::os::fork::{self, Moment};
 use super::recovery::Recovery;
+use super::storage::TransactionState;
 use super::system::Unopened;
 use super::{Parked, ffi, library};
 use crate::error::{Fault, FaultKind};
@@ -410,18 +411,29 @@ impl Db {
         self.taint.take()
     }
 
+    /// Returns the state of the transaction on one database, or the highest of all; `None` for an unknown name.
+    pub(crate) fn transaction_state(&self, name: Option<&CStr>) -> Option<TransactionState> {
+        if self.is_closed() {
+            return Some(TransactionState::None);
+        }
+        // SAFETY: `self` owns the connection, which is not closed (rule 19), and the call reads memory (rule 20); the
+        // name is a C string (rule 22). c3ref/txn_state.html: with NULL, the highest state of any schema.
+        match unsafe { ffi::sqlite3_txn_state(self.ptr.as_ptr(), name.map_or(ptr::null(), CStr::as_ptr)) } {
+            ffi::SQLITE_TXN_NONE => Some(TransactionState::None),
+            ffi::SQLITE_TXN_READ => Some(TransactionState::Read),
+            ffi::SQLITE_TXN_WRITE => Some(TransactionState::Write),
+            _ => None,
+        }
+    }
+
     /// Whether a transaction is open, including one that a running read statement holds open.
     pub(crate) fn is_in_transaction(&self) -> bool {
-        // SAFETY: `self` owns the connection, which is not closed when the call is made (rule 19); reads memory
-        // (rule 20). c3ref/txn_state.html: with NULL, the highest state of any schema.
-        !self.is_closed() && unsafe { ffi::sqlite3_txn_state(self.ptr.as_ptr(), ptr::null()) } != ffi::SQLITE_TXN_NONE
+        self.transaction_state(None) != Some(TransactionState::None)
     }
 
     /// Whether a transaction is open that writes, in any database.
     pub(super) fn is_writing(&self) -> bool {
-        // SAFETY: `self` owns the connection, which is not closed when the call is made (rule 19); reads memory
-        // (rule 20). c3ref/txn_state.html: with NULL, the highest state of any schema.
-        !self.is_closed() && unsafe { ffi::sqlite3_txn_state(self.ptr.as_ptr(), ptr::null()) } == ffi::SQLITE_TXN_WRITE
+        self.transaction_state(None) == Some(TransactionState::Write)
     }
 
     /// Sets the rowid of the last insert to 0.

@@ -7,6 +7,7 @@ use std::slice;
 use super::allocator::Charge;
 use super::db::Db;
 use super::ffi;
+use super::storage::TransactionState;
 use crate::error::{Fault, FaultKind};
 
 /// Bytes allocated by SQLite and owned by finalite. Dropping them frees them.
@@ -56,11 +57,9 @@ impl Db {
     /// Returns the content of a database. Pages that could not be read are zero, of which SQLite does not tell.
     pub(crate) fn serialize(&self, name: &CStr) -> Result<SqliteBytes, Fault> {
         let entered = self.enter()?;
-        // SAFETY: the connection is open, as `entered` shows (rules 19, 20), and the name a C string (rule 22);
-        // c3ref/txn_state.html: reads memory, -1 for an unknown name.
-        match unsafe { ffi::sqlite3_txn_state(entered.db(), name.as_ptr()) } {
-            ffi::SQLITE_TXN_WRITE => return Err(Fault::new(FaultKind::Misuse(UNCOMMITTED))),
-            -1 => return Err(Fault::new(FaultKind::Misuse("there is no database of this name"))),
+        match self.transaction_state(Some(name)) {
+            Some(TransactionState::Write) => return Err(Fault::new(FaultKind::Misuse(UNCOMMITTED))),
+            None => return Err(Fault::new(FaultKind::Misuse("there is no database of this name"))),
             _ => {}
         }
         // Where SQLite returns NULL without storing an error, that of an earlier call is not to be read.

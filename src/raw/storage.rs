@@ -37,11 +37,17 @@ pub(crate) struct Storage<'db> {
     index: c_int,
 }
 
-/// Kind of transaction that the connection has open on a database.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum TransactionState {
+/// Kind of transaction that a connection has open on a database. From
+/// [`Connection::transaction_state`](crate::Connection::transaction_state).
+///
+/// C: [Transaction states](https://sqlite.org/c3ref/c_txn_none.html)
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TransactionState {
+    /// None, or one that has neither read nor written yet.
     None,
+    /// A read transaction: it has read, and holds its snapshot.
     Read,
+    /// A write transaction: it has the write lock.
     Write,
 }
 
@@ -192,13 +198,10 @@ impl<'db> Storage<'db> {
         let Some(name) = self.name_in(&entered) else {
             return TransactionState::None;
         };
-        // SAFETY: the connection is open (entered, rule 20), and the name is its own, requested in this entry
-        // (rule 22); c3ref/txn_state.html: -1 for any other name.
-        match unsafe { ffi::sqlite3_txn_state(entered.db(), name.as_ptr()) } {
-            ffi::SQLITE_TXN_READ => TransactionState::Read,
-            ffi::SQLITE_TXN_WRITE => TransactionState::Write,
-            _ => TransactionState::None,
-        }
+        // SAFETY: a NUL-terminated name of the connection's own, requested in this entry, during which it is valid
+        // (rule 22, c3ref/db_name.html).
+        let name = unsafe { CStr::from_ptr(name.as_ptr()) };
+        self.db.transaction_state(Some(name)).unwrap_or(TransactionState::None)
     }
 
     /// Whether the connection was interrupted.

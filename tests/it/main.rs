@@ -37,5 +37,6 @@ mod scan;
 mod serialize;
 mod statement;
 mod transaction;
+mod transaction_state;
 mod watch;
 mod words;

@@ -5,8 +5,8 @@ use std::{iter, mem, ptr};
 
 use super::Db;
 use crate::error::{Fault, FaultKind};
-use crate::raw::ffi;
 use crate::raw::storage::Storage;
+use crate::raw::{ffi, text};
 use crate::track::open_files::{self, FileId, OpenFile};
 
 /// File of a database of the connection, in the list of open files.
@@ -126,6 +126,21 @@ impl Db {
             return Vec::new();
         }
         self.databases_with_files().into_iter().map(|(_, _, path)| path.to_string_lossy().into()).collect()
+    }
+
+    /// Returns the names of all databases: `main`, `temp`, and the attached ones.
+    pub(crate) fn database_names(&self) -> Vec<Box<str>> {
+        if self.is_closed() {
+            return Vec::new();
+        }
+        let names = (0..).map_while(|index| {
+            // SAFETY: `self` owns the connection, which is not closed (rule 19), and the call only reads memory
+            // (rule 20); c3ref/db_name.html: NULL "if N is out of range".
+            let name = unsafe { ffi::sqlite3_db_name(self.ptr.as_ptr(), index) };
+            // SAFETY: NULL, or NUL-terminated and valid until the schema changes; copied immediately (rule 22).
+            unsafe { text::copy(name) }
+        });
+        names.collect()
     }
 
     /// Returns the index, the schema name and the absolute path of each database that has a file. The connection must
