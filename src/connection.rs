@@ -12,6 +12,7 @@ use crate::error::{Error, ErrorKind, Fault, NameKind, Result};
 use crate::raw::{Db, OwnedDb};
 use crate::statement::Statement;
 
+mod attach;
 mod close;
 mod db_config;
 mod interrupt;
@@ -24,6 +25,7 @@ mod query;
 mod script;
 mod settings;
 
+pub use attach::Attached;
 pub use close::CloseError;
 pub use db_config::DbConfig;
 pub use interrupt::InterruptHandle;

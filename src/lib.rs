@@ -42,6 +42,7 @@
 //!   [`LeakCheck`], all figures in [`stats`].
 //! - Settings: [`Connection::pragma`], [`set_pragma`](Connection::set_pragma), SQLite's limits
 //!   ([`set_limit`](Connection::set_limit)) and switches ([`set_db_config`](Connection::set_db_config)).
+//! - Attached databases: [`Connection::attach`].
 //!
 //! # Logging
 //!
@@ -121,8 +122,8 @@ mod worker;
 pub mod workspace;
 
 pub use connection::{
-    CloseError, Connection, DbConfig, InterruptHandle, JournalMode, Limit, OpenOptions, PragmaValue, ScopedLimit,
-    Script,
+    Attached, CloseError, Connection, DbConfig, InterruptHandle, JournalMode, Limit, OpenOptions, PragmaValue,
+    ScopedLimit, Script,
 };
 pub use convert::{FromSql, Param, ToSql, ZeroBlob};
 pub use core::cache::StatementCacheStats;

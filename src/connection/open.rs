@@ -530,7 +530,7 @@ impl Connection {
     }
 }
 
-fn bad_path(reason: &'static str) -> Error {
+pub(crate) fn bad_path(reason: &'static str) -> Error {
     Error::new(ErrorKind::Path { reason })
 }
 
@@ -600,12 +600,12 @@ fn uri_of(path: &[u8]) -> Vec<u8> {
 
 #[cfg(unix)]
 #[expect(clippy::unnecessary_wraps, reason = "elsewhere a path may have no UTF-8 form")]
-fn path_bytes(path: &OsStr) -> Result<&[u8]> {
+pub(crate) fn path_bytes(path: &OsStr) -> Result<&[u8]> {
     use std::os::unix::ffi::OsStrExt;
     Ok(path.as_bytes())
 }
 
 #[cfg(not(unix))]
-fn path_bytes(path: &OsStr) -> Result<&[u8]> {
+pub(crate) fn path_bytes(path: &OsStr) -> Result<&[u8]> {
     path.to_str().map(str::as_bytes).ok_or_else(|| bad_path("it is not Unicode"))
 }

@@ -26,6 +26,7 @@ cases![
     what_begins_and_ends_a_transaction_is_told_and_timed,
     a_transaction_that_is_dropped_without_a_commit_is_told,
     the_reset_is_part_of_an_executions_time,
+    what_a_guard_cannot_undo_is_told,
 ];
 
 /// Keeps every event as a line.
@@ -419,4 +420,27 @@ fn rule_5_nothing_panics_in_drop() {
 fn is_quiet(run: impl FnOnce()) -> bool {
     let run = || tracing::subscriber::with_default(Panicking(&[]), run);
     catch_unwind(AssertUnwindSafe(run)).is_ok()
+}
+
+/// A database that is in use when its guard is dropped.
+fn what_a_guard_cannot_undo_is_told() {
+    let conn = Connection::open_in_memory().unwrap();
+    let mut line = 0;
+    let events = events_of(|| {
+        line = line!() + 1;
+        let attached = conn.attach(":memory:", "x").unwrap();
+        conn.execute_batch("CREATE TABLE x.t(a); INSERT INTO x.t VALUES (1), (2)").unwrap();
+        let mut statement = conn.prepare("SELECT a FROM x.t").unwrap();
+        let mut rows = statement.query(()).unwrap();
+        rows.next().unwrap();
+        drop(attached);
+    });
+    let errors: Vec<&String> = events.iter().filter(|event| event.starts_with("ERROR")).collect();
+    let [error] = &errors[..] else { panic!("{events:#?}") };
+    assert!(error.starts_with("ERROR finalite::statement: a database could not be detached"), "{error}");
+    assert!(error.contains("locked") && error.contains(&format!("attached_at={}:{line}:", file!())), "{error}");
+    assert!(events_of(|| conn.detach("x").unwrap()).iter().all(|event| !event.starts_with("ERROR")));
+    // A guard that is dropped properly is silent.
+    let events = events_of(|| drop(conn.attach(":memory:", "y").unwrap()));
+    assert!(events.iter().all(|event| !event.starts_with("ERROR")), "{events:#?}");
 }

@@ -4,6 +4,7 @@
 mod advice;
 mod advisories;
 mod aggregates;
+mod attach;
 mod backup;
 mod batch;
 mod batches;
