@@ -40,6 +40,7 @@
 //! | `serialize`, `deserialize`, `deserialize_bytes` | [`serialize`](crate::Connection::serialize), [`Connection::deserialize`](crate::Connection::deserialize) and [`deserialize_static`](crate::Connection::deserialize_static), which open a connection, [`deserialize_into`](crate::Connection::deserialize_into) |
 //! | `Error::UserFunctionError` | [`ErrorKind::Function`](crate::ErrorKind::Function), with the error as its source |
 //! | `limit`, `set_limit`, `db_config`, `set_db_config` | [`limit`](crate::Connection::limit), [`set_limit`](crate::Connection::set_limit), [`scoped_limit`](crate::Connection::scoped_limit), [`db_config`](crate::Connection::db_config), [`set_db_config`](crate::Connection::set_db_config) |
+//! | `transaction_state`, `wal_checkpoint_v2` | [`transaction_state`](crate::Connection::transaction_state), [`checkpoint`](crate::Connection::checkpoint) |
 //! | `Connection::handle` | [`Connection::as_raw`](crate::Connection::as_raw) |
 //! | `r2d2_sqlite` | [`pool::Pool`](crate::pool::Pool) |
 //!

@@ -13,6 +13,7 @@ use crate::raw::{Db, OwnedDb};
 use crate::statement::Statement;
 
 mod attach;
+mod checkpoint;
 mod close;
 mod db_config;
 mod interrupt;
@@ -26,6 +27,7 @@ mod script;
 mod settings;
 
 pub use attach::Attached;
+pub use checkpoint::{Checkpoint, CheckpointMode};
 pub use close::CloseError;
 pub use db_config::DbConfig;
 pub use interrupt::InterruptHandle;

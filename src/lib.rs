@@ -122,8 +122,8 @@ mod worker;
 pub mod workspace;
 
 pub use connection::{
-    Attached, CloseError, Connection, DbConfig, InterruptHandle, JournalMode, Limit, OpenOptions, PragmaValue,
-    ScopedLimit, Script,
+    Attached, Checkpoint, CheckpointMode, CloseError, Connection, DbConfig, InterruptHandle, JournalMode, Limit,
+    OpenOptions, PragmaValue, ScopedLimit, Script,
 };
 pub use convert::{FromSql, Param, ToSql, ZeroBlob};
 pub use core::cache::StatementCacheStats;
@@ -132,6 +132,7 @@ pub use error::{
     ResultCode, SqlPosition,
 };
 pub use observe::leak_check::{LeakCheck, LeakReport, ProcessSnapshot};
+pub use observe::wal::WalStatus;
 pub use observe::{handles, memory, stats};
 pub use scan::{ColumnBatch, Scan};
 #[doc(hidden)]

@@ -6,3 +6,4 @@ pub(crate) mod leak_check;
 pub mod memory;
 mod process;
 pub mod stats;
+pub(crate) mod wal;

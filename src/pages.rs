@@ -71,6 +71,16 @@ pub(crate) struct PlainScan {
     threshold: Threshold,
 }
 
+/// Returns the number of frames of the main database's write-ahead log, and the number of those that are in the database
+/// file; `None` if there is no log, or if it cannot be read without SQLite.
+#[track_caller]
+pub(crate) fn log_frames(conn: &Connection) -> Result<Option<(u32, u32)>> {
+    if program::has_shared_cache(conn, "SELECT 1 FROM sqlite_schema")? {
+        return Ok(None);
+    }
+    Ok(snapshot::log_frames(Storage::new(conn.db(), MAIN)))
+}
+
 /// Takes the first step, and determines the table and the snapshot.
 pub(crate) fn begin(conn: &Connection, rows: &mut Rows<'_>, threshold: Threshold) -> Result<FirstStep> {
     /// Only now and then a commit falls between the two reads of the log's index.

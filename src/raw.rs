@@ -7,6 +7,7 @@ pub(crate) mod allocator;
 pub(crate) mod backup;
 pub(crate) mod blob;
 pub(crate) mod callback;
+pub(crate) mod checkpoint;
 pub(crate) mod collation;
 pub(crate) mod db;
 pub(crate) mod function;

@@ -165,7 +165,7 @@ impl Connection {
             return Ok(());
         }
         if pragma.eq_ignore_ascii_case("wal_checkpoint") {
-            return self.checkpoint(&sql);
+            return self.run_checkpoint(&sql);
         }
         if pragma.eq_ignore_ascii_case("journal_mode") {
             self.switch_journal(&sql)?;
@@ -224,7 +224,7 @@ impl Connection {
 
     /// Runs a `PRAGMA wal_checkpoint`, whose row reports whether it was blocked from completing.
     #[track_caller]
-    fn checkpoint(&self, sql: &str) -> Result<()> {
+    fn run_checkpoint(&self, sql: &str) -> Result<()> {
         let (is_busy, _, _) = self.query_one::<(bool, i64, i64)>(sql, ())?;
         if !is_busy {
             return Ok(());

@@ -25,6 +25,8 @@
 //! ```
 
 use std::backtrace::Backtrace;
+use std::cmp::Reverse;
+use std::ffi::CStr;
 use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
@@ -440,4 +442,23 @@ pub(crate) fn look_through(info: &ConnectionInfo) -> Vec<OpenHandle> {
         record.warn_if_overdue();
     }
     records.into_iter().map(OpenHandle::new).collect()
+}
+
+/// Returns the handles that may read the database file at this path, on any connection, those first that have been at
+/// it for the longest time.
+pub(super) fn readers(path: &CStr) -> Vec<OpenHandle> {
+    let records: Vec<OpenHandle> = registry::records_of_file(path).into_iter().map(OpenHandle::new).collect();
+    let is_guard = |record: &OpenHandle| matches!(record.kind, HandleKind::Transaction | HandleKind::Savepoint);
+    let is_within_another =
+        |inner: &OpenHandle| records.iter().any(|record| is_guard(record) && Some(record.id) == inner.parent);
+    let may_read = |record: &&OpenHandle| match record.kind {
+        HandleKind::Transaction | HandleKind::Blob | HandleKind::Backup => true,
+        // One that is not within another acts as a transaction.
+        HandleKind::Savepoint => !is_within_another(record),
+        HandleKind::Statement | HandleKind::CachedStatement => record.running.is_some(),
+        _ => false,
+    };
+    let mut readers: Vec<OpenHandle> = records.iter().filter(may_read).cloned().collect();
+    readers.sort_by_key(|record| Reverse(record.running.unwrap_or(record.age)));
+    readers
 }

@@ -23,6 +23,7 @@ pub(super) struct Program {
 /// locks each table that it reads, whether the cache is shared by a URI, a flag, or a setting of the process. The
 /// answer holds while the connection is open. A statement that reads nothing of the main database gives no answer: it
 /// counts as shared.
+#[track_caller]
 pub(super) fn has_shared_cache(conn: &Connection, sql: &str) -> Result<bool> {
     if let Some(&is_shared) = conn.has_shared_cache.get() {
         return Ok(is_shared);

@@ -121,6 +121,25 @@ fn has_log(storage: Storage<'_>) -> Option<bool> {
     }
 }
 
+/// Returns the number of frames of the write-ahead log, and the number of those that are in the database file, as of
+/// the last commit. `None` if there is no log, or its index cannot be read: an exclusive connection may have that in
+/// its own memory.
+pub(super) fn log_frames(storage: Storage<'_>) -> Option<(u32, u32)> {
+    /// Others commit at the same time.
+    const ATTEMPTS: usize = 16;
+    if has_log(storage) != Some(true) || !storage.is_lock_shared() {
+        return None;
+    }
+    (0..ATTEMPTS).find_map(|_| {
+        let before = LogHead::read(storage)?;
+        let mut in_the_file = [0];
+        let is_told = storage.read_log_index(0, LogHead::BACKFILL_WORD, &mut in_the_file);
+        let is_same = LogHead::read(storage) == Some(before);
+        // A log that is restarted gets its new header first, and then the number 0.
+        (is_told && is_same).then_some((before.frames(), in_the_file[0].min(before.frames())))
+    })
+}
+
 const WRITING: &str = "the connection has a write transaction open";
 const NOT_SHARED: &str = "the connection does not hold exactly a shared lock: another locking mode, or none";
 

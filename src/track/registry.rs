@@ -395,6 +395,12 @@ pub(crate) fn records() -> Vec<Arc<Record>> {
     infos().0.iter().flat_map(|info| info.records()).collect()
 }
 
+/// Returns the records of the connections that have the file at this path open.
+pub(crate) fn records_of_file(path: &CStr) -> Vec<Arc<Record>> {
+    let has_open = |info: &&Arc<ConnectionInfo>| info.paths().iter().any(|open| **open == *path);
+    infos().0.iter().filter(has_open).flat_map(|info| info.records()).collect()
+}
+
 /// Returns the connections that are open in this process, in the order of opening, and the sum of the counts of all
 /// connections, including closed ones. It also requests each connection's figures for the next call.
 pub(crate) fn infos_and_counts() -> (Vec<Arc<ConnectionInfo>>, Counts) {

@@ -10,6 +10,7 @@ mod batch;
 mod batches;
 mod blob;
 mod cache;
+mod checkpoint;
 mod close;
 mod collations;
 #[path = "../common/mod.rs"]
@@ -39,5 +40,6 @@ mod serialize;
 mod statement;
 mod transaction;
 mod transaction_state;
+mod wal_status;
 mod watch;
 mod words;
