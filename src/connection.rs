@@ -16,6 +16,7 @@ mod attach;
 mod checkpoint;
 mod close;
 mod db_config;
+mod file_control;
 mod interrupt;
 mod journal_mode;
 mod limits;

@@ -22,6 +22,7 @@ mod deadlines;
 mod diagnostics;
 mod errors;
 mod exact;
+mod file_control;
 mod functions;
 mod hooks;
 mod journal_mode;

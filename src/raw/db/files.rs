@@ -1,10 +1,11 @@
 //! Databases of a connection, and the files that it has open.
 
-use std::ffi::{CStr, CString, c_int, c_void};
+use std::ffi::{CStr, CString, c_int};
 use std::{iter, mem, ptr};
 
 use super::Db;
 use crate::error::{Fault, FaultKind};
+use crate::raw::file_control::IntControl;
 use crate::raw::storage::Storage;
 use crate::raw::{ffi, text};
 use crate::track::open_files::{self, FileId, OpenFile};
@@ -93,25 +94,9 @@ impl Db {
         unsafe { CStr::from_ptr(path) }
     }
 
-    /// Whether the path of the main database no longer refers to the open file.
+    /// Whether the path of the main database no longer refers to the open file; `false` if the VFS does not tell.
     pub(crate) fn has_moved(&self) -> Result<bool, Fault> {
-        let entered = self.enter()?;
-        let mut has_moved: c_int = 0;
-        // SAFETY: the connection is open, as `entered` shows (rules 19, 20); SQLITE_FCNTL_HAS_MOVED takes a pointer to
-        // an int, the local `has_moved`.
-        let code = unsafe {
-            ffi::sqlite3_file_control(
-                entered.db(),
-                c"main".as_ptr(),
-                ffi::SQLITE_FCNTL_HAS_MOVED,
-                (&raw mut has_moved).cast::<c_void>(),
-            )
-        };
-        match code {
-            // A VFS without this file control, or a database without a file.
-            ffi::SQLITE_NOTFOUND | ffi::SQLITE_ERROR => Ok(false),
-            code => self.check(code).map(|()| has_moved != 0),
-        }
+        Ok(self.control_int(c"main", IntControl::HasMoved, 0)?.is_some_and(|has_moved| has_moved != 0))
     }
 
     /// Whether the main database is in memory or in a temporary file, so that other connections cannot open it by a
