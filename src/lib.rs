@@ -42,6 +42,8 @@
 //!   [`LeakCheck`], all figures in [`stats`].
 //! - Settings: [`Connection::pragma`], [`set_pragma`](Connection::set_pragma), SQLite's limits
 //!   ([`set_limit`](Connection::set_limit)) and switches ([`set_db_config`](Connection::set_db_config)).
+//! - Maintenance: [`Connection::checkpoint`], [`wal_status`](Connection::wal_status),
+//!   [`integrity_check`](Connection::integrity_check), [`optimize`](Connection::optimize).
 //! - Attached databases: [`Connection::attach`].
 //!
 //! # Logging
@@ -122,8 +124,9 @@ mod worker;
 pub mod workspace;
 
 pub use connection::{
-    Attached, Checkpoint, CheckpointMode, CloseError, Connection, DbConfig, InterruptHandle, JournalMode, Limit,
-    OpenOptions, PragmaValue, ScopedLimit, Script,
+    Attached, CheckScope, Checkpoint, CheckpointMode, CloseError, Connection, DbConfig, ForeignKeyViolation,
+    ForeignKeyViolations, IntegrityProblem, IntegrityProblems, InterruptHandle, JournalMode, Limit, OpenOptions,
+    PragmaValue, ScopedLimit, Script,
 };
 pub use convert::{FromSql, Param, ToSql, ZeroBlob};
 pub use core::cache::StatementCacheStats;

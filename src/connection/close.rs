@@ -52,7 +52,7 @@ impl Connection {
         if self.optimize_on_close.get()
             && !self.db().is_inherited()
             && self.db().is_read_only(c"main") == Some(false)
-            && let Err(error) = self.execute("PRAGMA optimize", ())
+            && let Err(error) = self.optimize()
         {
             let (connection, name) = self.identity();
             shielded(|| match error.code() {

@@ -27,6 +27,7 @@ mod functions;
 mod hooks;
 mod journal_mode;
 mod limits;
+mod maintenance;
 mod moving;
 mod names;
 mod open;
