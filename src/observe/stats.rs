@@ -38,6 +38,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::handles::{self, ForgottenHandle, HandleCounts, HandleKind, OpenHandle};
 use super::memory::{self, MemoryStats};
 use super::process;
+use crate::Connection;
 use crate::core::failures;
 use crate::pool::{PoolStatus, registry as pools};
 use crate::raw::allocator;
@@ -111,7 +112,8 @@ pub struct ProcessStats {
     pub background_threads: u64,
 }
 
-/// SQLite's cache counters, summed over all connections since the process began.
+/// SQLite's cache counters: in [`Stats`], the sums over all connections since the process began; from
+/// [`Connection::cache_stats`], those of one connection since it was opened.
 ///
 /// C: [sqlite3_db_status](https://sqlite.org/c3ref/c_dbstatus_options.html)
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -148,6 +150,56 @@ impl CacheStats {
             pager_spills: of(Counter::PagerSpills),
             tempbuf_spill_bytes: of(Counter::TempbufSpillBytes),
         }
+    }
+}
+
+impl Connection {
+    /// Returns SQLite's cache counters of this connection, since it was opened. [`memory`](Self::memory) has the sizes.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use finalite::Connection;
+    ///
+    /// let conn = Connection::open_in_memory()?;
+    /// conn.execute("CREATE TABLE t(a)", ())?;
+    /// assert!(conn.cache_stats().pager_hits > 0);
+    /// # Ok::<(), finalite::Error>(())
+    /// ```
+    ///
+    /// C: [sqlite3_db_status](https://sqlite.org/c3ref/db_status.html)
+    #[must_use]
+    #[doc(alias("db_status", "SQLITE_DBSTATUS_CACHE_HIT"))]
+    pub fn cache_stats(&self) -> CacheStats {
+        CacheStats::new(self.db().counts())
+    }
+
+    /// Whether the open transaction violates foreign keys so far, so that a commit would fail.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use finalite::Connection;
+    ///
+    /// let mut conn = Connection::open_in_memory()?;
+    /// conn.execute_batch(
+    ///     "CREATE TABLE author(id INTEGER PRIMARY KEY);
+    ///      CREATE TABLE book(author INTEGER REFERENCES author(id) DEFERRABLE INITIALLY DEFERRED);",
+    /// )?;
+    /// let tx = conn.transaction()?;
+    /// tx.execute("INSERT INTO book VALUES (7)", ())?;
+    /// assert!(tx.has_unresolved_foreign_keys());
+    /// tx.execute("INSERT INTO author VALUES (7)", ())?;
+    /// assert!(!tx.has_unresolved_foreign_keys());
+    /// tx.commit()?;
+    /// # Ok::<(), finalite::Error>(())
+    /// ```
+    ///
+    /// C: [SQLITE_DBSTATUS_DEFERRED_FKS](https://sqlite.org/c3ref/c_dbstatus_options.html#sqlitedbstatusdeferredfks)
+    #[must_use]
+    #[doc(alias("deferred_fks", "SQLITE_DBSTATUS_DEFERRED_FKS"))]
+    pub fn has_unresolved_foreign_keys(&self) -> bool {
+        self.db().has_unresolved_foreign_keys()
     }
 }
 

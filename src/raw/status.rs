@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::db::Db;
 use super::ffi;
 use super::os::fork;
-use crate::track::figures::{Counter, Figure, TOO_MANY, advance};
+use crate::track::figures::{Counter, Counts, Figure, TOO_MANY, advance};
 
 /// Largest number of statements whose memory is queried, each by a call of its own.
 const STATEMENTS_MAX: usize = 64;
@@ -55,6 +55,17 @@ impl Db {
             Figure::LookasideSlots => ffi::SQLITE_DBSTATUS_LOOKASIDE_USED,
         };
         u64::try_from(self.ask(operation).0).unwrap_or(0)
+    }
+
+    /// Whether foreign keys, deferred or not, are violated in the open transaction.
+    pub(crate) fn has_unresolved_foreign_keys(&self) -> bool {
+        self.ask(ffi::SQLITE_DBSTATUS_DEFERRED_FKS).0 != 0
+    }
+
+    /// Returns the counters since the connection was opened.
+    pub(crate) fn counts(&self) -> Counts {
+        self.publish_counts();
+        self.info().published().counts()
     }
 
     /// Publishes the figures before a possibly long idle time, if figures were ever requested in this process, and the

@@ -40,6 +40,7 @@ mod rules;
 mod scan;
 mod serialize;
 mod statement;
+mod status;
 mod transaction;
 mod transaction_state;
 mod wal_status;
