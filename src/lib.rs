@@ -44,7 +44,7 @@
 //!   ([`set_limit`](Connection::set_limit)) and switches ([`set_db_config`](Connection::set_db_config)).
 //! - Maintenance: [`Connection::checkpoint`], [`wal_status`](Connection::wal_status),
 //!   [`integrity_check`](Connection::integrity_check), [`optimize`](Connection::optimize).
-//! - Attached databases: [`Connection::attach`].
+//! - Attached databases: [`Connection::attach`]. Quoting of names and values: [`sql`].
 //!
 //! # Logging
 //!
@@ -113,7 +113,7 @@ pub mod pool;
 #[allow(unsafe_code)]
 mod raw;
 pub mod scan;
-mod sql;
+pub mod sql;
 pub mod sqlite;
 mod statement;
 mod track;

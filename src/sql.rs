@@ -1,13 +1,22 @@
-//! The parts of SQL's lexical rules that finalite needs: skipping blanks, leading keywords, quoting.
+//! Text of SQL: quoting names and values, patterns of `LIKE`, complete statements.
+//!
+//! Values are best bound as parameters. Where SQL takes none (names, `CREATE TABLE … DEFAULT`, text for other
+//! programs), these functions quote what they are given, so that it cannot end the name or the literal.
+
+// The parts of SQL's lexical rules that finalite itself needs, too: skipping blanks, leading keywords.
 
 use crate::track::Taint;
 
 mod parameters;
 mod pragmas;
+mod quote;
 mod statements;
 
 pub(crate) use parameters::{first_token, numbers_in_use};
 pub(crate) use pragmas::{Pragma, PragmaKind};
+pub(crate) use quote::quote_text;
+pub use quote::{escape_like, quote_identifier, quote_literal};
+pub use statements::complete;
 pub(crate) use statements::first_statement;
 
 /// Returns the SQL after leading white space, comments and semicolons. The result starts with a token, or is empty.
@@ -88,16 +97,6 @@ fn leading_identifier(sql: &str) -> (&str, &str) {
     (name, skip_blank(rest))
 }
 
-/// Returns the identifier in double quotes.
-pub(crate) fn quote_identifier(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
-/// Returns the text as a literal in single quotes.
-pub(crate) fn quote_text(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
-}
-
 /// Returns the 1-based line and column (in characters) of a byte offset.
 pub(crate) fn line_and_column(sql: &str, offset: usize) -> (usize, usize) {
     let before = &sql.as_bytes()[..offset.min(sql.len())];
@@ -139,12 +138,6 @@ mod tests {
         assert_eq!(pragma_name("PRAGMA busy_timeout = 5"), Some("busy_timeout"));
         assert_eq!(pragma_name(" explain pragma main . \"Busy_Timeout\"(5)"), Some("Busy_Timeout"));
         assert_eq!(pragma_name("SELECT 1"), None);
-    }
-
-    #[test]
-    fn quoting_doubles_the_quote() {
-        assert_eq!(quote_identifier(r#"a"b"#), r#""a""b""#);
-        assert_eq!(quote_text("it's"), "'it''s'");
     }
 
     #[test]

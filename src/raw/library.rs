@@ -42,6 +42,12 @@ pub(crate) fn compile_options() -> impl Iterator<Item = &'static str> {
     })
 }
 
+/// Whether the SQL ends with a complete statement.
+pub(crate) fn is_complete(sql: &CStr) -> bool {
+    // SAFETY: a C string, which the call only reads (rule 22); c3ref/complete.html: needs no connection (rule 20).
+    unsafe { ffi::sqlite3_complete(sql.as_ptr()) == 1 }
+}
+
 /// Returns the default size in bytes of a connection's lookaside memory.
 pub(super) fn default_lookaside() -> u64 {
     /// The result plus one; 0 if not yet known. A `OnceLock` is not used: if another thread is initializing it at a

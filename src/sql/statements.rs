@@ -1,6 +1,31 @@
-//! The end of a statement that SQLite has not accepted.
+//! The end of a statement: whether there is one, and where it is in SQL that SQLite has not accepted.
+
+use std::ffi::CString;
 
 use super::first_token;
+use crate::raw::library;
+
+/// Whether the SQL ends with a complete statement: with a semicolon that is not within a text, a quoted name, a comment
+/// or the body of a `CREATE TRIGGER`. SQL that contains NUL is not complete.
+///
+/// An interactive program can read further lines until there is one. The statement need not be valid.
+///
+/// # Example
+///
+/// ```
+/// use finalite::sql;
+///
+/// assert!(!sql::complete("SELECT 'a;"));
+/// assert!(sql::complete("SELECT 'a;\nb'; -- done"));
+/// ```
+///
+/// C: [sqlite3_complete](https://sqlite.org/c3ref/complete.html)
+#[must_use]
+#[doc(alias = "sqlite3_complete")]
+pub fn complete(sql: &str) -> bool {
+    // Since SQLite 3.54, a comment without its end of line counts as unfinished.
+    CString::new(format!("{sql}\n")).is_ok_and(|sql| library::is_complete(&sql))
+}
 
 /// Returns the first statement of a script with its semicolon, or all of the script. In `CREATE TRIGGER`, the statement
 /// ends after the keyword `END`.

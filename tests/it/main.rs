@@ -39,6 +39,7 @@ mod rows;
 mod rules;
 mod scan;
 mod serialize;
+mod sql_text;
 mod statement;
 mod status;
 mod transaction;
