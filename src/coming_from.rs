@@ -41,6 +41,7 @@
 //! | `Error::UserFunctionError` | [`ErrorKind::Function`](crate::ErrorKind::Function), with the error as its source |
 //! | `limit`, `set_limit`, `db_config`, `set_db_config` | [`limit`](crate::Connection::limit), [`set_limit`](crate::Connection::set_limit), [`scoped_limit`](crate::Connection::scoped_limit), [`db_config`](crate::Connection::db_config), [`set_db_config`](crate::Connection::set_db_config) |
 //! | `transaction_state`, `wal_checkpoint_v2` | [`transaction_state`](crate::Connection::transaction_state), [`checkpoint`](crate::Connection::checkpoint) |
+//! | `load_extension_enable`, `load_extension` | [`load_extension`](crate::Connection::load_extension), which enables it for the call only |
 //! | `Connection::handle` | [`Connection::as_raw`](crate::Connection::as_raw) |
 //! | `r2d2_sqlite` | [`pool::Pool`](crate::pool::Pool) |
 //!

@@ -21,7 +21,7 @@ mod interrupt;
 mod journal_mode;
 mod limits;
 mod maintenance;
-mod open;
+pub(crate) mod open;
 pub(crate) mod pauses;
 pub(crate) mod pragma;
 mod query;

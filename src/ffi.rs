@@ -1,12 +1,17 @@
 //! SQLite's C interface, as declared by `libsqlite3-sys`, and the way from and to its handles:
 //! [`Connection::as_raw`], [`Connection::from_raw`]. Not covered by semantic versioning.
+//!
+//! [`Connection::load_extension`] is here because it is `unsafe`, too.
 
+use std::ffi::CString;
 use std::panic::Location;
+use std::path::Path;
 
 #[doc(no_inline)]
 pub use libsqlite3_sys::*;
 
 use crate::Connection;
+use crate::connection::open::{bad_path, path_bytes};
 use crate::raw::{Db, allocator, library};
 
 impl Connection {
@@ -60,6 +65,54 @@ impl Connection {
         // by no other code from now on (rule 19).
         let db = unsafe { Db::from_raw(handle, Location::caller()) };
         Ok(Self::adopt(db.map_err(crate::Error::from)?))
+    }
+
+    /// Loads an extension: a shared library that registers functions, collations or virtual tables on the connection.
+    /// SQL cannot load extensions, neither before nor after.
+    ///
+    /// The path may lack the ending of shared libraries on this system (`.so`, `.dylib`, `.dll`). Without an entry
+    /// point, SQLite looks for `sqlite3_extension_init`, then for a name made from that of the file.
+    ///
+    /// A connection of a pool on which a caller loaded an extension is closed when it is returned; load it in
+    /// [`PoolBuilder::init`](crate::pool::PoolBuilder::init) for all.
+    ///
+    /// # Errors
+    ///
+    /// `SQLITE_ERROR` with the message of the system or of the extension: the library or its entry point is not found,
+    /// or its initialization fails. [`ErrorKind::Path`](crate::ErrorKind::Path) for a path that contains NUL.
+    /// [`ErrorKind::Misuse`](crate::ErrorKind::Misuse) for an entry point that contains NUL, and within a callback of
+    /// the connection; [`ErrorKind::Forked`](crate::ErrorKind::Forked).
+    ///
+    /// # Safety
+    ///
+    /// - Loading the library runs its code: it is one that the program trusts, built for this system. The same holds
+    ///   for the libraries that it loads.
+    /// - Its entry point is that of an SQLite extension, which uses the handle as [`as_raw`](Self::as_raw) allows.
+    /// - If its initialization fails, it leaves nothing registered: SQLite then unloads it.
+    /// - What it registers is called on whichever thread uses the connection, and does not unwind.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// use finalite::Connection;
+    ///
+    /// let conn = Connection::open_in_memory()?;
+    /// // SAFETY: the program's own build of SQLite's extension `uuid`.
+    /// unsafe { conn.load_extension("./uuid", None)? };
+    /// println!("{}", conn.query_one::<String>("SELECT uuid()", ())?);
+    /// # Ok::<(), finalite::Error>(())
+    /// ```
+    ///
+    /// C: [sqlite3_load_extension](https://sqlite.org/c3ref/load_extension.html)
+    #[doc(alias("enable_load_extension", "sqlite3_enable_load_extension"))]
+    pub unsafe fn load_extension(&self, path: impl AsRef<Path>, entry_point: Option<&str>) -> crate::Result<()> {
+        let path = CString::new(path_bytes(path.as_ref().as_os_str())?).map_err(|_| bad_path("it contains NUL"))?;
+        let entry_point = entry_point.map(CString::new).transpose();
+        let reason = "the name of the entry point contains NUL";
+        let entry_point = entry_point.map_err(|_| crate::Error::new(crate::ErrorKind::Misuse { reason }))?;
+        // SAFETY: the caller keeps the conditions above (rule 3).
+        let result = unsafe { self.db().load_extension(&path, entry_point.as_deref()) };
+        result.map_err(|fault| self.error(fault))
     }
 }
 

@@ -10,6 +10,7 @@ pub(crate) mod callback;
 pub(crate) mod checkpoint;
 pub(crate) mod collation;
 pub(crate) mod db;
+mod extension;
 pub(crate) mod file_control;
 pub(crate) mod function;
 pub(crate) mod hook;

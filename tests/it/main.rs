@@ -22,6 +22,7 @@ mod deadlines;
 mod diagnostics;
 mod errors;
 mod exact;
+mod extension;
 mod file_control;
 mod functions;
 mod hooks;
