@@ -8,7 +8,7 @@ use std::time::Duration;
 use finalite::data::{Access, Backup};
 use finalite::pool::{Checkpointer, Pool};
 use finalite::scan::ScanStrategy;
-use finalite::{Connection, Error, ErrorKind, OpenOptions, ffi, stats};
+use finalite::{CheckScope, CheckpointMode, Connection, DbConfig, Error, ErrorKind, Limit, OpenOptions, ffi, stats};
 
 use crate::common::child::{fork_here, in_child, leave};
 use crate::runner::{cases, process_of};
@@ -22,6 +22,7 @@ cases![
     what_is_opened_during_a_fork_is_known,
     the_control_of_a_lost_insert,
     the_guards_of_a_forked_connection_do_nothing_in_drop,
+    the_services_of_a_forked_connection_are_refused,
     a_child_begins_its_own_books,
     what_has_a_thread_is_dropped_by_a_child,
     a_pool_in_use_does_not_hold_a_child,
@@ -531,4 +532,38 @@ fn the_control() {
     });
     assert!(!journal.exists(), "the child took the parent's journal away");
     conn.execute("ROLLBACK", ()).ok();
+}
+
+/// What takes effect in memory is refused, too, and guards restore nothing in the child.
+fn the_services_of_a_forked_connection_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, side) = (dir.path().join("a.db"), dir.path().join("side.db"));
+    fill(&path);
+    fill(&side);
+    let conn = OpenOptions::recommended().open(&path).unwrap();
+    let before = conn.limit(Limit::Column);
+    let mut guards = Some((conn.scoped_limit(Limit::Column, 10).unwrap(), conn.attach(&side, "side").unwrap()));
+    assert!(in_child(|| {
+        drop(guards.take());
+        is_forked(conn.set_limit(Limit::Column, 20))
+            && is_forked(conn.set_db_config(DbConfig::Defensive, true))
+            && is_forked(conn.checkpoint(CheckpointMode::Truncate))
+            && is_forked(conn.wal_status())
+            && is_forked(conn.attach(":memory:", "x"))
+            && is_forked(conn.detach("side"))
+            && is_forked(conn.set_persist_wal("main", true))
+            && is_forked(conn.vfs_name("main"))
+            && is_forked(conn.integrity_check(CheckScope::All))
+            && conn.limit(Limit::Column) == 10
+    }));
+    assert!(in_child(|| {
+        let own = Connection::open_in_memory().unwrap();
+        is_forked(own.attach(&side, "side")) && own.attach(":memory:", "x").is_ok()
+    }));
+    // The parent's are as they were.
+    assert_eq!(conn.query_one::<i64>("SELECT count(*) FROM side.t", ()).unwrap(), 1);
+    assert_eq!(conn.limit(Limit::Column), 10);
+    drop(guards);
+    assert_eq!(conn.limit(Limit::Column), before);
+    assert!(conn.prepare("SELECT count(*) FROM side.t").is_err());
 }

@@ -6,6 +6,7 @@ pub mod controls;
 mod files;
 mod moving;
 mod scenarios;
+mod services;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -388,7 +389,8 @@ fn when_all_fail_without_lookaside() {
 
 fn statements(sticky: bool, lookaside: bool, points_min: u64) {
     let way = Way { sticky, lookaside, all_threads: false };
-    let all = scenarios::SCENARIOS.iter().chain(callbacks::SCENARIOS).chain(moving::SCENARIOS);
+    let all =
+        scenarios::SCENARIOS.iter().chain(callbacks::SCENARIOS).chain(moving::SCENARIOS).chain(services::SCENARIOS);
     sweep_all(all.map(|scenario| (scenario, way)), points_min);
 }
 

@@ -7,7 +7,7 @@ use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use finalite::handles::{self, OpenHandle, TrackingLevel};
-use finalite::{Connection, OpenOptions, TransactionBehavior, ffi};
+use finalite::{CheckScope, CheckpointMode, Connection, OpenOptions, TransactionBehavior, ffi};
 
 use super::log::Log;
 use crate::runner::cases;
@@ -116,6 +116,19 @@ const CALLS: &[Call] = &[
         "Connection::execute_batch that rolls back",
         |dir| call!(dir, conn => conn.execute_batch("BEGIN; SELECT 1; nonsense").unwrap_err()),
     ),
+    ("Connection::attach", |dir| call!(dir, conn => conn.attach(":memory:", "x").unwrap())),
+    ("Connection::attach_uri", |dir| call!(dir, conn => conn.attach_uri("file:x?mode=memory", "x").unwrap())),
+    ("Connection::detach", |dir| call!(dir, conn => conn.detach("x").unwrap_err())),
+    ("Connection::checkpoint", |dir| call!(dir, conn => conn.checkpoint(CheckpointMode::Passive).unwrap())),
+    ("Connection::wal_status", |dir| call!(dir, conn => conn.wal_status().unwrap())),
+    ("Connection::optimize", |dir| call!(dir, conn => conn.optimize().unwrap())),
+    (
+        "Connection::integrity_check",
+        |dir| call!(dir, conn => conn.integrity_check(CheckScope::All).unwrap().next().is_none()),
+    ),
+    ("Connection::quick_check", |dir| call!(dir, conn => conn.quick_check(CheckScope::All).unwrap().next().is_none())),
+    ("Connection::foreign_key_check", |dir| call!(dir, conn => conn.foreign_key_check(None).unwrap().next().is_none())),
+    ("Connection::reset_database", |dir| call!(dir, mut conn => conn.reset_database().unwrap())),
     ("Script::next", |dir| call!(dir, conn => conn.script("SELECT 1; SELECT 2").next().unwrap().unwrap())),
     ("a loop over a script", |dir| {
         let first = line!();

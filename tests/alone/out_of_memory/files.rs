@@ -388,7 +388,7 @@ fn counted(conn: &Connection, rows: i64) -> Result<()> {
 }
 
 /// Runs this on a copy of a file and of what is beside it, which are gone afterwards.
-fn on_a_copy(world: &World, name: &str, run: impl FnOnce(&mut Connection) -> Result<()>) -> Result<()> {
+pub(super) fn on_a_copy(world: &World, name: &str, run: impl FnOnce(&mut Connection) -> Result<()>) -> Result<()> {
     const BESIDE: [&str; 4] = ["", "-wal", "-shm", "-journal"];
     for suffix in BESIDE {
         let copied = std::fs::copy(world.path(&format!("{name}{suffix}")), world.path(&format!("copy.db{suffix}")));

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use super::*;
+use finalite::{CheckScope, CheckpointMode, DbConfig, Limit};
 
 thread_local! {
     static HERE: RefCell<Option<Rc<Connection>>> = const { RefCell::new(None) };
@@ -36,6 +37,21 @@ fn try_everything(kind: &'static str) {
     misuse("on_trace", conn.on_trace(TraceEvents::ALL, |_| ()).map(drop));
     misuse("set_authorizer", conn.set_authorizer(|_| Access::Allow).map(drop));
     misuse("set_busy_handler", conn.set_busy_handler(|_| false).map(drop));
+    misuse("set_limit", conn.set_limit(Limit::Column, 10).map(drop));
+    misuse("scoped_limit", conn.scoped_limit(Limit::Column, 10).map(drop));
+    misuse("db_config", conn.db_config(DbConfig::Defensive).map(drop));
+    misuse("set_db_config", conn.set_db_config(DbConfig::Defensive, true).map(drop));
+    misuse("checkpoint", conn.checkpoint(CheckpointMode::Passive).map(drop));
+    misuse("attach", conn.attach(":memory:", "x").map(drop));
+    misuse("detach", conn.detach("x"));
+    misuse("data_version", conn.data_version("main").map(drop));
+    misuse("set_chunk_size", conn.set_chunk_size("main", 1));
+    misuse("vfs_name", conn.vfs_name("main").map(drop));
+    misuse("wal_status", conn.wal_status().map(drop));
+    misuse("optimize", conn.optimize());
+    misuse("quick_check", conn.quick_check(CheckScope::All).map(drop));
+    misuse("foreign_key_check", conn.foreign_key_check(None).map(drop));
+    let _ = (conn.limit(Limit::Column), conn.transaction_state(None), conn.cache_stats());
     let _ = (conn.changes(), conn.is_autocommit(), conn.path(), conn.memory(), conn.statement_cache_stats());
     REFUSED.with(|refused| refused.borrow_mut().push(kind));
 }
