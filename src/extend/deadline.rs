@@ -1,6 +1,7 @@
 //! Deadlines and limits of statements.
 
 use std::fmt;
+use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -104,9 +105,13 @@ impl Connection {
     /// assert_eq!(conn.query_one::<i64>("SELECT 1", ())?, 1);
     /// # Ok::<(), finalite::Error>(())
     /// ```
+    #[track_caller]
     #[doc(alias("timeout", "statement_timeout", "query_timeout"))]
     pub fn deadline(&self, allowed: Duration) -> Result<Deadline> {
-        self.db().limit_queries(Scope::deadline(allowed)).map(Deadline).map_err(|fault| self.error(fault))
+        self.db()
+            .limit_queries(Scope::deadline(allowed), Location::caller())
+            .map(Deadline)
+            .map_err(|fault| self.error(fault))
     }
 
     /// Limits the time, the rows or the steps of each execution that begins, until the returned value is dropped. Of
@@ -135,8 +140,12 @@ impl Connection {
     /// assert!(matches!(error.kind(), ErrorKind::QueryLimit { exceeded: ExceededLimit::Rows(100), .. }));
     /// # Ok::<(), finalite::Error>(())
     /// ```
+    #[track_caller]
     #[doc(alias("query_limit", "quota"))]
     pub fn limit_queries(&self, limits: QueryLimits) -> Result<ActiveLimits> {
-        self.db().limit_queries(Scope::limits(limits)).map(ActiveLimits).map_err(|fault| self.error(fault))
+        self.db()
+            .limit_queries(Scope::limits(limits), Location::caller())
+            .map(ActiveLimits)
+            .map_err(|fault| self.error(fault))
     }
 }

@@ -62,6 +62,14 @@ pub struct HandleCounts {
     pub blobs: u64,
     /// [`Backup`](crate::data::Backup)s.
     pub backups: u64,
+    /// `Session`s (feature `session`).
+    pub sessions: u64,
+    /// `Snapshot`s (feature `snapshot`).
+    pub snapshots: u64,
+    /// [`Watch`](crate::pool::Watch)es of pools.
+    pub watches: u64,
+    /// [`Deadline`](crate::extend::Deadline)s, and [limits](crate::extend::ActiveLimits) in force.
+    pub deadlines: u64,
 }
 
 impl HandleCounts {
@@ -76,6 +84,10 @@ impl HandleCounts {
             callbacks: count(HandleKind::Callback),
             blobs: count(HandleKind::Blob),
             backups: count(HandleKind::Backup),
+            sessions: count(HandleKind::Session),
+            snapshots: count(HandleKind::Snapshot),
+            watches: count(HandleKind::Watch),
+            deadlines: count(HandleKind::Deadline),
         }
     }
 
@@ -91,6 +103,10 @@ impl HandleCounts {
             ("callbacks", self.callbacks),
             ("blobs", self.blobs),
             ("backups", self.backups),
+            ("sessions", self.sessions),
+            ("snapshots", self.snapshots),
+            ("watches", self.watches),
+            ("deadlines", self.deadlines),
         ]
         .into_iter()
     }
@@ -108,6 +124,10 @@ impl HandleCounts {
             HandleKind::Callback => self.callbacks,
             HandleKind::Blob => self.blobs,
             HandleKind::Backup => self.backups,
+            HandleKind::Session => self.sessions,
+            HandleKind::Snapshot => self.snapshots,
+            HandleKind::Watch => self.watches,
+            HandleKind::Deadline => self.deadlines,
         }
     }
 
@@ -263,8 +283,11 @@ pub struct OpenHandle {
     pub sql: Option<Box<str>>,
     /// Bytes held by a statement when its connection last published its figures: see [`stats`](crate::stats).
     pub memory_bytes: Option<u64>,
-    /// Number of executions at that time.
+    /// Number of executions at that time; of a callback, number of its calls while times were taken
+    /// ([`stats::Timings`](crate::stats::Timings)).
     pub runs: Option<u64>,
+    /// Time that those calls of a callback took, with what they called.
+    pub run_time: Option<Duration>,
     source: Arc<registry::Record>,
 }
 
@@ -272,6 +295,7 @@ impl OpenHandle {
     fn new(source: Arc<registry::Record>) -> Self {
         // Read before the age, so that it does not exceed the age.
         let running = source.running();
+        let (published, calls) = (source.published(), source.calls());
         Self {
             kind: source.kind,
             id: source.id,
@@ -282,8 +306,9 @@ impl OpenHandle {
             thread: source.thread.as_ref().map(Thread::id),
             thread_name: source.thread.as_ref().and_then(Thread::name).map(Into::into),
             sql: source.sql.clone(),
-            memory_bytes: source.published().map(|(memory_bytes, _)| memory_bytes),
-            runs: source.published().map(|(_, runs)| runs),
+            memory_bytes: published.map(|(memory_bytes, _)| memory_bytes),
+            runs: published.map(|(_, runs)| runs).or(calls.map(|(count, _)| count)),
+            run_time: calls.map(|(_, time)| time),
             source,
         }
     }

@@ -1,6 +1,7 @@
 //! Watching tables for changes.
 
 use std::fmt;
+use std::panic::Location;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -9,7 +10,8 @@ use super::{Pool, Role};
 use crate::error::{Error, ErrorKind, NameKind, Result};
 use crate::extend::Subscription;
 use crate::raw::hook::{ChangeSink, Committed, End, Ending};
-use crate::track::{HandleKind, counts};
+use crate::track::HandleKind;
+use crate::track::registry::Tracked;
 use crate::{Connection, params_from_iter};
 
 /// Changes of watched tables: one commit, or several that followed each other while nobody asked.
@@ -224,6 +226,7 @@ impl ChangeSink for Hub {
 pub struct Watch {
     hub: Weak<Hub>,
     watcher: Arc<Watcher>,
+    _tracked: Tracked,
 }
 
 impl Watch {
@@ -311,20 +314,16 @@ impl End for EndOfClosure {
     }
 }
 
-/// Counts a closure as an open handle.
-struct Counted;
-
-impl Counted {
-    fn new() -> Self {
-        counts::opened(HandleKind::Callback);
-        Self
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        counts::closed(HandleKind::Callback);
-    }
+/// Counts a watch as an open handle, and records it with the writer's connection, if records are kept.
+fn track(
+    conn: &Connection,
+    kind: HandleKind,
+    name: &str,
+    tables: &[Watched],
+    site: &'static Location<'static>,
+) -> Tracked {
+    let tables: Vec<&str> = tables.iter().map(|table| &*table.name).collect();
+    conn.db().track(kind, site, &format!("{name} {}", tables.join(", ")))
 }
 
 impl Pool {
@@ -384,7 +383,7 @@ impl Pool {
     pub fn watch<T: AsRef<str>>(&self, tables: impl IntoIterator<Item = T>) -> Result<Watch> {
         let conn = self.writer()?;
         let tables = named(&conn, tables)?;
-        self.start_watch(&conn, tables)
+        self.start_watch(&conn, tables, Location::caller())
     }
 
     /// Watches the tables of the main database that a query reads, also through views. See [`watch`](Self::watch).
@@ -418,7 +417,7 @@ impl Pool {
         prepared?;
         names.extend(opened(&conn, sql)?);
         let tables = read(&conn, &names)?;
-        self.start_watch(&conn, tables)
+        self.start_watch(&conn, tables, Location::caller())
     }
 
     /// Calls a closure for each commit that changes one of these tables, on the thread that has committed, before the
@@ -439,9 +438,9 @@ impl Pool {
     ) -> Result<Subscription> {
         let conn = self.writer()?;
         let tables = named(&conn, tables)?;
-        let counted = Counted::new();
+        let tracked = track(&conn, HandleKind::Callback, "on_change", &tables, Location::caller());
         let closure = move |change: &Change| {
-            let _counted = &counted;
+            let _tracked = &tracked;
             f(change);
         };
         let watcher = Arc::new(Watcher { tables, delivery: Delivery::Closure(Box::new(closure)) });
@@ -450,11 +449,12 @@ impl Pool {
         Ok(Subscription::new(Ending(Arc::new(ending))))
     }
 
-    fn start_watch(&self, conn: &Connection, tables: Vec<Watched>) -> Result<Watch> {
+    fn start_watch(&self, conn: &Connection, tables: Vec<Watched>, site: &'static Location<'static>) -> Result<Watch> {
+        let tracked = track(conn, HandleKind::Watch, "watch", &tables, site);
         let delivery = Delivery::Pending { change: Mutex::default(), changed: Condvar::new() };
         let watcher = Arc::new(Watcher { tables, delivery });
         self.start(conn, &watcher)?;
-        Ok(Watch { hub: Arc::downgrade(&self.hub), watcher })
+        Ok(Watch { hub: Arc::downgrade(&self.hub), watcher, _tracked: tracked })
     }
 
     /// Adds a watcher, and has the writer tell its commits.

@@ -34,11 +34,12 @@ use super::allocator::Charge;
 use super::db::{Db, Entered};
 use super::hook::Hooks;
 use super::limit::Limits;
+use super::os::clock;
 use super::os::fork::Moment;
 use super::{Parked, Stmt};
 use crate::error::{Fault, FaultKind, FunctionFault};
-use crate::track::registry::{self, Recorded};
-use crate::track::{HandleKind, Taint, counts, discard, shielded};
+use crate::track::registry::Tracked;
+use crate::track::{HandleKind, Taint, activity, discard, shielded};
 
 /// Callbacks of a connection, and their state.
 #[derive(Default)]
@@ -66,6 +67,9 @@ pub(super) struct Callbacks {
     pub(super) readers: RefCell<Vec<(Box<str>, Parked)>>,
     pub(super) hooks: Hooks,
     pub(super) limits: Limits,
+    /// Number of open sessions, which use SQLite's pre-update hook.
+    #[cfg(feature = "session")]
+    pub(super) sessions: Cell<u32>,
 }
 
 /// A value that SQLite has released, or the state of an aggregate that no statement uses any more.
@@ -475,16 +479,14 @@ impl Db {
         install: impl FnOnce(*mut c_void) -> c_int,
     ) -> Result<bool, Fault> {
         debug_assert!(ptr::eq(entered.get(), self));
-        let entry = Rc::new(Entry { db: NonNull::from(self), call });
+        let tracked = self.track(HandleKind::Callback, site, &key.to_string());
+        let entry = Rc::new(Entry { db: NonNull::from(self), tracked, call });
         let charge = entered.charge();
         let code = install(Rc::as_ptr(&entry).cast_mut().cast());
         drop(charge);
         self.add_taint(Taint::REGISTERED);
         self.check(code)?;
-        counts::opened(HandleKind::Callback);
-        let record =
-            self.record(HandleKind::Callback, registry::new_id(), Some(self.id()), site, Some(&key.to_string()));
-        let registered = Registered { key, _entry: entry, _record: record };
+        let registered = Registered { key, _entry: entry };
         let mut entries = self.callbacks.entries.borrow_mut();
         let before = match entries.iter_mut().find(|before| before.key == registered.key) {
             Some(before) => Some(std::mem::replace(before, registered)),
@@ -536,6 +538,7 @@ impl Db {
         self.drop_released();
         self.drop_as_callback(self.callbacks.failure.take());
         self.end_hooks();
+        self.limits().end();
         for entry in self.callbacks.entries.take() {
             self.drop_as_callback(entry);
         }
@@ -544,6 +547,16 @@ impl Db {
             discard(payload);
         }
     }
+}
+
+/// Runs a closure of the program for a C function that belongs to no connection. Returns the payload of its panic, which
+/// the caller of that function resumes.
+#[cfg(feature = "session")]
+pub(super) fn call_back_alone<R>(run: impl FnOnce() -> R) -> Result<R, Box<dyn Any + Send>> {
+    let charge = Charge::to_nobody();
+    let result = panic::catch_unwind(AssertUnwindSafe(run));
+    drop(charge);
+    result
 }
 
 /// Returns the number of panics that were caught while a cleanup was in C, and resumed by a later call or by none.
@@ -638,6 +651,7 @@ impl fmt::Display for Key {
 pub(super) struct Entry<F> {
     /// Not moved, and freed after the entry.
     db: NonNull<Db>,
+    tracked: Tracked,
     pub(super) call: F,
 }
 
@@ -656,6 +670,12 @@ impl<F> Entry<F> {
         unsafe { &*address.cast::<Self>() }
     }
 
+    /// Runs the closure for C, as [`Db::call_back`] does.
+    #[inline(always)]
+    pub(super) fn call_back<R>(&self, run: impl FnOnce(&F) -> R) -> Option<R> {
+        timed(&self.tracked, || self.db().call_back(|| run(&self.call)))
+    }
+
     /// Returns the connection, for as long as its entry.
     #[inline(always)]
     pub(super) fn db(&self) -> &Db {
@@ -665,17 +685,36 @@ impl<F> Entry<F> {
     }
 }
 
-/// A closure that SQLite may call, counted and recorded as an open handle.
+/// Runs a call of a closure. While times are taken, it is added to the closure's record.
+#[inline(always)]
+pub(super) fn timed<R>(tracked: &Tracked, call: impl FnOnce() -> R) -> R {
+    let began = if activity::is_timing() { now() } else { 0 };
+    let result = call();
+    if began != 0 {
+        add_call(tracked, began);
+    }
+    result
+}
+
+/// Returns the current time, which is not 0.
+#[cold]
+#[inline(never)]
+fn now() -> u64 {
+    clock::nanoseconds().max(1)
+}
+
+#[cold]
+#[inline(never)]
+fn add_call(tracked: &Tracked, began: u64) {
+    if let Some(record) = &tracked.recorded {
+        record.add_call(clock::nanoseconds().saturating_sub(began));
+    }
+}
+
+/// A closure that SQLite may call.
 struct Registered {
     key: Key,
     _entry: Rc<dyn Any>,
-    _record: Option<Recorded>,
-}
-
-impl Drop for Registered {
-    fn drop(&mut self) {
-        counts::closed(HandleKind::Callback);
-    }
 }
 
 /// A value of the program that SQLite holds for a running statement, and releases by [`release_held`].

@@ -117,7 +117,7 @@ unsafe extern "C" fn compare_texts<F: Fn(&[u8], &[u8]) -> Ordering + Send + 'sta
     // SAFETY: the other string with its length, as above (rule 15).
     let right = unsafe { bytes(right, right_len) };
     // After a panic the bytes are compared: another order than the collation's, but an order.
-    let ordering = entry.db().call_back(|| (entry.call)(left, right)).unwrap_or_else(|| left.cmp(right));
+    let ordering = entry.call_back(|compare| compare(left, right)).unwrap_or_else(|| left.cmp(right));
     ordering as c_int
 }
 
@@ -147,7 +147,7 @@ where
         return;
     };
     let db = entry.db();
-    if let Some(Some(compare)) = db.call_back(|| (entry.call.supply)(&name)) {
+    if let Some(Some(compare)) = entry.call_back(|supplier| (supplier.supply)(&name)) {
         // c3ref/collation_needed.html: the callback registers the collation, which no statement uses yet. Without it,
         // SQLite's error says that it is missing.
         if let (Ok(name), Some(entered)) = (CString::new(&*name), db.entered_by_c()) {

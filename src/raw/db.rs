@@ -17,8 +17,9 @@ use super::storage::TransactionState;
 use super::system::Unopened;
 use super::{Parked, ffi, library};
 use crate::error::{Fault, FaultKind};
+use crate::track::counts::Counted;
 use crate::track::figures::{AccountMemory, LastSeen};
-use crate::track::registry::{self, ConnectionInfo, Recorded};
+use crate::track::registry::{self, ConnectionInfo, Recorded, Tracked};
 use crate::track::{HandleKind, Taint, counts};
 
 mod children;
@@ -27,6 +28,7 @@ mod files;
 mod settings;
 
 use children::Children;
+pub(super) use fault::code_fault;
 use files::NotedFile;
 pub use settings::{DbConfig, Limit};
 
@@ -466,6 +468,12 @@ impl Db {
         sql: Option<&str>,
     ) -> Option<Recorded> {
         if registry::is_recording() { self.info.enter(kind, id, parent, site, sql) } else { None }
+    }
+
+    /// Counts a handle of the connection as open, and records it if records are kept.
+    pub(crate) fn track(&self, kind: HandleKind, site: &'static Location<'static>, name: &str) -> Tracked {
+        let recorded = self.record(kind, registry::new_id(), Some(self.id()), site, Some(name));
+        Tracked { recorded, _counted: Counted::new(kind) }
     }
 
     /// Returns the source location that opened it.

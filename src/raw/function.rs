@@ -478,7 +478,7 @@ unsafe extern "C" fn scalar<F: Fn(&Call<'_>) + Send + 'static>(
     let entry = unsafe { entry::<F>(context) };
     // SAFETY: the arguments of this call, at whose end the value is gone (rule 15).
     let call = unsafe { Call::new(context, count, arguments, entry.db()) };
-    call.end(entry.db().call_back(|| (entry.call)(&call)));
+    call.end(entry.call_back(|function| function(&call)));
 }
 
 unsafe extern "C" fn step<A: RawAggregate>(
@@ -527,9 +527,9 @@ unsafe fn change<A: RawAggregate>(
     // The list does not have the state meanwhile, as the closure may run other SQL; nor has the closure, which would drop
     // it while a panic unwinds.
     let mut state = db.callbacks.states.borrow_mut().take(id);
-    let done = db.call_back(|| {
-        let state = state.get_or_insert_with(|| entry.call.start());
-        change(&entry.call, &mut **state, &call)
+    let done = entry.call_back(|function| {
+        let state = state.get_or_insert_with(|| function.start());
+        change(function, &mut **state, &call)
     });
     let is_fine = call.end(done) == Some(true);
     if is_fine && id == StateId::NONE {
@@ -564,9 +564,9 @@ unsafe extern "C" fn value_so_far<A: RawAggregate>(context: *mut ffi::sqlite3_co
     }
     let mut state = db.callbacks.states.borrow_mut().take(id);
     let is_known = state.is_some();
-    let done = db.call_back(|| {
-        let state = state.get_or_insert_with(|| entry.call.start());
-        entry.call.value(&**state, &call);
+    let done = entry.call_back(|function| {
+        let state = state.get_or_insert_with(|| function.start());
+        function.value(&**state, &call);
     });
     let is_fine = call.end(done).is_some();
     let lost = match state {
@@ -600,9 +600,9 @@ unsafe extern "C" fn finish<A: RawAggregate>(context: *mut ffi::sqlite3_context)
         }
         return;
     }
-    let done = db.call_back(|| {
-        let state = state.unwrap_or_else(|| entry.call.start());
-        entry.call.finish(state, &call);
+    let done = entry.call_back(|function| {
+        let state = state.unwrap_or_else(|| function.start());
+        function.finish(state, &call);
     });
     call.end(done);
 }

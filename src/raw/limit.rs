@@ -5,13 +5,16 @@
 
 use std::cell::{Cell, RefCell};
 use std::ffi::c_int;
+use std::panic::Location;
 use std::ptr::NonNull;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::{Db, ffi};
 use crate::error::{Cut, ExceededLimit, Fault, FaultKind};
+use crate::track::HandleKind;
+use crate::track::registry::Tracked;
 
 /// Limits for each execution of a statement. Set by [`Connection::limit_queries`](crate::Connection::limit_queries).
 ///
@@ -56,20 +59,31 @@ pub(crate) struct Scope {
     is_ended: AtomicBool,
     deadline: Option<TimeLimit>,
     limits: QueryLimits,
+    /// The open handle; `None` before it is set on a connection, and when it has ended.
+    tracked: Mutex<Option<Tracked>>,
 }
 
 impl Scope {
     pub(crate) fn deadline(allowed: Duration) -> Self {
-        Self { is_ended: AtomicBool::new(false), deadline: TimeLimit::from_now(allowed), limits: QueryLimits::new() }
+        Self::new(TimeLimit::from_now(allowed), QueryLimits::new())
     }
 
     pub(crate) fn limits(limits: QueryLimits) -> Self {
-        Self { is_ended: AtomicBool::new(false), deadline: None, limits }
+        Self::new(None, limits)
+    }
+
+    fn new(deadline: Option<TimeLimit>, limits: QueryLimits) -> Self {
+        Self { is_ended: AtomicBool::new(false), deadline, limits, tracked: Mutex::default() }
     }
 
     /// Ends the limit. The connection is disturbed, so it takes notice when it is next used.
     pub(crate) fn end(&self) {
         self.is_ended.store(true, Ordering::Relaxed);
+        drop(self.tracked().take());
+    }
+
+    fn tracked(&self) -> MutexGuard<'_, Option<Tracked>> {
+        self.tracked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn is_active(&self) -> bool {
@@ -177,6 +191,11 @@ impl Limits {
         self.is_active.get() && self.scopes.borrow().iter().any(|scope| !scope.is_active())
     }
 
+    /// Ends the scopes, with their connection.
+    pub(super) fn end(&self) {
+        self.scopes.take().iter().for_each(|scope| scope.end());
+    }
+
     /// Forgets the scopes that have ended. Returns whether one had, and none is left.
     pub(super) fn prune(&self) -> bool {
         let mut scopes = self.scopes.borrow_mut();
@@ -190,9 +209,11 @@ impl Limits {
 
 impl Db {
     /// Adds a limit, until it is ended.
-    pub(crate) fn limit_queries(&self, scope: Scope) -> Result<Arc<Scope>, Fault> {
+    pub(crate) fn limit_queries(&self, scope: Scope, site: &'static Location<'static>) -> Result<Arc<Scope>, Fault> {
         let entered = self.enter_to_register()?;
         self.take_busy_slot()?;
+        let name = if scope.deadline.is_some() { "deadline" } else { "limits" };
+        *scope.tracked() = Some(self.track(HandleKind::Deadline, site, name));
         let scope = Arc::new(scope);
         let limits = self.limits();
         limits.scopes.borrow_mut().push(Arc::clone(&scope));

@@ -155,7 +155,7 @@ unsafe extern "C" fn filter(
     // SAFETY: `connect` was given this pointer for the module, which stays registered while SQLite calls it
     // (rules 6, 25).
     let entry = unsafe { Entry::<&'static Table>::of(connected.definition) };
-    match entry.db().call_back(entry.call.rows) {
+    match entry.call_back(|table| (table.rows)()) {
         Some(rows) => {
             cursor.rows = rows;
             cursor.at = 0;

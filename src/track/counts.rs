@@ -34,11 +34,19 @@ pub enum HandleKind {
     Blob,
     /// A [`Backup`](crate::data::Backup).
     Backup,
+    /// A `Session` (feature `session`).
+    Session,
+    /// A `Snapshot` (feature `snapshot`).
+    Snapshot,
+    /// A [`Watch`](crate::pool::Watch) of a pool.
+    Watch,
+    /// A [`Deadline`](crate::extend::Deadline), or [limits](crate::extend::ActiveLimits) in force.
+    Deadline,
 }
 
 impl HandleKind {
     /// All kinds.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 13] = [
         Self::Connection,
         Self::Statement,
         Self::CachedStatement,
@@ -48,6 +56,10 @@ impl HandleKind {
         Self::Callback,
         Self::Blob,
         Self::Backup,
+        Self::Session,
+        Self::Snapshot,
+        Self::Watch,
+        Self::Deadline,
     ];
 
     pub(crate) const COUNT: usize = Self::ALL.len();
@@ -65,6 +77,10 @@ impl HandleKind {
             Self::Callback => "callback",
             Self::Blob => "blob",
             Self::Backup => "backup",
+            Self::Session => "session",
+            Self::Snapshot => "snapshot",
+            Self::Watch => "watch",
+            Self::Deadline => "deadline",
         }
     }
 }
@@ -169,6 +185,23 @@ pub(crate) fn closed(kind: HandleKind) {
 pub(super) fn own_executions() -> u64 {
     let count = |shard: &Shard| shard.opened[HandleKind::Rows as usize].load(Ordering::Relaxed);
     SHARD.try_with(|shard| shard.get().map_or(0, count)).unwrap_or(0)
+}
+
+/// A handle that counts as open for as long as this exists.
+#[derive(Debug)]
+pub(crate) struct Counted(HandleKind);
+
+impl Counted {
+    pub(crate) fn new(kind: HandleKind) -> Self {
+        opened(kind);
+        Self(kind)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        closed(self.0);
+    }
 }
 
 /// Counts a transaction that was committed.

@@ -31,6 +31,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
+use super::counts::Counted;
 use super::demand::Demands;
 use super::figures::{Counts, Published};
 use super::{HandleKind, PerProcess, Process, shielded};
@@ -111,6 +112,9 @@ pub(crate) struct Record {
     /// Figures that a statement published, plus one; 0: none yet.
     memory_bytes: AtomicU64,
     runs: AtomicU64,
+    /// Calls of a callback while times were taken, and their time.
+    calls: AtomicU64,
+    call_nanoseconds: AtomicU64,
 }
 
 impl Record {
@@ -123,6 +127,12 @@ impl Record {
     pub(crate) fn published(&self) -> Option<(u64, u64)> {
         let memory_bytes = self.memory_bytes.load(Ordering::Relaxed).checked_sub(1)?;
         Some((memory_bytes, self.runs.load(Ordering::Relaxed).checked_sub(1)?))
+    }
+
+    /// Returns the number of calls of a callback while times were taken, and their time; `None` if there was none.
+    pub(crate) fn calls(&self) -> Option<(u64, Duration)> {
+        let calls = Some(self.calls.load(Ordering::Relaxed)).filter(|&calls| calls > 0)?;
+        Some((calls, Duration::from_nanos(self.call_nanoseconds.load(Ordering::Relaxed))))
     }
 
     /// Returns the duration of the current execution.
@@ -319,6 +329,8 @@ impl ConnectionInfo {
             is_warned: AtomicBool::new(false),
             memory_bytes: AtomicU64::new(0),
             runs: AtomicU64::new(0),
+            calls: AtomicU64::new(0),
+            call_nanoseconds: AtomicU64::new(0),
         });
         self.lock()?.insert(id, Arc::clone(&record));
         Some(Recorded { record, info: Arc::clone(self) })
@@ -367,11 +379,25 @@ impl Recorded {
         self.record.running.store(began, Ordering::Relaxed);
     }
 
+    /// Adds a call of a callback, and its time.
+    #[cold]
+    pub(crate) fn add_call(&self, nanoseconds: u64) {
+        self.record.calls.fetch_add(1, Ordering::Relaxed);
+        self.record.call_nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
+    }
+
     /// Records the end of an execution.
     pub(crate) fn end_run(&self) {
         self.record.released();
         self.record.running.store(0, Ordering::Relaxed);
     }
+}
+
+/// An open handle that no list of its connection has: counted, and recorded if records are kept.
+#[derive(Debug)]
+pub(crate) struct Tracked {
+    pub(crate) recorded: Option<Recorded>,
+    pub(crate) _counted: Counted,
 }
 
 impl Drop for Recorded {

@@ -3,9 +3,10 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use finalite::extend::{Access, QueryLimits, Subscription, TraceEvents};
-use finalite::handles::{self, HandleKind};
+use finalite::extend::{Access, QueryLimits, Subscription, TraceEvents, aggregate};
+use finalite::handles::{self, HandleKind, Recording};
 use finalite::pool::Pool;
+use finalite::stats::Timings;
 use finalite::{Connection, LeakCheck};
 
 use crate::common::witness::nothing_left_by;
@@ -17,6 +18,8 @@ cases![
     nothing_is_left_of_deadlines,
     nothing_is_left_of_watches,
     a_closure_is_counted_until_it_ends,
+    calls_are_counted_while_times_are_taken,
+    deadlines_and_watches_are_open_handles,
     a_connection_with_a_closure_is_seen,
 ];
 
@@ -38,6 +41,8 @@ fn subscribe(conn: &Connection) -> Vec<Subscription> {
     };
     vec![
         update,
+        #[cfg(feature = "session")]
+        conn.on_preupdate(|change| assert!(change.new_value(0).is_ok())).unwrap(),
         conn.on_commit(move || assert_eq!(data.len(), 1_000)).unwrap(),
         conn.on_rollback(|| ()).unwrap(),
         conn.on_wal(|_| ()).unwrap(),
@@ -142,12 +147,14 @@ fn a_closure_is_counted_until_it_ends() {
     let callbacks = || handles::counts().of(HandleKind::Callback);
     let conn = Connection::open_in_memory().unwrap();
     let mut subscriptions = subscribe(&conn);
-    assert_eq!(callbacks(), 9);
+    let all = subscriptions.len() as u64;
+    assert!(all >= 9);
+    assert_eq!(callbacks(), all);
     // One that takes the place of another ends it.
     subscriptions.push(conn.set_authorizer(|_| Access::Allow).unwrap());
-    assert_eq!(callbacks(), 9);
+    assert_eq!(callbacks(), all);
     drop(subscriptions.remove(0));
-    assert_eq!(callbacks(), 8);
+    assert_eq!(callbacks(), all - 1);
     std::thread::spawn(move || drop(subscriptions)).join().unwrap();
     assert_eq!(callbacks(), 0);
     conn.on_update(|_| ()).unwrap().keep();
@@ -166,4 +173,71 @@ fn a_connection_with_a_closure_is_seen() {
     let text = report.to_string();
     assert!(!report.is_clean() && text.contains(&format!("alone/hooks.rs:{line}")), "{text}");
     drop(conn);
+}
+
+/// The record of a callback: calls, and whether they took time.
+fn calls_of(name: &str) -> Option<(u64, bool)> {
+    let live = handles::live();
+    let record = live.records.iter().find(|record| record.sql.as_deref() == Some(name)).unwrap();
+    assert_eq!((record.kind, record.opened_at.file()), (HandleKind::Callback, file!()), "{record}");
+    record.runs.map(|runs| (runs, record.run_time.unwrap() > Duration::ZERO))
+}
+
+fn calls_are_counted_while_times_are_taken() {
+    let recording = Recording::start();
+    let conn = Connection::open_in_memory().unwrap();
+    conn.execute("CREATE TABLE t(a)", ()).unwrap();
+    conn.create_scalar_function("twice", |a: i64| a * 2).unwrap();
+    conn.create_aggregate_function("total_of", aggregate(|| 0, |sum: &mut i64, a: i64| *sum += a, |sum: i64| sum))
+        .unwrap();
+    conn.create_collation("bytes", |a: &str, b: &str| a.cmp(b)).unwrap();
+    let _subscription = conn.on_update(|_| std::hint::black_box(())).unwrap();
+    let call_all = || {
+        conn.execute("INSERT INTO t VALUES (1), (2), (3)", ()).unwrap();
+        assert_eq!(conn.query_one::<i64>("SELECT total_of(twice(a)) FROM (SELECT a FROM t LIMIT 3)", ()).unwrap(), 12);
+        assert!(conn.query_one::<bool>("SELECT 'a' < 'b' COLLATE bytes", ()).unwrap());
+    };
+    const NAMES: [&str; 4] = ["function twice(1)", "function total_of(1)", "collation bytes", "on_update"];
+    call_all();
+    assert_eq!(NAMES.map(calls_of), [None; 4], "nobody asks");
+    let timings = Timings::start();
+    call_all();
+    // Each step of the aggregate is a call, and its end.
+    let expected = [3, 4, 1, 3].map(|calls| Some((calls, true)));
+    assert_eq!(NAMES.map(calls_of), expected);
+    drop(timings);
+    call_all();
+    assert_eq!(NAMES.map(calls_of), expected);
+    drop(recording);
+}
+
+fn deadlines_and_watches_are_open_handles() {
+    let _recording = Recording::start();
+    let pool = Pool::in_memory("counted").readers(1).build().unwrap();
+    pool.writer().unwrap().execute("CREATE TABLE t(a)", ()).unwrap();
+    let conn = Connection::open_in_memory().unwrap();
+    let before = handles::counts();
+    let (watch, watch_line) = (pool.watch(["t"]).unwrap(), line!());
+    let (deadline, deadline_line) = (conn.deadline(Duration::from_secs(3_600)).unwrap(), line!());
+    let limits = conn.limit_queries(QueryLimits::new().rows(7)).unwrap();
+    let forgotten = conn.limit_queries(QueryLimits::new().rows(8)).unwrap();
+    let now = handles::counts();
+    assert_eq!((now.watches - before.watches, now.deadlines - before.deadlines), (1, 3));
+    let named = |kind, name: &str| {
+        let live = handles::live();
+        let one = live.records.into_iter().find(|record| record.kind == kind && record.sql.as_deref() == Some(name));
+        one.map(|record| (record.opened_at.file() == file!(), record.opened_at.line()))
+    };
+    assert_eq!(named(HandleKind::Watch, "watch t"), Some((true, watch_line)));
+    assert_eq!(named(HandleKind::Deadline, "deadline"), Some((true, deadline_line)));
+    assert!(named(HandleKind::Deadline, "limits").is_some());
+    // From any thread, at once.
+    std::thread::spawn(move || drop((watch, deadline, limits))).join().unwrap();
+    let now = handles::counts();
+    assert_eq!((now.watches, now.deadlines), (before.watches, before.deadlines + 1));
+    assert_eq!(named(HandleKind::Deadline, "deadline"), None);
+    // One that is leaked ends with its connection.
+    std::mem::forget(forgotten);
+    conn.close().unwrap();
+    assert_eq!(handles::counts().deadlines, before.deadlines);
 }

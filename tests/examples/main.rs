@@ -102,7 +102,8 @@ fn check_handles(json: &Json) {
     let by_row = u64::from(json["mode"] == "rows");
     let expected = json!({
         "connections": 1, "statements": by_row, "cached_statements": 1 - by_row, "rows": by_row, "transactions": 0,
-        "savepoints": 0, "callbacks": 0, "blobs": 0, "backups": 0,
+        "savepoints": 0, "callbacks": 0, "blobs": 0, "backups": 0, "sessions": 0, "snapshots": 0, "watches": 0,
+        "deadlines": 0,
     });
     assert_eq!(handles["during"], expected);
 }

@@ -77,7 +77,7 @@ fn scan_prints_for_people() {
     assert_eq!(lines[4], "columns   2");
     assert!(lines[5].starts_with("time      ") && lines[6].contains(" ns per row, "), "{}", outcome.stdout);
     assert_eq!(
-        lines[7..23],
+        lines[7..27],
         [
             "",
             "column  integer  real  text  blob  null  min                      max",
@@ -94,12 +94,16 @@ fn scan_prints_for_people() {
             "callbacks               0       0      0",
             "blobs                   0       0      0",
             "backups                 0       0      0",
+            "sessions                0       0      0",
+            "snapshots               0       0      0",
+            "watches                 0       0      0",
+            "deadlines               0       0      0",
             "",
         ]
     );
     let mode = counting_mode();
-    assert!(lines[23].starts_with(&format!("native memory ({mode}) ")), "{}", outcome.stdout);
-    let memory: Vec<(&str, Vec<&str>)> = lines[24..]
+    assert!(lines[27].starts_with(&format!("native memory ({mode}) ")), "{}", outcome.stdout);
+    let memory: Vec<(&str, Vec<&str>)> = lines[28..]
         .iter()
         .map(|line| line.split_once("  ").unwrap())
         .map(|(what, figures)| (what, figures.split_whitespace().collect()))

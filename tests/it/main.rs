@@ -40,6 +40,10 @@ mod rows;
 mod rules;
 mod scan;
 mod serialize;
+#[cfg(feature = "session")]
+mod session;
+#[cfg(feature = "snapshot")]
+mod snapshot;
 mod sql_text;
 mod statement;
 mod status;

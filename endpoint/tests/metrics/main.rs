@@ -352,7 +352,7 @@ const METRICS: &[(&str, &str, &str, &[Label])] = &[
     ("sqlite_handles_opened", "counter", "", KINDS),
     ("sqlite_handles_closed", "counter", "", KINDS),
     ("sqlite_handles_forgotten", "counter", "", KINDS),
-    ("sqlite_oldest_handle_age_seconds", "gauge", "seconds", KINDS),
+    ("sqlite_oldest_handle_age_seconds", "gauge", "seconds", RECORDED),
     ("sqlite_open_failures", "counter", "", &[("code", &["*"])]),
     ("sqlite_close_failures", "counter", "", &[("code", &["*"])]),
     ("sqlite_pool_slots", "gauge", "", &[("state", &["idle", "busy", "reserved"])]),
@@ -402,9 +402,40 @@ const METRICS: &[(&str, &str, &str, &[Label])] = &[
     ("process_threads", "gauge", "", &[]),
 ];
 
+/// The kinds of which the test has one open.
+const RECORDED: &[Label] = &[(
+    "kind",
+    &[
+        "connection",
+        "statement",
+        "cached_statement",
+        "rows",
+        "transaction",
+        "savepoint",
+        "callback",
+        "blob",
+        "backup",
+        "deadline",
+    ],
+)];
+
 const KINDS: &[Label] = &[(
     "kind",
-    &["connection", "statement", "cached_statement", "rows", "transaction", "savepoint", "callback", "blob", "backup"],
+    &[
+        "connection",
+        "statement",
+        "cached_statement",
+        "rows",
+        "transaction",
+        "savepoint",
+        "callback",
+        "blob",
+        "backup",
+        "session",
+        "snapshot",
+        "watch",
+        "deadline",
+    ],
 )];
 
 fn metrics_are_those_that_are_documented() {
@@ -415,6 +446,7 @@ fn metrics_are_those_that_are_documented() {
     other.execute_batch("CREATE TABLE files(content); INSERT INTO files VALUES (zeroblob(10))").unwrap();
     let _blob = other.blob(("files", "content", 1), Access::ReadOnly).unwrap();
     let _backup = Backup::new(&other, Connection::open_in_memory().unwrap()).unwrap();
+    let _deadline = other.deadline(Duration::from_secs(3_600)).unwrap();
     let mut statement = other.prepare("VALUES (1), (2)").unwrap();
     let mut rows = statement.query(()).unwrap();
     rows.next().unwrap();

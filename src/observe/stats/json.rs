@@ -235,7 +235,12 @@ fn write_record(json: &mut Json, record: &OpenHandle, privacy: Privacy) {
     }
     if is_statement {
         json.optional("mem", record.memory_bytes);
+    }
+    if is_statement || record.kind == HandleKind::Callback {
         json.optional("runs", record.runs);
+    }
+    if let Some(time) = record.run_time {
+        json.number("run_time_us", time.as_micros());
     }
     write_sql(json, record.sql.as_deref(), privacy);
 }

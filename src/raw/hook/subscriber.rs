@@ -5,10 +5,11 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
+use crate::raw::callback::timed;
 use crate::raw::db::Db;
 use crate::raw::os::fork;
-use crate::track::registry::{self, Recorded};
-use crate::track::{HandleKind, counts, shielded};
+use crate::track::registry::Tracked;
+use crate::track::{HandleKind, shielded};
 
 /// A closure and its state. The connection calls it, and the program ends it.
 pub(super) struct Subscriber<F: ?Sized> {
@@ -33,23 +34,12 @@ unsafe impl<F: ?Sized + Send> Sync for Subscriber<F> {}
 /// A closure, counted and recorded as an open handle for as long as it exists.
 struct Subscribed<F: ?Sized> {
     closure: Box<F>,
-    _counted: Counted,
-    _recorded: Option<Recorded>,
-}
-
-struct Counted;
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        counts::closed(HandleKind::Callback);
-    }
+    tracked: Tracked,
 }
 
 impl<F: ?Sized> Subscriber<F> {
     pub(super) fn new(db: &Db, name: &str, site: &'static Location<'static>, closure: Box<F>) -> Arc<Self> {
-        counts::opened(HandleKind::Callback);
-        let recorded = db.record(HandleKind::Callback, registry::new_id(), Some(db.id()), site, Some(name));
-        let subscribed = Subscribed { closure, _counted: Counted, _recorded: recorded };
+        let subscribed = Subscribed { closure, tracked: db.track(HandleKind::Callback, site, name) };
         Arc::new(Self { state: AtomicU8::new(IDLE), subscribed: UnsafeCell::new(Some(subscribed)) })
     }
 
@@ -61,7 +51,7 @@ impl<F: ?Sized> Subscriber<F> {
         // SAFETY: this call has moved the state from `IDLE` to `RUNNING`, so no other uses the closure until `running`
         // is dropped (rule 14).
         let subscribed = unsafe { &mut *self.subscribed.get() };
-        let result = subscribed.as_mut().map(|subscribed| run(&mut subscribed.closure));
+        let result = subscribed.as_mut().map(|Subscribed { closure, tracked }| timed(tracked, || run(closure)));
         drop(running);
         result
     }
