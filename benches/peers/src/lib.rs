@@ -4,6 +4,7 @@ pub mod column;
 pub mod environment;
 pub mod file_cache;
 pub mod functions;
+pub mod hooks;
 pub mod listener;
 pub mod moving;
 pub mod native;

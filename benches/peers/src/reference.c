@@ -341,6 +341,16 @@ int reference_functions(sqlite3 *db) {
   return sqlite3_create_function_v2(db, "c_bytes", 1, SQLITE_UTF8, NULL, measure, NULL, NULL, NULL);
 }
 
+static void count_update(void *count, int operation, const char *database, const char *table, sqlite3_int64 rowid) {
+  (void)operation, (void)database, (void)rowid;
+  *(uint64_t *)count += strlen(table);
+}
+
+/* Counts updates from now on; no longer with NULL. */
+void reference_update_hook(sqlite3 *db, uint64_t *count) {
+  sqlite3_update_hook(db, count == NULL ? NULL : count_update, count);
+}
+
 /* Reads or writes `count` pieces of the value `b.a` in the first row, from its beginning again after its end. */
 int reference_blob(sqlite3 *db, int is_writing, unsigned char *piece, int size, uint64_t count, uint64_t *checksum) {
   sqlite3_blob *blob = NULL;

@@ -89,6 +89,7 @@ mod c {
         pub(super) fn reference_lookaside_off(_: *mut ffi::sqlite3) -> c_int;
         pub(super) fn reference_statistics_off() -> c_int;
         pub(super) fn reference_functions(_: *mut ffi::sqlite3) -> c_int;
+        pub(super) fn reference_update_hook(_: *mut ffi::sqlite3, count: *mut u64);
     }
 }
 
@@ -148,6 +149,16 @@ impl<'conn> Handle<'conn> {
     pub fn create_functions(self) -> Result<()> {
         // SAFETY: the connection is open and not in a call; the functions are of this program, and have no data.
         check(unsafe { c::reference_functions(self.ptr) })
+    }
+
+    /// Counts the rows that a closure changes: the length of the table's name for each.
+    pub fn count_updates(self, calls: &mut u64, change: impl FnOnce() -> Result<()>) -> Result<()> {
+        // SAFETY: the connection is open and not in a call; `calls` lives until the hook is taken away below.
+        unsafe { c::reference_update_hook(self.ptr, calls) };
+        let changed = change();
+        // SAFETY: the connection is open and not in a call; NULL takes the hook away.
+        unsafe { c::reference_update_hook(self.ptr, std::ptr::null_mut()) };
+        changed
     }
 
     /// Reads or writes pieces of the value `b.a` in the first row.

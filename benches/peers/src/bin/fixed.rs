@@ -9,12 +9,12 @@
 use finalite::Connection;
 use finalite_peers::column::Column;
 use finalite_peers::work::{self, Competitor};
-use finalite_peers::{Result, environment, functions, listener, moving, native, reference, sample, scans, task};
+use finalite_peers::{Result, environment, functions, hooks, listener, moving, native, reference, sample, scans, task};
 
 /// Rows of the table: the most that a scan can be asked for.
 const ROWS: u64 = 4_000;
 
-const WORKLOADS: [&str; 21] = [
+const WORKLOADS: [&str; 22] = [
     "scan one",
     "scan num",
     "scan text",
@@ -27,6 +27,7 @@ const WORKLOADS: [&str; 21] = [
     "insert",
     "function integer",
     "function text",
+    "update hook",
     "blob read",
     "blob write",
     "backup",
@@ -101,6 +102,9 @@ fn with_competitors(workload: &str, run: impl FnOnce(&mut [Competitor<'_>]) -> R
     if let Some(access) = workload.strip_prefix("blob ") {
         moving::create(&conn)?;
         return run(&mut moving::blobs(&conn, &peer, access == "write"));
+    }
+    if workload == "update hook" {
+        return run(&mut hooks::competitors(&conn)?);
     }
     if workload == "backup" {
         return run(&mut moving::backups(&conn, &peer)?);
