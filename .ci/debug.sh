@@ -4,9 +4,9 @@
 # Such a SQLite treats every cache as one that may be shared, so that no scan reads pages. `pages` and `scan` therefore
 # run once more on one that cannot share caches: all of them without an argument, some with the argument `pages`.
 . "$(dirname "$0")/common.sh"
-export LIBSQLITE3_FLAGS="-DSQLITE_DEBUG -DSQLITE_MEMDEBUG $NO_POOLS"
+export LIBSQLITE3_FLAGS="-DSQLITE_DEBUG -DSQLITE_MEMDEBUG $NO_POOLS $EXTENDED"
 CARGO_TARGET_DIR="$(target_dir debug)"; export CARGO_TARGET_DIR
-[ "${1:-}" = pages ] || cargo test "${@:-${TESTS[@]}}"
+[ "${1:-}" = pages ] || cargo test --features "$EXTENDED_FEATURES" "${@:-${TESTS[@]}}"
 if [ $# = 0 ] || [ "$1" = pages ]; then
     LIBSQLITE3_FLAGS="$LIBSQLITE3_FLAGS -DSQLITE_OMIT_SHARED_CACHE" CARGO_TARGET_DIR="$CARGO_TARGET_DIR-pages" \
         RUSTFLAGS="${RUSTFLAGS:-} --cfg sqlite_without_shared_cache" \

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # All tests under ThreadSanitizer, C included.
 . "$(dirname "$0")/common.sh"
-export RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer"
+export LIBSQLITE3_FLAGS="$EXTENDED" RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer"
 export "CFLAGS_${TARGET//-/_}=-fsanitize=thread"
 TSAN_OPTIONS="suppressions=$PWD/.ci/tsan.supp"; export TSAN_OPTIONS
 # They compare descriptors, and ThreadSanitizer opens pipes to its symbolizer when it finds something, suppressed or not.
@@ -10,4 +10,4 @@ for n in "${!TESTS[@]}"; do
 done
 TESTS+=(-- --skip leak_check::)
 CARGO_TARGET_DIR="$(target_dir tsan)"; export CARGO_TARGET_DIR
-cargo test --target "$TARGET" "${@:-${TESTS[@]}}"
+cargo test --features "$EXTENDED_FEATURES" --target "$TARGET" "${@:-${TESTS[@]}}"

@@ -2,10 +2,10 @@
 # The test binaries under memcheck, SQLite without its own pools. Installs valgrind where it is missing.
 . "$(dirname "$0")/common.sh"
 command -v valgrind >/dev/null || { apt-get update -qq && apt-get install -y -qq valgrind; }
-export LIBSQLITE3_FLAGS="$NO_POOLS"
+export LIBSQLITE3_FLAGS="$NO_POOLS $EXTENDED"
 CARGO_TARGET_DIR="$(target_dir valgrind)"; export CARGO_TARGET_DIR
-cargo test --no-run "${TESTS[@]}"
-cargo test --no-run --message-format=json "${TESTS[@]}" 2>/dev/null |
+cargo test --features "$EXTENDED_FEATURES" --no-run "${TESTS[@]}"
+cargo test --features "$EXTENDED_FEATURES" --no-run --message-format=json "${TESTS[@]}" 2>/dev/null |
     sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | sort -u |
     while read -r binary; do
         say "$binary"

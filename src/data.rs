@@ -9,6 +9,7 @@
 //! | replace a database by a file, or load it into memory | [`Connection::restore_from`](crate::Connection::restore_from) |
 //! | copy between connections, at a pace, step by step | [`Backup`] |
 //! | have a database as bytes | [`Connection::serialize`](crate::Connection::serialize) |
+//! | record changes, and apply them elsewhere (feature `session`) | `Connection::session`, `Connection::apply_changeset` |
 //! | open bytes as a database | [`Connection::deserialize`](crate::Connection::deserialize), [`deserialize_static`](crate::Connection::deserialize_static), [`deserialize_into`](crate::Connection::deserialize_into) |
 //!
 //! The handles here end in `Drop`, are counted ([`handles`](crate::handles)), and are found and closed with their
@@ -16,8 +17,23 @@
 
 mod backup;
 mod blob;
+#[cfg(feature = "session")]
+mod changeset;
 mod serialized;
+#[cfg(feature = "session")]
+mod session;
+#[cfg(feature = "snapshot")]
+mod snapshot;
 
 pub use backup::{Backup, BackupPacing, BackupProgress};
 pub use blob::{Access, Blob, BlobAddress};
+#[cfg(feature = "session")]
+pub use changeset::{Applied, ApplyOptions, Change, ChangeGroup, Changes, Changeset, Conflict, Rebaser};
 pub use serialized::Serialized;
+#[cfg(feature = "session")]
+pub use session::Session;
+#[cfg(feature = "snapshot")]
+pub use snapshot::Snapshot;
+
+#[cfg(feature = "session")]
+pub use crate::raw::changeset::{ConflictAction, ConflictKind};

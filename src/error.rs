@@ -23,7 +23,7 @@ pub use constraint::{Constraint, ConstraintKind};
 use excerpt::Excerpt;
 pub(crate) use fault::{Cut, Fault, FaultKind};
 pub(crate) use function::{FunctionCause, FunctionFault};
-pub use kind::{BlobObstacle, ErrorKind, ExceededLimit, NameKind};
+pub use kind::{BlobObstacle, ChangesetObstacle, ErrorKind, ExceededLimit, NameKind};
 pub use optional::OptionalExtension;
 pub use result_code::ResultCode;
 
@@ -239,6 +239,8 @@ impl Error {
             ErrorKind::TooManyParameters { .. } | ErrorKind::BlobUnavailable { .. } => Some(ResultCode::ERROR),
             ErrorKind::BlobExpired => Some(ResultCode::ABORT),
             ErrorKind::PageSize { .. } => Some(ResultCode::READONLY),
+            ErrorKind::ChangesetTable { .. } => Some(ResultCode::SCHEMA),
+            ErrorKind::MalformedChangeset => Some(ResultCode::CORRUPT),
             ErrorKind::OpenAttempts { ref attempts } => attempts.last()?.extended_code(),
             _ => None,
         }

@@ -67,6 +67,8 @@ pub use reading::ReadConnection;
 pub use register::Replaced;
 pub use scalar::ScalarFunction;
 
+#[cfg(feature = "session")]
+pub use crate::raw::hook::PreUpdate;
 pub use crate::raw::hook::{
     Access, AccessRequest, Action, AutovacuumPages, Operation, TraceEvent, TraceEvents, Traced, Update, WalCommit,
 };

@@ -131,8 +131,8 @@ pub use connection::{
 pub use convert::{FromSql, Param, ToSql, ZeroBlob};
 pub use core::cache::StatementCacheStats;
 pub use error::{
-    BlobObstacle, Constraint, ConstraintKind, Error, ErrorKind, ExceededLimit, NameKind, OptionalExtension, Result,
-    ResultCode, SqlPosition,
+    BlobObstacle, ChangesetObstacle, Constraint, ConstraintKind, Error, ErrorKind, ExceededLimit, NameKind,
+    OptionalExtension, Result, ResultCode, SqlPosition,
 };
 pub use observe::leak_check::{LeakCheck, LeakReport, ProcessSnapshot};
 pub use observe::wal::WalStatus;

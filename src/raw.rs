@@ -7,6 +7,8 @@ pub(crate) mod allocator;
 pub(crate) mod backup;
 pub(crate) mod blob;
 pub(crate) mod callback;
+#[cfg(feature = "session")]
+pub(crate) mod changeset;
 pub(crate) mod checkpoint;
 pub(crate) mod collation;
 pub(crate) mod db;
@@ -21,9 +23,15 @@ pub(crate) mod math;
 pub(crate) mod os;
 mod recovery;
 pub(crate) mod serialize;
+#[cfg(feature = "session")]
+pub(crate) mod session;
+#[cfg(feature = "snapshot")]
+pub(crate) mod snapshot;
 mod status;
 pub(crate) mod stmt;
 pub(crate) mod storage;
+#[cfg(feature = "session")]
+pub(crate) mod stream;
 mod system;
 pub(crate) mod table;
 mod text;

@@ -37,6 +37,9 @@ pub(crate) enum FaultKind {
     BlobExpired,
     /// A range that exceeds a blob.
     BlobRange { offset: u64, bytes: usize, len: u64 },
+    /// Bytes that are no changeset.
+    #[cfg(feature = "session")]
+    MalformedChangeset,
 }
 
 /// Reason why SQLite was told to stop.
@@ -119,6 +122,8 @@ impl From<Fault> for Error {
             FaultKind::TooBig { what, bytes } => ErrorKind::TooBig { what, bytes },
             FaultKind::Unsupported(reason) => ErrorKind::Unsupported { reason },
             FaultKind::BlobExpired => ErrorKind::BlobExpired,
+            #[cfg(feature = "session")]
+            FaultKind::MalformedChangeset => ErrorKind::MalformedChangeset,
             FaultKind::BlobRange { offset, bytes, len } => ErrorKind::BlobRange { offset, bytes, len },
         };
         let mut error = Self::new(kind);

@@ -358,6 +358,19 @@ pub enum ErrorKind {
         /// Bytes of a page of the destination.
         destination_bytes: u32,
     },
+    /// A table of a changeset does not match the table of the database (feature `session`).
+    #[error("table {} of the changeset: {obstacle}", Excerpt::of(table))]
+    #[non_exhaustive]
+    ChangesetTable {
+        /// Name of the table in the changeset.
+        table: Box<str>,
+        /// Reason.
+        obstacle: ChangesetObstacle,
+    },
+    /// The bytes are neither a changeset nor a patchset, or are a patchset where a changeset is needed (feature
+    /// `session`).
+    #[error("the bytes are no changeset, or a patchset where a changeset is needed")]
+    MalformedChangeset,
     /// An error of the caller, from [`Error::external`].
     #[error("{0}")]
     External(Box<dyn StdError + Send + Sync>),
@@ -397,6 +410,27 @@ pub enum BlobObstacle {
     /// The column refers to another table by a foreign key, so that it cannot be written through a blob.
     #[error("the column belongs to a foreign key, so that it can only be read")]
     ForeignKey,
+}
+
+/// Reason for which the changes of a table cannot be applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ChangesetObstacle {
+    /// The database has no table of this name.
+    #[error("there is no such table")]
+    NoSuchTable,
+    /// The table has fewer columns than its changes.
+    #[error("it has {changeset} columns, the table has {table}")]
+    #[non_exhaustive]
+    Columns {
+        /// Number of columns of the table.
+        table: usize,
+        /// Number of columns in the changeset.
+        changeset: usize,
+    },
+    /// The primary key of the table has other columns.
+    #[error("the table has another primary key")]
+    PrimaryKey,
 }
 
 /// The kind of item that a name refers to.

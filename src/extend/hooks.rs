@@ -6,6 +6,8 @@ use std::panic::Location;
 
 use crate::Connection;
 use crate::error::{Fault, Result};
+#[cfg(feature = "session")]
+use crate::raw::hook::PreUpdate;
 use crate::raw::hook::{Access, AccessRequest, AutovacuumPages, Ending, TraceEvent, TraceEvents, Update, WalCommit};
 
 /// Right to end a closure that a connection calls. Dropping it ends the closure: it is not called again, and is dropped
@@ -129,6 +131,49 @@ impl Connection {
     #[doc(alias("update_hook", "observer", "change notification"))]
     pub fn on_update(&self, f: impl FnMut(&Update<'_>) + Send + 'static) -> Result<Subscription> {
         self.subscribed(self.db().on_update(Location::caller(), Box::new(f)))
+    }
+
+    /// Calls a closure before each row is inserted, updated or deleted, also in a `WITHOUT ROWID` table, by `REPLACE`, by
+    /// a truncating `DELETE`, and by a write through a [`Blob`](crate::data::Blob). The closure reads the row before and
+    /// after the change. Virtual tables are not reported.
+    ///
+    /// SQLite has one such hook, which sessions use: while a [`Session`](crate::data::Session) is open, this is an error,
+    /// and the other way round. A closure cannot use the connection; the call that ran the statement resumes its panic.
+    ///
+    /// SQLite up to 3.54 crashes if it runs out of memory while it expands an inserted `zeroblob` for the closure.
+    ///
+    /// # Errors
+    ///
+    /// See [`on_update`](Self::on_update); [`ErrorKind::Misuse`](crate::ErrorKind::Misuse) while a session is open.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use std::sync::mpsc;
+    /// use finalite::{Connection, Value};
+    ///
+    /// let conn = Connection::open_in_memory()?;
+    /// conn.execute_batch("CREATE TABLE t(a); INSERT INTO t VALUES (1)")?;
+    /// let (send, seen) = mpsc::channel();
+    /// let _subscription = conn.on_preupdate(move |change| {
+    ///     let [old, new] = [change.old_value(0), change.new_value(0)].map(|value| {
+    ///         value.unwrap().map(|value| value.to_value().unwrap())
+    ///     });
+    ///     let _ = send.send((old, new));
+    /// })?;
+    /// conn.execute("UPDATE t SET a = 2", ())?;
+    /// conn.execute("DELETE FROM t", ())?;
+    /// let [one, two] = [1, 2].map(|value| Some(Value::Integer(value)));
+    /// assert_eq!(seen.try_iter().collect::<Vec<_>>(), [(one, two.clone()), (two, None)]);
+    /// # Ok::<(), finalite::Error>(())
+    /// ```
+    ///
+    /// C: [sqlite3_preupdate_hook](https://sqlite.org/c3ref/preupdate_blobwrite.html)
+    #[cfg(feature = "session")]
+    #[track_caller]
+    #[doc(alias("preupdate_hook"))]
+    pub fn on_preupdate(&self, f: impl FnMut(&PreUpdate<'_>) + Send + 'static) -> Result<Subscription> {
+        self.subscribed(self.db().on_preupdate(Location::caller(), Box::new(f)))
     }
 
     /// Calls a closure before each commit of a transaction that has written. A closure that returns

@@ -7,11 +7,11 @@ use std::panic::Location;
 use std::ptr::NonNull;
 
 use super::allocator::Charge;
-use super::db::Db;
-use super::{ffi, library};
-use crate::error::{Fault, FaultKind};
+use super::db::{Db, code_fault};
+use super::ffi;
+use crate::error::Fault;
 use crate::track::registry::{self, Recorded};
-use crate::track::{HandleKind, activity, counts};
+use crate::track::{HandleKind, counts};
 
 /// A running backup, in the list of its source. Drop ends it and drops the destination: if it was not complete, the
 /// destination is what it was before.
@@ -112,7 +112,7 @@ impl RawBackup<'_> {
         match code {
             ffi::SQLITE_OK => Ok(false),
             ffi::SQLITE_DONE => Ok(true),
-            code => Err(fault(code)),
+            code => Err(code_fault(code)),
         }
     }
 
@@ -128,7 +128,7 @@ impl RawBackup<'_> {
     /// Ends the backup. Returns the owner of the destination.
     pub(crate) fn finish(self) -> (Result<(), Fault>, Box<dyn Any + Send>, BackupNote) {
         let (code, destination, note) = ManuallyDrop::new(self).release();
-        let result = if code == ffi::SQLITE_OK { Ok(()) } else { Err(fault(code)) };
+        let result = if code == ffi::SQLITE_OK { Ok(()) } else { Err(code_fault(code)) };
         (result, destination, note)
     }
 
@@ -178,14 +178,4 @@ impl BackupCore {
         registry::forgot(HandleKind::Backup, connection, Some(core.site), None);
         drop(core.destination);
     }
-}
-
-/// Converts the result code of a step, which SQLite stores in no connection.
-#[cold]
-fn fault(code: c_int) -> Fault {
-    if matches!(code & 0xff, ffi::SQLITE_BUSY | ffi::SQLITE_LOCKED) {
-        activity::busy();
-    }
-    let message = library::code_message(code).into();
-    Fault::new(FaultKind::Sqlite { code, message, may_be_the_programs: false, offset: None, reason: None })
 }

@@ -21,11 +21,15 @@ mod access;
 mod busy;
 mod changes;
 mod event;
+#[cfg(feature = "session")]
+mod preupdate;
 mod subscriber;
 mod trace;
 
 pub use access::{Access, AccessRequest, Action};
 pub use event::{AutovacuumPages, Operation, TraceEvent, TraceEvents, Update, WalCommit};
+#[cfg(feature = "session")]
+pub use preupdate::PreUpdate;
 pub use trace::Traced;
 
 use access::Names;
@@ -54,6 +58,8 @@ pub(crate) type OnBusy = dyn FnMut(u32) -> bool + Send;
 #[derive(Default)]
 pub(super) struct Hooks {
     update: Subscribers<OnUpdate>,
+    #[cfg(feature = "session")]
+    preupdate: Subscribers<preupdate::OnPreUpdate>,
     commit: Subscribers<OnCommit>,
     rollback: Subscribers<OnRollback>,
     wal: Subscribers<OnWal>,
@@ -88,6 +94,8 @@ enum Slot {
     Trace = 64,
     Authorizer = 128,
     Busy = 256,
+    #[cfg(feature = "session")]
+    PreUpdate = 512,
 }
 
 /// A closure of `on_progress`.
@@ -341,6 +349,8 @@ impl Db {
             unsafe { ffi::sqlite3_update_hook(db, None, ptr::null_mut()) };
             self.uninstalled(Slot::Update);
         }
+        #[cfg(feature = "session")]
+        self.prune_preupdate(&entered);
         if self.is_installed(Slot::Commit) && hooks.commit.prune() && !has_changes {
             // SAFETY: the connection is open (entered, rule 20); NULL removes the hook (c3ref/commit_hook.html).
             unsafe { ffi::sqlite3_commit_hook(db, None, ptr::null_mut()) };
@@ -467,6 +477,8 @@ impl Db {
     pub(super) fn end_hooks(&self) {
         let hooks = self.hooks();
         hooks.update.end();
+        #[cfg(feature = "session")]
+        hooks.preupdate.end();
         hooks.commit.end();
         hooks.rollback.end();
         hooks.wal.end();
@@ -497,12 +509,7 @@ unsafe extern "C" fn updated(
     let database = unsafe { text::borrow(database) }.unwrap_or_default();
     // SAFETY: c3ref/update_hook.html: the name of the table, unchanged during the call (rule 22).
     let table = unsafe { text::borrow(table) }.unwrap_or_default();
-    let operation = match operation {
-        ffi::SQLITE_INSERT => Operation::Insert,
-        ffi::SQLITE_DELETE => Operation::Delete,
-        _ => Operation::Update,
-    };
-    let update = Update { database: &database, table: &table, rowid, operation };
+    let update = Update { database: &database, table: &table, rowid, operation: Operation::of(operation) };
     db.hooks().update.each(db, |call| {
         call(&update);
         true

@@ -24,10 +24,20 @@ unsafe impl Send for SqliteBytes {}
 unsafe impl Sync for SqliteBytes {}
 
 impl SqliteBytes {
+    /// Takes ownership of bytes; of no bytes if the pointer is NULL.
+    ///
+    /// # Safety
+    ///
+    /// `ptr` is NULL, or `len` initialized bytes from SQLite's allocator that no other code uses or frees.
+    pub(super) unsafe fn own(ptr: *mut u8, len: usize) -> Self {
+        let ptr = NonNull::new(ptr);
+        Self { ptr, len: ptr.map_or(0, |_| len) }
+    }
+
     #[inline]
     pub(crate) fn as_slice(&self) -> &[u8] {
         match self.ptr {
-            // SAFETY: `Db::serialize` received `len` initialized bytes, which `self` owns until its Drop (rules 17, 19).
+            // SAFETY: `len` initialized bytes (the promise of `own`), which `self` owns until its Drop (rules 17, 19).
             Some(ptr) => unsafe { slice::from_raw_parts(ptr.as_ptr(), self.len) },
             None => &[],
         }
@@ -37,8 +47,8 @@ impl SqliteBytes {
 impl Drop for SqliteBytes {
     fn drop(&mut self) {
         if let Some(ptr) = self.ptr {
-            // SAFETY: c3ref/serialize.html: "The caller is responsible for freeing the returned value to avoid a memory
-            // leak"; it is of sqlite3_malloc64(), and `self` is its only owner (rules 17, 22).
+            // SAFETY: memory of SQLite's allocator (the promise of `own`), of which `self` is the only owner
+            // (rules 17, 22, c3ref/free.html).
             unsafe { ffi::sqlite3_free(ptr.as_ptr().cast()) }
         }
     }
@@ -73,10 +83,13 @@ impl Db {
         let bytes = unsafe { ffi::sqlite3_serialize(entered.db(), name.as_ptr(), &raw mut len, 0) };
         drop(charge);
         self.resume();
-        match (NonNull::new(bytes), usize::try_from(len)) {
-            (Some(ptr), len) => Ok(SqliteBytes { ptr: Some(ptr), len: len.unwrap_or(0) }),
-            (None, Ok(0)) => Ok(SqliteBytes { ptr: None, len: 0 }),
-            (None, _) => Err(self.last_fault().unwrap_or_else(Fault::no_memory)),
+        match usize::try_from(len) {
+            Ok(len) if !bytes.is_null() || len == 0 => {
+                // SAFETY: c3ref/serialize.html: NULL, or memory of sqlite3_malloc64() with `len` bytes, for which "the
+                // caller is responsible" (rule 17).
+                Ok(unsafe { SqliteBytes::own(bytes, len) })
+            }
+            _ => Err(self.last_fault().unwrap_or_else(Fault::no_memory)),
         }
     }
 

@@ -168,6 +168,22 @@ const FORGOTTEN: &[Forgotten] = &[
         },
         |count| count.backups = 1,
     ),
+    #[cfg(feature = "session")]
+    (
+        "a session with a filter, and one with changes",
+        |conn| {
+            let name = bound();
+            let mut session = conn.session().unwrap();
+            session.set_table_filter(move |table| table != name).unwrap();
+            session.attach_all().unwrap();
+            forget(session);
+            let mut session = conn.session().unwrap();
+            session.attach("t").unwrap();
+            conn.execute("UPDATE t SET b = b || ''", ()).unwrap();
+            forget(session);
+        },
+        |count| count.sessions = 2,
+    ),
     (
         "a transaction",
         |conn| {
@@ -280,6 +296,7 @@ fn total(before: HandleCounts, after: HandleCounts) -> HandleCounts {
     difference.savepoints = after.savepoints - before.savepoints;
     difference.blobs = after.blobs - before.blobs;
     difference.backups = after.backups - before.backups;
+    difference.sessions = after.sessions - before.sessions;
     difference
 }
 
@@ -303,6 +320,7 @@ fn last_named(expected: HandleCounts) -> HandleCounts {
             HandleKind::Savepoint => named.savepoints += 1,
             HandleKind::Blob => named.blobs += 1,
             HandleKind::Backup => named.backups += 1,
+            HandleKind::Session => named.sessions += 1,
             kind => panic!("{kind}"),
         }
     }

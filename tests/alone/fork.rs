@@ -432,6 +432,18 @@ fn the_guards_of_a_forked_connection_do_nothing_in_drop() {
     }));
     let copy = backup.unwrap().finish().unwrap();
     assert_eq!(copy.query_one::<i64>("SELECT length(a) FROM t", ()).unwrap(), 100_000);
+    #[cfg(feature = "session")]
+    {
+        let mut session = source.session().unwrap();
+        session.set_table_filter(|_| true).unwrap();
+        session.attach_all().unwrap();
+        let mut session = Some(session);
+        assert!(in_child(|| {
+            let error = session.as_ref().unwrap().changeset().unwrap_err();
+            drop(session.take());
+            matches!(error.kind(), ErrorKind::Forked)
+        }));
+    }
     let mut savepoint = Some(savepoint);
     assert!(in_child(|| {
         drop(savepoint.take());

@@ -11,6 +11,8 @@ use finalite::{Connection, ErrorKind, ResultCode};
 
 mod access;
 mod endings;
+#[cfg(feature = "session")]
+mod preupdate;
 mod reentry;
 
 /// A connection with `t(a)`.

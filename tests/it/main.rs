@@ -45,6 +45,10 @@ mod session;
 #[cfg(feature = "snapshot")]
 mod snapshot;
 mod sql_text;
+#[cfg(feature = "session")]
+mod session;
+#[cfg(feature = "snapshot")]
+mod snapshot;
 mod statement;
 mod status;
 mod transaction;

@@ -8,6 +8,8 @@ use crate::raw::backup::BackupCore;
 use crate::raw::blob::BlobCore;
 use crate::raw::ffi;
 use crate::raw::os::fork;
+#[cfg(feature = "session")]
+use crate::raw::session::SessionCore;
 use crate::raw::stmt::StmtCore;
 use crate::track::registry::{Record, Recorded};
 
@@ -27,6 +29,11 @@ impl Db {
 
     pub(in crate::raw) fn adopt_backup(&self, core: NonNull<BackupCore>) {
         self.children.borrow_mut().insert(Child::Backup(core));
+    }
+
+    #[cfg(feature = "session")]
+    pub(in crate::raw) fn adopt_session(&self, core: NonNull<SessionCore>) {
+        self.children.borrow_mut().insert(Child::Session(core));
     }
 
     /// Stores a statement's record in the list.
@@ -67,8 +74,8 @@ impl Db {
         self.is_given_out.get() || self.children.borrow().slots.iter().any(is_busy)
     }
 
-    /// Returns the number of handles that are open: statements, including parked ones, blobs, and
-    /// backups of which it is the source.
+    /// Returns the number of handles that are open: statements, including parked ones, blobs, sessions, and backups of
+    /// which it is the source.
     pub(crate) fn child_count(&self) -> usize {
         self.children.borrow().count
     }
@@ -90,6 +97,9 @@ impl OwnedDb {
                 Child::Blob(core) => unsafe { BlobCore::close_forgotten(core, self.id, self.account) },
                 // SAFETY: as for a statement (rules 3, 7, 12, 19).
                 Child::Backup(core) => unsafe { BackupCore::finish_forgotten(core, self.id) },
+                #[cfg(feature = "session")]
+                // SAFETY: as for a statement (rules 3, 12, 16, 19).
+                Child::Session(core) => unsafe { SessionCore::delete_forgotten(core, self) },
             }
         }
     }
@@ -117,6 +127,8 @@ enum Child {
     },
     Blob(NonNull<BlobCore>),
     Backup(NonNull<BackupCore>),
+    #[cfg(feature = "session")]
+    Session(NonNull<SessionCore>),
 }
 
 impl ChildSlot {

@@ -142,6 +142,16 @@ impl Db {
     }
 }
 
+/// Converts the result code of a call that stores its error in no connection.
+#[cold]
+pub(in crate::raw) fn code_fault(code: c_int) -> Fault {
+    if matches!(code & 0xff, ffi::SQLITE_BUSY | ffi::SQLITE_LOCKED) {
+        activity::busy();
+    }
+    let message = library::code_message(code).into();
+    Fault::new(FaultKind::Sqlite { code, message, may_be_the_programs: false, offset: None, reason: None })
+}
+
 /// SQLite's information about a failed call.
 struct CallError {
     code: c_int,

@@ -1,8 +1,10 @@
 //! Events that SQLite reports to closures. Names are borrowed from SQLite for the time of the call.
 
+use std::ffi::c_int;
 use std::time::Duration;
 
 use super::trace::Traced;
+use crate::raw::ffi;
 
 /// Kind of a change of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -14,6 +16,17 @@ pub enum Operation {
     Update,
     /// A row was deleted.
     Delete,
+}
+
+impl Operation {
+    /// Returns the operation of SQLite's number.
+    pub(in crate::raw) fn of(number: c_int) -> Self {
+        match number {
+            ffi::SQLITE_INSERT => Self::Insert,
+            ffi::SQLITE_DELETE => Self::Delete,
+            _ => Self::Update,
+        }
+    }
 }
 
 /// A row that was changed, from [`Connection::on_update`](crate::Connection::on_update).
