@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
-# The features `session` and `snapshot`: the build stops where SQLite lacks them, and all works where SQLite has them.
+# The features that other builds of SQLite need: `session`, `snapshot`, `sqlcipher`. The build stops where SQLite lacks
+# what they need, and all works where it has that. Installs OpenSSL's headers where they are missing.
 . "$(dirname "$0")/common.sh"
+[ -e /usr/include/openssl/crypto.h ] || { apt-get update -qq && apt-get install -y -qq libssl-dev; }
 CARGO_TARGET_DIR="$(target_dir extended)"; export CARGO_TARGET_DIR
 if output="$(LIBSQLITE3_FLAGS='' cargo check -p finalite --features session,snapshot 2>&1)"; then
     echo "a SQLite without sessions was taken" >&2
@@ -8,9 +10,9 @@ if output="$(LIBSQLITE3_FLAGS='' cargo check -p finalite --features session,snap
 fi
 grep -qF "LIBSQLITE3_FLAGS = \"$EXTENDED\"" <<<"$output" || { echo "$output" >&2; exit 1; }
 export LIBSQLITE3_FLAGS="$EXTENDED"
-cargo clippy -p finalite --all-targets --features session,snapshot -- -D warnings
+cargo clippy -p finalite --all-targets --features session,snapshot,sqlcipher -- -D warnings
 # The sanitizers run all tests with these features.
-cargo test -p finalite --features session,snapshot --test it -- preupdate session snapshot
-cargo test -p finalite --features session,snapshot --test alone -- fork:: forget:: hooks:: out_of_memory::
-cargo test -p finalite --features session,snapshot --doc -- data extend
-cargo run -p finalite --features session,snapshot --example sync | grep -q "both are equal: true"
+cargo test -p finalite --features session,snapshot,sqlcipher --lib --test it -- cipher preupdate session snapshot
+cargo test -p finalite --features session,snapshot,sqlcipher --test alone -- fork:: forget:: hooks:: out_of_memory::
+cargo test -p finalite --features session,snapshot,sqlcipher --doc -- cipher data extend
+cargo run -p finalite --features session,snapshot,sqlcipher --example sync | grep -q "both are equal: true"

@@ -14,6 +14,8 @@ use crate::statement::Statement;
 
 mod attach;
 mod checkpoint;
+#[cfg(any(feature = "sqlcipher", docsrs))]
+mod cipher;
 mod close;
 mod db_config;
 mod file_control;
@@ -30,6 +32,8 @@ mod settings;
 
 pub use attach::Attached;
 pub use checkpoint::{Checkpoint, CheckpointMode};
+#[cfg(any(feature = "sqlcipher", docsrs))]
+pub use cipher::Key;
 pub use close::CloseError;
 pub use db_config::DbConfig;
 pub use interrupt::InterruptHandle;

@@ -241,6 +241,7 @@ impl Error {
             ErrorKind::PageSize { .. } => Some(ResultCode::READONLY),
             ErrorKind::ChangesetTable { .. } => Some(ResultCode::SCHEMA),
             ErrorKind::MalformedChangeset => Some(ResultCode::CORRUPT),
+            ErrorKind::WrongKey => Some(ResultCode::NOTADB),
             ErrorKind::OpenAttempts { ref attempts } => attempts.last()?.extended_code(),
             _ => None,
         }

@@ -123,6 +123,8 @@ mod worker;
 #[doc(hidden)]
 pub mod workspace;
 
+#[cfg(any(feature = "sqlcipher", docsrs))]
+pub use connection::Key;
 pub use connection::{
     Attached, CheckScope, Checkpoint, CheckpointMode, CloseError, Connection, DbConfig, ForeignKeyViolation,
     ForeignKeyViolations, IntegrityProblem, IntegrityProblems, InterruptHandle, JournalMode, Limit, OpenOptions,

@@ -10,6 +10,8 @@ pub(crate) mod callback;
 #[cfg(feature = "session")]
 pub(crate) mod changeset;
 pub(crate) mod checkpoint;
+#[cfg(any(feature = "sqlcipher", docsrs))]
+pub(crate) mod cipher;
 pub(crate) mod collation;
 pub(crate) mod db;
 mod extension;

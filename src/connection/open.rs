@@ -62,6 +62,8 @@ pub struct OpenOptions {
     slow_threshold: Option<Duration>,
     statement_cache: Option<(usize, usize)>,
     lookaside: Option<(u16, u32)>,
+    #[cfg(any(feature = "sqlcipher", docsrs))]
+    key: Option<super::Key>,
     init: Option<Arc<Init>>,
     /// Function that recovers the database for a read-only connection.
     recover: Option<Arc<Recover>>,
@@ -96,6 +98,8 @@ impl OpenOptions {
             slow_threshold: None,
             statement_cache: None,
             lookaside: None,
+            #[cfg(any(feature = "sqlcipher", docsrs))]
+            key: None,
             init: None,
             recover: None,
         }
@@ -421,6 +425,21 @@ impl OpenOptions {
         Ok(conn)
     }
 
+    /// Sets the key of an encrypted database. It is passed on before anything is read, and opening fails if it is not
+    /// the right one ([`ErrorKind::WrongKey`]).
+    ///
+    /// A new file is encrypted with it. A file that is not encrypted does not open with a key:
+    /// [`Connection::export_encrypted`] makes an encrypted copy.
+    ///
+    /// C: [sqlite3_key](https://www.zetetic.net/sqlcipher/sqlcipher-api/#sqlite3_key)
+    #[cfg(any(feature = "sqlcipher", docsrs))]
+    #[must_use]
+    #[doc(alias("encryption", "password", "PRAGMA key", "sqlite3_key"))]
+    pub fn key(mut self, key: super::Key) -> Self {
+        self.key = Some(key);
+        self
+    }
+
     /// Sets a function for read-only connections that opens the database for writing, reads it, and returns whether it
     /// could.
     pub(crate) fn recovered_by(mut self, recover: impl Fn() -> bool + Send + Sync + 'static) -> Self {
@@ -454,6 +473,11 @@ impl OpenOptions {
             db.set_lookaside(slot_bytes, slots)?;
         }
         self.set_limits(conn)?;
+        // Before anything is read.
+        #[cfg(any(feature = "sqlcipher", docsrs))]
+        if let Some(key) = &self.key {
+            conn.use_key(key)?;
+        }
         db.set_db_config(DbConfig::ForeignKeys, self.foreign_keys)?;
         if !self.double_quoted_strings {
             db.set_db_config(DbConfig::DoubleQuotedStringsInDml, false)?;

@@ -371,6 +371,9 @@ pub enum ErrorKind {
     /// `session`).
     #[error("the bytes are no changeset, or a patchset where a changeset is needed")]
     MalformedChangeset,
+    /// The database is encrypted with another key, or not at all (feature `sqlcipher`).
+    #[error("the key is not that of the database, or the database is not encrypted")]
+    WrongKey,
     /// An error of the caller, from [`Error::external`].
     #[error("{0}")]
     External(Box<dyn StdError + Send + Sync>),

@@ -174,6 +174,8 @@ impl Db {
         if flags.no_follow {
             bits |= ffi::SQLITE_OPEN_NOFOLLOW;
         }
+        #[cfg(feature = "sqlcipher")]
+        library::initialize();
         let id = registry::new_id();
         let account = Account::claim(id, site);
         let opening = fork::Opening::begin();

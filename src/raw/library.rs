@@ -88,6 +88,15 @@ pub(super) fn is_code_message(text: *const c_char, code: c_int) -> bool {
     ptr::eq(text, unsafe { ffi::sqlite3_errstr(code) })
 }
 
+/// Initializes SQLite, which its first open would do: what SQLCipher allocates then, it keeps for the whole process, and
+/// no connection is to be charged for it.
+#[cfg(feature = "sqlcipher")]
+pub(super) fn initialize() {
+    // SAFETY: takes no argument, and may be called at any time by any thread (rule 12, c3ref/initialize.html). An error
+    // is returned by the open that follows.
+    unsafe { ffi::sqlite3_initialize() };
+}
+
 /// Returns an error if this SQLite cannot be used.
 pub(super) fn check() -> Result<(), Box<str>> {
     // SAFETY: takes no argument and returns a compile-time constant (rule 12, c3ref/threadsafe.html).

@@ -11,6 +11,8 @@ mod batches;
 mod blob;
 mod cache;
 mod checkpoint;
+#[cfg(feature = "sqlcipher")]
+mod cipher;
 mod close;
 mod collations;
 #[path = "../common/mod.rs"]
@@ -42,13 +44,13 @@ mod scan;
 mod serialize;
 #[cfg(feature = "session")]
 mod session;
-#[cfg(feature = "snapshot")]
-mod snapshot;
-mod sql_text;
 #[cfg(feature = "session")]
 mod session;
 #[cfg(feature = "snapshot")]
 mod snapshot;
+#[cfg(feature = "snapshot")]
+mod snapshot;
+mod sql_text;
 mod statement;
 mod status;
 mod transaction;
