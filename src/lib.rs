@@ -37,6 +37,7 @@
 //! - Reading and writing parts of a large value: [`Connection::blob`]. Copies of a database in use:
 //!   [`Connection::backup_to`], [`Connection::vacuum_into`], [`data`].
 //! - Transactions: [`Connection::transaction`], [`Transaction`], [`Savepoint`].
+//! - The plan of a query, to look at or for tests: [`Connection::query_plan`].
 //! - Errors: [`Error`], [`ErrorKind`].
 //! - Accounting: memory allocated by SQLite in [`memory`], open handles in [`handles`], both checked in a test by
 //!   [`LeakCheck`], all figures in [`stats`].
@@ -104,6 +105,7 @@ pub mod convert;
 mod core;
 pub mod data;
 mod error;
+pub mod explain;
 pub mod extend;
 #[allow(unsafe_code)]
 pub mod ffi;

@@ -91,6 +91,13 @@ impl<'conn> Statement<'conn> {
         Ok(Rows::new(binder.finish()?.run(), core))
     }
 
+    /// Starts an execution of an `EXPLAIN`, which reads no parameter, without values for its parameters.
+    pub(crate) fn query_unbound(&mut self) -> Result<Rows<'_>> {
+        self.trace_run();
+        let core = self.core();
+        Ok(Rows::new(self.raw_mut().begin()?.run(), core))
+    }
+
     #[inline]
     fn trace_run(&self) {
         tracing::trace!(

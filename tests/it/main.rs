@@ -26,6 +26,7 @@ mod errors;
 mod exact;
 mod extension;
 mod file_control;
+mod explain;
 mod functions;
 mod hooks;
 mod journal_mode;

@@ -15,7 +15,7 @@ const LEVELS: [&[&str]; 13] = [
     &["statement"],
     &["connection", "sqlite"],
     &["transaction", "ffi", "pages"],
-    &["scan", "extend", "data"],
+    &["scan", "extend", "data", "explain"],
     &["pool"],
     &["observe"],
     &["workspace"],

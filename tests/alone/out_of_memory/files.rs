@@ -11,6 +11,13 @@ use super::{ROW, Scenario, World};
 
 pub const SCENARIOS: &[Scenario] = &[
     Scenario {
+        name: "query plan",
+        run: Shared(File, |conn| {
+            conn.query_plan("SELECT a FROM t WHERE b = ? ORDER BY c")?.assert_uses_index("t_b");
+            Ok(())
+        }),
+    },
+    Scenario {
         name: "write to a log, checkpoint",
         run: Alone(|world| {
             on_a_copy(world, "wal.db", |conn| {
