@@ -37,7 +37,8 @@
 //! - Reading and writing parts of a large value: [`Connection::blob`]. Copies of a database in use:
 //!   [`Connection::backup_to`], [`Connection::vacuum_into`], [`data`].
 //! - Transactions: [`Connection::transaction`], [`Transaction`], [`Savepoint`].
-//! - The plan of a query, to look at or for tests: [`Connection::query_plan`].
+//! - The schema of a database: [`Connection::schema`], [`Connection::table_exists`]. The plan of a query, to look at or
+//!   for tests: [`Connection::query_plan`].
 //! - Errors: [`Error`], [`ErrorKind`].
 //! - Accounting: memory allocated by SQLite in [`memory`], open handles in [`handles`], both checked in a test by
 //!   [`LeakCheck`], all figures in [`stats`].
@@ -115,6 +116,7 @@ pub mod pool;
 #[allow(unsafe_code)]
 mod raw;
 pub mod scan;
+pub mod schema;
 pub mod sql;
 pub mod sqlite;
 mod statement;

@@ -13,6 +13,7 @@ pub(crate) mod checkpoint;
 #[cfg(any(feature = "sqlcipher", docsrs))]
 pub(crate) mod cipher;
 pub(crate) mod collation;
+mod column_metadata;
 pub(crate) mod db;
 mod extension;
 pub(crate) mod file_control;

@@ -42,6 +42,7 @@ mod returning;
 mod rows;
 mod rules;
 mod scan;
+mod schema;
 mod serialize;
 #[cfg(feature = "session")]
 mod session;

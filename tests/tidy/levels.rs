@@ -15,7 +15,7 @@ const LEVELS: [&[&str]; 13] = [
     &["statement"],
     &["connection", "sqlite"],
     &["transaction", "ffi", "pages"],
-    &["scan", "extend", "data", "explain"],
+    &["scan", "extend", "data", "schema", "explain"],
     &["pool"],
     &["observe"],
     &["workspace"],

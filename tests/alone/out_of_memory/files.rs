@@ -11,6 +11,17 @@ use super::{ROW, Scenario, World};
 
 pub const SCENARIOS: &[Scenario] = &[
     Scenario {
+        name: "schema",
+        run: Shared(Memory, |conn| {
+            let table = conn.schema().table("t")?.unwrap();
+            assert_eq!((table.columns.len(), table.indexes.len()), (3, 1));
+            assert_eq!(table.columns[0].collation.as_deref(), Some("BINARY"));
+            assert!(conn.table_exists(None, "t")? && conn.column_exists(Some("main"), "t", "c")?);
+            assert!(conn.schema().triggers()?.is_empty());
+            Ok(())
+        }),
+    },
+    Scenario {
         name: "query plan",
         run: Shared(File, |conn| {
             conn.query_plan("SELECT a FROM t WHERE b = ? ORDER BY c")?.assert_uses_index("t_b");
