@@ -71,6 +71,8 @@ pub struct Connection {
     core: Core,
     pub(crate) optimize_on_close: Cell<bool>,
     has_failed_to_close: Cell<bool>,
+    /// Whether the connection was opened for untrusted files: SQLite alone decodes them.
+    pub(crate) is_untrusted: Cell<bool>,
     /// Whether other connections may share the main database's cache; determined on first use.
     pub(crate) has_shared_cache: OnceCell<bool>,
     /// Time from which the pool checks whether the database file was moved.
@@ -83,6 +85,7 @@ impl Connection {
             core: Core::new(db),
             optimize_on_close: Cell::new(false),
             has_failed_to_close: Cell::new(false),
+            is_untrusted: Cell::new(false),
             has_shared_cache: OnceCell::new(),
             moved_check: Cell::new(None),
         }

@@ -238,6 +238,7 @@ impl Error {
             | ErrorKind::FunctionResult { code, .. } => Some(code),
             ErrorKind::TooManyParameters { .. } | ErrorKind::BlobUnavailable { .. } => Some(ResultCode::ERROR),
             ErrorKind::BlobExpired => Some(ResultCode::ABORT),
+            ErrorKind::FailedCheck { .. } => Some(ResultCode::CORRUPT),
             ErrorKind::PageSize { .. } => Some(ResultCode::READONLY),
             ErrorKind::ChangesetTable { .. } => Some(ResultCode::SCHEMA),
             ErrorKind::MalformedChangeset => Some(ResultCode::CORRUPT),

@@ -39,6 +39,7 @@
 //! - Transactions: [`Connection::transaction`], [`Transaction`], [`Savepoint`].
 //! - The schema of a database: [`Connection::schema`], [`Connection::table_exists`]. The plan of a query, to look at or
 //!   for tests: [`Connection::query_plan`].
+//! - Files and SQL from strangers: [`OpenOptions::untrusted`].
 //! - Errors: [`Error`], [`ErrorKind`].
 //! - Accounting: memory allocated by SQLite in [`memory`], open handles in [`handles`], both checked in a test by
 //!   [`LeakCheck`], all figures in [`stats`].

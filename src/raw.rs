@@ -18,6 +18,7 @@ pub(crate) mod db;
 mod extension;
 pub(crate) mod file_control;
 pub(crate) mod function;
+mod hardening;
 pub(crate) mod hook;
 pub(crate) mod interrupt;
 pub(crate) mod library;

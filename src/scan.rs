@@ -21,7 +21,8 @@
 //!   and attached databases;
 //! - with a shared cache, in exclusive locking mode, or with a file system (VFS) that does not come with SQLite;
 //! - while the connection has a write transaction open, and, with a write-ahead log, in a transaction that has read
-//!   before.
+//!   before;
+//! - on a connection that was opened by [`OpenOptions::untrusted`](crate::OpenOptions::untrusted).
 //!
 //! A progress handler set through the C interface is not called while pages are read. An
 //! [`InterruptHandle`](crate::InterruptHandle) works.
@@ -546,6 +547,9 @@ impl<'p, P: Params<'p>, E: From<Error>> Scan<'_, P, E> {
             Some(ScanStrategy::Pages) => Threshold::Any,
             None => Threshold::Large,
         };
+        if self.conn.is_untrusted.get() {
+            return Err(plan::UNTRUSTED);
+        }
         if !statement.is_readonly() || !sql::starts_with_keyword(statement.sql(), "SELECT") {
             return Err("the statement is not a SELECT");
         }

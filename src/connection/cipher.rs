@@ -72,13 +72,17 @@ impl fmt::Debug for Key {
 }
 
 impl Connection {
-    /// Sets the key of a new connection, and reads the schema, which tells whether it is the right one.
-    pub(super) fn use_key(&self, key: &Key) -> Result<()> {
-        self.db().set_key(&key.0).map_err(|fault| self.error(fault))?;
-        let read = self.prepare("SELECT count(*) FROM sqlite_schema").and_then(|mut all| all.query_one::<i64>(()));
+    pub(super) fn set_key(&self, key: &Key) -> Result<()> {
+        self.db().set_key(&key.0).map_err(|fault| self.error(fault))
+    }
+
+    /// Reads the schema, which tells whether the key is the right one, unless a read before has failed.
+    pub(super) fn check_key(&self, read: Result<()>) -> Result<()> {
+        let read =
+            read.and_then(|()| self.prepare("SELECT count(*) FROM sqlite_schema")?.query_one::<i64>(()).map(drop));
         match read {
             Err(error) if error.code() == Some(ResultCode::NOTADB) => Err(Error::new(ErrorKind::WrongKey)),
-            result => result.map(drop),
+            read => read,
         }
     }
 

@@ -15,6 +15,8 @@ use crate::core::failures;
 use crate::error::{Error, ErrorKind, Result};
 use crate::raw::{Db, DbConfig, OpenFlags};
 
+mod untrusted;
+
 type Init = dyn Fn(&mut Connection) -> Result<()> + Send + Sync;
 type Recover = dyn Fn() -> bool + Send + Sync;
 
@@ -56,6 +58,9 @@ pub struct OpenOptions {
     foreign_keys: bool,
     double_quoted_strings: bool,
     trusted_schema: bool,
+    triggers: bool,
+    views: bool,
+    is_untrusted: bool,
     wal: Wal,
     optimize_on_close: bool,
     pragmas: Vec<(Box<str>, PragmaValue)>,
@@ -92,6 +97,9 @@ impl OpenOptions {
             foreign_keys: true,
             double_quoted_strings: true,
             trusted_schema: true,
+            triggers: true,
+            views: true,
+            is_untrusted: false,
             wal: Wal::AsItIs,
             optimize_on_close: false,
             pragmas: Vec::new(),
@@ -476,7 +484,7 @@ impl OpenOptions {
         // Before anything is read.
         #[cfg(any(feature = "sqlcipher", docsrs))]
         if let Some(key) = &self.key {
-            conn.use_key(key)?;
+            conn.set_key(key)?;
         }
         db.set_db_config(DbConfig::ForeignKeys, self.foreign_keys)?;
         if !self.double_quoted_strings {
@@ -486,6 +494,16 @@ impl OpenOptions {
         if !self.trusted_schema {
             db.set_db_config(DbConfig::TrustedSchema, false)?;
         }
+        if !self.triggers {
+            db.set_db_config(DbConfig::Triggers, false)?;
+        }
+        if !self.views {
+            db.set_db_config(DbConfig::Views, false)?;
+        }
+        let hardened = if self.is_untrusted { self.harden(conn) } else { Ok(()) };
+        #[cfg(any(feature = "sqlcipher", docsrs))]
+        let hardened = if self.key.is_some() { conn.check_key(hardened) } else { hardened };
+        hardened?;
         conn.optimize_on_close.set(self.optimize_on_close);
         // An in-memory database has no WAL mode.
         if self.wal != Wal::AsItIs && !db.is_in_memory() && conn.is_readonly("main") == Some(false) {

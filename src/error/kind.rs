@@ -239,6 +239,14 @@ pub enum ErrorKind {
         /// Reason.
         reason: &'static str,
     },
+    /// `PRAGMA quick_check` has found a problem in a database file that was opened as
+    /// [untrusted](crate::OpenOptions::untrusted). The connection was closed.
+    #[error("PRAGMA quick_check found a problem in the database: {}", Excerpt::of(finding))]
+    #[non_exhaustive]
+    FailedCheck {
+        /// First problem, in SQLite's words.
+        finding: Box<str>,
+    },
     /// The database was open when this process was forked. Either an inherited connection is used, or a file that was
     /// open at the fork is opened or attached, under any name. Only the process that had the file open may use it: a
     /// child process inherits SQLite's record of its locks, but not the locks.

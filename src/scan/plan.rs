@@ -4,6 +4,7 @@ use std::fmt;
 
 /// Reasons why SQLite runs the statement.
 pub(super) const NOT_ASKED: &str = "the page reader was not requested: see `Scan::strategy` and `scan_table`";
+pub(super) const UNTRUSTED: &str = "the database was opened as untrusted: SQLite alone decodes it";
 pub(super) const NO_ROWS: &str = "the limit is 0 rows";
 pub(super) const WRITTEN: &str = "the connection wrote while its pages were read";
 

@@ -37,6 +37,7 @@ mod system_calls;
 #[cfg(unix)]
 mod system_errors;
 mod thread_end;
+mod untrusted;
 
 use std::process::ExitCode;
 
@@ -97,6 +98,7 @@ const ALL: &[&[Case]] = &[
     #[cfg(unix)]
     system_errors::CASES,
     thread_end::CASES,
+    untrusted::CASES,
 ];
 
 fn main() -> ExitCode {

@@ -143,3 +143,13 @@ fn no_key_is_shown() {
     let error = OpenOptions::new().key(Key::passphrase("another-secret")).open(&path).unwrap_err();
     assert!(!format!("{error} {error:?}").contains("another-secret"));
 }
+
+#[test]
+fn an_encrypted_file_may_be_untrusted() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.db");
+    create(&path);
+    let open = |key| OpenOptions::untrusted().key(Key::passphrase(key)).open(&path);
+    assert_eq!(count(&open(SECRET).unwrap()), 200);
+    assert!(matches!(open("other").unwrap_err().kind(), ErrorKind::WrongKey));
+}

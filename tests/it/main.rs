@@ -24,9 +24,9 @@ mod deadlines;
 mod diagnostics;
 mod errors;
 mod exact;
+mod explain;
 mod extension;
 mod file_control;
-mod explain;
 mod functions;
 mod hooks;
 mod journal_mode;
@@ -46,10 +46,6 @@ mod schema;
 mod serialize;
 #[cfg(feature = "session")]
 mod session;
-#[cfg(feature = "session")]
-mod session;
-#[cfg(feature = "snapshot")]
-mod snapshot;
 #[cfg(feature = "snapshot")]
 mod snapshot;
 mod sql_text;
@@ -57,6 +53,7 @@ mod statement;
 mod status;
 mod transaction;
 mod transaction_state;
+mod untrusted;
 mod wal_status;
 mod watch;
 mod words;

@@ -11,6 +11,14 @@ use super::{ROW, Scenario, World};
 
 pub const SCENARIOS: &[Scenario] = &[
     Scenario {
+        name: "open an untrusted file",
+        run: Alone(|world| {
+            let conn = world.options(OpenOptions::untrusted().read_only(true)).open(world.path("data.db"))?;
+            assert_eq!(conn.query_one::<i64>("SELECT count(*) FROM t", ())?, 3);
+            conn.close()
+        }),
+    },
+    Scenario {
         name: "schema",
         run: Shared(Memory, |conn| {
             let table = conn.schema().table("t")?.unwrap();
