@@ -200,6 +200,7 @@ impl Db {
                 unopened.and_then(|unopened| unopened.reason())
             }));
         }
+        db.remove_tokenizers_by_address()?;
         // `sqlite3_open_v2` has read nothing yet, and taken no lock.
         db.note_files()?;
         drop(opening);
@@ -276,6 +277,7 @@ impl Db {
         // SAFETY: the handle is open, and owned by `db` alone from now on (the caller's promise, rule 19); sets a flag
         // stored in it (rule 20).
         unsafe { ffi::sqlite3_extended_result_codes(db.ptr.as_ptr(), 1) };
+        db.remove_tokenizers_by_address()?;
         // The file may be one that the parent process has open.
         db.note_files().inspect_err(|_| db.disown_handle())?;
         Ok(db)

@@ -1,6 +1,6 @@
 //! The advisories and holes of other drivers, as far as this part could have them, each by its name.
 
-use finalite::{Connection, ErrorKind, Type};
+use finalite::{Connection, ErrorKind, OpenOptions, Type, ffi};
 
 /// RUSTSEC-2020-0014 (rusqlite), RUSTSEC-2026-0111 (diesel): text of SQLite's taken for UTF-8 unchecked.
 #[test]
@@ -28,6 +28,31 @@ fn rustsec_2020_0014_and_2026_0111_text_is_validated() {
 /// What there is of a column's origin: nothing, in a system library that may be built without.
 fn origin(name: &str) -> Option<&str> {
     cfg!(feature = "bundled").then_some(name)
+}
+
+/// SQL that calls any address: `fts3_tokenizer` takes a blob for a pointer to C functions, and one that is bound whatever
+/// `SQLITE_DBCONFIG_ENABLE_FTS3_TOKENIZER` is.
+#[test]
+fn fts3_tokenizer_takes_no_address_from_sql() {
+    let check = |conn: &Connection| {
+        let address = 0x1234_5678_9abc_def0_u64.to_ne_bytes();
+        let error = conn.query_one::<Vec<u8>>("SELECT fts3_tokenizer('x', ?)", (&address[..],)).unwrap_err();
+        assert!(error.to_string().contains("no such function"), "{error}");
+        // Nor does it tell one.
+        assert!(conn.query_one::<Vec<u8>>("SELECT fts3_tokenizer(?)", ("simple",)).is_err());
+        assert!(conn.execute("CREATE VIRTUAL TABLE bad USING fts3(a, tokenize=x)", ()).is_err());
+        // Those that exist are there.
+        conn.execute("CREATE VIRTUAL TABLE good USING fts3(a, tokenize=porter)", ()).unwrap();
+        conn.execute("INSERT INTO good VALUES ('running')", ()).unwrap();
+        assert!(conn.exists("SELECT 1 FROM good WHERE good MATCH 'runs'", ()).unwrap());
+    };
+    check(&Connection::open_in_memory().unwrap());
+    check(&OpenOptions::untrusted().open_in_memory().unwrap());
+    let mut raw = std::ptr::null_mut();
+    // SAFETY: the path is NUL-terminated, and the handle goes to `raw`.
+    assert_eq!(unsafe { ffi::sqlite3_open(c":memory:".as_ptr(), &raw mut raw) }, 0);
+    // SAFETY: the handle was just opened, and nobody else has it.
+    check(&unsafe { Connection::from_raw(raw) }.unwrap());
 }
 
 /// RUSTSEC-2021-0037 (diesel): a column name kept across the step that prepares anew.

@@ -90,7 +90,8 @@ pub enum DbConfig {
     Triggers,
     /// Whether views can be queried. Views in the `temp` database can be queried in any case.
     Views,
-    /// Whether SQL may register a tokenizer of FTS3 by an address in memory. It can be read and turned off, not on.
+    /// Whether SQL may register a tokenizer of FTS3 by an address in memory. It can be read and turned off, not on, and a
+    /// connection has no `fts3_tokenizer`, the function that would do so.
     Fts3Tokenizer,
     /// Whether C code may load extensions through the handle. SQL cannot, in either case.
     LoadExtension,
@@ -277,6 +278,34 @@ impl Db {
         // and one above the compile-time limit is "silently truncated" to it.
         let before = unsafe { ffi::sqlite3_limit(entered.db(), limit.category(), value) };
         Ok(u32::try_from(before).unwrap_or(0))
+    }
+
+    /// Removes the SQL function `fts3_tokenizer`. It takes an address of C functions as a blob and calls them; one that
+    /// is bound, whatever [`DbConfig::Fts3Tokenizer`] is.
+    pub(super) fn remove_tokenizers_by_address(&self) -> Result<(), Fault> {
+        for arguments in [1, 2] {
+            // SAFETY: `self` owns the connection, which was just opened (rule 19) and has no statement that calls the
+            // function; the name is a constant (rule 22). c3ref/create_function.html: NULL functions remove it, and of
+            // one that does not exist nothing.
+            let code = unsafe {
+                ffi::sqlite3_create_function_v2(
+                    self.ptr.as_ptr(),
+                    c"fts3_tokenizer".as_ptr(),
+                    arguments,
+                    ffi::SQLITE_UTF8,
+                    ptr::null_mut(),
+                    None,
+                    None,
+                    None,
+                    None,
+                )
+            };
+            // A statement of the connection's former owner is running.
+            if code != ffi::SQLITE_BUSY {
+                self.check(code)?;
+            }
+        }
+        Ok(())
     }
 
     /// Frees unused memory: pages of the cache that are not in use.
