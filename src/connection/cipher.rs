@@ -12,7 +12,8 @@ use crate::value::ValueRef;
 /// The key of an encrypted database, for [`OpenOptions::key`](crate::OpenOptions::key). Its memory is overwritten when
 /// the last copy is dropped; no `Debug`, error or event shows it.
 ///
-/// The caller's own copy is the caller's to overwrite.
+/// The caller's own copy is the caller's to overwrite. SQLCipher keeps some memory for the whole process from the first
+/// connection on: a [`LeakCheck`](crate::LeakCheck) begins after that.
 ///
 /// # Example
 ///
