@@ -49,6 +49,24 @@
 //!   [`integrity_check`](Connection::integrity_check), [`optimize`](Connection::optimize).
 //! - Attached databases: [`Connection::attach`]. Quoting of names and values: [`sql`].
 //!
+//! # Features
+//!
+//! | feature | adds |
+//! |---|---|
+//! | `bundled`, on by default | SQLite, compiled into the binary; without it the system's is linked |
+//! | `session` | sessions, changesets and pre-update hooks: `Connection::session`, `apply_changeset`, `on_preupdate` |
+//! | `snapshot` | snapshots of a write-ahead log: `Connection::snapshot`, `transaction_at` |
+//! | `sqlcipher` | encrypted databases: SQLCipher in place of SQLite, with the system's OpenSSL; `OpenOptions::key` |
+//! | `count-system-sqlite` | [`memory`] of a system SQLite |
+//! | `fault-injection` | allocations that fail: `memory::fail_after` |
+//!
+//! `session` and `snapshot` need a SQLite that is compiled for them. In a program's `.cargo/config.toml`:
+//!
+//! ```toml
+//! [env]
+//! LIBSQLITE3_FLAGS = "-DSQLITE_ENABLE_SESSION -DSQLITE_ENABLE_PREUPDATE_HOOK -DSQLITE_ENABLE_SNAPSHOT"
+//! ```
+//!
 //! # Logging
 //!
 //! Events are emitted through [`tracing`](https://docs.rs/tracing) with the targets below. They contain SQL, but never
