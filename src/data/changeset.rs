@@ -12,8 +12,11 @@ use crate::raw::stream::StreamError;
 use crate::value::ValueRef;
 
 mod apply;
+mod format;
 mod group;
 mod to_sql;
+
+use format::Tables;
 
 pub use apply::{Applied, ApplyOptions, Conflict};
 pub use group::{ChangeGroup, Rebaser};
@@ -117,6 +120,8 @@ impl Changeset {
     ///
     /// C: [sqlite3changeset_invert](https://sqlite.org/session/sqlite3changeset_invert.html)
     pub fn invert(&self) -> Result<Self> {
+        // Of bytes that begin with a change, SQLite returns bytes that are no changeset.
+        Tables::default().read(self.as_bytes(), format::Bytes::Changeset)?;
         Ok(Self::of(invert(self.as_bytes())?))
     }
 

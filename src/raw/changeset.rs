@@ -1,7 +1,7 @@
 //! Changesets: reading, applying, combining (sqlite.org/session/intro.html).
 
 use std::borrow::Cow;
-use std::ffi::{CStr, c_char, c_int, c_void};
+use std::ffi::{c_char, c_int, c_void};
 use std::io::{Read, Write};
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
@@ -31,7 +31,6 @@ struct SqliteRebaser {
 type OnFilter = unsafe extern "C" fn(*mut c_void, *const c_char) -> c_int;
 type OnConflict = unsafe extern "C" fn(*mut c_void, c_int, *mut ffi::sqlite3_changeset_iter) -> c_int;
 type OnInput = unsafe extern "C" fn(*mut c_void, *mut c_void, *mut c_int) -> c_int;
-type OnOutput = unsafe extern "C" fn(*mut c_void, *const c_void, c_int) -> c_int;
 
 // The oldest bindings lack these. Each is described at sqlite.org/session/ under its name.
 unsafe extern "C" {
@@ -63,11 +62,6 @@ unsafe extern "C" {
         rebase_len: *mut c_int,
         flags: c_int,
     ) -> c_int;
-    fn sqlite3changegroup_schema(
-        group: *mut ffi::sqlite3_changegroup,
-        db: *mut ffi::sqlite3,
-        database: *const c_char,
-    ) -> c_int;
     fn sqlite3rebaser_create(rebaser: *mut *mut SqliteRebaser) -> c_int;
     fn sqlite3rebaser_configure(rebaser: *mut SqliteRebaser, len: c_int, bytes: *const c_void) -> c_int;
     fn sqlite3rebaser_rebase(
@@ -76,13 +70,6 @@ unsafe extern "C" {
         bytes: *const c_void,
         out_len: *mut c_int,
         out: *mut *mut c_void,
-    ) -> c_int;
-    fn sqlite3rebaser_rebase_strm(
-        rebaser: *mut SqliteRebaser,
-        input: Option<OnInput>,
-        input_address: *mut c_void,
-        output: Option<OnOutput>,
-        output_address: *mut c_void,
     ) -> c_int;
     fn sqlite3rebaser_delete(rebaser: *mut SqliteRebaser);
 }
@@ -333,39 +320,21 @@ impl RawGroup {
         NonNull::new(group).map(Self).ok_or_else(Fault::no_memory)
     }
 
-    /// Takes the tables of a database as the schema to which older changesets are adapted.
-    pub(crate) fn use_schema(&mut self, db: &Db, database: &CStr) -> Result<(), Fault> {
-        let entered = db.enter()?;
-        let charge = Charge::to_nobody();
-        // SAFETY: the group is not deleted: `self` owns it (rule 16). The connection is open (entered, rule 20), and
-        // every call that uses the schema, `add`, borrows it: `Group` keeps the connection's borrow. The name is a C
-        // string, which SQLite copies (rule 22, session/sqlite3changegroup_schema.html).
-        let code = unsafe { sqlite3changegroup_schema(self.0.as_ptr(), entered.db(), database.as_ptr()) };
-        drop(charge);
-        check(code)
-    }
-
-    /// Adds a changeset. `db` is the connection of the schema.
-    pub(crate) fn add(&mut self, bytes: &[u8], db: Option<&Db>) -> Result<(), Fault> {
+    pub(crate) fn add(&mut self, bytes: &[u8]) -> Result<(), Fault> {
         let len = len_of(bytes)?;
-        let _entered = db.map(Db::enter).transpose()?;
         let charge = Charge::to_nobody();
-        // SAFETY: the group is not deleted: `self` owns it (rule 16), and the connection of its schema is open (entered,
-        // rule 20). `len` bytes, which SQLite copies (rule 22, session/sqlite3changegroup_add.html).
+        // SAFETY: the group is not deleted: `self` owns it (rule 16). `len` bytes, which SQLite copies (rule 22,
+        // session/sqlite3changegroup_add.html).
         let code = unsafe { ffi::sqlite3changegroup_add(self.0.as_ptr(), len, bytes.as_ptr().cast_mut().cast()) };
         drop(charge);
-        if let Some(db) = db {
-            db.resume();
-        }
         check(code)
     }
 
-    pub(crate) fn add_stream(&mut self, reader: &mut dyn Read, db: Option<&Db>) -> Result<(), StreamError> {
-        let _entered = db.map(Db::enter).transpose()?;
-        let mut input = Input::new(reader, db);
+    pub(crate) fn add_stream(&mut self, reader: &mut dyn Read) -> Result<(), StreamError> {
+        let mut input = Input::new(reader, None);
         let charge = Charge::to_nobody();
-        // SAFETY: the group is not deleted: `self` owns it (rule 16), and the connection of its schema is open (entered,
-        // rule 20). The function and the address are those of `input`, which lives during the call (rule 15).
+        // SAFETY: the group is not deleted: `self` owns it (rule 16). The function and the address are those of `input`,
+        // which lives during the call (rule 15).
         let code = unsafe { ffi::sqlite3changegroup_add_strm(self.0.as_ptr(), Some(read), input.address()) };
         drop(charge);
         input.end(code, fault)
@@ -398,6 +367,9 @@ impl Drop for RawGroup {
 }
 
 /// A rebaser, which adapts changesets to the conflicts of another. Drop deletes it.
+///
+/// SQLite compares the tables of the changesets by name alone: the callers have checked that each has the same columns in
+/// all of them, and that all bytes are changesets (`data/changeset/format.rs`).
 pub(crate) struct RawRebaser(NonNull<SqliteRebaser>);
 
 impl RawRebaser {
@@ -422,14 +394,6 @@ impl RawRebaser {
             // SAFETY: the rebaser is not deleted: `self` owns it (rule 16). `len` bytes that SQLite only reads, and the
             // places of the results (rule 22, session/sqlite3rebaser_rebase.html).
             unsafe { sqlite3rebaser_rebase(self.0.as_ptr(), len, bytes.as_ptr().cast(), out_len, out) }
-        })
-    }
-
-    pub(crate) fn rebase_stream(&self, reader: &mut dyn Read, writer: &mut dyn Write) -> Result<(), StreamError> {
-        through(reader, writer, |input, output| {
-            // SAFETY: the rebaser is not deleted: `self` owns it (rule 16). The functions and addresses of streams that
-            // live during the call (rule 15).
-            unsafe { sqlite3rebaser_rebase_strm(self.0.as_ptr(), Some(read), input, Some(write), output) }
         })
     }
 }

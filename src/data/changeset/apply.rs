@@ -261,7 +261,7 @@ impl Connection {
             };
             let action = on_conflict(&Conflict { kind, raw, change });
             conflicts += 1;
-            omitted += u64::from(action == ConflictAction::Omit);
+            omitted += u64::from(action == ConflictAction::Omit && kind != ConflictKind::ForeignKey);
             replaced += u64::from(action == ConflictAction::Replace);
             action
         };

@@ -1,11 +1,10 @@
 //! [`ChangeGroup`] and [`Rebaser`]: changesets from changesets.
 
-use std::ffi::CString;
 use std::fmt;
 use std::io::{Read, Write};
 
+use super::format::{Bytes, Tables};
 use super::{Applied, Changeset, stream_error};
-use crate::Connection;
 use crate::error::{Error, ErrorKind, Result};
 use crate::raw::changeset::{RawGroup, RawRebaser};
 
@@ -33,13 +32,13 @@ use crate::raw::changeset::{RawGroup, RawRebaser};
 /// ```
 ///
 /// C: [sqlite3_changegroup](https://sqlite.org/session/changegroup.html)
-pub struct ChangeGroup<'conn> {
+pub struct ChangeGroup {
     raw: RawGroup,
-    /// Connection of the schema.
-    conn: Option<&'conn Connection>,
+    /// Whether a call has failed, after which SQLite's group has some of the changes.
+    has_failed: bool,
 }
 
-impl<'conn> ChangeGroup<'conn> {
+impl ChangeGroup {
     /// Returns a group without changes.
     ///
     /// # Errors
@@ -48,26 +47,11 @@ impl<'conn> ChangeGroup<'conn> {
     ///
     /// C: [sqlite3changegroup_new](https://sqlite.org/session/sqlite3changegroup_new.html)
     pub fn new() -> Result<Self> {
-        Ok(Self { raw: RawGroup::new()?, conn: None })
+        Ok(Self { raw: RawGroup::new()?, has_failed: false })
     }
 
-    /// Returns a group for the tables of a database: `main`, `temp`, or an attached one. Changesets of tables that had
-    /// fewer columns are added with the defaults of the columns that were added since.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::NoMemory`]; [`ErrorKind::Misuse`] within a callback of the connection.
-    ///
-    /// C: [sqlite3changegroup_schema](https://sqlite.org/session/sqlite3changegroup_schema.html)
-    pub fn with_schema(conn: &'conn Connection, database: &str) -> Result<Self> {
-        let database = CString::new(database)
-            .map_err(|_| Error::new(ErrorKind::Misuse { reason: "the name of a database contains NUL" }))?;
-        let mut raw = RawGroup::new()?;
-        raw.use_schema(conn.db(), &database).map_err(|fault| conn.error(fault))?;
-        Ok(Self { raw, conn: Some(conn) })
-    }
-
-    /// Adds changes that were made after those of the group. After an error, the group is as before.
+    /// Adds changes that were made after those of the group. After an error, the group may have some of them, and cannot be
+    /// used any more.
     ///
     /// # Errors
     ///
@@ -77,7 +61,11 @@ impl<'conn> ChangeGroup<'conn> {
     ///
     /// C: [sqlite3changegroup_add](https://sqlite.org/session/sqlite3changegroup_add.html)
     pub fn add(&mut self, changeset: &Changeset) -> Result<()> {
-        Ok(self.raw.add(changeset.as_bytes(), self.conn.map(Connection::db))?)
+        self.check()?;
+        self.has_failed = true;
+        self.raw.add(changeset.as_bytes())?;
+        self.has_failed = false;
+        Ok(())
     }
 
     /// Adds a changeset that is read in pieces.
@@ -88,18 +76,22 @@ impl<'conn> ChangeGroup<'conn> {
     ///
     /// C: [sqlite3changegroup_add_strm](https://sqlite.org/session/sqlite3changegroup_add_strm.html)
     pub fn add_from(&mut self, mut reader: impl Read) -> Result<()> {
-        let db = self.conn.map(Connection::db);
-        self.raw.add_stream(&mut reader, db).map_err(|error| stream_error(error, Error::from))
+        self.check()?;
+        self.has_failed = true;
+        self.raw.add_stream(&mut reader).map_err(|error| stream_error(error, Error::from))?;
+        self.has_failed = false;
+        Ok(())
     }
 
     /// Returns the changes of the group.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::NoMemory`].
+    /// [`ErrorKind::Misuse`] after an error of [`add`](Self::add); [`ErrorKind::NoMemory`].
     ///
     /// C: [sqlite3changegroup_output](https://sqlite.org/session/sqlite3changegroup_output.html)
     pub fn changeset(&self) -> Result<Changeset> {
+        self.check()?;
         Ok(Changeset::of(self.raw.output()?))
     }
 
@@ -107,15 +99,30 @@ impl<'conn> ChangeGroup<'conn> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::NoMemory`]; [`ErrorKind::External`] with the error of the writer.
+    /// Those of [`changeset`](Self::changeset); [`ErrorKind::External`] with the error of the writer.
     ///
     /// C: [sqlite3changegroup_output_strm](https://sqlite.org/session/sqlite3changegroup_add_strm.html)
     pub fn write_to(&self, mut writer: impl Write) -> Result<()> {
+        self.check()?;
         self.raw.write(&mut writer).map_err(|error| stream_error(error, Error::from))
+    }
+
+    fn check(&self) -> Result<()> {
+        check_failed(self.has_failed)
     }
 }
 
-impl fmt::Debug for ChangeGroup<'_> {
+/// Returns an error if an earlier call has failed.
+fn check_failed(has_failed: bool) -> Result<()> {
+    if has_failed {
+        return Err(Error::new(ErrorKind::Misuse {
+            reason: "an earlier call failed, and left some of its changes behind",
+        }));
+    }
+    Ok(())
+}
+
+impl fmt::Debug for ChangeGroup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ChangeGroup").finish_non_exhaustive()
     }
@@ -157,7 +164,13 @@ impl fmt::Debug for ChangeGroup<'_> {
 /// ```
 ///
 /// C: [Rebasing changesets](https://sqlite.org/session/rebaser.html)
-pub struct Rebaser(RawRebaser);
+pub struct Rebaser {
+    raw: RawRebaser,
+    /// Tables of all that was added or rebased.
+    tables: Tables,
+    /// Whether a call has failed, after which SQLite's rebaser has some of the outcome.
+    has_failed: bool,
+}
 
 impl Rebaser {
     /// Returns a rebaser without conflicts, which leaves a changeset as it is.
@@ -168,7 +181,7 @@ impl Rebaser {
     ///
     /// C: [sqlite3rebaser_create](https://sqlite.org/session/sqlite3rebaser_create.html)
     pub fn new() -> Result<Self> {
-        Ok(Self(RawRebaser::new()?))
+        Ok(Self { raw: RawRebaser::new()?, tables: Tables::default(), has_failed: false })
     }
 
     /// Adds the outcome of the conflicts of a changeset that was applied. Several are added in the order in which they
@@ -183,38 +196,36 @@ impl Rebaser {
         self.add_bytes(applied.rebase_bytes())
     }
 
-    /// Adds the outcome of conflicts that was stored: [`Applied::rebase_bytes`].
+    /// Adds the outcome of conflicts that was stored: [`Applied::rebase_bytes`]. After an error, the rebaser cannot be used
+    /// any more.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::MalformedChangeset`]; [`ErrorKind::NoMemory`].
+    /// [`ErrorKind::MalformedChangeset`]; [`ErrorKind::Misuse`] if a table has other columns than in what was added
+    /// before; [`ErrorKind::NoMemory`].
     ///
     /// C: [sqlite3rebaser_configure](https://sqlite.org/session/sqlite3rebaser_configure.html)
     pub fn add_bytes(&mut self, rebase: &[u8]) -> Result<()> {
-        Ok(self.0.configure(rebase)?)
+        check_failed(self.has_failed)?;
+        self.has_failed = true;
+        self.tables.read(rebase, Bytes::Rebase)?;
+        self.raw.configure(rebase)?;
+        self.has_failed = false;
+        Ok(())
     }
 
     /// Returns a changeset that was made before the conflicts, adapted to their outcome.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::MalformedChangeset`]; `SQLITE_SCHEMA` if a table has other columns;
-    /// [`ErrorKind::NoMemory`].
+    /// [`ErrorKind::MalformedChangeset`], also for a patchset; [`ErrorKind::Misuse`] if a table has other columns than in
+    /// what was added, and after an error of adding; [`ErrorKind::NoMemory`].
     ///
     /// C: [sqlite3rebaser_rebase](https://sqlite.org/session/sqlite3rebaser_rebase.html)
     pub fn rebase(&self, changeset: &Changeset) -> Result<Changeset> {
-        Ok(Changeset::of(self.0.rebase(changeset.as_bytes())?))
-    }
-
-    /// Reads a changeset and writes it adapted, without the whole of it in memory.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`rebase`](Self::rebase); [`ErrorKind::External`] with the error of the reader or the writer.
-    ///
-    /// C: [sqlite3rebaser_rebase_strm](https://sqlite.org/session/sqlite3changegroup_add_strm.html)
-    pub fn rebase_stream(&self, mut reader: impl Read, mut writer: impl Write) -> Result<()> {
-        self.0.rebase_stream(&mut reader, &mut writer).map_err(|error| stream_error(error, Error::from))
+        check_failed(self.has_failed)?;
+        self.tables.clone().read(changeset.as_bytes(), Bytes::Changeset)?;
+        Ok(Changeset::of(self.raw.rebase(changeset.as_bytes())?))
     }
 }
 

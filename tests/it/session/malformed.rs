@@ -21,6 +21,9 @@ const SCRIPT: &str =
     "UPDATE t SET a = 'uno' WHERE id = 1; DELETE FROM t WHERE id = 2; INSERT INTO t VALUES (4, 'four', 4);
      UPDATE w SET c = 'd'; INSERT INTO w VALUES ('x', 'y', zeroblob(300)); UPDATE t SET b = -1e300 WHERE id = 3";
 
+/// Number of calls in `try_all`.
+const CALLS: usize = 11;
+
 /// Passes bytes to each call that reads a changeset. Returns how many succeeded.
 fn try_all(bytes: &[u8]) -> usize {
     let changeset = Changeset::from(bytes);
@@ -47,9 +50,9 @@ fn try_all(bytes: &[u8]) -> usize {
     let mut group = ChangeGroup::new().unwrap();
     count(group.add(&changeset).is_ok());
     count(group.changeset().is_ok());
-    let mut rebaser = Rebaser::new().unwrap();
-    count(rebaser.add_bytes(bytes).is_ok());
-    count(rebaser.rebase(&changeset).is_ok());
+    // No changeset is the outcome of conflicts.
+    let _ = Rebaser::new().unwrap().add_bytes(bytes);
+    count(Rebaser::new().unwrap().rebase(&changeset).is_ok());
     let conn = connection();
     count(changeset.to_sql(&conn).is_ok());
     let before = rows(&conn);
@@ -80,12 +83,12 @@ fn damaged_changesets_are_survived() {
     conn.execute_batch(SCRIPT).unwrap();
     let whole = [session.changeset().unwrap().into_bytes(), session.patchset().unwrap().into_bytes()];
     drop(session);
-    assert!(try_all(&whole[0]) >= 12, "a changeset is fine");
+    assert!(try_all(&whole[0]) == CALLS, "a changeset is fine");
     let rounds = if cfg!(debug_assertions) { 150 } else { 1_500 };
     let (mut failed, mut fine) = (0, 0);
     for bytes in &whole {
         for cut in 0..bytes.len() {
-            if try_all(&bytes[..cut]) < 12 { failed += 1 } else { fine += 1 }
+            if try_all(&bytes[..cut]) < CALLS { failed += 1 } else { fine += 1 }
         }
         let mut random = Random::new(15, 3);
         for _ in 0..rounds {
@@ -98,11 +101,52 @@ fn damaged_changesets_are_survived() {
                     _ => damaged[at] ^ 1 << random.below(8),
                 };
             }
-            if try_all(&damaged) < 12 { failed += 1 } else { fine += 1 }
+            if try_all(&damaged) < CALLS { failed += 1 } else { fine += 1 }
         }
     }
     // Damage to a value makes another changeset.
     assert!(failed > 100 && fine > 10, "{failed} {fine}");
+}
+
+/// What SQLite takes, and returns other bytes for.
+#[test]
+fn changes_of_no_table_are_malformed() {
+    for bytes in [&[23, 0][..], &[18, 0], &[9, 0, 5]] {
+        let error = Changeset::from(bytes).invert().unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::MalformedChangeset), "{error}");
+        assert!(Rebaser::new().unwrap().rebase(&Changeset::from(bytes)).is_err());
+        assert!(Rebaser::new().unwrap().add_bytes(bytes).is_err());
+    }
+}
+
+/// A changeset, and the outcome of its conflicts, damaged apart: a rebaser reads both.
+#[test]
+fn damaged_outcomes_are_survived() {
+    let (here, there) = (connection(), connection());
+    let changeset = changeset_of(&here, SCRIPT).into_bytes();
+    there.execute_batch("UPDATE t SET a = 'mine', b = 0; UPDATE w SET c = 'mine'").unwrap();
+    let applied = there.apply_changeset(&Changeset::from(&*changeset), |_| ConflictAction::Omit).unwrap();
+    let (mut random, mut fine) = (Random::new(15, 4), 0);
+    for _ in 0..if cfg!(debug_assertions) { 3_000 } else { 100_000 } {
+        let mut damage = |bytes: &[u8]| {
+            let mut bytes = bytes.to_vec();
+            for _ in 0..random.below(3) {
+                let at = random.below(bytes.len());
+                bytes[at] =
+                    if random.one_in(2) { bytes[at] ^ 1 << random.below(8) } else { random.next().to_le_bytes()[0] };
+            }
+            if random.one_in(4) {
+                bytes.truncate(random.below(bytes.len()));
+            }
+            bytes
+        };
+        let (outcome, changeset) = (damage(applied.rebase_bytes()), damage(&changeset));
+        let mut rebaser = Rebaser::new().unwrap();
+        if rebaser.add_bytes(&outcome).is_ok() && rebaser.rebase(&Changeset::from(changeset)).is_ok() {
+            fine += 1;
+        }
+    }
+    assert!(fine > 100, "{fine}");
 }
 
 #[test]
