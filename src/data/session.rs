@@ -1,6 +1,6 @@
 //! [`Session`]: a record of the changes that a connection makes.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::fmt;
 use std::io::Write;
 use std::panic::Location;
@@ -12,7 +12,7 @@ use crate::raw::session::{Form, RawSession, SessionSwitch};
 use crate::sql::quote_identifier;
 
 /// A record of the rows that a connection inserts, updates and deletes in one database, to be applied to another
-/// database as a [`Changeset`]. Dropping it ends the record.
+/// database as a [`Changeset`]. Dropping it ends the record; within a callback of the connection, when that closes.
 ///
 /// For each row it has the state before the session, and takes the state after it from the database: changes that were
 /// rolled back, or that cancel each other out, are not in the changeset. Rows are recognized by their primary key. Tables
@@ -43,7 +43,6 @@ use crate::sql::quote_identifier;
 pub struct Session<'conn> {
     raw: RawSession<'conn>,
     conn: &'conn Connection,
-    database: CString,
     has_rowids: bool,
 }
 
@@ -63,7 +62,7 @@ impl Connection {
     #[track_caller]
     #[doc(alias("sqlite3session_create", "changes", "replication", "sync"))]
     pub fn session(&self) -> Result<Session<'_>> {
-        self.session_at(c"main".into(), Location::caller())
+        self.session_at(c"main", Location::caller())
     }
 
     /// Begins to record the changes of a database: `main`, `temp`, or an attached one.
@@ -73,12 +72,12 @@ impl Connection {
     /// See [`session`](Self::session); [`ErrorKind::Misuse`] if there is no database of this name.
     #[track_caller]
     pub fn session_of(&self, database: &str) -> Result<Session<'_>> {
-        self.session_at(c_name(database)?, Location::caller())
+        self.session_at(&c_name(database)?, Location::caller())
     }
 
-    fn session_at(&self, database: CString, site: &'static Location<'static>) -> Result<Session<'_>> {
-        let raw = self.db().create_session(&database, site).map_err(|fault| self.error(fault))?;
-        Ok(Session { raw, conn: self, database, has_rowids: false })
+    fn session_at(&self, database: &CStr, site: &'static Location<'static>) -> Result<Session<'_>> {
+        let raw = self.db().create_session(database, site).map_err(|fault| self.error(fault))?;
+        Ok(Session { raw, conn: self, has_rowids: false })
     }
 }
 
@@ -112,8 +111,8 @@ impl Session<'_> {
         self.raw.attach(None).map_err(|fault| self.error(fault))
     }
 
-    /// Sets a closure that gets the name of a table when it is first changed, and returns whether its changes are
-    /// recorded. For [`attach_all`](Self::attach_all); it replaces the closure set before.
+    /// Attaches the tables for which a closure returns `true`. It gets the name of a table that is not attached each time
+    /// a row of it is changed, and replaces the closure set before.
     ///
     /// The closure cannot use the connection; the call that ran the statement resumes its panic.
     ///
@@ -142,7 +141,8 @@ impl Session<'_> {
     }
 
     /// Records the changes that make the table of another database (`temp` or an attached one) equal to the table of
-    /// the same name in this session's database. The table is attached if it is not yet.
+    /// the same name in this session's database. The table is attached if it is not yet; of one that the
+    /// [filter](Self::set_table_filter) rejects, nothing is recorded.
     ///
     /// # Errors
     ///
@@ -264,7 +264,7 @@ impl Session<'_> {
     /// # Errors
     ///
     /// `SQLITE_SCHEMA` if a table was changed such that its record cannot be used; [`ErrorKind::NoMemory`]; errors of
-    /// reading.
+    /// reading. An error of recording lasts: the session is of no use any more.
     ///
     /// C: [sqlite3session_changeset](https://sqlite.org/session/sqlite3session_changeset.html)
     pub fn changeset(&self) -> Result<Changeset> {
@@ -316,7 +316,7 @@ impl Session<'_> {
 
     /// Whether a table has a primary key; `None` if there is no such table.
     fn key_of(&self, table: &str) -> Result<Option<bool>> {
-        let database = quote_identifier(&self.database.to_string_lossy());
+        let database = quote_identifier(&self.raw.database().to_string_lossy());
         let sql = format!("PRAGMA {database}.table_info({})", quote_identifier(table));
         let mut statement = self.conn.prepare(&sql)?;
         let mut rows = statement.query(())?;
@@ -330,7 +330,7 @@ impl Session<'_> {
 
 impl fmt::Debug for Session<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Session").field("database", &self.database).finish_non_exhaustive()
+        f.debug_struct("Session").field("database", &self.raw.database()).finish_non_exhaustive()
     }
 }
 

@@ -35,8 +35,8 @@ pub(crate) type TableFilter = dyn Fn(&str) -> bool + Send;
 
 /// An open session. Drop deletes it.
 pub(crate) struct RawSession<'db> {
-    /// Created by `Db::create_session`, and in the connection's list. It is freed by the Drop of `self`, or by
-    /// `Db::close`, when no value that borrows the connection exists.
+    /// Created by `Db::create_session`, and in the connection's list. It is freed by the Drop of `self`, unless that is
+    /// in a callback, or by `Db::close`, when no value that borrows the connection exists.
     core: NonNull<SessionCore>,
     db: &'db Db,
 }
@@ -46,6 +46,8 @@ pub(super) struct SessionCore {
     ptr: NonNull<ffi::sqlite3_session>,
     slot: u32,
     site: &'static Location<'static>,
+    /// Name of its database. It is here, and not with the owner, which may be forgotten.
+    database: Box<CStr>,
     /// Created by `Box::leak`, with an address that SQLite has. The core owns it.
     filter: Cell<Option<NonNull<Filter>>>,
     _recorded: Option<Recorded>,
@@ -103,6 +105,7 @@ impl Db {
             ptr,
             slot: self.next_slot(),
             site,
+            database: database.into(),
             filter: Cell::new(None),
             _recorded: self.record(HandleKind::Session, registry::new_id(), Some(self.id()), site, None),
         })));
@@ -120,6 +123,11 @@ impl RawSession<'_> {
 
     fn ptr(&self) -> *mut ffi::sqlite3_session {
         self.core().ptr.as_ptr()
+    }
+
+    /// Returns the name of its database.
+    pub(crate) fn database(&self) -> &CStr {
+        &self.core().database
     }
 
     /// Records the changes of a table; `None` for all tables, also those that are created later.
@@ -268,6 +276,10 @@ impl RawSession<'_> {
 
 impl Drop for RawSession<'_> {
     fn drop(&mut self) {
+        if self.db.is_in_any_callback() && !self.db.is_inherited() {
+            // C may be using it: the session is left to close, as a forgotten one.
+            return;
+        }
         self.db.disown(self.core().slot);
         // SAFETY: created by `Box::leak` in `Db::create_session`, and removed from the list by the line above, so `self`
         // is its only owner (rules 16, 19).

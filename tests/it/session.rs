@@ -1,5 +1,6 @@
 //! Sessions: what they record, in which form, and what ends them.
 
+use std::cell::RefCell;
 use std::io::{self, Write};
 use std::mem::forget;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -249,6 +250,45 @@ fn a_filter_chooses_tables() {
     assert!(seen.lock().unwrap().contains(&"t".to_owned()));
     drop(session);
     assert_eq!(Arc::strong_count(&seen), 1);
+}
+
+/// C is going through the sessions of the connection then, and is calling the filter of one.
+#[test]
+fn a_session_that_is_dropped_in_a_callback_stays_until_close() {
+    thread_local! {
+        static SESSION: RefCell<Option<Session<'static>>> = const { RefCell::new(None) };
+    }
+    for in_hook in [false, true] {
+        // Closed below, by its address.
+        let conn: *mut Connection = Box::into_raw(Box::new(open()));
+        // SAFETY: the connection is freed at the end, after the last use of this reference.
+        let leaked: &'static Connection = unsafe { &*conn };
+        let mut session = record(leaked);
+        let subscription = if in_hook {
+            let drop_it = |_: &finalite::extend::Update<'_>| SESSION.with_borrow_mut(|session| drop(session.take()));
+            Some(leaked.on_update(drop_it).unwrap())
+        } else {
+            session
+                .set_table_filter(|_| {
+                    SESSION.with_borrow_mut(|session| drop(session.take()));
+                    true
+                })
+                .unwrap();
+            None
+        };
+        SESSION.set(Some(session));
+        leaked.execute("CREATE TABLE u(id INTEGER PRIMARY KEY)", ()).unwrap();
+        let other = record(leaked);
+        leaked.execute("INSERT INTO t VALUES (1, 2, 3)", ()).unwrap();
+        leaked.execute("INSERT INTO u VALUES (1)", ()).unwrap();
+        assert!(SESSION.with_borrow(Option::is_none));
+        assert_eq!(lines_of(&other.changeset().unwrap()), ["t + _,_,_ -> 1,2,3", "u + _ -> 1"]);
+        drop((other, subscription));
+        let before = handles::forgotten().sessions;
+        // SAFETY: made by `Box::into_raw`, and nothing borrows the connection any more.
+        unsafe { Box::from_raw(conn) }.close().unwrap();
+        assert!(handles::forgotten().sessions > before);
+    }
 }
 
 #[test]
