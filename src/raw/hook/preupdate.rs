@@ -44,7 +44,7 @@ pub struct PreUpdate<'a> {
 type ReadValue = unsafe extern "C" fn(*mut ffi::sqlite3, c_int, *mut *mut ffi::sqlite3_value) -> c_int;
 
 impl<'a> PreUpdate<'a> {
-    /// Returns the number of columns of the table. Generated columns that are not stored are not among them.
+    /// Returns the number of columns of the table. Generated columns that are not stored are among them, without a value.
     ///
     /// C: [sqlite3_preupdate_count](https://sqlite.org/c3ref/preupdate_blobwrite.html)
     #[must_use]
@@ -74,7 +74,8 @@ impl<'a> PreUpdate<'a> {
         usize::try_from(unsafe { sqlite3_preupdate_blobwrite(self.db.as_ptr()) }).ok()
     }
 
-    /// Returns the value of a column, 0-based, before the change; `None` for an insert.
+    /// Returns the value of a column, 0-based, before the change; `None` for an insert, and for a
+    /// generated column that is not stored.
     ///
     /// # Errors
     ///
@@ -86,7 +87,8 @@ impl<'a> PreUpdate<'a> {
         if self.code == ffi::SQLITE_INSERT { Ok(None) } else { self.value(column, ffi::sqlite3_preupdate_old) }
     }
 
-    /// Returns the value of a column, 0-based, after the change; `None` for a deletion, and for a blob write.
+    /// Returns the value of a column, 0-based, after the change; `None` for a deletion, a blob
+    /// write, and a generated column that is not stored.
     ///
     /// # Errors
     ///
@@ -105,11 +107,11 @@ impl<'a> PreUpdate<'a> {
         // SAFETY: within the hook of this connection, as above (rule 14). The operation has such a row, and the column
         // exists, as c3ref/preupdate_blobwrite.html asks; the value goes to `found`.
         let code = unsafe { read(self.db.as_ptr(), index, &raw mut found) };
-        if code != ffi::SQLITE_OK {
-            return Err(code_fault(code).into());
-        }
-        if found.is_null() {
-            return Ok(None);
+        match code {
+            ffi::SQLITE_OK if !found.is_null() => {}
+            // The column is not stored: the index has passed the comparison above.
+            ffi::SQLITE_OK | ffi::SQLITE_RANGE => return Ok(None),
+            code => return Err(code_fault(code).into()),
         }
         // SAFETY: c3ref/preupdate_blobwrite.html: a protected value, which is valid until the hook returns, as `'a` ends;
         // nothing reads it as another type (rules 9, 14).

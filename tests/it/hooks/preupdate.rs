@@ -152,3 +152,11 @@ fn text_of_a_utf_16_database_is_converted() {
     );
     assert_eq!(conn.query_one::<Value>("SELECT a FROM t", ()).unwrap(), Value::Text("grüße!".into()));
 }
+
+#[test]
+fn a_generated_column_has_a_value_where_it_is_stored() {
+    let conn = Connection::open_in_memory().unwrap();
+    conn.execute_batch("CREATE TABLE t(a, b AS (a + 1), c AS (a + 2) STORED, d)").unwrap();
+    assert_eq!(changes_of(&conn, "INSERT INTO t(a, d) VALUES (1, 4)"), ["main.t + _,_,_,_ -> 1,_,3,4 at 0"]);
+    assert_eq!(changes_of(&conn, "UPDATE t SET a = 2"), ["main.t = 1,_,3,4 -> 2,_,4,4 at 0"]);
+}
