@@ -98,7 +98,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// `SQLITE_BUSY`; errors of reading.
+    /// `SQLITE_ERROR` within a transaction; `SQLITE_BUSY`; errors of reading.
     ///
     /// C: [sqlite3_snapshot_recover](https://sqlite.org/c3ref/snapshot_recover.html)
     pub fn recover_snapshots(&self) -> Result<()> {

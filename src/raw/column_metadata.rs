@@ -41,13 +41,16 @@ impl Db {
                 &raw mut is_autoincrement,
             )
         };
+        // Before the next call: the text is SQLite's until then.
+        // SAFETY: NULL, or a C string that is "valid until the next call to any SQLite API function"
+        // (c3ref/table_column_metadata.html), which this one, by copying it, comes before (rule 22).
+        let collation = unsafe { text::copy(collation) };
+        // A busy handler may have panicked.
+        self.resume();
         if code == ffi::SQLITE_ERROR {
             return Ok(None);
         }
         self.check(code)?;
-        // SAFETY: NULL, or a C string that is "valid until the next call to any SQLite API function"
-        // (c3ref/table_column_metadata.html), which this one, by copying it, comes before (rule 22).
-        let collation = unsafe { text::copy(collation) };
         Ok(Some(ColumnProperties { collation, is_autoincrement: is_autoincrement != 0 }))
     }
 }

@@ -45,20 +45,26 @@ impl Db {
     /// Moves the open transaction of the main database to an earlier state.
     pub(crate) fn open_snapshot(&self, snapshot: &RawSnapshot) -> Result<(), Fault> {
         let entered = self.enter()?;
-        let _charge = entered.charge();
+        let charge = entered.charge();
         // SAFETY: the connection is open (entered, rules 19, 20), the name a constant (rule 22), and the snapshot alive,
         // as it is borrowed (rule 16). c3ref/snapshot_open.html: of another database it is an error or such a state.
         let code = unsafe { ffi::sqlite3_snapshot_open(entered.db(), c"main".as_ptr(), snapshot.ptr.as_ptr()) };
+        drop(charge);
+        // A busy handler may have panicked.
+        self.resume();
         self.check(code)
     }
 
     /// Makes snapshots of earlier connections usable again that are still in the log.
     pub(crate) fn recover_snapshots(&self) -> Result<(), Fault> {
         let entered = self.enter()?;
-        let _charge = entered.charge();
+        let charge = entered.charge();
         // SAFETY: the connection is open (entered, rules 19, 20), the name a constant (rule 22,
         // c3ref/snapshot_recover.html).
         let code = unsafe { sqlite3_snapshot_recover(entered.db(), c"main".as_ptr()) };
+        drop(charge);
+        // A busy handler may have panicked.
+        self.resume();
         self.check(code)
     }
 }
