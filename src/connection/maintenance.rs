@@ -3,9 +3,10 @@
 use std::fmt;
 
 use super::Connection;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result, ResultCode};
 use crate::sql::quote_text;
 use crate::statement::{FromRow, OwnedRows, QueryAs, Row};
+use crate::value::ValueRef;
 
 /// Extent of [`Connection::integrity_check`] and [`Connection::quick_check`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -140,6 +141,25 @@ pub struct IntegrityProblem {
     pub message: String,
 }
 
+impl<'row> FromRow<'row> for IntegrityProblem {
+    fn from_row(row: Row<'row>) -> Result<Self> {
+        // It may quote what the file contains, which may be no UTF-8.
+        let message = match row.value(0)? {
+            ValueRef::Text(text) => String::from_utf8_lossy(text).into_owned(),
+            _ => "the check returned no text".to_owned(),
+        };
+        // SQLite reports a page that it had no memory to read as if the page were damaged.
+        if message.lines().any(|line| PAGES_WITHOUT_MEMORY.iter().any(|end| line.ends_with(end))) {
+            return Err(Error::new(ErrorKind::NoMemory { code: ResultCode::NOMEM }));
+        }
+        Ok(Self { message })
+    }
+}
+
+/// Ends of the reports on a page for which `SQLITE_NOMEM` was returned.
+const PAGES_WITHOUT_MEMORY: [&str; 2] =
+    ["unable to get the page. error code=7", "btreeInitPage() returns error code 7"];
+
 impl fmt::Display for IntegrityProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
@@ -170,7 +190,7 @@ impl<'row> FromRow<'row> for ForeignKeyViolation {
 /// Iterator over the problems of a database. From [`Connection::integrity_check`] and [`Connection::quick_check`].
 #[derive(Debug)]
 #[must_use = "iterators are lazy: the check runs as problems are fetched"]
-pub struct IntegrityProblems<'conn>(QueryAs<OwnedRows<'conn>, String>);
+pub struct IntegrityProblems<'conn>(QueryAs<OwnedRows<'conn>, IntegrityProblem>);
 
 impl Iterator for IntegrityProblems<'_> {
     type Item = Result<IntegrityProblem>;
@@ -178,8 +198,8 @@ impl Iterator for IntegrityProblems<'_> {
     fn next(&mut self) -> Option<Self::Item> {
         match self.0.next()? {
             // The only row, if there is no problem.
-            Ok(message) if message == "ok" => self.next(),
-            result => Some(result.map(|message| IntegrityProblem { message })),
+            Ok(problem) if problem.message == "ok" => self.next(),
+            result => Some(result),
         }
     }
 }

@@ -1,10 +1,8 @@
 //! Options for database files and SQL from strangers.
 
 use super::OpenOptions;
-use crate::Connection;
 use crate::error::{Error, ErrorKind, Result};
-use crate::statement::Row;
-use crate::value::ValueRef;
+use crate::{CheckScope, Connection};
 
 impl OpenOptions {
     /// Returns the options for a database file or SQL that strangers may have made: [`new`](Self::new), with all that
@@ -142,19 +140,9 @@ fn stop_mapping(conn: &Connection) -> Result<()> {
 /// Returns an error if the database is damaged, with the first finding.
 #[track_caller]
 fn quick_check(conn: &Connection) -> Result<()> {
-    let mut check = conn.prepare("PRAGMA quick_check(1)")?;
-    match check.query_row((), finding)? {
-        None => Ok(()),
-        Some(finding) => Err(Error::new(ErrorKind::FailedCheck { finding })),
-    }
-}
-
-/// Returns the problem that a row of the check reports. The first line of those of pages names the database.
-fn finding(row: Row<'_>) -> Result<Option<Box<str>>> {
-    let ValueRef::Text(text) = row.value(0)? else {
-        return Ok(Some("the check returned no text".into()));
-    };
-    let text = String::from_utf8_lossy(text);
-    let problem = text.strip_prefix("*** in database main ***\n").unwrap_or(&text);
-    Ok((problem != "ok").then(|| problem.into()))
+    let Some(problem) = conn.quick_check(CheckScope::First(1))?.next() else { return Ok(()) };
+    let message = problem?.message;
+    // The first line of those of pages names the database.
+    let finding = message.strip_prefix("*** in database main ***\n").unwrap_or(&message).into();
+    Err(Error::new(ErrorKind::FailedCheck { finding }))
 }
