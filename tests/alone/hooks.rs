@@ -220,7 +220,7 @@ fn deadlines_and_watches_are_open_handles() {
     let (watch, watch_line) = (pool.watch(["t"]).unwrap(), line!());
     let (deadline, deadline_line) = (conn.deadline(Duration::from_secs(3_600)).unwrap(), line!());
     let limits = conn.limit_queries(QueryLimits::new().rows(7)).unwrap();
-    let forgotten = conn.limit_queries(QueryLimits::new().rows(8)).unwrap();
+    let kept = conn.limit_queries(QueryLimits::new().rows(8)).unwrap();
     let now = handles::counts();
     assert_eq!((now.watches - before.watches, now.deadlines - before.deadlines), (1, 3));
     let named = |kind, name: &str| {
@@ -236,8 +236,9 @@ fn deadlines_and_watches_are_open_handles() {
     let now = handles::counts();
     assert_eq!((now.watches, now.deadlines), (before.watches, before.deadlines + 1));
     assert_eq!(named(HandleKind::Deadline, "deadline"), None);
-    // One that is leaked ends with its connection.
-    std::mem::forget(forgotten);
+    // One that outlives its connection has ended with it.
     conn.close().unwrap();
+    assert_eq!(handles::counts().deadlines, before.deadlines);
+    drop(kept);
     assert_eq!(handles::counts().deadlines, before.deadlines);
 }

@@ -64,7 +64,8 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "checks",
         run: Shared(File, |conn| {
             let problems = conn.integrity_check(CheckScope::All)?.chain(conn.quick_check(CheckScope::Table("t"))?);
-            assert!(problems.collect::<Result<Vec<_>>>()?.is_empty());
+            let problems = problems.collect::<Result<Vec<_>>>()?;
+            assert!(problems.is_empty(), "{problems:?}");
             assert!(conn.foreign_key_check(None)?.collect::<Result<Vec<_>>>()?.is_empty());
             Ok(())
         }),
