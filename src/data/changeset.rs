@@ -16,8 +16,6 @@ mod format;
 mod group;
 mod to_sql;
 
-use format::Tables;
-
 pub use apply::{Applied, ApplyOptions, Conflict};
 pub use group::{ChangeGroup, Rebaser};
 
@@ -103,10 +101,11 @@ impl Changeset {
     ///
     /// # Errors
     ///
-    /// See [`changes`](Self::changes).
+    /// See [`invert`](Self::invert).
     ///
     /// C: [SQLITE_CHANGESETSTART_INVERT](https://sqlite.org/session/c_changesetstart_invert.html)
     pub fn inverted_changes(&self) -> Result<Changes<'_>> {
+        format::check_inversion(self.as_bytes())?;
         Ok(Changes(RawChanges::of_bytes(self.as_bytes(), true)?))
     }
 
@@ -120,8 +119,7 @@ impl Changeset {
     ///
     /// C: [sqlite3changeset_invert](https://sqlite.org/session/sqlite3changeset_invert.html)
     pub fn invert(&self) -> Result<Self> {
-        // Of bytes that begin with a change, SQLite returns bytes that are no changeset.
-        Tables::default().read(self.as_bytes(), format::Bytes::Changeset)?;
+        format::check_inversion(self.as_bytes())?;
         Ok(Self::of(invert(self.as_bytes())?))
     }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::Read;
 
-use super::{Change, Changeset, stream_error};
+use super::{Change, Changeset, format, stream_error};
 use crate::Connection;
 use crate::error::{ChangesetObstacle, Error, ErrorKind, Result};
 use crate::raw::changeset::{ApplyCalls, ApplyFlags, ConflictAction, ConflictKind, RawChange, Source};
@@ -227,7 +227,8 @@ impl Connection {
     }
 
     /// Makes the changes of a changeset or patchset that is read in pieces, without the whole of it in memory. The
-    /// reader cannot use the connection.
+    /// reader cannot use the connection. A changeset that is [inverted](ApplyOptions::inverted) is read into memory all
+    /// the same, to be checked.
     ///
     /// # Errors
     ///
@@ -241,6 +242,11 @@ impl Connection {
         options: ApplyOptions<'_>,
         on_conflict: impl FnMut(&Conflict<'_>) -> ConflictAction,
     ) -> Result<Applied> {
+        if options.flags.is_inverted {
+            let mut bytes = Vec::new();
+            reader.read_to_end(&mut bytes).map_err(Error::external)?;
+            return self.apply(Source::Bytes(&bytes), options, on_conflict);
+        }
         self.apply(Source::Stream(&mut reader), options, on_conflict)
     }
 
@@ -252,6 +258,11 @@ impl Connection {
     ) -> Result<Applied> {
         self.core().check_transaction()?;
         let ApplyOptions { filter, flags, .. } = options;
+        if let Source::Bytes(bytes) = source
+            && flags.is_inverted
+        {
+            format::check_inversion(bytes)?;
+        }
         let mut filter = filter.unwrap_or_else(|| Box::new(|_| true));
         let (mut conflicts, mut omitted, mut replaced) = (0, 0, 0);
         let mut conflict = |kind, raw: RawChange<'_>| {

@@ -1,7 +1,8 @@
 //! The format of changesets, as far as it has to be checked before SQLite reads bytes.
 //!
 //! SQLite checks the bytes of a changeset where it iterates over one. Where it rebases one, it takes for granted that a
-//! table has the same columns in both sets of bytes, and where it inverts one, that a table comes before its changes.
+//! table has the same columns in both sets of bytes. Where it inverts one, it takes for granted that a table comes before
+//! its changes, and that an update leaves the primary key as it is: it leaks the value of one that does not.
 //!
 //! ```text
 //!   table:   'T' | columns: varint | for each column: 1 if it is of the primary key | name, NUL
@@ -42,20 +43,27 @@ impl Tables {
                 continue;
             }
             let (columns, _is_indirect) = (columns.ok_or_else(malformed)?, rest.byte().ok_or_else(malformed)?);
-            let records = match (first, kind) {
-                (UPDATE, Bytes::Changeset) => 2,
-                (INSERT | DELETE, _) => 1,
+            match (first, kind) {
+                (INSERT | DELETE, _) | (UPDATE, Bytes::Changeset) => {}
                 _ => return Err(malformed()),
-            };
-            for _ in 0..records * columns {
+            }
+            for _ in columns {
                 rest.skip_value().ok_or_else(malformed)?;
+            }
+            if first == UPDATE {
+                for &is_of_key in columns {
+                    let has_value = rest.skip_value().ok_or_else(malformed)?;
+                    if has_value && is_of_key != 0 {
+                        return Err(malformed());
+                    }
+                }
             }
         }
         Ok(())
     }
 
-    /// Reads the description of a table. Returns the number of its columns.
-    fn read_table(&mut self, rest: &mut Rest<'_>) -> Result<usize> {
+    /// Reads the description of a table. Returns for each column whether it is of the primary key.
+    fn read_table<'a>(&mut self, rest: &mut Rest<'a>) -> Result<&'a [u8]> {
         let count = rest.varint().and_then(|count| usize::try_from(count).ok()).ok_or_else(malformed)?;
         let flags = rest.take(count).filter(|flags| !flags.is_empty()).ok_or_else(malformed)?;
         let end = rest.0.iter().position(|&byte| byte == 0).ok_or_else(malformed)?;
@@ -66,8 +74,13 @@ impl Tables {
                 reason: "a table has other columns, or another primary key, than in the changes that were added before",
             }));
         }
-        Ok(count)
+        Ok(flags)
     }
+}
+
+/// Returns an error for bytes that are no changeset, and for a patchset, which cannot be inverted.
+pub(super) fn check_inversion(bytes: &[u8]) -> Result<()> {
+    Tables::default().read(bytes, Bytes::Changeset)
 }
 
 fn malformed() -> Error {
@@ -101,21 +114,23 @@ impl<'a> Rest<'a> {
         self.byte().map(|byte| value << 8 | u64::from(byte))
     }
 
-    fn skip_value(&mut self) -> Option<()> {
+    /// Returns whether there is a value.
+    fn skip_value(&mut self) -> Option<bool> {
         const UNCHANGED: u8 = 0;
         const INTEGER: u8 = 1;
         const REAL: u8 = 2;
         const TEXT: u8 = 3;
         const BLOB: u8 = 4;
         const NULL: u8 = 5;
-        let len = match self.byte()? {
+        let kind = self.byte()?;
+        let len = match kind {
             UNCHANGED | NULL => 0,
             INTEGER | REAL => 8,
             // SQLite reads 32 bits of a length.
             TEXT | BLOB => self.varint().filter(|&len| len <= i32::MAX.unsigned_abs().into())?,
             _ => return None,
         };
-        self.take(usize::try_from(len).ok()?).map(drop)
+        self.take(usize::try_from(len).ok()?).map(|_| kind != UNCHANGED)
     }
 }
 
@@ -147,6 +162,8 @@ mod tests {
             b"T\x01\x01t\0\x07\0\x05",
             b"T\x01\x01t\0\x17\0\x05",
             b"T\x01\x01t\0\x12\0\x06",
+            // An update of the primary key.
+            b"T\x01\x01t\0\x17\0\x05\x05",
             b"T\x01\x01t\0\x12\0\x03\x05abc",
             b"T\x01\x01t\0\x12\0\x03\xff\xff\xff\xff\xff\xff\xff\xff\xff",
         ] {
