@@ -1,6 +1,7 @@
 //! What is open in this process, told by four independent witnesses, for tests that have the process to themselves.
 
 use std::path::Path;
+use std::sync::Once;
 
 use finalite::handles::{self, HandleCounts};
 use finalite::{Connection, memory};
@@ -25,7 +26,7 @@ impl Witness {
             native_bytes: memory.bytes,
             native_blocks: memory.blocks,
             descriptors: descriptors(),
-            threads: entries("/proc/self/task"),
+            threads: thread_count(),
         }
     }
 }
@@ -48,18 +49,27 @@ fn descriptors() -> Vec<String> {
 /// Runs this in threads of its own, and returns when the kernel has taken them off its list: a joined thread is still
 /// on it for a moment.
 pub fn in_threads(count: usize, work: impl Fn() + Send + Copy + 'static) {
-    let before = entries("/proc/self/task");
+    let before = thread_count();
     let threads: Vec<_> = (0..count).map(|_| std::thread::spawn(work)).collect();
     for thread in threads {
         thread.join().unwrap();
     }
-    while entries("/proc/self/task") > before {
+    while thread_count() > before {
         std::thread::yield_now();
     }
 }
 
-fn entries(directory: &str) -> usize {
-    std::fs::read_dir(directory).map_or(0, Iterator::count)
+/// Returns the number of threads. ThreadSanitizer starts one of its own with the first thread of the process, so that
+/// one has come and gone before any is counted.
+fn thread_count() -> usize {
+    static FIRST: Once = Once::new();
+    FIRST.call_once(|| {
+        let Ok(Ok(task)) = std::thread::spawn(|| std::fs::read_link("/proc/thread-self")).join() else { return };
+        while Path::new("/proc").join(&task).exists() {
+            std::thread::yield_now();
+        }
+    });
+    std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count)
 }
 
 /// Runs a scenario and returns what it left behind: before and after, where they differ.
