@@ -14,6 +14,7 @@
 //! | `Connection::open`, `open_in_memory` | the same; a path that begins with `file:` needs [`OpenOptions::uri`](crate::OpenOptions::uri) |
 //! | `Connection::open_with_flags` | [`OpenOptions`](crate::OpenOptions) |
 //! | `execute`, `execute_batch`, `prepare`, `prepare_cached`, `query_row`, `query_one` | the same |
+//! | a `Statement` in a struct, with `self_cell` | [`StatementKey`](crate::StatementKey) |
 //! | `query_map`, `query_and_then`, `exists` | the same, also of the connection; [`query_as`](crate::Connection::query_as) needs no closure |
 //! | `row.get::<_, T>(0)` | [`row.get::<T>(0)`](crate::Row::get) |
 //! | `row.get_ref` | [`Row::value`](crate::Row::value), or `row.get::<&str>` |

@@ -29,6 +29,7 @@ pub(crate) mod pragma;
 mod query;
 mod script;
 mod settings;
+mod statement_key;
 
 pub use attach::Attached;
 pub use checkpoint::{Checkpoint, CheckpointMode};
@@ -43,6 +44,7 @@ pub use maintenance::{CheckScope, ForeignKeyViolation, ForeignKeyViolations, Int
 pub use open::OpenOptions;
 pub use pragma::PragmaValue;
 pub use script::Script;
+pub use statement_key::{ParamFor, ParamsFor, StatementKey};
 
 /// An open connection to a database.
 ///
@@ -105,9 +107,10 @@ impl Connection {
         self.moved_check.set(due);
     }
 
-    /// Whether handles exist besides the statements of the cache. Nothing borrows the connection, so they were leaked.
+    /// Whether handles exist besides the statements that it keeps. Nothing borrows the connection, so they were leaked.
     pub(crate) fn has_forgotten_handles(&mut self) -> bool {
-        self.db().child_count() > self.core.cache().borrow().stats().statements
+        let kept = self.core.cache().borrow().stats().statements + self.core.stored().borrow().parked();
+        self.db().child_count() > kept
     }
 
     pub(crate) fn db_mut(&mut self) -> &mut OwnedDb {

@@ -14,16 +14,19 @@ mod checkout;
 pub(crate) mod failures;
 mod guards;
 mod orphans;
+mod stored;
 
 use cache::Cache;
 pub(crate) use checkout::{Checkout, Place, Reuse};
 use guards::Guards;
 pub(crate) use orphans::report_orphans;
+use stored::StoredStatements;
 
 /// The part of a connection that its statements borrow.
 pub(crate) struct Core {
     db: OwnedDb,
     cache: RefCell<Cache>,
+    stored: RefCell<StoredStatements>,
     guards: Guards,
     slow_threshold: Cell<Option<Duration>>,
 }
@@ -33,6 +36,7 @@ impl Core {
         Self {
             db,
             cache: RefCell::new(Cache::new(Cache::STATEMENTS_MAX, Cache::BYTES_MAX)),
+            stored: RefCell::default(),
             guards: Guards::default(),
             slow_threshold: Cell::new(None),
         }
@@ -50,6 +54,11 @@ impl Core {
     #[inline]
     pub(crate) fn cache(&self) -> &RefCell<Cache> {
         &self.cache
+    }
+
+    #[inline]
+    pub(crate) fn stored(&self) -> &RefCell<StoredStatements> {
+        &self.stored
     }
 
     #[inline]
@@ -104,9 +113,10 @@ impl Core {
         }
     }
 
-    /// Closes the handle. Statements of the cache are finalized, and those that were forgotten.
+    /// Closes the handle. Statements of the cache and those that have a key are finalized, and those that were forgotten.
     pub(crate) fn close(&mut self) -> Result<(), Fault> {
-        let kept = self.cache.get_mut().take_all();
+        let mut kept = self.cache.get_mut().take_all();
+        kept.append(&mut self.stored.get_mut().take_all());
         self.db.close(kept)
     }
 }

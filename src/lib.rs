@@ -151,7 +151,7 @@ pub use connection::Key;
 pub use connection::{
     Attached, CheckScope, Checkpoint, CheckpointMode, CloseError, Connection, DbConfig, ForeignKeyViolation,
     ForeignKeyViolations, IntegrityProblem, IntegrityProblems, InterruptHandle, JournalMode, Limit, OpenOptions,
-    PragmaValue, ScopedLimit, Script,
+    ParamFor, ParamsFor, PragmaValue, ScopedLimit, Script, StatementKey,
 };
 pub use convert::{FromSql, Param, ToSql, ZeroBlob};
 pub use core::cache::StatementCacheStats;

@@ -90,9 +90,12 @@ impl Connection {
         self.core.finalize_evicted(evicted);
     }
 
-    /// Finalizes every statement in the cache. Statements in use return to the cache when they are dropped.
+    /// Finalizes every statement in the cache, and those that have a [key](crate::StatementKey), which prepare theirs
+    /// again when they are next used. Statements in use return to the cache when they are dropped.
     pub fn clear_statement_cache(&self) {
         let all = self.core.cache().borrow_mut().take_all();
+        self.core.finalize_evicted(all);
+        let all = self.core.stored().borrow_mut().take_all();
         self.core.finalize_evicted(all);
     }
 }

@@ -26,6 +26,8 @@ pub(crate) enum Place {
     Cache,
     /// Its slot in the cache.
     Slot(Ticket),
+    /// Its slot among the statements that have a key.
+    Stored(u32),
 }
 
 /// Expected use of a statement.
@@ -114,13 +116,39 @@ impl Core {
 
     #[inline(never)]
     fn prepare_for_cache(&self, sql: &str, site: &'static Location<'static>) -> Result<Checkout<'_>> {
-        let reuse = if sql::starts_with_keyword(sql, "PRAGMA") { Reuse::Once } else { Reuse::Cached };
-        let statement = self.prepare(sql, reuse, site)?;
+        let statement = self.prepare(sql, reuse(sql), site)?;
         // Shielded, as is the event in `prepare_shown_as`: Drop of a transaction prepares its ROLLBACK.
         shielded(|| {
             let (connection, name) = self.identity();
             tracing::trace!(target: "finalite::cache", sql, connection, name, prepared_at = %site, "miss");
         });
+        Ok(statement)
+    }
+
+    /// Prepares a statement for a key. Returns its slot.
+    pub(crate) fn store(&self, sql: &str, site: &'static Location<'static>) -> Result<u32> {
+        let slot = self.stored.borrow_mut().slot_of_copy(sql);
+        drop(self.check_out_stored(slot, site)?);
+        Ok(slot)
+    }
+
+    /// Takes the statement of a slot out of it, or prepares it.
+    #[inline]
+    pub(crate) fn check_out_stored(&self, slot: u32, site: &'static Location<'static>) -> Result<Checkout<'_>> {
+        let found = self.stored.borrow_mut().take(slot);
+        match found {
+            Some(parked) => Ok(Checkout::new(self.db.unpark(parked), self, Place::Stored(slot))),
+            None => self.prepare_for_slot(slot, site),
+        }
+    }
+
+    #[inline(never)]
+    fn prepare_for_slot(&self, slot: u32, site: &'static Location<'static>) -> Result<Checkout<'_>> {
+        let sql = self.stored.borrow().sql(slot).expect("a key has a slot of its connection");
+        let mut statement = self.prepare(&sql, reuse(&sql), site)?;
+        if let Place::Cache = statement.place {
+            statement.place = Place::Stored(slot);
+        }
         Ok(statement)
     }
 
@@ -181,8 +209,13 @@ impl Core {
             Ok(parked) => parked,
             Err(fault) => return self.db.lose(fault),
         };
-        let Place::Slot(ticket) = place else {
-            return self.put_in_new_slot(parked);
+        let ticket = match place {
+            Place::Slot(ticket) => ticket,
+            Place::Stored(slot) => {
+                let surplus = self.stored.borrow_mut().put_back(parked, slot);
+                return self.finalize_evicted(surplus);
+            }
+            Place::Nowhere | Place::Cache => return self.put_in_new_slot(parked),
         };
         let mut cache = self.cache.borrow_mut();
         let homeless = cache.put_back(parked, ticket);
@@ -218,7 +251,7 @@ impl Core {
         self.finalize_evicted(evicted);
     }
 
-    pub(crate) fn finalize_evicted(&self, evicted: Vec<Parked>) {
+    pub(crate) fn finalize_evicted(&self, evicted: impl IntoIterator<Item = Parked>) {
         for parked in evicted {
             let statement = self.db.unpark(parked);
             shielded(|| {
@@ -229,4 +262,9 @@ impl Core {
             drop(statement);
         }
     }
+}
+
+/// Returns the expected use of a statement that the program may run again. A pragma works while it is prepared.
+fn reuse(sql: &str) -> Reuse {
+    if sql::starts_with_keyword(sql, "PRAGMA") { Reuse::Once } else { Reuse::Cached }
 }

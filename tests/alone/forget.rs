@@ -85,6 +85,21 @@ const FORGOTTEN: &[Forgotten] = &[
     ),
     ("a statement", |conn| forget(conn.prepare(SELECT).unwrap()), |count| count.statements = 1),
     (
+        "a statement of a key, and its rows",
+        |conn| {
+            let mut statement = conn.statement(conn.store(SELECT).unwrap()).unwrap();
+            let text = bound();
+            let mut rows = statement.query((&text,)).unwrap();
+            rows.next().unwrap();
+            forget(rows);
+            forget(statement);
+        },
+        |count| {
+            count.cached_statements = 1;
+            count.rows = 1;
+        },
+    ),
+    (
         "a statement and its rows",
         |conn| {
             let mut statement = conn.prepare(SELECT).unwrap();

@@ -50,6 +50,7 @@ mod session;
 mod snapshot;
 mod sql_text;
 mod statement;
+mod statement_key;
 mod status;
 mod transaction;
 mod transaction_state;

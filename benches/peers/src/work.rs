@@ -153,7 +153,9 @@ pub fn lookups<'a>(
         reference("C usual again", Lookup::Usual)?,
         Competitor::new("finalite borrowed", move |n| Ok(finalite_borrowed(conn, first(n)?)?)),
         Competitor::new("finalite owned", move |n| Ok(finalite_owned(conn, first(n)?)?)),
+        Competitor::new("finalite key", move |n| Ok(finalite_key(conn, first(n)?)?)),
         Competitor::new("rusqlite borrowed", move |n| Ok(rusqlite_borrowed(peer, first(n)?)?)),
+        Competitor::new("rusqlite kept", move |n| Ok(rusqlite_kept(peer, first(n)?)?)),
         Competitor::new("rusqlite borrowed one", move |n| Ok(rusqlite_borrowed_one(peer, first(n)?)?)),
         Competitor::new("rusqlite owned", move |n| Ok(rusqlite_owned(peer, first(n)?)?)),
         Competitor::new("rusqlite owned one", move |n| Ok(rusqlite_owned_one(peer, first(n)?)?)),
@@ -165,6 +167,20 @@ fn finalite_borrowed(conn: &finalite::Connection, keys: &[i64]) -> finalite::Res
     let mut sum = 0_u64;
     for key in keys {
         sum = sum.wrapping_add(conn.query_row(LOOKUP, (*key,), |row| {
+            let text: &str = row.get(0)?;
+            let integer: i64 = row.get(1)?;
+            Ok(bytes(text.as_bytes()).wrapping_add(integer.cast_unsigned()))
+        })?);
+    }
+    Ok(sum)
+}
+
+#[inline(never)]
+fn finalite_key(conn: &finalite::Connection, keys: &[i64]) -> finalite::Result<u64> {
+    static KEY: finalite::StatementKey = finalite::StatementKey::new(LOOKUP);
+    let mut sum = 0_u64;
+    for key in keys {
+        sum = sum.wrapping_add(conn.statement(KEY)?.query_row((*key,), |row| {
             let text: &str = row.get(0)?;
             let integer: i64 = row.get(1)?;
             Ok(bytes(text.as_bytes()).wrapping_add(integer.cast_unsigned()))
@@ -198,6 +214,16 @@ fn rusqlite_borrowed(peer: &rusqlite::Connection, keys: &[i64]) -> rusqlite::Res
     let mut sum = 0_u64;
     for key in keys {
         sum = sum.wrapping_add(peer.prepare_cached(LOOKUP)?.query_row((*key,), borrowed)?);
+    }
+    Ok(sum)
+}
+
+#[inline(never)]
+fn rusqlite_kept(peer: &rusqlite::Connection, keys: &[i64]) -> rusqlite::Result<u64> {
+    let mut sum = 0_u64;
+    let mut statement = peer.prepare(LOOKUP)?;
+    for key in keys {
+        sum = sum.wrapping_add(statement.query_row((*key,), borrowed)?);
     }
     Ok(sum)
 }
