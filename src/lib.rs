@@ -132,6 +132,7 @@ pub mod ffi;
 mod observe;
 mod pages;
 pub mod pool;
+mod print;
 #[allow(unsafe_code)]
 mod raw;
 pub mod scan;
@@ -162,6 +163,7 @@ pub use error::{
 pub use observe::leak_check::{LeakCheck, LeakReport, ProcessSnapshot};
 pub use observe::wal::WalStatus;
 pub use observe::{handles, memory, stats};
+pub use print::TextTable;
 pub use scan::{ColumnBatch, Scan};
 #[doc(hidden)]
 pub use statement::params::macros;

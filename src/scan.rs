@@ -74,7 +74,6 @@ mod batch;
 mod column;
 mod drive;
 mod plan;
-mod print;
 mod reader;
 mod table;
 mod threads;

@@ -7,6 +7,7 @@ use super::column::{ColumnBuffer, Mismatch};
 use crate::btree::cells::Cells;
 use crate::error::{Error, ErrorKind, NameKind, Result};
 use crate::pages::{Expected, Part, Piece};
+use crate::print;
 use crate::scan::OnTypeMismatch;
 use crate::statement::{Row, Statement};
 use crate::value::{ColumnType, ValueRef};
@@ -287,5 +288,20 @@ impl BatchIndex for &str {
 
     fn to_name(self) -> Box<str> {
         self.into()
+    }
+}
+
+/// The first 20 rows, and the number of the others.
+impl fmt::Display for ColumnBatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = self.len().min(print::ROWS_MAX);
+        let columns = self.columns().iter().map(|column| print::Lines {
+            is_numeric: matches!(column.data_type(), ColumnType::Integer | ColumnType::Real),
+            cells: [print::cut(column.name(), print::CHARS_MAX)]
+                .into_iter()
+                .chain(column.iter().take(shown).map(|value| print::text_of(value, print::CHARS_MAX)))
+                .collect(),
+        });
+        print::write_columns(f, &columns.collect::<Vec<_>>(), self.len() - shown)
     }
 }

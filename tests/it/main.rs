@@ -38,6 +38,7 @@ mod open;
 mod params;
 mod pool;
 mod pragma;
+mod print;
 mod returning;
 mod rows;
 mod rules;

@@ -14,7 +14,7 @@ const LEVELS: [&[&str]; 13] = [
     &["convert", "core"],
     &["statement"],
     &["connection", "sqlite"],
-    &["transaction", "ffi", "pages"],
+    &["transaction", "ffi", "pages", "print"],
     &["scan", "extend", "data", "schema", "explain"],
     &["pool"],
     &["observe"],

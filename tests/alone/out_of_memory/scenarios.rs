@@ -1,8 +1,8 @@
 //! Every public operation that can make SQLite allocate.
 
 use finalite::{
-    Connection, DropBehavior, OpenOptions, Param, Result, ResultCode, TransactionBehavior, Value, ValueRef, ZeroBlob,
-    named_params, params_from_iter,
+    Connection, DropBehavior, OpenOptions, Param, Result, ResultCode, StatementKey, TransactionBehavior, Value,
+    ValueRef, ZeroBlob, named_params, params_from_iter,
 };
 
 use super::Place::{File, Memory};
@@ -263,6 +263,29 @@ pub const SCENARIOS: &[Scenario] = &[
             let sql = "SELECT DISTINCT length(b) % 2 AS odd, group_concat(b, ',') OVER (ORDER BY a) FROM t
                        UNION SELECT count(*), max(b) FROM t GROUP BY length(c)";
             assert_eq!(conn.query_all::<(i64, String)>(sql, ())?.len(), 6);
+            Ok(())
+        }),
+    },
+    Scenario {
+        name: "statements of keys",
+        run: Shared(File, |conn| {
+            let key = conn.store("SELECT count(*) FROM t")?;
+            let other: StatementKey<(i64,), i64> = StatementKey::new("SELECT a FROM t WHERE a = ?");
+            assert_eq!(conn.statement(key)?.query_one::<i64>(())?, 3);
+            assert_eq!(other.query_one(conn, (2,))?, 2);
+            let mut first = conn.statement(other)?;
+            let mut rows = first.query((1,))?;
+            assert!(rows.next()?.is_some());
+            assert_eq!(other.query_optional(conn, (4,))?, None);
+            conn.clear_statement_cache();
+            rows.finish()
+        }),
+    },
+    Scenario {
+        name: "a result as text",
+        run: Shared(File, |conn| {
+            let table = conn.query_table("SELECT * FROM t ORDER BY b", ())?;
+            assert_eq!(table.to_string().lines().count(), 4);
             Ok(())
         }),
     },
