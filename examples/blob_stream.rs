@@ -5,9 +5,10 @@
 //! ```
 
 mod events;
+mod progress;
 
 use std::error::Error;
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, Read, Write};
 
 use finalite::data::Access;
 use finalite::{OpenOptions, ZeroBlob, memory};
@@ -45,25 +46,9 @@ fn copy(name: &str, from: &mut dyn Read, to: &mut dyn Write, total: u64) -> io::
         checksum =
             piece[..count].iter().fold(checksum, |sum, &byte| (sum ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
         done += count as u64;
-        show(name, done, total);
-    }
-    if io::stdout().is_terminal() {
-        println!();
+        progress::show(name, done / MEGABYTE, total / MEGABYTE, "MB");
     }
     Ok(checksum)
-}
-
-/// Draws the bar anew; without a terminal, one line at the end.
-fn show(name: &str, done: u64, total: u64) {
-    let percent = done * 100 / total.max(1);
-    let bar: String = (0..25).map(|n| if n * 4 < percent { '#' } else { '.' }).collect();
-    let line = format!("{name}  [{bar}] {percent:3} %  {} of {} MB", done / MEGABYTE, total / MEGABYTE);
-    if io::stdout().is_terminal() {
-        print!("\r{line}");
-        let _ = io::stdout().flush();
-    } else if done == total {
-        println!("{line}");
-    }
 }
 
 fn main() -> Result<(), Box<dyn Error>> {

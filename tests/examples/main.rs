@@ -398,6 +398,44 @@ fn a_large_value_is_streamed_in_and_out() {
 }
 
 #[test]
+fn a_csv_file_goes_in_and_out_with_its_types() {
+    let outcome = run(Command::new(program("csv")).arg("700"));
+    assert_eq!(outcome.code, Some(0), "{outcome:?}");
+    assert!(outcome.stdout.contains("700 of 700 rows"), "{outcome:?}");
+
+    let (directory, database) =
+        database("CREATE TABLE t(id INTEGER PRIMARY KEY, name TEXT, size REAL, data BLOB, n NUMERIC)");
+    let file = directory.path().join("in.csv");
+    let csv = |command: &[&OsStr]| run(Command::new(program("csv")).args(command));
+    let import = |text: &str| {
+        std::fs::write(&file, text).unwrap();
+        csv(&["import".as_ref(), file.as_ref(), database.as_ref(), "t".as_ref()])
+    };
+    let text = "id,name,size,data,n\n1,\"a \"\"b\"\"\nc\",1.5,00ff,7\n2,,2.0,,0.5\n";
+    let outcome = import(text);
+    assert!(outcome.code == Some(0) && outcome.stdout.contains("2 rows imported"), "{outcome:?}");
+    let conn = Connection::open(&database).unwrap();
+    let types: Vec<String> = conn
+        .query_all("SELECT typeof(name) || ' ' || typeof(size) || ' ' || typeof(data) || ' ' || typeof(n) FROM t", ())
+        .unwrap();
+    assert_eq!(types, ["text real blob integer", "null real null real"]);
+    let out = directory.path().join("out.csv");
+    assert!(csv(&["export".as_ref(), database.as_ref(), "t".as_ref(), out.as_ref()]).code == Some(0));
+    assert_eq!(std::fs::read_to_string(out).unwrap(), text);
+
+    for (text, says) in [
+        ("id,name,size\n3,x,1.0\n4,x,tall\n", "line 3: column size: no REAL"),
+        ("id,data\n3,0g\n", "line 2: column data: no BLOB"),
+        ("id,colour\n3,red\n", "t has no column colour"),
+        ("id,name\n3,x\n1,y\n", "line 3: UNIQUE constraint failed: t.id"),
+    ] {
+        let outcome = import(text);
+        assert!(outcome.code == Some(1) && outcome.stderr.contains(says), "{outcome:?}");
+    }
+    assert_eq!(conn.query_one::<i64>("SELECT count(*) FROM t", ()).unwrap(), 2, "all of a file, or none of it");
+}
+
+#[test]
 fn a_database_in_use_is_copied() {
     let outcome = run(&mut Command::new(program("backup")));
     assert_eq!((outcome.code, &*outcome.stderr), (Some(0), ""), "{}", outcome.stdout);
