@@ -60,6 +60,19 @@ fn ids_len(id: i64) -> i64 {
 
 /// The locks of this process on the files of a directory, as the system lists them: without their numbers, sorted.
 fn locks(dir: &Path) -> Vec<String> {
+    // The kernel hands its list out in pieces, and between two of them locks of other processes come and go: an entry may
+    // be left out, or be there twice.
+    let mut last = read_locks(dir);
+    loop {
+        let now = read_locks(dir);
+        if now == last {
+            return now;
+        }
+        last = now;
+    }
+}
+
+fn read_locks(dir: &Path) -> Vec<String> {
     use std::os::unix::fs::MetadataExt;
     let inodes: Vec<String> =
         fs::read_dir(dir).unwrap().map(|entry| format!(":{} ", entry.unwrap().metadata().unwrap().ino())).collect();
