@@ -1,5 +1,7 @@
 //! Conversions of integers, floating-point numbers and `bool`.
 
+use std::num::NonZero;
+
 use super::{FromSql, Param, ToSql};
 use crate::value::{ConversionError, ValueRef};
 
@@ -25,6 +27,25 @@ macro_rules! integers {
                         Ok(value) => Param::integer(value),
                         Err(_) => Param::error(ConversionError::too_big_to_bind(stringify!($type), self)),
                     }
+                }
+            }
+
+            impl FromSql<'_> for NonZero<$type> {
+                fn from_sql(value: ValueRef<'_>) -> Result<Self, ConversionError> {
+                    const NAME: &str = concat!("NonZero<", stringify!($type), ">");
+                    match value {
+                        ValueRef::Integer(value) => $type::try_from(value)
+                            .ok()
+                            .and_then(Self::new)
+                            .ok_or_else(|| ConversionError::out_of_range(NAME)),
+                        _ => Err(ConversionError::wrong_type(NAME)),
+                    }
+                }
+            }
+
+            impl ToSql for NonZero<$type> {
+                fn to_sql(&self) -> Param<'_> {
+                    self.get().into_param()
                 }
             }
         )*
@@ -123,4 +144,12 @@ pub(crate) fn exact_f64(value: i64) -> Option<f64> {
     let [high, low] = [magnitude >> 32, magnitude & 0xffff_ffff].map(|half| u32::try_from(half).map_or(0.0, f64::from));
     let exact = high * 4_294_967_296.0 + low;
     Some(if value < 0 { -exact } else { exact })
+}
+
+/// Returns the integer that the `f64` is, if it is one from 0 to 2^52.
+pub(super) fn exact_i64(value: f64) -> Option<i64> {
+    // From here on to its double, the last bit of a double is worth 1.
+    const BASE: f64 = 4_503_599_627_370_496.0;
+    let is_exact = value.fract() == 0.0 && (0.0..BASE).contains(&value);
+    is_exact.then(|| ((value + BASE).to_bits() - BASE.to_bits()).cast_signed())
 }

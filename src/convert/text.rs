@@ -1,6 +1,7 @@
-//! Conversions of text.
+//! Conversions of text, characters and paths.
 
 use std::borrow::Cow;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -67,5 +68,44 @@ impl ToSql for Cow<'_, str> {
         Self: 'p,
     {
         Param::text(self)
+    }
+}
+
+impl FromSql<'_> for char {
+    fn from_sql(value: ValueRef<'_>) -> Result<Self, ConversionError> {
+        let mut chars = value.text_as("char")?.chars();
+        let only = chars.next().filter(|_| chars.next().is_none());
+        only.ok_or_else(|| ConversionError::message("char", "not one character"))
+    }
+}
+
+impl ToSql for char {
+    fn to_sql(&self) -> Param<'_> {
+        Param::text(self.to_string())
+    }
+}
+
+impl<'row> FromSql<'row> for &'row Path {
+    fn from_sql(value: ValueRef<'row>) -> Result<Self, ConversionError> {
+        value.text_as("&Path").map(Path::new)
+    }
+}
+
+impl FromSql<'_> for PathBuf {
+    fn from_sql(value: ValueRef<'_>) -> Result<Self, ConversionError> {
+        value.text_as("PathBuf").map(Self::from)
+    }
+}
+
+impl ToSql for Path {
+    fn to_sql(&self) -> Param<'_> {
+        let not_utf8 = || ConversionError::message("Path", "the path is not UTF-8");
+        self.to_str().map_or_else(|| Param::error(not_utf8()), Param::text)
+    }
+}
+
+impl ToSql for PathBuf {
+    fn to_sql(&self) -> Param<'_> {
+        self.as_path().to_sql()
     }
 }

@@ -137,7 +137,8 @@ impl fmt::Debug for Param<'_> {
     message = "`{Self}` cannot be bound to a parameter",
     label = "this value cannot be bound",
     note = "numbers, `bool`, text, bytes, `Option` of them and references to them can: see the table in `finalite::convert`",
-    note = "for a type of your own, implement `finalite::ToSql`; for another crate's, bind what it converts to"
+    note = "for a type of your own, implement `finalite::ToSql`; for another crate's, bind what it converts to",
+    note = "with features of their names, types of chrono, time, jiff, uuid, url, serde_json and rust_decimal can"
 )]
 #[doc(alias = "bind")]
 pub trait ToSql {

@@ -1,10 +1,17 @@
 //! Types of arguments.
 
 use std::borrow::Cow;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::num::NonZero;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::SystemTime;
 
-use crate::convert::FromSql;
+use crate::convert::{
+    FromSql, IntegerBlob, IsoT, IsoUtc, JulianDay, Micros, Millis, Moment, Nanos, Seconds, U64Bits, UnixMicros,
+    UnixMillis, UnixNanos, UnixSeconds,
+};
 use crate::value::{Value, ValueRef};
 
 /// A type of the program as which an argument of a function is read. It owns its data.
@@ -50,6 +57,12 @@ macro_rules! integers {
     };
 }
 
+macro_rules! formats {
+    ($($format:ident)*) => {
+        $(impl<T: Moment> FunctionArgument for $format<T> {})*
+    };
+}
+
 macro_rules! owned {
     ($($type:ty)*) => {
         $(impl FunctionArgument for $type {})*
@@ -63,9 +76,46 @@ integers! {
 owned! {
     i128 u128 f32 f64
     String Box<str> Rc<str> Arc<str> Vec<u8> Box<[u8]> Rc<[u8]> Arc<[u8]> Value
+    char PathBuf IpAddr Ipv4Addr Ipv6Addr SocketAddr SocketAddrV4 SocketAddrV6
+    NonZero<i8> NonZero<i16> NonZero<i32> NonZero<i64> NonZero<i128> NonZero<isize>
+    NonZero<u8> NonZero<u16> NonZero<u32> NonZero<u64> NonZero<u128> NonZero<usize>
+    U64Bits IntegerBlob<u64> IntegerBlob<i128> IntegerBlob<u128>
+    SystemTime Seconds Millis Micros Nanos
 }
 
 impl<const N: usize> FunctionArgument for [u8; N] {}
+
+formats! { UnixSeconds UnixMillis UnixMicros UnixNanos JulianDay IsoT IsoUtc }
+
+#[cfg(feature = "chrono")]
+owned! {
+    chrono::NaiveDate chrono::NaiveTime chrono::NaiveDateTime
+    chrono::DateTime<chrono::Utc> chrono::DateTime<chrono::Local> chrono::DateTime<chrono::FixedOffset>
+}
+
+#[cfg(feature = "time")]
+owned! { time::Date time::Time time::PrimitiveDateTime time::OffsetDateTime time::UtcDateTime }
+
+#[cfg(feature = "jiff")]
+owned! { jiff::Timestamp jiff::civil::Date jiff::civil::Time jiff::civil::DateTime }
+
+#[cfg(feature = "uuid")]
+owned! { uuid::Uuid uuid::fmt::Hyphenated }
+
+#[cfg(feature = "url")]
+owned! { url::Url }
+
+#[cfg(feature = "rust_decimal")]
+owned! { rust_decimal::Decimal }
+
+#[cfg(feature = "serde_json")]
+owned! { serde_json::Value }
+
+#[cfg(feature = "serde_json")]
+impl<T: serde_core::de::DeserializeOwned> FunctionArgument for crate::convert::Json<T> {}
+
+#[cfg(feature = "serde_json")]
+impl<T: serde_core::de::DeserializeOwned> FunctionArgument for crate::convert::Jsonb<T> {}
 
 /// The way in which a closure takes an argument. `M` is inferred: [`Owned`], [`Lent`], or [`Nullable`] of one of them.
 #[diagnostic::on_unimplemented(
@@ -107,6 +157,10 @@ impl Argument<Lent> for &str {
 
 impl Argument<Lent> for &[u8] {
     type Of<'call> = &'call [u8];
+}
+
+impl Argument<Lent> for &Path {
+    type Of<'call> = &'call Path;
 }
 
 impl Argument<Lent> for ValueRef<'_> {

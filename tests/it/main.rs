@@ -55,6 +55,7 @@ mod statement_key;
 mod status;
 mod transaction;
 mod transaction_state;
+mod types;
 mod untrusted;
 mod wal_status;
 mod watch;

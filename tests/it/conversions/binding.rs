@@ -2,9 +2,14 @@
 
 use std::borrow::Cow;
 use std::fmt::{Debug, Display, Write as _};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::num::NonZero;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
+use finalite::convert::{IntegerBlob, Micros, Millis, Nanos, Seconds, U64Bits};
 use finalite::{ErrorKind, FromSql, Param, Row, ToSql, Value, ValueRef, ZeroBlob, named_params};
 
 use super::open;
@@ -89,6 +94,21 @@ fn texts<T>(make: fn(&'static str) -> T) -> Vec<(T, Bound)> {
 
 fn blobs<T>(make: fn(&'static [u8]) -> T) -> Vec<(T, Bound)> {
     [&b""[..], b"\0", b"a\xff\0b"].map(|bytes| (make(bytes), Blob(bytes.into()))).into()
+}
+
+/// Addresses and what is not one of a text.
+fn addresses<T: std::str::FromStr<Err: Debug>>(text: &'static str) -> Vec<(T, Bound)> {
+    vec![(text.parse().unwrap(), Text(text))]
+}
+
+/// 1,500 units, a part of one, and too many.
+fn durations<T>(make: fn(Duration) -> T, name: &str, unit: Duration) -> Vec<(T, Bound)> {
+    let too_long = Refused(format!("out of range for {name}"));
+    vec![
+        (make(Duration::ZERO), Integer("0".into())),
+        (make(unit * 1500), Integer("1500".into())),
+        (make(Duration::MAX), too_long),
+    ]
 }
 
 fn zeroblobs() -> Vec<(ZeroBlob, Bound)> {
@@ -262,6 +282,32 @@ binds! {
     of_cow: Cow<'static, [u8]>, "Cow<[u8]>", "BLOB",
         blobs(Cow::Borrowed).into_iter().chain(blobs(|bytes| Cow::Owned(bytes.into()))).collect(),
         [value reference round_trip];
+    of_char: char, "char", "TEXT", vec![('a', Text("a")), ('🦀', Text("🦀")), ('\0', Text("\0"))],
+        [value reference round_trip];
+    of_path: &'static Path, "&Path", "TEXT", texts(Path::new), [value reference round_trip];
+    of_path_buf: PathBuf, "PathBuf", "TEXT", texts(PathBuf::from), [value reference round_trip];
+    of_ip: IpAddr, "IpAddr", "TEXT", addresses("::1"), [value reference round_trip];
+    of_ipv4: Ipv4Addr, "Ipv4Addr", "TEXT", addresses("10.0.0.1"), [value reference round_trip];
+    of_ipv6: Ipv6Addr, "Ipv6Addr", "TEXT", addresses("2001:db8::1"), [value reference round_trip];
+    of_socket: SocketAddr, "SocketAddr", "TEXT", addresses("[::1]:80"), [value reference round_trip];
+    of_socket4: SocketAddrV4, "SocketAddrV4", "TEXT", addresses("10.0.0.1:80"), [value reference round_trip];
+    of_socket6: SocketAddrV6, "SocketAddrV6", "TEXT", addresses("[::1]:80"), [value reference round_trip];
+    of_time: SystemTime, "SystemTime", "TEXT",
+        vec![(SystemTime::UNIX_EPOCH, Text("1970-01-01 00:00:00+00:00"))], [value reference round_trip];
+    of_seconds: Seconds, "Seconds", "INTEGER", durations(Seconds, "Seconds", Duration::from_secs(1)),
+        [value reference round_trip];
+    of_millis: Millis, "Millis", "INTEGER", durations(Millis, "Millis", Duration::from_millis(1)),
+        [value reference round_trip];
+    of_micros: Micros, "Micros", "INTEGER", durations(Micros, "Micros", Duration::from_micros(1)),
+        [value reference round_trip];
+    of_nanos: Nanos, "Nanos", "INTEGER", durations(Nanos, "Nanos", Duration::from_nanos(1)),
+        [value reference round_trip];
+    of_non_zero: NonZero<u8>, "NonZero<T>", "INTEGER", integers([NonZero::<u8>::MIN, NonZero::<u8>::MAX]),
+        [value reference round_trip];
+    of_bits: U64Bits, "U64Bits", "INTEGER",
+        vec![(U64Bits(1), Integer("1".into())), (U64Bits(u64::MAX), Integer("-1".into()))], [value reference round_trip];
+    of_integer_blob: IntegerBlob<u64>, "IntegerBlob<T>", "BLOB",
+        vec![(IntegerBlob(1), Blob(vec![0, 0, 0, 0, 0, 0, 0, 1]))], [value reference round_trip];
     of_zeroblob: ZeroBlob, "ZeroBlob", "BLOB", zeroblobs(), [value reference];
     of_value: Value, "Value", "itself", values(), [value reference round_trip];
     of_value_ref: ValueRef<'static>, "ValueRef", "itself", value_refs(), [value round_trip];

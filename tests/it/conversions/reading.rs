@@ -3,10 +3,15 @@
 use std::borrow::Cow;
 use std::error::Error;
 use std::fmt::Debug;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::num::NonZero;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::str::Utf8Error;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
+use finalite::convert::{IntegerBlob, Micros, Millis, Nanos, Seconds, U64Bits};
 use finalite::{Connection, ErrorKind, FromSql, Result, Row, Type, Value, ValueRef};
 
 use super::open;
@@ -26,8 +31,9 @@ pub(super) enum Refusal {
     NotExact,
     NotUtf8,
     Length { expected: usize, found: usize },
+    Message(&'static str),
 }
-use Refusal::{Length, NotExact, NotUtf8, OutOfRange, WrongType};
+use Refusal::{Length, Message, NotExact, NotUtf8, OutOfRange, WrongType};
 
 /// The cell says "error": values of this class are not read, whatever they are.
 fn error<T>(class: Type) -> Vec<Sample<T>> {
@@ -194,6 +200,58 @@ fn three_bytes() -> impl FnOnce(Type) -> Vec<Sample<[u8; 3]>> {
     ])
 }
 
+fn one_char() -> impl FnOnce(Type) -> Vec<Sample<char>> {
+    these([
+        ("'a'", Ok('a')),
+        ("'🦀'", Ok('🦀')),
+        ("CAST(x'00' AS TEXT)", Ok('\0')),
+        ("''", Err(Message("not one character"))),
+        ("'hunter2'", Err(Message("not one character"))),
+        ("CAST(x'68756e74657232c3' AS TEXT)", Err(NotUtf8)),
+    ])
+}
+
+/// TEXT as an address, of which this is one.
+fn address<T>(stored: &'static str) -> impl FnOnce(Type) -> Vec<Sample<T>>
+where
+    T: std::str::FromStr<Err: Debug>,
+{
+    let value = stored.trim_matches('\'').parse().unwrap();
+    let refused = || Err(Message("not such an address"));
+    these([(stored, Ok(value)), ("''", refused()), ("'hunter2'", refused()), ("'127.0.0.1 '", refused())])
+}
+
+/// INTEGER as a duration of this many units.
+fn units<T>(make: fn(Duration) -> T, unit: Duration) -> impl FnOnce(Type) -> Vec<Sample<T>> {
+    these([
+        ("0", Ok(make(Duration::ZERO))),
+        ("1500", Ok(make(unit * 1500))),
+        ("-1", Err(OutOfRange)),
+        ("-9223372036854775808", Err(OutOfRange)),
+    ])
+}
+
+fn time_of_text() -> impl FnOnce(Type) -> Vec<Sample<SystemTime>> {
+    let unreadable = || Err(Message("not a date or time in a form that SQLite reads"));
+    these([
+        ("'1970-01-02 00:00:00+00:00'", Ok(SystemTime::UNIX_EPOCH + Duration::from_secs(86_400))),
+        ("'1970-01-01T00:00:00.5Z'", Ok(SystemTime::UNIX_EPOCH + Duration::from_millis(500))),
+        ("'1970-01-01 00:00:00.0000000001'", Err(NotExact)),
+        ("''", unreadable()),
+        ("'hunter2'", unreadable()),
+    ])
+}
+
+fn number_without_unit(class: Type) -> Vec<Sample<SystemTime>> {
+    const REASON: &str =
+        "a number does not tell its unit: read it as UnixSeconds, UnixMillis, .. or JulianDay of this type";
+    let outcome = || Err(Message(REASON));
+    match class {
+        Type::Integer => these([("0", outcome()), ("1700000000", outcome())])(class),
+        _ => these([("0.5", outcome()), ("2460000.5", outcome())])(class),
+    }
+}
+
 /// Stores the value and hands the row that holds it, in column 1, to `look`.
 fn with_cell(stored: &str, class: Type, look: impl FnOnce(Row<'_>)) {
     let conn = open();
@@ -233,6 +291,7 @@ where
             assert!(parts.iter().all(|part| reason.contains(part)), "{reason}");
             reason
         }
+        Message(message) => format!("{message} ({rust_type})"),
     };
     let hint = if class == Type::Null { format!(" (Option<{rust_type}> reads it)") } else { String::new() };
     assert_eq!(error.to_string(), format!("column 1 (cell), {class}: {reason}{hint}, in: {SQL}"), "{stored}");
@@ -363,6 +422,29 @@ reads! {
     as_cow:      Cow<'_, [u8]>,  "Cow<[u8]>",  [error, error, error, bytes_of_text(Cow::Borrowed),
                                                                                    bytes(Cow::Borrowed)];
     as_array:    [u8; 3],        "[u8; N]",    [error, error, error, three_bytes_of_text(), three_bytes()];
+    as_char:     char,           "char",       [error, error, error, one_char(), error];
+    as_path:     &Path,          "&Path",      [error, error, error, utf8(Path::new), error];
+    as_path_buf: PathBuf,        "PathBuf",    [error, error, error, utf8(PathBuf::from), error];
+    as_ip:       IpAddr,         "IpAddr",     [error, error, error, address("'::1'"), error];
+    as_ipv4:     Ipv4Addr,       "Ipv4Addr",   [error, error, error, address("'10.0.0.1'"), error];
+    as_ipv6:     Ipv6Addr,       "Ipv6Addr",   [error, error, error, address("'2001:db8::1'"), error];
+    as_socket:   SocketAddr,     "SocketAddr", [error, error, error, address("'[::1]:80'"), error];
+    as_socket4:  SocketAddrV4,   "SocketAddrV4", [error, error, error, address("'10.0.0.1:80'"), error];
+    as_socket6:  SocketAddrV6,   "SocketAddrV6", [error, error, error, address("'[::1]:80'"), error];
+    as_time:     SystemTime,     "SystemTime", [error, number_without_unit, number_without_unit, time_of_text(), error];
+    as_seconds:  Seconds,        "Seconds",    [error, units(Seconds, Duration::from_secs(1)), error, error, error];
+    as_millis:   Millis,         "Millis",     [error, units(Millis, Duration::from_millis(1)), error, error, error];
+    as_micros:   Micros,         "Micros",     [error, units(Micros, Duration::from_micros(1)), error, error, error];
+    as_nanos:    Nanos,          "Nanos",      [error, units(Nanos, Duration::from_nanos(1)), error, error, error];
+    as_non_zero: NonZero<u8>,    "NonZero<T>", [error, these([("1", Ok(NonZero::<u8>::MIN)), ("255", Ok(NonZero::<u8>::MAX)),
+                                                       ("0", Err(OutOfRange)), ("256", Err(OutOfRange))]),
+                                                                                   error, error, error];
+    as_bits:     U64Bits,        "U64Bits",    [error, every_integer(|value| U64Bits(value.cast_unsigned())),
+                                                                                   error, error, error];
+    as_blob:     IntegerBlob<u64>, "IntegerBlob<T>", [error, error, error, error,
+                                                these([("x'8000000000000001'", Ok(IntegerBlob(1 << 63 | 1))),
+                                                       ("x''", Err(Length { expected: 8, found: 0 })),
+                                                       ("zeroblob(16)", Err(Length { expected: 8, found: 16 }))])];
     as_value:    Value,          "Value",      [only_null(Value::Null), every_integer(Value::Integer),
                                                 every_real(Value::Real), utf8(|text| Value::Text(text.into())),
                                                 bytes(|bytes| Value::Blob(bytes.into()))];
