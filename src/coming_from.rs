@@ -34,6 +34,8 @@
 //! | `FunctionFlags::SQLITE_DETERMINISTIC`, `ctx.get_or_create_aux` | [`extend::deterministic`](crate::extend::deterministic), [`FunctionContext::auxiliary`](crate::extend::FunctionContext::auxiliary) |
 //! | `Aggregate`, `WindowAggregate` | [`extend::aggregate`](crate::extend::aggregate()) and [`extend::window`](crate::extend::window()) of closures, or [`AggregateFunction`](crate::extend::AggregateFunction), [`WindowFunction`](crate::extend::WindowFunction) |
 //! | `create_collation`, `collation_needed` | [`create_collation`](crate::Connection::create_collation), [`on_collation_needed`](crate::Connection::on_collation_needed), a closure |
+//! | features `chrono`, `time`, `jiff`, `uuid`, `url`, `serde_json` | the same names; [formats of dates](crate::convert#dates-and-times) |
+//! | feature `i128_blob` | [`convert::IntegerBlob`](crate::convert::IntegerBlob) |
 //! | `blob_open(MAIN_DB, "t", "a", id, true)`, `ZeroBlob` | [`blob(("t", "a", id), Access::ReadOnly)`](crate::Connection::blob), [`BlobAddress::in_database`](crate::data::BlobAddress::in_database) for others, [`ZeroBlob`](crate::ZeroBlob) |
 //! | `Blob::read_at`, `raw_read_at`, `write_at` | [`Blob::read_at`](crate::data::Blob::read_at) and [`write_at`](crate::data::Blob::write_at), all or nothing |
 //! | `Connection::backup`, `restore` | [`backup_to`](crate::Connection::backup_to), [`restore_from`](crate::Connection::restore_from) |
@@ -54,6 +56,10 @@
 //! | reads a REAL as an integer, or an integer as `bool` other than 0 and 1 | REAL: an error; `bool`: true | errors |
 //! | calls `execute` for a statement that returns rows | an error | `Ok`: the number of changed rows |
 //! | binds NaN | NULL is stored | an error |
+//! | reads an INTEGER as a date | seconds since 1970 | an error: [`UnixSeconds`](crate::convert::UnixSeconds), [`UnixMillis`](crate::convert::UnixMillis) read it |
+//! | binds a `jiff::Timestamp` | `2026-11-29T18:04:59Z`, which does not sort with fractions | `2026-11-29 18:04:59+00:00`; [`IsoT`](crate::convert::IsoT) |
+//! | binds a `serde_json::Value` that is null or a number | NULL, INTEGER or REAL | TEXT, as other JSON |
+//! | reads NULL as `serde_json::Value` | `Value::Null` | an error: read an `Option` |
 //! | runs `INSERT … RETURNING` by `query_row`, and the commit fails | `Ok` | an error |
 //! | sets a pragma to a value that SQLite does not take | `Ok` | an error |
 //! | uses a blob whose row has changed | `SQLITE_ABORT`; `SQLITE_ERROR` behind the end | [`ErrorKind::BlobExpired`](crate::ErrorKind::BlobExpired) |
@@ -69,6 +75,8 @@
 //! | `fetch_one`, `fetch_optional`, `fetch_all`, `fetch` | [`query_one`](crate::Connection::query_one), [`query_optional`](crate::Connection::query_optional), [`query_all`](crate::Connection::query_all), [`query_as`](crate::Connection::query_as) |
 //! | `query(sql).bind(a).bind(b)` | `(sql, (a, b))` |
 //! | `#[derive(FromRow)]` | [`FromRow`](crate::FromRow), by hand |
+//! | features `chrono`, `time`, `uuid`, `json` | features `chrono`, `time`, `uuid`, `serde_json`; dates with a zone as sqlx writes them are [`IsoT`](crate::convert::IsoT) |
+//! | `types::Json<T>` | `convert::Json<T>`, with the feature `serde_json` |
 //! | `row.try_get("a")` | [`Row::get`](crate::Row::get) |
 //! | `set_update_hook` of a locked handle | [`Pool::watch`](crate::pool::Pool::watch), [`Connection::on_update`](crate::Connection::on_update) |
 //! | `pool.begin()` | [`Pool::write`](crate::pool::Pool::write), which tries again while the database is locked |
@@ -84,6 +92,7 @@
 //! | `sql_query(sql).bind::<T, _>(a)` | `(sql, (a,))` |
 //! | `get_result`, `load`, `execute`, `batch_execute` | [`query_one`](crate::Connection::query_one), [`query_all`](crate::Connection::query_all), [`execute`](crate::Connection::execute), [`execute_batch`](crate::Connection::execute_batch) |
 //! | `conn.transaction(\|conn\| …)` | [`Connection::transaction`](crate::Connection::transaction), a guard |
+//! | features `chrono`, `time`, `serde_json` | [the same](crate::convert#dates-and-times); a `Jsonb` column is `convert::Jsonb<T>` |
 //! | `immediate_transaction` | [`transaction_with`](crate::Connection::transaction_with) |
 //! | `#[derive(QueryableByName)]` | [`FromRow`](crate::FromRow), by hand |
 //! | `r2d2::Pool` | [`pool::Pool`](crate::pool::Pool) |
