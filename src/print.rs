@@ -18,7 +18,7 @@ pub(crate) const CHARS_MAX: usize = 24;
 /// [`markdown`](Self::markdown) a table of GitHub's Markdown.
 ///
 /// All of the result is in memory. Unless it is told otherwise, `Display` shows 20 rows, and 24 characters of a cell;
-/// Markdown shows everything.
+/// Markdown shows everything. The result of a statement that returns no columns is an empty text.
 ///
 /// # Example
 ///
@@ -179,6 +179,9 @@ impl fmt::Display for Markdown<'_> {
         let table = self.0;
         let (shown, chars) = (table.shown(usize::MAX), table.chars_max.unwrap_or(usize::MAX));
         let columns = 0..table.names.len();
+        if columns.is_empty() {
+            return Ok(());
+        }
         for name in &table.names {
             write!(f, "| {} ", escaped(name))?;
         }

@@ -50,6 +50,14 @@ fn an_empty_result_has_names() {
 }
 
 #[test]
+fn a_result_without_columns_is_empty() {
+    let conn = Connection::open_in_memory().unwrap();
+    let mut statement = conn.prepare("CREATE TABLE t(a)").unwrap();
+    let none = TextTable::from_rows(statement.query(()).unwrap()).unwrap();
+    assert_eq!((none.to_string(), none.markdown().to_string()), (String::new(), String::new()));
+}
+
+#[test]
 fn text_that_is_no_utf_8_is_shown() {
     assert_eq!(table("SELECT CAST(x'61ff62' AS TEXT) AS t").to_string(), "t\na\u{fffd}b\n");
 }
