@@ -49,6 +49,7 @@
 //! | [`U64Bits`] | INTEGER of the same bits |
 //! | [`IntegerBlob<T>`](IntegerBlob) | BLOB that sorts as the number |
 //! | [`ZeroBlob`] | BLOB of this number of zero bytes, to be written through a [`Blob`](crate::data::Blob) |
+//! | [`array`] of numbers, text, bytes or values | a list, for `list(?)` in SQL; not copied |
 //! | `None` | NULL |
 //! | `Some(T)` | as `T` |
 //! | [`Value`](crate::Value), [`ValueRef`] | itself; error for TEXT that is not UTF-8, and for NaN |
@@ -125,6 +126,7 @@
 
 use crate::value::{ConversionError, ValueRef};
 
+mod array;
 mod bytes;
 #[cfg(feature = "chrono")]
 mod chrono;
@@ -154,6 +156,7 @@ mod uuid;
 mod wide_integer;
 mod wrapper;
 
+pub use array::{Array, array};
 pub(crate) use number::exact_f64;
 #[cfg(feature = "serde_json")]
 pub use serde_json::{Json, Jsonb};

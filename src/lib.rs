@@ -156,7 +156,7 @@ pub use connection::{
     ForeignKeyViolations, IntegrityProblem, IntegrityProblems, InterruptHandle, JournalMode, Limit, OpenOptions,
     ParamFor, ParamsFor, PragmaValue, ScopedLimit, Script, StatementKey,
 };
-pub use convert::{FromSql, Param, ToSql, ZeroBlob};
+pub use convert::{Array, FromSql, Param, ToSql, ZeroBlob, array};
 pub use core::cache::StatementCacheStats;
 pub use error::{
     BlobObstacle, ChangesetObstacle, Constraint, ConstraintKind, Error, ErrorKind, ExceededLimit, NameKind,

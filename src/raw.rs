@@ -23,6 +23,7 @@ pub(crate) mod hook;
 pub(crate) mod interrupt;
 pub(crate) mod library;
 pub(crate) mod limit;
+pub(crate) mod list;
 pub(crate) mod math;
 pub(crate) mod os;
 mod recovery;
@@ -45,4 +46,4 @@ pub(crate) use libsqlite3_sys as ffi;
 
 pub(crate) use callback::OpenToCallback;
 pub(crate) use db::{Db, DbConfig, Limit, OpenFlags, OwnedDb};
-pub(crate) use stmt::{Binding, Borrowed, CellError, Cursor, Executed, Parked, RawCopy, RawParam, Row, Stmt};
+pub(crate) use stmt::{Binding, Borrowed, CellError, Cursor, Executed, Parked, RawCopy, RawList, RawParam, Row, Stmt};

@@ -43,6 +43,20 @@ pub(crate) fn starts_with_keyword(sql: &str, keyword: &str) -> bool {
             .starts_with(|next: char| next.is_ascii_alphanumeric() || !next.is_ascii() || next == '_' || next == '$')
 }
 
+/// Whether the SQL may call a function of this name: whether the name is followed by a parenthesis. Comments and
+/// literals count, too.
+pub(crate) fn calls(sql: &str, name: &str) -> bool {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || !c.is_ascii() || c == '_' || c == '$';
+    let starts = sql.char_indices().filter(|&(start, _)| {
+        sql.get(start..start + name.len()).is_some_and(|found| found.eq_ignore_ascii_case(name))
+    });
+    starts.map(|(start, _)| sql.split_at(start)).any(|(before, from)| {
+        let after = &from[name.len()..];
+        let after = after.strip_prefix(['"', '`', ']']).unwrap_or(after);
+        !before.ends_with(is_part) && skip_blank(after).starts_with('(')
+    })
+}
+
 /// Returns the lasting effect of a statement on its connection. A pragma may take effect when it is prepared, even
 /// within `EXPLAIN`.
 pub(crate) fn taint(sql: &str) -> Taint {
@@ -131,6 +145,16 @@ mod tests {
         assert!(!starts_with_keyword("pragmatic", "PRAGMA"));
         assert!(!starts_with_keyword("prag", "PRAGMA"));
         assert!(!starts_with_keyword("pragmäb", "PRAGMA"));
+    }
+
+    #[test]
+    fn calls_are_names_before_a_parenthesis() {
+        for call in ["list(?)", "SELECT 1 FROM LIST (?)", "ä+list/* */\n(1)", "\"list\"(?)", "[list](?)", "'list('"] {
+            assert!(calls(call, "list"), "{call}");
+        }
+        for other in ["", "list", "alist(?)", "älist(?)", "lists(?)", "list, (", "my_list(1)", "äö list) ("] {
+            assert!(!calls(other, "list"), "{other}");
+        }
     }
 
     #[test]

@@ -6,10 +6,12 @@ use std::str;
 
 mod column_type;
 mod conversion_error;
+mod list;
 mod value_ref;
 
 pub use column_type::ColumnType;
 pub use conversion_error::ConversionError;
+pub(crate) use list::{List, Values};
 pub use value_ref::ValueRef;
 pub(crate) use value_ref::{AsItIs, Sink};
 

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use crate::value::ConversionError;
+use crate::value::{ConversionError, List};
 
 /// A value to bind to a parameter.
 ///
@@ -19,6 +19,8 @@ pub(crate) enum ParamValue<'p> {
     Text(Cow<'p, str>),
     Blob(Cow<'p, [u8]>),
     ZeroBlob(u64),
+    List(&'p List<'p>),
+    OwnedList(Box<List<'p>>),
     Error(ConversionError),
 }
 
@@ -71,6 +73,14 @@ impl<'p> Param<'p> {
         Self(ParamValue::ZeroBlob(bytes))
     }
 
+    pub(crate) const fn list(list: &'p List<'p>) -> Self {
+        Self(ParamValue::List(list))
+    }
+
+    pub(crate) const fn owned_list(list: Box<List<'p>>) -> Self {
+        Self(ParamValue::OwnedList(list))
+    }
+
     /// Creates a parameter that cannot be bound. Binding it returns this error, with the parameter and the SQL.
     #[inline]
     #[must_use]
@@ -89,6 +99,8 @@ impl<'p> Param<'p> {
             ParamValue::Text(text) => ParamValue::Text(Cow::Owned(text.into_owned())),
             ParamValue::Blob(bytes) => ParamValue::Blob(Cow::Owned(bytes.into_owned())),
             ParamValue::ZeroBlob(bytes) => ParamValue::ZeroBlob(bytes),
+            ParamValue::List(list) => ParamValue::OwnedList(Box::new(list.to_owned_list())),
+            ParamValue::OwnedList(list) => ParamValue::OwnedList(Box::new(list.to_owned_list())),
             ParamValue::Error(error) => ParamValue::Error(error),
         })
     }
@@ -104,6 +116,8 @@ impl fmt::Debug for Param<'_> {
             ParamValue::Text(text) => write!(f, "Param(TEXT, {} bytes)", text.len()),
             ParamValue::Blob(bytes) => write!(f, "Param(BLOB, {} bytes)", bytes.len()),
             ParamValue::ZeroBlob(bytes) => write!(f, "Param(BLOB, {bytes} bytes)"),
+            ParamValue::List(list) => write!(f, "Param(list of {})", list.len()),
+            ParamValue::OwnedList(list) => write!(f, "Param(list of {})", list.len()),
             ParamValue::Error(problem) => write!(f, "Param({problem})"),
         }
     }
@@ -167,6 +181,8 @@ impl ToSql for Param<'_> {
             ParamValue::Text(text) => ParamValue::Text(Cow::Borrowed(text)),
             ParamValue::Blob(bytes) => ParamValue::Blob(Cow::Borrowed(bytes)),
             ParamValue::ZeroBlob(bytes) => ParamValue::ZeroBlob(*bytes),
+            ParamValue::List(list) => ParamValue::List(list),
+            ParamValue::OwnedList(list) => ParamValue::List(list),
             ParamValue::Error(error) => ParamValue::Error(error.restated()),
         })
     }

@@ -13,7 +13,7 @@ use crate::convert::{FromSql, Param, ParamValue, ToSql};
 use crate::error::{Error, ErrorKind, FunctionCause, FunctionFault, Result, ResultCode};
 use crate::raw::RawParam;
 use crate::raw::function::Call;
-use crate::value::{Type, ValueRef};
+use crate::value::{ConversionError, Type, ValueRef};
 
 /// Name under which a function was registered. A call has its address, which is one word, where the text is two.
 pub(super) struct FunctionName(pub(super) Box<str>);
@@ -263,6 +263,10 @@ impl<'call> FunctionContext<'call> {
             ParamValue::Text(Cow::Owned(text)) => self.call.answer(RawParam::Text(&text)),
             ParamValue::Blob(Cow::Borrowed(bytes)) => self.call.answer(RawParam::Blob(bytes)),
             ParamValue::Blob(Cow::Owned(bytes)) => self.call.answer(RawParam::Blob(&bytes)),
+            ParamValue::List(_) | ParamValue::OwnedList(_) => {
+                let problem = ConversionError::message("Array", "a list can be bound to a parameter, and not returned");
+                fail(self.call, self.function, FunctionCause::Result(problem));
+            }
             ParamValue::Error(problem) => fail(self.call, self.function, FunctionCause::Result(problem)),
         }
     }

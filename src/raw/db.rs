@@ -11,6 +11,7 @@ use std::sync::Arc;
 use super::allocator::{self, Account, Charge};
 use super::callback::Callbacks;
 use super::interrupt::Interrupter;
+use super::list::Lists;
 use super::os::fork::{self, Moment};
 use super::recovery::Recovery;
 use super::storage::TransactionState;
@@ -50,6 +51,7 @@ pub(crate) struct Db {
     /// Moment at which the connection last published its figures.
     published: Cell<Moment>,
     pub(super) callbacks: Callbacks,
+    pub(super) lists: Lists,
     children: RefCell<Children>,
     interrupter: RefCell<Option<Arc<Interrupter>>>,
     account: Account,
@@ -239,6 +241,7 @@ impl Db {
             entry: Cell::new(moment),
             published: Cell::new(moment),
             callbacks: Callbacks::default(),
+            lists: Lists::default(),
             children: RefCell::new(Children::default()),
             interrupter: RefCell::default(),
             account,

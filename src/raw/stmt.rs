@@ -26,7 +26,7 @@ use crate::track::{HandleKind, Taint, counts};
 mod binding;
 mod cursor;
 
-pub(crate) use binding::{Binding, RawCopy, RawParam};
+pub(crate) use binding::{Binding, RawCopy, RawList, RawParam};
 pub(crate) use cursor::{Borrowed, CellError, Cursor, Executed, Row};
 
 /// A prepared statement. Drop finalizes it.
@@ -199,6 +199,13 @@ impl Db {
             }
         };
         let mut code = self.while_preparing(&mut call);
+        if code == ffi::SQLITE_ERROR {
+            code = match self.create_lists(&entered, sql) {
+                Ok(true) => self.while_preparing(&mut call),
+                Ok(false) => code,
+                Err(failed) => failed,
+            };
+        }
         if code != ffi::SQLITE_OK {
             code = self.again_after_recovery(code, call);
         }

@@ -5,7 +5,7 @@ use std::fmt;
 
 use crate::convert::{Param, ParamValue, ToSql};
 use crate::error::{Error, ErrorKind, NameKind, Result};
-use crate::raw::{Binding, RawCopy, RawParam};
+use crate::raw::{Binding, RawCopy, RawList, RawParam};
 use crate::sql;
 use crate::value::ConversionError;
 
@@ -161,6 +161,8 @@ impl<'s, 'p> Binder<'s, 'p> {
             ParamValue::Blob(Cow::Borrowed(bytes)) => self.raw.bind(index, RawParam::Blob(bytes)),
             ParamValue::Text(Cow::Owned(text)) => self.raw.bind_copy(index, RawCopy::Text(&text)),
             ParamValue::Blob(Cow::Owned(bytes)) => self.raw.bind_copy(index, RawCopy::Blob(&bytes)),
+            ParamValue::List(list) => self.raw.bind_list(index, RawList::Lent(list)),
+            ParamValue::OwnedList(list) => self.raw.bind_list(index, RawList::Owned(list)),
             ParamValue::Error(problem) => return Err(self.invalid(index, problem)),
         };
         Ok(result?)

@@ -31,6 +31,7 @@ mod functions;
 mod hooks;
 mod journal_mode;
 mod limits;
+mod lists;
 mod maintenance;
 mod moving;
 mod names;

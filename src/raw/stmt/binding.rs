@@ -1,6 +1,6 @@
 //! Binding of the parameters of one execution.
 
-use std::ffi::c_int;
+use std::ffi::{c_int, c_void};
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::ptr;
@@ -9,8 +9,9 @@ use super::cursor::{Borrowed, Cursor};
 use super::{Bound, Phase, StmtCore};
 use crate::error::Fault;
 use crate::raw::db::Entered;
-use crate::raw::ffi;
+use crate::raw::{ffi, list};
 use crate::track::{HandleKind, Taint, counts};
+use crate::value::List;
 
 /// A parameter value, in a form that SQLite accepts.
 #[derive(Clone, Copy)]
@@ -28,6 +29,12 @@ pub(crate) enum RawParam<'p> {
 pub(crate) enum RawCopy<'a> {
     Text(&'a str),
     Blob(&'a [u8]),
+}
+
+/// A list to bind.
+pub(crate) enum RawList<'p> {
+    Lent(&'p List<'p>),
+    Owned(Box<List<'p>>),
 }
 
 /// Parameters of one execution. Memory bound without a copy must live for `'p`.
@@ -116,6 +123,24 @@ impl<'s, 'p> Binding<'s, 'p> {
         self.check(code)
     }
 
+    /// Binds a list as a pointer, 1-based: SQL reads it by the table `list`. SQLite drops an owned one.
+    pub(crate) fn bind_list(&mut self, index: usize, list: RawList<'p>) -> Result<(), Fault> {
+        let statement = self.core.handle(&self.entered);
+        self.core.bound = Bound::Memory;
+        let (address, destructor): (*mut c_void, Destructor) = match list {
+            RawList::Lent(list) => (ptr::from_ref(list).cast_mut().cast(), None),
+            RawList::Owned(list) => (Box::into_raw(list).cast(), Some(drop_list)),
+        };
+        // SAFETY: `self` borrows the core, so the statement is neither finalized nor running (rules 2, 19, 20). The
+        // address is that of a `List<'p>`, which `list.rs` reads under this type's name alone (rule 10). A lent one
+        // lives for `'p`, and the mark in `bound` has the binding cleared after that; an owned one is passed with its
+        // destructor, which SQLite calls once, on failure too (rules 1, 2, c3ref/bind_blob.html). The name is a static.
+        let code = unsafe {
+            ffi::sqlite3_bind_pointer(statement, to_index(index), address, list::POINTER_TYPE.as_ptr(), destructor)
+        };
+        self.check(code)
+    }
+
     #[inline(always)]
     fn check(&self, code: c_int) -> Result<(), Fault> {
         if code == ffi::SQLITE_OK { Ok(()) } else { Err(self.core.fault(self.entered.get(), code)) }
@@ -176,7 +201,15 @@ impl Drop for Binding<'_, '_> {
     }
 }
 
-type Destructor = Option<unsafe extern "C" fn(*mut std::ffi::c_void)>;
+type Destructor = Option<unsafe extern "C" fn(*mut c_void)>;
+
+/// Destructor of an owned list.
+unsafe extern "C" fn drop_list(list: *mut c_void) {
+    // SAFETY: `bind_list` made the address of a box, which SQLite passes here once (rule 22). Nothing reads the list any
+    // more, since only a statement that is running does (rule 10). Whatever it borrows outlives the binding (rule 1),
+    // and its Drop reads none of that.
+    drop(unsafe { Box::from_raw(list.cast::<List<'_>>()) });
+}
 
 // `Binding::bind` and `bind_copy` alone call the two functions below, and set `StmtCore::bound` to match the
 // destructor: a static binding lives for `'p`, and is cleared before SQLite can read it after that.
