@@ -3,7 +3,7 @@
 mod support;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use finalite::Connection;
+use finalite::{Connection, array};
 use support::{ROWS, Table, c, database, sum_of_bytes};
 
 fn lookups(criterion: &mut Criterion) {
@@ -47,6 +47,29 @@ fn inserts(criterion: &mut Criterion) {
     table.finish(1);
 }
 
+/// 5,000 rows of 100,000 by their keys, in one statement.
+fn lists(criterion: &mut Criterion) {
+    const BY_LIST: &str = "SELECT sum(i1) FROM t WHERE id IN (SELECT value FROM list(?))";
+    const BY_JSON: &str = "SELECT sum(i1) FROM t WHERE id IN (SELECT value FROM json_each(?))";
+    let (_dir, conn) = database();
+    let ids: Vec<i64> = (1..=5000).map(|n| n * 7919 % i64::from(ROWS) + 1).collect();
+    let sum = |sum: i64| sum.cast_unsigned();
+    for (name, by_list, by_json) in [
+        ("5,000 keys in IN", BY_LIST, BY_JSON),
+        ("5,000 values", "SELECT sum(value) FROM list(?)", "SELECT sum(value) FROM json_each(?)"),
+    ] {
+        let mut table = Table::new(criterion, name);
+        let mut kept = conn.prepare(by_json).unwrap();
+        table.add("json_each, text made", || kept.query_one((format!("{ids:?}"),)).map(sum));
+        let (text, mut kept) = (format!("{ids:?}"), conn.prepare(by_json).unwrap());
+        table.add("json_each, text at hand", || kept.query_one((&text,)).map(sum));
+        let mut kept = conn.prepare(by_list).unwrap();
+        table.add("array, a kept statement", || kept.query_one((array(&ids),)).map(sum));
+        table.add("array, cached", || conn.query_one(by_list, (array(&ids),)).map(sum));
+        table.finish(2);
+    }
+}
+
 /// Beside what it calls. Stock SQLite's own counting allocator cannot be in the same process: `benches/peers` has it, in
 /// another (`--bin memory`).
 fn memory(criterion: &mut Criterion) {
@@ -57,5 +80,5 @@ fn memory(criterion: &mut Criterion) {
     table.finish(1);
 }
 
-criterion_group!(benches, lookups, inserts, memory);
+criterion_group!(benches, lookups, inserts, lists, memory);
 criterion_main!(benches);

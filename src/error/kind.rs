@@ -129,8 +129,8 @@ pub enum ErrorKind {
     },
     /// The SQL has more parameters than the connection's limit.
     #[error(
-        "too many SQL variables: this connection takes {max} in one statement (bind a list as one JSON text, and read it \
-         by `json_each(?)`; or insert it into a temporary table)"
+        "too many SQL variables: this connection takes {max} in one statement (bind a list as one, by \
+         `finalite::array`, and read it by `list(?)`; or insert it into a temporary table)"
     )]
     #[non_exhaustive]
     TooManyParameters {
@@ -154,6 +154,15 @@ pub enum ErrorKind {
         index: usize,
         /// Name of the parameter in the SQL, with its prefix.
         name: Option<Box<str>>,
+    },
+    /// A name without its prefix is that of several parameters: the SQL contains it with different prefixes.
+    #[error("the parameter {name} is ambiguous: the SQL has {}", names(known))]
+    #[non_exhaustive]
+    AmbiguousParameter {
+        /// Name that was given.
+        name: Box<str>,
+        /// Names in the SQL that it may be.
+        known: Box<[Box<str>]>,
     },
     /// No column, parameter, pragma or database has this name or index.
     #[error("no such {what}: {}{}", Excerpt::of(name), hint(known))]
@@ -301,7 +310,8 @@ pub enum ErrorKind {
         /// Error that the function returned.
         error: Box<dyn StdError + Send + Sync>,
     },
-    /// A function of the program was called with an argument that cannot be converted to the type that it takes.
+    /// A function of the program was called with an argument that cannot be converted to the type that it takes, or the
+    /// table `list` with something that is no list: see [`array`](crate::array).
     #[error("function {function}, argument {argument}, {found}: {problem}")]
     #[non_exhaustive]
     FunctionArgument {

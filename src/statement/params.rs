@@ -16,8 +16,9 @@ use crate::value::ConversionError;
 /// [`named_params!`](crate::named_params!), arrays of up to 32 and slices of `(name, value)`,
 /// [`named_params_from_iter`].
 ///
-/// Each parameter of the SQL requires exactly one value. A parameter without a value is an error, and so is one with
-/// two values.
+/// Each parameter of the SQL requires exactly one value. A parameter without a value is an error, and so are one with
+/// two values and a name that the SQL does not contain. [`NamedParamsFromIter`] can be told to allow the first and the
+/// last of these.
 ///
 /// Values by position are assigned to the parameter numbers from 1 to the largest. SQLite assigns the numbers: `?5` has
 /// number 5; `?` has the number after the largest so far; a named parameter has the next number at its first
@@ -60,6 +61,9 @@ pub trait Params<'p> {
     fn bind(self, binder: &mut Binder<'_, 'p>) -> Result<()>;
 }
 
+/// Prefixes of names that may be left out.
+const PREFIXES: [char; 3] = [':', '@', '$'];
+
 /// Binds the values of one execution and checks that each parameter has exactly one.
 pub struct Binder<'s, 'p> {
     raw: Binding<'s, 'p>,
@@ -69,11 +73,26 @@ pub struct Binder<'s, 'p> {
     next_name: usize,
     /// Whether a value was given by name. From then on, each parameter with a value is marked.
     by_name: bool,
+    /// Whether names that the SQL does not contain are ignored.
+    ignores_unused: bool,
+    /// Whether parameters without a value are NULL.
+    fills_missing: bool,
+    /// Whether names in the SQL have different prefixes, so that one without its prefix may be ambiguous; computed on
+    /// demand.
+    has_prefixes: Option<bool>,
 }
 
 impl<'s, 'p> Binder<'s, 'p> {
     pub(crate) fn new(raw: Binding<'s, 'p>) -> Self {
-        Self { raw, positional: 0, next_name: 0, by_name: false }
+        Self {
+            raw,
+            positional: 0,
+            next_name: 0,
+            by_name: false,
+            ignores_unused: false,
+            fills_missing: false,
+            has_prefixes: None,
+        }
     }
 
     /// Returns the number of parameters in the SQL.
@@ -106,19 +125,17 @@ impl<'s, 'p> Binder<'s, 'p> {
         Ok(())
     }
 
-    /// Binds a value to the parameter of this name, written as in the SQL with its prefix: `:name`, `@name`, `$name` or
-    /// `?1`.
+    /// Binds a value to the parameter of this name: as in the SQL with its prefix (`:name`, `@name`, `$name` or `?1`),
+    /// or without it. Then, `name` is any one of `:name`, `@name` and `$name`.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::NoSuch`] if there is no such parameter; [`ErrorKind::ParameterTwice`] if it already has a value;
-    /// and the other errors of [`push`](Self::push).
+    /// [`ErrorKind::NoSuch`] if there is no such parameter, unless [`ignore_unused`](Self::ignore_unused) was called;
+    /// [`ErrorKind::AmbiguousParameter`] if the name lacks its prefix, and the SQL has it with several;
+    /// [`ErrorKind::ParameterTwice`] if it already has a value; and the other errors of [`push`](Self::push).
     pub fn set(&mut self, name: &str, value: impl ToSql + 'p) -> Result<()> {
-        let names = self.raw.parameter_names();
-        let is_it = |known: &Option<Box<str>>| known.as_deref() == Some(name);
-        let expected = names.get(self.next_name).is_some_and(is_it).then_some(self.next_name);
-        let Some(place) = expected.or_else(|| names.iter().position(is_it)) else {
-            return Err(self.no_such(name));
+        let Some(place) = self.find(name)? else {
+            return if self.ignores_unused { Ok(()) } else { Err(self.no_such(name)) };
         };
         let index = place + 1;
         self.next_name = index;
@@ -135,6 +152,39 @@ impl<'s, 'p> Binder<'s, 'p> {
         }
         self.raw.mark(index);
         Ok(())
+    }
+
+    /// Ignores values of names that the SQL does not contain, from now on.
+    pub fn ignore_unused(&mut self) {
+        self.ignores_unused = true;
+    }
+
+    /// Binds NULL to the parameters that have no value in the end.
+    pub fn missing_as_null(&mut self) {
+        self.fills_missing = true;
+    }
+
+    /// Returns the 0-based place of the parameter of this name, with its prefix or without.
+    fn find(&mut self, name: &str) -> Result<Option<usize>> {
+        let names = self.raw.parameter_names();
+        let is_bare = !name.starts_with([':', '@', '$', '?', '#']);
+        let is_it = |known: &Option<Box<str>>| match known.as_deref() {
+            Some(known) if is_bare => known.strip_prefix(PREFIXES) == Some(name),
+            known => known == Some(name),
+        };
+        let expected = names.get(self.next_name).is_some_and(is_it).then_some(self.next_name);
+        let place = expected.or_else(|| names.iter().position(is_it));
+        if is_bare && place.is_some() {
+            let has_prefixes = *self.has_prefixes.get_or_insert_with(|| {
+                let mut prefixes = names.iter().flatten().filter_map(|name| name.chars().next());
+                let mut prefixes = prefixes.by_ref().filter(|prefix| PREFIXES.contains(prefix));
+                prefixes.next().is_some_and(|first| prefixes.any(|other| other != first))
+            });
+            if has_prefixes && names.iter().filter(|known| is_it(known)).count() > 1 {
+                return Err(self.ambiguous(name));
+            }
+        }
+        Ok(place)
     }
 
     /// Returns an error if the parameter has a value.
@@ -189,6 +239,14 @@ impl<'s, 'p> Binder<'s, 'p> {
 
     #[cold]
     #[inline(never)]
+    fn ambiguous(&self, name: &str) -> Error {
+        let is_one = |known: &&Box<str>| known.strip_prefix(PREFIXES) == Some(name);
+        let known = self.raw.parameter_names().iter().flatten().filter(is_one).cloned().collect();
+        Error::new(ErrorKind::AmbiguousParameter { name: name.into(), known }).in_sql(self.raw.sql())
+    }
+
+    #[cold]
+    #[inline(never)]
     fn no_such(&self, name: &str) -> Error {
         let known = self.raw.parameter_names().iter().flatten().cloned().collect();
         Error::new(ErrorKind::NoSuch { what: NameKind::Parameter, name: name.into(), known }).in_sql(self.raw.sql())
@@ -200,9 +258,26 @@ impl<'s, 'p> Binder<'s, 'p> {
 
     /// Checks that each parameter has a value.
     #[inline]
-    pub(crate) fn finish(self) -> Result<Binding<'s, 'p>> {
+    pub(crate) fn finish(mut self) -> Result<Binding<'s, 'p>> {
+        if self.fills_missing {
+            self.fill_missing()?;
+        }
         self.check()?;
         Ok(self.raw)
+    }
+
+    #[cold]
+    fn fill_missing(&mut self) -> Result<()> {
+        for index in self.positional + 1..=self.raw.parameter_count() {
+            if !self.by_name {
+                self.push(Param::null())?;
+            } else if !self.raw.is_marked(index) {
+                // A value of an earlier execution may still be bound.
+                self.bind(index, Param::null())?;
+                self.raw.mark(index);
+            }
+        }
+        Ok(())
     }
 
     #[inline]
@@ -395,9 +470,55 @@ where
 
 /// Values by name from an iterator. Returned by [`named_params_from_iter`].
 #[derive(Clone, Debug)]
-pub struct NamedParamsFromIter<I>(I);
+pub struct NamedParamsFromIter<I> {
+    values: I,
+    ignores_unused: bool,
+    fills_missing: bool,
+}
 
-/// Returns the `(name, value)` pairs of an iterator as parameters by name. Names include their prefix, as in the SQL.
+impl<I> NamedParamsFromIter<I> {
+    /// Ignores values whose name the SQL does not contain, which are an error otherwise.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use finalite::{Connection, named_params};
+    ///
+    /// let conn = Connection::open_in_memory()?;
+    /// let user = named_params! { "id": 1, "name": "Ada" };
+    /// assert_eq!(conn.query_one::<i64>("SELECT :id", user.ignore_unused())?, 1);
+    /// # Ok::<(), finalite::Error>(())
+    /// ```
+    #[must_use]
+    pub fn ignore_unused(mut self) -> Self {
+        self.ignores_unused = true;
+        self
+    }
+
+    /// Binds NULL to parameters that have no value, which are an error otherwise.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use std::collections::HashMap;
+    /// use finalite::{Connection, named_params_from_iter};
+    ///
+    /// let conn = Connection::open_in_memory()?;
+    /// let values = HashMap::from([("id", 1)]);
+    /// let row: (i64, Option<i64>) =
+    ///     conn.query_one("SELECT :id, :parent", named_params_from_iter(&values).missing_as_null())?;
+    /// assert_eq!(row, (1, None));
+    /// # Ok::<(), finalite::Error>(())
+    /// ```
+    #[must_use]
+    pub fn missing_as_null(mut self) -> Self {
+        self.fills_missing = true;
+        self
+    }
+}
+
+/// Returns the `(name, value)` pairs of an iterator as parameters by name. Names are written as in the SQL, or without
+/// their prefix.
 ///
 /// # Example
 ///
@@ -406,13 +527,13 @@ pub struct NamedParamsFromIter<I>(I);
 /// use finalite::{Connection, named_params_from_iter};
 ///
 /// let conn = Connection::open_in_memory()?;
-/// let values = HashMap::from([(":a", 1), (":b", 2)]);
+/// let values = HashMap::from([("a", 1), (":b", 2)]);
 /// let sum: i64 = conn.query_one("SELECT :a + :b", named_params_from_iter(&values))?;
 /// assert_eq!(sum, 3);
 /// # Ok::<(), finalite::Error>(())
 /// ```
 pub fn named_params_from_iter<I: IntoIterator>(values: I) -> NamedParamsFromIter<I> {
-    NamedParamsFromIter(values)
+    NamedParamsFromIter { values, ignores_unused: false, fills_missing: false }
 }
 
 impl<'p, I, S, T> Params<'p> for NamedParamsFromIter<I>
@@ -423,7 +544,13 @@ where
 {
     #[inline]
     fn bind(self, binder: &mut Binder<'_, 'p>) -> Result<()> {
-        self.0.into_iter().try_for_each(|(name, value)| binder.set(name.as_ref(), value))
+        if self.ignores_unused {
+            binder.ignore_unused();
+        }
+        if self.fills_missing {
+            binder.missing_as_null();
+        }
+        self.values.into_iter().try_for_each(|(name, value)| binder.set(name.as_ref(), value))
     }
 }
 
@@ -450,8 +577,8 @@ macro_rules! params {
     ($($value:expr),+ $(,)?) => { $crate::params_from_iter([$($crate::macros::lend(&$value).param()),+]) };
 }
 
-/// Creates parameters by name. Names include their prefix, as in the SQL. A name that is given twice is
-/// [`ErrorKind::ParameterTwice`](crate::ErrorKind::ParameterTwice). Values are borrowed as by
+/// Creates parameters by name, written as in the SQL or without its prefix (`id` for `:id`, `@id` or `$id`). A name that
+/// is given twice is [`ErrorKind::ParameterTwice`](crate::ErrorKind::ParameterTwice). Values are borrowed as by
 /// [`params!`](crate::params!).
 ///
 /// # Example
@@ -460,7 +587,7 @@ macro_rules! params {
 /// use finalite::{Connection, named_params};
 ///
 /// let conn = Connection::open_in_memory()?;
-/// let sum: i64 = conn.query_one("SELECT :a + @b", named_params! { ":a": 1, "@b": 2 })?;
+/// let sum: i64 = conn.query_one("SELECT :a + @b", named_params! { "a": 1, "@b": 2 })?;
 /// assert_eq!(sum, 3);
 /// # Ok::<(), finalite::Error>(())
 /// ```

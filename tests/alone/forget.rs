@@ -9,7 +9,7 @@ use std::ptr;
 
 use finalite::data::{Access, Backup};
 use finalite::handles::{self, HandleCounts, HandleKind};
-use finalite::{Connection, Error, ErrorKind, OpenOptions, Statement, ffi};
+use finalite::{Connection, Error, ErrorKind, OpenOptions, Statement, array, ffi};
 
 use crate::common::witness::{Witness, can_write, left_by};
 use crate::runner::cases;
@@ -82,6 +82,32 @@ const FORGOTTEN: &[Forgotten] = &[
             forget(rows);
         },
         |count| count.rows = 1,
+    ),
+    (
+        "rows with a list that is lent",
+        |conn| {
+            let mut statement = conn.prepare_cached(SELECT).unwrap();
+            let list = [bound(), bound()];
+            let list = array(&list);
+            let mut rows = statement.query((&list,)).unwrap();
+            rows.next().unwrap();
+            forget(rows);
+        },
+        |count| count.rows = 1,
+    ),
+    (
+        "rows with a list that they own",
+        |conn| {
+            let mut statement = conn.prepare(SELECT).unwrap();
+            let mut rows = statement.query((array(vec![bound()]),)).unwrap();
+            rows.next().unwrap();
+            forget(rows);
+            forget(statement);
+        },
+        |count| {
+            count.statements = 1;
+            count.rows = 1;
+        },
     ),
     ("a statement", |conn| forget(conn.prepare(SELECT).unwrap()), |count| count.statements = 1),
     (

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::ops::ControlFlow;
 
 use finalite::scan::ColumnType;
-use finalite::{ColumnBatch, Connection, Error, OpenOptions, ValueRef};
+use finalite::{ColumnBatch, Connection, Error, OpenOptions, Statement, ValueRef, array};
 
 /// Counts what this thread allocates; the rest is the system's.
 struct Counting;
@@ -116,6 +116,30 @@ pub fn none_after_the_first_batch() {
         // The control: who allocates is seen.
         let between = between_batches(&conn, STEADY[0], |batch| drop(vec![batch.len(); 2]));
         assert!(between[..between.len() - 1].iter().all(|&count| count == 1), "{between:?}");
+    }
+}
+
+pub fn one_for_each_list() {
+    let conn = database("UTF-8");
+    let mut statement = conn.prepare("SELECT sum(value) FROM list(?)").unwrap();
+    for count in [0, 5, 5000] {
+        let ids: Vec<i64> = (1..=count).collect();
+        let expected = (count > 0).then_some(count * (count + 1) / 2);
+        let mut allocated = |list: &dyn Fn(&mut Statement<'_>) -> Option<i64>| {
+            let before = allocations();
+            assert_eq!(list(&mut statement), expected);
+            allocations() - before
+        };
+        assert_eq!(allocated(&|statement| statement.query_one((array(&ids),)).unwrap()), 1, "{count} that are lent");
+        let list = array(&ids);
+        assert_eq!(allocated(&|statement| statement.query_one((&list,)).unwrap()), 0, "{count} again");
+        // The copy is the vector's.
+        assert!(allocated(&|statement| statement.query_one((array(ids.clone()),)).unwrap()) <= 2, "{count} owned");
+        // The control: who makes a text of them is seen.
+        if count > 1 {
+            let json = |_: &mut Statement<'_>| conn.query_one("SELECT sum(value) FROM json_each(?)", [format!("{ids:?}")]);
+            assert!(allocated(&|statement| json(statement).unwrap()) > 2);
+        }
     }
 }
 

@@ -22,6 +22,7 @@ fn scans() {
     allocations::none_after_the_first_batch();
     allocations::none_where_nulls_begin_late();
     allocations::none_per_row();
+    allocations::one_for_each_list();
     let points = faults::out_of_memory_is_an_error_and_nothing_else();
     println!("{compared} scans of {queries} queries compared, {points} allocations failed");
     assert!(compared > 40_000, "{compared}");

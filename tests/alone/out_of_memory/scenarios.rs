@@ -2,7 +2,7 @@
 
 use finalite::{
     Connection, DropBehavior, OpenOptions, Param, Result, ResultCode, StatementKey, TransactionBehavior, Value,
-    ValueRef, ZeroBlob, named_params, params_from_iter,
+    ValueRef, ZeroBlob, array, named_params, params_from_iter,
 };
 
 use super::Place::{File, Memory};
@@ -172,6 +172,22 @@ pub const SCENARIOS: &[Scenario] = &[
             tx.execute_batch("CREATE TEMP TABLE x(a); INSERT INTO x VALUES (1), ('zwei'); /* */ UPDATE t SET b = ''")?;
             assert_eq!(tx.query_all::<Value>("SELECT a FROM x", ())?.len(), 2);
             tx.rollback()
+        }),
+    },
+    Scenario {
+        name: "lists, of a connection that has read none, and errors of theirs",
+        run: Alone(|world| {
+            let conn = world.options(OpenOptions::new()).pragma("encoding", "UTF-16").open_in_memory()?;
+            let (ids, texts) = ([3, 1, 2], ["drei".to_owned(), "eins".to_owned()]);
+            let sql = "SELECT value FROM list(?) ORDER BY value";
+            assert_eq!(conn.query_all::<i64>(sql, (array(&ids),))?, [1, 2, 3]);
+            assert_eq!(conn.query_all::<String>(sql, (array(&texts),))?, texts);
+            let sql = "SELECT value, rowid FROM rarray(?) WHERE value NOT IN (SELECT value FROM list(?))";
+            let rest = (array(vec![1, 2]), array(vec![2_i64]));
+            assert_eq!(conn.query_one::<(i64, i64)>(sql, rest)?, (1, 1));
+            must_fail(conn.query_one::<i64>("SELECT value FROM list(?)", (1,)), ResultCode::ERROR)?;
+            must_fail(conn.prepare("SELECT value FROM list"), ResultCode::ERROR)?;
+            must_fail(conn.query_one::<f64>("SELECT value FROM list(?)", (array(&[f64::NAN]),)), ResultCode::ERROR)
         }),
     },
     Scenario {
