@@ -1,5 +1,5 @@
 //! Data into and out of a database, other than by SQL: parts of large values, copies of databases, databases as
-//! bytes.
+//! bytes; and versions of the schema.
 //!
 //! | to | call |
 //! |---|---|
@@ -10,6 +10,8 @@
 //! | copy between connections, at a pace, step by step | [`Backup`] |
 //! | have a database as bytes | [`Connection::serialize`](crate::Connection::serialize) |
 //! | record changes, and apply them elsewhere (feature `session`) | `Connection::session`, `Connection::apply_changeset` |
+//! | bring the schema to its latest version | [`Migrations`] |
+//! | have the schema as text, for review | [`Connection::schema_snapshot`](crate::Connection::schema_snapshot) |
 //! | open bytes as a database | [`Connection::deserialize`](crate::Connection::deserialize), [`deserialize_static`](crate::Connection::deserialize_static), [`deserialize_into`](crate::Connection::deserialize_into) |
 //!
 //! The handles here end in `Drop`, are counted ([`handles`](crate::handles)), and are found and closed with their
@@ -19,6 +21,8 @@ mod backup;
 mod blob;
 #[cfg(feature = "session")]
 mod changeset;
+mod migrations;
+mod schema_snapshot;
 mod serialized;
 #[cfg(feature = "session")]
 mod session;
@@ -29,6 +33,7 @@ pub use backup::{Backup, BackupPacing, BackupProgress};
 pub use blob::{Access, Blob, BlobAddress};
 #[cfg(feature = "session")]
 pub use changeset::{Applied, ApplyOptions, Change, ChangeGroup, Changes, Changeset, Conflict, Rebaser};
+pub use migrations::{Migration, MigrationReport, MigrationStep, Migrations};
 pub use serialized::Serialized;
 #[cfg(feature = "session")]
 pub use session::Session;

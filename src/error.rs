@@ -15,6 +15,7 @@ mod fault;
 mod function;
 mod kind;
 mod message;
+mod migration;
 mod optional;
 mod result_code;
 
@@ -24,6 +25,7 @@ use excerpt::Excerpt;
 pub(crate) use fault::{Cut, Fault, FaultKind};
 pub(crate) use function::{FunctionCause, FunctionFault};
 pub use kind::{BlobObstacle, ChangesetObstacle, ErrorKind, ExceededLimit, NameKind};
+pub use migration::MigrationProblem;
 pub use optional::OptionalExtension;
 pub use result_code::ResultCode;
 
@@ -244,6 +246,7 @@ impl Error {
             ErrorKind::MalformedChangeset => Some(ResultCode::CORRUPT),
             ErrorKind::WrongKey => Some(ResultCode::NOTADB),
             ErrorKind::OpenAttempts { ref attempts } => attempts.last()?.extended_code(),
+            ErrorKind::Migration { ref problem, .. } => problem.error()?.extended_code(),
             _ => None,
         }
     }
@@ -257,7 +260,10 @@ impl Error {
     /// Returns the SQL of the statement as passed to the call that failed, if known.
     #[must_use]
     pub fn sql(&self) -> Option<&str> {
-        self.0.sql.as_deref()
+        match &self.0.kind {
+            ErrorKind::Migration { problem, .. } => problem.error()?.sql(),
+            _ => self.0.sql.as_deref(),
+        }
     }
 
     /// Returns the position of the error in the SQL, if SQLite reports it. For an error in a script without such a
@@ -268,6 +274,13 @@ impl Error {
     /// C: [sqlite3_error_offset](https://sqlite.org/c3ref/errcode.html)
     #[must_use]
     pub fn position(&self) -> Option<SqlPosition> {
+        match &self.0.kind {
+            ErrorKind::Migration { problem, .. } => problem.position(),
+            _ => self.own_position(),
+        }
+    }
+
+    fn own_position(&self) -> Option<SqlPosition> {
         let Inner { sql, offset, origin, .. } = &*self.0;
         let offset = offset.or(origin.map(|_| 0))?;
         let (first_line, first_column) = origin.unwrap_or((1, 1));
@@ -293,8 +306,10 @@ impl Error {
     /// ```
     #[must_use]
     pub fn constraint(&self) -> Option<Constraint<'_>> {
-        let ErrorKind::Sqlite { code, message } = &self.0.kind else {
-            return None;
+        let (code, message) = match &self.0.kind {
+            ErrorKind::Sqlite { code, message } => (code, message),
+            ErrorKind::Migration { problem, .. } => return problem.error()?.constraint(),
+            _ => return None,
         };
         (code.primary() == ResultCode::CONSTRAINT).then_some(Constraint { code: *code, message })
     }
@@ -410,7 +425,7 @@ impl fmt::Display for Error {
             let lead = if n == 0 { ", database" } else { " or" };
             write!(f, "{lead} {}", Excerpt { longest: usize::MAX, ..Excerpt::of(database) })?;
         }
-        if let Some(position) = self.position() {
+        if let Some(position) = self.own_position() {
             write!(f, ", at {position}")?;
         }
         if let Some(sql) = self.0.sql.as_deref().filter(|_| !matches!(self.0.kind, ErrorKind::EmptySql)) {
@@ -459,6 +474,7 @@ impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match &self.0.kind {
             ErrorKind::External(error) | ErrorKind::Function { error, .. } => Some(&**error),
+            ErrorKind::Migration { problem, .. } => problem.error()?.source(),
             ErrorKind::ColumnConversion { problem, .. }
             | ErrorKind::ParameterConversion { problem, .. }
             | ErrorKind::FunctionArgument { problem, .. }

@@ -83,6 +83,7 @@
 //! | `finalite::scan` | DEBUG | a scan that requested [pages] reads through the statement instead, with the reason |
 //! | `finalite::slow` | WARN | an execution took at least the duration set by [`Connection::set_slow_threshold`] |
 //! | `finalite::leak` | WARN, ERROR | a handle is open for a long time, was leaked, or cannot be closed |
+//! | `finalite::migration` | DEBUG, ERROR | a migration is applied or taken back; foreign keys stay off after one |
 //! | `finalite::pool` | DEBUG to ERROR | checkpoints; a connection closed, not reused; a pool ended during a checkout |
 //! | `finalite::endpoint` | DEBUG to ERROR | a message of the crate `finalite-endpoint` |
 //! | `finalite::worker` | ERROR | a background thread of finalite panicked |
@@ -159,8 +160,8 @@ pub use connection::{
 pub use convert::{Array, FromSql, Param, ToSql, ZeroBlob, array};
 pub use core::cache::StatementCacheStats;
 pub use error::{
-    BlobObstacle, ChangesetObstacle, Constraint, ConstraintKind, Error, ErrorKind, ExceededLimit, NameKind,
-    OptionalExtension, Result, ResultCode, SqlPosition,
+    BlobObstacle, ChangesetObstacle, Constraint, ConstraintKind, Error, ErrorKind, ExceededLimit, MigrationProblem,
+    NameKind, OptionalExtension, Result, ResultCode, SqlPosition,
 };
 pub use observe::leak_check::{LeakCheck, LeakReport, ProcessSnapshot};
 pub use observe::wal::WalStatus;

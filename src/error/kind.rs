@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::excerpt::Excerpt;
-use super::{Error, ResultCode};
+use super::{Error, MigrationProblem, ResultCode};
 use crate::value::{ColumnType, ConversionError, Type};
 
 /// The kind of an [`Error`].
@@ -392,6 +392,47 @@ pub enum ErrorKind {
     /// The database is encrypted with another key, or not at all (feature `sqlcipher`).
     #[error("the key is not that of the database, or the database is not encrypted")]
     WrongKey,
+    /// A migration cannot be applied or taken back: see [`Migrations`](crate::data::Migrations). The SQL, its position
+    /// and the result code are those of the statement that failed.
+    #[error("migration {version} ({}{}): {problem}", Excerpt::of(name), display_file(file.as_deref()))]
+    #[non_exhaustive]
+    Migration {
+        /// Version of the migration: 1 is the first.
+        version: u32,
+        /// Name of the migration.
+        name: Box<str>,
+        /// File of the migration, as it was given.
+        file: Option<Box<str>>,
+        /// Reason.
+        problem: MigrationProblem,
+    },
+    /// The database has more migrations than the program knows: a newer program has migrated it.
+    #[error("the database is at version {version}, and this program knows {known} migration{}", plural_of(*known))]
+    #[non_exhaustive]
+    NewerDatabase {
+        /// `user_version` of the database.
+        version: i64,
+        /// Number of migrations that the program knows.
+        known: u32,
+    },
+    /// The database records more migrations than its `user_version` says: that was changed by others.
+    #[error("user_version is {version}, but finalite_migrations records the migration {recorded}: set it back to that")]
+    #[non_exhaustive]
+    MigrationHistory {
+        /// `user_version` of the database.
+        version: i64,
+        /// Last version in the table `finalite_migrations`.
+        recorded: i64,
+    },
+    /// A file is no migration: see [`Migrations::from_files`](crate::data::Migrations::from_files).
+    #[error("the migration {}: {reason}", Excerpt::of(file))]
+    #[non_exhaustive]
+    MigrationFile {
+        /// Path of the file, as it was given.
+        file: Box<str>,
+        /// Reason.
+        reason: &'static str,
+    },
     /// An error of the caller, from [`Error::external`].
     #[error("{0}")]
     External(Box<dyn StdError + Send + Sync>),
@@ -503,6 +544,14 @@ impl fmt::Display for NameKind {
 
 fn plural(count: usize) -> &'static str {
     if count == 1 { "" } else { "s" }
+}
+
+fn plural_of(count: u32) -> &'static str {
+    plural(usize::try_from(count).unwrap_or(0))
+}
+
+fn display_file(file: Option<&str>) -> String {
+    file.map_or_else(String::new, |file| format!(", {file}"))
 }
 
 fn was(count: usize) -> &'static str {

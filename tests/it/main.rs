@@ -33,6 +33,7 @@ mod journal_mode;
 mod limits;
 mod lists;
 mod maintenance;
+mod migrations;
 mod moving;
 mod names;
 mod open;
