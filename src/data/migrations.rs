@@ -286,7 +286,7 @@ impl Migrations {
     ///
     /// Those of [`migrate`](Self::migrate) about the state of the database.
     pub fn pending(&self, conn: &Connection) -> Result<Vec<MigrationStep>> {
-        let version = History::read(conn)?.check(self)?;
+        let version = History::look(conn)?.check(self)?;
         Ok((version + 1..=self.len()).filter_map(|version| self.step_to(version, false)).collect())
     }
 
@@ -329,7 +329,7 @@ impl Migrations {
 
     #[track_caller]
     fn run(&self, conn: &Connection, target: usize) -> Result<MigrationReport> {
-        let history = History::read(conn)?;
+        let history = History::look(conn)?;
         let from = history.check(self)?;
         let mut report = MigrationReport { from: to_u32(from), to: to_u32(from), steps: Vec::new() };
         let is_recorded = history.is_complete() || conn.is_readonly("main") == Some(true);

@@ -171,6 +171,35 @@ fn two_that_start_at_once_apply_each_once() {
     }
 }
 
+/// Another connection migrates between any two statements of one that only looks.
+#[test]
+fn one_state_is_looked_at() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("wal.db");
+    let conn = OpenOptions::new().pragma("journal_mode", "wal").open(&path).unwrap();
+    Migrations::new([USERS]).migrate(&conn).unwrap();
+    for looks in [|conn: &Connection| ALL.migrate(conn).map(drop), |conn: &Connection| ALL.pending(conn).map(drop)] {
+        for at in 0..8 {
+            ALL.migrate_to(&conn, 2).unwrap();
+            let other = Connection::open(&path).unwrap();
+            let (mut seen, mut is_done) = (0, false);
+            let trace = conn.on_trace(finalite::extend::TraceEvents::STATEMENT, move |_| {
+                if seen == at && !is_done {
+                    is_done = true;
+                    // Busy once the other one has the lock.
+                    other.set_busy_timeout(std::time::Duration::ZERO).unwrap();
+                    let _ = ALL.migrate(&other);
+                }
+                seen += 1;
+            });
+            looks(&conn).unwrap();
+            drop(trace);
+            conn.execute_batch("DELETE FROM users").unwrap();
+            conn.execute_batch("DELETE FROM finalite_migrations WHERE version = 3; PRAGMA user_version = 2").unwrap();
+        }
+    }
+}
+
 #[test]
 fn who_waits_too_long_is_busy_and_has_changed_nothing() {
     let dir = tempfile::tempdir().unwrap();

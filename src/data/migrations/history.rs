@@ -17,6 +17,18 @@ pub(super) struct History {
 }
 
 impl History {
+    /// Reads the state, which other connections may be changing, as of one moment.
+    pub(super) fn look(conn: &Connection) -> Result<Self> {
+        if !conn.is_autocommit() {
+            return Self::read(conn);
+        }
+        let tx = conn.unchecked_transaction()?;
+        let history = Self::read(&tx)?;
+        tx.rollback()?;
+        Ok(history)
+    }
+
+    /// Reads the state, within a transaction.
     pub(super) fn read(conn: &Connection) -> Result<Self> {
         let user_version = conn.query_one("PRAGMA main.user_version", ())?;
         let sql = "SELECT 1 FROM main.sqlite_schema WHERE type = 'table' AND name = ?";

@@ -74,3 +74,19 @@ fn where_they_were_off_they_stay_off_and_are_not_checked() {
     assert_eq!(posts(&conn), 2);
     assert!(!conn.pragma::<bool>("foreign_keys").unwrap());
 }
+
+#[test]
+fn a_deadline_that_has_passed_leaves_them_on() {
+    let conn = open();
+    let endless = "CREATE TABLE t AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n";
+    let list = Migrations::new([USERS, Migration::new("endless", endless)]);
+    let deadline = conn.deadline(std::time::Duration::from_millis(20)).unwrap();
+    let error = list.migrate(&conn).unwrap_err();
+    let failed = matches!(error.kind(), ErrorKind::Migration { problem: MigrationProblem::Failed(cause), .. } if cause.is_deadline());
+    assert!(failed || error.is_deadline(), "{error:?}");
+    // The control: nothing else runs now.
+    assert!(conn.query_one::<i64>("SELECT 1", ()).unwrap_err().is_deadline());
+    drop(deadline);
+    assert!(conn.pragma::<bool>("foreign_keys").unwrap());
+    assert!(conn.is_autocommit() && !conn.table_exists(None, "t").unwrap());
+}
