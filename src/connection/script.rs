@@ -4,8 +4,10 @@ use std::fmt;
 use std::iter::FusedIterator;
 use std::panic::Location;
 
+use crate::convert::ToSql;
 use crate::core::{Checkout, Place};
 use crate::error::{Error, ErrorKind, Result};
+use crate::statement::params::named_params_from_iter;
 use crate::{Connection, Statement, sql};
 
 /// Iterator over the statements of a script. Each is prepared when it is asked for, since it may depend on an earlier
@@ -140,9 +142,37 @@ impl Connection {
     /// ```
     #[track_caller]
     pub fn execute_batch(&self, script: &str) -> Result<()> {
+        self.execute_script(script, &[])
+    }
+
+    /// Runs every statement of a script as [`execute_batch`](Self::execute_batch) does, with values for its parameters.
+    /// Each statement receives those whose names it contains; the names need no prefix.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`execute_batch`](Self::execute_batch), and [`ErrorKind::ParameterUnset`] at a statement of which a
+    /// parameter has no value. A value that no statement uses is ignored.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use finalite::Connection;
+    ///
+    /// let conn = Connection::open_in_memory()?;
+    /// conn.execute_script(
+    ///     "CREATE TABLE settings(name TEXT, value);
+    ///      INSERT INTO settings VALUES ('language', :language);
+    ///      INSERT INTO settings VALUES ('columns', :columns);",
+    ///     &[("language", &"de"), ("columns", &80)],
+    /// )?;
+    /// assert_eq!(conn.query_one::<i64>("SELECT value FROM settings WHERE name = 'columns'", ())?, 80);
+    /// # Ok::<(), finalite::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn execute_script(&self, script: &str, params: &[(&str, &dyn ToSql)]) -> Result<()> {
         self.core().check_transaction()?;
         let was_autocommit = self.is_autocommit();
-        let result = self.run_script(script);
+        let result = self.run_script(script, params);
         if result.is_err()
             && was_autocommit
             && !self.is_autocommit()
@@ -156,10 +186,15 @@ impl Connection {
     }
 
     #[track_caller]
-    fn run_script(&self, script: &str) -> Result<()> {
+    fn run_script(&self, script: &str, params: &[(&str, &dyn ToSql)]) -> Result<()> {
         let mut script = self.script(script);
         while let Some(mut statement) = script.next_statement()? {
-            if let Err(error) = statement.execute(()) {
+            let result = if params.is_empty() {
+                statement.execute(())
+            } else {
+                statement.execute(named_params_from_iter(params.iter().copied()).ignore_unused())
+            };
+            if let Err(error) = result {
                 drop(statement);
                 return Err(script.locate(error));
             }

@@ -145,13 +145,18 @@ impl<'s, 'p> Binder<'s, 'p> {
             return Err(self.twice(index));
         }
         self.bind(index, value.into_param())?;
+        self.mark_by_name();
+        self.raw.mark(index);
+        Ok(())
+    }
+
+    /// Begins to mark the parameters with values, unless they are being marked.
+    fn mark_by_name(&mut self) {
         if !self.by_name {
             self.by_name = true;
             self.raw.clear_marks();
             (1..=self.positional).for_each(|given| self.raw.mark(given));
         }
-        self.raw.mark(index);
-        Ok(())
     }
 
     /// Ignores values of names that the SQL does not contain, from now on.
@@ -259,6 +264,10 @@ impl<'s, 'p> Binder<'s, 'p> {
     /// Checks that each parameter has a value.
     #[inline]
     pub(crate) fn finish(mut self) -> Result<Binding<'s, 'p>> {
+        if self.ignores_unused {
+            // Values were given by name, even if the SQL contains none of the names.
+            self.mark_by_name();
+        }
         if self.fills_missing {
             self.fill_missing()?;
         }

@@ -82,3 +82,21 @@ fn a_long_script_costs_its_length_once() {
     conn.execute_batch(&script).unwrap();
     assert_eq!(conn.query_one::<i64>("SELECT count(*) FROM t", ()).unwrap(), 20_000);
 }
+
+#[test]
+fn a_script_with_values() {
+    let conn = Connection::open_in_memory().unwrap();
+    let script = "CREATE TABLE t(a, b);\nINSERT INTO t VALUES (:a, 1);\nINSERT INTO t VALUES (@b, $a); SELECT 'no :c'";
+    let values: [(&str, &dyn finalite::ToSql); 3] = [("a", &"text"), (":a_unused", &1), ("@b", &2.5)];
+    conn.execute_script(script, &values).unwrap();
+    let rows = conn.query_all::<(finalite::Value, finalite::Value)>("SELECT * FROM t ORDER BY rowid", ()).unwrap();
+    let text = || finalite::Value::Text("text".into());
+    assert_eq!(rows, [(text(), finalite::Value::Integer(1)), (finalite::Value::Real(2.5), text())]);
+    // One without a value is told with its place, and a transaction of the script ends.
+    let error = conn.execute_script("BEGIN; DELETE FROM t;\n  DELETE FROM t WHERE a = :c; COMMIT", &values).unwrap_err();
+    assert!(error.to_string().starts_with("parameter 1 (:c) has no value, at line 2, column 3"), "{error}");
+    assert!(conn.is_autocommit());
+    assert_eq!(conn.query_one::<i64>("SELECT count(*) FROM t", ()).unwrap(), 2);
+    let error = conn.execute_batch("SELECT 1; SELECT ?").unwrap_err();
+    assert!(error.to_string().starts_with("the SQL has 1 parameter, 0 were given, at line 1, column 11"), "{error}");
+}

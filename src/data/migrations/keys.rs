@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::MigrationProblem;
 use crate::error::{Error, ErrorKind, Result};
+use crate::track::shielded;
 use crate::{Connection, ForeignKeyViolation};
 
 /// Turns foreign keys off, and on again when it is dropped, if they were on.
@@ -34,11 +35,16 @@ impl<'conn> ForeignKeysOff<'conn> {
 
 impl Drop for ForeignKeysOff<'_> {
     fn drop(&mut self) {
-        if self.was_on
-            && let Err(error) = self.conn.set_pragma("foreign_keys", true)
-        {
-            let (connection, name) = self.conn.identity();
-            tracing::error!(target: "finalite::migration", %error, connection, name, "foreign keys stay off");
+        if !self.was_on {
+            return;
+        }
+        // A deadline does not apply, and no panic is resumed here.
+        let _cleanup = self.conn.db().begin_cleanup();
+        if let Err(error) = self.conn.set_pragma("foreign_keys", true) {
+            shielded(|| {
+                let (connection, name) = self.conn.identity();
+                tracing::error!(target: "finalite::migration", %error, connection, name, "foreign keys stay off");
+            });
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Services of a connection: attached databases, checkpoints, properties of files, checks.
 
+use finalite::data::{Migration, Migrations};
 use finalite::{CheckScope, CheckpointMode, Connection, DbConfig, Limit, OpenOptions, Result, ResultCode, sql};
 
 use super::Place::{File, Memory};
@@ -18,6 +19,26 @@ pub const SCENARIOS: &[Scenario] = &[
             attached.detach()?;
             drop(conn.attach(":memory:", "dropped")?);
             conn.attach_uri("file:x?mode=memory", "kept")?.keep();
+            conn.close()
+        }),
+    },
+    Scenario {
+        name: "migrations up, down, dry, and one that fails",
+        run: Alone(|world| {
+            let users = Migration::new("users", "CREATE TABLE users(id INTEGER PRIMARY KEY); INSERT INTO users VALUES (1)");
+            let posts = "CREATE TABLE posts(author REFERENCES users); INSERT INTO posts VALUES (1)";
+            let list = Migrations::new([users, Migration::new("posts", posts).down("DROP TABLE posts")]);
+            let conn = world.options(OpenOptions::new()).open_in_memory()?;
+            assert_eq!(list.pending(&conn)?.len(), 2);
+            list.dry_run(&conn)?;
+            list.migrate(&conn)?;
+            list.migrate_to(&conn, 1)?;
+            assert!(conn.schema_snapshot()?.starts_with("CREATE TABLE users"));
+            let broken = Migrations::new([users, Migration::new("broken", "INSERT INTO users VALUES (1)")]);
+            let result = broken.migrate(&conn);
+            // Whatever came of it, foreign keys are on again.
+            assert!(conn.query_one::<bool>("PRAGMA foreign_keys", ()).is_ok_and(|is_on| is_on) || result.is_err());
+            must_fail(result, ResultCode::CONSTRAINT)?;
             conn.close()
         }),
     },
