@@ -84,7 +84,12 @@ impl<'a> Migration<'a> {
         if self.file.is_some() { files::name_of(self.name) } else { self.name }
     }
 
+    /// Returns the error of this migration. What would stop any other statement, too, is returned as it is.
     fn problem(&self, version: usize, problem: MigrationProblem) -> Error {
+        let problem = match problem {
+            MigrationProblem::Failed(error) if is_of_any_statement(&error) => return error,
+            problem => problem,
+        };
         let file = self.file.map(Into::into);
         Error::new(ErrorKind::Migration { version: to_u32(version), name: self.name().into(), file, problem })
     }
@@ -260,6 +265,8 @@ impl Migrations {
     /// - [`ErrorKind::MigrationHistory`] if `user_version` was changed by others.
     /// - [`ErrorKind::Misuse`] within a transaction.
     /// - `SQLITE_BUSY` if another connection held the write lock for longer than the busy timeout.
+    /// - [`ErrorKind::NoMemory`], [`ErrorKind::Interrupted`], [`ErrorKind::Deadline`], [`ErrorKind::QueryLimit`] of a
+    ///   statement.
     #[track_caller]
     pub fn migrate(&self, conn: &Connection) -> Result<MigrationReport> {
         self.run(conn, self.len())
@@ -455,6 +462,13 @@ fn transaction_keyword(statement: &str) -> Option<&'static str> {
     // A savepoint of the script itself.
     let is_of_savepoint = keyword == "ROLLBACK" && sql::starts_with_keyword(rest, "TO");
     (!is_of_savepoint).then_some(keyword)
+}
+
+fn is_of_any_statement(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::NoMemory { .. } | ErrorKind::Interrupted | ErrorKind::Deadline { .. } | ErrorKind::QueryLimit { .. }
+    )
 }
 
 fn to_u32(version: usize) -> u32 {
