@@ -47,9 +47,9 @@ pub(crate) fn starts_with_keyword(sql: &str, keyword: &str) -> bool {
 /// literals count, too.
 pub(crate) fn calls(sql: &str, name: &str) -> bool {
     let is_part = |c: char| c.is_ascii_alphanumeric() || !c.is_ascii() || c == '_' || c == '$';
-    let starts = sql.char_indices().filter(|&(start, _)| {
-        sql.get(start..start + name.len()).is_some_and(|found| found.eq_ignore_ascii_case(name))
-    });
+    let starts = sql
+        .char_indices()
+        .filter(|&(start, _)| sql.get(start..start + name.len()).is_some_and(|found| found.eq_ignore_ascii_case(name)));
     starts.map(|(start, _)| sql.split_at(start)).any(|(before, from)| {
         let after = &from[name.len()..];
         let after = after.strip_prefix(['"', '`', ']']).unwrap_or(after);

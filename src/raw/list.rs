@@ -49,12 +49,11 @@ impl Db {
                 continue;
             }
             let _charge = entered.charge();
-            let db = ptr::from_ref(self).cast_mut().cast();
+            let own = ptr::from_ref(self).cast_mut().cast();
             // SAFETY: the connection is open (entered, rule 20); the name is NUL-terminated and the module a static
             // (rule 22). The connection does not move, and is freed after SQLite has closed it (rules 6, 14).
             // c3ref/create_module.html: the destructor may be NULL.
-            let code =
-                unsafe { ffi::sqlite3_create_module_v2(entered.db(), name.as_ptr(), ptr::from_ref(module), db, None) };
+            let code = unsafe { ffi::sqlite3_create_module_v2(entered.db(), name.as_ptr(), module, own, None) };
             if code != ffi::SQLITE_OK {
                 return Err(code);
             }

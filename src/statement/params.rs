@@ -245,8 +245,8 @@ impl<'s, 'p> Binder<'s, 'p> {
     #[cold]
     #[inline(never)]
     fn ambiguous(&self, name: &str) -> Error {
-        let is_one = |known: &&Box<str>| known.strip_prefix(PREFIXES) == Some(name);
-        let known = self.raw.parameter_names().iter().flatten().filter(is_one).cloned().collect();
+        let names = self.raw.parameter_names().iter().flatten();
+        let known = names.filter(|known| known.strip_prefix(PREFIXES) == Some(name)).cloned().collect();
         Error::new(ErrorKind::AmbiguousParameter { name: name.into(), known }).in_sql(self.raw.sql())
     }
 

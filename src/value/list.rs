@@ -65,9 +65,9 @@ impl List<'_> {
             Self::U32(values) => integer(values.get(index).copied()),
             Self::I64(values) => integer(values.get(index).copied()),
             Self::U64(values) => match values.get(index) {
-                Some(&value) => ValueRef::Integer(
-                    i64::try_from(value).map_err(|_| ConversionError::too_big_to_bind("u64", value))?,
-                ),
+                Some(&value) => {
+                    ValueRef::Integer(i64::try_from(value).map_err(|_| ConversionError::too_big_to_bind("u64", value))?)
+                }
                 None => ValueRef::Null,
             },
             Self::F64(values) => real(values.get(index).copied(), "f64")?,
@@ -93,7 +93,9 @@ impl List<'_> {
             Self::F64(values) => List::F64(Values::Owned(values.to_vec())),
             Self::Text(values) => List::OwnedText(Values::Owned(values.iter().map(|&text| text.to_owned()).collect())),
             Self::OwnedText(values) => List::OwnedText(Values::Owned(values.to_vec())),
-            Self::Blob(values) => List::OwnedBlob(Values::Owned(values.iter().map(|&bytes| bytes.to_owned()).collect())),
+            Self::Blob(values) => {
+                List::OwnedBlob(Values::Owned(values.iter().map(|&bytes| bytes.to_owned()).collect()))
+            }
             Self::OwnedBlob(values) => List::OwnedBlob(Values::Owned(values.to_vec())),
             Self::Value(values) => List::Value(Values::Owned(values.to_vec())),
         }

@@ -93,7 +93,8 @@ fn a_script_with_values() {
     let text = || finalite::Value::Text("text".into());
     assert_eq!(rows, [(text(), finalite::Value::Integer(1)), (finalite::Value::Real(2.5), text())]);
     // One without a value is told with its place, and a transaction of the script ends.
-    let error = conn.execute_script("BEGIN; DELETE FROM t;\n  DELETE FROM t WHERE a = :c; COMMIT", &values).unwrap_err();
+    let error =
+        conn.execute_script("BEGIN; DELETE FROM t;\n  DELETE FROM t WHERE a = :c; COMMIT", &values).unwrap_err();
     assert!(error.to_string().starts_with("parameter 1 (:c) has no value, at line 2, column 3"), "{error}");
     assert!(conn.is_autocommit());
     assert_eq!(conn.query_one::<i64>("SELECT count(*) FROM t", ()).unwrap(), 2);

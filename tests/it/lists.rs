@@ -48,10 +48,11 @@ fn every_type_is_read_back_as_it_was_bound() {
         let as_seen = blobs.map(|blob| ("blob".to_owned(), Value::Blob(blob.into())));
         assert_eq!(seen(&conn, &array(&blobs)), as_seen);
         assert_eq!(seen(&conn, &array(&blobs.map(Vec::from))), as_seen);
-        let values = [Value::Null, Value::Integer(1), Value::Real(1.5), Value::Text("x".into()), Value::Blob([7].into())];
+        let values =
+            [Value::Null, Value::Integer(1), Value::Real(1.5), Value::Text("x".into()), Value::Blob([7].into())];
         let types = ["null", "integer", "real", "text", "blob"];
         assert_eq!(seen(&conn, &array(&values)), types.map(String::from).into_iter().zip(values).collect::<Vec<_>>());
-        assert_eq!(seen(&conn, &array(&Vec::<i64>::new())), []);
+        assert_eq!(seen(&conn, &array(Vec::<i64>::new())), []);
     }
 }
 

@@ -155,7 +155,7 @@ fn two_that_start_at_once_apply_each_once() {
                     barrier.wait();
                     let report = list.migrate(&conn).unwrap();
                     assert_eq!((report.to, version(&conn)), (8, 8));
-                    assert_eq!(report.to - report.from >= u32::try_from(report.steps.len()).unwrap(), true);
+                    assert!(report.to - report.from >= u32::try_from(report.steps.len()).unwrap());
                     report
                 })
             };
@@ -166,7 +166,10 @@ fn two_that_start_at_once_apply_each_once() {
         applied.sort_unstable();
         assert_eq!(applied, (1..=8).collect::<Vec<u32>>(), "each by one of them");
         let conn = Connection::open(&path).unwrap();
-        assert_eq!(conn.query_all::<i64>("SELECT version FROM log ORDER BY rowid", ()).unwrap(), (1..=8).collect::<Vec<_>>());
+        assert_eq!(
+            conn.query_all::<i64>("SELECT version FROM log ORDER BY rowid", ()).unwrap(),
+            (1..=8).collect::<Vec<_>>()
+        );
         assert_eq!(recorded(&conn).len(), 8);
     }
 }
@@ -221,7 +224,8 @@ fn who_waits_too_long_is_busy_and_has_changed_nothing() {
 fn a_database_without_the_table_is_adopted() {
     let conn = open();
     // As another tool leaves it that counts in `user_version`.
-    conn.execute_batch("CREATE TABLE users(id INTEGER PRIMARY KEY, name TEXT NOT NULL); PRAGMA user_version = 1").unwrap();
+    conn.execute_batch("CREATE TABLE users(id INTEGER PRIMARY KEY, name TEXT NOT NULL); PRAGMA user_version = 1")
+        .unwrap();
     assert_eq!(names(&ALL.pending(&conn).unwrap()), ["+2 email", "+3 ada"]);
     assert_eq!(names(&ALL.migrate(&conn).unwrap().steps), ["+2 email", "+3 ada"]);
     assert_eq!(recorded(&conn).len(), 3);
@@ -240,7 +244,8 @@ fn one_that_may_only_be_read_is_checked() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("read.db");
     let conn = Connection::open(&path).unwrap();
-    conn.execute_batch("CREATE TABLE users(id INTEGER PRIMARY KEY, name TEXT NOT NULL); PRAGMA user_version = 1").unwrap();
+    conn.execute_batch("CREATE TABLE users(id INTEGER PRIMARY KEY, name TEXT NOT NULL); PRAGMA user_version = 1")
+        .unwrap();
     conn.close().unwrap();
     let conn = OpenOptions::new().read_only(true).open(&path).unwrap();
     assert!(Migrations::new([USERS]).migrate(&conn).unwrap().steps.is_empty());

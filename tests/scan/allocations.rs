@@ -137,7 +137,8 @@ pub fn one_for_each_list() {
         assert!(allocated(&|statement| statement.query_one((array(ids.clone()),)).unwrap()) <= 2, "{count} owned");
         // The control: who makes a text of them is seen.
         if count > 1 {
-            let json = |_: &mut Statement<'_>| conn.query_one("SELECT sum(value) FROM json_each(?)", [format!("{ids:?}")]);
+            let json =
+                |_: &mut Statement<'_>| conn.query_one("SELECT sum(value) FROM json_each(?)", [format!("{ids:?}")]);
             assert!(allocated(&|statement| json(statement).unwrap()) > 2);
         }
     }

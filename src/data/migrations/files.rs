@@ -55,16 +55,16 @@ impl Migrations {
         let mut numbered: BTreeMap<u64, Texts> = BTreeMap::new();
         for (path, text) in files {
             let path = path.as_ref();
-            let Some(file) = File::parse(path) else {
+            let Some(script) = Script::parse(path) else {
                 continue;
             };
             let problem = |reason| Error::new(ErrorKind::MigrationFile { file: path.into(), reason });
-            let number = file.number.ok_or_else(|| problem("its name does not begin with a number"))?;
+            let number = script.number.ok_or_else(|| problem("its name does not begin with a number"))?;
             let texts = match numbered.entry(number) {
                 Entry::Vacant(vacant) => vacant.insert(Texts::default()),
                 Entry::Occupied(occupied) => occupied.into_mut(),
             };
-            let place = &mut texts.0[usize::from(file.is_down)];
+            let place = &mut texts.0[usize::from(script.is_down)];
             if place.is_some() {
                 return Err(problem("another file has the same number"));
             }
@@ -85,13 +85,13 @@ impl Migrations {
     }
 }
 
-/// What the path of a file says.
-struct File {
+/// Number and purpose of a file, by its path.
+struct Script {
     number: Option<u64>,
     is_down: bool,
 }
 
-impl File {
+impl Script {
     /// `None` for a file that is no script.
     fn parse(path: &str) -> Option<Self> {
         let (_, is_down) = stem(path)?;

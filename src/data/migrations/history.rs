@@ -1,4 +1,4 @@
-//! What a database knows of the migrations that were applied to it: its `user_version`, and the table of checksums.
+//! Record of the migrations that were applied to a database: its `user_version`, and the table of checksums.
 
 use super::{MigrationProblem, Migrations, to_u32};
 use crate::Connection;
@@ -99,9 +99,8 @@ impl History {
 pub(super) fn checksum(script: &str) -> String {
     let bytes = script.trim_end().bytes().zip(script.bytes().skip(1).map(Some).chain([None]));
     let bytes = bytes.filter(|&(byte, next)| !(byte == b'\r' && next == Some(b'\n'))).map(|(byte, _)| byte);
-    let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
+    let hash = bytes
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
     format!("{hash:016x}")
 }
 

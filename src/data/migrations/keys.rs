@@ -69,7 +69,8 @@ impl Violations {
             return Ok(());
         };
         let now = find(conn).map_err(MigrationProblem::Failed)?;
-        let new = |(key, count): (&Key, &usize)| count.checked_sub(before.get(key).copied().unwrap_or(0)).filter(|&n| n > 0);
+        let new =
+            |(key, count): (&Key, &usize)| count.checked_sub(before.get(key).copied().unwrap_or(0)).filter(|&n| n > 0);
         let violations = now.iter().filter_map(new).sum();
         let first = now.iter().filter(|&entry| new(entry).is_some()).map(|(key, _)| key).min();
         if let Some((table, _, parent)) = first {

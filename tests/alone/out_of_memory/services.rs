@@ -25,7 +25,8 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "migrations up, down, dry, and one that fails",
         run: Alone(|world| {
-            let users = Migration::new("users", "CREATE TABLE users(id INTEGER PRIMARY KEY); INSERT INTO users VALUES (1)");
+            let users =
+                Migration::new("users", "CREATE TABLE users(id INTEGER PRIMARY KEY); INSERT INTO users VALUES (1)");
             let posts = "CREATE TABLE posts(author REFERENCES users); INSERT INTO posts VALUES (1)";
             let list = Migrations::new([users, Migration::new("posts", posts).down("DROP TABLE posts")]);
             let conn = world.options(OpenOptions::new()).open_in_memory()?;

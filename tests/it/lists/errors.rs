@@ -56,7 +56,9 @@ fn the_number_of_arguments_is_checked() {
 #[test]
 fn a_value_that_sqlite_cannot_store_is_an_error() {
     let conn = open();
-    for (list, of) in [(array(&[1.0, f64::NAN]), "NaN"), (array(vec![Value::Real(f64::NAN)]), "NaN"), (array(&[u64::MAX]), "u64")] {
+    for (list, of) in
+        [(array(&[1.0, f64::NAN]), "NaN"), (array(vec![Value::Real(f64::NAN)]), "NaN"), (array(&[u64::MAX]), "u64")]
+    {
         let error = conn.query_all::<Value>(SQL, (list,)).unwrap_err();
         assert!(matches!(error.kind(), ErrorKind::FunctionResult { .. }), "{error:?}");
         assert!(error.to_string().starts_with("function list, result: ") && error.to_string().contains(of), "{error}");

@@ -36,7 +36,8 @@ fn a_violation_that_a_migration_adds_is_an_error() {
     let list = Migrations::new([Migration::new("tables", TABLES), breaks]);
     for result in [list.dry_run(&conn), list.migrate(&conn), list.migrate(&conn)] {
         let error = result.unwrap_err();
-        let (2, "breaks", MigrationProblem::ForeignKeys { violations: 2, table, parent, .. }) = problem_of(&error) else {
+        let (2, "breaks", MigrationProblem::ForeignKeys { violations: 2, table, parent, .. }) = problem_of(&error)
+        else {
             panic!("{error:?}");
         };
         assert_eq!((&**table, &**parent), ("posts", "users"));
@@ -78,7 +79,8 @@ fn where_they_were_off_they_stay_off_and_are_not_checked() {
 #[test]
 fn a_deadline_that_has_passed_leaves_them_on() {
     let conn = open();
-    let endless = "CREATE TABLE t AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n";
+    let endless =
+        "CREATE TABLE t AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n";
     let list = Migrations::new([USERS, Migration::new("endless", endless)]);
     let deadline = conn.deadline(std::time::Duration::from_millis(20)).unwrap();
     let error = list.migrate(&conn).unwrap_err();

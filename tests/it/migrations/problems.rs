@@ -5,7 +5,8 @@ use super::*;
 #[test]
 fn a_statement_that_fails_leaves_the_version_before() {
     let conn = open();
-    let script = "CREATE TABLE posts(id INTEGER PRIMARY KEY);\nINSERT INTO posts VALUES (1);\n  INSERT INTO posts VALUES (1);";
+    let script =
+        "CREATE TABLE posts(id INTEGER PRIMARY KEY);\nINSERT INTO posts VALUES (1);\n  INSERT INTO posts VALUES (1);";
     let list = Migrations::new([USERS, EMAIL, Migration::from_file("sql/0003_posts.sql", script), ADA]);
     let error = list.migrate(&conn).unwrap_err();
     assert!(matches!(problem_of(&error), (3, "0003_posts", MigrationProblem::Failed(_))), "{error:?}");
@@ -31,7 +32,10 @@ fn a_statement_that_fails_leaves_the_version_before() {
 #[test]
 fn a_script_down_that_fails_leaves_the_version_too() {
     let conn = open();
-    let list = Migrations::new([USERS, Migration::new("posts", "CREATE TABLE posts(id)").down("DROP TABLE posts;\nDROP TABLE x")]);
+    let list = Migrations::new([
+        USERS,
+        Migration::new("posts", "CREATE TABLE posts(id)").down("DROP TABLE posts;\nDROP TABLE x"),
+    ]);
     list.migrate(&conn).unwrap();
     let error = list.migrate_to(&conn, 0).unwrap_err();
     assert!(error.to_string().starts_with("migration 2 (posts): no such table: x, at line 2, column 1"), "{error}");
@@ -53,7 +57,12 @@ fn a_newer_database_is_an_error() {
     ALL.migrate(&conn).unwrap();
     let older = Migrations::new([USERS, EMAIL]);
     let schema = conn.schema_snapshot().unwrap();
-    for result in [older.migrate(&conn), older.migrate_to(&conn, 1), older.dry_run(&conn), older.pending(&conn).map(|_| unreachable!())] {
+    for result in [
+        older.migrate(&conn),
+        older.migrate_to(&conn, 1),
+        older.dry_run(&conn),
+        older.pending(&conn).map(|_| unreachable!()),
+    ] {
         let error = result.unwrap_err();
         assert!(matches!(error.kind(), ErrorKind::NewerDatabase { version: 3, known: 2, .. }), "{error:?}");
         assert_eq!(error.to_string(), "the database is at version 3, and this program knows 2 migrations");
@@ -72,7 +81,10 @@ fn a_script_that_has_changed_is_named() {
     for result in [changed.migrate(&conn), changed.dry_run(&conn), changed.migrate_to(&conn, 2)] {
         let error = result.unwrap_err();
         assert!(matches!(problem_of(&error), (2, "email", MigrationProblem::Changed { .. })), "{error:?}");
-        assert!(error.to_string().starts_with("migration 2 (email): its script has changed since it was applied"), "{error}");
+        assert!(
+            error.to_string().starts_with("migration 2 (email): its script has changed since it was applied"),
+            "{error}"
+        );
     }
     // Other names and other line endings are no change.
     let users = USERS;
@@ -114,7 +126,8 @@ fn a_script_does_not_end_its_transaction() {
         let script = format!("CREATE TABLE t(a);\n{statement}");
         let list = Migrations::new([USERS, Migration::new("own", &script)]);
         let error = list.migrate(&conn).unwrap_err();
-        let (2, "own", MigrationProblem::TransactionControl { keyword: found, line: 2, .. }) = problem_of(&error) else {
+        let (2, "own", MigrationProblem::TransactionControl { keyword: found, line: 2, .. }) = problem_of(&error)
+        else {
             panic!("{error:?}");
         };
         assert_eq!(*found, keyword);
@@ -157,7 +170,8 @@ fn within_a_transaction_nothing_begins() {
 fn validate_sees_what_does_not_restore() {
     Migrations::new([USERS, EMAIL]).validate().unwrap();
     ALL.validate().unwrap();
-    let list = Migrations::new([USERS, Migration::new("two", "CREATE TABLE a(x); CREATE TABLE b(x)").down("DROP TABLE a")]);
+    let list =
+        Migrations::new([USERS, Migration::new("two", "CREATE TABLE a(x); CREATE TABLE b(x)").down("DROP TABLE a")]);
     let error = list.validate().unwrap_err();
     assert!(matches!(problem_of(&error), (2, "two", MigrationProblem::NotRestored)), "{error:?}");
 }

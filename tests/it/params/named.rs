@@ -83,7 +83,7 @@ fn names_without_their_prefix() {
     }
     // Numbers are no names, and neither is nothing.
     for wrong in ["1", "4", ""] {
-        let error = bound(&conn, "SELECT ?1", &[(wrong, 1)]).unwrap_err();
+        let error = bound(&conn, "SELECT ?1", [(wrong, 1)]).unwrap_err();
         assert_no_such(&error, NameKind::Parameter, wrong, &["?1"]);
     }
     assert_twice(&bound(&conn, "SELECT :a", named_params! { "a": 1, ":a": 2 }).unwrap_err(), 1, Some(":a"));
@@ -112,7 +112,12 @@ fn unused_names_are_ignored_where_that_is_asked() {
     // Neither forgives the other.
     let missing = "SELECT :c, :d";
     assert_unset(&bound(&conn, missing, strict().ignore_unused()).unwrap_err(), 2, Some(":d"));
-    assert_no_such(&bound(&conn, missing, strict().missing_as_null()).unwrap_err(), NameKind::Parameter, "a", &[":c", ":d"]);
+    assert_no_such(
+        &bound(&conn, missing, strict().missing_as_null()).unwrap_err(),
+        NameKind::Parameter,
+        "a",
+        &[":c", ":d"],
+    );
     assert_eq!(bound(&conn, missing, strict().ignore_unused().missing_as_null()).unwrap(), "3 NULL");
     let twice = [(":a", 1), ("a", 1)];
     let error = bound(&conn, "SELECT :a", finalite::named_params_from_iter(twice).ignore_unused()).unwrap_err();
