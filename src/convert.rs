@@ -49,10 +49,11 @@
 //! | [`U64Bits`] | INTEGER of the same bits |
 //! | [`IntegerBlob<T>`](IntegerBlob) | BLOB that sorts as the number |
 //! | [`ZeroBlob`] | BLOB of this number of zero bytes, to be written through a [`Blob`](crate::data::Blob) |
-//! | [`array`] of numbers, text, bytes or values | a list, for `list(?)` in SQL; not copied |
 //! | `None` | NULL |
 //! | `Some(T)` | as `T` |
 //! | [`Value`](crate::Value), [`ValueRef`] | itself; error for TEXT that is not UTF-8, and for NaN |
+//!
+//! A list of values is bound to one parameter by [`array`], and read in SQL by `list(?)`.
 //!
 //! A `Duration` has no default, because a number does not tell its unit. Bytes of a path that is not UTF-8 are a BLOB:
 //! `std::os::unix::ffi::OsStrExt` has them.

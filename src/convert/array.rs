@@ -21,6 +21,9 @@ pub struct Array<'p>(Box<List<'p>>);
 /// in place, and the borrow lasts as long as the rows. A `Vec` that is passed by value is moved into the statement.
 /// Binding allocates once, whatever the length of the list.
 ///
+/// For `IN`, SQLite first sorts the list into a temporary index. A join reads it in place, which is faster; a value that
+/// is in the list twice then gives its row twice.
+///
 /// SQLite reads the values as those of a column without affinity: in `id IN (SELECT value FROM list(?))`, the affinity of
 /// `id` applies to them, as it does to the values of `IN (1, 2)`.
 ///

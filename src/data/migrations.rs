@@ -425,12 +425,6 @@ impl PartialEq for Migrations {
     }
 }
 
-impl FromIterator<Migration<'static>> for Migrations {
-    fn from_iter<I: IntoIterator<Item = Migration<'static>>>(migrations: I) -> Self {
-        Self::new(migrations)
-    }
-}
-
 /// Runs a script within the transaction of a migration, which it may not end.
 fn run_script(conn: &Connection, text: &str) -> Result<(), MigrationProblem> {
     let mut script = conn.script(text);

@@ -200,16 +200,19 @@ unsafe extern "C" fn best_index(connected: *mut ffi::sqlite3_vtab, info: *mut ff
     let connected = unsafe { &mut *connected.cast::<TableInstance>() };
     // SAFETY: SQLite's struct for this call, which no other call uses (vtab.html, xBestIndex; rule 25).
     let info = unsafe { &mut *info };
-    let constraints: &[ffi::sqlite3_index_constraint] = match info.nConstraint {
+    let constraints = match info.nConstraint {
         // SAFETY: `nConstraint` elements, valid during the call; empty ones may be NULL (vtab.html, xBestIndex;
         // rule 25).
         1.. => unsafe { std::slice::from_raw_parts(info.aConstraint, to_usize(info.nConstraint)) },
         _ => &[],
     };
-    let is_argument = |constraint: &ffi::sqlite3_index_constraint| {
-        constraint.iColumn == POINTER && i32::from(constraint.op) == ffi::SQLITE_INDEX_CONSTRAINT_EQ
-    };
-    let mut arguments = constraints.iter().enumerate().filter(|(_, constraint)| is_argument(constraint)).peekable();
+    let mut arguments = constraints
+        .iter()
+        .enumerate()
+        .filter(|(_, constraint)| {
+            constraint.iColumn == POINTER && c_int::from(constraint.op) == ffi::SQLITE_INDEX_CONSTRAINT_EQ
+        })
+        .peekable();
     if arguments.peek().is_none() {
         return connected.fail(FunctionCause::Missing { argument: 1 });
     }

@@ -283,9 +283,9 @@ fn kinds_carry_names_types_and_counts() {
     let ErrorKind::ParameterUnset { index, name, .. } = error.kind() else { panic!("{error:?}") };
     assert_eq!((*index, name.as_deref()), (2, Some(":b")));
 
-    let error = conn.execute("INSERT INTO t VALUES (:a, ?)", named_params! { "a": 1 }).unwrap_err();
+    let error = conn.execute("INSERT INTO t VALUES (:a, ?)", named_params! { "c": 1 }).unwrap_err();
     let ErrorKind::NoSuch { what, name, known, .. } = error.kind() else { panic!("{error:?}") };
-    assert_eq!((*what, &**name, known.len(), &*known[0]), (NameKind::Parameter, "a", 1, ":a"));
+    assert_eq!((*what, &**name, known.len(), &*known[0]), (NameKind::Parameter, "c", 1, ":a"));
 
     let error = conn.query_row("SELECT 1 AS one", (), |row| row.get::<i64>("two")).unwrap_err();
     let ErrorKind::NoSuch { what, name, known, .. } = error.kind() else { panic!("{error:?}") };

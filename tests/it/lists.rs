@@ -152,6 +152,12 @@ fn a_connection_has_the_tables_when_sql_calls_them() {
     // A control: this SQL calls it.
     assert_eq!(conn.query_all::<i64>(SQL, (array(&[1_i64]),)).unwrap(), [1]);
     assert_eq!(conn.query_one::<i64>(modules, ()).unwrap(), 1);
+    // It is no table of a database, and SQLite does not drop it.
+    assert!(conn.schema().tables().unwrap().iter().all(|table| &*table.name != "list"));
+    assert_eq!(conn.schema_snapshot().unwrap(), "");
+    let error = conn.execute_batch("DROP TABLE IF EXISTS list").unwrap_err();
+    assert!(error.to_string().starts_with("table list may not be dropped"), "{error}");
+    conn.execute_batch("CREATE TABLE list(a); DROP TABLE list").unwrap();
 }
 
 #[test]
