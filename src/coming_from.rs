@@ -46,7 +46,7 @@
 //! | `Error::UserFunctionError` | [`ErrorKind::Function`](crate::ErrorKind::Function), with the error as its source |
 //! | `limit`, `set_limit`, `db_config`, `set_db_config` | [`limit`](crate::Connection::limit), [`set_limit`](crate::Connection::set_limit), [`scoped_limit`](crate::Connection::scoped_limit), [`db_config`](crate::Connection::db_config), [`set_db_config`](crate::Connection::set_db_config) |
 //! | `transaction_state`, `wal_checkpoint_v2` | [`transaction_state`](crate::Connection::transaction_state), [`checkpoint`](crate::Connection::checkpoint) |
-//! | `vtab::array::load_module`, `rarray(?)` of an `Rc<Vec<Value>>` | [`array`](crate::array): `rarray(?)` and `list(?)` need no loading; slices and vectors of numbers, text, bytes and [`Value`](crate::Value), not copied |
+//! | `vtab::array::load_module`, `rarray(?)` of an `Rc<Vec<Value>>` | [`array`](crate::array()): `rarray(?)` and `list(?)` need no loading; slices and vectors of numbers, text, bytes and [`Value`](crate::Value), not copied |
 //! | `named_params!` with names that the SQL lacks, structs of `serde_rusqlite` | [`ignore_unused`](crate::NamedParamsFromIter::ignore_unused), [`missing_as_null`](crate::NamedParamsFromIter::missing_as_null); names need no prefix |
 //! | `rusqlite_migration`: `M::up(sql).down(sql)`, `to_latest`, `to_version`, `validate` | [`Migration::new(name, sql).down(sql)`](crate::data::Migration), [`Migrations::migrate`](crate::data::Migrations::migrate), [`migrate_to`](crate::data::Migrations::migrate_to), [`validate`](crate::data::Migrations::validate); the `user_version` means the same, so that a database goes on with either, and foreign keys are off and checked without being asked for |
 //! | `refinery`: `embed_migrations!("folder")`, `runner().run` | [`migrations!`](crate::migrations!), [`Migrations::from_files`](crate::data::Migrations::from_files), which reads the same names of files; set `user_version` to the number of migrations that `refinery_schema_history` has, once |
@@ -101,5 +101,5 @@
 //! | `immediate_transaction` | [`transaction_with`](crate::Connection::transaction_with) |
 //! | `#[derive(QueryableByName)]` | [`FromRow`](crate::FromRow), by hand |
 //! | `r2d2::Pool` | [`pool::Pool`](crate::pool::Pool) |
-//! | `eq_any(&ids)` | `IN (SELECT value FROM list(?))` with [`array(&ids)`](crate::array) |
+//! | `eq_any(&ids)` | `IN (SELECT value FROM list(?))` with [`array(&ids)`](crate::array()) |
 //! | `embed_migrations!`, `run_pending_migrations` | [`migrations!`](crate::migrations!), [`Migrations::migrate`](crate::data::Migrations::migrate) |

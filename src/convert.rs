@@ -53,7 +53,7 @@
 //! | `Some(T)` | as `T` |
 //! | [`Value`](crate::Value), [`ValueRef`] | itself; error for TEXT that is not UTF-8, and for NaN |
 //!
-//! A list of values is bound to one parameter by [`array`], and read in SQL by `list(?)`.
+//! A list of values is bound to one parameter by [`array()`], and read in SQL by `list(?)`.
 //!
 //! A `Duration` has no default, because a number does not tell its unit. Bytes of a path that is not UTF-8 are a BLOB:
 //! `std::os::unix::ffi::OsStrExt` has them.

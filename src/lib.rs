@@ -36,7 +36,7 @@
 //! - Reading a whole result, or a whole table from its database pages: [`scan`].
 //! - Reading and writing parts of a large value: [`Connection::blob`]. Copies of a database in use:
 //!   [`Connection::backup_to`], [`Connection::vacuum_into`], [`data`].
-//! - A list as one parameter, for `IN`: [`array`].
+//! - A list as one parameter, for `IN`: [`array()`].
 //! - Versions of the schema: [`data::Migrations`].
 //! - Transactions: [`Connection::transaction`], [`Transaction`], [`Savepoint`].
 //! - The schema of a database: [`Connection::schema`], [`Connection::table_exists`]. The plan of a query, to look at or

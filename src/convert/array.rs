@@ -5,7 +5,7 @@ use std::fmt;
 use super::{Param, ToSql};
 use crate::value::{List, Value, Values};
 
-/// A list of values to bind to one parameter. Created by [`array`].
+/// A list of values to bind to one parameter. Created by [`array()`].
 ///
 /// Passed by value, it is moved into the statement. Passed by reference, it is lent to the rows, and can be bound again
 /// without an allocation.

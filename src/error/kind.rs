@@ -311,7 +311,7 @@ pub enum ErrorKind {
         error: Box<dyn StdError + Send + Sync>,
     },
     /// A function of the program was called with an argument that cannot be converted to the type that it takes, or the
-    /// table `list` with something that is no list: see [`array`](crate::array).
+    /// table `list` with something that is no list: see [`array`](crate::array()).
     #[error("function {function}, argument {argument}, {found}: {problem}")]
     #[non_exhaustive]
     FunctionArgument {

@@ -5,9 +5,11 @@ mod keys;
 mod problems;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Barrier;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier};
 
 use finalite::data::{Migration, MigrationStep, Migrations};
+use finalite::extend::TraceEvents;
 use finalite::{Connection, Error, ErrorKind, MigrationProblem, OpenOptions, ResultCode, migrations};
 
 const USERS: Migration<'static> =
@@ -174,33 +176,43 @@ fn two_that_start_at_once_apply_each_once() {
     }
 }
 
-/// Another connection migrates between any two statements of one that only looks.
+/// Another connection migrates between any two statements of one that looks, and of one that migrates.
 #[test]
-fn one_state_is_looked_at() {
+fn one_that_is_overtaken_applies_nothing_twice() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("wal.db");
     let conn = OpenOptions::new().pragma("journal_mode", "wal").open(&path).unwrap();
     Migrations::new([USERS]).migrate(&conn).unwrap();
-    for looks in [|conn: &Connection| ALL.migrate(conn).map(drop), |conn: &Connection| ALL.pending(conn).map(drop)] {
-        for at in 0..8 {
+    let mut overtaken = 0;
+    for at in 0..10 {
+        for migrates in [false, true] {
             ALL.migrate_to(&conn, 2).unwrap();
-            let other = Connection::open(&path).unwrap();
-            let (mut seen, mut is_done) = (0, false);
-            let trace = conn.on_trace(finalite::extend::TraceEvents::STATEMENT, move |_| {
-                if seen == at && !is_done {
-                    is_done = true;
-                    // Busy once the other one has the lock.
-                    other.set_busy_timeout(std::time::Duration::ZERO).unwrap();
-                    let _ = ALL.migrate(&other);
+            let other = OpenOptions::new().busy_timeout(std::time::Duration::ZERO).open(&path).unwrap();
+            let by_other = Arc::new(AtomicUsize::new(0));
+            let (counted, mut seen) = (Arc::clone(&by_other), 0);
+            let trace = conn.on_trace(TraceEvents::STATEMENT, move |_| {
+                if seen == at {
+                    // Busy once the first one has the lock.
+                    let steps = ALL.migrate(&other).map_or(0, |report| report.steps.len());
+                    counted.store(steps, Ordering::Relaxed);
                 }
                 seen += 1;
             });
-            looks(&conn).unwrap();
+            if migrates {
+                let report = ALL.migrate(&conn).unwrap();
+                assert_eq!(report.steps.len() + by_other.load(Ordering::Relaxed), 1, "at statement {at}");
+                assert_eq!(conn.query_one::<i64>("SELECT count(*) FROM users", ()).unwrap(), 1);
+                overtaken += by_other.load(Ordering::Relaxed);
+            } else {
+                ALL.pending(&conn).unwrap();
+            }
             drop(trace);
             conn.execute_batch("DELETE FROM users").unwrap();
             conn.execute_batch("DELETE FROM finalite_migrations WHERE version = 3; PRAGMA user_version = 2").unwrap();
         }
     }
+    // The control: it was overtaken before it had the lock, and not after that.
+    assert!((2..10).contains(&overtaken), "{overtaken}");
 }
 
 #[test]
