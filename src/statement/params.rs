@@ -14,7 +14,7 @@ use crate::value::ConversionError;
 /// No values: `()` or `[]`. By position: tuples of up to 16 values, arrays of up to 32, slices,
 /// [`params!`](crate::params!) for any number of values of different types, [`params_from_iter`]. By name:
 /// [`named_params!`](crate::named_params!), arrays of up to 32 and slices of `(name, value)`,
-/// [`named_params_from_iter`].
+/// [`named_params_from_iter`]. A list that is one value: [`array()`](crate::array()).
 ///
 /// Each parameter of the SQL requires exactly one value. A parameter without a value is an error, and so are one with
 /// two values and a name that the SQL does not contain. [`NamedParamsFromIter`] can be told to allow the first and the

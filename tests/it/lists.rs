@@ -130,6 +130,21 @@ fn several_lists_joins_and_common_table_expressions() {
 }
 
 #[test]
+fn the_planner_begins_with_the_list() {
+    let conn = filled();
+    conn.execute_batch("CREATE INDEX t_name ON t(name)").unwrap();
+    for (sql, search) in [
+        ("SELECT name FROM t WHERE id IN (SELECT value FROM list(?))", "SEARCH t USING INTEGER PRIMARY KEY"),
+        ("SELECT t.name FROM t JOIN list(?) l ON t.id = l.value", "SEARCH t USING INTEGER PRIMARY KEY"),
+        ("SELECT id FROM t, list(?) l WHERE t.name = l.value", "SEARCH t USING COVERING INDEX t_name"),
+    ] {
+        let plan = conn.query_plan(sql).unwrap();
+        plan.assert_no_full_scan();
+        assert!(plan.to_string().contains(search) && plan.to_string().contains("VIRTUAL TABLE INDEX"), "{plan}");
+    }
+}
+
+#[test]
 fn a_table_of_that_name_takes_precedence() {
     let conn = open();
     conn.execute_batch("DROP TABLE IF EXISTS list; CREATE TABLE list(a); INSERT INTO list VALUES (1)").unwrap();
