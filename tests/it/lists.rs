@@ -130,6 +130,24 @@ fn several_lists_joins_and_common_table_expressions() {
 }
 
 #[test]
+fn a_pool_lends_its_connections_on_and_watches_what_a_list_selects() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("pool.db");
+    Connection::open(&path).unwrap().execute_batch("CREATE TABLE t(id INTEGER PRIMARY KEY)").unwrap();
+    let pool = finalite::pool::Pool::builder(&path).readers(1).build().unwrap();
+    let sql = "SELECT id FROM t WHERE id IN (SELECT value FROM list(?))";
+    let mut watch = pool.watch_query(sql).unwrap();
+    pool.writer().unwrap().execute("INSERT INTO t SELECT value FROM rarray(?)", (array(&[1_i64, 2]),)).unwrap();
+    assert!(watch.try_next().is_some());
+    for _ in 0..2 {
+        assert_eq!(pool.reader().unwrap().query_all::<i64>(sql, (array(&[2_i64, 3]),)).unwrap(), [2]);
+    }
+    assert_eq!(pool.status().destroyed_total.iter().sum::<u64>(), 0);
+    drop(watch);
+    drop(pool.close());
+}
+
+#[test]
 fn the_planner_begins_with_the_list() {
     let conn = filled();
     conn.execute_batch("CREATE INDEX t_name ON t(name)").unwrap();
