@@ -136,7 +136,7 @@ fn a_pool_lends_its_connections_on_and_watches_what_a_list_selects() {
     Connection::open(&path).unwrap().execute_batch("CREATE TABLE t(id INTEGER PRIMARY KEY)").unwrap();
     let pool = finalite::pool::Pool::builder(&path).readers(1).build().unwrap();
     let sql = "SELECT id FROM t WHERE id IN (SELECT value FROM list(?))";
-    let mut watch = pool.watch_query(sql).unwrap();
+    let watch = pool.watch_query(sql).unwrap();
     pool.writer().unwrap().execute("INSERT INTO t SELECT value FROM rarray(?)", (array(&[1_i64, 2]),)).unwrap();
     assert!(watch.try_next().is_some());
     for _ in 0..2 {
