@@ -19,6 +19,7 @@ mod cipher;
 mod close;
 mod db_config;
 mod file_control;
+mod insert;
 mod interrupt;
 mod journal_mode;
 mod limits;

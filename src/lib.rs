@@ -176,11 +176,20 @@ pub use statement::params::{
     Binder, NamedParamsFromIter, Params, ParamsFromIter, named_params_from_iter, params_from_iter,
 };
 pub use statement::{
-    ColumnIndex, ColumnKey, ColumnMetadata, FromRow, OwnedRows, QueryAs, QueryMap, Row, RowSource, Rows, Statement,
-    StatementCounters,
+    ColumnIndex, ColumnKey, ColumnMetadata, FromColumns, FromRow, OwnedRows, QueryAs, QueryMap, Row, RowSource, Rows,
+    Statement, StatementCounters, ToColumns,
 };
 pub use transaction::{CommitError, DropBehavior, Savepoint, Transaction, TransactionBehavior, TransactionState};
 pub use value::{ConversionError, Type, Value, ValueRef};
+
+#[cfg(feature = "derive")]
+pub use finalite_derive::{FromRow, FromSql, Params, ToSql};
+
+/// Functions that derived implementations call.
+#[doc(hidden)]
+pub mod derive {
+    pub use crate::statement::{Cells, ColumnFinder, ColumnNames, bind, read_row};
+}
 
 #[doc = include_str!("../docs/cookbook.md")]
 #[doc(alias("IN list", "attach", "vacuum", "backup", "migrate", "user_version"))]

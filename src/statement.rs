@@ -6,19 +6,27 @@ use crate::core::{Checkout, Core};
 use crate::error::{Error, ErrorKind, NameKind, Result};
 use crate::raw::Stmt;
 
+mod from_columns;
 mod from_row;
 pub(crate) mod params;
 mod row;
 mod row_iterators;
 mod rows;
+pub(crate) mod to_columns;
 mod tuples;
 
+pub use from_columns::FromColumns;
+#[doc(hidden)]
+pub use from_columns::{Cells, ColumnFinder, read_row};
 pub use from_row::FromRow;
 use params::{Binder, Params};
 pub(crate) use row::Record;
 pub use row::{ColumnIndex, ColumnKey, Row};
 pub use row_iterators::{QueryAs, QueryMap, RowSource};
 pub use rows::{OwnedRows, Rows};
+pub use to_columns::ToColumns;
+#[doc(hidden)]
+pub use to_columns::{ColumnNames, bind};
 
 /// A prepared statement. Dropping it finalizes it immediately. A statement from
 /// [`prepare_cached`](crate::Connection::prepare_cached) is instead reset and returned to its connection's cache.

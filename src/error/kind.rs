@@ -186,6 +186,29 @@ pub enum ErrorKind {
         /// Names of the columns in the row.
         columns: Box<[Box<str>]>,
     },
+    /// A column of the row is read by no field of a struct ([`FromRow`](crate::FromRow) by derive). The attribute
+    /// `#[finalite(ignore_extra)]` of the struct allows it.
+    #[error("column {column} ({}) is read by no field of {rust_type}", Excerpt::of(name))]
+    #[non_exhaustive]
+    UnreadColumn {
+        /// 0-based index of the column.
+        column: usize,
+        /// Name of the column in the result.
+        name: Box<str>,
+        /// Name of the struct.
+        rust_type: &'static str,
+    },
+    /// Two columns of the row have the name of the same field of a struct ([`FromRow`](crate::FromRow) by derive).
+    #[error("columns {first} and {second} both have the name {} (`AS` gives one another)", Excerpt::of(name))]
+    #[non_exhaustive]
+    AmbiguousColumn {
+        /// Name of the field.
+        name: Box<str>,
+        /// 0-based index of the first column of that name.
+        first: usize,
+        /// 0-based index of the second.
+        second: usize,
+    },
     /// The statement returned no row, or several rows where one was expected.
     #[error("expected one row, found {}", if *found == 0 { "none" } else { "several" })]
     #[non_exhaustive]

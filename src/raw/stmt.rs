@@ -25,9 +25,11 @@ use crate::track::{HandleKind, Taint, counts};
 
 mod binding;
 mod cursor;
+mod plans;
 
 pub(crate) use binding::{Binding, RawCopy, RawList, RawParam};
 pub(crate) use cursor::{Borrowed, CellError, Cursor, Executed, Row};
+use plans::Plans;
 
 /// A prepared statement. Drop finalizes it.
 pub(crate) struct Stmt<'db> {
@@ -73,11 +75,12 @@ pub(crate) struct StmtCore {
     /// the next execution.
     marks: Vec<u64>,
     names: OnceCell<Box<[Box<str>]>>,
-    /// `SQLITE_STMTSTATUS_REPREPARE` when `names`, `handles` and `findings` were last checked.
+    /// `SQLITE_STMTSTATUS_REPREPARE` when `names`, `handles`, `plans` and `findings` were last checked.
     reprepares: c_int,
     /// Start of the execution, if it is measured. It is stored here, so that forgotten rows leak nothing.
     started: Option<Start>,
     handles: Handles,
+    plans: Plans,
     /// Data of the layers above about the statement as currently prepared.
     findings: OnceCell<Box<dyn Any + Send>>,
     recorded: Option<Recorded>,
@@ -243,6 +246,7 @@ impl Db {
             reprepares: 0,
             started: None,
             handles: Handles::default(),
+            plans: Plans::default(),
             findings: OnceCell::new(),
             recorded: None,
             taint: Taint::NONE,

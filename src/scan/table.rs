@@ -50,7 +50,7 @@ impl Connection {
 impl<'a> TableScan<'a> {
     /// Reads these columns, in this order. `rowid` may be one of them.
     pub fn select<N: AsRef<str>>(self, names: impl IntoIterator<Item = N>) -> Scan<'a, ()> {
-        let table = self.quoted_name();
+        let table = self.conn.quoted_table(self.table);
         // Qualified by the table, an unknown name in quotes is an error, and not a string literal.
         let columns: Vec<String> =
             names.into_iter().map(|name| format!("{table}.{}", quote_identifier(name.as_ref()))).collect();
@@ -62,19 +62,9 @@ impl<'a> TableScan<'a> {
         self.scan_of("*")
     }
 
-    /// Returns the quoted name of the table, qualified by its database if that is given.
-    fn quoted_name(&self) -> String {
-        match self.table.split_once('.') {
-            Some((database, table)) if self.conn.is_readonly(database).is_some() => {
-                format!("{}.{}", quote_identifier(database), quote_identifier(table))
-            }
-            _ => quote_identifier(self.table),
-        }
-    }
-
     fn scan_of(self, columns: &str) -> Scan<'a, ()> {
         // An index that has all columns would return the rows in another order.
-        let sql = format!("SELECT {columns} FROM {} NOT INDEXED", self.quoted_name());
+        let sql = format!("SELECT {columns} FROM {} NOT INDEXED", self.conn.quoted_table(self.table));
         Scan { strategy: None, ..Scan::new(self.conn, sql.into(), (), self.site) }
     }
 }

@@ -23,7 +23,21 @@ use crate::value::ValueRef;
 #[must_use]
 #[doc(alias("escape_identifier", "%w"))]
 pub fn quote_identifier(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
+    let mut quoted = String::with_capacity(name.len() + 2);
+    push_identifier(&mut quoted, name);
+    quoted
+}
+
+/// Adds the name to the SQL as an identifier in double quotes.
+pub(crate) fn push_identifier(sql: &mut String, name: &str) {
+    sql.push('"');
+    for part in name.split_inclusive('"') {
+        sql.push_str(part);
+        if part.ends_with('"') {
+            sql.push('"');
+        }
+    }
+    sql.push('"');
 }
 
 /// Returns the text as a literal in single quotes.

@@ -198,10 +198,34 @@ impl<'s, 'p> Binder<'s, 'p> {
     }
 
     /// Checks that this number of further parameters exists, so that the error contains the total number of values.
+    #[doc(hidden)]
     #[inline]
-    fn reserve(&self, values: usize) -> Result<()> {
+    pub fn reserve(&self, values: usize) -> Result<()> {
         let given = self.positional + values;
         if given <= self.raw.parameter_count() { Ok(()) } else { Err(self.wrong_count(given)) }
+    }
+
+    /// Whether the first parameter has a name.
+    #[inline]
+    pub(super) fn is_by_name(&self) -> bool {
+        let first = self.raw.parameter_names().first().and_then(Option::as_deref);
+        first.is_some_and(|name| !name.starts_with('?'))
+    }
+
+    /// Binds a value to every parameter. `find` returns the number of the value for a name without its prefix.
+    pub(super) fn push_named(
+        &mut self,
+        find: impl Fn(&str) -> Option<usize>,
+        mut bind: impl FnMut(usize, &mut Self) -> Result<()>,
+    ) -> Result<()> {
+        for index in 1..=self.raw.parameter_count() {
+            let name = self.raw.parameter_names().get(index - 1).and_then(Option::as_deref);
+            let Some(value) = name.and_then(|name| find(name.get(1..)?)) else {
+                return Err(self.unset(index));
+            };
+            bind(value, self)?;
+        }
+        Ok(())
     }
 
     /// Binds one value. Always inlined: the caller knows the variant, so that only one call to SQLite remains.
@@ -304,11 +328,14 @@ impl<'s, 'p> Binder<'s, 'p> {
         let is_missing = |&index: &usize| !self.raw.is_marked(index) && !self.is_gap(index);
         match (1..=self.raw.parameter_count()).find(is_missing) {
             None => Ok(()),
-            Some(index) => {
-                let name = self.name(index);
-                Err(Error::new(ErrorKind::ParameterUnset { index, name }).in_sql(self.raw.sql()))
-            }
+            Some(index) => Err(self.unset(index)),
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn unset(&self, index: usize) -> Error {
+        Error::new(ErrorKind::ParameterUnset { index, name: self.name(index) }).in_sql(self.raw.sql())
     }
 }
 

@@ -91,9 +91,17 @@ impl<'row> Row<'row> {
     /// ```
     #[inline]
     pub fn get<T: FromSql<'row>>(&self, column: impl ColumnIndex) -> Result<T> {
-        let column = column.find(self)?;
+        self.get_with(column.find(self)?, T::from_sql)
+    }
+
+    #[inline]
+    pub(super) fn get_with<T>(
+        &self,
+        column: usize,
+        read: impl FnOnce(ValueRef<'row>) -> Result<T, ConversionError>,
+    ) -> Result<T> {
         let value = self.value(column)?;
-        T::from_sql(value).map_err(|problem| self.unreadable(column, value, problem))
+        read(value).map_err(|problem| self.unreadable(column, value, problem))
     }
 
     /// Returns the value of the column with this 0-based index, with SQLite's storage class and unconverted.

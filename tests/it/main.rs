@@ -21,6 +21,7 @@ mod contention;
 mod conversions;
 mod db_config;
 mod deadlines;
+mod derive;
 mod diagnostics;
 mod errors;
 mod exact;

@@ -6,7 +6,7 @@ use std::mem::ManuallyDrop;
 use std::panic::Location;
 use std::ptr;
 
-use super::{Bound, Effect, Phase, Stmt, StmtCore, find, to_usize};
+use super::{Bound, Effect, Phase, Plans, Stmt, StmtCore, find, to_usize};
 use crate::error::{Fault, FaultKind};
 use crate::raw::db::{Db, Entered};
 use crate::raw::ffi;
@@ -197,6 +197,7 @@ impl StmtCore {
         }
         self.reprepares = reprepares;
         self.names.take();
+        self.plans = Plans::default();
         self.findings.take();
         if self.handles.columns.is_empty() {
             return;
@@ -595,6 +596,17 @@ impl<'row> Row<'row> {
 
     pub(crate) fn sql(self) -> &'row str {
         &self.0.sql
+    }
+
+    /// Returns the columns that were stored for a type, until SQLite re-prepares the statement.
+    #[inline]
+    pub(crate) fn plan(self, key: usize) -> Option<&'row [u16]> {
+        self.0.plans.get(key)
+    }
+
+    /// Stores the columns of a type, for which none are stored.
+    pub(crate) fn add_plan(self, key: usize, columns: Box<[u16]>) -> &'row [u16] {
+        self.0.plans.add(key, columns)
     }
 
     /// Returns the data stored with the statement until SQLite re-prepares it. It is created on the first call.

@@ -1,0 +1,182 @@
+//! `#[derive(Params)]`.
+
+use proc_macro2::{Span, TokenStream};
+use quote::{quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::{DeriveInput, Error, Lifetime, Result};
+
+use crate::fields::{Column, Conversion, Fields, extended, fresh_lifetime, is_generic, json, option_of};
+
+pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
+    let fields = Fields::parse(input, "Params")?;
+    let p = fresh_lifetime("p", &input.generics);
+    let bounds = bounds(input, &fields);
+    if !fields.are_named {
+        return by_position(input, &fields, &p, bounds);
+    }
+    let name = &input.ident;
+    let (_, type_generics, _) = input.generics.split_for_impl();
+    let columns = to_columns(input, &fields, &p, bounds.clone());
+    let generics = extended(&input.generics, Some(&p), bounds);
+    let (impl_generics, _, where_clause) = generics.split_for_impl();
+    Ok(quote! {
+        #columns
+
+        #[automatically_derived]
+        impl #impl_generics ::finalite::Params<#p> for &#p #name #type_generics #where_clause {
+            #[inline]
+            fn bind(self, binder: &mut ::finalite::Binder<'_, #p>) -> ::finalite::Result<()> {
+                ::finalite::derive::bind(self, binder)
+            }
+        }
+    })
+}
+
+/// Returns the implementation for a struct whose fields have no names.
+fn by_position(input: &DeriveInput, fields: &Fields, p: &Lifetime, bounds: Vec<TokenStream>) -> Result<TokenStream> {
+    if let Some(part) = fields.parts.first() {
+        let problem =
+            "the fields of this struct are bound by position: `flatten` is for structs whose fields have names";
+        return Err(Error::new(part.ty.span(), problem));
+    }
+    let name = &input.ident;
+    let (_, type_generics, _) = input.generics.split_for_impl();
+    let generics = extended(&input.generics, Some(p), bounds);
+    let (impl_generics, _, where_clause) = generics.split_for_impl();
+    let own = fields.columns.len();
+    let push = fields.columns.iter().map(push);
+    Ok(quote! {
+        #[automatically_derived]
+        impl #impl_generics ::finalite::Params<#p> for &#p #name #type_generics #where_clause {
+            #[inline]
+            fn bind(self, binder: &mut ::finalite::Binder<'_, #p>) -> ::finalite::Result<()> {
+                binder.reserve(#own)?;
+                #(#push?;)*
+                ::core::result::Result::Ok(())
+            }
+        }
+    })
+}
+
+/// Returns the implementation of `ToColumns`.
+fn to_columns(input: &DeriveInput, fields: &Fields, p: &Lifetime, bounds: Vec<TokenStream>) -> TokenStream {
+    let name = &input.ident;
+    let (_, type_generics, _) = input.generics.split_for_impl();
+    let generics = extended(&input.generics, None, bounds);
+    let (impl_generics, _, where_clause) = generics.split_for_impl();
+
+    let own = fields.columns.len();
+    let names: Vec<&str> = fields.columns.iter().filter_map(|column| column.name.as_deref()).collect();
+    let quoted: Vec<String> = names.iter().map(|name| format!("\"{}\"", name.replace('"', "\"\""))).collect();
+    let quoted = quoted.join(",");
+    let add_own = (own > 0).then(|| quote!(names.add(&[#(#names),*], #quoted);));
+    let indexes = 0..own;
+    let push: Vec<_> = fields.columns.iter().map(push).collect();
+    let push_indexes = 0..own;
+
+    let part_types: Vec<_> = fields.parts.iter().map(|part| &part.ty).collect();
+    let part_members: Vec<_> = fields.parts.iter().map(|part| &part.member).collect();
+    let prefixes: Vec<_> = fields.parts.iter().map(|part| &part.prefix).collect();
+    let add_parts = part_types.iter().zip(&prefixes).map(|(ty, prefix)| {
+        let span = ty.span().resolved_at(Span::call_site());
+        quote_spanned!(span=> names.part::<#ty>(#prefix);)
+    });
+    // The number of columns before each part.
+    let before: Vec<_> = (0..part_types.len())
+        .map(|index| {
+            let earlier = &part_types[..index];
+            quote!(#own #(+ <#earlier as ::finalite::ToColumns>::COLUMNS)*)
+        })
+        .collect();
+
+    quote! {
+        #[automatically_derived]
+        impl #impl_generics ::finalite::ToColumns for #name #type_generics #where_clause {
+            const COLUMNS: usize = #own #(+ <#part_types as ::finalite::ToColumns>::COLUMNS)*;
+
+            fn names(names: &mut ::finalite::derive::ColumnNames<'_>) {
+                #add_own
+                #(#add_parts)*
+            }
+
+            fn find(name: &str) -> ::core::option::Option<usize> {
+                match name {
+                    #(#names => return ::core::option::Option::Some(#indexes),)*
+                    _ => {}
+                }
+                #(
+                    if let ::core::option::Option::Some(column) =
+                        name.strip_prefix(#prefixes).and_then(<#part_types as ::finalite::ToColumns>::find)
+                    {
+                        return ::core::option::Option::Some(#before + column);
+                    }
+                )*
+                ::core::option::Option::None
+            }
+
+            fn bind_one<#p>(
+                &#p self,
+                column: usize,
+                binder: &mut ::finalite::Binder<'_, #p>,
+            ) -> ::finalite::Result<()> {
+                match column {
+                    #(#push_indexes => return #push,)*
+                    _ => {}
+                }
+                #(
+                    if column < #before + <#part_types as ::finalite::ToColumns>::COLUMNS {
+                        return <#part_types as ::finalite::ToColumns>::bind_one(
+                            &self.#part_members,
+                            column - (#before),
+                            binder,
+                        );
+                    }
+                )*
+                ::core::result::Result::Ok(())
+            }
+
+            #[inline]
+            fn bind_all<#p>(&#p self, binder: &mut ::finalite::Binder<'_, #p>) -> ::finalite::Result<()> {
+                #(#push?;)*
+                #(<#part_types as ::finalite::ToColumns>::bind_all(&self.#part_members, binder)?;)*
+                ::core::result::Result::Ok(())
+            }
+        }
+    }
+}
+
+/// Returns the expression that binds a column.
+fn push(column: &Column) -> TokenStream {
+    let member = &column.member;
+    let span = column.span();
+    let json = json();
+    match &column.conversion {
+        Conversion::Own => quote_spanned!(span=> binder.push(&self.#member)),
+        Conversion::With(path) => {
+            quote_spanned!(path.span().resolved_at(Span::call_site())=> binder.push(#path::to_sql(&self.#member)))
+        }
+        Conversion::Json if option_of(&column.ty).is_some() => {
+            quote_spanned!(span=> binder.push(self.#member.as_ref().map(#json)))
+        }
+        Conversion::Json => quote_spanned!(span=> binder.push(#json(&self.#member))),
+    }
+}
+
+/// Returns the bounds of types that mention a type parameter.
+fn bounds(input: &DeriveInput, fields: &Fields) -> Vec<TokenStream> {
+    let is_generic = |ty| is_generic(ty, &input.generics);
+    let json = json();
+    let columns = fields.columns.iter().filter(|column| is_generic(&column.ty)).filter_map(|column| {
+        let ty = &column.ty;
+        match &column.conversion {
+            Conversion::Own => Some(quote!(#ty: ::finalite::ToSql)),
+            Conversion::With(_) => None,
+            Conversion::Json => {
+                let inner = option_of(ty).unwrap_or(ty);
+                Some(quote!(for<'json> #json<&'json #inner>: ::finalite::ToSql))
+            }
+        }
+    });
+    let parts = fields.parts.iter().map(|part| &part.ty).filter(|ty| is_generic(ty));
+    columns.chain(parts.map(|ty| quote!(#ty: ::finalite::ToColumns))).collect()
+}

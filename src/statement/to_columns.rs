@@ -1,0 +1,144 @@
+//! [`ToColumns`]: structs whose fields are bound by the names of columns.
+
+use super::params::Binder;
+use crate::convert::Param;
+use crate::error::Result;
+use crate::sql::push_identifier;
+
+/// A struct whose fields are values of columns. `#[derive(Params)]` implements it for structs with named fields, beside
+/// [`Params`](crate::Params).
+///
+/// An `Option` of one binds NULL to all of its columns if it is `None`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has no columns to write",
+    label = "no struct with `#[derive(Params)]` and named fields",
+    note = "`insert_into` and `upsert` take a struct with `#[derive(Params)]`, whose fields are named as the columns",
+    note = "a field with `#[finalite(flatten)]` is such a struct, too"
+)]
+pub trait ToColumns {
+    /// Number of columns.
+    #[doc(hidden)]
+    const COLUMNS: usize;
+
+    /// Lists the names of the columns.
+    #[doc(hidden)]
+    fn names(names: &mut ColumnNames<'_>);
+
+    /// Returns the index of the column of this name.
+    #[doc(hidden)]
+    fn find(name: &str) -> Option<usize>;
+
+    /// Binds the column with this index to the next parameter.
+    #[doc(hidden)]
+    fn bind_one<'p>(&'p self, column: usize, binder: &mut Binder<'_, 'p>) -> Result<()>;
+
+    /// Binds all columns, in order.
+    #[doc(hidden)]
+    fn bind_all<'p>(&'p self, binder: &mut Binder<'_, 'p>) -> Result<()>;
+}
+
+impl<T: ToColumns> ToColumns for Option<T> {
+    const COLUMNS: usize = T::COLUMNS;
+
+    fn names(names: &mut ColumnNames<'_>) {
+        T::names(names);
+    }
+
+    fn find(name: &str) -> Option<usize> {
+        T::find(name)
+    }
+
+    fn bind_one<'p>(&'p self, column: usize, binder: &mut Binder<'_, 'p>) -> Result<()> {
+        match self {
+            Some(value) => value.bind_one(column, binder),
+            None => binder.push(Param::null()),
+        }
+    }
+
+    fn bind_all<'p>(&'p self, binder: &mut Binder<'_, 'p>) -> Result<()> {
+        match self {
+            Some(value) => value.bind_all(binder),
+            None => (0..T::COLUMNS).try_for_each(|_| binder.push(Param::null())),
+        }
+    }
+}
+
+/// Binds the columns of a struct: each parameter that has a name to the field of that name; all fields in order if the
+/// parameters have no names.
+#[doc(hidden)]
+#[inline]
+pub fn bind<'p, T: ToColumns>(value: &'p T, binder: &mut Binder<'_, 'p>) -> Result<()> {
+    if binder.is_by_name() {
+        return binder.push_named(T::find, |column, binder| value.bind_one(column, binder));
+    }
+    binder.reserve(T::COLUMNS)?;
+    value.bind_all(binder)
+}
+
+/// A list of column names in SQL.
+#[doc(hidden)]
+#[expect(missing_debug_implementations, reason = "it lives within derived code")]
+pub struct ColumnNames<'a> {
+    form: Form<'a>,
+    /// The prefix of the names in the part that is being listed.
+    prefix: String,
+}
+
+enum Form<'a> {
+    /// `"a","b"`
+    List(&'a mut String),
+    /// `"a"=excluded."a","b"=excluded."b"`, without some.
+    Assignments { sql: &'a mut String, without: &'a [&'a str] },
+}
+
+impl<'a> ColumnNames<'a> {
+    pub(crate) fn list<T: ToColumns>(sql: &'a mut String) {
+        T::names(&mut Self { form: Form::List(sql), prefix: String::new() });
+    }
+
+    pub(crate) fn assignments<T: ToColumns>(sql: &'a mut String, without: &'a [&'a str]) {
+        T::names(&mut Self { form: Form::Assignments { sql, without }, prefix: String::new() });
+    }
+
+    /// Adds names. `quoted`: the same names as SQL.
+    pub fn add(&mut self, names: &[&str], quoted: &str) {
+        if let Form::List(sql) = &mut self.form
+            && self.prefix.is_empty()
+        {
+            separate(sql);
+            sql.push_str(quoted);
+            return;
+        }
+        for name in names {
+            let name = [&self.prefix, *name].concat();
+            match &mut self.form {
+                Form::List(sql) => {
+                    separate(sql);
+                    push_identifier(sql, &name);
+                }
+                Form::Assignments { without, .. } if without.iter().any(|key| key.eq_ignore_ascii_case(&name)) => {}
+                Form::Assignments { sql, .. } => {
+                    separate(sql);
+                    push_identifier(sql, &name);
+                    sql.push_str("=excluded.");
+                    push_identifier(sql, &name);
+                }
+            }
+        }
+    }
+
+    /// Adds the names of a part of the struct, with this prefix.
+    pub fn part<T: ToColumns>(&mut self, prefix: &str) {
+        let outer = self.prefix.len();
+        self.prefix.push_str(prefix);
+        T::names(self);
+        self.prefix.truncate(outer);
+    }
+}
+
+/// Adds a comma behind an identifier.
+fn separate(sql: &mut String) {
+    if sql.ends_with('"') {
+        sql.push(',');
+    }
+}

@@ -1,0 +1,164 @@
+//! `Connection::insert_into` and `Connection::upsert`.
+
+use finalite::{Connection, ErrorKind, FromRow, Params};
+
+#[derive(Clone, Debug, FromRow, Params, PartialEq)]
+struct User {
+    id: Option<i64>,
+    name: String,
+    #[finalite(rename = "odd \"name\"")]
+    odd: i64,
+}
+
+fn ada() -> User {
+    User { id: None, name: "Ada".into(), odd: 3 }
+}
+
+fn database() -> Connection {
+    let conn = Connection::open_in_memory().unwrap();
+    let sql = "CREATE TABLE users(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, \"odd \"\"name\"\"\" INTEGER)";
+    conn.execute(sql, ()).unwrap();
+    conn
+}
+
+fn all(conn: &Connection) -> Vec<User> {
+    conn.query_all("SELECT * FROM users ORDER BY id", ()).unwrap()
+}
+
+#[test]
+fn a_struct_is_inserted() {
+    let conn = database();
+    assert_eq!(conn.insert_into("users", &ada()).unwrap(), 1);
+    assert_eq!(conn.last_insert_rowid(), 1);
+    assert_eq!(all(&conn), [User { id: Some(1), ..ada() }]);
+}
+
+#[test]
+fn names_of_tables_are_quoted() {
+    #[derive(Params)]
+    struct One {
+        order: i64,
+    }
+
+    let conn = Connection::open_in_memory().unwrap();
+    for (created, table) in [
+        ("\"select\"", "select"),
+        ("\"a\"\"b\"", "a\"b"),
+        ("\"a.b\"", "a.b"),
+        ("temp.other", "temp.other"),
+        ("\"x(y); DROP\"", "x(y); DROP"),
+    ] {
+        conn.execute(&format!("CREATE TABLE {created}(\"order\")"), ()).unwrap();
+        conn.insert_into(table, &One { order: 5 }).unwrap();
+        assert_eq!(conn.query_one::<i64>(&format!("SELECT \"order\" FROM {created}"), ()).unwrap(), 5, "{table}");
+    }
+    let error = conn.insert_into("missing", &One { order: 5 }).unwrap_err();
+    assert!(error.to_string().contains("no such table: missing"), "{error}");
+}
+
+#[test]
+fn a_column_that_does_not_exist_is_an_error() {
+    #[derive(Params)]
+    struct Typo {
+        nmae: &'static str,
+    }
+
+    let conn = database();
+    let error = conn.insert_into("users", &Typo { nmae: "Ada" }).unwrap_err();
+    assert!(error.to_string().contains("nmae"), "{error}");
+    assert!(error.sql().unwrap().starts_with("INSERT INTO \"users\" (\"nmae\")"), "{error}");
+    assert!(!error.to_string().contains("Ada"));
+}
+
+#[test]
+fn statements_are_cached() {
+    let conn = database();
+    conn.insert_into("users", &ada()).unwrap();
+    let before = conn.statement_cache_stats();
+    conn.insert_into("users", &User { name: "Bob".into(), ..ada() }).unwrap();
+    let after = conn.statement_cache_stats();
+    assert_eq!((after.hits - before.hits, after.misses - before.misses), (1, 0));
+}
+
+#[test]
+fn a_struct_is_updated_if_its_key_is_there() {
+    let conn = database();
+    assert_eq!(conn.upsert("users", &["name"], &ada()).unwrap(), 1);
+    assert_eq!(conn.upsert("users", &["NAME"], &User { id: Some(1), odd: 4, ..ada() }).unwrap(), 1);
+    assert_eq!(all(&conn), [User { id: Some(1), odd: 4, ..ada() }]);
+    conn.upsert("main.users", &["id"], &User { id: Some(1), name: "Bob".into(), odd: 5 }).unwrap();
+    assert_eq!(all(&conn), [User { id: Some(1), name: "Bob".into(), odd: 5 }]);
+    // Without a key, the row of any constraint is updated.
+    conn.upsert("users", &[], &User { id: Some(1), name: "Eve".into(), odd: 6 }).unwrap();
+    assert_eq!(all(&conn), [User { id: Some(1), name: "Eve".into(), odd: 6 }]);
+}
+
+#[test]
+fn an_upsert_of_its_key_alone_changes_nothing() {
+    #[derive(Params)]
+    struct Tag {
+        name: &'static str,
+    }
+
+    let conn = Connection::open_in_memory().unwrap();
+    conn.execute("CREATE TABLE tags(name TEXT PRIMARY KEY)", ()).unwrap();
+    assert_eq!(conn.upsert("tags", &["name"], &Tag { name: "a" }).unwrap(), 1);
+    assert_eq!(conn.upsert("tags", &["name"], &Tag { name: "a" }).unwrap(), 0);
+}
+
+#[test]
+fn another_constraint_or_a_wrong_key_is_an_error() {
+    let conn = database();
+    conn.insert_into("users", &ada()).unwrap();
+    let error = conn.upsert("users", &["id"], &User { id: Some(7), ..ada() }).unwrap_err();
+    assert!(error.constraint().is_some(), "{error}");
+    let error = conn.upsert("users", &["odd \"name\""], &ada()).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Sqlite { .. }), "{error}");
+    assert!(error.to_string().contains("ON CONFLICT"), "{error}");
+}
+
+#[test]
+fn parts_are_columns_of_the_same_row() {
+    #[derive(Params)]
+    struct Place {
+        city: &'static str,
+        street: &'static str,
+    }
+    #[derive(Params)]
+    struct Order {
+        #[finalite(flatten, prefix = "to_")]
+        to: Place,
+        #[finalite(flatten, prefix = "from_")]
+        from: Option<Place>,
+        id: i64,
+    }
+
+    let conn = Connection::open_in_memory().unwrap();
+    conn.execute("CREATE TABLE orders(id INTEGER PRIMARY KEY, to_city, to_street, from_city, from_street)", ())
+        .unwrap();
+    let mut order = Order { to: Place { city: "A", street: "1" }, from: None, id: 9 };
+    conn.insert_into("orders", &order).unwrap();
+    order.from = Some(Place { city: "B", street: "2" });
+    conn.upsert("orders", &["id"], &order).unwrap();
+    let row: (i64, String, String, String, String) = conn.query_one("SELECT * FROM orders", ()).unwrap();
+    assert_eq!(row, (9, "A".into(), "1".into(), "B".into(), "2".into()));
+}
+
+/// Seventeen columns are more than the marks that are written at once.
+#[test]
+fn structs_of_many_columns_are_inserted() {
+    macro_rules! wide {
+        ($($field:ident)*) => {
+            #[derive(Debug, Default, FromRow, Params, PartialEq)]
+            struct Wide { $($field: i64),* }
+            const COLUMNS: &str = concat!($(stringify!($field), ","),*);
+        };
+    }
+    wide! { a b c d e f g h i j k l m n o p q r s t u v w x y z aa ab ac ad ae af ag ah }
+
+    let conn = Connection::open_in_memory().unwrap();
+    conn.execute(&format!("CREATE TABLE wide({})", COLUMNS.trim_end_matches(',')), ()).unwrap();
+    let wide = Wide { a: 1, p: 16, q: 17, af: 32, ag: 33, ah: 34, ..Wide::default() };
+    conn.insert_into("wide", &wide).unwrap();
+    assert_eq!(conn.query_one::<Wide>("SELECT * FROM wide", ()).unwrap(), wide);
+}
