@@ -80,6 +80,7 @@ pub struct Connection {
     pub(crate) has_shared_cache: OnceCell<bool>,
     /// Time from which the pool checks whether the database file was moved.
     moved_check: Cell<Option<Instant>>,
+    last_insert: Cell<insert::Built>,
 }
 
 impl Connection {
@@ -91,6 +92,7 @@ impl Connection {
             is_untrusted: Cell::new(false),
             has_shared_cache: OnceCell::new(),
             moved_check: Cell::new(None),
+            last_insert: Cell::default(),
         }
     }
 

@@ -1,10 +1,10 @@
 //! [`Fields`]: the fields of a struct, and what each of them is in a row.
 
 use proc_macro2::{Span, TokenStream, TokenTree};
-use quote::{ToTokens, quote};
+use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
-use syn::{Data, DeriveInput, Error, GenericArgument, Generics, Member, PathArguments, Result, Type};
+use syn::{Data, DeriveInput, Error, GenericArgument, Generics, Ident, Lifetime, Member, PathArguments, Result, Type};
 
 use crate::attributes::{DefaultValue, FieldAttributes, TypeAttributes};
 
@@ -153,6 +153,16 @@ impl Column {
     }
 }
 
+impl Part {
+    /// Returns an item of finalite's trait for the type: `<T as Trait>::item`. Errors about it are shown at the field.
+    pub(crate) fn item(&self, of_trait: &str, lifetime: Option<&Lifetime>, item: &str) -> TokenStream {
+        let (ty, span) = (&self.ty, self.ty.span().resolved_at(Span::call_site()));
+        let (of_trait, item) = (Ident::new(of_trait, span), Ident::new(item, span));
+        let arguments = lifetime.map(|lifetime| quote_spanned!(span=> <#lifetime>));
+        quote_spanned!(span=> <#ty as ::finalite::#of_trait #arguments>::#item)
+    }
+}
+
 /// Adds an error to those that are reported together.
 pub(crate) fn combine(errors: &mut Option<Error>, error: Error) {
     match errors {
@@ -185,16 +195,16 @@ pub(crate) fn is_generic(ty: &Type, generics: &Generics) -> bool {
 }
 
 /// Returns a lifetime that the type does not have.
-pub(crate) fn fresh_lifetime(name: &str, generics: &Generics) -> syn::Lifetime {
+pub(crate) fn fresh_lifetime(name: &str, generics: &Generics) -> Lifetime {
     let mut name = format!("'{name}");
     while generics.lifetimes().any(|parameter| parameter.lifetime.to_string() == name) {
         name.push('_');
     }
-    syn::Lifetime::new(&name, Span::call_site())
+    Lifetime::new(&name, Span::call_site())
 }
 
 /// Returns the generics with one more lifetime and these bounds.
-pub(crate) fn extended(generics: &Generics, lifetime: Option<&syn::Lifetime>, bounds: Vec<TokenStream>) -> Generics {
+pub(crate) fn extended(generics: &Generics, lifetime: Option<&Lifetime>, bounds: Vec<TokenStream>) -> Generics {
     let mut generics = generics.clone();
     if let Some(lifetime) = lifetime {
         generics.params.insert(0, syn::parse_quote!(#lifetime));
@@ -207,7 +217,7 @@ pub(crate) fn extended(generics: &Generics, lifetime: Option<&syn::Lifetime>, bo
 }
 
 /// Returns the lifetime of the row: that of the type, or a new one, which is then an extra parameter.
-pub(crate) fn row_lifetime(generics: &Generics) -> Result<(syn::Lifetime, bool)> {
+pub(crate) fn row_lifetime(generics: &Generics) -> Result<(Lifetime, bool)> {
     let mut own = generics.lifetimes();
     match (own.next(), own.next()) {
         (None, _) => Ok((fresh_lifetime("row", generics), true)),
@@ -221,5 +231,5 @@ pub(crate) fn row_lifetime(generics: &Generics) -> Result<(syn::Lifetime, bool)>
 
 /// The path of finalite's `Json`.
 pub(crate) fn json() -> TokenStream {
-    quote!(::finalite::Json)
+    quote!(::finalite::convert::Json)
 }

@@ -17,12 +17,12 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
     let (_, type_generics, _) = input.generics.split_for_impl();
 
     let own = fields.columns.len();
-    let part_types: Vec<_> = fields.parts.iter().map(|part| &part.ty).collect();
+    let parts = &fields.parts;
+    let part_columns = parts.iter().map(|part| part.item("FromColumns", Some(&row), "COLUMNS"));
     let find_own = fields.columns.iter().map(find);
-    let find_parts = fields.parts.iter().map(|part| {
-        let (ty, prefix) = (&part.ty, &part.prefix);
-        let span = ty.span().resolved_at(proc_macro2::Span::call_site());
-        quote_spanned!(span=> finder.part::<#ty>(#prefix)?;)
+    let find_parts = parts.iter().map(|part| {
+        let (prefix, find) = (&part.prefix, part.item("FromColumns", Some(&row), "find"));
+        quote!(finder.part(#prefix, #find)?;)
     });
     let ignore_extra = fields.ignore_extra.then(|| quote!(finder.ignore_extra();));
 
@@ -32,9 +32,9 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
         let (member, value) = (&column.member, read(column, place));
         quote!(#member: #value,)
     });
-    let read_parts = fields.parts.iter().map(|part| {
-        let (member, ty) = (&part.member, &part.ty);
-        quote!(#member: <#ty as ::finalite::FromColumns<#row>>::read(cells)?,)
+    let read_parts = parts.iter().map(|part| {
+        let (member, read) = (&part.member, part.item("FromColumns", Some(&row), "read"));
+        quote!(#member: #read(cells)?,)
     });
     let skipped = fields.skipped.iter().map(|(member, ty)| {
         let span = ty.span().resolved_at(proc_macro2::Span::call_site());
@@ -44,7 +44,7 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
     Ok(quote! {
         #[automatically_derived]
         impl #impl_generics ::finalite::FromColumns<#row> for #name #type_generics #where_clause {
-            const COLUMNS: usize = #own #(+ <#part_types as ::finalite::FromColumns<#row>>::COLUMNS)*;
+            const COLUMNS: usize = #own #(+ #part_columns)*;
 
             fn find(finder: &mut ::finalite::derive::ColumnFinder<'_>) -> ::finalite::Result<()> {
                 #ignore_extra
@@ -53,7 +53,7 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
                 ::core::result::Result::Ok(())
             }
 
-            #[inline]
+            #[inline(always)]
             fn read(cells: &mut ::finalite::derive::Cells<#row>) -> ::finalite::Result<Self> {
                 #take
                 ::core::result::Result::Ok(Self { #(#read_own)* #(#read_parts)* #(#skipped)* })
@@ -62,7 +62,7 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
 
         #[automatically_derived]
         impl #impl_generics ::finalite::FromRow<#row> for #name #type_generics #where_clause {
-            #[inline]
+            #[inline(always)]
             fn from_row(row: ::finalite::Row<#row>) -> ::finalite::Result<Self> {
                 ::finalite::derive::read_row(row)
             }

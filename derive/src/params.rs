@@ -74,29 +74,33 @@ fn to_columns(input: &DeriveInput, fields: &Fields, p: &Lifetime, bounds: Vec<To
     let push: Vec<_> = fields.columns.iter().map(push).collect();
     let push_indexes = 0..own;
 
-    let part_types: Vec<_> = fields.parts.iter().map(|part| &part.ty).collect();
-    let part_members: Vec<_> = fields.parts.iter().map(|part| &part.member).collect();
-    let prefixes: Vec<_> = fields.parts.iter().map(|part| &part.prefix).collect();
-    let add_parts = part_types.iter().zip(&prefixes).map(|(ty, prefix)| {
-        let span = ty.span().resolved_at(Span::call_site());
-        quote_spanned!(span=> names.part::<#ty>(#prefix);)
+    let items =
+        |item: &'static str| -> Vec<_> { fields.parts.iter().map(|part| part.item("ToColumns", None, item)).collect() };
+    let part_columns = items("COLUMNS");
+    let (part_names, part_find) = (items("names"), items("find"));
+    let (part_bind_one, part_bind_all) = (items("bind_one"), items("bind_all"));
+    let parts = fields.parts.iter().map(|part| {
+        let (member, span) = (&part.member, part.ty.span().resolved_at(Span::call_site()));
+        quote_spanned!(span=> &self.#member)
     });
+    let parts: Vec<_> = parts.collect();
+    let prefixes: Vec<_> = fields.parts.iter().map(|part| &part.prefix).collect();
     // The number of columns before each part.
-    let before: Vec<_> = (0..part_types.len())
+    let before: Vec<_> = (0..part_columns.len())
         .map(|index| {
-            let earlier = &part_types[..index];
-            quote!(#own #(+ <#earlier as ::finalite::ToColumns>::COLUMNS)*)
+            let earlier = &part_columns[..index];
+            quote!(#own #(+ #earlier)*)
         })
         .collect();
 
     quote! {
         #[automatically_derived]
         impl #impl_generics ::finalite::ToColumns for #name #type_generics #where_clause {
-            const COLUMNS: usize = #own #(+ <#part_types as ::finalite::ToColumns>::COLUMNS)*;
+            const COLUMNS: usize = #own #(+ #part_columns)*;
 
             fn names(names: &mut ::finalite::derive::ColumnNames<'_>) {
                 #add_own
-                #(#add_parts)*
+                #(names.part(#prefixes, #part_names);)*
             }
 
             fn find(name: &str) -> ::core::option::Option<usize> {
@@ -106,7 +110,7 @@ fn to_columns(input: &DeriveInput, fields: &Fields, p: &Lifetime, bounds: Vec<To
                 }
                 #(
                     if let ::core::option::Option::Some(column) =
-                        name.strip_prefix(#prefixes).and_then(<#part_types as ::finalite::ToColumns>::find)
+                        name.strip_prefix(#prefixes).and_then(|name| #part_find(name))
                     {
                         return ::core::option::Option::Some(#before + column);
                     }
@@ -124,9 +128,9 @@ fn to_columns(input: &DeriveInput, fields: &Fields, p: &Lifetime, bounds: Vec<To
                     _ => {}
                 }
                 #(
-                    if column < #before + <#part_types as ::finalite::ToColumns>::COLUMNS {
-                        return <#part_types as ::finalite::ToColumns>::bind_one(
-                            &self.#part_members,
+                    if column < #before + #part_columns {
+                        return #part_bind_one(
+                            #parts,
                             column - (#before),
                             binder,
                         );
@@ -135,10 +139,10 @@ fn to_columns(input: &DeriveInput, fields: &Fields, p: &Lifetime, bounds: Vec<To
                 ::core::result::Result::Ok(())
             }
 
-            #[inline]
+            #[inline(always)]
             fn bind_all<#p>(&#p self, binder: &mut ::finalite::Binder<'_, #p>) -> ::finalite::Result<()> {
                 #(#push?;)*
-                #(<#part_types as ::finalite::ToColumns>::bind_all(&self.#part_members, binder)?;)*
+                #(#part_bind_all(#parts, binder)?;)*
                 ::core::result::Result::Ok(())
             }
         }

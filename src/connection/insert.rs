@@ -36,7 +36,13 @@ impl Connection {
     #[track_caller]
     #[doc(alias = "save")]
     pub fn insert_into<T: ToColumns>(&self, table: &str, row: &T) -> Result<usize> {
-        self.execute(&self.insert_sql::<T>(table), Columns(row))
+        let mut built = self.last_insert.take();
+        if !built.inserts::<T>(table) {
+            built = self.build::<T>(table, built.sql);
+        }
+        let result = self.execute(&built.sql, Columns(row));
+        self.last_insert.set(built);
+        result
     }
 
     /// Inserts a struct as a row, as [`insert_into`](Self::insert_into) does, or updates the row that has the same
@@ -72,7 +78,7 @@ impl Connection {
     #[track_caller]
     #[doc(alias("insert or replace", "on conflict"))]
     pub fn upsert<T: ToColumns>(&self, table: &str, key: &[&str], row: &T) -> Result<usize> {
-        let mut sql = self.insert_sql::<T>(table);
+        let mut sql = self.build::<T>(table, String::new()).sql;
         sql.push_str(" ON CONFLICT");
         if !key.is_empty() {
             sql.push('(');
@@ -93,11 +99,10 @@ impl Connection {
         self.execute(&sql, Columns(row))
     }
 
-    fn insert_sql<T: ToColumns>(&self, table: &str) -> String {
-        /// Enough for most statements, so that they are built in one allocation.
-        const CAPACITY: usize = 512;
+    /// Builds the statement that inserts a `T`, in the memory of `sql`.
+    fn build<T: ToColumns>(&self, table: &str, mut sql: String) -> Built {
         const MARKS: &str = "?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,";
-        let mut sql = String::with_capacity(CAPACITY);
+        sql.clear();
         sql.push_str("INSERT INTO ");
         self.push_table(&mut sql, table);
         sql.push_str(" (");
@@ -110,7 +115,9 @@ impl Connection {
         }
         sql.push_str(&MARKS[..left.saturating_sub(1)]);
         sql.push(')');
-        sql
+        // Whether a part of the name is that of a database may change.
+        let columns = if table.contains('.') { 0 } else { columns_of::<T>() };
+        Built { columns, sql }
     }
 
     /// Returns the quoted name of a table, qualified by its database if that is given.
@@ -130,6 +137,31 @@ impl Connection {
             _ => push_identifier(sql, table),
         }
     }
+}
+
+/// Text of the last insertion of a connection, as most are repeated.
+#[derive(Default)]
+pub(super) struct Built {
+    /// See [`columns_of`]; 0 if the text is not to be used again.
+    columns: usize,
+    sql: String,
+}
+
+impl Built {
+    /// Whether it inserts a `T` into this table.
+    #[inline]
+    fn inserts<T: ToColumns>(&self, table: &str) -> bool {
+        let end = || self.sql.strip_prefix("INSERT INTO \"")?.strip_prefix(table);
+        self.columns == columns_of::<T>() && end().is_some_and(|end| end.starts_with("\" ("))
+    }
+}
+
+/// Returns a number for the columns of a type: the address of the function that names them, which types share only if
+/// it does the same for both.
+#[inline]
+fn columns_of<T: ToColumns>() -> usize {
+    let names: fn(&mut ColumnNames<'_>) = T::names;
+    names as usize
 }
 
 /// The columns of a struct as parameters by position.

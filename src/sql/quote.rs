@@ -31,11 +31,10 @@ pub fn quote_identifier(name: &str) -> String {
 /// Adds the name to the SQL as an identifier in double quotes.
 pub(crate) fn push_identifier(sql: &mut String, name: &str) {
     sql.push('"');
-    for part in name.split_inclusive('"') {
-        sql.push_str(part);
-        if part.ends_with('"') {
-            sql.push('"');
-        }
+    if name.as_bytes().contains(&b'"') {
+        sql.push_str(&name.replace('"', "\"\""));
+    } else {
+        sql.push_str(name);
     }
     sql.push('"');
 }

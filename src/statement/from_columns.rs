@@ -44,7 +44,7 @@ impl<'row, T: FromColumns<'row>> FromColumns<'row> for Option<T> {
 
 /// Reads a row as `T`, whose columns are found in the first row and kept with the statement.
 #[doc(hidden)]
-#[inline]
+#[inline(always)]
 pub fn read_row<'row, T: FromColumns<'row>>(row: Row<'row>) -> Result<T> {
     let find: fn(&mut ColumnFinder<'_>) -> Result<()> = T::find;
     // Types whose functions have the same address find the same columns. The type itself has no `TypeId`, as it may
@@ -119,10 +119,10 @@ impl<'a> ColumnFinder<'a> {
     }
 
     /// Finds the columns of a part of the type, whose names have this prefix.
-    pub fn part<'row, T: FromColumns<'row>>(&mut self, prefix: &str) -> Result<()> {
+    pub fn part(&mut self, prefix: &str, find: fn(&mut Self) -> Result<()>) -> Result<()> {
         let outer = self.prefix.len();
         self.prefix.push_str(prefix);
-        T::find(self)?;
+        find(self)?;
         self.prefix.truncate(outer);
         Ok(())
     }
@@ -187,7 +187,7 @@ impl<'row> Cells<'row> {
     /// Reads a column.
     #[inline]
     pub fn get<T: FromSql<'row>>(&self, column: Found) -> Result<T> {
-        self.row.get(usize::from(column.0))
+        self.row.cell(column.0, T::from_sql)
     }
 
     /// Reads a column by a function.
@@ -197,7 +197,7 @@ impl<'row> Cells<'row> {
         column: Found,
         read: impl FnOnce(ValueRef<'row>) -> Result<T, ConversionError>,
     ) -> Result<T> {
-        self.row.get_with(usize::from(column.0), read)
+        self.row.cell(column.0, read)
     }
 
     /// Whether the row has the column.

@@ -33,7 +33,8 @@ use crate::error::Result;
     message = "a row cannot be read as `{Self}`",
     label = "no type that a row is read as",
     note = "a row of one column is read as that column's type, one of several columns as a tuple of up to 16",
-    note = "for a struct of your own, implement `finalite::FromRow`, or read the row by a closure (`query_map`, `query_row`)"
+    note = "for a struct of your own, derive or implement `finalite::FromRow`, or read the row by a closure (`query_map`, \
+            `query_row`)"
 )]
 pub trait FromRow<'row>: Sized {
     /// Returns the row as this type.

@@ -104,6 +104,20 @@ impl<'row> Row<'row> {
         read(value).map_err(|problem| self.unreadable(column, value, problem))
     }
 
+    /// Reads a cell as [`get_with`](Self::get_with) does. A row of a statement is passed in registers, to a function that
+    /// contains no decoding of records: structs have many columns.
+    #[inline(always)]
+    pub(super) fn cell<T>(
+        self,
+        column: u16,
+        read: impl FnOnce(ValueRef<'row>) -> Result<T, ConversionError>,
+    ) -> Result<T> {
+        match self.source {
+            Source::Statement(raw) => cell(raw, usize::from(column), read),
+            Source::Record(_) => self.get_with(usize::from(column), read),
+        }
+    }
+
     /// Returns the value of the column with this 0-based index, with SQLite's storage class and unconverted.
     ///
     /// # Errors
@@ -189,6 +203,16 @@ impl<'row> Row<'row> {
         Error::new(ErrorKind::ColumnCount { expected, found: self.column_count(), columns })
             .in_sql(self.statement().sql())
     }
+}
+
+#[inline]
+fn cell<'row, T>(
+    raw: raw::Row<'row>,
+    column: usize,
+    read: impl FnOnce(ValueRef<'row>) -> Result<T, ConversionError>,
+) -> Result<T> {
+    let value = raw.value(column).map_err(|CellError| Row::of_statement(raw).cell_error(column))?;
+    read(value).map_err(|problem| Row::of_statement(raw).unreadable(column, value, problem))
 }
 
 impl fmt::Debug for Row<'_> {

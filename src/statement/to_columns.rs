@@ -128,10 +128,10 @@ impl<'a> ColumnNames<'a> {
     }
 
     /// Adds the names of a part of the struct, with this prefix.
-    pub fn part<T: ToColumns>(&mut self, prefix: &str) {
+    pub fn part(&mut self, prefix: &str, names: fn(&mut Self)) {
         let outer = self.prefix.len();
         self.prefix.push_str(prefix);
-        T::names(self);
+        names(self);
         self.prefix.truncate(outer);
     }
 }

@@ -1,5 +1,5 @@
 //! error[E0277]: a row has to be read by somebody
-//! says: implement `finalite::FromRow`, or read the row by a closure
+//! says: derive or implement `finalite::FromRow`, or read the row by a closure
 use finalite::{Connection, Result};
 
 struct User(i64);
