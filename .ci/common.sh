@@ -10,7 +10,7 @@ EXTENDED_FEATURES="finalite/session,finalite/snapshot"
 # Those that convert types of other crates.
 CONVERSIONS="finalite/chrono,finalite/time,finalite/jiff,finalite/uuid,finalite/url,finalite/serde_json,finalite/rust_decimal"
 # What docs.rs is told to build.
-DOCUMENTED="finalite/count-system-sqlite,finalite/fault-injection,$EXTENDED_FEATURES,$CONVERSIONS"
+DOCUMENTED="finalite/count-system-sqlite,finalite/derive,finalite/fault-injection,$EXTENDED_FEATURES,$CONVERSIONS"
 target_dir() { echo "${CARGO_TARGET_DIR:-target}/ci-$1"; }
 say() { printf '\n== %s\n' "$*"; }
 # What runs under a sanitizer unless arguments say otherwise: all tests but those about the compiler and the shell

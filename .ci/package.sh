@@ -5,10 +5,10 @@
 CARGO_TARGET_DIR="$(realpath -m "$(target_dir package)")"; export CARGO_TARGET_DIR
 scratch="$(mktemp -d)"
 trap 'rm -rf "$scratch"' EXIT
-# The new crate below builds both, so cargo need not: it would build the second against a first that it has kept from an
-# earlier run.
+# The new crate below builds all, so cargo need not: it would build one against another that it has kept from an earlier
+# run.
 rm -f "$CARGO_TARGET_DIR"/package/*.crate
-cargo package --allow-dirty --no-verify -p finalite -p finalite-endpoint 2>&1 | tee "$scratch/log"
+cargo package --allow-dirty --no-verify -p finalite-derive -p finalite -p finalite-endpoint 2>&1 | tee "$scratch/log"
 if grep '^warning' "$scratch/log"; then exit 1; fi
 for package in "$CARGO_TARGET_DIR"/package/*.crate; do
     tar -xzf "$package" -C "$scratch"
@@ -21,10 +21,11 @@ name = "app"
 version = "0.0.0"
 edition = "2024"
 [dependencies]
-finalite = "=0.1.0"
+finalite = { version = "=0.1.0", features = ["derive"] }
 finalite-endpoint = "=0.1.0"
 [patch.crates-io]
 finalite = { path = "$(echo "$scratch"/finalite-[0-9]*)" }
+finalite-derive = { path = "$(echo "$scratch"/finalite-derive-[0-9]*)" }
 finalite-endpoint = { path = "$(echo "$scratch"/finalite-endpoint-[0-9]*)" }
 [workspace]
 EOF
@@ -32,7 +33,13 @@ EOF
 awk '/^```rust/{on=1;next} /^```/&&on{exit} on' README.md > "$scratch/app/src/main.rs"
 mkdir "$scratch/app/src/bin"
 awk '/^```rust/{on=1;next} /^```/&&on{exit} on' endpoint/README.md > "$scratch/app/src/bin/endpoint.rs"
+{
+    echo 'fn main() -> finalite::Result<()> {'
+    awk '/^```rust/{on=1;next} /^```/&&on{exit} on' derive/README.md | sed 's/^# //'
+    echo '}'
+} > "$scratch/app/src/bin/derive.rs"
 (cd "$scratch/app" && cargo run -q --bin app) | tee "$scratch/out"
 grep -q 'Grace: 1906' "$scratch/out"
 (cd "$scratch/app" && cargo run -q --bin endpoint) | tee "$scratch/out"
 grep -q "^SQLite's memory: http://127.0.0.1:" "$scratch/out"
+(cd "$scratch/app" && cargo run -q --bin derive)

@@ -14,7 +14,7 @@ use std::io::{self, BufRead, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use finalite::{Connection, FromRow, OpenOptions, Row, TransactionBehavior};
+use finalite::{Connection, FromRow, OpenOptions, TransactionBehavior};
 
 const HELP: &str = "\
 Usage: todo [--file FILE] COMMAND
@@ -91,16 +91,11 @@ fn ids(command: &str, words: &[String]) -> Result<Vec<i64>, String> {
 }
 
 /// One line of the list.
+#[derive(FromRow)]
 struct Task {
     id: i64,
     title: String,
     done: bool,
-}
-
-impl FromRow<'_> for Task {
-    fn from_row(row: Row<'_>) -> finalite::Result<Self> {
-        Ok(Self { id: row.get("id")?, title: row.get("title")?, done: row.get("done")? })
-    }
 }
 
 fn run(file: PathBuf, command: Command) -> Result<(), Box<dyn Error>> {

@@ -78,7 +78,8 @@
 //! | `SqliteConnectOptions`, `SqlitePoolOptions` | [`OpenOptions`](crate::OpenOptions), [`Pool::builder`](crate::pool::Pool::builder) |
 //! | `fetch_one`, `fetch_optional`, `fetch_all`, `fetch` | [`query_one`](crate::Connection::query_one), [`query_optional`](crate::Connection::query_optional), [`query_all`](crate::Connection::query_all), [`query_as`](crate::Connection::query_as) |
 //! | `query(sql).bind(a).bind(b)` | `(sql, (a, b))` |
-//! | `#[derive(FromRow)]` | [`FromRow`](crate::FromRow), by hand |
+//! | `#[derive(FromRow)]` | the same, with the feature `derive`; `#[sqlx(..)]` is `#[finalite(..)]`, `try_from` and `json` are `with` and `json` |
+//! | `#[derive(Type)]` | `#[derive(FromSql, ToSql)]` |
 //! | features `chrono`, `time`, `uuid`, `json` | features `chrono`, `time`, `uuid`, `serde_json`; dates with a zone as sqlx writes them are [`IsoT`](crate::convert::IsoT) |
 //! | `types::Json<T>` | `convert::Json<T>`, with the feature `serde_json` |
 //! | `row.try_get("a")` | [`Row::get`](crate::Row::get) |
@@ -99,7 +100,8 @@
 //! | `conn.transaction(\|conn\| …)` | [`Connection::transaction`](crate::Connection::transaction), a guard |
 //! | features `chrono`, `time`, `serde_json` | [the same](crate::convert#dates-and-times); a `Jsonb` column is `convert::Jsonb<T>` |
 //! | `immediate_transaction` | [`transaction_with`](crate::Connection::transaction_with) |
-//! | `#[derive(QueryableByName)]` | [`FromRow`](crate::FromRow), by hand |
+//! | `#[derive(QueryableByName)]` | `#[derive(FromRow)]`, with the feature `derive` |
+//! | `#[derive(Insertable)]`, `insert_into(users).values(&user)` | `#[derive(Params)]`, [`insert_into("users", &user)`](crate::Connection::insert_into) |
 //! | `r2d2::Pool` | [`pool::Pool`](crate::pool::Pool) |
 //! | `eq_any(&ids)` | `IN (SELECT value FROM list(?))` with [`array(&ids)`](crate::array()) |
 //! | `embed_migrations!`, `run_pending_migrations` | [`migrations!`](crate::migrations!), [`Migrations::migrate`](crate::data::Migrations::migrate) |

@@ -31,8 +31,9 @@
 //!   [`query_all`](Connection::query_all), [`execute_batch`](Connection::execute_batch). Except for `execute_batch`,
 //!   statements are cached.
 //! - Running a statement repeatedly and reading row by row: [`Connection::prepare`], [`Statement`], [`Rows`], [`Row`].
-//! - Values: [`convert`] has the tables of all conversions and of the formats of dates. [`Params`] is the trait of values to bind, [`FromRow`] that
-//!   of types a row can be read as.
+//! - Values: [`convert`] has the tables of all conversions and of the formats of dates. [`Params`] is the trait of values
+//!   to bind, [`FromRow`] that of types a row can be read as. Both are derived for structs (feature `derive`), which
+//!   [`insert_into`](Connection::insert_into) and [`upsert`](Connection::upsert) then write.
 //! - Reading a whole result, or a whole table from its database pages: [`scan`].
 //! - Reading and writing parts of a large value: [`Connection::blob`]. Copies of a database in use:
 //!   [`Connection::backup_to`], [`Connection::vacuum_into`], [`data`].
@@ -59,6 +60,7 @@
 //! | `session` | sessions, changesets and pre-update hooks: `Connection::session`, `apply_changeset`, `on_preupdate` |
 //! | `snapshot` | snapshots of a write-ahead log: `Connection::snapshot`, `transaction_at` |
 //! | `sqlcipher` | encrypted databases: SQLCipher in place of SQLite, with the system's OpenSSL; `OpenOptions::key` |
+//! | `derive` | `#[derive(FromRow, Params)]` for structs that are rows, `#[derive(FromSql, ToSql)]` for types that are columns |
 //! | `chrono`, `time`, `jiff` | dates and times of these crates, in a [format](convert#dates-and-times) that the type tells |
 //! | `uuid`, `url`, `serde_json`, `rust_decimal` | [values](convert#types-of-other-crates) of these crates; `convert::Json`, `convert::Jsonb` |
 //! | `count-system-sqlite` | [`memory`] of a system SQLite |

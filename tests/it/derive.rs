@@ -1,6 +1,8 @@
 //! The derive macros: `FromRow`, `Params`, `FromSql` and `ToSql`.
 
 mod insert;
+#[cfg(feature = "serde_json")]
+mod json;
 mod params;
 mod rows;
 mod values;
