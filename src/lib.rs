@@ -173,6 +173,8 @@ pub use observe::{handles, memory, stats};
 pub use print::TextTable;
 pub use scan::{ColumnBatch, Scan};
 #[doc(hidden)]
+pub use statement::derive;
+#[doc(hidden)]
 pub use statement::params::macros;
 pub use statement::params::{
     Binder, NamedParamsFromIter, Params, ParamsFromIter, named_params_from_iter, params_from_iter,
@@ -186,12 +188,6 @@ pub use value::{ConversionError, Type, Value, ValueRef};
 
 #[cfg(feature = "derive")]
 pub use finalite_derive::{FromRow, FromSql, Params, ToSql};
-
-/// Functions that derived implementations call.
-#[doc(hidden)]
-pub mod derive {
-    pub use crate::statement::{Cells, ColumnFinder, ColumnNames, bind, read_row};
-}
 
 #[doc = include_str!("../docs/cookbook.md")]
 #[doc(alias("IN list", "attach", "vacuum", "backup", "migrate", "user_version"))]

@@ -16,8 +16,6 @@ pub(crate) mod to_columns;
 mod tuples;
 
 pub use from_columns::FromColumns;
-#[doc(hidden)]
-pub use from_columns::{Cells, ColumnFinder, read_row};
 pub use from_row::FromRow;
 use params::{Binder, Params};
 pub(crate) use row::Record;
@@ -25,8 +23,13 @@ pub use row::{ColumnIndex, ColumnKey, Row};
 pub use row_iterators::{QueryAs, QueryMap, RowSource};
 pub use rows::{OwnedRows, Rows};
 pub use to_columns::ToColumns;
+
+/// Items that derived code calls.
 #[doc(hidden)]
-pub use to_columns::{ColumnNames, bind};
+pub mod derive {
+    pub use super::from_columns::{Cells, ColumnFinder, read_row};
+    pub use super::to_columns::{ColumnNames, bind};
+}
 
 /// A prepared statement. Dropping it finalizes it immediately. A statement from
 /// [`prepare_cached`](crate::Connection::prepare_cached) is instead reset and returned to its connection's cache.

@@ -13,7 +13,7 @@ use crate::fields::{
 
 pub(crate) fn derive_from_sql(input: &DeriveInput) -> Result<TokenStream> {
     if let Data::Enum(data) = &input.data {
-        return Ok(Variants::parse(input, data)?.from_sql(&input.ident));
+        return Ok(Variants::parse(input, data)?.reading(&input.ident));
     }
     let (fields, column) = newtype(input, "FromSql")?;
     let (row, is_new) = row_lifetime(&input.generics)?;
@@ -65,7 +65,7 @@ pub(crate) fn derive_from_sql(input: &DeriveInput) -> Result<TokenStream> {
 pub(crate) fn derive_to_sql(input: &DeriveInput) -> Result<TokenStream> {
     let p = fresh_lifetime("p", &input.generics);
     if let Data::Enum(data) = &input.data {
-        return Ok(Variants::parse(input, data)?.to_sql(&input.ident));
+        return Ok(Variants::parse(input, data)?.binding(&input.ident));
     }
     let (_, column) = newtype(input, "ToSql")?;
     let name = &input.ident;
@@ -194,7 +194,7 @@ impl Variants {
         Ok(Self { names, form })
     }
 
-    fn from_sql(&self, name: &Ident) -> TokenStream {
+    fn reading(&self, name: &Ident) -> TokenStream {
         let rust_type = name.unraw().to_string();
         let variants = &self.names;
         let (consts, pattern, cases, problem) = match &self.form {
@@ -232,7 +232,7 @@ impl Variants {
         }
     }
 
-    fn to_sql(&self, name: &Ident) -> TokenStream {
+    fn binding(&self, name: &Ident) -> TokenStream {
         let variants = &self.names;
         let (checks, value) = match &self.form {
             Form::Text(texts) => (None, quote!(::finalite::Param::text(match self { #(Self::#variants => #texts,)* }))),

@@ -74,6 +74,7 @@ pub struct ColumnFinder<'a> {
     ignores_extra: bool,
 }
 
+#[expect(clippy::missing_errors_doc, reason = "only derived code calls it")]
 impl<'a> ColumnFinder<'a> {
     #[cold]
     #[inline(never)]
@@ -173,6 +174,7 @@ pub struct Cells<'row> {
     columns: &'row [u16],
 }
 
+#[expect(clippy::missing_errors_doc, reason = "only derived code calls it")]
 impl<'row> Cells<'row> {
     /// Returns the next columns.
     #[inline]

@@ -9,7 +9,7 @@ use std::ptr;
 
 use finalite::data::{Access, Backup};
 use finalite::handles::{self, HandleCounts, HandleKind};
-use finalite::{Connection, Error, ErrorKind, OpenOptions, Statement, array, ffi};
+use finalite::{Connection, Error, ErrorKind, OpenOptions, Params, Statement, array, ffi};
 
 use crate::common::witness::{Witness, can_write, left_by};
 use crate::runner::cases;
@@ -34,6 +34,11 @@ fn open(path: &Path) -> Connection {
 /// A text on the heap that dies with its scope.
 fn bound() -> String {
     String::from("a text that is bound without a copy and freed before SQLite could look at it again")
+}
+
+#[derive(Params)]
+struct Bound {
+    text: String,
 }
 
 /// What is forgotten, and what of it is counted at the end, whatever comes between.
@@ -167,6 +172,15 @@ const FORGOTTEN: &[Forgotten] = &[
             count.cached_statements = 1;
             count.rows = 1;
         },
+    ),
+    (
+        "rows with the parameters of a struct",
+        |conn| {
+            let mut statement = conn.prepare(SELECT).unwrap();
+            let bound = Bound { text: bound() };
+            forget(statement.query(&bound).unwrap());
+        },
+        |count| count.rows = 1,
     ),
     (
         "three statements",

@@ -1,8 +1,8 @@
 //! Every public operation that can make SQLite allocate.
 
 use finalite::{
-    Connection, DropBehavior, OpenOptions, Param, Result, ResultCode, StatementKey, TransactionBehavior, Value,
-    ValueRef, ZeroBlob, array, named_params, params_from_iter,
+    Connection, DropBehavior, FromRow, OpenOptions, Param, Params, Result, ResultCode, StatementKey,
+    TransactionBehavior, Value, ValueRef, ZeroBlob, array, named_params, params_from_iter,
 };
 
 use super::Place::{File, Memory};
@@ -392,6 +392,33 @@ pub const SCENARIOS: &[Scenario] = &[
         }),
     },
     Scenario {
+        name: "rows as structs, after a schema change too",
+        run: Exclusive(Memory, |conn| {
+            let tx = conn.transaction()?;
+            tx.execute_batch("CREATE TABLE y(größe, b, x); INSERT INTO y VALUES (1, 'zwei', 3)")?;
+            let mut statement = tx.prepare("SELECT * FROM y")?;
+            let expected = Named { b: "zwei".into(), größe: 1 };
+            assert_eq!(statement.query_one::<Named>(())?, expected);
+            tx.execute_batch("ALTER TABLE y ADD COLUMN c; ALTER TABLE y DROP COLUMN x")?;
+            assert_eq!(statement.query_one::<Named>(())?, expected);
+            drop(statement);
+            tx.rollback()
+        }),
+    },
+    Scenario {
+        name: "structs as parameters and as rows to insert",
+        run: Exclusive(Memory, |conn| {
+            let named = Named { b: "zwei".into(), größe: 1 };
+            let tx = conn.transaction()?;
+            tx.execute("CREATE TABLE y(größe PRIMARY KEY, b)", ())?;
+            tx.insert_into("y", &named)?;
+            tx.upsert("y", &["größe"], &named)?;
+            let sql = "SELECT b, größe FROM y WHERE b = :b AND größe = :größe";
+            assert_eq!(tx.query_one::<Named>(sql, &named)?, named);
+            tx.rollback()
+        }),
+    },
+    Scenario {
         name: "one row, or none",
         run: Shared(Memory, |conn| {
             let sql = "SELECT b FROM t WHERE a = ?";
@@ -642,6 +669,13 @@ pub const SCENARIOS: &[Scenario] = &[
         }),
     },
 ];
+
+#[derive(Debug, FromRow, Params, PartialEq)]
+#[finalite(ignore_extra)]
+struct Named {
+    b: String,
+    größe: i64,
+}
 
 fn used(conn: Connection) -> Result<()> {
     conn.execute("CREATE TABLE x(a)", ())?;

@@ -80,6 +80,53 @@ fn statements_are_cached() {
     assert_eq!((after.hits - before.hits, after.misses - before.misses), (1, 0));
 }
 
+/// The text of the last insertion is kept for the same table and struct alone.
+#[test]
+fn tables_and_structs_take_turns() {
+    #[derive(Params)]
+    struct A {
+        a: i64,
+    }
+    #[derive(Params)]
+    struct B {
+        b: i64,
+    }
+
+    let conn = Connection::open_in_memory().unwrap();
+    let tables = ["x", "xy", "y", "x\" (\"a"];
+    for table in tables {
+        conn.execute(&format!("CREATE TABLE {}(a, b)", finalite::sql::quote_identifier(table)), ()).unwrap();
+    }
+    for number in 1..=2 {
+        for table in tables {
+            conn.insert_into(table, &A { a: number }).unwrap();
+            conn.insert_into(table, &B { b: -number }).unwrap();
+            conn.insert_into(table, &B { b: -number }).unwrap();
+        }
+    }
+    for table in tables {
+        let sql = format!("SELECT sum(a), sum(b), count(*) FROM {}", finalite::sql::quote_identifier(table));
+        assert_eq!(conn.query_one::<(i64, i64, i64)>(&sql, ()).unwrap(), (3, -6, 6), "{table}");
+    }
+}
+
+/// A name with a dot is that of a table, until a database has the name before the dot.
+#[test]
+fn a_database_may_be_attached_between_insertions() {
+    #[derive(Params)]
+    struct A {
+        a: i64,
+    }
+
+    let conn = Connection::open_in_memory().unwrap();
+    conn.execute("CREATE TABLE \"later.t\"(a)", ()).unwrap();
+    conn.insert_into("later.t", &A { a: 1 }).unwrap();
+    conn.execute_batch("ATTACH ':memory:' AS later; CREATE TABLE later.t(a)").unwrap();
+    conn.insert_into("later.t", &A { a: 2 }).unwrap();
+    assert_eq!(conn.query_one::<i64>("SELECT a FROM later.t", ()).unwrap(), 2);
+    assert_eq!(conn.query_one::<i64>("SELECT a FROM main.\"later.t\"", ()).unwrap(), 1);
+}
+
 #[test]
 fn a_struct_is_updated_if_its_key_is_there() {
     let conn = database();
