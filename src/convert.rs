@@ -167,7 +167,7 @@ pub(crate) use to_sql::ParamValue;
 pub use to_sql::{Param, ToSql, ZeroBlob};
 pub use wide_integer::{IntegerBlob, U64Bits};
 
-/// A type as which a column can be read.
+/// A type as which a column can be read. It is derived for newtypes and enums (`#[derive(FromSql)]`, feature `derive`).
 ///
 /// `'row` is the borrow of the row: a `&'row str` points into SQLite's memory and is valid until the next row is
 /// fetched.

@@ -123,7 +123,8 @@ impl fmt::Debug for Param<'_> {
     }
 }
 
-/// A type whose values can be bound to a parameter.
+/// A type whose values can be bound to a parameter. It is derived for newtypes and enums (`#[derive(ToSql)]`, feature
+/// `derive`).
 ///
 /// One implementation serves both ways of binding. A value behind a reference is read by SQLite in place; a value
 /// passed by value is copied. The conversion table is in [`convert`](crate::convert).

@@ -8,7 +8,8 @@ use crate::error::Result;
 /// A type as which a whole row can be read.
 ///
 /// Implemented for every [`FromSql`] type (one column) and for tuples of up to 16 columns. The row must have exactly as
-/// many columns as the type reads.
+/// many columns as the type reads. For a struct, it is derived (`#[derive(FromRow)]`, feature `derive`) or written by
+/// hand.
 ///
 /// # Example
 ///

@@ -25,7 +25,8 @@ use crate::value::ConversionError;
 /// occurrence, whatever its name, so that in `$2, $1` number 1 is `$2`. A number that the SQL leaves out (1, if the SQL
 /// contains only `?2`) needs a value by position, which is ignored, and needs none by name.
 ///
-/// An implementation for another type passes the values to the [`Binder`]:
+/// For a struct, it is derived (`#[derive(Params)]`, feature `derive`). An implementation by hand passes the values to the
+/// [`Binder`]:
 ///
 /// ```
 /// use finalite::{Binder, Connection, Params, Result};

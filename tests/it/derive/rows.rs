@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::marker::PhantomData;
 
-use finalite::{Connection, ConversionError, Error, ErrorKind, FromRow, NameKind, Result, Row, ValueRef};
+use finalite::{Connection, ConversionError, Error, ErrorKind, FromRow, NameKind, Params, Result, Row, ValueRef};
 
 fn memory() -> Connection {
     Connection::open_in_memory().unwrap()
@@ -103,6 +103,28 @@ fn generic_structs_are_read() {
     let sql = "SELECT 9 AS total, 1 AS id, 'Ada' AS name, 36 AS age";
     let expected = Counted { item: User::ada(), total: 9 };
     assert_eq!(conn.query_one::<Counted<User>>(sql, ()).unwrap(), expected);
+}
+
+#[test]
+fn a_generic_struct_may_borrow_and_be_made_by_a_macro() {
+    macro_rules! pair {
+        ($name:ident { $($field:ident: $ty:ty),* }) => {
+            #[derive(Debug, FromRow, Params, PartialEq)]
+            struct $name<'p, T: Clone> {
+                $($field: $ty,)*
+                value: Option<T>,
+                text: &'p str,
+            }
+        };
+    }
+    pair! { Pair { number: i64, bytes: Option<Vec<u8>> } }
+
+    let conn = memory();
+    let pair = Pair { number: 1, bytes: Some(vec![2]), value: Some(1.5), text: "x" };
+    let mut statement =
+        conn.prepare("SELECT :text AS text, :value AS value, :bytes AS bytes, :number AS number").unwrap();
+    let mut rows = statement.query(&pair).unwrap();
+    assert_eq!(Pair::<f64>::from_row(rows.next().unwrap().unwrap()).unwrap(), pair);
 }
 
 /// Two instances of a generic struct differ in their parts alone, and are read from one statement.
