@@ -80,7 +80,8 @@ pub struct Connection {
     pub(crate) has_shared_cache: OnceCell<bool>,
     /// Time from which the pool checks whether the database file was moved.
     moved_check: Cell<Option<Instant>>,
-    last_insert: Cell<insert::Built>,
+    /// Texts of statements that write structs.
+    writes: Cell<Vec<insert::Write>>,
 }
 
 impl Connection {
@@ -92,7 +93,7 @@ impl Connection {
             is_untrusted: Cell::new(false),
             has_shared_cache: OnceCell::new(),
             moved_check: Cell::new(None),
-            last_insert: Cell::default(),
+            writes: Cell::default(),
         }
     }
 

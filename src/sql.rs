@@ -14,8 +14,8 @@ mod statements;
 
 pub(crate) use parameters::{first_token, numbers_in_use};
 pub(crate) use pragmas::{Pragma, PragmaKind};
+pub(crate) use quote::quote_text;
 pub use quote::{escape_like, quote_identifier, quote_literal};
-pub(crate) use quote::{push_identifier, quote_text};
 pub use statements::complete;
 pub(crate) use statements::first_statement;
 

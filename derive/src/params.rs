@@ -67,9 +67,7 @@ fn to_columns(input: &DeriveInput, fields: &Fields, p: &Lifetime, bounds: Vec<To
 
     let own = fields.columns.len();
     let names: Vec<&str> = fields.columns.iter().filter_map(|column| column.name.as_deref()).collect();
-    let quoted: Vec<String> = names.iter().map(|name| format!("\"{}\"", name.replace('"', "\"\""))).collect();
-    let quoted = quoted.join(",");
-    let add_own = (own > 0).then(|| quote!(names.add(&[#(#names),*], #quoted);));
+    let add_own = (own > 0).then(|| quote!(names.add(&[#(#names),*]);));
     let indexes = 0..own;
     let push: Vec<_> = fields.columns.iter().map(push).collect();
     let push_indexes = 0..own;
@@ -98,7 +96,7 @@ fn to_columns(input: &DeriveInput, fields: &Fields, p: &Lifetime, bounds: Vec<To
         impl #impl_generics ::finalite::ToColumns for #name #type_generics #where_clause {
             const COLUMNS: usize = #own #(+ #part_columns)*;
 
-            fn names(names: &mut ::finalite::derive::ColumnNames<'_>) {
+            fn names(names: &mut ::finalite::derive::ColumnNames) {
                 #add_own
                 #(names.part(#prefixes, #part_names);)*
             }

@@ -2,9 +2,9 @@
 
 use super::Connection;
 use crate::error::Result;
-use crate::sql::push_identifier;
+use crate::sql::quote_identifier;
 use crate::statement::params::{Binder, Params};
-use crate::statement::to_columns::{ColumnNames, ToColumns};
+use crate::statement::to_columns::{ColumnNames, ToColumns, names_of};
 
 impl Connection {
     /// Inserts a struct as a row: each field is the value of the column of its name. Returns the number of rows
@@ -36,13 +36,7 @@ impl Connection {
     #[track_caller]
     #[doc(alias = "save")]
     pub fn insert_into<T: ToColumns>(&self, table: &str, row: &T) -> Result<usize> {
-        let mut built = self.last_insert.take();
-        if !built.inserts::<T>(table) {
-            built = self.build::<T>(table, built.sql);
-        }
-        let result = self.execute(&built.sql, Columns(row));
-        self.last_insert.set(built);
-        result
+        self.write(table, None, row)
     }
 
     /// Inserts a struct as a row, as [`insert_into`](Self::insert_into) does, or updates the row that has the same
@@ -78,81 +72,92 @@ impl Connection {
     #[track_caller]
     #[doc(alias("insert or replace", "on conflict"))]
     pub fn upsert<T: ToColumns>(&self, table: &str, key: &[&str], row: &T) -> Result<usize> {
-        let mut sql = self.build::<T>(table, String::new()).sql;
-        sql.push_str(" ON CONFLICT");
-        if !key.is_empty() {
-            sql.push('(');
-            for name in key {
-                push_identifier(&mut sql, name);
-                sql.push(',');
-            }
-            sql.pop();
-            sql.push(')');
-        }
-        sql.push_str(" DO UPDATE SET ");
-        let update = sql.len();
-        ColumnNames::assignments::<T>(&mut sql, key);
-        if sql.len() == update {
-            sql.truncate(update - "UPDATE SET ".len());
-            sql.push_str("NOTHING");
-        }
-        self.execute(&sql, Columns(row))
+        self.write(table, Some(key), row)
     }
 
-    /// Builds the statement that inserts a `T`, in the memory of `sql`.
-    fn build<T: ToColumns>(&self, table: &str, mut sql: String) -> Built {
-        const MARKS: &str = "?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,";
-        sql.clear();
-        sql.push_str("INSERT INTO ");
-        self.push_table(&mut sql, table);
-        sql.push_str(" (");
-        ColumnNames::list::<T>(&mut sql);
-        sql.push_str(") VALUES (");
-        let mut left = T::COLUMNS * 2;
-        while left > MARKS.len() {
-            sql.push_str(MARKS);
-            left -= MARKS.len();
+    /// Inserts or, with a key, updates. The texts of the last few statements are kept.
+    #[inline]
+    #[track_caller]
+    fn write<T: ToColumns>(&self, table: &str, key: Option<&[&str]>, row: &T) -> Result<usize> {
+        const KEPT_MAX: usize = 8;
+        let mut writes = self.writes.take();
+        let kept = writes.iter().position(|write| write.is_for::<T>(self, table, key));
+        let place = kept.unwrap_or_else(|| {
+            if writes.len() == KEPT_MAX {
+                writes.remove(0);
+            }
+            writes.push(self.build::<T>(table, key));
+            writes.len() - 1
+        });
+        let result = self.execute(&writes[place].sql, Columns(row));
+        self.writes.set(writes);
+        result
+    }
+
+    #[cold]
+    fn build<T: ToColumns>(&self, table: &str, key: Option<&[&str]>) -> Write {
+        let names = names_of::<T>();
+        let columns: Vec<String> = names.iter().map(|name| quote_identifier(name)).collect();
+        let (quoted, marks) = (self.quoted_table(table), vec!["?"; T::COLUMNS].join(","));
+        let mut sql = format!("INSERT INTO {quoted} ({}) VALUES ({marks})", columns.join(","));
+        if let Some(key) = key {
+            let target: Vec<String> = key.iter().map(|name| quote_identifier(name)).collect();
+            let target = if key.is_empty() { String::new() } else { format!(" ({})", target.join(",")) };
+            let is_key = |name: &str| key.iter().any(|key| key.eq_ignore_ascii_case(name));
+            let others = names.iter().zip(&columns).filter(|(name, _)| !is_key(name));
+            let others: Vec<String> = others.map(|(_, column)| format!("{column}=excluded.{column}")).collect();
+            let action = if others.is_empty() { "NOTHING" } else { "UPDATE SET " };
+            sql.push_str(&format!(" ON CONFLICT{target} DO {action}{}", others.join(",")));
         }
-        sql.push_str(&MARKS[..left.saturating_sub(1)]);
-        sql.push(')');
-        // Whether a part of the name is that of a database may change.
-        let columns = if table.contains('.') { 0 } else { columns_of::<T>() };
-        Built { columns, sql }
+        Write {
+            columns: columns_of::<T>(),
+            table: table.into(),
+            is_qualified: self.is_qualified(table),
+            key: key.map(|key| key.iter().map(|&name| name.into()).collect()),
+            sql,
+        }
     }
 
     /// Returns the quoted name of a table, qualified by its database if that is given.
     pub(crate) fn quoted_table(&self, table: &str) -> String {
-        let mut sql = String::new();
-        self.push_table(&mut sql, table);
-        sql
-    }
-
-    fn push_table(&self, sql: &mut String, table: &str) {
         match table.split_once('.') {
             Some((database, table)) if self.is_readonly(database).is_some() => {
-                push_identifier(sql, database);
-                sql.push('.');
-                push_identifier(sql, table);
+                format!("{}.{}", quote_identifier(database), quote_identifier(table))
             }
-            _ => push_identifier(sql, table),
+            _ => quote_identifier(table),
         }
+    }
+
+    /// Whether the part before a dot is the name of a database; `None` if there is no dot.
+    fn is_qualified(&self, table: &str) -> Option<bool> {
+        table.split_once('.').map(|(database, _)| self.is_readonly(database).is_some())
     }
 }
 
-/// Text of the last insertion of a connection, as most are repeated.
-#[derive(Default)]
-pub(super) struct Built {
-    /// See [`columns_of`]; 0 if the text is not to be used again.
+/// A statement that writes a struct.
+pub(super) struct Write {
+    /// See [`columns_of`].
     columns: usize,
+    table: Box<str>,
+    /// Whether the part of `table` before a dot was the name of a database; `None` if there is no dot.
+    is_qualified: Option<bool>,
+    /// Columns that identify the row to update.
+    key: Option<Box<[Box<str>]>>,
     sql: String,
 }
 
-impl Built {
-    /// Whether it inserts a `T` into this table.
+impl Write {
     #[inline]
-    fn inserts<T: ToColumns>(&self, table: &str) -> bool {
-        let end = || self.sql.strip_prefix("INSERT INTO \"")?.strip_prefix(table);
-        self.columns == columns_of::<T>() && end().is_some_and(|end| end.starts_with("\" ("))
+    fn is_for<T: ToColumns>(&self, conn: &Connection, table: &str, key: Option<&[&str]>) -> bool {
+        let is_key = || match (&self.key, key) {
+            (None, None) => true,
+            (Some(own), Some(key)) => own.iter().map(|name| &**name).eq(key.iter().copied()),
+            _ => false,
+        };
+        self.columns == columns_of::<T>()
+            && *self.table == *table
+            && is_key()
+            && (self.is_qualified.is_none() || self.is_qualified == conn.is_qualified(table))
     }
 }
 
@@ -160,7 +165,7 @@ impl Built {
 /// it does the same for both.
 #[inline]
 fn columns_of<T: ToColumns>() -> usize {
-    let names: fn(&mut ColumnNames<'_>) = T::names;
+    let names: fn(&mut ColumnNames) = T::names;
     names as usize
 }
 

@@ -23,20 +23,7 @@ use crate::value::ValueRef;
 #[must_use]
 #[doc(alias("escape_identifier", "%w"))]
 pub fn quote_identifier(name: &str) -> String {
-    let mut quoted = String::with_capacity(name.len() + 2);
-    push_identifier(&mut quoted, name);
-    quoted
-}
-
-/// Adds the name to the SQL as an identifier in double quotes.
-pub(crate) fn push_identifier(sql: &mut String, name: &str) {
-    sql.push('"');
-    if name.as_bytes().contains(&b'"') {
-        sql.push_str(&name.replace('"', "\"\""));
-    } else {
-        sql.push_str(name);
-    }
-    sql.push('"');
+    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 /// Returns the text as a literal in single quotes.

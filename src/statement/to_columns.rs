@@ -3,7 +3,6 @@
 use super::params::Binder;
 use crate::convert::Param;
 use crate::error::Result;
-use crate::sql::push_identifier;
 
 /// A struct whose fields are values of columns. `#[derive(Params)]` implements it for structs with named fields, beside
 /// [`Params`](crate::Params).
@@ -22,7 +21,7 @@ pub trait ToColumns {
 
     /// Lists the names of the columns.
     #[doc(hidden)]
-    fn names(names: &mut ColumnNames<'_>);
+    fn names(names: &mut ColumnNames);
 
     /// Returns the index of the column of this name.
     #[doc(hidden)]
@@ -40,7 +39,7 @@ pub trait ToColumns {
 impl<T: ToColumns> ToColumns for Option<T> {
     const COLUMNS: usize = T::COLUMNS;
 
-    fn names(names: &mut ColumnNames<'_>) {
+    fn names(names: &mut ColumnNames) {
         T::names(names);
     }
 
@@ -75,56 +74,26 @@ pub fn bind<'p, T: ToColumns>(value: &'p T, binder: &mut Binder<'_, 'p>) -> Resu
     value.bind_all(binder)
 }
 
-/// A list of column names in SQL.
+/// Returns the names of the columns.
+pub(crate) fn names_of<T: ToColumns>() -> Vec<String> {
+    let mut names = ColumnNames { names: Vec::new(), prefix: String::new() };
+    T::names(&mut names);
+    names.names
+}
+
+/// A list of the names of columns.
 #[doc(hidden)]
 #[expect(missing_debug_implementations, reason = "it lives within derived code")]
-pub struct ColumnNames<'a> {
-    form: Form<'a>,
+pub struct ColumnNames {
+    names: Vec<String>,
     /// The prefix of the names in the part that is being listed.
     prefix: String,
 }
 
-enum Form<'a> {
-    /// `"a","b"`
-    List(&'a mut String),
-    /// `"a"=excluded."a","b"=excluded."b"`, without some.
-    Assignments { sql: &'a mut String, without: &'a [&'a str] },
-}
-
-impl<'a> ColumnNames<'a> {
-    pub(crate) fn list<T: ToColumns>(sql: &'a mut String) {
-        T::names(&mut Self { form: Form::List(sql), prefix: String::new() });
-    }
-
-    pub(crate) fn assignments<T: ToColumns>(sql: &'a mut String, without: &'a [&'a str]) {
-        T::names(&mut Self { form: Form::Assignments { sql, without }, prefix: String::new() });
-    }
-
-    /// Adds names. `quoted`: the same names as SQL.
-    pub fn add(&mut self, names: &[&str], quoted: &str) {
-        if let Form::List(sql) = &mut self.form
-            && self.prefix.is_empty()
-        {
-            separate(sql);
-            sql.push_str(quoted);
-            return;
-        }
-        for name in names {
-            let name = [&self.prefix, *name].concat();
-            match &mut self.form {
-                Form::List(sql) => {
-                    separate(sql);
-                    push_identifier(sql, &name);
-                }
-                Form::Assignments { without, .. } if without.iter().any(|key| key.eq_ignore_ascii_case(&name)) => {}
-                Form::Assignments { sql, .. } => {
-                    separate(sql);
-                    push_identifier(sql, &name);
-                    sql.push_str("=excluded.");
-                    push_identifier(sql, &name);
-                }
-            }
-        }
+impl ColumnNames {
+    /// Adds names.
+    pub fn add(&mut self, names: &[&str]) {
+        self.names.extend(names.iter().map(|name| [&self.prefix, *name].concat()));
     }
 
     /// Adds the names of a part of the struct, with this prefix.
@@ -133,12 +102,5 @@ impl<'a> ColumnNames<'a> {
         self.prefix.push_str(prefix);
         names(self);
         self.prefix.truncate(outer);
-    }
-}
-
-/// Adds a comma behind an identifier.
-fn separate(sql: &mut String) {
-    if sql.ends_with('"') {
-        sql.push(',');
     }
 }

@@ -93,7 +93,7 @@ fn tables_and_structs_take_turns() {
     }
 
     let conn = Connection::open_in_memory().unwrap();
-    let tables = ["x", "xy", "y", "x\" (\"a"];
+    let tables = ["x", "xy", "y", "x\" (\"a", "1", "2", "3", "4", "5"];
     for table in tables {
         conn.execute(&format!("CREATE TABLE {}(a, b)", finalite::sql::quote_identifier(table)), ()).unwrap();
     }
