@@ -12,7 +12,8 @@ CONVERSIONS="finalite/chrono,finalite/time,finalite/jiff,finalite/uuid,finalite/
 # What docs.rs is told to build.
 DOCUMENTED="finalite/count-system-sqlite,finalite/derive,finalite/fault-injection,$EXTENDED_FEATURES,$CONVERSIONS"
 target_dir() { echo "${CARGO_TARGET_DIR:-target}/ci-$1"; }
-say() { printf '\n== %s\n' "$*"; }
+# With the minutes since the script began.
+say() { printf '\n== %s (%d min)\n' "$*" $((SECONDS / 60)); }
 # What runs under a sanitizer unless arguments say otherwise: all tests but those about the compiler and the shell
 # (ui, tidy, examples, service).
 TESTS=(-p finalite -p finalite-endpoint --lib --test it --test alone --test scan --test pages
