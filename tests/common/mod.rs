@@ -5,6 +5,7 @@ pub mod cell;
 #[cfg(unix)]
 pub mod child;
 pub mod incident;
+pub mod leaked;
 pub mod listening;
 pub mod panicking;
 pub mod random;

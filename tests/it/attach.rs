@@ -4,7 +4,9 @@ use std::mem::forget;
 use std::path::Path;
 
 use finalite::pool::Pool;
-use finalite::{Connection, Error, ErrorKind, Limit, OpenOptions, ResultCode};
+use finalite::{Attached, Connection, Error, ErrorKind, Limit, OpenOptions, ResultCode};
+
+use crate::common::leaked;
 
 fn memory() -> Connection {
     Connection::open_in_memory().unwrap()
@@ -12,6 +14,11 @@ fn memory() -> Connection {
 
 fn names(conn: &Connection) -> Vec<String> {
     conn.query_all("SELECT name FROM pragma_database_list WHERE seq > 1 ORDER BY seq", ()).unwrap()
+}
+
+fn forget_guard(attached: Attached<'_>) {
+    leaked::note(attached.name().as_ptr());
+    forget(attached);
 }
 
 fn is_path(error: &Error) -> bool {
@@ -118,7 +125,7 @@ fn a_guard_detaches_unless_it_is_told_not_to() {
     drop(conn.attach(":memory:", "a").unwrap());
     conn.attach(":memory:", "b").unwrap().detach().unwrap();
     conn.attach(":memory:", "c").unwrap().keep();
-    forget(conn.attach(":memory:", "d").unwrap());
+    forget_guard(conn.attach(":memory:", "d").unwrap());
     assert_eq!(names(&conn), ["c", "d"]);
     conn.detach("c").unwrap();
     conn.detach("d").unwrap();
@@ -185,7 +192,7 @@ fn a_pool_detaches_what_was_forgotten_or_kept() {
     let pool = Pool::in_memory("attach: kept").build().unwrap();
     pool.writer().unwrap().attach(":memory:", "kept").unwrap().keep();
     assert!(names(&pool.writer().unwrap()).is_empty());
-    forget(pool.writer().unwrap().attach(":memory:", "forgotten").unwrap());
+    forget_guard(pool.writer().unwrap().attach(":memory:", "forgotten").unwrap());
     assert!(names(&pool.writer().unwrap()).is_empty());
     assert_eq!(pool.status().destroyed_total.iter().sum::<u64>(), 0);
 }

@@ -2,11 +2,11 @@
 
 use std::mem::forget;
 use std::path::Path;
-use std::sync::Mutex;
 use std::thread;
 
 use finalite::{Connection, Error, ErrorKind, OpenOptions, ResultCode};
 
+use crate::common::leaked;
 use crate::common::random::Random;
 
 fn fill(conn: &Connection) {
@@ -32,14 +32,6 @@ fn content(conn: &Connection) -> Vec<(i64, Vec<u8>, String)> {
 
 fn is_misuse<T: std::fmt::Debug>(result: Result<T, Error>) -> bool {
     matches!(result.unwrap_err().kind(), ErrorKind::Misuse { .. })
-}
-
-/// Bytes that live as long as the process, and are found there by LeakSanitizer.
-fn leaked(bytes: &[u8]) -> &'static [u8] {
-    static ALL: Mutex<Vec<&[u8]>> = Mutex::new(Vec::new());
-    let bytes: &'static [u8] = bytes.to_vec().leak();
-    ALL.lock().unwrap().push(bytes);
-    bytes
 }
 
 #[test]
@@ -92,7 +84,7 @@ fn nothing_is_an_empty_database() {
         assert_eq!(content(&conn).len(), 201);
         conn.deserialize_into("main", bytes).unwrap();
         assert!(!conn.exists("SELECT 1 FROM sqlite_schema", ()).unwrap());
-        drop(Connection::deserialize_static(leaked(bytes)).unwrap());
+        drop(Connection::deserialize_static(leaked::bytes(bytes)).unwrap());
     }
 }
 
@@ -146,7 +138,7 @@ fn a_lock_of_another_connection_is_busy() {
 #[test]
 fn static_bytes_are_read_and_never_written() {
     let source = filled();
-    let bytes = leaked(&source.serialize("main").unwrap());
+    let bytes = leaked::bytes(&source.serialize("main").unwrap());
     let before = bytes.to_vec();
     for _ in 0..2 {
         let conn = Connection::deserialize_static(bytes).unwrap();
@@ -174,7 +166,7 @@ fn a_database_with_a_log_is_opened_without() {
     let copy = Connection::deserialize(&bytes).unwrap();
     assert_eq!(content(&copy), content(&wal));
     copy.execute("DELETE FROM t", ()).unwrap();
-    assert!(is_misuse(Connection::deserialize_static(leaked(&bytes))));
+    assert!(is_misuse(Connection::deserialize_static(leaked::bytes(&bytes))));
 }
 
 #[test]
@@ -288,7 +280,7 @@ fn malformed_databases_are_errors() {
             Err(_) => refused += 1,
         }
         if seed % 5 == 0
-            && let Ok(conn) = Connection::deserialize_static(leaked(&bytes))
+            && let Ok(conn) = Connection::deserialize_static(leaked::bytes(&bytes))
         {
             let _ = check(&conn);
         }

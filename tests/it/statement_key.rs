@@ -5,6 +5,8 @@ use std::mem::forget;
 use finalite::pool::Pool;
 use finalite::{Connection, ErrorKind, Result, StatementKey, Value};
 
+use crate::common::leaked;
+
 static DOUBLE: StatementKey<(i64,), i64> = StatementKey::new("SELECT 2 * ?");
 
 fn runs(conn: &Connection, key: StatementKey<(i64,), i64>) -> i32 {
@@ -26,7 +28,7 @@ fn each_connection_prepares_it_once() {
 #[test]
 fn many_keys_each_find_their_statement() {
     let keys: Vec<StatementKey<(), i64>> =
-        (0..1000).map(|n| StatementKey::new(Box::leak(format!("SELECT {n}").into_boxed_str()))).collect();
+        (0..1000).map(|n| StatementKey::new(leaked::text(format!("SELECT {n}")))).collect();
     let conn = Connection::open_in_memory().unwrap();
     let stored: Vec<StatementKey> = (0..100).map(|n| conn.store(&format!("SELECT -{n}")).unwrap()).collect();
     for _ in 0..2 {
