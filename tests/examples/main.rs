@@ -8,7 +8,6 @@ mod scan;
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -36,19 +35,7 @@ struct Outcome {
 }
 
 fn run(command: &mut Command) -> Outcome {
-    run_with_input(command, b"")
-}
-
-fn run_with_input(command: &mut Command, input: &[u8]) -> Outcome {
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the program starts");
-    // A program that does not read its input may be gone already.
-    let _ = child.stdin.take().unwrap().write_all(input);
-    let output = child.wait_with_output().unwrap();
+    let output = command.stdin(Stdio::null()).output().expect("the program starts");
     Outcome {
         code: output.status.code(),
         stdout: String::from_utf8(output.stdout).unwrap(),
@@ -215,76 +202,93 @@ fn database(script: &str) -> (TempDir, PathBuf) {
 #[test]
 fn todo_keeps_a_list() {
     let directory = tempfile::tempdir().unwrap();
-    let todo_with_input = |words: &[&str], input: &[u8]| {
-        run_with_input(Command::new(program("todo")).current_dir(directory.path()).args(words), input)
-    };
-    let todo = |words: &[&str]| todo_with_input(words, b"");
+    let todo = |words: &[&str]| run(Command::new(program("todo")).current_dir(directory.path()).args(words));
     let ok = |outcome: Outcome| {
         assert_eq!((outcome.code, &*outcome.stderr), (Some(0), ""), "{outcome:?}");
         outcome.stdout
     };
-    let failure = |code: i32, outcome: Outcome| {
-        assert_eq!((outcome.code, &*outcome.stdout), (Some(code), ""), "{outcome:?}");
+    let failure = |outcome: Outcome| {
+        assert_eq!((outcome.code, &*outcome.stdout), (Some(1), ""), "{outcome:?}");
         assert_eq!(outcome.stderr.lines().count(), 1, "{outcome:?}");
         outcome.stderr
     };
 
     // Looking makes no file.
-    assert!(failure(1, todo(&["list"])).contains("todo.db"));
+    assert!(failure(todo(&["list"])).contains("todo.db"));
     assert!(!directory.path().join("todo.db").exists());
 
-    assert_eq!(ok(todo(&["add", "Buy", "milk"])), "   1 [ ] Buy milk\n");
-    assert_eq!(ok(todo(&["add", "'; DROP TABLE tasks; --"])), "   2 [ ] '; DROP TABLE tasks; --\n");
-    assert_eq!(ok(todo(&["done", "1"])), "");
-    assert_eq!(ok(todo(&["list"])), "   2 [ ] '; DROP TABLE tasks; --\n   1 [x] Buy milk\n");
+    assert_eq!(ok(todo(&["add", "Buy", "milk", "--due", "2999-12-31"])), "added as number 1\n");
+    assert_eq!(ok(todo(&["add", "--priority", "high", "'; DROP TABLE task; --"])), "added as number 2\n");
+    assert_eq!(ok(todo(&["add", "--due", "2000-01-01", "Sweep", "--priority", "low"])), "added as number 3\n");
+    assert_eq!(ok(todo(&["add", "d\u{fc}ne", "--due", "tomorrow"])), "added as number 4\n");
+    let due = "   3 [-] Sweep (due 2000-01-01)\n";
+    let list = ok(todo(&["list"]));
+    let lines: Vec<&str> = list.lines().collect();
+    let [sweep, soon, milk, no_date] = lines[..] else { panic!("{list}") };
+    assert_eq!(format!("{sweep}\n"), due);
+    assert!(soon.starts_with("   4 [ ] d\u{fc}ne (due 2"), "{soon}");
+    assert_eq!([milk, no_date], ["   1 [ ] Buy milk (due 2999-12-31)", "   2 [!] '; DROP TABLE task; --"]);
+
+    // On the same file again.
+    assert_eq!(ok(todo(&["due"])), due);
+    assert_eq!(ok(todo(&["due", "2001-01-01"])), due);
+    assert_eq!(ok(todo(&["due", "2999-12-31"])), format!("{due}{soon}\n{milk}\n"));
+    assert_eq!(ok(todo(&["done", "3", "1"])), "");
+    assert_eq!(ok(todo(&["due", "2999-12-31"])), format!("{soon}\n"));
+    let list = ok(todo(&["list"]));
+    let done = "   3 [x] Sweep (due 2000-01-01)\n   1 [x] Buy milk (due 2999-12-31)\n";
+    assert_eq!(list, format!("{soon}\n{no_date}\n{done}"));
 
     // All or none.
-    assert_eq!(failure(1, todo(&["done", "2", "7"])), "error: there is no task 7: nothing was changed\n");
-    assert_eq!(failure(1, todo(&["remove", "1", "7"])), "error: there is no task 7: nothing was changed\n");
-    let outcome = todo_with_input(&["import"], b"good\nb\xffd\n");
-    assert!(failure(1, outcome).starts_with("error: line 2: "));
-    assert_eq!(ok(todo(&["list"])).lines().count(), 2);
+    assert_eq!(failure(todo(&["done", "2", "7"])), "error: there is no task 7: nothing was changed\n");
+    assert_eq!(failure(todo(&["add", "x", "--due", "soon"])).split(" is not ").next(), Some("error: soon"));
+    assert_eq!(ok(todo(&["list"])), list);
 
-    assert_eq!(ok(todo_with_input(&["import"], "eins\n\n  zwei  \r\nd\u{fc}ne".as_bytes())), "3 tasks imported\n");
-    assert_eq!(ok(todo(&["remove", "1", "2"])), "");
-    let list = ok(todo(&["list"]));
-    let titles: Vec<&str> = list.lines().map(|line| line.split_once("[ ] ").unwrap().1).collect();
-    assert_eq!(titles, ["eins", "zwei", "d\u{fc}ne"]);
-    assert_eq!(ok(todo(&["--file", "other.db", "add", "x"])), "   1 [ ] x\n");
-    assert_eq!(ok(todo(&["--file", "other.db", "remove", "1"])), "");
-    assert_eq!(ok(todo(&["--file", "other.db", "list"])), "nothing to do\n");
-    // A number is not used again.
-    assert_eq!(ok(todo(&["--file", "other.db", "add", "y"])), "   2 [ ] y\n");
-    assert!(ok(todo(&["help"])).starts_with("Usage: todo"));
-
+    assert_eq!(ok(todo(&["--file", "other.db", "add", "x"])), "added as number 1\n");
+    assert_eq!(ok(todo(&["list", "--file", "other.db"])), "   1 [ ] x\n");
+    for help in [&[][..], &["help"]] {
+        assert!(ok(todo(help)).starts_with("Usage: todo"));
+    }
     for words in [
-        &[][..],
-        &["frobnicate"],
+        &["frobnicate"][..],
         &["add"],
-        &["add", " "],
-        &["done"],
-        &["done", "one"],
-        &["remove"],
         &["list", "x"],
         &["--file"],
+        &["add", "x", "--priority", "none"],
+        &["due", "x", "y"],
     ] {
-        assert!(failure(2, todo(words)).ends_with("`todo help` prints what there is\n"));
+        failure(todo(words));
     }
 
     // The log is folded into the file when the program closes it, and somebody else's database gets no table.
     let conn = Connection::open(directory.path().join("todo.db")).unwrap();
     assert_eq!(conn.pragma::<String>("journal_mode").unwrap(), "wal");
-    assert_eq!(conn.pragma::<i64>("user_version").unwrap(), 1);
-    conn.set_pragma("user_version", 2).unwrap();
+    assert_eq!(conn.pragma::<i64>("user_version").unwrap(), 3);
+    let done = "SELECT count(*) FROM task WHERE done > datetime('now', '-1 hour') AND date(done) = substr(done, 1, 10)";
+    assert_eq!(conn.query_one::<i64>(done, ()).unwrap(), 2);
+    conn.set_pragma("user_version", 4).unwrap();
     conn.close().unwrap();
     let mut files: Vec<_> = fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     files.sort();
     assert_eq!(files, ["other.db", "todo.db"]);
-    assert!(failure(1, todo(&["list"])).contains("newer program"));
+    assert!(failure(todo(&["list"])).contains("version 4"));
     let (_directory, path) = database("CREATE TABLE t(a)");
-    assert!(failure(1, todo(&["--file", path.to_str().unwrap(), "add", "x"])).contains("no to-do list"));
+    assert!(failure(todo(&["--file", path.to_str().unwrap(), "add", "x"])).contains("no to-do list"));
     let conn = Connection::open(&path).unwrap();
     assert_eq!(conn.query_all::<String>("SELECT name FROM sqlite_schema", ()).unwrap(), ["t"]);
+}
+
+/// A list of the first version, with its table alone, is brought up to date.
+#[test]
+fn todo_migrates_a_list_of_an_older_version() {
+    let (_directory, path) = database(
+        "CREATE TABLE task(id INTEGER PRIMARY KEY, title TEXT NOT NULL, done TEXT) STRICT;
+         INSERT INTO task(title) VALUES ('old'); PRAGMA user_version = 1",
+    );
+    let outcome = run(Command::new(program("todo")).arg("--file").arg(&path).arg("list"));
+    assert_eq!((outcome.code, &*outcome.stdout), (Some(0), "   1 [ ] old\n"), "{outcome:?}");
+    let conn = Connection::open(&path).unwrap();
+    assert_eq!(conn.query_one::<i64>("SELECT count(*) FROM finalite_migrations", ()).unwrap(), 3);
 }
 
 #[test]
