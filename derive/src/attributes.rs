@@ -12,6 +12,8 @@ pub(crate) struct TypeAttributes {
     pub(crate) rename_all: Option<(Case, Span)>,
     pub(crate) ignore_extra: bool,
     pub(crate) text: Option<Span>,
+    /// Where finalite is, if not at `::finalite`.
+    pub(crate) finalite: Option<Path>,
 }
 
 impl TypeAttributes {
@@ -26,8 +28,10 @@ impl TypeAttributes {
                 all.ignore_extra = true;
             } else if meta.path.is_ident("text") {
                 all.text = Some(span(&meta));
+            } else if meta.path.is_ident("crate") {
+                all.finalite = Some(path(&meta)?);
             } else {
-                return Err(unknown(&meta, "a type", "`rename_all = \"..\"`, `ignore_extra`, `text`"));
+                return Err(unknown(&meta, "a type", "`rename_all = \"..\"`, `ignore_extra`, `text`, `crate = path`"));
             }
             Ok(())
         })?;

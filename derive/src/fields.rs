@@ -200,10 +200,11 @@ pub(crate) fn is_generic(ty: &Type, generics: &Generics) -> bool {
     mentions(ty.to_token_stream(), generics)
 }
 
-/// Returns a lifetime that the type does not have.
-pub(crate) fn fresh_lifetime(name: &str, generics: &Generics) -> Lifetime {
+/// Returns a lifetime that the type does not mention: not as its own, nor in a `for<'a>` within a field.
+pub(crate) fn fresh_lifetime(name: &str, input: &DeriveInput) -> Lifetime {
+    let written = input.to_token_stream().to_string();
     let mut name = format!("'{name}");
-    while generics.lifetimes().any(|parameter| parameter.lifetime.to_string() == name) {
+    while written.contains(&name) {
         name.push('_');
     }
     Lifetime::new(&name, Span::call_site())
@@ -223,10 +224,10 @@ pub(crate) fn extended(generics: &Generics, lifetime: Option<&Lifetime>, bounds:
 }
 
 /// Returns the lifetime of the row: that of the type, or a new one, which is then an extra parameter.
-pub(crate) fn row_lifetime(generics: &Generics) -> Result<(Lifetime, bool)> {
-    let mut own = generics.lifetimes();
+pub(crate) fn row_lifetime(input: &DeriveInput) -> Result<(Lifetime, bool)> {
+    let mut own = input.generics.lifetimes();
     match (own.next(), own.next()) {
-        (None, _) => Ok((fresh_lifetime("row", generics), true)),
+        (None, _) => Ok((fresh_lifetime("row", input), true)),
         (Some(only), None) => Ok((only.lifetime.clone(), false)),
         (Some(_), Some(second)) => Err(Error::new(
             second.lifetime.span(),
@@ -238,4 +239,10 @@ pub(crate) fn row_lifetime(generics: &Generics) -> Result<(Lifetime, bool)> {
 /// The path of finalite's `Json`.
 pub(crate) fn json() -> TokenStream {
     quote!(::finalite::convert::Json)
+}
+
+/// Returns the bound that a reference to this type can be bound as JSON.
+pub(crate) fn lent_json(inner: &Type, input: &DeriveInput) -> TokenStream {
+    let (json, lent) = (json(), fresh_lifetime("lent", input));
+    quote!(for<#lent> #json<&#lent #inner>: ::finalite::ToSql)
 }

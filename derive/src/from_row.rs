@@ -10,7 +10,7 @@ use crate::fields::{Column, Conversion, Fields, extended, is_generic, json, opti
 
 pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
     let fields = Fields::parse(input, "FromRow")?;
-    let (row, is_new) = row_lifetime(&input.generics)?;
+    let (row, is_new) = row_lifetime(input)?;
     let name = &input.ident;
     let generics = extended(&input.generics, is_new.then_some(&row), bounds(input, &fields, &row));
     let (impl_generics, _, where_clause) = generics.split_for_impl();

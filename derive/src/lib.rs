@@ -15,6 +15,7 @@
 //! |---|---|
 //! | `rename_all = ".."` | the columns are the names of the fields in this case |
 //! | `ignore_extra` | columns that no field reads are no error |
+//! | `crate = path`, also on an enum | where finalite is, if another crate re-exports it or it has another name |
 //!
 //! | on a field | effect |
 //! |---|---|
@@ -44,11 +45,13 @@ mod case;
 mod fields;
 mod from_row;
 mod params;
+mod renamed;
 mod value;
 
 fn expand(input: TokenStream, derive: fn(&DeriveInput) -> syn::Result<proc_macro2::TokenStream>) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
-    derive(&input).unwrap_or_else(|errors| errors.into_compile_error()).into()
+    let code = derive(&input).and_then(|code| renamed::renamed(code, &input));
+    code.unwrap_or_else(|errors| errors.into_compile_error()).into()
 }
 
 /// Reads a row as a struct. Fields with names are columns by name, in any order; the fields of a tuple struct are columns

@@ -5,11 +5,11 @@ use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{DeriveInput, Error, Lifetime, Result};
 
-use crate::fields::{Column, Conversion, Fields, extended, fresh_lifetime, is_generic, json, option_of};
+use crate::fields::{Column, Conversion, Fields, extended, fresh_lifetime, is_generic, json, lent_json, option_of};
 
 pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
     let fields = Fields::parse(input, "Params")?;
-    let p = fresh_lifetime("p", &input.generics);
+    let p = fresh_lifetime("p", input);
     let bounds = bounds(input, &fields);
     if !fields.are_named {
         return by_position(input, &fields, &p, bounds);
@@ -167,7 +167,6 @@ fn push(column: &Column) -> TokenStream {
 /// Returns the bounds of types that mention a type parameter.
 fn bounds(input: &DeriveInput, fields: &Fields) -> Vec<TokenStream> {
     let is_generic = |ty| is_generic(ty, &input.generics);
-    let json = json();
     let columns = fields.columns.iter().filter(|column| is_generic(&column.ty)).filter_map(|column| {
         let ty = &column.ty;
         match &column.conversion {
@@ -175,7 +174,7 @@ fn bounds(input: &DeriveInput, fields: &Fields) -> Vec<TokenStream> {
             Conversion::With(_) => None,
             Conversion::Json => {
                 let inner = option_of(ty).unwrap_or(ty);
-                Some(quote!(for<'json> #json<&'json #inner>: ::finalite::ToSql))
+                Some(lent_json(inner, input))
             }
         }
     });

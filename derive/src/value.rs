@@ -8,7 +8,7 @@ use syn::{Attribute, Data, DataEnum, DeriveInput, Error, Ident, LitStr, Meta, Re
 
 use crate::attributes::{TypeAttributes, variant_name};
 use crate::fields::{
-    Column, Conversion, Fields, combine, extended, fresh_lifetime, is_generic, json, option_of, row_lifetime,
+    Column, Conversion, Fields, combine, extended, fresh_lifetime, is_generic, json, lent_json, option_of, row_lifetime,
 };
 
 pub(crate) fn derive_from_sql(input: &DeriveInput) -> Result<TokenStream> {
@@ -16,7 +16,7 @@ pub(crate) fn derive_from_sql(input: &DeriveInput) -> Result<TokenStream> {
         return Ok(Variants::parse(input, data)?.reading(&input.ident));
     }
     let (fields, column) = newtype(input, "FromSql")?;
-    let (row, is_new) = row_lifetime(&input.generics)?;
+    let (row, is_new) = row_lifetime(input)?;
     let name = &input.ident;
     let (member, ty, span) = (&column.member, &column.ty, column.span());
     let json = json();
@@ -63,7 +63,7 @@ pub(crate) fn derive_from_sql(input: &DeriveInput) -> Result<TokenStream> {
 }
 
 pub(crate) fn derive_to_sql(input: &DeriveInput) -> Result<TokenStream> {
-    let p = fresh_lifetime("p", &input.generics);
+    let p = fresh_lifetime("p", input);
     if let Data::Enum(data) = &input.data {
         return Ok(Variants::parse(input, data)?.binding(&input.ident));
     }
@@ -85,7 +85,7 @@ pub(crate) fn derive_to_sql(input: &DeriveInput) -> Result<TokenStream> {
             } else {
                 quote_spanned!(span=> ::finalite::ToSql::into_param(#json(&self.#member)))
             };
-            (json_value, None, Some(quote!(for<'json> #json<&'json #inner>: ::finalite::ToSql)))
+            (json_value, None, Some(lent_json(inner, input)))
         }
     };
     let bounds = bound.filter(|_| is_generic(ty, &input.generics)).into_iter().collect();
@@ -213,6 +213,7 @@ impl Variants {
         };
         quote! {
             #[automatically_derived]
+            #[allow(deprecated)]
             impl ::finalite::FromSql<'_> for #name {
                 fn from_sql(
                     value: ::finalite::ValueRef<'_>,
@@ -243,6 +244,7 @@ impl Variants {
         };
         quote! {
             #[automatically_derived]
+            #[allow(deprecated)]
             impl ::finalite::ToSql for #name {
                 fn to_sql(&self) -> ::finalite::Param<'_> {
                     #checks

@@ -1,5 +1,6 @@
 //! The derive macros: `FromRow`, `Params`, `FromSql` and `ToSql`.
 
+mod hygiene;
 mod insert;
 #[cfg(feature = "serde_json")]
 mod json;
