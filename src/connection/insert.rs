@@ -1,7 +1,7 @@
 //! Statements that insert a struct: its fields are the columns.
 
 use super::Connection;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::sql::quote_identifier;
 use crate::statement::params::{Binder, Params};
 use crate::statement::to_columns::{ColumnNames, ToColumns, names_of};
@@ -16,7 +16,8 @@ impl Connection {
     /// # Errors
     ///
     /// The errors of [`prepare`](Self::prepare) and [`Statement::execute`](crate::Statement::execute): for a table or a
-    /// column that does not exist, that of SQLite.
+    /// column that does not exist, that of SQLite. [`ErrorKind::ParameterTwice`] for a struct of which two parts have
+    /// the same column.
     ///
     /// # Example
     ///
@@ -82,24 +83,34 @@ impl Connection {
         const KEPT_MAX: usize = 8;
         let mut writes = self.writes.take();
         let kept = writes.iter().position(|write| write.is_for::<T>(self, table, key));
-        let place = kept.unwrap_or_else(|| {
-            if writes.len() == KEPT_MAX {
-                writes.remove(0);
+        let place = match kept {
+            Some(place) => place,
+            None => {
+                let new = self.build::<T>(table, key)?;
+                if writes.len() == KEPT_MAX {
+                    writes.remove(0);
+                }
+                writes.push(new);
+                writes.len() - 1
             }
-            writes.push(self.build::<T>(table, key));
-            writes.len() - 1
-        });
+        };
         let result = self.execute(&writes[place].sql, Columns(row));
         self.writes.set(writes);
         result
     }
 
     #[cold]
-    fn build<T: ToColumns>(&self, table: &str, key: Option<&[&str]>) -> Write {
+    fn build<T: ToColumns>(&self, table: &str, key: Option<&[&str]>) -> Result<Write> {
         let names = names_of::<T>();
         let columns: Vec<String> = names.iter().map(|name| quote_identifier(name)).collect();
         let (quoted, marks) = (self.quoted_table(table), vec!["?"; T::COLUMNS].join(","));
         let mut sql = format!("INSERT INTO {quoted} ({}) VALUES ({marks})", columns.join(","));
+        // SQLite would store one of the two values, and say nothing.
+        let is_twice = |&at: &usize| names[..at].iter().any(|other| other.eq_ignore_ascii_case(&names[at]));
+        if let Some(at) = (1..names.len()).find(is_twice) {
+            let kind = ErrorKind::ParameterTwice { index: at + 1, name: Some(names[at].as_str().into()) };
+            return Err(Error::new(kind).in_sql(&sql));
+        }
         if let Some(key) = key {
             let target: Vec<String> = key.iter().map(|name| quote_identifier(name)).collect();
             let target = if key.is_empty() { String::new() } else { format!(" ({})", target.join(",")) };
@@ -109,28 +120,30 @@ impl Connection {
             let action = if others.is_empty() { "NOTHING" } else { "UPDATE SET " };
             sql.push_str(&format!(" ON CONFLICT{target} DO {action}{}", others.join(",")));
         }
-        Write {
+        Ok(Write {
             columns: columns_of::<T>(),
             table: table.into(),
-            is_qualified: self.is_qualified(table),
+            dot: self.dot(table),
             key: key.map(|key| key.iter().map(|&name| name.into()).collect()),
             sql,
-        }
+        })
     }
 
     /// Returns the quoted name of a table, qualified by its database if that is given.
     pub(crate) fn quoted_table(&self, table: &str) -> String {
-        match table.split_once('.') {
-            Some((database, table)) if self.is_readonly(database).is_some() => {
-                format!("{}.{}", quote_identifier(database), quote_identifier(table))
+        match self.dot(table) {
+            None | Some(None) => quote_identifier(table),
+            Some(Some(dot)) => {
+                format!("{}.{}", quote_identifier(&table[..dot]), quote_identifier(&table[dot + 1..]))
             }
-            _ => quote_identifier(table),
         }
     }
 
-    /// Whether the part before a dot is the name of a database; `None` if there is no dot.
-    fn is_qualified(&self, table: &str) -> Option<bool> {
-        table.split_once('.').map(|(database, _)| self.is_readonly(database).is_some())
+    /// Returns the place of the dot behind the name of a database, if one is there now; `None` if there is no dot.
+    fn dot(&self, table: &str) -> Option<Option<usize>> {
+        let mut dots = table.match_indices('.').map(|(dot, _)| dot).peekable();
+        dots.peek()?;
+        Some(dots.find(|&dot| self.is_readonly(&table[..dot]).is_some()))
     }
 }
 
@@ -139,8 +152,8 @@ pub(super) struct Write {
     /// See [`columns_of`].
     columns: usize,
     table: Box<str>,
-    /// Whether the part of `table` before a dot was the name of a database; `None` if there is no dot.
-    is_qualified: Option<bool>,
+    /// See [`Connection::dot`].
+    dot: Option<Option<usize>>,
     /// Columns that identify the row to update.
     key: Option<Box<[Box<str>]>>,
     sql: String,
@@ -157,7 +170,7 @@ impl Write {
         self.columns == columns_of::<T>()
             && *self.table == *table
             && is_key()
-            && (self.is_qualified.is_none() || self.is_qualified == conn.is_qualified(table))
+            && (self.dot.is_none() || self.dot == conn.dot(table))
     }
 }
 

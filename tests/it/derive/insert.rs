@@ -209,3 +209,112 @@ fn structs_of_many_columns_are_inserted() {
     conn.insert_into("wide", &wide).unwrap();
     assert_eq!(conn.query_one::<Wide>("SELECT * FROM wide", ()).unwrap(), wide);
 }
+
+/// A column that two parts of a struct have would get the value of one of them, and SQLite would not say which.
+#[test]
+fn a_column_of_two_parts_is_an_error() {
+    #[derive(Params)]
+    struct Part {
+        name: &'static str,
+    }
+    #[derive(Params)]
+    struct Twice {
+        #[finalite(flatten)]
+        one: Part,
+        #[finalite(flatten, prefix = "na")]
+        other: Rest,
+    }
+    #[derive(Params)]
+    struct Rest {
+        #[finalite(rename = "ME")]
+        me: &'static str,
+    }
+
+    let conn = database();
+    let twice = Twice { one: Part { name: "Ada" }, other: Rest { me: "Bob" } };
+    for result in [conn.insert_into("users", &twice), conn.upsert("users", &["name"], &twice)] {
+        let error = result.unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::ParameterTwice { index: 2, .. }), "{error}");
+        assert!(error.to_string().contains("(naME) is given twice"), "{error}");
+        assert!(!error.to_string().contains("Ada"), "{error}");
+    }
+    assert_eq!(all(&conn), []);
+    // The next one is not affected.
+    assert_eq!(conn.insert_into("users", &ada()).unwrap(), 1);
+}
+
+/// Whatever a table is, SQLite decides what may be inserted, and its error is passed on.
+#[test]
+fn tables_of_each_kind_are_written() {
+    #[derive(Params)]
+    struct Pair {
+        a: i64,
+        b: &'static str,
+    }
+
+    let conn = Connection::open_in_memory().unwrap();
+    conn.execute_batch(
+        "CREATE TABLE bare(a PRIMARY KEY, b) WITHOUT ROWID;
+         CREATE TABLE strict(a INTEGER PRIMARY KEY, b TEXT) STRICT;
+         CREATE TABLE more(a, b, c AS (a + 1), d DEFAULT 7);
+         CREATE TABLE generated(a, b AS (a + 1));
+         CREATE VIEW pairs AS SELECT a, b FROM bare;
+         CREATE TRIGGER pairs_insert INSTEAD OF INSERT ON pairs BEGIN INSERT INTO bare VALUES (NEW.a, NEW.b); END;
+         ATTACH ':memory:' AS \"odd.\"\"name\"; CREATE TABLE \"odd.\"\"name\".t(a, b)",
+    )
+    .unwrap();
+    for table in ["bare", "strict", "more"] {
+        assert_eq!(conn.insert_into(table, &Pair { a: 1, b: "x" }).unwrap(), 1, "{table}");
+    }
+    assert_eq!(conn.query_one::<(i64, String, i64, i64)>("SELECT * FROM more", ()).unwrap(), (1, "x".into(), 2, 7));
+    conn.insert_into("pairs", &Pair { a: 2, b: "y" }).unwrap();
+    assert_eq!(conn.upsert("bare", &["a"], &Pair { a: 2, b: "z" }).unwrap(), 1);
+    assert_eq!(conn.query_all::<String>("SELECT b FROM bare ORDER BY a", ()).unwrap(), ["x", "z"]);
+    for (table, expected) in [
+        ("generated", "cannot INSERT into generated column \"b\""),
+        ("pairs", "UPSERT"),
+        ("a\0b", "NUL"),
+        ("", "no such table"),
+        (".", "no such table"),
+        ("main.", "no such table"),
+    ] {
+        let error = conn.upsert(table, &["a"], &Pair { a: 9, b: "secret" }).unwrap_err().to_string();
+        assert!(error.contains(expected) && !error.contains("secret"), "{table:?}: {error}");
+    }
+    conn.insert_into("odd.\"name.t", &Pair { a: 1, b: "x" }).unwrap();
+}
+
+/// A function that SQL calls cannot write through the connection that is calling it, and harms no statement of it.
+#[test]
+fn a_function_within_an_insertion_does_not_insert() {
+    use std::cell::RefCell;
+
+    thread_local! {
+        static CONN: RefCell<Option<Connection>> = const { RefCell::new(None) };
+    }
+    let conn = database();
+    conn.create_scalar_function("nested", || {
+        CONN.with_borrow(|conn| {
+            let conn = conn.as_ref().unwrap();
+            let is_misuse = |error: finalite::Error| matches!(error.kind(), ErrorKind::Misuse { .. });
+            let results = [conn.insert_into("users", &ada()), conn.upsert("other", &["id"], &ada())];
+            results.into_iter().all(|result| is_misuse(result.unwrap_err()))
+        })
+    })
+    .unwrap();
+    conn.execute_batch(
+        "CREATE TABLE log(refused);
+         CREATE TEMP TRIGGER users_log AFTER INSERT ON users BEGIN INSERT INTO log VALUES (nested()); END",
+    )
+    .unwrap();
+    CONN.set(Some(conn));
+    CONN.with_borrow(|conn| {
+        let conn = conn.as_ref().unwrap();
+        for name in ["a", "b"] {
+            assert_eq!(conn.insert_into("users", &User { name: name.into(), ..ada() }).unwrap(), 1);
+        }
+        assert_eq!(conn.query_all::<bool>("SELECT refused FROM log", ()).unwrap(), [true, true]);
+        assert_eq!(all(conn).len(), 2);
+    });
+    CONN.set(None);
+}
