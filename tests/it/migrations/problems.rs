@@ -121,6 +121,8 @@ fn a_script_does_not_end_its_transaction() {
         ("END", "/* */ End transaction"),
         ("ROLLBACK", "ROLLBACK TRANSACTION"),
         ("ROLLBACK", "rollback"),
+        ("COMMIT", ";;\u{feff}/* \u{e9} */COMMIT"),
+        ("ROLLBACK", "ROLLBACK/* \u{e9} */TRANSACTION -- \u{e9}"),
     ] {
         let conn = open();
         let script = format!("CREATE TABLE t(a);\n{statement}");
@@ -136,11 +138,34 @@ fn a_script_does_not_end_its_transaction() {
         assert!(!conn.table_exists(None, "t").unwrap(), "{statement}");
     }
     // Triggers have these words, and savepoints are the script's own.
-    let script = "SAVEPOINT s; CREATE TABLE lost(a); ROLLBACK TRANSACTION TO s; ROLLBACK TO SAVEPOINT s; RELEASE s;
+    let script =
+        "SAVEPOINT s; CREATE TABLE lost(a); ROLLBACK/* é */TRANSACTION/* é */TO s; ROLLBACK TO SAVEPOINT s; RELEASE s;
                   CREATE TABLE t(a); CREATE TRIGGER tr AFTER INSERT ON t BEGIN DELETE FROM t; END;";
     let conn = open();
     Migrations::new([Migration::new("own", script)]).migrate(&conn).unwrap();
     assert!(conn.table_exists(None, "t").unwrap() && !conn.table_exists(None, "lost").unwrap());
+}
+
+/// What the step did before it ended the transaction is stored, but not as a migration, and nothing runs after it.
+#[test]
+fn a_step_does_not_end_its_transaction() {
+    fn commit(tx: &finalite::Transaction<'_>) -> finalite::Result<()> {
+        tx.execute_batch("COMMIT")
+    }
+    fn roll_back_and_go_on(tx: &finalite::Transaction<'_>) -> finalite::Result<()> {
+        tx.execute("INSERT OR ROLLBACK INTO unique_rows VALUES (1), (1)", ()).unwrap_err();
+        Ok(())
+    }
+    for step in [commit, roll_back_and_go_on] {
+        let conn = open();
+        let own = Migration::new("own", "CREATE TABLE unique_rows(a UNIQUE)").step(step);
+        let after = Migration::new("after", "CREATE TABLE after_it(a)");
+        let error = Migrations::new([USERS, own, after]).migrate(&conn).unwrap_err();
+        assert!(error.to_string().contains("transaction"), "{error}");
+        assert_eq!((version(&conn), recorded(&conn).len()), (1, 1), "{error}");
+        assert!(!conn.table_exists(None, "after_it").unwrap());
+        assert!(conn.is_autocommit() && conn.pragma::<bool>("foreign_keys").unwrap());
+    }
 }
 
 #[test]
