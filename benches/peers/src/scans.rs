@@ -8,6 +8,7 @@ use rusqlite::types::ValueRef as RusqliteRef;
 
 use crate::Result;
 use crate::reference::{self, Handle, Scan};
+use crate::structs;
 use crate::task::{Cell, HEADLINE, Shape, WORKLOADS, Workload, bytes, sum};
 use crate::work::Competitor;
 
@@ -55,6 +56,21 @@ pub fn competitors<'a>(
     if let Some(owned) = finalite_of(shape) {
         competitors.push(("finalite query_as", Box::new(move |key, limit| Ok(owned(conn, sql, key, limit)?))));
     }
+    if is_of_structs(workload) {
+        let ours = |f: OfStructs<Connection, finalite::Error>| -> Execute<'a> {
+            Box::new(move |_, limit| Ok(f(conn, sql, limit)?))
+        };
+        let theirs = |f: OfStructs<rusqlite::Connection, rusqlite::Error>| -> Execute<'a> {
+            Box::new(move |_, limit| Ok(f(peer, sql, limit)?))
+        };
+        competitors.extend([
+            ("finalite struct", ours(structs::derived)),
+            ("finalite struct &str", ours(structs::derived_lent)),
+            ("finalite struct by hand", ours(structs::by_hand)),
+            ("rusqlite struct", theirs(structs::rusqlite)),
+            ("rusqlite struct by name", theirs(structs::rusqlite_by_name)),
+        ]);
+    }
     Ok(competitors
         .into_iter()
         .map(|(name, mut execute)| {
@@ -72,6 +88,14 @@ pub fn competitors<'a>(
 /// Whether the page reader takes a workload: columns of a table, all rows.
 pub fn is_of_pages(workload: &Workload) -> bool {
     WORKLOADS[..HEADLINE].iter().any(|known| known.name == workload.name)
+}
+
+/// A function that reads so many rows as structs.
+type OfStructs<C, E> = fn(&C, &str, u64) -> Result<u64, E>;
+
+/// Whether rows are read as structs, too.
+pub fn is_of_structs(workload: &Workload) -> bool {
+    workload.name == "wide"
 }
 
 fn run_c(statement: &mut reference::Statement<'_>, scan: Scan, key: Option<i64>, limit: u64) -> Result<u64> {

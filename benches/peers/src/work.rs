@@ -27,9 +27,13 @@ impl<'a> Competitor<'a> {
 }
 
 /// A row for the inserts.
+#[derive(finalite::Params)]
 pub struct Record {
+    #[finalite(rename = "i")]
     pub integer: i64,
+    #[finalite(rename = "s")]
     pub text: String,
+    #[finalite(rename = "r")]
     pub real: f64,
 }
 
@@ -277,6 +281,7 @@ pub fn inserts<'a>(
         }))
     };
     let mut finalite_kept = conn.prepare(INSERT)?;
+    let mut kept_struct = conn.prepare(INSERT)?;
     let mut rusqlite_kept = peer.prepare(INSERT)?;
     Ok(vec![
         reference("C usual", Insert::Usual)?,
@@ -286,6 +291,8 @@ pub fn inserts<'a>(
         reference("C usual again", Insert::Usual)?,
         Competitor::new("finalite cached", move |n| Ok(finalite_insert_cached(conn, first(n)?)?)),
         Competitor::new("finalite kept", move |n| Ok(finalite_insert_kept(&mut finalite_kept, first(n)?)?)),
+        Competitor::new("finalite insert_into", move |n| Ok(finalite_insert_into(conn, first(n)?)?)),
+        Competitor::new("finalite kept struct", move |n| Ok(finalite_kept_struct(&mut kept_struct, first(n)?)?)),
         Competitor::new("rusqlite cached", move |n| Ok(rusqlite_insert_cached(peer, first(n)?)?)),
         Competitor::new("rusqlite kept", move |n| Ok(rusqlite_insert_kept(&mut rusqlite_kept, first(n)?)?)),
     ])
@@ -305,6 +312,24 @@ fn finalite_insert_kept(statement: &mut finalite::Statement<'_>, records: &[Reco
     let mut changed = 0;
     for Record { integer, text, real } in records {
         changed += statement.execute((*integer, text, *real))? as u64;
+    }
+    Ok(changed)
+}
+
+#[inline(never)]
+fn finalite_insert_into(conn: &finalite::Connection, records: &[Record]) -> finalite::Result<u64> {
+    let mut changed = 0;
+    for record in records {
+        changed += conn.insert_into("sink", record)? as u64;
+    }
+    Ok(changed)
+}
+
+#[inline(never)]
+fn finalite_kept_struct(statement: &mut finalite::Statement<'_>, records: &[Record]) -> finalite::Result<u64> {
+    let mut changed = 0;
+    for record in records {
+        changed += statement.execute(record)? as u64;
     }
     Ok(changed)
 }

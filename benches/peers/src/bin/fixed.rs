@@ -9,12 +9,14 @@
 use finalite::Connection;
 use finalite_peers::column::Column;
 use finalite_peers::work::{self, Competitor};
-use finalite_peers::{Result, environment, functions, hooks, listener, moving, native, reference, sample, scans, task};
+use finalite_peers::{
+    Result, dates, environment, functions, hooks, listener, lists, moving, native, reference, sample, scans, task,
+};
 
 /// Rows of the table: the most that a scan can be asked for.
 const ROWS: u64 = 4_000;
 
-const WORKLOADS: [&str; 22] = [
+const WORKLOADS: [&str; 27] = [
     "scan one",
     "scan num",
     "scan text",
@@ -28,6 +30,11 @@ const WORKLOADS: [&str; 22] = [
     "function integer",
     "function text",
     "update hook",
+    "list alone",
+    "list in",
+    "list join",
+    "date bind",
+    "date read",
     "blob read",
     "blob write",
     "backup",
@@ -105,6 +112,13 @@ fn with_competitors(workload: &str, run: impl FnOnce(&mut [Competitor<'_>]) -> R
     }
     if workload == "update hook" {
         return run(&mut hooks::competitors(&conn)?);
+    }
+    if let Some(form) = workload.strip_prefix("list ") {
+        let keys = task::keys(lists::KEYS, ROWS)?;
+        return run(&mut lists::competitors(&conn, &peer, &keys, form)?);
+    }
+    if let Some(direction) = workload.strip_prefix("date ") {
+        return run(&mut dates::competitors(&conn, &peer, direction)?);
     }
     if workload == "backup" {
         return run(&mut moving::backups(&conn, &peer)?);

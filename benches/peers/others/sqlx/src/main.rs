@@ -44,7 +44,10 @@ fn main() -> Result<()> {
                 let workload = task::workload(&task.workload)?;
                 runtime.block_on(async {
                     if opens != "each" {
-                        return run(&mut connection, workload, &keys, task.operations).await;
+                        return match &*task.competitor {
+                            "sqlx struct" => run_structs(&mut connection, workload).await,
+                            _ => run(&mut connection, workload, &keys, task.operations).await,
+                        };
                     }
                     let mut connection = open(path, mmap).await?;
                     let sum = run(&mut connection, workload, &keys, task.operations).await?;
@@ -71,6 +74,30 @@ async fn run(connection: &mut SqliteConnection, workload: &Workload, keys: &[i64
         while let Some(row) = rows.try_next().await? {
             sum = sum.wrapping_add(sum_of(&row, workload.shape)?);
         }
+    }
+    Ok(sum)
+}
+
+/// A row as a struct that owns what it has.
+#[derive(sqlx::FromRow)]
+struct Owned {
+    id: i64,
+    i1: i64,
+    i2: i64,
+    r1: f64,
+    r2: f64,
+    s1: String,
+    s2: String,
+    b: Vec<u8>,
+}
+
+async fn run_structs(connection: &mut SqliteConnection, workload: &Workload) -> Result<u64> {
+    let mut sum = 0_u64;
+    let mut rows = sqlx::query_as::<_, Owned>(workload.sql).fetch(connection);
+    while let Some(row) = rows.try_next().await? {
+        let Owned { id, i1, i2, r1, r2, s1, s2, b } = std::hint::black_box(row);
+        let sums = [id.sum(), i1.sum(), i2.sum(), r1.sum(), r2.sum(), s1.sum(), s2.sum(), b.sum()];
+        sum = sums.into_iter().fold(sum, u64::wrapping_add);
     }
     Ok(sum)
 }

@@ -4,7 +4,7 @@ use finalite_peers::report::{Comparison, show, target};
 
 /// `… again` over the same is the control: it differs from 1 by noise alone. `Rust best` is the loop of `C best`, and
 /// differs from it by the compiler alone.
-pub const COMPARISONS: [Comparison; 46] = [
+pub const COMPARISONS: [Comparison; 59] = [
     show("scan one", "C best again", "C best"),
     show("scan one", "Rust best", "C best"),
     target("scan one", "finalite value", "C best", 1.05),
@@ -46,6 +46,19 @@ pub const COMPARISONS: [Comparison; 46] = [
     show("insert", "finalite kept", "C usual"),
     target("insert", "finalite cached", "rusqlite cached", 0.85),
     target("insert", "finalite kept", "rusqlite kept", 0.85),
+    target("insert", "finalite insert_into", "finalite cached", 1.05),
+    target("insert", "finalite insert_into", "finalite kept", 1.05),
+    target("list alone", "finalite list", "json_each kept", 0.5),
+    show("list alone", "finalite list", "json_each made"),
+    target("list alone", "finalite list", "rusqlite kept", 1.0),
+    show("list in", "finalite list", "json_each kept"),
+    show("list in", "finalite list", "json_each made"),
+    target("list in", "finalite list", "rusqlite kept", 1.0),
+    show("list join", "finalite list", "json_each kept"),
+    show("list join", "finalite list", "json_each made"),
+    target("list join", "finalite list", "rusqlite kept", 1.0),
+    target("date bind", "finalite", "rusqlite", 1.0),
+    target("date read", "finalite", "rusqlite", 1.0),
     show("open memory", "C again", "C"),
     target("open memory", "finalite", "C", 1.05),
     show("open file", "C again", "C"),

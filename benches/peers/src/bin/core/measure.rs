@@ -9,7 +9,7 @@ use std::time::Instant;
 use finalite::{Connection, OpenOptions};
 use finalite_peers::task::Numbers;
 use finalite_peers::work::{self, Competitor};
-use finalite_peers::{Result, environment, reference, sample, task};
+use finalite_peers::{Result, dates, environment, lists, reference, sample, task};
 
 use crate::Options;
 
@@ -37,6 +37,7 @@ pub fn run(options: &Options, dir: &Path) -> Result<()> {
     }
     look_up_in_memory(options)?;
     insert(options)?;
+    in_memory(options)?;
     open(options, dir)
 }
 
@@ -144,6 +145,33 @@ fn insert(options: &Options) -> Result<()> {
         tx.execute("DELETE FROM sink", ())?;
         Ok(())
     })
+}
+
+/// Lists as parameters, and dates: one connection in memory.
+fn in_memory(options: &Options) -> Result<()> {
+    let mut conn = Connection::open_in_memory()?;
+    let setting = "in memory";
+    if options.wants_some("list") {
+        sample::fill(&mut conn, lists::KEYS)?;
+        let keys = task::keys(lists::KEYS, lists::KEYS)?;
+        for form in ["alone", "in", "join"] {
+            let workload = format!("list {form}");
+            if options.wants(&workload) {
+                let peer = reference::Handle::of(&conn).rusqlite()?;
+                let competitors = lists::competitors(&conn, &peer, &keys, form)?;
+                measure(options, (&workload, setting), 40 / options.fewer, competitors, || Ok(()))?;
+            }
+        }
+    }
+    for direction in ["bind", "read"] {
+        let workload = format!("date {direction}");
+        if options.wants(&workload) {
+            let peer = reference::Handle::of(&conn).rusqlite()?;
+            let competitors = dates::competitors(&conn, &peer, direction)?;
+            measure(options, (&workload, setting), dates::DATES, competitors, || Ok(()))?;
+        }
+    }
+    Ok(())
 }
 
 /// Opening, the first query, closing.

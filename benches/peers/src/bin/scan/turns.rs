@@ -39,13 +39,21 @@ const OWN: &[&str] = &[
     "finalite pages",
     "finalite pages columns",
     "finalite query_as",
+    "finalite struct",
+    "finalite struct &str",
+    "finalite struct by hand",
+    "rusqlite struct",
+    "rusqlite struct by name",
 ];
 
 /// This program, and those that there are in the directory.
 pub fn drivers(others: Option<&Path>) -> Result<Vec<Driver>> {
     let mut drivers = vec![Driver { program: std::env::current_exe()?, first: Some("--worker"), competitors: OWN }];
-    let known: [(&str, &[&str]); 3] =
-        [("peer-sqlite", &["sqlite", "sqlite rows"]), ("peer-diesel", &["diesel"]), ("peer-sqlx", &["sqlx"])];
+    let known: [(&str, &[&str]); 3] = [
+        ("peer-sqlite", &["sqlite", "sqlite rows"]),
+        ("peer-diesel", &["diesel"]),
+        ("peer-sqlx", &["sqlx", "sqlx struct"]),
+    ];
     for (name, competitors) in known {
         if let Some(program) = others.map(|dir| dir.join(name)).filter(|program| program.exists()) {
             drivers.push(Driver { program, first: None, competitors });
@@ -81,6 +89,9 @@ impl Driver {
     fn can(competitor: &str, workload: &Workload) -> bool {
         if competitor.starts_with("finalite pages") {
             return scans::is_of_pages(workload);
+        }
+        if competitor.contains("struct") {
+            return scans::is_of_structs(workload);
         }
         workload.shape != Shape::Hundred || !matches!(competitor, "diesel" | "finalite query_as")
     }
