@@ -240,7 +240,7 @@ pub fn derive_from_row(input: TokenStream) -> TokenStream {
 /// bound to the field of its name, as often as it occurs; a parameter without a field is `ErrorKind::ParameterUnset`, and
 /// a field without a parameter is not bound. Otherwise (`?`), the fields are bound in order, those of parts (`flatten`)
 /// behind the others, and their number has to be that of the parameters. The fields of a tuple struct are always bound in
-/// order.
+/// order. If two parts have a field of the same name, the first is bound by that name, and `insert_into` is an error.
 ///
 /// # Example
 ///
