@@ -131,8 +131,11 @@ impl ColumnBatch {
         let is_batch = self.len == 0 && rows == (0..self.plan.rows) && rows.len() == part.len;
         let columns = self.columns.iter_mut().zip(&mut part.columns).enumerate();
         // All columns are tried: the error is that of the first row, and in it of the first column.
-        let errors =
-            columns.filter_map(|(index, (to, from))| Some((index, to.append(from, rows.clone(), is_batch).err()?)));
+        let errors = columns.filter_map(|(index, (to, from))| {
+            to.flush_nulls();
+            from.flush_nulls();
+            Some((index, to.append(from, rows.clone(), is_batch).err()?))
+        });
         if let Some((index, (row, mismatch))) = errors.min_by_key(|&(_, (row, _))| row) {
             let row_number = self.first_row + (self.len + row) as u64;
             return Err(mixed_column(&self.columns[index], row_number, index, mismatch));

@@ -11,10 +11,10 @@
 //! validity are laid out as in Arrow. A column of integers or reals has one array instead of bytes and offsets, with 0
 //! in place of NULL. A column of several types ([`Dynamic`]) has one cell for each row.
 //!
-//! Adding a value of the column's type is the fast path, which is inlined into the loop of the scan. NULL, another
-//! type, growth and large offsets are in functions that are not inlined. Growing copies all values, so a column
-//! reserves room for the expected number of rows if that is known, and otherwise grows in larger steps than `Vec` once
-//! it is large.
+//! Adding a value of the column's type is the fast path, which is inlined into the loop of the scan. Another type,
+//! growth and large offsets are in functions that are not inlined. A NULL is only counted: the next value, or the end of
+//! the batch, adds all NULLs before it at once. Growing copies all values, so a column reserves room for the expected
+//! number of rows if that is known, and otherwise grows in larger steps than `Vec` once it is large.
 
 use std::fmt;
 use std::mem;
@@ -35,7 +35,7 @@ mod nulls;
 pub(super) use bytes::Bytes;
 pub use bytes::{BytesBuffers, OffsetBuffer, Offsets};
 use dynamic::Dynamic;
-use growth::{append, extend, make_room};
+use growth::{append, extend, extend_with, make_room};
 use nulls::Nulls;
 
 /// The values of one column, in contiguous memory that can be borrowed.
@@ -45,7 +45,10 @@ use nulls::Nulls;
 pub struct ColumnBuffer {
     name: Box<str>,
     data: Data,
+    /// Number of rows. While rows are added, exact only after [`flush_nulls`](Self::flush_nulls).
     len: usize,
+    /// Number of NULLs at the end that are to be added.
+    pending: usize,
     nulls: Nulls,
     /// Whether the type is fixed, independent of the first value of a batch: it was declared, or an earlier batch had
     /// values.
@@ -82,6 +85,7 @@ impl ColumnBuffer {
             name,
             data: Data::new(affinity),
             len: 0,
+            pending: 0,
             nulls: Nulls::default(),
             is_settled: false,
             mixed,
@@ -145,6 +149,7 @@ impl ColumnBuffer {
                 for (number, row) in range.enumerate() {
                     self.push(part.value(row).unwrap_or(ValueRef::Null)).map_err(|mismatch| (number, mismatch))?;
                 }
+                self.flush_nulls();
                 return Ok(());
             }
         }
@@ -159,6 +164,7 @@ impl ColumnBuffer {
             name: self.name.clone(),
             data: Data::new(self.data_type()),
             len: 0,
+            pending: 0,
             nulls: Nulls::default(),
             is_settled: self.is_settled || self.nulls.count < self.len,
             mixed: self.mixed,
@@ -179,7 +185,7 @@ impl ColumnBuffer {
     pub(super) fn clear(&mut self) {
         self.is_settled |= self.nulls.count < self.len;
         self.first_row += self.len as u64;
-        self.len = 0;
+        (self.len, self.pending) = (0, 0);
         self.nulls.clear();
         match &mut self.data {
             Data::Null => {}
@@ -193,8 +199,9 @@ impl ColumnBuffer {
         }
     }
 
-    /// Extends the bitmap to the last value. Called after that was added.
+    /// Adds the NULLs of the last rows, and extends the bitmap to them.
     pub(super) fn finish(&mut self) {
+        self.flush_nulls();
         if self.nulls.count > 0 {
             self.nulls.validity.resize(self.len.div_ceil(8), 0xff);
         }
@@ -204,6 +211,13 @@ impl ColumnBuffer {
     /// `ValueRef` would be written to memory for each value, also for those that fit.
     #[inline(always)]
     pub(super) fn push(&mut self, value: ValueRef<'_>) -> Result<(), Mismatch> {
+        if let ValueRef::Null = value {
+            self.pending += 1;
+            return Ok(());
+        }
+        if self.pending > 0 {
+            self.flush_nulls();
+        }
         match value {
             ValueRef::Integer(value) => match &mut self.data {
                 Data::Integer(values) => append(values, value),
@@ -221,20 +235,21 @@ impl ColumnBuffer {
                 Data::Blob(values) => values.push(value),
                 _ => return self.push_other_blob(value),
             },
-            ValueRef::Null => {
-                self.push_null();
-                return Ok(());
-            }
+            ValueRef::Null => {}
         }
-        self.len += 1;
         Ok(())
     }
 
+    /// Adds the NULLs that were counted.
     #[inline(never)]
-    fn push_null(&mut self) {
-        self.nulls.push(self.len);
-        self.data.push_placeholder();
-        self.len += 1;
+    pub(super) fn flush_nulls(&mut self) {
+        self.len = self.data.len().unwrap_or(self.len);
+        let count = mem::take(&mut self.pending);
+        if count > 0 {
+            self.nulls.push(self.len..self.len + count);
+            self.data.push_placeholders(count);
+            self.len += count;
+        }
     }
 
     #[inline(never)]
@@ -269,11 +284,11 @@ impl ColumnBuffer {
             }
             _ => return self.push_otherwise(value),
         }
-        self.len += 1;
         Ok(())
     }
 
     fn push_otherwise(&mut self, value: ValueRef<'_>) -> Result<(), Mismatch> {
+        self.flush_nulls();
         self.make_room_for(value)?;
         self.push(value)
     }
@@ -312,7 +327,7 @@ impl ColumnBuffer {
         for row in 0..self.len {
             match (&mut data, self.value(row)) {
                 (Data::Dynamic(values), Some(value)) => values.push(value),
-                _ => data.push_placeholder(),
+                _ => data.push_placeholders(1),
             }
         }
         self.data = data;
@@ -352,13 +367,24 @@ impl Data {
         }
     }
 
-    fn push_placeholder(&mut self) {
+    /// Returns the number of rows, which a column without values does not know.
+    fn len(&self) -> Option<usize> {
+        match self {
+            Self::Null => None,
+            Self::Integer(values) => Some(values.len()),
+            Self::Real(values) => Some(values.len()),
+            Self::Text(values) | Self::Blob(values) => Some(values.len()),
+            Self::Dynamic(values) => Some(values.cells.len()),
+        }
+    }
+
+    fn push_placeholders(&mut self, count: usize) {
         match self {
             Self::Null => {}
-            Self::Integer(values) => values.push(0),
-            Self::Real(values) => values.push(0.0),
-            Self::Text(values) | Self::Blob(values) => values.push(&[]),
-            Self::Dynamic(values) => values.push(ValueRef::Null),
+            Self::Integer(values) => extend_with(values, 0, count),
+            Self::Real(values) => extend_with(values, 0.0, count),
+            Self::Text(values) | Self::Blob(values) => values.push_empty(count),
+            Self::Dynamic(values) => values.push_nulls(count),
         }
     }
 }

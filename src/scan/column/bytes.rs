@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use super::growth::{append, grow, make_room, reserve};
+use super::growth::{append, extend_with, grow, make_room, reserve};
 
 /// Offsets of the values of a column of text or blobs in its bytes: one more than there are values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +75,13 @@ impl Default for Bytes {
 }
 
 impl Bytes {
+    pub(in crate::scan) fn len(&self) -> usize {
+        match &self.offsets {
+            OffsetBuffer::Small(offsets) => offsets.len() - 1,
+            OffsetBuffer::Large(offsets) => offsets.len() - 1,
+        }
+    }
+
     #[inline(always)]
     pub(in crate::scan) fn push(&mut self, value: &[u8]) {
         if self.bytes.capacity() - self.bytes.len() < value.len() {
@@ -87,15 +94,20 @@ impl Bytes {
         }
     }
 
+    /// Adds values without bytes.
+    pub(in crate::scan) fn push_empty(&mut self, count: usize) {
+        match &mut self.offsets {
+            OffsetBuffer::Small(offsets) => extend_with(offsets, offsets.last().copied().unwrap_or(0), count),
+            OffsetBuffer::Large(offsets) => extend_with(offsets, offsets.last().copied().unwrap_or(0), count),
+        }
+    }
+
     #[cold]
     #[inline(never)]
     pub(in crate::scan) fn grow(&mut self, more: usize) {
         /// Number of values from which the lengths of the others are estimated.
         const SOME: usize = 256;
-        let values = match &self.offsets {
-            OffsetBuffer::Small(offsets) => offsets.len() - 1,
-            OffsetBuffer::Large(offsets) => offsets.len() - 1,
-        };
+        let values = self.len();
         let (expected, most) = self.expected;
         if values >= SOME && values < expected {
             let len = self.bytes.len();

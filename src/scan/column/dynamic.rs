@@ -36,6 +36,10 @@ impl Dynamic {
         self.cells.push(cell);
     }
 
+    pub(super) fn push_nulls(&mut self, count: usize) {
+        self.cells.resize(self.cells.len() + count, DynamicCell::Null);
+    }
+
     pub(super) fn append(&mut self, value: &[u8]) -> (usize, u32) {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(value);

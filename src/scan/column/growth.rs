@@ -51,3 +51,8 @@ pub(super) fn extend<T: Copy>(values: &mut Vec<T>, more: &[T]) {
     reserve(values, more.len());
     values.extend_from_slice(more);
 }
+
+pub(super) fn extend_with<T: Copy>(values: &mut Vec<T>, value: T, count: usize) {
+    reserve(values, count);
+    values.resize(values.len() + count, value);
+}
