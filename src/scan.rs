@@ -277,7 +277,7 @@ impl<'p, P: Params<'p>, E: From<Error>> Scan<'_, P, E> {
             batch.clear();
             Ok(())
         };
-        self.run(&mut Batches { batch, rows, hand_over })
+        self.run(&mut Batches { batch, rows, has_empty: false, hand_over })
     }
 
     /// Calls the closure with up to this many rows at a time, as columns that the closure owns. Returns the number of
@@ -304,13 +304,23 @@ impl<'p, P: Params<'p>, E: From<Error>> Scan<'_, P, E> {
     /// assert_eq!(parts, [vec![1, 2], vec![3]]);
     /// # Ok::<(), finalite::Error>(())
     /// ```
-    pub fn owned_batches(self, rows: usize, mut take: impl FnMut(ColumnBatch) -> Result<(), E>) -> Result<u64, E> {
+    pub fn owned_batches(self, rows: usize, take: impl FnMut(ColumnBatch) -> Result<(), E>) -> Result<u64, E> {
+        self.hand_over_batches(rows, false, take)
+    }
+
+    /// Calls the closure with batches that it owns. If `has_empty` is set, a result without rows is one empty batch.
+    pub(crate) fn hand_over_batches(
+        self,
+        rows: usize,
+        has_empty: bool,
+        mut take: impl FnMut(ColumnBatch) -> Result<(), E>,
+    ) -> Result<u64, E> {
         let batch = self.new_batch(rows)?;
         let hand_over = |batch: &mut ColumnBatch| {
             let next = batch.successor();
             take(std::mem::replace(batch, next))
         };
-        self.run(&mut Batches { batch, rows, hand_over })
+        self.run(&mut Batches { batch, rows, has_empty, hand_over })
     }
 
     fn new_batch(&self, rows: usize) -> Result<ColumnBatch> {

@@ -90,12 +90,20 @@ impl ColumnBatch {
             }
             Some(types) => {
                 let mixed = mixed.unwrap_or(OnTypeMismatch::Error);
-                columns.map(|(index, name)| ColumnBuffer::declared(index, name, types[index], mixed)).collect()
+                let column = |(index, name)| {
+                    ColumnBuffer::declared(index, name, types[index], mixed)
+                        .with_declared_type(row.declared_type(index))
+                };
+                columns.map(column).collect()
             }
             None => {
                 let mixed = mixed.unwrap_or(OnTypeMismatch::Dynamic);
-                let affinity = |index| ColumnType::affinity(row.declared_type(index).as_deref());
-                columns.map(|(index, name)| ColumnBuffer::affinity(index, name, affinity(index), mixed)).collect()
+                let column = |(index, name)| {
+                    let declared = row.declared_type(index);
+                    let affinity = ColumnType::affinity(declared.as_deref());
+                    ColumnBuffer::affinity(index, name, affinity, mixed).with_declared_type(declared)
+                };
+                columns.map(column).collect()
             }
         };
         let room = (*rows).min(Self::ROOM_ROWS_MAX).min(Self::ROOM_VALUES_MAX / names.len().max(1));

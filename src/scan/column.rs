@@ -44,6 +44,7 @@ use nulls::Nulls;
 #[derive(Clone)]
 pub struct ColumnBuffer {
     name: Box<str>,
+    declared_type: Option<Box<str>>,
     data: Data,
     /// Number of rows. While rows are added, exact only after [`flush_nulls`](Self::flush_nulls).
     len: usize,
@@ -83,6 +84,7 @@ impl ColumnBuffer {
     pub(super) fn affinity(index: usize, name: Box<str>, affinity: ColumnType, mixed: OnTypeMismatch) -> Self {
         Self {
             name,
+            declared_type: None,
             data: Data::new(affinity),
             len: 0,
             pending: 0,
@@ -97,6 +99,10 @@ impl ColumnBuffer {
     /// Creates a column with the type that the caller declares.
     pub(super) fn declared(index: usize, name: Box<str>, declared: ColumnType, mixed: OnTypeMismatch) -> Self {
         Self { is_settled: declared != ColumnType::Null, ..Self::affinity(index, name, declared, mixed) }
+    }
+
+    pub(super) fn with_declared_type(self, declared_type: Option<Box<str>>) -> Self {
+        Self { declared_type, ..self }
     }
 
     pub(super) fn reserve(&mut self, rows: usize) {
@@ -162,6 +168,7 @@ impl ColumnBuffer {
     pub(super) fn successor(&self, room: usize) -> Self {
         let mut next = Self {
             name: self.name.clone(),
+            declared_type: self.declared_type.clone(),
             data: Data::new(self.data_type()),
             len: 0,
             pending: 0,
@@ -394,6 +401,34 @@ impl ColumnBuffer {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Declared type of the column in its table, as written in `CREATE TABLE`. `None` for expressions, and for columns
+    /// that are declared without a type.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use finalite::Connection;
+    ///
+    /// let conn = Connection::open_in_memory()?;
+    /// conn.execute("CREATE TABLE sale(day DATE)", ())?;
+    /// let batch = conn.scan("SELECT day, count(*) FROM sale", ()).columns()?;
+    /// assert_eq!(batch.column(0)?.declared_type(), Some("DATE"));
+    /// assert_eq!(batch.column(1)?.declared_type(), None);
+    /// # Ok::<(), finalite::Error>(())
+    /// ```
+    ///
+    /// C: [sqlite3_column_decltype](https://sqlite.org/c3ref/column_decltype.html)
+    #[must_use]
+    pub fn declared_type(&self) -> Option<&str> {
+        self.declared_type.as_deref()
+    }
+
+    /// Number of the first value's row in the result, 0-based.
+    #[must_use]
+    pub fn first_row(&self) -> u64 {
+        self.first_row
     }
 
     /// Type of the values.

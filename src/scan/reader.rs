@@ -69,6 +69,8 @@ impl<B, E, F: FnMut(Row<'_>) -> Result<ControlFlow<B>, E>> Reader<E> for TryForE
 pub(super) struct Batches<F> {
     pub(super) batch: ColumnBatch,
     pub(super) rows: usize,
+    /// Whether a result without rows is handed over too, as an empty batch.
+    pub(super) has_empty: bool,
     /// Called with a full batch, which it leaves empty.
     pub(super) hand_over: F,
 }
@@ -86,7 +88,8 @@ impl<E: From<Error>, F: FnMut(&mut ColumnBatch) -> Result<(), E>> Reader<E> for 
     fn end(&mut self, columns: Row<'_>) -> Result<(), E> {
         // A result without rows has columns too, whose number may differ from the declared one.
         self.batch.begin(columns)?;
-        if self.batch.is_empty() { Ok(()) } else { self.hand_over() }
+        let is_empty_result = self.batch.first_row() == 0 && self.has_empty;
+        if self.batch.is_empty() && !is_empty_result { Ok(()) } else { self.hand_over() }
     }
 
     fn batch(&mut self) -> Option<(&mut ColumnBatch, usize)> {
