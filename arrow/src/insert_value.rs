@@ -53,7 +53,7 @@ fn reader<'a>(array: &'a dyn Array) -> Result<Read<'a>, &'static str> {
         D::UInt16 => integer::<UInt16Type>(array),
         D::UInt32 => integer::<UInt32Type>(array),
         D::UInt64 => integer::<UInt64Type>(array),
-        D::Float16 => real::<Float16Type>(array, |value| value.to_f64()),
+        D::Float16 => real::<Float16Type>(array, f64::from),
         D::Float32 => real::<Float32Type>(array, f64::from),
         D::Float64 => real::<Float64Type>(array, |value| value),
         D::Utf8 => {
