@@ -8,7 +8,8 @@ trap 'rm -rf "$scratch"' EXIT
 # The new crate below builds all, so cargo need not: it would build one against another that it has kept from an earlier
 # run.
 rm -f "$CARGO_TARGET_DIR"/package/*.crate
-cargo package --allow-dirty --no-verify -p finalite-derive -p finalite -p finalite-endpoint 2>&1 | tee "$scratch/log"
+cargo package --allow-dirty --no-verify -p finalite-derive -p finalite -p finalite-arrow \
+    -p finalite-endpoint 2>&1 | tee "$scratch/log"
 if grep '^warning' "$scratch/log"; then exit 1; fi
 for package in "$CARGO_TARGET_DIR"/package/*.crate; do
     tar -xzf "$package" -C "$scratch"
@@ -22,16 +23,21 @@ version = "0.0.0"
 edition = "2024"
 [dependencies]
 finalite = { version = "=0.1.0", features = ["derive"] }
+finalite-arrow = "=0.1.0"
 finalite-endpoint = "=0.1.0"
+# Of the README of finalite-arrow.
+arrow-array = "60"
 [patch.crates-io]
 finalite = { path = "$(echo "$scratch"/finalite-[0-9]*)" }
 finalite-derive = { path = "$(echo "$scratch"/finalite-derive-[0-9]*)" }
+finalite-arrow = { path = "$(echo "$scratch"/finalite-arrow-[0-9]*)" }
 finalite-endpoint = { path = "$(echo "$scratch"/finalite-endpoint-[0-9]*)" }
 [workspace]
 EOF
 # The README's first program.
 awk '/^```rust/{on=1;next} /^```/&&on{exit} on' README.md > "$scratch/app/src/main.rs"
 mkdir "$scratch/app/src/bin"
+awk '/^```rust/{on=1;next} /^```/&&on{exit} on' arrow/README.md > "$scratch/app/src/bin/arrow.rs"
 awk '/^```rust/{on=1;next} /^```/&&on{exit} on' endpoint/README.md > "$scratch/app/src/bin/endpoint.rs"
 {
     echo 'fn main() -> finalite::Result<()> {'
@@ -43,3 +49,5 @@ grep -q 'Grace: 1906' "$scratch/out"
 (cd "$scratch/app" && cargo run -q --bin endpoint) | tee "$scratch/out"
 grep -q "^SQLite's memory: http://127.0.0.1:" "$scratch/out"
 (cd "$scratch/app" && cargo run -q --bin derive)
+(cd "$scratch/app" && cargo run -q --bin arrow) | tee "$scratch/out"
+grep -q 'Decimal128(10, 2)' "$scratch/out"
