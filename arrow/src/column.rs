@@ -16,7 +16,7 @@ use arrow_buffer::{ArrowNativeType, BooleanBuffer, Buffer, NullBuffer, OffsetBuf
 use arrow_schema::{DataType, TimeUnit};
 use chrono::{DateTime, Utc};
 use finalite::scan::{BytesBuffers, ColumnBuffer, ColumnType, OffsetBuffer as Offsets};
-use finalite::{FromSql, Type, ValueRef, workspace};
+use finalite::{ColumnBatch, FromSql, Type, ValueRef, workspace};
 
 use crate::error::{Error, Result};
 use crate::options::{Mismatch, Options};
@@ -36,8 +36,11 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    /// Returns the type of a column by the options, its declared type, and the values of its first batch.
-    pub(crate) fn of(column: &ColumnBuffer, options: &Options) -> Self {
+    /// Returns the type of a column by the options, its declared type, and its values in the first batches, of which
+    /// there is at least one.
+    pub(crate) fn of(index: usize, batches: &[ColumnBatch], options: &Options) -> Self {
+        let column = &batches[0].columns()[index];
+        let buffers = || batches.iter().map(|batch| &batch.columns()[index]);
         let is_it = |(name, _): &&(Box<str>, DataType)| name.eq_ignore_ascii_case(column.name());
         let mismatch = options.mismatch;
         if let Some((_, data_type)) = options.columns.iter().rfind(is_it) {
@@ -47,11 +50,13 @@ impl Target {
         if let Some((data_type, is_json)) = special.and_then(|declared| declared::special(declared, options)) {
             return Self { data_type, is_json, is_conversion: false, mismatch };
         }
+        let is_number = special.is_some_and(declared::is_number);
         let promised = match workspace::promised_type(column.declared_type()) {
-            ColumnType::Null => inferred(column),
+            ColumnType::Null if is_number && buffers().all(|column| column.iter().all(is_real)) => ColumnType::Real,
+            ColumnType::Null => buffers().map(inferred).find(|&it| it != ColumnType::Null).unwrap_or(ColumnType::Null),
             promised => promised,
         };
-        let is_large = options.is_large || is_large(column);
+        let is_large = options.is_large || buffers().any(is_large);
         let data_type = match promised {
             ColumnType::Integer => DataType::Int64,
             ColumnType::Real => DataType::Float64,
@@ -97,7 +102,7 @@ impl Target {
     fn read(&self, cells: &Cells<'_>) -> Result<ArrayRef> {
         match &self.data_type {
             DataType::Null => {
-                cells.each(|_| Err::<(), _>("all earlier values were NULL"), |_| {})?;
+                cells.each(|_| Err::<(), _>("the values from which its type was inferred are NULL"), |_| {})?;
                 Ok(Arc::new(NullArray::new(cells.column.len())))
             }
             DataType::Boolean => {
@@ -338,6 +343,11 @@ fn boolean(value: ValueRef<'_>) -> Result<bool, &'static str> {
     }
 }
 
+/// Whether the value may be in a column of reals.
+fn is_real(value: ValueRef<'_>) -> bool {
+    value == ValueRef::Null || real(value).is_ok()
+}
+
 fn integer(value: ValueRef<'_>) -> Result<i64, &'static str> {
     if let ValueRef::Integer(value) = value { Ok(value) } else { Err(OTHER_TYPE) }
 }
@@ -399,8 +409,10 @@ mod tests {
 
     use super::*;
 
-    fn column(sql: &str) -> ColumnBuffer {
-        Connection::open_in_memory().unwrap().scan(sql, ()).columns().unwrap().into_columns().remove(0)
+    fn column(sql: &str) -> (ColumnBuffer, Target) {
+        let batch = Connection::open_in_memory().unwrap().scan(sql, ()).columns().unwrap();
+        let target = Target::of(0, std::slice::from_ref(&batch), &Options::new());
+        (batch.into_columns().remove(0), target)
     }
 
     /// Addresses of the values and of the validity bitmap.
@@ -422,8 +434,8 @@ mod tests {
     #[test]
     fn memory_is_taken_over() {
         for values in ["(1), (NULL), (3)", "(0.5), (NULL)", "('one'), (NULL), ('é')", "(x'00ff'), (NULL)"] {
-            let column = column(&format!("VALUES {values}"));
-            let (target, before) = (Target::of(&column, &Options::new()), before(&column));
+            let (column, target) = column(&format!("VALUES {values}"));
+            let before = before(&column);
             assert_eq!(after(&target.convert(column, 0).unwrap()), before, "{values}");
         }
     }
@@ -431,8 +443,8 @@ mod tests {
     /// Control test: values that are converted are elsewhere.
     #[test]
     fn converted_values_are_elsewhere() {
-        let column = column("VALUES (1), (NULL), (3)");
-        let target = Target { data_type: DataType::Float64, ..Target::of(&column, &Options::new()) };
+        let (column, target) = column("VALUES (1), (NULL), (3)");
+        let target = Target { data_type: DataType::Float64, ..target };
         let before = before(&column);
         assert_ne!(after(&target.convert(column, 0).unwrap())[0], before[0]);
     }

@@ -27,6 +27,12 @@ pub(crate) fn special(declared: &str, options: &Options) -> Option<(DataType, bo
     })
 }
 
+/// Whether the declared type is a number of unknown size.
+pub(crate) fn is_number(declared: &str) -> bool {
+    let is_word = |word: &str| declared.trim().get(..word.len()).is_some_and(|it| it.eq_ignore_ascii_case(word));
+    ["NUMERIC", "DECIMAL", "NUMBER"].into_iter().any(is_word)
+}
+
 fn decimal(size: &str) -> Option<DataType> {
     let (precision, scale) = size.split_once(',')?;
     let (precision, scale): (u8, u8) = (precision.trim().parse().ok()?, scale.trim().parse().ok()?);

@@ -41,7 +41,8 @@
 //! # Schema
 //!
 //! A column of a table has the Arrow type of its declared type, the first line of this table whose words it contains
-//! (any case). Otherwise, and for expressions, the type is that of the values in the first batch.
+//! (any case). Otherwise, and for expressions, the type is that of the values in the first batch, or in the first eight if
+//! they are NULL in the first.
 //!
 //! | declared type | Arrow | values that are read |
 //! |---|---|---|
@@ -54,10 +55,10 @@
 //! | …`CHAR`…, …`CLOB`…, …`TEXT`… | `Utf8` | texts |
 //! | …`BLOB`… | `Binary` | blobs |
 //! | …`REAL`…, …`FLOA`…, …`DOUB`… | `Float64` | reals, and integers that are exact as such |
+//! | other `NUMERIC…`, `DECIMAL…`, `NUMBER…` | `Float64` | numbers that are exact as such; if the first batch has others, as below |
 //! | others, and expressions | integers `Int64`, integers and reals `Float64`, texts `Utf8`, blobs `Binary`, NULL alone `Null` | |
 //!
-//! A REAL in a decimal column counts as the shortest decimal number that reads back as it. `NUMERIC(10)` and `DECIMAL`
-//! without a size are among the others. Every field is nullable: SQLite promises `NOT NULL` for tables, not for results,
+//! A REAL in a decimal column counts as the shortest decimal number that reads back as it. Every field is nullable: SQLite promises `NOT NULL` for tables, not for results,
 //! which a join may extend. [`Options::declared_types`] limits the types to SQLite's own, and [`Options::column`] sets
 //! that of one column.
 //!

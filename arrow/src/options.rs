@@ -1,6 +1,6 @@
 //! Options of reading.
 
-use arrow_schema::DataType;
+use arrow_schema::{DataType, Schema};
 
 /// Options of reading.
 ///
@@ -41,7 +41,7 @@ pub enum Mismatch {
     Error,
     /// NULL in place of the value.
     Null,
-    /// A column whose first batch has such a value becomes text: numbers as the shortest decimal text, blobs as they
+    /// A column that has such a value in its first batch becomes text: numbers as the shortest decimal text, blobs as they
     /// are if that is UTF-8. If the first such value is in a later batch, it is an error, because the type of a column
     /// is the same in all batches.
     Text,
@@ -105,5 +105,26 @@ impl Options {
     pub fn column(mut self, name: &str, data_type: DataType) -> Self {
         self.columns.push((name.into(), data_type));
         self
+    }
+
+    /// Sets the types of the columns that a schema has fields of, as [`column`](Self::column) does: for a consumer that
+    /// knows its schema before anything is read.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use arrow_array::RecordBatchReader;
+    /// use arrow_schema::{DataType, Field, Schema};
+    /// use finalite::Connection;
+    /// use finalite_arrow::Options;
+    ///
+    /// let conn = Connection::open_in_memory()?;
+    /// let schema = Schema::new(vec![Field::new("total", DataType::Int64, true)]);
+    /// let reader = Options::new().schema(&schema).record_batches(conn.scan("SELECT NULL AS total", ()))?;
+    /// assert_eq!(*reader.schema(), schema);
+    /// # Ok::<(), finalite_arrow::Error>(())
+    /// ```
+    pub fn schema(self, schema: &Schema) -> Self {
+        schema.fields().iter().fold(self, |options, field| options.column(field.name(), field.data_type().clone()))
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::vec;
 
 use arrow_array::{RecordBatch, RecordBatchOptions, RecordBatchReader};
-use arrow_schema::{ArrowError, Schema, SchemaRef};
+use arrow_schema::{ArrowError, DataType, Schema, SchemaRef};
 use finalite::{ColumnBatch, Params, Scan, workspace};
 
 use crate::column::Target;
@@ -107,13 +107,27 @@ impl Options {
         shape: &mut Shape<'_>,
         mut take: impl FnMut(RecordBatch) -> Result<(), E>,
     ) -> Result<u64, E> {
+        // Batches that wait for the type of a column.
+        let mut waiting = Vec::new();
+        let mut hand_over = |shape: &mut Shape<'_>, batches: &mut Vec<ColumnBatch>| {
+            shape.begin(batches)?;
+            batches.drain(..).try_for_each(|batch| take(shape.batch(batch)?))
+        };
         let read = workspace::owned_batches(scan.with_error::<Cause<E>>(), self.rows, |batch| {
-            let batch = shape.batch(batch).map_err(|error| Cause(error.into()))?;
-            take(batch).map_err(Cause)
+            waiting.push(batch);
+            if shape.is_begun() || waiting.len() == WAITING_MAX || shape.is_known(&waiting) {
+                hand_over(shape, &mut waiting).map_err(Cause)?;
+            }
+            Ok(())
         });
-        read.map_err(|Cause(error)| error)
+        let rows = read.map_err(|Cause(error)| error)?;
+        hand_over(shape, &mut waiting)?;
+        Ok(rows)
     }
 }
+
+/// Number of batches from which the types of columns are inferred that have no declared type.
+const WAITING_MAX: usize = 8;
 
 /// Error of the closure, or of the scan.
 struct Cause<E>(E);
@@ -136,40 +150,50 @@ impl<'a> Shape<'a> {
         Self { options, schema: None, targets: Vec::new() }
     }
 
-    pub(crate) fn batch(&mut self, batch: ColumnBatch) -> Result<RecordBatch> {
+    fn is_begun(&self) -> bool {
+        self.schema.is_some()
+    }
+
+    /// Whether the type of each column is known: not if all its values are NULL, and no type is declared.
+    fn is_known(&self, batches: &[ColumnBatch]) -> bool {
+        let is_known = |(index, _)| Target::of(index, batches, self.options).data_type != DataType::Null;
+        batches.first().is_none_or(|first| first.columns().iter().enumerate().all(is_known))
+    }
+
+    fn batch(&self, batch: ColumnBatch) -> Result<RecordBatch> {
         let rows = batch.len();
-        let schema = match &self.schema {
-            Some(schema) => Arc::clone(schema),
-            None => self.begin(&batch)?,
-        };
+        let schema = self.schema.clone().unwrap_or_else(|| Arc::new(Schema::empty()));
         let columns = batch.into_columns().into_iter().zip(&self.targets).enumerate();
         let arrays = columns.map(|(index, (column, target))| target.convert(column, index)).collect::<Result<_>>()?;
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         Ok(RecordBatch::try_new_with_options(schema, arrays, &options)?)
     }
 
-    fn begin(&mut self, batch: &ColumnBatch) -> Result<SchemaRef> {
-        let columns = batch.columns();
+    /// Determines the schema, unless it is known, by the first batches.
+    fn begin(&mut self, batches: &[ColumnBatch]) -> Result<()> {
+        let Some(first) = batches.first().filter(|_| !self.is_begun()) else {
+            return Ok(());
+        };
+        let columns = first.columns();
         for (name, _) in &self.options.columns {
             if !columns.iter().any(|column| column.name().eq_ignore_ascii_case(name)) {
                 let reason = "the result has no such column";
                 return Err(Error::Option { name: name.clone(), reason });
             }
         }
-        self.targets = columns.iter().map(|column| Target::of(column, self.options)).collect();
+        self.targets = (0..columns.len()).map(|index| Target::of(index, batches, self.options)).collect();
         if self.options.mismatch == Mismatch::Text {
-            for (index, (column, target)) in columns.iter().zip(&mut self.targets).enumerate() {
-                let is_misfit = matches!(target.convert(column.clone(), index), Err(Error::Value { .. }));
-                if is_misfit {
+            for (index, target) in self.targets.iter_mut().enumerate() {
+                let mut columns = batches.iter().map(|batch| batch.columns()[index].clone());
+                if columns.any(|column| matches!(target.convert(column, index), Err(Error::Value { .. }))) {
                     *target = Target::as_text(self.options);
                 }
             }
         }
         let fields = columns.iter().zip(&self.targets);
         let fields = fields.map(|(column, it)| declared::field(column.name(), it.data_type.clone(), it.is_json));
-        let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
-        self.schema = Some(Arc::clone(&schema));
-        Ok(schema)
+        self.schema = Some(Arc::new(Schema::new(fields.collect::<Vec<_>>())));
+        Ok(())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow_array::{Array, RecordBatchReader};
+use arrow_array::RecordBatchReader;
 use arrow_schema::{DataType, Field, TimeUnit};
 use finalite::Value;
 use finalite_arrow::{Error, Mismatch, Options, record_batches};
@@ -45,7 +45,9 @@ fn the_declared_type_decides() {
         ("DECIMAL(12, 3)", DataType::Decimal128(12, 3)),
         ("JSON", DataType::Utf8),
         ("", DataType::Null),
-        ("NUMERIC", DataType::Null),
+        ("NUMERIC", DataType::Float64),
+        ("decimal", DataType::Float64),
+        ("NUMBER(10)", DataType::Float64),
     ] {
         let script = format!("CREATE TABLE t(a {declared}); INSERT INTO t VALUES (NULL);");
         let it = field(&script, &Options::new());
@@ -73,6 +75,7 @@ fn without_a_declared_type_the_values_decide() {
         ("('a')", DataType::Utf8),
         ("(x'00')", DataType::Binary),
         ("(NULL)", DataType::Null),
+        ("(9007199254740993)", DataType::Int64),
     ] {
         let it = field(&format!("CREATE TABLE t(a); INSERT INTO t VALUES {values};"), &Options::new());
         assert_eq!(it.data_type(), &expected, "{values}");
@@ -192,11 +195,40 @@ fn columns_may_have_one_name() {
 }
 
 #[test]
-fn a_column_that_is_null_for_a_batch_is_an_error_later() {
-    let conn = database("CREATE TABLE t(a); INSERT INTO t VALUES (NULL), (NULL), (1);");
-    let scan = || conn.scan("SELECT a FROM t", ());
-    let error = Options::new().rows(2).record_batches(scan()).unwrap_err();
-    assert!(error.to_string().contains("row 2, column 0 (a): INTEGER does not fit Null"), "{error}");
-    let batches = all(Options::new().rows(2).column("a", DataType::Int64).record_batches(scan()).unwrap());
-    assert_eq!(batches[1].column(0).null_count(), 0);
+fn numbers_of_no_size_are_reals() {
+    let options = Options::new().rows(1);
+    assert_eq!(read("NUMERIC", "(1), (0.5)", &options).unwrap(), [Value::Real(1.0), Value::Real(0.5)]);
+    assert_eq!(read("NUMERIC", "(NULL), (0.5)", &options).unwrap(), [Value::Null, Value::Real(0.5)]);
+    let large = i64::MAX;
+    assert_eq!(read("NUMERIC", &format!("({large})"), &options).unwrap(), [Value::Integer(large)]);
+    assert_eq!(read("NUMERIC", "('a')", &options).unwrap(), [Value::Text("a".into())]);
+    let plain = Options::new().declared_types(false);
+    assert_eq!(read("NUMERIC", "(1)", &plain).unwrap(), [Value::Integer(1)]);
+}
+
+/// The first eight batches decide.
+#[test]
+fn a_column_that_begins_with_null_waits_for_its_type() {
+    let nulls = |count: usize| format!("{}(1)", "(NULL), ".repeat(count));
+    let one = Options::new().rows(1);
+    for count in [1, 7] {
+        let found = read("", &nulls(count), &one).unwrap();
+        assert_eq!((found.len(), &found[count]), (count + 1, &Value::Integer(1)));
+    }
+    let error = read("", &nulls(8), &one).unwrap_err();
+    assert!(error.to_string().starts_with("row 8, column 0 (a): INTEGER does not fit Null: "), "{error}");
+    let set = one.clone().column("a", DataType::Int64);
+    assert_eq!(read("", &nulls(8), &set).unwrap()[8], Value::Integer(1));
+    // Two columns that have their first values in different batches, and the batches in their order.
+    let conn = database("");
+    let sql = "VALUES (NULL, NULL, 1), (NULL, 'x', 2), (0.5, NULL, 3), (NULL, 'y', 4)";
+    let mut order = vec![];
+    let rows = one.for_each_record_batch(conn.scan(sql, ()), |batch| {
+        let types: Vec<DataType> = batch.schema().fields().iter().map(|field| field.data_type().clone()).collect();
+        assert_eq!(types, [DataType::Float64, DataType::Utf8, DataType::Int64]);
+        order.push(cells(&[batch]).remove(0).remove(2));
+        Ok::<(), Error>(())
+    });
+    assert_eq!(rows.unwrap(), 4);
+    assert_eq!(order, [1, 2, 3, 4].map(Value::Integer));
 }
