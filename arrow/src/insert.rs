@@ -1,12 +1,13 @@
 //! Rows of record batches into a table.
 
+use std::cell::Cell;
 use std::fmt;
 use std::ops::ControlFlow;
 
 use arrow_array::RecordBatch;
 use arrow_schema::ArrowError;
 use finalite::sql::quote_identifier;
-use finalite::{Connection, Param, params_from_iter, workspace};
+use finalite::{Binder, Connection, ConversionError, Param, Params, workspace};
 
 use crate::error::{Error, Result};
 use crate::insert_value::CellReader;
@@ -176,13 +177,13 @@ impl<'a> InsertOptions<'a> {
             readers.push(CellReader::new(array).map_err(|reason| at(*row, column, reason))?);
         }
         let mut statement = conn.prepare_cached(&self.sql(table, batch))?;
-        let mut values: Vec<Param<'_>> = Vec::with_capacity(readers.len());
+        let refused = Cell::new(None);
         for index in 0..batch.num_rows() {
-            for (column, reader) in readers.iter().enumerate() {
-                values.push(reader.read(index).map_err(|reason| at(*row, column, reason))?);
-            }
-            let count = statement.execute(params_from_iter(values.drain(..)));
-            *inserted += count.map_err(|source| Error::Row { row: *row, source })? as u64;
+            let count = statement.execute(Cells { readers: &readers, row: index, refused: &refused });
+            *inserted += count.map_err(|source| match refused.get() {
+                Some((column, reason)) => at(*row, column, reason),
+                None => Error::Row { row: *row, source },
+            })? as u64;
             *row += 1;
             if let Some((every, report)) = &mut self.progress
                 && row.is_multiple_of(*every)
@@ -206,6 +207,28 @@ impl<'a> InsertOptions<'a> {
         }
         let names: Vec<String> = fields.iter().map(|field| quote_identifier(field.name())).collect();
         format!("{action} INTO {table} ({}) VALUES ({})", names.join(","), vec!["?"; names.len()].join(","))
+    }
+}
+
+/// The cells of a row as parameters.
+struct Cells<'r, 'a> {
+    readers: &'r [CellReader<'a>],
+    row: usize,
+    /// The column of a cell that cannot be stored, and why.
+    refused: &'r Cell<Option<(usize, &'static str)>>,
+}
+
+impl<'p> Params<'p> for Cells<'_, 'p> {
+    #[inline]
+    fn bind(self, binder: &mut Binder<'_, 'p>) -> finalite::Result<()> {
+        for (column, reader) in self.readers.iter().enumerate() {
+            let value = reader.read(self.row).unwrap_or_else(|reason| {
+                self.refused.set(Some((column, reason)));
+                Param::error(ConversionError::message("an Arrow value", reason))
+            });
+            binder.push(value)?;
+        }
+        Ok(())
     }
 }
 

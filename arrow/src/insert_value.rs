@@ -9,8 +9,8 @@ use arrow_array::types::{
     TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType, UInt8Type, UInt16Type, UInt32Type,
     UInt64Type,
 };
-use arrow_array::{Array, ArrowPrimitiveType, downcast_dictionary_array};
-use arrow_buffer::ArrowNativeType;
+use arrow_array::{Array, ArrowPrimitiveType, BinaryArray, StringArray, downcast_dictionary_array};
+use arrow_buffer::{ArrowNativeType, NullBuffer};
 use arrow_schema::{DataType, TimeUnit};
 use finalite::{Param, ToSql};
 
@@ -21,19 +21,44 @@ type Read<'a> = Box<dyn Fn(usize) -> Result<Param<'a>, &'static str> + 'a>;
 
 /// Reads the cells of a column.
 pub(crate) struct CellReader<'a> {
-    array: &'a dyn Array,
-    has_nulls: bool,
-    read: Read<'a>,
+    nulls: Option<&'a NullBuffer>,
+    values: Values<'a>,
+}
+
+/// The values; the usual types without a call through a pointer.
+enum Values<'a> {
+    Integer(&'a [i64]),
+    Real(&'a [f64]),
+    Text(&'a StringArray),
+    Blob(&'a BinaryArray),
+    Other(Read<'a>),
 }
 
 impl<'a> CellReader<'a> {
     pub(crate) fn new(array: &'a dyn Array) -> Result<Self, &'static str> {
-        Ok(Self { array, has_nulls: array.null_count() > 0, read: reader(array)? })
+        let values = match array.data_type() {
+            DataType::Int64 => Values::Integer(array.as_primitive::<Int64Type>().values()),
+            DataType::Float64 => Values::Real(array.as_primitive::<Float64Type>().values()),
+            DataType::Utf8 => Values::Text(array.as_string()),
+            DataType::Binary => Values::Blob(array.as_binary()),
+            _ => Values::Other(reader(array)?),
+        };
+        Ok(Self { nulls: array.nulls(), values })
     }
 
     /// Reads the value of a row, which must be one of the array's.
+    #[inline]
     pub(crate) fn read(&self, row: usize) -> Result<Param<'a>, &'static str> {
-        if self.has_nulls && self.array.is_null(row) { Ok(Param::null()) } else { (self.read)(row) }
+        if self.nulls.is_some_and(|nulls| nulls.is_null(row)) {
+            return Ok(Param::null());
+        }
+        match &self.values {
+            Values::Integer(values) => Ok(Param::integer(values[row])),
+            Values::Real(values) => checked(values[row]),
+            Values::Text(values) => Ok(Param::text(values.value(row))),
+            Values::Blob(values) => Ok(Param::blob(values.value(row))),
+            Values::Other(read) => read(row),
+        }
     }
 }
 
@@ -48,18 +73,12 @@ fn reader<'a>(array: &'a dyn Array) -> Result<Read<'a>, &'static str> {
         D::Int8 => integer::<Int8Type>(array),
         D::Int16 => integer::<Int16Type>(array),
         D::Int32 => integer::<Int32Type>(array),
-        D::Int64 => integer::<Int64Type>(array),
         D::UInt8 => integer::<UInt8Type>(array),
         D::UInt16 => integer::<UInt16Type>(array),
         D::UInt32 => integer::<UInt32Type>(array),
         D::UInt64 => integer::<UInt64Type>(array),
         D::Float16 => real::<Float16Type>(array, f64::from),
         D::Float32 => real::<Float32Type>(array, f64::from),
-        D::Float64 => real::<Float64Type>(array, |value| value),
-        D::Utf8 => {
-            let array = array.as_string::<i32>();
-            Box::new(|row| Ok(Param::text(array.value(row))))
-        }
         D::LargeUtf8 => {
             let array = array.as_string::<i64>();
             Box::new(|row| Ok(Param::text(array.value(row))))
@@ -67,10 +86,6 @@ fn reader<'a>(array: &'a dyn Array) -> Result<Read<'a>, &'static str> {
         D::Utf8View => {
             let array = array.as_string_view();
             Box::new(|row| Ok(Param::text(array.value(row))))
-        }
-        D::Binary => {
-            let array = array.as_binary::<i32>();
-            Box::new(|row| Ok(Param::blob(array.value(row))))
         }
         D::LargeBinary => {
             let array = array.as_binary::<i64>();
@@ -113,10 +128,11 @@ fn integer<'a, T: ArrowPrimitiveType<Native: TryInto<i64>>>(array: &'a dyn Array
 
 fn real<'a, T: ArrowPrimitiveType>(array: &'a dyn Array, widen: impl Fn(T::Native) -> f64 + 'a) -> Read<'a> {
     let values = array.as_primitive::<T>().values();
-    Box::new(move |row| {
-        let value = widen(values[row]);
-        if value.is_nan() { Err("SQLite stores NaN as NULL") } else { Ok(Param::real(value)) }
-    })
+    Box::new(move |row| checked(widen(values[row])))
+}
+
+fn checked<'a>(value: f64) -> Result<Param<'a>, &'static str> {
+    if value.is_nan() { Err("SQLite stores NaN as NULL") } else { Ok(Param::real(value)) }
 }
 
 fn date<'a, T: ArrowPrimitiveType<Native: Into<i64>>>(array: &'a dyn Array) -> Read<'a> {

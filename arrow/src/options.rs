@@ -62,7 +62,7 @@ impl Default for Options {
 
 impl Options {
     /// Default number of rows of a batch.
-    pub const ROWS: usize = 16_384;
+    pub const ROWS: usize = 8_192;
 
     /// Returns the defaults.
     pub fn new() -> Self {

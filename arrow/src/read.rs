@@ -31,7 +31,7 @@ use crate::options::{Mismatch, Options};
 /// let sql = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 40000) SELECT i FROM n";
 /// let batches: Vec<_> = record_batches(conn.scan(sql, ()))?.collect::<Result<_, _>>()?;
 /// let rows: Vec<usize> = batches.iter().map(|batch| batch.num_rows()).collect();
-/// assert_eq!(rows, [16_384, 16_384, 7_232]);
+/// assert_eq!(rows, [8_192, 8_192, 8_192, 8_192, 7_232]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn record_batches<'p>(scan: Scan<'_, impl Params<'p>>) -> Result<RecordBatches> {

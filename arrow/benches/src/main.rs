@@ -1,6 +1,6 @@
 //! Record batches of a table, and rows from record batches, beside rusqlite with Arrow's builders.
 //!
-//! `cargo run --release [ROWS [ROUNDS]]`: every competitor runs once a round, in another order each round. Printed are
+//! `cargo run --release [ROWS [ROUNDS [WORKLOAD]]]`: every competitor runs once a round, in another order each round. Printed are
 //! the medians of the ratios within a round to the first competitor, with the interval that order statistics give for
 //! them (95 %). The first round fills the caches and is dropped.
 
@@ -247,6 +247,8 @@ fn main() -> Outcome<()> {
     let mut arguments = std::env::args().skip(1);
     let rows = arguments.next().map_or(Ok(1_000_000), |text| text.parse())?;
     let rounds = arguments.next().map_or(Ok(30), |text| text.parse())?;
+    let only = arguments.next();
+    let is_wanted = |what: &str| only.as_deref().is_none_or(|only| only == what);
     let directory = tempfile::tempdir()?;
     let path = directory.path().join("t.db");
     build(&path, rows)?;
@@ -255,7 +257,7 @@ fn main() -> Outcome<()> {
     let theirs = rusqlite::Connection::open_with_flags(&path, flags)?;
     theirs.pragma_update(None, "mmap_size", 1 << 30)?;
     let ours = open(&path)?;
-    for (what, sql) in QUERIES {
+    for (what, sql) in QUERIES.into_iter().filter(|(what, _)| is_wanted(what)) {
         let competitors: [Competitor<'_>; 7] = [
             ("rusqlite, builders", Box::new(|| with_rusqlite(&theirs, sql))),
             ("rusqlite, builders again", Box::new(|| with_rusqlite(&theirs, sql))),
@@ -266,6 +268,9 @@ fn main() -> Outcome<()> {
             ("RecordBatchStream, pages", Box::new(|| stream(&path, sql))),
         ];
         compare(what, rounds, rows.into(), &competitors)?;
+    }
+    if !is_wanted("insert") {
+        return Ok(());
     }
     let batches: Vec<RecordBatch> =
         finalite_arrow::record_batches(ours.scan_table("t").all_columns().limit(200_000))?.collect::<Result<_, _>>()?;
