@@ -244,21 +244,24 @@ impl fmt::Debug for InsertOptions<'_> {
     }
 }
 
-/// A savepoint, which is a transaction where none is open. Dropping it undoes the changes, also during a panic.
+/// A transaction, or a savepoint in the caller's. Dropping it undoes the changes, also during a panic.
 struct Undo<'a> {
     conn: &'a Connection,
+    is_outermost: bool,
     is_kept: bool,
 }
 
 impl<'a> Undo<'a> {
     fn begin(conn: &'a Connection) -> Result<Self> {
-        conn.execute("SAVEPOINT finalite_arrow", ())?;
-        Ok(Self { conn, is_kept: false })
+        // To undo an outermost savepoint takes a `RELEASE`, which is a commit: it would wait for readers.
+        let is_outermost = conn.is_autocommit();
+        conn.execute(if is_outermost { "BEGIN" } else { "SAVEPOINT finalite_arrow" }, ())?;
+        Ok(Self { conn, is_outermost, is_kept: false })
     }
 
     fn keep(mut self) -> Result<()> {
         // If this fails, Drop undoes the changes.
-        self.conn.execute("RELEASE finalite_arrow", ())?;
+        self.conn.execute(if self.is_outermost { "COMMIT" } else { "RELEASE finalite_arrow" }, ())?;
         self.is_kept = true;
         Ok(())
     }
@@ -266,10 +269,15 @@ impl<'a> Undo<'a> {
 
 impl Drop for Undo<'_> {
     fn drop(&mut self) {
-        if !self.is_kept {
-            // An error of both is that SQLite has rolled back the transaction already.
-            let _ = self.conn.execute("ROLLBACK TO finalite_arrow", ());
-            let _ = self.conn.execute("RELEASE finalite_arrow", ());
+        // After some errors, SQLite has rolled back the transaction already.
+        if self.is_kept || self.conn.is_autocommit() {
+            return;
+        }
+        let undo: &[&str] =
+            if self.is_outermost { &["ROLLBACK"] } else { &["ROLLBACK TO finalite_arrow", "RELEASE finalite_arrow"] };
+        for sql in undo {
+            // The error that is being returned, or the panic, says what went wrong.
+            let _ = self.conn.execute(sql, ());
         }
     }
 }

@@ -163,6 +163,27 @@ fn all_rows_are_inserted_or_none() {
     assert_eq!((count(&conn), conn.is_autocommit()), (2, true));
 }
 
+/// With a rollback journal, a commit waits for readers, and a rollback does not.
+#[test]
+fn undoing_does_not_wait_for_a_reader() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("t.db");
+    let conn = Connection::open(&path).unwrap();
+    conn.set_busy_timeout(std::time::Duration::ZERO).unwrap();
+    conn.execute_batch("CREATE TABLE t(a INTEGER UNIQUE); INSERT INTO t VALUES (1), (2);").unwrap();
+    let reader = Connection::open(&path).unwrap();
+    let mut rows = reader.prepare("SELECT a FROM t").unwrap().into_rows(()).unwrap();
+    assert!(rows.next().unwrap().is_some());
+    assert!(matches!(insert_record_batches(&conn, "t", [Ok(ints("a", vec![3, 1]))]), Err(Error::Row { row: 1, .. })));
+    assert!(conn.is_autocommit());
+    // Control: a commit fails beside the reader, and is undone.
+    let error = insert_record_batches(&conn, "t", [Ok(ints("a", vec![3]))]).unwrap_err();
+    assert!(matches!(&error, Error::Sqlite(error) if error.is_busy()), "{error}");
+    assert!(conn.is_autocommit());
+    drop(rows);
+    assert_eq!((count(&conn), insert_record_batches(&conn, "t", [Ok(ints("a", vec![3]))]).unwrap()), (2, 1));
+}
+
 #[test]
 fn a_deferred_constraint_fails_at_the_end() {
     let conn = database(
