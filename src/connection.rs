@@ -12,6 +12,7 @@ use crate::error::{Error, ErrorKind, Fault, NameKind, Result};
 use crate::raw::{Db, OwnedDb};
 use crate::statement::Statement;
 
+mod any_params;
 mod attach;
 mod checkpoint;
 #[cfg(any(feature = "sqlcipher", docsrs))]
@@ -32,6 +33,7 @@ mod script;
 mod settings;
 mod statement_key;
 
+pub use any_params::{AnyParams, NamedParams};
 pub use attach::Attached;
 pub use checkpoint::{Checkpoint, CheckpointMode};
 #[cfg(any(feature = "sqlcipher", docsrs))]

@@ -157,9 +157,9 @@ pub mod workspace;
 #[cfg(any(feature = "sqlcipher", docsrs))]
 pub use connection::Key;
 pub use connection::{
-    Attached, CheckScope, Checkpoint, CheckpointMode, CloseError, Connection, DbConfig, ForeignKeyViolation,
-    ForeignKeyViolations, IntegrityProblem, IntegrityProblems, InterruptHandle, JournalMode, Limit, OpenOptions,
-    ParamFor, ParamsFor, PragmaValue, ScopedLimit, Script, StatementKey,
+    AnyParams, Attached, CheckScope, Checkpoint, CheckpointMode, CloseError, Connection, DbConfig, ForeignKeyViolation,
+    ForeignKeyViolations, IntegrityProblem, IntegrityProblems, InterruptHandle, JournalMode, Limit, NamedParams,
+    OpenOptions, ParamFor, ParamsFor, PragmaValue, ScopedLimit, Script, StatementKey,
 };
 pub use convert::{Array, FromSql, Param, ToSql, ZeroBlob, array};
 pub use core::cache::StatementCacheStats;

@@ -13,7 +13,7 @@ mod row;
 mod row_iterators;
 mod rows;
 pub(crate) mod to_columns;
-mod tuples;
+pub(crate) mod tuples;
 
 pub use from_columns::FromColumns;
 pub use from_row::FromRow;

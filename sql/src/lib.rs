@@ -10,6 +10,8 @@ mod check;
 mod expand;
 mod input;
 mod problem;
+#[cfg(test)]
+mod proof;
 mod schema;
 mod shape;
 mod tokens;
