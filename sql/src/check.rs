@@ -10,6 +10,9 @@ use crate::schema::Schema;
 use crate::shape::{Rules, Shape};
 use crate::tokens::{Token, tokens};
 
+#[cfg(test)]
+mod tests;
+
 /// A statement that SQLite has accepted.
 #[derive(Debug)]
 pub(crate) struct Checked {

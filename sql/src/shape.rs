@@ -238,7 +238,8 @@ impl<'a> Shape<'a> {
                     self.is_uncertain = true;
                 }
                 if is_left {
-                    self.nullable.extend(operand.iter().filter_map(Token::name));
+                    let named = position(operand, 0, |_, token| token.is_any(&["ON", "USING"]));
+                    self.nullable.extend(operand[..named.unwrap_or(operand.len())].iter().filter_map(Token::name));
                 }
                 let has = |keyword: &str| join.iter().any(|token| token.is(keyword));
                 is_left = has("LEFT");
