@@ -129,6 +129,12 @@ impl Compiler {
             ["--edition=2024", "--crate-type=bin", "--emit=metadata", "--error-format=json"].map(OsString::from).into();
         all.extend(["--cap-lints=allow".into(), "--out-dir=.".into(), "--extern".into(), concat("finalite=", library)]);
         all.extend(["-L".into(), concat("dependency=", deps)]);
+        // The tests of `sql/`, too, are run by this file.
+        if env!("CARGO_PKG_NAME") == "finalite-sql" {
+            let prefix = format!("{}finalite_sql-", env::consts::DLL_PREFIX);
+            let macros = newest_first(deps, &prefix, &[env::consts::DLL_EXTENSION]);
+            all.extend(macros.iter().take(1).flat_map(|macros| ["--extern".into(), concat("finalite_sql=", macros)]));
+        }
         // Where cargo puts the procedural macros of a build with `--target`.
         if let (Some(profile), Some(target)) = (deps.ancestors().nth(1), deps.ancestors().nth(3)) {
             let host = target.join(profile.file_name().unwrap_or_default()).join("deps");
@@ -191,15 +197,20 @@ impl Compiler {
 /// What may be the library that this test is linked with, newest first: cargo has built that one after the last change
 /// to the sources. Others are of other features or compilers.
 fn libraries(deps: &Path) -> Vec<PathBuf> {
-    let mut libraries: Vec<(SystemTime, PathBuf)> = fs::read_dir(deps)
+    newest_first(deps, "libfinalite-", &["rlib", "rmeta"])
+}
+
+/// Files whose names begin and end like this, newest first.
+fn newest_first(deps: &Path, prefix: &str, extensions: &[&str]) -> Vec<PathBuf> {
+    let mut files: Vec<(SystemTime, PathBuf)> = fs::read_dir(deps)
         .unwrap()
         .map(|entry| entry.unwrap().path())
-        .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("libfinalite-")))
-        .filter(|path| path.extension().is_some_and(|extension| extension == "rlib" || extension == "rmeta"))
+        .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(prefix)))
+        .filter(|path| path.extension().is_some_and(|end| extensions.iter().any(|extension| end == *extension)))
         .filter_map(|path| Some((fs::metadata(&path).ok()?.modified().ok()?, path)))
         .collect();
-    libraries.sort_by(|a, b| b.cmp(a));
-    libraries.into_iter().map(|(_, path)| path).collect()
+    files.sort_by(|a, b| b.cmp(a));
+    files.into_iter().map(|(_, path)| path).collect()
 }
 
 /// Flags as cargo takes them from the environment: between blanks, or between unit separators in its encoded form.

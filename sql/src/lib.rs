@@ -192,6 +192,22 @@ fn expansion(input: &Input) -> proc_macro2::TokenStream {
     quote!({ #files #value })
 }
 
+#[cfg(test)]
+mod tests {
+    /// So that a file that changes compiles the program again, also if the statement is refused now.
+    #[test]
+    fn the_compiler_notes_which_files_were_read() {
+        for sql in ["SELECT 1", "SELECT nowhere"] {
+            let input = syn::parse_str(&format!("schema = \"tests/migrations\", \"{sql}\"")).unwrap();
+            let expansion = super::expansion(&input).to_string().replace(' ', "");
+            for file in ["0001_users.sql", "0001_users.down.sql", "0002_names.sql"] {
+                let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/migrations").join(file);
+                assert!(expansion.contains(&format!("include_bytes!({path:?})")), "{expansion}");
+            }
+        }
+    }
+}
+
 /// Runs the programs of the README as doctests.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

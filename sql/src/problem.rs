@@ -47,3 +47,18 @@ impl Problem {
         text
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Problem;
+
+    #[test]
+    fn the_place_is_marked_in_its_line() {
+        let sql = "SELECT id,\n\t größe, nmae\nFROM t";
+        let text = Problem::new("no such column").at(sql.find("nmae")).help("one").help("two").render(sql);
+        let expected = "no such column, at line 2, column 10 of the SQL\n\n    \t größe, nmae\n    \t        ^\n\nhelp: one\nhelp: two";
+        assert_eq!(text, expected);
+        assert_eq!(Problem::new("empty").render(""), "empty");
+        assert!(Problem::new("end").at(Some(6)).render("SELECT").ends_with("\n    SELECT\n          ^"));
+    }
+}

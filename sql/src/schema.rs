@@ -247,3 +247,73 @@ fn load(root: &Path, source: &Path, files: &[Stamp]) -> Result<Schema, Problem> 
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::{Problem, Schema, find, with};
+
+    fn tables(schema: &Schema) -> Result<Vec<String>, Problem> {
+        Ok(schema.names())
+    }
+
+    #[test]
+    fn the_schema_is_beside_the_manifest() {
+        let dir = tempfile::tempdir().unwrap();
+        let message = |chosen: Option<&str>| find(dir.path(), chosen).unwrap_err().render("");
+        assert!(message(None).starts_with("no schema: there is neither schema.sql nor migrations/ in "));
+        assert!(message(Some("db/all.sql")).starts_with("no schema: there is no db/all.sql in "));
+        fs::create_dir(dir.path().join("migrations")).unwrap();
+        assert_eq!(find(dir.path(), None).unwrap(), dir.path().join("migrations"));
+        fs::write(dir.path().join("schema.sql"), "").unwrap();
+        let text = message(None);
+        assert!(text.starts_with("two schemas: both schema.sql and migrations/ are in "), "{text}");
+        assert!(text.contains("sql!(schema = \"migrations\", \"SELECT ..\")"), "{text}");
+        assert_eq!(find(dir.path(), Some("schema.sql")).unwrap(), dir.path().join("schema.sql"));
+        fs::remove_dir(dir.path().join("migrations")).unwrap();
+        assert_eq!(find(dir.path(), None).unwrap(), dir.path().join("schema.sql"));
+    }
+
+    /// As a server of an editor keeps the macro for long.
+    #[test]
+    fn a_file_that_changes_is_read_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("schema.sql");
+        let path = file.to_str().unwrap();
+        fs::write(&file, "CREATE TABLE a(x)").unwrap();
+        let (files, first) = with(Some(path), tables);
+        assert_eq!((files, first.unwrap()), (vec![file.clone()], vec!["a".to_owned()]));
+        // The same connection, as it has a table of its own.
+        with(Some(path), |schema| {
+            schema.conn.execute_batch("CREATE TABLE trace(x)").map_err(|e| Problem::new(e.to_string()))
+        })
+        .1
+        .unwrap();
+        assert_eq!(with(Some(path), tables).1.unwrap(), ["a", "trace"]);
+        fs::write(&file, "CREATE TABLE other(x)").unwrap();
+        assert_eq!(with(Some(path), tables).1.unwrap(), ["other"]);
+        fs::write(&file, "CREATE TABLE wrong(").unwrap();
+        assert!(with(Some(path), tables).1.is_err());
+    }
+
+    #[test]
+    fn a_folder_is_read_in_the_order_of_its_numbers() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().to_str().unwrap();
+        assert!(with(Some(path), tables).1.unwrap_err().render("").contains("has no file .sql"));
+        let write = |name: &str, text: &str| fs::write(dir.path().join(name), text).unwrap();
+        write("0010_more.sql", "ALTER TABLE a RENAME TO b");
+        fs::create_dir(dir.path().join("2_first")).unwrap();
+        write("2_first/up.sql", "CREATE TABLE a(x)");
+        write("2_first/down.sql", "DROP TABLE a");
+        write("README.md", "no migration");
+        let (files, found) = with(Some(path), tables);
+        assert_eq!((files.len(), found.unwrap()), (3, vec!["b".to_owned()]));
+        write("0011_last.sql", "CREATE VIEW v AS SELECT x FROM b");
+        assert_eq!(with(Some(path), tables).1.unwrap(), ["b", "v"]);
+        write("first.sql", "CREATE TABLE c(x)");
+        let text = with(Some(path), tables).1.unwrap_err().render("");
+        assert!(text.contains("first.sql") && text.contains("its name does not begin with a number"), "{text}");
+    }
+}

@@ -1,0 +1,1 @@
+CREATE VIRTUAL TABLE vectors USING vec0(embedding);
