@@ -6,6 +6,7 @@ use crate::core::{Checkout, Core};
 use crate::error::{Error, ErrorKind, NameKind, Result};
 use crate::raw::Stmt;
 
+mod column_list;
 mod from_columns;
 mod from_row;
 pub(crate) mod params;
@@ -27,6 +28,7 @@ pub use to_columns::ToColumns;
 /// Items that derived code calls.
 #[doc(hidden)]
 pub mod derive {
+    pub use super::column_list::{ColumnList, Listed, Unlisted};
     pub use super::from_columns::{Cells, ColumnFinder, read_row};
     pub use super::to_columns::{ColumnNames, bind};
 }

@@ -26,6 +26,8 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
     });
     let ignore_extra = fields.ignore_extra.then(|| quote!(finder.ignore_extra();));
 
+    let list = column_list(input, &fields);
+
     let places: Vec<Ident> = (0..own).map(|index| format_ident!("column_{index}")).collect();
     let take = (own > 0).then(|| quote!(let [#(#places),*] = cells.take::<#own>()?;));
     let read_own = fields.columns.iter().zip(&places).map(|(column, place)| {
@@ -45,6 +47,8 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
         #[automatically_derived]
         impl #impl_generics ::finalite::FromColumns<#row> for #name #type_generics #where_clause {
             const COLUMNS: usize = #own #(+ #part_columns)*;
+
+            #list
 
             fn find(finder: &mut ::finalite::derive::ColumnFinder<'_>) -> ::finalite::Result<()> {
                 #ignore_extra
@@ -67,6 +71,32 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
                 ::finalite::derive::read_row(row)
             }
         }
+    })
+}
+
+/// Returns the list of the columns, unless some are those of a part, or have no name.
+fn column_list(input: &DeriveInput, fields: &Fields) -> Option<TokenStream> {
+    if !fields.are_named || !fields.parts.is_empty() {
+        return None;
+    }
+    let (mut required, mut optional) = (Vec::new(), Vec::new());
+    for column in &fields.columns {
+        let name = column.name.as_ref()?;
+        if column.default.is_some() {
+            optional.push(name);
+        } else {
+            let message = format!("the statement has no column `{name}`, which `{}` reads", input.ident);
+            required.push(quote!((#name, #message)));
+        }
+    }
+    let ignores_extra = fields.ignore_extra;
+    Some(quote! {
+        const LIST: ::core::option::Option<&'static ::finalite::derive::ColumnList> =
+            ::core::option::Option::Some(&::finalite::derive::ColumnList {
+                required: &[#(#required),*],
+                optional: &[#(#optional),*],
+                ignores_extra: #ignores_extra,
+            });
     })
 }
 

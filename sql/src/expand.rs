@@ -1,6 +1,6 @@
 //! The key that a checked statement becomes, and the struct of its rows.
 
-use proc_macro2::{Ident, TokenStream};
+use proc_macro2::{Ident, TokenStream, TokenTree};
 use quote::{format_ident, quote};
 use syn::Type;
 
@@ -19,7 +19,15 @@ pub(crate) fn expand(input: &Input, checked: &Checked) -> Result<TokenStream, Pr
     let key = |row: TokenStream| quote!(::finalite::StatementKey::<#parameters, #row>::new(#sql));
     match (&input.row, &checked.columns[..]) {
         (Some(_), []) => Err(Problem::new("the statement returns no rows, so that they have no type")),
-        (Some(row), _) => Ok(key(quote!(#row))),
+        (Some(Type::Tuple(tuple)), columns) if tuple.elems.len() != columns.len() => {
+            let (types, columns) = (tuple.elems.len(), columns.len());
+            let message = format!("the number of columns is {columns}, and the tuple has {types}");
+            Err(Problem::new(message))
+        }
+        (Some(row), columns) => {
+            let (comparison, key) = (comparison(row, columns), key(quote!(#row)));
+            Ok(quote!(#comparison #key))
+        }
         (None, []) => Ok(key(quote!(()))),
         (None, [column]) => {
             let field = Field::of(column);
@@ -34,6 +42,37 @@ pub(crate) fn expand(input: &Input, checked: &Checked) -> Result<TokenStream, Pr
             Ok(quote!(#record #key))
         }
     }
+}
+
+/// Returns what compares the columns with the fields of a type that derives `FromRow`.
+fn comparison(row: &Type, columns: &[Column]) -> TokenStream {
+    let shown = quote!(#row).to_string();
+    let columns = columns.iter().enumerate().map(|(index, column)| {
+        let name = &column.name;
+        let hint = "give it one, or the struct `#[finalite(ignore_extra)]`";
+        let message = format!("no field of `{shown}` reads column {}, `{name}`: {hint}", index + 1);
+        quote!((#name, #message))
+    });
+    let check = quote! {
+        #[allow(unused_imports)]
+        use ::finalite::derive::Unlisted as _;
+        ::finalite::derive::ColumnList::check(::finalite::derive::Listed::<#row>::LIST, &[#(#columns),*]);
+    };
+    // An item is looked at by `cargo check`, too, but cannot name what is generic around it.
+    if may_be_generic(quote!(#row)) { quote!(const { #check };) } else { quote!(const _: () = { #check };) }
+}
+
+/// Whether a type mentions `Self`, a lifetime, or a name that only type parameters have: `T`, `K2`.
+fn may_be_generic(ty: TokenStream) -> bool {
+    ty.into_iter().any(|token| match token {
+        TokenTree::Ident(ident) => {
+            let name = ident.to_string();
+            name == "Self" || (name.len() <= 2 && name.starts_with(|c: char| c.is_ascii_uppercase()))
+        }
+        TokenTree::Group(group) => may_be_generic(group.stream()),
+        TokenTree::Punct(punct) => punct.as_char() == '\'',
+        TokenTree::Literal(_) => false,
+    })
 }
 
 /// A column as a field.

@@ -3,6 +3,7 @@
 //! out.
 
 use std::fmt::Write as _;
+use std::ops::ControlFlow;
 
 use finalite::ValueRef;
 
@@ -23,6 +24,8 @@ struct Tally {
 
 const SCHEMAS: u64 = 12;
 const STATEMENTS: usize = 250;
+/// Instructions after which a statement is left: joins of views multiply.
+const LONG: u32 = 200_000;
 
 fn schemas() -> u64 {
     std::env::var("FINALITE_PROOF_SCHEMAS").ok().and_then(|count| count.parse().ok()).unwrap_or(SCHEMAS)
@@ -110,8 +113,13 @@ fn try_out(schema: &Schema, script: &str, sql: &str, checked: &Checked, tally: &
         Ok(None)
     };
     // Other errors are of the rows: a constraint, an overflow.
+    let long = schema.conn.on_progress(LONG, || ControlFlow::Break(())).unwrap();
     let violation = run().unwrap_or_default();
-    schema.conn.execute_batch("ROLLBACK TO trial; RELEASE trial").unwrap();
+    drop(long);
+    // A write that is interrupted has ended the transaction.
+    if !schema.conn.is_autocommit() {
+        schema.conn.execute_batch("ROLLBACK TO trial; RELEASE trial").unwrap();
+    }
     if rows_seen > 0 {
         tally.columns += checked.columns.len();
         tally.claims += checked.columns.iter().filter(|column| column.nullable == Nullable::Never).count();

@@ -157,15 +157,83 @@ fn rows_as_types_of_the_program() -> Result<()> {
     assert_eq!(person, Person { id: 1, name: "Ada".into() });
     let pairs = people!("SELECT id, type FROM people" as (i64, String)).query_all(&conn, ())?;
     assert_eq!(pairs, [(id, "a".into())]);
-    let error = people!("SELECT id, type FROM people" as Person).query_one(&conn, ()).unwrap_err();
-    assert!(matches!(error.kind(), ErrorKind::NoSuch { .. }), "{error}");
+    Ok(())
+}
+
+/// The comparison of columns and fields stays out of the way where it cannot be made.
+#[test]
+fn rows_as_types_that_are_read_in_other_ways() -> Result<()> {
+    #[derive(FromRow)]
+    struct Line<'row> {
+        id: i64,
+        r#type: &'row str,
+    }
+
+    #[derive(FromRow)]
+    struct Parts<T> {
+        #[finalite(flatten)]
+        one: T,
+        #[finalite(default)]
+        weight: f64,
+    }
+
+    #[derive(FromRow)]
+    #[finalite(ignore_extra)]
+    struct Kind {
+        #[finalite(rename = "TYPE")]
+        kind: String,
+        #[finalite(default)]
+        nowhere: u8,
+    }
+
+    impl Kind {
+        fn all(conn: &Connection) -> Result<Vec<Self>> {
+            people!("SELECT id, type FROM people" as Self).query_all(conn, ())
+        }
+    }
+
+    struct ByHand(i64);
+
+    impl FromRow<'_> for ByHand {
+        fn from_row(row: finalite::Row<'_>) -> Result<Self> {
+            row.get("id").map(Self)
+        }
+    }
+
+    fn all<T: for<'row> FromRow<'row>>(conn: &Connection) -> Result<Vec<T>> {
+        people!("SELECT id, type FROM people" as T).query_all(conn, ())
+    }
+
+    fn borrowed<'a>(_: &'a str) -> StatementKey<(), Line<'a>> {
+        people!("SELECT id, type FROM people" as Line<'a>)
+    }
+
+    let conn = connection();
+    add(&conn, "Ada");
+    let kind = Kind::all(&conn)?.remove(0);
+    assert_eq!((&*kind.kind, kind.nowhere), ("a", 0));
+    assert_eq!(people!("SELECT id, type FROM people" as ByHand).query_one(&conn, ())?.0, 1);
+    assert_eq!(all::<(u8, String)>(&conn)?, [(1, "a".into())]);
+    let parts = people!("SELECT id, type FROM people" as Parts<Kind>).query_one(&conn, ())?;
+    assert_eq!((&*parts.one.kind, parts.weight), ("a", 0.0));
+    let mut statement = conn.statement(borrowed(""))?;
+    let mut rows = statement.query(())?;
+    let line = Line::from_row(rows.next()?.unwrap())?;
+    assert_eq!((line.id, line.r#type), (1, "a"));
     Ok(())
 }
 
 /// No field is read from another column than the one that was checked.
 #[test]
 fn a_schema_that_has_changed_is_a_typed_error() -> Result<()> {
-    let all = people!(r#"SELECT * FROM people WHERE "full name" <> ''"# as (i64, String));
+    #[derive(FromRow)]
+    #[finalite(ignore_extra)]
+    struct Whole {
+        #[expect(dead_code, reason = "it is never read")]
+        r#type: String,
+    }
+
+    let all = people!(r#"SELECT * FROM people WHERE "full name" <> ''"# as Whole);
     let two = people!("SELECT id, type, weight FROM people");
 
     let conn = connection();
@@ -174,8 +242,8 @@ fn a_schema_that_has_changed_is_a_typed_error() -> Result<()> {
     conn.execute_batch("ALTER TABLE people RENAME COLUMN type TO kind")?;
     let error = two.query_one(&conn, ()).unwrap_err();
     assert!(error.to_string().starts_with("no such column: type"), "{error}");
-    let error = all.query_one(&conn, ()).unwrap_err();
-    assert!(matches!(error.kind(), ErrorKind::ColumnCount { .. }), "{error}");
+    let error = all.query_one(&conn, ()).map(|_| ()).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::NoSuch { .. }), "{error}");
 
     conn.execute_batch(
         "DROP TABLE people; CREATE TABLE people(id INTEGER PRIMARY KEY, type TEXT, weight REAL);
@@ -251,6 +319,8 @@ fn nothing_is_left_behind() -> Result<()> {
             assert_eq!(ids.query_all(&conn, (10,))?.len(), 1);
             if forgets {
                 std::mem::forget(rows);
+            } else {
+                drop(rows);
             }
             drop(statement);
             assert_eq!(ids.query_one(&conn, (10,))?.id, 1);

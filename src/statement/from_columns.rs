@@ -1,5 +1,6 @@
 //! [`FromColumns`]: types that are read from some columns of a row, found by name once per statement.
 
+use super::column_list::ColumnList;
 use super::row::Row;
 use crate::convert::FromSql;
 use crate::error::{Error, ErrorKind, NameKind, Result};
@@ -20,6 +21,10 @@ pub trait FromColumns<'row>: Sized {
     /// Number of columns.
     #[doc(hidden)]
     const COLUMNS: usize;
+
+    /// The columns, if the type alone tells their names.
+    #[doc(hidden)]
+    const LIST: Option<&'static ColumnList> = None;
 
     /// Finds the columns.
     #[doc(hidden)]
