@@ -9,7 +9,7 @@ trap 'rm -rf "$scratch"' EXIT
 # run.
 rm -f "$CARGO_TARGET_DIR"/package/*.crate
 cargo package --allow-dirty --no-verify -p finalite-derive -p finalite -p finalite-arrow \
-    -p finalite-endpoint 2>&1 | tee "$scratch/log"
+    -p finalite-endpoint -p finalite-sql 2>&1 | tee "$scratch/log"
 if grep '^warning' "$scratch/log"; then exit 1; fi
 for package in "$CARGO_TARGET_DIR"/package/*.crate; do
     tar -xzf "$package" -C "$scratch"
@@ -25,6 +25,7 @@ edition = "2024"
 finalite = { version = "=0.1.0", features = ["derive"] }
 finalite-arrow = "=0.1.0"
 finalite-endpoint = "=0.1.0"
+finalite-sql = "=0.1.0"
 # Of the README of finalite-arrow.
 arrow-array = "60"
 [patch.crates-io]
@@ -32,6 +33,7 @@ finalite = { path = "$(echo "$scratch"/finalite-[0-9]*)" }
 finalite-derive = { path = "$(echo "$scratch"/finalite-derive-[0-9]*)" }
 finalite-arrow = { path = "$(echo "$scratch"/finalite-arrow-[0-9]*)" }
 finalite-endpoint = { path = "$(echo "$scratch"/finalite-endpoint-[0-9]*)" }
+finalite-sql = { path = "$(echo "$scratch"/finalite-sql-[0-9]*)" }
 [workspace]
 EOF
 # The README's first program.
@@ -44,6 +46,8 @@ awk '/^```rust/{on=1;next} /^```/&&on{exit} on' endpoint/README.md > "$scratch/a
     awk '/^```rust/{on=1;next} /^```/&&on{exit} on' derive/README.md | sed 's/^# //'
     echo '}'
 } > "$scratch/app/src/bin/derive.rs"
+awk '/^```rust/{on=1;next} /^```/&&on{exit} on' sql/README.md | sed 's/^# //' > "$scratch/app/src/bin/sql.rs"
+cp sql/schema.sql "$scratch/app"
 (cd "$scratch/app" && cargo run -q --bin app) | tee "$scratch/out"
 grep -q 'Grace: 1906' "$scratch/out"
 (cd "$scratch/app" && cargo run -q --bin endpoint) | tee "$scratch/out"
@@ -51,3 +55,4 @@ grep -q "^SQLite's memory: http://127.0.0.1:" "$scratch/out"
 (cd "$scratch/app" && cargo run -q --bin derive)
 (cd "$scratch/app" && cargo run -q --bin arrow) | tee "$scratch/out"
 grep -q 'Decimal128(10, 2)' "$scratch/out"
+(cd "$scratch/app" && cargo run -q --bin sql)

@@ -78,6 +78,8 @@
 //! | `SqliteConnectOptions`, `SqlitePoolOptions` | [`OpenOptions`](crate::OpenOptions), [`Pool::builder`](crate::pool::Pool::builder) |
 //! | `fetch_one`, `fetch_optional`, `fetch_all`, `fetch` | [`query_one`](crate::Connection::query_one), [`query_optional`](crate::Connection::query_optional), [`query_all`](crate::Connection::query_all), [`query_as`](crate::Connection::query_as) |
 //! | `query(sql).bind(a).bind(b)` | `(sql, (a, b))` |
+//! | `query!(sql, a)`, `query_scalar!(sql, a)` | `sql!(sql).query_one(&conn, (a,))` of the crate [`finalite-sql`](https://docs.rs/finalite-sql), which reads the schema and needs no `DATABASE_URL`; a single column is a value, no struct; `AS "n!: T"` means the same |
+//! | `query_as!(User, sql, a)` | `sql!(sql as User).query_one(&conn, (a,))`, and `User` derives `FromRow` |
 //! | `#[derive(FromRow)]` | the same, with the feature `derive`; `#[sqlx(..)]` is `#[finalite(..)]`, `try_from` and `json` are `with` and `json` |
 //! | `#[derive(Type)]` | `#[derive(FromSql, ToSql)]` |
 //! | features `chrono`, `time`, `uuid`, `json` | features `chrono`, `time`, `uuid`, `serde_json`; dates with a zone as sqlx writes them are [`IsoT`](crate::convert::IsoT) |

@@ -76,8 +76,9 @@ use problem::Problem;
 /// | any, written `sql!(".." as User)` | `User`: a struct with `#[derive(FromRow)]`, a tuple |
 ///
 /// The names of the columns are the names of the fields. An expression needs one: `count(*) AS posts`. Columns are found
-/// by name. A program that runs on a database of another schema gets a typed error, no wrong values; so it does with
-/// `as User`, whose fields are compared with the columns when the statement is run.
+/// by name: a program that runs on a database of another schema gets a typed error, no wrong values. The columns of
+/// `User` are compared with its fields by the compiler, unless it has a field with `flatten` or reads rows in another way;
+/// their types are compared when the statement is run.
 ///
 /// # Types
 ///
@@ -90,7 +91,9 @@ use problem::Problem;
 /// | `BOOLEAN`, `BOOL` | `bool` |
 /// | `DATETIME`, `DECIMAL`, anything else or nothing | the use decides |
 ///
-/// The use decides about an expression, too: whatever the value is assigned to, as long as it implements `FromSql`.
+/// The use decides about an expression, too: whatever the value is assigned to, as long as it implements `FromSql`. Where
+/// nothing decides, the compiler asks for an annotation: `sql!("SELECT count(*) FROM users" as u32)`, or a type in the
+/// name of the column.
 ///
 /// ```
 /// # use finalite::Connection;
