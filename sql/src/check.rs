@@ -1,4 +1,4 @@
-//! What SQLite says about a statement, and what that means for the types of its columns.
+//! Asks SQLite about a statement, and concludes the types of its columns.
 
 use std::collections::HashSet;
 

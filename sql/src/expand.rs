@@ -125,7 +125,7 @@ fn is_option(ty: &Type) -> bool {
     matches!(ty, Type::Path(path) if path.path.segments.last().is_some_and(|last| last.ident == "Option"))
 }
 
-/// What a program writes into the name of a column: `"name!"`, `"name?"`, `"name: Type"`.
+/// A type that is written into the name of a column: `"name!"`, `"name?"`, `"name: Type"`.
 struct Override<'a> {
     name: &'a str,
     /// Whether it is an `Option`.

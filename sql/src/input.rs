@@ -1,4 +1,4 @@
-//! What is between the parentheses of `sql!`.
+//! [`Input`]: the text between the parentheses of `sql!`.
 
 use syn::parse::{Parse, ParseStream};
 use syn::{LitStr, Result, Token, Type};

@@ -57,8 +57,8 @@ use problem::Problem;
 /// # Ok::<(), finalite::Error>(())
 /// ```
 ///
-/// What follows is not compiled, and the error says `no such column: nmae, at line 1, column 8 of the SQL` and `users has
-/// id, name, email, is_admin`:
+/// A wrong name is not compiled. The error says `no such column: nmae, at line 1, column 8 of the SQL` and `users has id,
+/// name, email, is_admin`:
 ///
 /// ```compile_fail
 /// # use finalite_sql::sql;

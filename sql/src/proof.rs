@@ -11,7 +11,7 @@ use crate::check::{Checked, Kind, Nullable, check};
 use crate::schema::Schema;
 use crate::shape::Rules;
 
-/// What was tried.
+/// Result of a trial.
 #[derive(Debug, Default)]
 struct Tally {
     accepted: usize,

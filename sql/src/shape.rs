@@ -8,7 +8,7 @@ use std::collections::HashSet;
 
 use crate::tokens::{Token, group, position, split};
 
-/// What the shape says about all columns.
+/// The shape, and its consequences for all columns.
 #[derive(Default)]
 pub(crate) struct Shape<'a> {
     /// Items of the outermost result, if there is one SELECT or RETURNING that lists them.
@@ -31,7 +31,7 @@ pub(crate) struct Shape<'a> {
     pub(crate) rules: Rules,
 }
 
-/// Which rules hold. All of them, but in the tests that show that each is needed.
+/// The rules that hold: all, but in the tests that show that each is needed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rules {
     pub(crate) outer_joins: bool,

@@ -1,9 +1,9 @@
-//! What statements of `sql!` do when they are run.
+//! Statements of `sql!` when they are run.
 
 use finalite::pool::Pool;
 use finalite::{
-    AnyParams, Connection, ErrorKind, FromRow, LeakCheck, NamedParams, Params, Result, StatementKey, named_params,
-    params,
+    AnyParams, Connection, ErrorKind, FromRow, LeakCheck, NamedParams, Params, Result, StatementKey, array,
+    named_params, params,
 };
 use finalite_sql::sql;
 
@@ -105,6 +105,10 @@ fn parameters() -> Result<()> {
     assert_eq!(dollars.query_one(&conn, ("a", "b"))?, "ab");
     let mixed: StatementKey<AnyParams<2>, String> = people!("SELECT ? || :b");
     assert_eq!(mixed.query_one(&conn, ("a", "b"))?, "ab");
+
+    // A list is one value, and `list` a table that each connection has.
+    let in_list = people!("SELECT value FROM list(?) WHERE value > ?" as i64);
+    assert_eq!(in_list.query_all(&conn, (array(&[1, 2, 3]), 1))?, [2, 3]);
 
     // Beyond the longest tuple.
     let many: StatementKey<AnyParams<17>, i64> = people!("SELECT max(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)");

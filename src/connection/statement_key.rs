@@ -215,11 +215,13 @@ fn of_another_connection() -> Error {
 /// Parameters that a [`StatementKey`] with the parameter types `P` takes.
 ///
 /// For a tuple of types, a tuple of values as [`ParamFor`] them; for a type of the program, a reference to a value that
-/// implements [`Params`].
+/// implements [`Params`]; for [`AnyParams`](crate::AnyParams) and [`NamedParams`](crate::NamedParams), so many values of
+/// any types.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` are not the parameters of a statement with the types `{P}`",
     label = "expected values of the types `{P}`",
-    note = "text and bytes are `String` and `Vec<u8>` in the types of a key, and are passed as `&str` and `&[u8]`"
+    note = "text and bytes are `String` and `Vec<u8>` in the types of a key, and are passed as `&str` and `&[u8]`",
+    note = "`AnyParams<N>` and `NamedParams<N>` stand for a tuple or an array of N values, whatever their types"
 )]
 pub trait ParamsFor<'p, P>: Params<'p> {}
 

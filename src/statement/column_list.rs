@@ -74,7 +74,7 @@ impl<'row, T: FromColumns<'row>> Listed<T> {
     pub const LIST: Option<&'static ColumnList> = T::LIST;
 }
 
-/// What [`Listed`] is for a type that is read in another way.
+/// The list of a type that is read in another way: none.
 pub trait Unlisted {
     /// There is no list.
     const LIST: Option<&'static ColumnList> = None;

@@ -1,4 +1,4 @@
-//! Which columns are said to be NOT NULL, and of which type.
+//! The types of columns, and whether they are said to be NOT NULL, statement by statement.
 
 use super::{Checked, Kind, Nullable, check};
 use crate::schema::Schema;
