@@ -133,19 +133,20 @@ fn add_views(schema: &Schema, sql: &str, all: &[Token<'_>], shape: &mut Shape<'_
     let mut views: Vec<(String, HashSet<String>)> = Vec::new();
     let mut names: Vec<String> = all.iter().filter_map(Token::name).collect();
     while let Some(name) = names.pop() {
-        let Some(text) = schema.views.get(&name).filter(|_| shape.rules.views) else { continue };
-        if views.iter().any(|(known, _)| *known == name) {
+        if !shape.rules.views || views.iter().any(|(known, _)| *known == name) {
             continue;
         }
-        let tokens = tokens(text);
-        let mut inner = Shape { rules: shape.rules, ..Shape::default() };
-        inner.add_inner(&tokens);
-        shape.is_uncertain |= inner.is_uncertain || inner.probes.iter().any(|&at| is_aggregate(text, at));
-        shape.is_mixed |= inner.is_mixed;
-        shape.nullable.extend(inner.nullable);
-        shape.common.extend(inner.common);
-        names.extend(tokens.iter().filter_map(Token::name));
-        views.push((name, tokens.iter().filter_map(Token::name).collect()));
+        for text in schema.views.get(&name).into_iter().flatten() {
+            let tokens = tokens(text);
+            let mut inner = Shape { rules: shape.rules, ..Shape::default() };
+            inner.add_inner(&tokens);
+            shape.is_uncertain |= inner.is_uncertain || inner.probes.iter().any(|&at| is_aggregate(text, at));
+            shape.is_mixed |= inner.is_mixed;
+            shape.nullable.extend(inner.nullable);
+            shape.common.extend(inner.common);
+            names.extend(tokens.iter().filter_map(Token::name));
+            views.push((name.clone(), tokens.iter().filter_map(Token::name).collect()));
+        }
     }
     // A view on the right of a LEFT JOIN: all that it reads is.
     while let Some(at) = views.iter().position(|(name, _)| shape.nullable.contains(name)) {

@@ -22,7 +22,7 @@ struct Tally {
     violations: Vec<String>,
 }
 
-const SCHEMAS: u64 = 12;
+const SCHEMAS: u64 = 6;
 const STATEMENTS: usize = 250;
 /// Instructions after which a statement is left: joins of views multiply.
 const LONG: u32 = 200_000;
@@ -54,7 +54,7 @@ fn each_rule_is_needed() {
         ("views", Rules { views: false, ..all }),
     ];
     for (rule, rules) in without {
-        let tally = tally(rules, 4 * SCHEMAS, 1);
+        let tally = tally(rules, 10 * SCHEMAS, 1);
         assert!(!tally.violations.is_empty(), "nothing needs the rule of {rule}: {tally:?}");
     }
 }

@@ -17,8 +17,8 @@ use crate::problem::Problem;
 /// A schema in memory.
 pub(crate) struct Schema {
     pub(crate) conn: Connection,
-    /// The SELECT of each view, by its name in lower case.
-    pub(crate) views: HashMap<String, String>,
+    /// The SELECTs of views, by their name in lower case. A temporary one can have the name of another.
+    pub(crate) views: HashMap<String, Vec<String>>,
     /// Tables that statements have asked for, by database and name.
     tables: RefCell<HashMap<(String, String), Option<TableFacts>>>,
 }
@@ -41,11 +41,13 @@ impl Schema {
         let is_file = |action: &Action<'_>| matches!(action, Action::Attach { .. });
         conn.set_authorizer(move |request| if is_file(&request.action) { Access::Deny } else { Access::Allow })?.keep();
         fill(&conn)?;
-        let views = conn.schema().views()?.into_iter().filter_map(|view| {
-            let sql = view.sql?;
-            Some((view.name.to_ascii_lowercase(), select_of(&sql)?.to_owned()))
-        });
-        let views = views.collect();
+        let mut views: HashMap<String, Vec<String>> = HashMap::new();
+        for database in ["main", "temp"] {
+            for view in conn.schema_of(database).views()? {
+                let select = view.sql.as_deref().and_then(select_of).map(str::to_owned);
+                views.entry(view.name.to_ascii_lowercase()).or_default().extend(select);
+            }
+        }
         Ok(Self { conn, views, tables: RefCell::default() })
     }
 

@@ -15,6 +15,9 @@ const SCHEMA: &str = "
     CREATE VIEW authors AS SELECT DISTINCT users.id, name FROM users JOIN posts ON author = users.id;
     CREATE VIEW maybe AS SELECT users.id AS user, posts.title FROM users LEFT JOIN posts ON author = users.id;
     CREATE VIEW over_maybe AS SELECT * FROM maybe;
+    CREATE VIEW twice AS SELECT users.id, title FROM users LEFT JOIN posts ON author = users.id;
+    CREATE TEMP VIEW twice AS SELECT users.id, title FROM users JOIN posts ON author = users.id;
+    CREATE TEMP VIEW passing AS SELECT users.id, title FROM users LEFT JOIN posts ON author = users.id;
     CREATE VIEW total AS SELECT id, count(*) AS n FROM users;
 ";
 
@@ -100,6 +103,8 @@ fn views() {
         ("SELECT title, name FROM posts LEFT JOIN authors ON authors.id = author", "t0t0"),
         ("SELECT tag, name FROM tags LEFT JOIN authors", "t!t0"),
         ("SELECT * FROM total", "i0_"),
+        ("SELECT * FROM passing", "i!t0"),
+        ("SELECT * FROM main.twice", "i!t0"),
     ] {
         assert_eq!(columns(sql), expected, "{sql}");
     }
