@@ -10,7 +10,8 @@ trap 'rm -rf "$scratch"' EXIT
 rm -f "$CARGO_TARGET_DIR"/package/*.crate
 cargo package --allow-dirty --no-verify -p finalite-derive -p finalite -p finalite-arrow \
     -p finalite-endpoint -p finalite-sql 2>&1 | tee "$scratch/log"
-if grep '^warning' "$scratch/log"; then exit 1; fi
+# The tests of `sql/` share a file with those of the driver, and stay at home.
+if grep '^warning' "$scratch/log" | grep -v '^warning: ignoring test '; then exit 1; fi
 for package in "$CARGO_TARGET_DIR"/package/*.crate; do
     tar -xzf "$package" -C "$scratch"
 done

@@ -193,15 +193,22 @@ fn problem(schema: &Schema, sql: &str, all: &[Token<'_>], error: &Error) -> Prob
     }
     let message = error.kind().to_string();
     // SQLite does not tell the place of a table or of a function that is missing.
-    let name = message.rsplit_once(": ").map(|(_, name)| name.rsplit('.').next().unwrap_or(name).to_ascii_lowercase());
+    let name = message
+        .rsplit_once(": ")
+        .or_else(|| message.rsplit_once(" named "))
+        .map(|(_, name)| name.rsplit('.').next().unwrap_or(name).to_ascii_lowercase());
     let named = all.iter().find(|token| name.is_some() && token.name() == name);
     let at = error.position().and_then(|position| offset(sql, position)).or(named.map(|token| token.at));
     let problem = Problem::new(message.clone()).at(at);
     if message.starts_with("no such table") {
         problem.help(list("the schema has", &schema.names()))
     } else if message.starts_with("no such column") || message.contains("has no column named") {
-        let mut names: Vec<String> = all.iter().filter_map(Token::name).collect();
-        names.dedup();
+        let mut names: Vec<String> = Vec::new();
+        for name in all.iter().filter_map(Token::name) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
         let columns = names.iter().filter_map(|name| Some((name, schema.columns_of(name)?)));
         columns.take(4).fold(problem, |problem, (table, columns)| problem.help(list(&format!("{table} has"), &columns)))
     } else if message.starts_with("no such function") || message.starts_with("no such module") {
