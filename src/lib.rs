@@ -38,6 +38,8 @@
 //! - Reading and writing parts of a large value: [`Connection::blob`]. Copies of a database in use:
 //!   [`Connection::backup_to`], [`Connection::vacuum_into`], [`data`].
 //! - A list as one parameter, for `IN`: [`array()`].
+//! - Statements beside the connection: [`StatementKey`]. Checked at compile time, by the macro `sql!` of the crate
+//!   [`finalite-sql`](https://docs.rs/finalite-sql).
 //! - Versions of the schema: [`data::Migrations`].
 //! - Transactions: [`Connection::transaction`], [`Transaction`], [`Savepoint`].
 //! - The schema of a database: [`Connection::schema`], [`Connection::table_exists`]. The plan of a query, to look at or

@@ -183,7 +183,7 @@ fn record(fields: &[(Ident, Field<'_>)]) -> TokenStream {
     let mut inferred = Vec::new();
     let mut types = Vec::new();
     for (index, (_, field)) in fields.iter().enumerate() {
-        let parameter = format_ident!("T{index}");
+        let parameter = format_ident!("Inferred{index}");
         types.push(field.ty(&quote!(#parameter)));
         if field.ty.is_none() {
             inferred.push(parameter);
@@ -193,7 +193,7 @@ fn record(fields: &[(Ident, Field<'_>)]) -> TokenStream {
     let columns: Vec<&str> = fields.iter().map(|(_, field)| &*field.column.name).collect();
     let places: Vec<Ident> = (0..count).map(|index| format_ident!("column_{index}")).collect();
     quote! {
-        #[derive(Clone, Debug, PartialEq)]
+        #[derive(::core::clone::Clone, ::core::fmt::Debug, ::core::cmp::PartialEq)]
         #[allow(dead_code, non_snake_case)]
         pub struct Record<#(#inferred),*> {
             #(pub #names: #types,)*

@@ -40,6 +40,37 @@ fn a_row_of_several_columns_is_a_struct() -> Result<()> {
     Ok(())
 }
 
+/// In a macro of the program, and in a module without the prelude.
+#[test]
+fn statements_within_macros() -> Result<()> {
+    macro_rules! all {
+        ($sql:literal as $row:ty) => {
+            people!($sql as $row)
+        };
+        ($sql:literal) => {
+            people!($sql)
+        };
+    }
+
+    mod bare {
+        #![no_implicit_prelude]
+        pub(super) fn kind(conn: &::finalite::Connection) -> ::finalite::Result<::std::string::String> {
+            let row = ::finalite_sql::sql!(schema = "tests/schema.sql", "SELECT id, type, id + 1 AS next FROM people");
+            let row = row.query_one(conn, ())?;
+            let _: i64 = row.next;
+            ::core::result::Result::Ok(row.r#type)
+        }
+    }
+
+    let conn = connection();
+    add(&conn, "Ada");
+    let row = all!("SELECT id, type FROM people").query_one(&conn, ())?;
+    assert_eq!((row.id, &*row.r#type), (1, "a"));
+    assert_eq!(all!("SELECT id, type FROM people" as (u8, String)).query_one(&conn, ())?, (1, "a".into()));
+    assert_eq!(bare::kind(&conn)?, "a");
+    Ok(())
+}
+
 #[test]
 fn calls_are_those_of_a_key() -> Result<()> {
     let conn = connection();
