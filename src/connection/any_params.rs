@@ -6,7 +6,7 @@ use crate::statement::ToColumns;
 use crate::statement::params::{NamedParamsFromIter, Params, ParamsFromIter};
 use crate::statement::tuples::with_tuples;
 
-/// In place of the types of a [`StatementKey`]'s parameters: `N` values of any types, by position.
+/// In place of the types of a [`StatementKey`](crate::StatementKey)'s parameters: `N` values of any types, by position.
 ///
 /// The macro `sql!` of the crate `finalite-sql` knows the number of parameters and not their types. It takes a tuple or
 /// an array of `N` values, or [`params!`](crate::params!) with `N`; another number is not compiled.
@@ -27,7 +27,7 @@ use crate::statement::tuples::with_tuples;
 #[derive(Clone, Copy, Debug)]
 pub struct AnyParams<const N: usize>(());
 
-/// In place of the types of a [`StatementKey`]'s parameters: `N` values of any types, each of which has a name in the
+/// In place of the types of a [`StatementKey`](crate::StatementKey)'s parameters: `N` values of any types, each of which has a name in the
 /// SQL.
 ///
 /// Besides what [`AnyParams`] takes, in the order in which the names first occur, it takes
