@@ -6,6 +6,7 @@ pub mod cell;
 pub mod child;
 pub mod incident;
 pub mod leaked;
+pub mod library;
 pub mod listening;
 pub mod panicking;
 pub mod random;

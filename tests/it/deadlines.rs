@@ -11,6 +11,8 @@ use finalite::pool::{DestroyReason, Pool};
 use finalite::scan::ScanStrategy;
 use finalite::{Connection, Error, ErrorKind, ExceededLimit};
 
+use crate::common::library;
+
 /// Never ends.
 const ENDLESS: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n";
 const ENDLESS_ROWS: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n";
@@ -395,9 +397,8 @@ fn pages_are_read_by_sqlite_while_a_limit_is_set() {
             });
         (result.map(|_| rows), strategy)
     };
-    // The control. A SQLite with assertions counts every cache as shared, and no scan reads pages there.
-    let has_pages = !finalite::sqlite::compile_options().any(|option| option == "DEBUG");
-    let unlimited = Some(if has_pages { ScanStrategy::Pages } else { ScanStrategy::Statement });
+    // The control.
+    let unlimited = Some(if library::reads_pages() { ScanStrategy::Pages } else { ScanStrategy::Statement });
     assert_eq!(read(&conn).1, unlimited);
     let limits = conn.limit_queries(QueryLimits::new().rows(100)).unwrap();
     assert!(matches!(read(&conn).0.unwrap_err().kind(), ErrorKind::QueryLimit { .. }));
