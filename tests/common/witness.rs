@@ -41,6 +41,8 @@ fn descriptors() -> Vec<String> {
         .map(|target| target.to_string_lossy().into_owned())
         // The one that lists them.
         .filter(|target| !target.ends_with("/fd"))
+        // `.ci/tsan.sh`: ThreadSanitizer opens pipes whenever it looks up a function.
+        .filter(|target| !target.starts_with("pipe:") || std::env::var_os("FINALITE_NO_PIPES").is_none())
         .collect();
     files.sort();
     files
