@@ -9,6 +9,7 @@ pub mod leaked;
 pub mod library;
 pub mod listening;
 pub mod panicking;
+pub mod profile;
 pub mod random;
 #[cfg(target_os = "linux")]
 pub mod system;

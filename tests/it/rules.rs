@@ -5,6 +5,8 @@ use std::mem::forget;
 
 use finalite::{Connection, Error, ErrorKind, OpenOptions, Param, ToSql, ValueRef};
 
+use crate::common::profile;
+
 fn heap(text: &str) -> String {
     format!("{text}, long enough for the heap and for no inline representation whatever")
 }
@@ -53,30 +55,7 @@ fn rule_1_a_value_that_is_made_while_binding_is_copied() {
 #[test]
 fn rule_2_bindings_of_forgotten_rows_are_never_looked_at_again() {
     let conn = Connection::open_in_memory().unwrap();
-    // A profile trace expands the SQL, and so reads the bindings, when a statement is reset or finalized.
-    extern "C" fn expand(
-        _: u32,
-        _: *mut std::ffi::c_void,
-        statement: *mut std::ffi::c_void,
-        _: *mut std::ffi::c_void,
-    ) -> i32 {
-        // SAFETY: SQLite passes the statement that is running; the text is given back.
-        unsafe {
-            let sql = finalite::ffi::sqlite3_expanded_sql(statement.cast());
-            assert!(!sql.is_null());
-            finalite::ffi::sqlite3_free(sql.cast());
-        }
-        0
-    }
-    // SAFETY: the connection is open, the function has no state and touches nothing but its statement.
-    unsafe {
-        finalite::ffi::sqlite3_trace_v2(
-            conn.as_raw(),
-            finalite::ffi::SQLITE_TRACE_PROFILE,
-            Some(expand),
-            std::ptr::null_mut(),
-        )
-    };
+    profile::expand_each(&conn);
     let sql = "SELECT ? FROM (VALUES (1), (2))";
     let mut statement = conn.prepare(sql).unwrap();
     for again in 0..5 {

@@ -3,6 +3,7 @@
 use std::mem::forget;
 
 use super::*;
+use crate::common::profile;
 
 fn texts(count: usize) -> Vec<String> {
     (0..count).map(|n| format!("text {n}, long enough for the heap and for no inline representation")).collect()
@@ -211,26 +212,8 @@ fn rule_10_a_list_is_read_within_callbacks_and_outlives_a_panic() {
 
 #[test]
 fn rule_10_a_profile_trace_reads_no_list_that_is_gone() {
-    extern "C" fn expand(
-        _: u32,
-        _: *mut std::ffi::c_void,
-        statement: *mut std::ffi::c_void,
-        _: *mut std::ffi::c_void,
-    ) -> i32 {
-        // SAFETY: SQLite passes the statement that is running; the text is given back.
-        unsafe {
-            let sql = finalite::ffi::sqlite3_expanded_sql(statement.cast());
-            assert!(!sql.is_null());
-            finalite::ffi::sqlite3_free(sql.cast());
-        }
-        0
-    }
     let conn = open();
-    // SAFETY: the connection is open, the function has no state and touches nothing but its statement.
-    unsafe {
-        let profile = finalite::ffi::SQLITE_TRACE_PROFILE;
-        finalite::ffi::sqlite3_trace_v2(conn.as_raw(), profile, Some(expand), std::ptr::null_mut());
-    }
+    profile::expand_each(&conn);
     for _ in 0..3 {
         let list = texts(3);
         let mut statement = conn.prepare("SELECT group_concat(value) OVER (ORDER BY value), ? FROM list(?)").unwrap();
