@@ -27,8 +27,8 @@ use crate::statement::tuples::with_tuples;
 #[derive(Clone, Copy, Debug)]
 pub struct AnyParams<const N: usize>(());
 
-/// In place of the types of a [`StatementKey`](crate::StatementKey)'s parameters: `N` values of any types, each of which has a name in the
-/// SQL.
+/// In place of the types of a [`StatementKey`](crate::StatementKey)'s parameters: `N` values of any types, each of which
+/// has a name in the SQL.
 ///
 /// Besides what [`AnyParams`] takes, in the order in which the names first occur, it takes
 /// [`named_params!`](crate::named_params!) with `N` names, and a reference to a struct that derives

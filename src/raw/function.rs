@@ -1,7 +1,7 @@
 //! SQL functions: registration, and the trampolines of their calls.
 
 use std::any::Any;
-use std::ffi::{CStr, c_char, c_int, c_void};
+use std::ffi::{CStr, c_int};
 use std::panic::Location;
 use std::ptr::{self, NonNull};
 
@@ -327,40 +327,22 @@ impl<'call> Call<'call> {
     #[inline(always)]
     pub(crate) fn answer(&self, result: RawParam<'_>) {
         let context = self.context.as_ptr();
-        match result {
-            RawParam::Null => {
-                // SAFETY: SQLite's context of this call (rule 15, c3ref/result_blob.html).
-                unsafe { ffi::sqlite3_result_null(context) }
-            }
-            RawParam::Integer(value) => {
-                // SAFETY: SQLite's context of this call (rule 15, c3ref/result_blob.html).
-                unsafe { ffi::sqlite3_result_int64(context, value) }
-            }
-            RawParam::Real(value) => {
-                // SAFETY: SQLite's context of this call (rule 15, c3ref/result_blob.html).
-                unsafe { ffi::sqlite3_result_double(context, value) }
-            }
+        let (value, _charge) = match result {
+            RawParam::Null => (ValueRef::Null, None),
+            RawParam::Integer(value) => (ValueRef::Integer(value), None),
+            RawParam::Real(value) => (ValueRef::Real(value), None),
+            RawParam::Text(text) => (ValueRef::Text(text.as_bytes()), Some(self.db.charge())),
+            RawParam::Blob(bytes) => (ValueRef::Blob(bytes), Some(self.db.charge())),
             RawParam::ZeroBlob(bytes) => {
                 let _charge = self.db.charge();
                 // SAFETY: SQLite's context of this call (rule 15); c3ref/result_blob.html: a size beyond the limit makes
                 // the call an error, SQLITE_TOOBIG.
                 unsafe { ffi::sqlite3_result_zeroblob64(context, bytes) };
+                return;
             }
-            RawParam::Text(text) => {
-                let _charge = self.db.charge();
-                let (text, len) = (text.as_ptr().cast::<c_char>(), text.len() as u64);
-                // SAFETY: SQLite's context of this call; the text is `len` bytes of UTF-8, which SQLite copies in the
-                // call (rules 15, 22, c3ref/result_blob.html: SQLITE_TRANSIENT). Too much of it is SQLITE_TOOBIG.
-                unsafe { ffi::sqlite3_result_text64(context, text, len, ffi::SQLITE_TRANSIENT(), UTF8) }
-            }
-            RawParam::Blob(bytes) => {
-                let _charge = self.db.charge();
-                let (bytes, len) = (bytes.as_ptr().cast::<c_void>(), bytes.len() as u64);
-                // SAFETY: SQLite's context of this call; `len` bytes, which SQLite copies in the call (rules 15, 22). A
-                // slice's pointer is not NULL, so that an empty blob is one.
-                unsafe { ffi::sqlite3_result_blob64(context, bytes, len, ffi::SQLITE_TRANSIENT()) }
-            }
-        }
+        };
+        // SAFETY: SQLite's context of this call (rule 15); text is a `str`, and SQLite copies text and bytes in the call.
+        unsafe { value::answer(context, value, ffi::SQLITE_TRANSIENT()) }
     }
 
     /// Makes an argument, 0-based, the result, with its subtype. Without such an argument the result is NULL.
@@ -450,10 +432,6 @@ impl<'call> Call<'call> {
 fn to_int(bytes: usize) -> c_int {
     c_int::try_from(bytes).unwrap_or(0)
 }
-
-/// `SQLITE_UTF8`, in the type that `sqlite3_result_text64` takes.
-const UTF8: u8 = 1;
-const _: () = assert!(ffi::SQLITE_UTF8 == 1);
 
 /// Returns the entry of the function that SQLite calls.
 ///

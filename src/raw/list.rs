@@ -10,7 +10,7 @@ use std::mem::MaybeUninit;
 use std::ptr::{self, NonNull};
 
 use super::db::Entered;
-use super::{Db, ffi, value};
+use super::{Db, ffi, table, value};
 use crate::error::{FunctionCause, FunctionFault};
 use crate::sql;
 use crate::value::{ConversionError, List, Type, ValueRef};
@@ -148,16 +148,9 @@ unsafe extern "C" fn connect<const NAME: usize>(
     out: *mut *mut ffi::sqlite3_vtab,
     _error: *mut *mut c_char,
 ) -> c_int {
-    // SAFETY: SQLite calls this as xConnect with its own `db`, and c3ref/declare_vtab.html requires the call there
-    // (rule 25); the text is NUL-terminated (rule 22).
-    let code = unsafe { ffi::sqlite3_declare_vtab(db, c"CREATE TABLE x(value, pointer HIDDEN)".as_ptr()) };
-    if code != ffi::SQLITE_OK {
-        return code;
-    }
     // No parameter reaches a view or a trigger, so that none of them can use the table.
-    // SAFETY: called within xConnect and with its `db`, as c3ref/vtab_config.html requires; this option takes no
-    // further argument (rule 25).
-    let code = unsafe { ffi::sqlite3_vtab_config(db, ffi::SQLITE_VTAB_DIRECTONLY) };
+    // SAFETY: called within xConnect, with its own `db` (rule 25).
+    let code = unsafe { table::declare_direct_only(db, c"CREATE TABLE x(value, pointer HIDDEN)") };
     if code != ffi::SQLITE_OK {
         return code;
     }
@@ -316,29 +309,10 @@ unsafe extern "C" fn column(
     let list = unsafe { cursor.list.as_ref() };
     let value = list.filter(|_| index == VALUE).map_or(Ok(ValueRef::Null), |list| list.value(cursor.at));
     match value {
-        Ok(ValueRef::Null) => {
-            // SAFETY: SQLite's context for this call (c3ref/result_blob.html; rule 25).
-            unsafe { ffi::sqlite3_result_null(context) };
-        }
-        Ok(ValueRef::Integer(value)) => {
-            // SAFETY: SQLite's context for this call (c3ref/result_blob.html; rule 25).
-            unsafe { ffi::sqlite3_result_int64(context, value) };
-        }
-        Ok(ValueRef::Real(value)) => {
-            // SAFETY: SQLite's context for this call (c3ref/result_blob.html; rule 25).
-            unsafe { ffi::sqlite3_result_double(context, value) };
-        }
-        Ok(ValueRef::Text(text)) => {
-            let (text, len) = (text.as_ptr().cast::<c_char>(), text.len() as u64);
-            let utf8 = 1;
-            // SAFETY: SQLite's context for this call (rule 25); the text is `len` bytes of UTF-8 (rule 22), which SQLite
-            // reads until the execution ends, as it reads text that is bound without a copy (rules 2, 10).
-            unsafe { ffi::sqlite3_result_text64(context, text, len, ffi::SQLITE_STATIC(), utf8) };
-        }
-        Ok(ValueRef::Blob(bytes)) => {
-            let (bytes, len) = (bytes.as_ptr().cast::<c_void>(), bytes.len() as u64);
-            // SAFETY: SQLite's context for this call, and bytes that it reads as the text above (rules 2, 10, 22, 25).
-            unsafe { ffi::sqlite3_result_blob64(context, bytes, len, ffi::SQLITE_STATIC()) };
+        Ok(value) => {
+            // SAFETY: SQLite's context for this call (rule 25). Texts of lists are `str`, and SQLite reads texts and bytes
+            // until the execution ends, as it reads those that are bound without a copy (rules 2, 10).
+            unsafe { value::answer(context, value, ffi::SQLITE_STATIC()) };
         }
         Err(problem) => {
             // SAFETY: the table that `connect` created, as in `filter` (rule 25).

@@ -7,8 +7,9 @@ use std::panic::Location;
 use std::ptr;
 
 use super::callback::{Entry, Key};
-use super::{Db, ffi};
+use super::{Db, ffi, value};
 use crate::error::Fault;
+use crate::value::ValueRef;
 
 /// A table that exists in every schema of the connections on which it is created. It takes no parameters.
 #[derive(Debug)]
@@ -93,16 +94,9 @@ unsafe extern "C" fn connect(
     // passed through into the xCreate and xConnect methods" (rule 25). The module is registered while SQLite calls it
     // (rule 6).
     let table = unsafe { Entry::<&'static Table>::of(definition) }.call;
-    // SAFETY: SQLite calls this as xConnect with its own `db`, and c3ref/declare_vtab.html requires the call there
-    // (rule 25); the text is NUL-terminated (rule 22).
-    let code = unsafe { ffi::sqlite3_declare_vtab(db, table.schema.as_ptr()) };
-    if code != ffi::SQLITE_OK {
-        return code;
-    }
     // Views and triggers cannot use the table: a schema from a database file should not read the state of this process.
-    // SAFETY: called within xConnect and with its `db`, as c3ref/vtab_config.html requires; this option takes no
-    // further argument (rule 25).
-    let code = unsafe { ffi::sqlite3_vtab_config(db, ffi::SQLITE_VTAB_DIRECTONLY) };
+    // SAFETY: called within xConnect, with its own `db` (rule 25).
+    let code = unsafe { declare_direct_only(db, table.schema) };
     if code != ffi::SQLITE_OK {
         return code;
     }
@@ -111,6 +105,23 @@ unsafe extern "C" fn connect(
     // (rule 25).
     unsafe { *out = Box::into_raw(Box::new(TableInstance { base, definition })).cast() };
     ffi::SQLITE_OK
+}
+
+/// Declares the columns of an eponymous virtual table, which views and triggers cannot use. Returns SQLite's result code.
+///
+/// # Safety
+///
+/// Called within xConnect, with its own `db`.
+pub(super) unsafe fn declare_direct_only(db: *mut ffi::sqlite3, schema: &CStr) -> c_int {
+    // SAFETY: the caller is xConnect with its own `db`, and c3ref/declare_vtab.html requires the call there (rule 25);
+    // the text is NUL-terminated (rule 22).
+    let code = unsafe { ffi::sqlite3_declare_vtab(db, schema.as_ptr()) };
+    if code != ffi::SQLITE_OK {
+        return code;
+    }
+    // SAFETY: called within xConnect and with its `db`, as c3ref/vtab_config.html requires; this option takes no
+    // further argument (rule 25).
+    unsafe { ffi::sqlite3_vtab_config(db, ffi::SQLITE_VTAB_DIRECTONLY) }
 }
 
 unsafe extern "C" fn disconnect(connected: *mut ffi::sqlite3_vtab) -> c_int {
@@ -186,23 +197,13 @@ unsafe extern "C" fn column(
     // SAFETY: made by `open`, and borrowed during this call alone, as in `filter` (rule 25).
     let cursor = unsafe { &*cursor.cast::<Cursor>() };
     let cell = usize::try_from(index).ok().and_then(|index| cursor.rows.get(cursor.at)?.get(index));
-    match cell {
-        None | Some(Cell::Null) => {
-            // SAFETY: SQLite's context for this call (c3ref/result_blob.html; rule 25).
-            unsafe { ffi::sqlite3_result_null(context) };
-        }
-        Some(&Cell::Integer(value)) => {
-            // SAFETY: SQLite's context for this call (c3ref/result_blob.html; rule 25).
-            unsafe { ffi::sqlite3_result_int64(context, value) };
-        }
-        Some(Cell::Text(text)) => {
-            let (text, len) = (text.as_ptr().cast::<c_char>(), text.len() as u64);
-            let utf8 = 1;
-            // SAFETY: SQLite's context for this call (rule 25); the text is `len` bytes of UTF-8, which SQLite copies
-            // (SQLITE_TRANSIENT; c3ref/result_blob.html; rule 22).
-            unsafe { ffi::sqlite3_result_text64(context, text, len, ffi::SQLITE_TRANSIENT(), utf8) };
-        }
-    }
+    let value = match cell {
+        None | Some(Cell::Null) => ValueRef::Null,
+        Some(&Cell::Integer(value)) => ValueRef::Integer(value),
+        Some(Cell::Text(text)) => ValueRef::Text(text.as_bytes()),
+    };
+    // SAFETY: SQLite's context for this call (rule 25); text is a `str`, which SQLite copies in the call.
+    unsafe { value::answer(context, value, ffi::SQLITE_TRANSIENT()) };
     ffi::SQLITE_OK
 }
 

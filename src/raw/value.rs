@@ -1,5 +1,6 @@
-//! Reading of `sqlite3_value`s, from any source.
+//! Reading of `sqlite3_value`s, from any source, and values as the results of calls that SQLite makes.
 
+use std::ffi::{c_char, c_void};
 use std::slice;
 
 use super::ffi;
@@ -80,6 +81,50 @@ pub(super) unsafe fn read_into<'a, S: Sink<'a>>(
             Ok(sink.take(ValueRef::Blob(unsafe { slice::from_raw_parts(blob.cast(), len) })))
         }
         _ => Ok(sink.take(ValueRef::Null)),
+    }
+}
+
+/// `SQLITE_UTF8`, in the type that `sqlite3_result_text64` takes.
+const UTF8: u8 = 1;
+const _: () = assert!(ffi::SQLITE_UTF8 == 1);
+
+/// Makes a value the result of a call: of a function, or of a column of a virtual table. Too long a text or blob makes
+/// the call an error, `SQLITE_TOOBIG`.
+///
+/// # Safety
+///
+/// `context` is SQLite's, for the call that runs. Text is UTF-8. Text and bytes stay valid as long as the destructor
+/// promises: with `SQLITE_TRANSIENT` SQLite copies them within the call.
+#[inline(always)]
+pub(super) unsafe fn answer(
+    context: *mut ffi::sqlite3_context,
+    value: ValueRef<'_>,
+    destructor: ffi::sqlite3_destructor_type,
+) {
+    match value {
+        ValueRef::Null => {
+            // SAFETY: the caller promises the context of the call (rules 15, 25; c3ref/result_blob.html).
+            unsafe { ffi::sqlite3_result_null(context) }
+        }
+        ValueRef::Integer(value) => {
+            // SAFETY: the caller promises the context of the call (rules 15, 25; c3ref/result_blob.html).
+            unsafe { ffi::sqlite3_result_int64(context, value) }
+        }
+        ValueRef::Real(value) => {
+            // SAFETY: the caller promises the context of the call (rules 15, 25; c3ref/result_blob.html).
+            unsafe { ffi::sqlite3_result_double(context, value) }
+        }
+        ValueRef::Text(text) => {
+            let (text, len) = (text.as_ptr().cast::<c_char>(), text.len() as u64);
+            // SAFETY: the caller promises the context of the call, and that the text, which is `len` bytes, is UTF-8 and
+            // lives as long as the destructor says (rules 15, 22, 25; c3ref/result_blob.html).
+            unsafe { ffi::sqlite3_result_text64(context, text, len, destructor, UTF8) }
+        }
+        ValueRef::Blob(bytes) => {
+            let (bytes, len) = (bytes.as_ptr().cast::<c_void>(), bytes.len() as u64);
+            // SAFETY: as for text; a slice's pointer is not NULL, so that an empty blob is one (rules 15, 22, 25).
+            unsafe { ffi::sqlite3_result_blob64(context, bytes, len, destructor) }
+        }
     }
 }
 
