@@ -89,9 +89,7 @@ impl Sealed for NaiveDateTime {
     }
 
     fn from_instant(instant: Instant) -> Result<Self, ConversionError> {
-        let (date, time) = instant.to_civil(Self::NAME)?;
-        let parts = from_date(date).zip(from_time(time));
-        parts.map(|(date, time)| Self::new(date, time)).ok_or_else(|| ConversionError::out_of_range(Self::NAME))
+        instant.to_civil(Self::NAME, from_date, from_time, Self::new)
     }
 }
 

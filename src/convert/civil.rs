@@ -42,16 +42,23 @@ impl Time {
 }
 
 impl Instant {
-    /// The date and time without a zone.
+    /// Returns the date and time without a zone, joined of the types of a crate.
     ///
     /// # Errors
     ///
-    /// For an offset other than 00:00, which the date and time would lose.
-    pub(super) fn to_civil(self, name: &'static str) -> Result<(Date, Time), ConversionError> {
+    /// For an offset other than 00:00, which the date and time would lose, and for what the types do not hold.
+    pub(super) fn to_civil<D, T, R>(
+        self,
+        name: &'static str,
+        from_date: fn(Date) -> Option<D>,
+        from_time: fn(Time) -> Option<T>,
+        join: fn(D, T) -> R,
+    ) -> Result<R, ConversionError> {
         if self.offset.is_some_and(|offset| offset != 0) {
             return Err(ConversionError::message(name, "the text has an offset from UTC, which this type cannot hold"));
         }
-        self.shown(0).ok_or_else(|| ConversionError::out_of_range(name))
+        let parts = self.shown(0).and_then(|(date, time)| from_date(date).zip(from_time(time)));
+        parts.map(|(date, time)| join(date, time)).ok_or_else(|| ConversionError::out_of_range(name))
     }
 }
 
