@@ -14,6 +14,7 @@ cargo clippy -p finalite --all-targets --features session,snapshot,sqlcipher -- 
 # The sanitizers run all tests with `session` and `snapshot`. `alone` compares memory of the process, of which SQLCipher
 # keeps some from the first connection on.
 cargo test -p finalite --features session,snapshot,sqlcipher --lib --test it -- cipher preupdate session snapshot
+cargo test -p finalite --features session,snapshot,sqlcipher --test alone -- initialize
 cargo test -p finalite --features session,snapshot,sqlcipher --doc -- cipher data extend
 output="$(cargo run --quiet -p finalite --features session,snapshot,sqlcipher --example sync 2>&1)"
 grep -q "both are equal: true" <<<"$output" && ! grep -q "WARN\|ERROR" <<<"$output" || { echo "$output" >&2; exit 1; }

@@ -176,8 +176,7 @@ impl Db {
         if flags.no_follow {
             bits |= ffi::SQLITE_OPEN_NOFOLLOW;
         }
-        #[cfg(feature = "sqlcipher")]
-        library::initialize();
+        library::initialize().map_err(code_fault)?;
         let id = registry::new_id();
         let account = Account::claim(id, site);
         let opening = fork::Opening::begin();

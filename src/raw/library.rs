@@ -2,7 +2,8 @@
 
 use std::ffi::{CStr, c_char, c_int};
 use std::ptr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use libsqlite3_sys as ffi;
 
@@ -88,13 +89,26 @@ pub(super) fn is_code_message(text: *const c_char, code: c_int) -> bool {
     ptr::eq(text, unsafe { ffi::sqlite3_errstr(code) })
 }
 
-/// Initializes SQLite, which its first open would do: what SQLCipher allocates then, it keeps for the whole process, and
-/// no connection is to be charged for it.
-#[cfg(feature = "sqlcipher")]
-pub(super) fn initialize() {
-    // SAFETY: takes no argument, and may be called at any time by any thread (rule 12, c3ref/initialize.html). An error
-    // is returned by the open that follows.
-    unsafe { ffi::sqlite3_initialize() };
+/// Initializes SQLite before its first use by this crate. SQLite would do that itself, but takes itself for initialized
+/// before it has run what a build adds (`SQLITE_EXTRA_INIT`, which SQLCipher uses): another thread could then open a
+/// connection that lacks it. It also allocates here, once for the process, and no connection is to be charged for it.
+///
+/// # Errors
+///
+/// SQLite's code; the next call tries again.
+pub(super) fn initialize() -> Result<(), c_int> {
+    static IS_INITIALIZED: AtomicBool = AtomicBool::new(false);
+    static INITIALIZING: Mutex<()> = Mutex::new(());
+    if IS_INITIALIZED.load(Ordering::Acquire) {
+        return Ok(());
+    }
+    let _one_at_a_time = INITIALIZING.lock().unwrap_or_else(PoisonError::into_inner);
+    // SAFETY: takes no argument, and may be called at any time by any thread (rule 12, c3ref/initialize.html).
+    match unsafe { ffi::sqlite3_initialize() } {
+        ffi::SQLITE_OK => IS_INITIALIZED.store(true, Ordering::Release),
+        code => return Err(code),
+    }
+    Ok(())
 }
 
 /// Returns an error if this SQLite cannot be used.

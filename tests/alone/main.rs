@@ -19,6 +19,8 @@ mod fork_handlers;
 mod handles;
 mod hooks;
 mod incidents;
+#[cfg(all(unix, feature = "sqlcipher"))]
+mod initialize;
 #[cfg(unix)]
 mod killed;
 mod leak_check;
@@ -66,6 +68,8 @@ const ALL: &[&[Case]] = &[
     incidents::patroni::CASES,
     incidents::tidb::CASES,
     incidents::vitess::CASES,
+    #[cfg(all(unix, feature = "sqlcipher"))]
+    initialize::CASES,
     #[cfg(unix)]
     killed::CASES,
     leak_check::CASES,
