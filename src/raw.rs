@@ -20,6 +20,7 @@ pub(crate) mod file_control;
 pub(crate) mod function;
 mod hardening;
 pub(crate) mod hook;
+mod initialize;
 pub(crate) mod interrupt;
 pub(crate) mod library;
 pub(crate) mod limit;

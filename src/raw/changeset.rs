@@ -11,7 +11,7 @@ use super::allocator::Charge;
 use super::db::{Db, code_fault};
 use super::ffi;
 use super::hook::Operation;
-use super::library;
+use super::initialize::initialize;
 use super::serialize::SqliteBytes;
 use super::stream::{Input, Output, StreamError, read, write};
 use super::text;
@@ -96,7 +96,7 @@ fn len_of(bytes: &[u8]) -> Result<c_int, Fault> {
 /// Runs a call that returns a changeset in new memory.
 fn bytes_of(call: impl FnOnce(*mut c_int, *mut *mut c_void) -> c_int) -> Result<SqliteBytes, Fault> {
     let (mut len, mut bytes) = (0, ptr::null_mut());
-    library::initialize().map_err(code_fault)?;
+    initialize().map_err(code_fault)?;
     let charge = Charge::to_nobody();
     let code = call(&raw mut len, &raw mut bytes);
     drop(charge);
@@ -211,7 +211,7 @@ impl<'a> RawChanges<'a> {
     pub(crate) fn of_bytes(bytes: &'a [u8], is_inverted: bool) -> Result<Self, Fault> {
         let (len, flags) = (len_of(bytes)?, if is_inverted { START_INVERTED } else { 0 });
         let (mut iterator, bytes) = (ptr::null_mut(), bytes.as_ptr().cast_mut().cast());
-        library::initialize().map_err(code_fault)?;
+        initialize().map_err(code_fault)?;
         // SAFETY: `len` bytes, which SQLite only reads, and which `'a` keeps until the iterator is finalized (rules 16,
         // 22, session/sqlite3changeset_start.html).
         let code = unsafe { sqlite3changeset_start_v2(&raw mut iterator, len, bytes, flags) };
@@ -221,7 +221,7 @@ impl<'a> RawChanges<'a> {
     pub(crate) fn of_stream(reader: &'a mut (dyn Read + 'a)) -> Result<Self, StreamError> {
         let input = NonNull::from(Box::leak(Box::new(Input::new(reader, None))));
         let (mut iterator, address) = (ptr::null_mut(), input.as_ptr().cast());
-        library::initialize().map_err(code_fault)?;
+        initialize().map_err(code_fault)?;
         // SAFETY: the function and the address are those of `input`, which lives until the iterator is finalized
         // (rules 15, 16, session/sqlite3changegroup_add_strm.html).
         let code = unsafe { ffi::sqlite3changeset_start_strm(&raw mut iterator, Some(read), address) };
@@ -305,7 +305,7 @@ fn through(
     call: impl FnOnce(*mut c_void, *mut c_void) -> c_int,
 ) -> Result<(), StreamError> {
     let (mut input, mut output) = (Input::new(reader, None), Output::new(writer, None));
-    library::initialize().map_err(code_fault)?;
+    initialize().map_err(code_fault)?;
     let charge = Charge::to_nobody();
     let code = call(input.address(), output.address());
     drop(charge);
@@ -320,7 +320,7 @@ pub(crate) struct RawGroup(NonNull<ffi::sqlite3_changegroup>);
 impl RawGroup {
     pub(crate) fn new() -> Result<Self, Fault> {
         let mut group = ptr::null_mut();
-        library::initialize().map_err(code_fault)?;
+        initialize().map_err(code_fault)?;
         // SAFETY: the place of the result (rule 22, session/sqlite3changegroup_new.html).
         check(unsafe { ffi::sqlite3changegroup_new(&raw mut group) })?;
         NonNull::new(group).map(Self).ok_or_else(Fault::no_memory)
@@ -381,7 +381,7 @@ pub(crate) struct RawRebaser(NonNull<SqliteRebaser>);
 impl RawRebaser {
     pub(crate) fn new() -> Result<Self, Fault> {
         let mut rebaser = ptr::null_mut();
-        library::initialize().map_err(code_fault)?;
+        initialize().map_err(code_fault)?;
         // SAFETY: the place of the result (rule 22, session/sqlite3rebaser_create.html).
         check(unsafe { sqlite3rebaser_create(&raw mut rebaser) })?;
         NonNull::new(rebaser).map(Self).ok_or_else(Fault::no_memory)

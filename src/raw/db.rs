@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use super::allocator::{self, Account, Charge};
 use super::callback::Callbacks;
+use super::initialize::initialize;
 use super::interrupt::Interrupter;
 use super::list::Lists;
 use super::os::fork::{self, Moment};
@@ -176,7 +177,7 @@ impl Db {
         if flags.no_follow {
             bits |= ffi::SQLITE_OPEN_NOFOLLOW;
         }
-        library::initialize().map_err(code_fault)?;
+        initialize().map_err(code_fault)?;
         let id = registry::new_id();
         let account = Account::claim(id, site);
         let opening = fork::Opening::begin();

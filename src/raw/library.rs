@@ -2,8 +2,7 @@
 
 use std::ffi::{CStr, c_char, c_int};
 use std::ptr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use libsqlite3_sys as ffi;
 
@@ -87,28 +86,6 @@ pub(crate) fn code_message(code: c_int) -> &'static str {
 pub(super) fn is_code_message(text: *const c_char, code: c_int) -> bool {
     // SAFETY: any argument is allowed (c3ref/errcode.html); the result is compared by address and not read (rule 22).
     ptr::eq(text, unsafe { ffi::sqlite3_errstr(code) })
-}
-
-/// Initializes SQLite before its first use by this crate. SQLite would do that itself, but takes itself for initialized
-/// before it has run what a build adds (`SQLITE_EXTRA_INIT`, which SQLCipher uses): another thread could then open a
-/// connection that lacks it. It also allocates here, once for the process, and no connection is to be charged for it.
-///
-/// # Errors
-///
-/// SQLite's code; the next call tries again.
-pub(super) fn initialize() -> Result<(), c_int> {
-    static IS_INITIALIZED: AtomicBool = AtomicBool::new(false);
-    static INITIALIZING: Mutex<()> = Mutex::new(());
-    if IS_INITIALIZED.load(Ordering::Acquire) {
-        return Ok(());
-    }
-    let _one_at_a_time = INITIALIZING.lock().unwrap_or_else(PoisonError::into_inner);
-    // SAFETY: takes no argument, and may be called at any time by any thread (rule 12, c3ref/initialize.html).
-    match unsafe { ffi::sqlite3_initialize() } {
-        ffi::SQLITE_OK => IS_INITIALIZED.store(true, Ordering::Release),
-        code => return Err(code),
-    }
-    Ok(())
 }
 
 /// Returns an error if this SQLite cannot be used.
