@@ -1,6 +1,7 @@
 //! SQLite's file format: pages, b-trees, records. Pure decoding of bytes, without I/O and without SQLite.
 
 pub(crate) mod cells;
+pub(crate) mod condition;
 pub(crate) mod format;
 pub(crate) mod pointer_map;
 pub(crate) mod tree;

@@ -20,21 +20,29 @@ use std::sync::Arc;
 
 use crate::Connection;
 use crate::btree::cells::{Cells, Reader, Step};
+use crate::btree::condition::{Condition, Verdict};
 use crate::btree::format::{Damage, DamageKind};
 use crate::btree::tree::{Shape, Tree};
 use crate::error::{Error, ErrorKind, Result, ResultCode};
 use crate::raw::storage::Storage;
-use crate::statement::{Record, Row, Rows};
+use crate::statement::{OwnedRows, Record, Row, Rows, Statement};
+use crate::value::Value;
 use findings::{Findings, SMALL_ROWS};
 use lookup::Names;
 use program::Program;
 use snapshot::{LogState, ReadError, Snapshot, SnapshotView, View};
-pub(crate) use threads::{DecoderThreads, Part, Piece, Split};
+pub(crate) use threads::{DecoderThreads, Filled, Part, Piece, Split};
 
 const NOT_PLAIN: &str = "SQLite does more than scan a table: a condition, an order, an index, a computed column, …";
+const CONDITION: &str = "SQLite evaluates its condition: a value of it is not known, or has to be converted, or the \
+                         snapshot of the table is not known";
+const MOVED: &str = "another connection wrote while the scan began, or a transaction was already open";
 const SMALL: &str = "the table is small: SQLite is as fast";
 const UNREADABLE: &str = "a page cannot be read";
 const MALFORMED: &str = "a page is malformed";
+
+/// Maximum number of first steps: only now and then a commit falls between the two reads of the log's index.
+const ATTEMPTS: usize = 5;
 
 /// SQLite's number for the main database.
 const MAIN: i32 = 0;
@@ -58,17 +66,28 @@ pub(crate) struct Expected {
 }
 
 /// Result of a statement's first step.
-pub(crate) struct FirstStep {
+pub(crate) struct FirstStep<'stmt> {
     pub(crate) has_row: bool,
     /// The scan, or the reason why SQLite runs it.
-    pub(crate) scan: Result<PlainScan, &'static str>,
+    pub(crate) scan: Result<PlainScan<'stmt>, &'static str>,
 }
 
 /// A plain scan of a table, and the view of its transaction.
-pub(crate) struct PlainScan {
+pub(crate) struct PlainScan<'stmt> {
     program: Arc<Program>,
+    /// With values for its parameters.
+    condition: Option<Condition>,
     view: View,
     threshold: Threshold,
+    /// Results of earlier scans, where they are not those of the scan's own statement.
+    findings: Option<&'stmt Findings>,
+}
+
+/// A scan with a condition that is about to begin, and a statement that holds its read transaction. The first step of
+/// the scan's own statement might read the whole table to find a row.
+pub(crate) struct Anchor<'conn, 'stmt> {
+    pub(crate) scan: PlainScan<'stmt>,
+    pub(crate) transaction: OwnedRows<'conn>,
 }
 
 /// Returns the number of frames of the main database's write-ahead log, and the number of those that are in the database
@@ -81,10 +100,58 @@ pub(crate) fn log_frames(conn: &Connection) -> Result<Option<(u32, u32)>> {
     Ok(snapshot::log_frames(Storage::new(conn.db(), MAIN)))
 }
 
+/// Begins a scan with a condition on the rows of a table. Returns `None` for other statements, and where SQLite must
+/// evaluate the condition. `values` are those of the parameters.
+pub(crate) fn begin_conditional<'conn, 'stmt>(
+    conn: &'conn Connection,
+    statement: &'stmt Statement<'_>,
+    values: &[Value],
+    threshold: Threshold,
+) -> Result<Option<Anchor<'conn, 'stmt>>> {
+    let findings: &Findings = statement.findings();
+    let is_small = threshold == Threshold::Large && findings.was_small();
+    if conn.db().has_limits() || is_small || findings.is_known_not_plain() {
+        return Ok(None);
+    }
+    let program = match findings.program(conn, statement.sql()) {
+        Ok(Some(program)) if program.condition.is_some() => program,
+        // No statement is running that would keep the interrupt.
+        Err(error) if matches!(error.kind(), ErrorKind::Interrupted) => return Err(error),
+        Ok(_) | Err(_) => return Ok(None),
+    };
+    let condition =
+        program.condition.as_ref().and_then(|condition| condition.with_parameters(values, &program.sources));
+    if condition.is_none()
+        || program.database != MAIN
+        || conn.db().has_replaced_collation()
+        || program::has_shared_cache(conn, statement.sql())?
+    {
+        return Ok(None);
+    }
+    let main = Storage::new(conn.db(), MAIN);
+    let mut attempt = 0;
+    let (view, transaction) = loop {
+        attempt += 1;
+        let before = LogState::take(main);
+        let mut transaction = conn.prepare("SELECT 1 FROM main.sqlite_schema")?.into_rows(())?;
+        transaction.next()?;
+        match View::after(before, main) {
+            SnapshotView::View(view) => break (view, transaction),
+            SnapshotView::Moved if attempt < ATTEMPTS && conn.is_autocommit() => {}
+            SnapshotView::Moved | SnapshotView::Unknown(_) => return Ok(None),
+        }
+    };
+    // The program is that of the schema in this transaction, or another one will be found when SQLite prepares the
+    // statement again.
+    if i64::from(Names::schema_version(conn, "main")?) != program.schema_version {
+        return Ok(None);
+    }
+    let scan = PlainScan { program, condition, view, threshold, findings: Some(findings) };
+    Ok(Some(Anchor { scan, transaction }))
+}
+
 /// Takes the first step, and determines the table and the snapshot.
-pub(crate) fn begin(conn: &Connection, rows: &mut Rows<'_>, threshold: Threshold) -> Result<FirstStep> {
-    /// Only now and then a commit falls between the two reads of the log's index.
-    const ATTEMPTS: usize = 5;
+pub(crate) fn begin(conn: &Connection, rows: &mut Rows<'_>, threshold: Threshold) -> Result<FirstStep<'static>> {
     let main = Storage::new(conn.db(), MAIN);
     let findings = Findings::of(rows);
     let mut is_small = threshold == Threshold::Large && findings.was_small();
@@ -120,7 +187,7 @@ pub(crate) fn begin(conn: &Connection, rows: &mut Rows<'_>, threshold: Threshold
             SnapshotView::Unknown(reason) => return Ok(FirstStep { has_row, scan: Err(reason) }),
         };
         // Functions of the program that the first step has called must not be called again.
-        let Some(program) = findings.program(conn, rows.current_raw().sql()) else {
+        let Ok(Some(program)) = findings.program(conn, rows.current_raw().sql()) else {
             return Ok(FirstStep { has_row, scan: Err(NOT_PLAIN) });
         };
         // In an open transaction, another first step would not begin a new snapshot.
@@ -128,9 +195,11 @@ pub(crate) fn begin(conn: &Connection, rows: &mut Rows<'_>, threshold: Threshold
             rows.restart()?;
             continue;
         }
-        let scan = view
-            .map(|view| PlainScan { program, view, threshold })
-            .ok_or("another connection wrote while the scan began, or a transaction was already open");
+        if program.condition.is_some() {
+            return Ok(FirstStep { has_row, scan: Err(CONDITION) });
+        }
+        let scan =
+            view.map(|view| PlainScan { program, condition: None, view, threshold, findings: None }).ok_or(MOVED);
         return Ok(FirstStep { has_row, scan });
     }
 }
@@ -155,6 +224,14 @@ pub(crate) struct PageRows<'rows> {
     owes_row: bool,
 }
 
+/// Result of a step.
+enum Outcome {
+    Row,
+    /// The row does not meet the condition.
+    Unwanted,
+    Ended,
+}
+
 /// Reason why there are no more rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
@@ -176,6 +253,8 @@ pub(crate) enum HandoverReason {
     Unreadable,
     /// The record lacks values, and their defaults could not be determined.
     Unknown,
+    /// A value of the record has to be converted before the condition is evaluated.
+    Condition,
 }
 
 impl HandoverReason {
@@ -183,6 +262,7 @@ impl HandoverReason {
         match self {
             Self::Damage(_) => MALFORMED,
             Self::Unreadable => UNREADABLE,
+            Self::Condition => "a value has to be converted between text and number for the condition",
             Self::Unknown => "a row was written before a column was added, and another scan of it ended otherwise",
         }
     }
@@ -197,10 +277,16 @@ impl fmt::Display for HandoverReason {
     }
 }
 
-/// Steps the statement of a scan from its first row to the row with this number. Returns `false` if it ends directly
+/// Steps the statement of a scan to the row with this number, after `steps` steps. Returns `false` if it ends directly
 /// before that row.
-pub(crate) fn catch_up(conn: &Connection, rows: &mut Rows<'_>, number: u64, cause: HandoverReason) -> Result<bool> {
-    for before in 1..=number {
+pub(crate) fn catch_up(
+    conn: &Connection,
+    rows: &mut Rows<'_>,
+    steps: u64,
+    number: u64,
+    cause: HandoverReason,
+) -> Result<bool> {
+    for before in steps..=number {
         let error = match (rows.next().map(|row| row.is_some()), cause) {
             (Ok(true), _) => continue,
             (Ok(false), _) if before == number => return Ok(false),
@@ -221,9 +307,9 @@ impl<'rows> PageRows<'rows> {
     pub(crate) fn open(
         conn: &'rows Connection,
         rows: &'rows Rows<'_>,
-        scan: PlainScan,
+        scan: PlainScan<'_>,
     ) -> Result<Result<Self, &'static str>> {
-        let PlainScan { program, view, threshold } = scan;
+        let PlainScan { program, condition, view, threshold, findings } = scan;
         let storage = Storage::new(conn.db(), MAIN);
         if let Err(reason) = view.check(storage) {
             return Ok(Err(reason));
@@ -245,7 +331,8 @@ impl<'rows> PageRows<'rows> {
         let header = snapshot.header();
         let page_count = snapshot.page_count();
         let root = program.root;
-        let mut cells = Cells::new(program.sources.clone(), header.encoding, Vec::new());
+        let condition = condition.map(Box::new);
+        let mut cells = Cells::new(&program.sources, program.columns, condition, header.encoding, Vec::new());
         let database_bytes = u64::from(page_count) * header.page_bytes as u64;
         let payload_bytes_max = database_bytes.min(storage.value_bytes_max().into());
         let mut reader = Reader::new(Tree::new(snapshot, root, Shape::new(header, page_count)), payload_bytes_max);
@@ -254,7 +341,7 @@ impl<'rows> PageRows<'rows> {
             Err(error) => return stopped(error),
         };
         if threshold == Threshold::Large && leaf.page == root && leaf.cells <= SMALL_ROWS {
-            Findings::of(rows).set_on_page(storage, root, header.page_bytes);
+            findings.unwrap_or_else(|| Findings::of(rows)).set_on_page(storage, root, header.page_bytes);
             return Ok(Err(SMALL));
         }
         let record = Record { cells, statement: rows.current_raw() };
@@ -273,25 +360,59 @@ impl<'rows> PageRows<'rows> {
         Expected { rows: rows.saturating_add(rows / 16), bytes }
     }
 
+    pub(crate) fn has_condition(&self) -> bool {
+        self.record.cells.condition().is_some()
+    }
+
+    /// Returns the row of the next cell, if it meets the condition.
+    fn fill(&mut self) -> Result<Filled<'_>> {
+        let step = self.reader.step(&mut self.record.cells);
+        Ok(match self.settle(step)? {
+            Outcome::Row => Filled::Row(Row::of_record(&self.record)),
+            Outcome::Unwanted => Filled::Unwanted,
+            Outcome::Ended => Filled::Ended,
+        })
+    }
+
     /// Returns the next row.
     #[inline(always)]
     pub(crate) fn next(&mut self) -> Result<Option<Row<'_>>> {
-        match self.reader.step(&mut self.record.cells) {
+        match self.reader.step_to_wanted(&mut self.record.cells) {
             Ok(Step::Row) => Ok(Some(Row::of_record(&self.record))),
             other => self.next_otherwise(other),
         }
     }
 
     #[inline(never)]
-    fn next_otherwise(&mut self, step: Result<Step, ReadError>) -> Result<Option<Row<'_>>> {
-        self.end = match step {
-            Ok(Step::Row) => return Ok(Some(Row::of_record(&self.record))),
+    fn next_otherwise(&mut self, mut step: Result<Step, ReadError>) -> Result<Option<Row<'_>>> {
+        loop {
+            match self.settle(step)? {
+                Outcome::Row => return Ok(Some(Row::of_record(&self.record))),
+                Outcome::Unwanted => step = self.reader.step_to_wanted(&mut self.record.cells),
+                Outcome::Ended => return Ok(None),
+            }
+        }
+    }
+
+    /// Completes a step: looks up values that the record lacks, evaluates the condition, or notes the end.
+    fn settle(&mut self, step: Result<Step, ReadError>) -> Result<Outcome> {
+        let step = match step {
             Ok(Step::RowWithoutDefaults) => match self.reader.pages().check() {
-                Ok(()) if self.find_defaults() => return Ok(Some(Row::of_record(&self.record))),
-                Ok(()) => End::Left(HandoverReason::Unknown),
+                Ok(()) if self.find_defaults() => Ok(Step::Row),
+                Ok(()) => Ok(Step::RowWithoutDefaults),
                 // SQLite may return another row by now.
-                Err(error) => return self.next_otherwise(Err(error)),
+                Err(error) => Err(error),
             },
+            other => other,
+        };
+        self.end = match step {
+            Ok(Step::Row) => match self.record.cells.verdict() {
+                Verdict::Accept => return Ok(Outcome::Row),
+                Verdict::Reject => return Ok(Outcome::Unwanted),
+                Verdict::Unknown => End::Left(HandoverReason::Condition),
+            },
+            Ok(Step::RowWithoutDefaults) => End::Left(HandoverReason::Unknown),
+            Ok(Step::RowWithoutVerdict) => End::Left(HandoverReason::Condition),
             Ok(Step::End) => End::Natural,
             Err(ReadError::Written) => {
                 // The write may have occurred while the rest of a long row was read.
@@ -311,7 +432,7 @@ impl<'rows> PageRows<'rows> {
             },
             Err(ReadError::Unreadable) => End::Left(HandoverReason::Unreadable),
         };
-        Ok(None)
+        Ok(Outcome::Ended)
     }
 
     /// Returns the reason why the scan ended.
@@ -319,10 +440,11 @@ impl<'rows> PageRows<'rows> {
         self.end
     }
 
-    /// Returns the SQL that reads the remaining rows, and the rowid that is its parameter.
-    pub(crate) fn remaining_rows_query(&self) -> Result<(String, i64)> {
-        let (rowid, owes_row) = (self.record.cells.rowid, self.owes_row);
-        Ok((self.names()?.select_rest(owes_row), rowid))
+    /// Returns the SQL that reads the remaining rows, and its parameters.
+    pub(crate) fn remaining_rows_query(&self) -> Result<(String, Vec<Value>)> {
+        let (sql, constants) = self.names()?.select_rest(self.owes_row, self.record.cells.condition());
+        let parameters = [Value::Integer(self.record.cells.rowid)].into_iter().chain(constants);
+        Ok((sql, parameters.collect()))
     }
 
     /// Looks up the names each time: they may have changed.
@@ -332,7 +454,7 @@ impl<'rows> PageRows<'rows> {
             return Err(Error::new(ErrorKind::Misuse { reason }));
         }
         let called = self.record.statement.column_names()?;
-        Names::find(self.conn, "main", self.root, self.record.cells.sources(), called)
+        Names::find(self.conn, "main", self.root, &self.record.cells.sources(), called)
     }
 
     /// Whether the statement, re-prepared, would read the same columns of the same table.
@@ -363,7 +485,11 @@ impl<'rows> PageRows<'rows> {
         }
         let number = self.reader.row_number();
         let mut read = || -> Result<bool> {
-            let mut statement = self.conn.prepare(self.record.statement.sql())?;
+            let sql = match self.has_condition() {
+                true => self.names()?.select_all(),
+                false => self.record.statement.sql().to_owned(),
+            };
+            let mut statement = self.conn.prepare(&sql)?;
             let mut rows = statement.query(())?;
             for _ in 0..number {
                 if rows.next()?.is_none() {

@@ -16,7 +16,8 @@
 //!
 //! SQLite runs the statement instead:
 //!
-//! - with a condition, an order, an index that has all columns, or a column that is computed on read;
+//! - with an order, an index, a column that is computed on read, or a condition that is more than comparisons of columns
+//!   with each other and with literals or [filters](Scan::filter), joined by `AND` and `OR`;
 //! - for views that are more than a table, virtual tables, tables without rowids, and tables of temporary, in-memory
 //!   and attached databases;
 //! - with a shared cache, in exclusive locking mode, or with a file system (VFS) that does not come with SQLite;
@@ -65,14 +66,16 @@ use std::ops::ControlFlow;
 use std::panic::Location;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::pages::{self, PageRows, Threshold};
+use crate::pages::{self, Anchor, PageRows, Threshold};
 use crate::statement::params::Params;
 use crate::statement::{Row, Statement};
+use crate::value::Value;
 use crate::{Connection, sql};
 
 mod batch;
 mod column;
 mod drive;
+mod filter;
 mod plan;
 mod reader;
 mod table;
@@ -83,7 +86,9 @@ pub use crate::value::ColumnType;
 use batch::ColumnSettings;
 pub use batch::{BatchIndex, ColumnBatch};
 pub use column::{BytesBuffers, ColumnBuffer, OffsetBuffer, Offsets};
-use drive::{ScanProgress, drive, run_by_pages};
+use drive::{ScanProgress, Start, drive, run_by_pages};
+use filter::WithFilters;
+pub use filter::{Relation, ScannedTable};
 pub use plan::{ScanPlan, ScanStrategy};
 use reader::{Batches, Columns, ForEach, Reader, TryForEach};
 pub use table::TableScan;
@@ -117,6 +122,8 @@ pub struct Scan<'a, P, E = Error> {
     schema: Option<Box<[ColumnType]>>,
     mixed: Option<OnTypeMismatch>,
     site: &'static Location<'static>,
+    /// Values of the filters, which are the parameters.
+    filters: Vec<Value>,
     error: PhantomData<fn() -> E>,
 }
 
@@ -152,6 +159,7 @@ impl<'a, P> Scan<'a, P> {
             schema: None,
             mixed: None,
             site,
+            filters: Vec::new(),
             error: PhantomData,
         }
     }
@@ -183,9 +191,11 @@ impl<'a, P, E> Scan<'a, P, E> {
     /// # Ok::<(), finalite::Error>(())
     /// ```
     pub fn with_error<F: From<Error>>(self) -> Scan<'a, P, F> {
-        let Self { conn, sql, params, strategy, threads, limit, progress, on_end, schema, mixed, site, error: _ } =
-            self;
-        Scan { conn, sql, params, strategy, threads, limit, progress, on_end, schema, mixed, site, error: PhantomData }
+        let Self {
+            conn, sql, params, strategy, threads, limit, progress, on_end, schema, mixed, site, filters, ..
+        } = self;
+        let error = PhantomData;
+        Scan { conn, sql, params, strategy, threads, limit, progress, on_end, schema, mixed, site, filters, error }
     }
 }
 
@@ -538,15 +548,26 @@ impl<'p, P: Params<'p>, E: From<Error>> Scan<'_, P, E> {
             Ok(threshold) => threshold,
             Err(reason) => return Ok(ScanPlan::by_statement(reason)),
         };
-        let mut rows = statement.query(())?;
+        let filters = || WithFilters { params: (), filters: self.filters.clone() };
+        if let Some(Anchor { scan, transaction: _transaction }) =
+            pages::begin_conditional(self.conn, &statement, &self.filters, threshold)?
+        {
+            let mut statement = self.conn.prepare(&self.sql)?;
+            return Ok(self.plan_of(PageRows::open(self.conn, &statement.query(filters())?, scan)?));
+        }
+        let mut rows = statement.query(filters())?;
         let pages = match pages::begin(self.conn, &mut rows, threshold)?.scan {
             Ok(scan) => PageRows::open(self.conn, &rows, scan)?,
             Err(reason) => Err(reason),
         };
-        Ok(match pages {
-            Ok(_) => ScanPlan::by_pages(self.threads),
+        Ok(self.plan_of(pages))
+    }
+
+    fn plan_of(&self, pages: Result<PageRows<'_>, &'static str>) -> ScanPlan {
+        match pages {
+            Ok(pages) => ScanPlan::by_pages(self.threads, pages.has_condition()),
             Err(reason) => ScanPlan::by_statement(reason),
-        })
+        }
     }
 
     /// Returns the tables for which the page reader is to be tried. The error is the reason why it is not tried.
@@ -562,7 +583,7 @@ impl<'p, P: Params<'p>, E: From<Error>> Scan<'_, P, E> {
         if !statement.is_readonly() || !sql::starts_with_keyword(statement.sql(), "SELECT") {
             return Err("the statement is not a SELECT");
         }
-        if statement.parameter_count() > 0 {
+        if statement.parameter_count() > self.filters.len() {
             return Err("the statement has parameters");
         }
         Ok(threshold)
@@ -588,10 +609,23 @@ impl<'p, P: Params<'p>, E: From<Error>> Scan<'_, P, E> {
         let threshold = self
             .may_be_pages(&statement)
             .and_then(|threshold| if self.limit > 0 { Ok(threshold) } else { Err(plan::NO_ROWS) });
-        let mut rows = statement.query(self.params)?;
+        let anchor = match threshold {
+            Ok(threshold) => pages::begin_conditional(self.conn, &statement, &self.filters, threshold)?,
+            Err(_) => None,
+        };
+        let params = WithFilters { params: self.params, filters: self.filters };
+        let mut anchored;
+        let (start, mut rows) = match anchor {
+            Some(anchor) => {
+                // The kept statement may be one of an older schema, which only its first step would show.
+                anchored = self.conn.prepare(&self.sql)?;
+                (Ok(Start::Anchored(Box::new(anchor))), anchored.query(params)?)
+            }
+            None => (threshold.map(Start::Step), statement.query(params)?),
+        };
         let mut position = ScanProgress { rows: 0, limit: self.limit, progress: self.progress };
-        match threshold {
-            Ok(threshold) => run_by_pages(self.conn, &mut rows, threshold, self.threads, &mut position, plan, reader)?,
+        match start {
+            Ok(start) => run_by_pages(self.conn, &mut rows, start, self.threads, &mut position, plan, reader)?,
             Err(reason) => {
                 plan::leave(plan, rows.current_raw().sql(), 0, reason, &reason);
                 drive(&mut rows, &mut position, reader)?;

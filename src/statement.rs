@@ -1,5 +1,6 @@
 //! [`Statement`]: running prepared statements, and their metadata.
 
+use std::any::Any;
 use std::fmt;
 
 use crate::core::{Checkout, Core};
@@ -64,6 +65,11 @@ impl<'conn> Statement<'conn> {
     #[inline]
     pub(crate) fn new(checkout: Checkout<'conn>) -> Self {
         Self { checkout }
+    }
+
+    /// Returns the data stored with the statement until SQLite re-prepares it.
+    pub(crate) fn findings<T: Any + Send + Default>(&self) -> &T {
+        self.raw().findings()
     }
 
     #[inline]

@@ -28,11 +28,12 @@ const HELP: &str = "\
 Read every value of a query on a SQLite database; print the speed, what the columns hold, the live handles,
 and the memory that SQLite held.
 
-Usage: scan [DATABASE [SQL]] [--mode rows|for-each|columns|pages] [--json] [--rows N]
+Usage: scan [DATABASE [SQL]] [--where CONDITION] [--mode rows|for-each|columns|pages] [--json] [--rows N]
 
   DATABASE   a database file, opened for reading only;
              without it, a sample is built in a temporary directory and removed at the end
   SQL        a statement that returns rows; without it, SELECT * FROM the table with the most rows
+  --where    a condition on the rows, in SQL, where no SQL is given: \"price > 10 AND name IS NOT NULL\"
   --mode     how the rows are read: one by one (rows), in one call (for-each), all of them into columns in memory
              (columns), or in one call from the table's pages, where the SQL is a scan of a table (pages); rows unless
              given
@@ -121,6 +122,7 @@ fn main() -> ExitCode {
 struct Arguments {
     database: Option<PathBuf>,
     sql: Option<String>,
+    condition: Option<String>,
     rows: u32,
     mode: Mode,
     json: bool,
@@ -128,8 +130,15 @@ struct Arguments {
 }
 
 fn arguments(given: impl Iterator<Item = OsString>) -> Outcome<Arguments> {
-    let mut arguments =
-        Arguments { database: None, sql: None, rows: 1_000_000, mode: Mode::Rows, json: false, help: false };
+    let mut arguments = Arguments {
+        database: None,
+        sql: None,
+        condition: None,
+        rows: 1_000_000,
+        mode: Mode::Rows,
+        json: false,
+        help: false,
+    };
     let mut rows = None;
     let mut words = Vec::new();
     let mut given = given;
@@ -142,6 +151,10 @@ fn arguments(given: impl Iterator<Item = OsString>) -> Outcome<Arguments> {
                 let known = Mode::ALL.into_iter().find(|known| known.name() == mode);
                 arguments.mode =
                     known.ok_or_else(|| format!("--mode is rows, for-each, columns or pages, not {mode}"))?;
+            }
+            Some("--where") => {
+                let condition = given.next().ok_or("--where needs a condition")?;
+                arguments.condition = Some(condition.into_string().map_err(|_| "the condition is not UTF-8")?);
             }
             Some("--rows") => rows = Some(given.next().ok_or("--rows needs a number")?),
             Some("--") => words.extend(given.by_ref()),
@@ -158,6 +171,9 @@ fn arguments(given: impl Iterator<Item = OsString>) -> Outcome<Arguments> {
         if !words.is_empty() {
             return Err("--rows is for the sample, and a DATABASE is given".into());
         }
+    }
+    if arguments.condition.is_some() && words.len() > 1 {
+        return Err("--where is for a table, and SQL is given".into());
     }
     let mut words = words.into_iter();
     arguments.database = words.next().map(PathBuf::from);
@@ -176,18 +192,18 @@ fn run(arguments: Arguments) -> Outcome<String> {
         return Ok(HELP.to_owned());
     }
     let scan = match arguments.database {
-        Some(database) => scan(database, arguments.sql, arguments.mode)?,
+        Some(database) => scan(database, arguments.sql, arguments.condition, arguments.mode)?,
         None => {
             let directory = tempfile::Builder::new().prefix("finalite-scan-").tempdir()?;
             let database = directory.path().join("sample.db");
             sample::build(&database, arguments.rows)?;
-            scan(database, None, arguments.mode)?
+            scan(database, None, arguments.condition, arguments.mode)?
         }
     };
     Ok(if arguments.json { report::json(&scan) } else { report::text(&scan) })
 }
 
-fn scan(database: PathBuf, sql: Option<String>, mode: Mode) -> Outcome<Scan> {
+fn scan(database: PathBuf, sql: Option<String>, condition: Option<String>, mode: Mode) -> Outcome<Scan> {
     let before = handles::counts();
     let conn = open(&database)?;
     // Saves a copy of every page; SQLite does without where there is no such thing.
@@ -195,7 +211,10 @@ fn scan(database: PathBuf, sql: Option<String>, mode: Mode) -> Outcome<Scan> {
     let collation = Collation::of(&conn.pragma::<String>("encoding")?);
     let sql = match sql {
         Some(sql) => sql,
-        None => select_largest_table(&conn)?,
+        None => match condition {
+            Some(condition) => format!("{} WHERE {condition}", select_largest_table(&conn)?),
+            None => select_largest_table(&conn)?,
+        },
     };
     let statement = conn.prepare(&sql)?;
     if statement.column_count() == 0 {

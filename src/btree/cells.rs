@@ -17,9 +17,10 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
+use super::condition::{Condition, Number, Verdict};
 use super::format::{
     BYTES_BY_SERIAL, Damage, Encoding, append_utf8, local_bytes, payload_varint, read_u16, read_u32, serial_bytes,
-    varint,
+    varint, varint_bytes,
 };
 use super::tree::{Leaf, Pages, SLACK_BYTES, Tree};
 use crate::value::{AsItIs, Sink, ValueRef};
@@ -40,7 +41,12 @@ pub(crate) enum ColumnSource {
 
 /// The current row, and the buffers that hold its bytes.
 pub(crate) struct Cells<B = Vec<u8>> {
-    sources: Box<[ColumnSource]>,
+    /// Columns of the result.
+    columns: Box<[ColumnSource]>,
+    /// Values that only the condition needs. They have the indices after those of the columns.
+    hidden: Box<[ColumnSource]>,
+    /// Condition on the rows; `None` if all are wanted.
+    condition: Option<Box<Condition>>,
     encoding: Encoding,
     /// Pages as they were read.
     pub(crate) buffer: B,
@@ -103,6 +109,8 @@ pub(crate) enum Step {
     Row,
     /// A row with missing values whose defaults are not known yet.
     RowWithoutDefaults,
+    /// A row for which SQLite must evaluate the condition.
+    RowWithoutVerdict,
     End,
 }
 
@@ -140,6 +148,52 @@ impl<P: Pages> Reader<P> {
         let cell = self.cell;
         self.cell += 1;
         self.read_cell(cell, cells)
+    }
+
+    /// Moves to the next row that meets the condition.
+    #[inline(always)]
+    pub(crate) fn step_to_wanted(&mut self, cells: &mut Cells) -> Result<Step, P::Error> {
+        if cells.condition.is_none() {
+            return self.step(cells);
+        }
+        self.step_by_condition(cells)
+    }
+
+    #[inline(never)]
+    fn step_by_condition(&mut self, cells: &mut Cells) -> Result<Step, P::Error> {
+        loop {
+            self.cell = self.next_candidate(cells);
+            let step = self.step(cells)?;
+            if step != Step::Row {
+                return Ok(step);
+            }
+            match cells.verdict() {
+                Verdict::Accept => return Ok(Step::Row),
+                Verdict::Reject => {}
+                Verdict::Unknown => return Ok(Step::RowWithoutVerdict),
+            }
+        }
+    }
+
+    /// Returns the first cell of the leaf page, from the next one on, whose row may meet the condition: those before it
+    /// fail its first test. As in SQLite, no other value of theirs is looked at.
+    #[inline(never)]
+    fn next_candidate(&self, cells: &Cells) -> usize {
+        let Leaf { at, pointers, content, cells: count, .. } = self.leaf;
+        let usable = self.tree.usable_bytes();
+        let Some(first) = cells.condition.as_ref().and_then(|condition| condition.first.as_ref()) else {
+            return self.cell;
+        };
+        let page = &cells.buffer[at..at + usable + SLACK_BYTES];
+        let is_unwanted = |cell: &usize| {
+            let pointer = read_u16(page, pointers + 2 * cell).filter(|&pointer| pointer >= content)?;
+            let (payload, payload_bytes) = payload_varint(page.get(pointer..)?)?;
+            let payload = usize::try_from(payload).ok().filter(|_| payload <= self.payload_bytes_max)?;
+            let record = pointer + payload_bytes + varint_bytes(page.get(pointer + payload_bytes..)?)?;
+            let local = local_bytes(payload, usable);
+            Some(record + local <= usable && first.rejects(page.get(record..)?, payload, local))
+        };
+        (self.cell..count).find(|cell| is_unwanted(cell) != Some(true)).unwrap_or(count)
     }
 
     /// Moves before the first row. Returns its leaf page, or one without cells.
@@ -356,7 +410,14 @@ fn read_long_header(record: &[u8], start: usize, payload: usize, places: &mut [V
 }
 
 impl<B: Deref<Target = [u8]>> Cells<B> {
-    pub(crate) fn new(sources: Box<[ColumnSource]>, encoding: Encoding, buffer: B) -> Self {
+    /// Creates cells for these values, the first of which are the columns of the result.
+    pub(crate) fn new(
+        sources: &[ColumnSource],
+        columns: usize,
+        condition: Option<Box<Condition>>,
+        encoding: Encoding,
+        buffer: B,
+    ) -> Self {
         let count = sources.iter().map(|source| match source {
             ColumnSource::Rowid => 0,
             ColumnSource::Stored { place, .. } => place + 1,
@@ -364,14 +425,17 @@ impl<B: Deref<Target = [u8]>> Cells<B> {
         let count = count.max().unwrap_or(0);
         let mut is_wanted = vec![false; count];
         let mut defaults = vec![None; count];
-        for source in &sources {
+        for source in sources {
             if let ColumnSource::Stored { place, has_default, .. } = *source {
                 is_wanted[place] = true;
                 defaults[place] = (!has_default).then_some(Default::Null);
             }
         }
+        let (columns, hidden) = sources.split_at(columns.min(sources.len()));
         Self {
-            sources,
+            columns: columns.into(),
+            hidden: hidden.into(),
+            condition,
             encoding,
             buffer,
             spilled: Vec::new(),
@@ -386,11 +450,59 @@ impl<B: Deref<Target = [u8]>> Cells<B> {
 
     /// Returns cells of the same columns, with another buffer.
     pub(crate) fn in_another<C: Deref<Target = [u8]>>(&self, buffer: C) -> Cells<C> {
-        Cells::new(self.sources.clone(), self.encoding, buffer)
+        Cells::new(&self.sources(), self.column_count(), self.condition.clone(), self.encoding, buffer)
     }
 
-    pub(crate) fn sources(&self) -> &[ColumnSource] {
-        &self.sources
+    pub(crate) fn condition(&self) -> Option<&Condition> {
+        self.condition.as_deref()
+    }
+
+    /// Whether the current row meets the condition.
+    #[inline(always)]
+    pub(crate) fn verdict(&self) -> Verdict {
+        match &self.condition {
+            None => Verdict::Accept,
+            Some(condition) => condition.evaluate(|index| self.number(index), |index| self.operand(index)),
+        }
+    }
+
+    fn operand(&self, index: usize) -> ValueRef<'_> {
+        self.source(index).map_or(ValueRef::Null, |source| self.read_into(source, AsItIs))
+    }
+
+    /// Returns a value that is stored as a number.
+    #[inline(always)]
+    fn number(&self, index: usize) -> Option<Number> {
+        let ColumnSource::Stored { place, is_real, .. } = *self.source(index)? else {
+            return Some(Number::Integer(self.rowid));
+        };
+        let ValuePosition { serial, at } = self.places[place];
+        match serial {
+            1..=6 if !is_real => Some(Number::Integer(bits(self.record(), serial, at as usize))),
+            // NaN has no ordering: it is read as NULL elsewhere.
+            7 => Some(Number::Real(f64::from_bits(bits(self.record(), serial, at as usize).cast_unsigned()))),
+            _ => None,
+        }
+    }
+
+    #[inline(always)]
+    fn record(&self) -> &[u8] {
+        if self.is_spilled { &self.spilled } else { &self.buffer }
+    }
+
+    /// Number of columns of the result.
+    pub(crate) fn column_count(&self) -> usize {
+        self.columns.len()
+    }
+
+    /// Returns all values that are read: columns of the result, and those that only the condition needs.
+    pub(crate) fn sources(&self) -> Vec<ColumnSource> {
+        self.columns.iter().chain(&self.hidden).copied().collect()
+    }
+
+    #[inline(always)]
+    fn source(&self, index: usize) -> Option<&ColumnSource> {
+        self.columns.get(index).or_else(|| self.hidden.get(index - self.columns.len()))
     }
 
     /// Marks the values that the record is too short for, from this place on.
@@ -403,18 +515,19 @@ impl<B: Deref<Target = [u8]>> Cells<B> {
             ColumnSource::Stored { place, .. } if place >= from => self.defaults[place].is_some(),
             _ => true,
         };
-        if self.sources.iter().all(is_known) { Step::Row } else { Step::RowWithoutDefaults }
+        if self.columns.iter().chain(&self.hidden).all(is_known) { Step::Row } else { Step::RowWithoutDefaults }
     }
 
     /// Sets the default of a column of the result to its value in the current row. If the record has that value, the
     /// method only compares. Returns `false` if the values differ: it is another row.
     pub(crate) fn set_default(&mut self, column: usize, value: ValueRef<'_>) -> bool {
-        match self.sources.get(column) {
+        match self.source(column) {
             Some(&ColumnSource::Stored { place, .. }) if self.places[place].serial == MISSING => {
                 Arc::make_mut(&mut self.defaults)[place] = Some(value.into());
                 true
             }
-            _ => self.value(column) == Some(value),
+            Some(source) => self.read_into(source, AsItIs) == value,
+            None => false,
         }
     }
 
@@ -444,7 +557,7 @@ impl<B: Deref<Target = [u8]>> Cells<B> {
 
     #[inline(always)]
     pub(crate) fn value(&self, column: usize) -> Option<ValueRef<'_>> {
-        let source = self.sources.get(column)?;
+        let source = self.columns.get(column)?;
         Some(self.read_into(source, AsItIs))
     }
 
@@ -455,7 +568,7 @@ impl<B: Deref<Target = [u8]>> Cells<B> {
     where
         S: Sink<'a, Output = Result<(), E>>,
     {
-        for (index, (source, sink)) in self.sources.iter().zip(sinks).enumerate() {
+        for (index, (source, sink)) in self.columns.iter().zip(sinks).enumerate() {
             self.read_into(source, sink).map_err(|error| (index, error))?;
         }
         Ok(())
@@ -474,11 +587,7 @@ impl<B: Deref<Target = [u8]>> Cells<B> {
                 let bits = match serial {
                     8 => 0,
                     9 => 1,
-                    _ => {
-                        // Never out of range: the buffer ends with the slack bytes.
-                        let bytes = record.get(at..).and_then(|bytes| bytes.first_chunk()).copied().unwrap_or_default();
-                        i64::from_be_bytes(bytes) >> UNUSED_BITS[serial as usize]
-                    }
+                    _ => bits(record, serial, at),
                 };
                 if serial == 7 {
                     let real = f64::from_bits(bits.cast_unsigned());
@@ -507,12 +616,20 @@ impl<B: Deref<Target = [u8]>> Cells<B> {
     }
 }
 
+/// Reads the bits of a number of a serial type from 1 to 7.
+#[inline(always)]
+pub(super) fn bits(record: &[u8], serial: u32, at: usize) -> i64 {
+    // Never out of range: the buffer ends with the slack bytes.
+    let bytes = record.get(at..).and_then(|bytes| bytes.first_chunk()).copied().unwrap_or_default();
+    i64::from_be_bytes(bytes) >> UNUSED_BITS[serial as usize]
+}
+
 /// Number of bits, by serial type, that belong to the next value if eight bytes are read as one integer.
 const UNUSED_BITS: [u32; 10] = [0, 56, 48, 40, 32, 16, 0, 0, 0, 0];
 
 /// Converts an integer to the nearest double.
 #[inline]
-fn to_f64(value: i64) -> f64 {
+pub(super) fn to_f64(value: i64) -> f64 {
     // Both halves are exact, and their sum is rounded once.
     let high = i32::try_from(value >> 32).unwrap_or(0);
     let low = u32::try_from(value & 0xffff_ffff).unwrap_or(0);

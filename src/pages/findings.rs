@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::program::Program;
 use crate::Connection;
 use crate::btree::tree;
+use crate::error::Result;
 use crate::raw::storage::Storage;
 use crate::statement::Rows;
 
@@ -40,15 +41,17 @@ impl Findings {
         rows.current_raw().findings()
     }
 
-    /// Returns the plain scan that the statement is; `None` if it is not one. The statement must be on a row.
-    pub(super) fn program(&self, conn: &Connection, sql: &str) -> Option<Arc<Program>> {
+    /// Returns the scan of a table that the statement is; `None` if it is not one. Before the first step of the statement
+    /// it may be that of a newer schema: see [`Program::schema_version`]. SQLite then prepares the statement again at
+    /// that step, which removes it.
+    pub(super) fn program(&self, conn: &Connection, sql: &str) -> Result<Option<Arc<Program>>> {
         if self.program.get().is_none() {
             // If `EXPLAIN` fails, the statement can still be run, and a later attempt may succeed.
-            let program = Program::of(conn, sql).ok()?;
+            let program = Program::of(conn, sql)?;
             // Still unset here: the `EXPLAIN` is another statement.
-            self.program.set(program.map(Arc::new)).ok()?;
+            let _ = self.program.set(program.map(Arc::new));
         }
-        self.program.get()?.clone()
+        Ok(self.program.get().cloned().flatten())
     }
 
     /// Whether an earlier `EXPLAIN` showed that the statement is not a plain scan.

@@ -2,11 +2,19 @@
 
 use crate::Connection;
 use crate::btree::cells::ColumnSource;
+use crate::btree::condition::{
+    Collation, Comparison, ComparisonAffinity, Condition, ConditionStep, Constant, Nulls, Operand, Relation, Target,
+    Test,
+};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sql::quote_identifier;
+use crate::value::Value;
 
-/// A table and the wanted columns, as SQL.
+/// A table and the values that are read of it, as SQL.
 pub(super) struct Names {
+    /// One for each source of the cells.
+    sources: Vec<String>,
+    /// Columns of the result, with their names.
     columns: String,
     table: String,
     rowid: String,
@@ -46,13 +54,11 @@ impl Names {
                 columns.get(place).map(|name| format!("{table}.{}", quote_identifier(name)))
             }
         };
-        let columns = sources
-            .iter()
-            .zip(called)
-            .map(|(source, called)| Some(format!("{} AS {}", name(source)?, quote_identifier(called))))
-            .collect::<Option<Vec<_>>>()
-            .ok_or_else(unknown)?;
-        Ok(Self { columns: columns.join(", "), table, rowid: rowid.to_owned() })
+        let sources = sources.iter().map(name).collect::<Option<Vec<_>>>().ok_or_else(unknown)?;
+        let columns =
+            sources.iter().zip(called).map(|(source, called)| format!("{source} AS {}", quote_identifier(called)));
+        let columns = columns.collect::<Vec<_>>().join(", ");
+        Ok(Self { sources, columns, table, rowid: rowid.to_owned() })
     }
 
     /// Returns the schema version of a database.
@@ -60,12 +66,80 @@ impl Names {
         conn.prepare(&format!("PRAGMA {}.schema_version", quote_identifier(database)))?.query_one(())
     }
 
-    /// Returns a `SELECT` of the rows after a row, or from that row on.
-    pub(super) fn select_rest(&self, is_from_it_on: bool) -> String {
-        let Self { columns, table, rowid } = self;
+    /// Returns a `SELECT` of all values of all rows, in the order of the pages.
+    pub(super) fn select_all(&self) -> String {
+        format!("SELECT {} FROM {} NOT INDEXED", self.sources.join(", "), self.table)
+    }
+
+    /// Returns a `SELECT` of the rows after a row, or from that row on, that meet the condition, and its parameters
+    /// after the rowid.
+    pub(super) fn select_rest(&self, is_from_it_on: bool, condition: Option<&Condition>) -> (String, Vec<Value>) {
+        let Self { columns, table, rowid, .. } = self;
         let comparison = if is_from_it_on { ">=" } else { ">" };
-        format!(
-            "SELECT {columns} FROM {table} NOT INDEXED WHERE {table}.{rowid} {comparison} ? ORDER BY {table}.{rowid}"
-        )
+        let (condition, constants) = match condition {
+            Some(condition) => {
+                let constants = condition.constants.iter().map(|constant| match constant {
+                    Constant::Value(value) => value.clone(),
+                    Constant::Parameter(_) => Value::Null,
+                });
+                (format!(" AND {}", self.expression(condition, 0)), constants.collect())
+            }
+            None => (String::new(), Vec::new()),
+        };
+        let sql = format!(
+            "SELECT {columns} FROM {table} NOT INDEXED WHERE {table}.{rowid} {comparison} ?1{condition} \
+             ORDER BY {table}.{rowid}"
+        );
+        (sql, constants)
+    }
+
+    /// Returns an expression for the condition from a step on, with the constants as parameters from the second on.
+    fn expression(&self, condition: &Condition, step: usize) -> String {
+        let Some(&ConditionStep { test, target }) = condition.steps.get(step) else {
+            return "1".to_owned();
+        };
+        let if_true = || match target {
+            Target::Step(target) => self.expression(condition, target),
+            Target::Accept => "1".to_owned(),
+            Target::Reject => "0".to_owned(),
+        };
+        let test = match test {
+            Test::Always => return if_true(),
+            Test::IsNull(operand) => format!("{} IS NULL", self.operand(operand)),
+            Test::IsNotNull(operand) => format!("{} IS NOT NULL", self.operand(operand)),
+            Test::Compare(comparison) => self.comparison(comparison),
+        };
+        format!("CASE WHEN {test} THEN {} ELSE {} END", if_true(), self.expression(condition, step + 1))
+    }
+
+    fn comparison(&self, comparison: Comparison) -> String {
+        let Comparison { left, relation, right, affinity, collation, nulls } = comparison;
+        let relation = match (relation, nulls) {
+            (Relation::Equal, Nulls::Equal) => "IS",
+            (Relation::NotEqual, Nulls::Equal) => "IS NOT",
+            (Relation::Equal, _) => "=",
+            (Relation::NotEqual, _) => "<>",
+            (Relation::Less, _) => "<",
+            (Relation::LessOrEqual, _) => "<=",
+            (Relation::Greater, _) => ">",
+            (Relation::GreaterOrEqual, _) => ">=",
+        };
+        let collation = match collation {
+            Collation::Binary => "BINARY",
+            Collation::NoCase => "NOCASE",
+            Collation::RightTrim => "RTRIM",
+        };
+        // A column has an affinity of its own, unless it is an expression.
+        let sign = if affinity == ComparisonAffinity::None { "+" } else { "" };
+        let if_null = if nulls == Nulls::True { " IS NOT FALSE" } else { "" };
+        let (left, right) = (self.operand(left), self.operand(right));
+        format!("({sign}{left} COLLATE {collation} {relation} {sign}{right}){if_null}")
+    }
+
+    fn operand(&self, operand: Operand) -> String {
+        match operand {
+            Operand::Source(index) => self.sources[index].clone(),
+            Operand::Constant(index) => format!("?{}", index + 2),
+        }
     }
 }

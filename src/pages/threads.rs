@@ -28,6 +28,7 @@ use super::PageRows;
 use super::snapshot::ReadError;
 use crate::Connection;
 use crate::btree::cells::{Cells, Defaults, Reader, Step};
+use crate::btree::condition::Verdict;
 use crate::btree::format::Damage;
 use crate::btree::tree::{Leaf, Pages, SLACK_BYTES};
 use crate::error::Result;
@@ -74,14 +75,25 @@ struct Span {
     piece: Piece,
     leaf: Leaf,
     cells: Range<usize>,
+    /// Number of rows of the table before the first of them.
+    first: u64,
 }
 
-/// A row that only the calling thread can decode.
+/// A row that only the calling thread can decode, and whose condition it evaluates.
 struct UndecodedRow {
     /// Number of rows of the part before it.
     before: usize,
     span: usize,
     cell: usize,
+}
+
+/// Result of decoding one row by the calling thread.
+pub(crate) enum Filled<'row> {
+    Row(Row<'row>),
+    /// The row does not meet the condition.
+    Unwanted,
+    /// The row cannot be decoded; the reason is [`PageRows::end`].
+    Ended,
 }
 
 /// Rows to decode, and the decoded rows.
@@ -229,11 +241,15 @@ impl Decoder {
             self.reader.go_to(span.leaf, 0, 0);
             for cell in span.cells.clone() {
                 match self.reader.read_cell(cell, &mut self.cells) {
-                    Ok(Step::Row) => {
-                        task.part.push(&self.cells);
-                        before += 1;
-                    }
-                    Ok(Step::RowWithoutDefaults | Step::End) | Err(Stopped::More) => {
+                    Ok(Step::Row) => match self.cells.verdict() {
+                        Verdict::Accept => {
+                            task.part.push(&self.cells);
+                            before += 1;
+                        }
+                        Verdict::Reject => {}
+                        Verdict::Unknown => task.holes.push_back(UndecodedRow { before, span: index, cell }),
+                    },
+                    Ok(Step::RowWithoutDefaults | Step::RowWithoutVerdict | Step::End) | Err(Stopped::More) => {
                         task.holes.push_back(UndecodedRow { before, span: index, cell });
                     }
                     Err(Stopped::Damage(damage)) => {
@@ -348,13 +364,12 @@ impl<T: Part> DecoderThreads<'_, '_, T> {
         Ok(None)
     }
 
-    /// Decodes the next undecoded row, which has this number in the result. Returns `None` if that is not possible;
-    /// the reason is [`PageRows::end`].
-    pub(crate) fn fill(&mut self, task: &mut Task<T>, number: u64) -> Result<Option<Row<'_>>> {
+    /// Decodes the next undecoded row.
+    pub(crate) fn fill(&mut self, task: &mut Task<T>) -> Result<Filled<'_>> {
         let Some(UndecodedRow { span, cell, .. }) = task.holes.pop_front() else {
-            return Ok(None);
+            return Ok(Filled::Ended);
         };
-        let Span { piece, leaf, .. } = &task.spans[span];
+        let Span { piece, leaf, cells, first } = &task.spans[span];
         let reader = &mut self.pages.reader;
         if !reader.is_at(leaf.page) {
             let buffer = &mut self.pages.record.cells.buffer;
@@ -362,8 +377,8 @@ impl<T: Part> DecoderThreads<'_, '_, T> {
             buffer.extend_from_slice(&piece[leaf.at..][..reader.tree().usable_bytes()]);
             buffer.extend_from_slice(&[0; SLACK_BYTES]);
         }
-        reader.go_to(Leaf { at: 0, ..*leaf }, cell, number);
-        self.pages.next()
+        reader.go_to(Leaf { at: 0, ..*leaf }, cell, first + (cell - cells.start) as u64);
+        self.pages.fill()
     }
 
     /// Takes a task back after all its rows were read. Returns `false` if the scan has ended; the reason is
@@ -436,8 +451,8 @@ impl<T: Part> DecoderThreads<'_, '_, T> {
             let from = self.cell;
             let left = usize::try_from(end - self.rows).unwrap_or(usize::MAX);
             self.cell += left.min(self.leaf.cells - from);
+            spans.push(Span { piece: self.piece.clone(), leaf: self.leaf, cells: from..self.cell, first: self.rows });
             self.rows += (self.cell - from) as u64;
-            spans.push(Span { piece: self.piece.clone(), leaf: self.leaf, cells: from..self.cell });
         }
         if self.rows == limit {
             self.read_end.get_or_insert(Ok(()));

@@ -50,6 +50,11 @@ impl Db {
         })
     }
 
+    /// Whether a closure of the program replaces one of SQLite's collations.
+    pub(crate) fn has_replaced_collation(&self) -> bool {
+        [c"BINARY", c"NOCASE", c"RTRIM"].into_iter().any(|name| self.is_registered(&key(name)))
+    }
+
     /// Removes a collation. Returns whether there was one.
     pub(crate) fn remove_collation(&self, name: &CStr) -> Result<bool, Fault> {
         let entered = self.enter_to_register()?;

@@ -321,6 +321,11 @@ impl<'db> Stmt<'db> {
         }
     }
 
+    /// Returns the data stored with the statement, see [`Row::findings`].
+    pub(crate) fn findings<T: Any + Send + Default>(&self) -> &T {
+        self.core().findings()
+    }
+
     pub(crate) fn sql(&self) -> &str {
         &self.core().sql
     }
@@ -522,6 +527,11 @@ impl Drop for Stmt<'_> {
 }
 
 impl StmtCore {
+    fn findings<T: Any + Send + Default>(&self) -> &T {
+        let findings = self.findings.get_or_init(|| Box::new(T::default()));
+        findings.downcast_ref().expect("there is one type of them")
+    }
+
     /// Finalizes and frees a statement whose owner was forgotten.
     ///
     /// # Safety

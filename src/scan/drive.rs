@@ -5,7 +5,8 @@ use super::{Progress, ScanPlan};
 use super::{plan, threads};
 use crate::Connection;
 use crate::error::{Error, ErrorKind, Result};
-use crate::pages::{self, End, Expected, FirstStep, PageRows, Threshold};
+use crate::pages::{self, Anchor, End, Expected, FirstStep, PageRows, Threshold};
+use crate::statement::params::params_from_iter;
 use crate::statement::{Row, Rows};
 
 /// Source of rows.
@@ -34,6 +35,14 @@ impl Feed for First<'_, '_> {
     fn next(&mut self) -> Result<Option<Row<'_>>> {
         Ok(self.0.take().map(Rows::current))
     }
+}
+
+/// Beginning of a scan.
+pub(super) enum Start<'conn, 'stmt> {
+    /// With the first step of its statement.
+    Step(Threshold),
+    /// Before it.
+    Anchored(Box<Anchor<'conn, 'stmt>>),
 }
 
 /// Reason why `drive` returned.
@@ -72,25 +81,31 @@ pub(super) fn drive<E: From<Error>>(
     }
 }
 
-/// Reads the rows from the pages if possible, while the statement stays on its first row. Otherwise the statement
-/// returns them.
+/// Reads the rows from the pages if possible, while the statement stays on its first row, or before it if there is an
+/// anchor. Otherwise the statement returns them.
 pub(super) fn run_by_pages<E: From<Error>>(
     conn: &Connection,
     rows: &mut Rows<'_>,
-    threshold: Threshold,
+    start: Start<'_, '_>,
     threads: usize,
     position: &mut ScanProgress<'_>,
     plan: &mut Option<ScanPlan>,
     reader: &mut impl Reader<E>,
 ) -> Result<(), E> {
-    let FirstStep { has_row, scan } = pages::begin(conn, rows, threshold)?;
+    let (mut is_on_row, _transaction, FirstStep { has_row, scan }) = match start {
+        Start::Anchored(anchor) => {
+            let Anchor { scan, transaction } = *anchor;
+            (false, Some(transaction), FirstStep { has_row: true, scan: Ok(scan) })
+        }
+        Start::Step(threshold) => (true, None, pages::begin(conn, rows, threshold)?),
+    };
     let opened = match scan {
         Ok(scan) => PageRows::open(conn, rows, scan)?,
         Err(reason) => Err(reason),
     };
     match opened {
         Ok(mut pages) => {
-            *plan = Some(ScanPlan::by_pages(threads));
+            *plan = Some(ScanPlan::by_pages(threads, pages.has_condition()));
             let expected = pages.expected();
             reader.expect(rows.current(), Expected { rows: expected.rows.min(position.limit), ..expected })?;
             let pause = match threads::drive(&mut pages, rows, threads, position, reader)? {
@@ -109,17 +124,18 @@ pub(super) fn run_by_pages<E: From<Error>>(
                 End::Left(cause) => {
                     drop(pages);
                     plan::leave(plan, rows.current_raw().sql(), position.rows, cause.reason(), &cause);
-                    if !pages::catch_up(conn, rows, position.rows, cause)? {
+                    if !pages::catch_up(conn, rows, is_on_row.into(), position.rows, cause)? {
                         return Ok(());
                     }
+                    is_on_row = true;
                 }
                 End::Written => {
                     plan::leave(plan, rows.current_raw().sql(), position.rows, plan::WRITTEN, &plan::WRITTEN);
                     if position.rows > 0 {
-                        let (sql, rowid) = pages.remaining_rows_query()?;
+                        let (sql, parameters) = pages.remaining_rows_query()?;
                         drop(pages);
                         let mut rest = conn.prepare(&sql)?;
-                        let mut rest = rest.query((rowid,))?;
+                        let mut rest = rest.query(params_from_iter(parameters))?;
                         drive(&mut rest, position, reader)?;
                         return rest.finish().map_err(E::from);
                     }
@@ -133,7 +149,7 @@ pub(super) fn run_by_pages<E: From<Error>>(
             }
         }
     }
-    if drive(&mut First(Some(rows)), position, reader)? == DriveEnd::Empty {
+    if !is_on_row || drive(&mut First(Some(rows)), position, reader)? == DriveEnd::Empty {
         drive(rows, position, reader)?;
     }
     pages::note_rows(rows, position.rows);

@@ -13,8 +13,10 @@ impl ScanPlan {
         Self { strategy: ScanStrategy::Statement, threads: 1, reason }
     }
 
-    pub(super) fn by_pages(threads: usize) -> Self {
-        Self { strategy: ScanStrategy::Pages, threads, reason: "it is a plain scan of a table" }
+    pub(super) fn by_pages(threads: usize, has_condition: bool) -> Self {
+        let reason =
+            if has_condition { "it is a scan of a table with a condition" } else { "it is a plain scan of a table" };
+        Self { strategy: ScanStrategy::Pages, threads, reason }
     }
 }
 

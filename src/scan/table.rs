@@ -4,6 +4,7 @@ use std::fmt;
 use std::panic::Location;
 
 use super::Scan;
+use super::filter::{NOT_INDEXED, ScannedTable};
 use crate::Connection;
 use crate::sql::quote_identifier;
 
@@ -21,6 +22,8 @@ impl Connection {
     ///
     /// The name is that of a table, or `database.table`. The part before the first dot is the name of a database if the
     /// connection has one of that name (`main`, `temp`, or an attached one).
+    ///
+    /// [`Scan::filter`] then limits the rows.
     ///
     /// The rows are in rowid order. They come from the pages of the table if that is possible, which is several times
     /// as fast as running a statement. SQLite runs a statement for a table of a few rows on one page. This is
@@ -49,7 +52,7 @@ impl Connection {
 
 impl<'a> TableScan<'a> {
     /// Reads these columns, in this order. `rowid` may be one of them.
-    pub fn select<N: AsRef<str>>(self, names: impl IntoIterator<Item = N>) -> Scan<'a, ()> {
+    pub fn select<N: AsRef<str>>(self, names: impl IntoIterator<Item = N>) -> Scan<'a, ScannedTable> {
         let table = self.conn.quoted_table(self.table);
         // Qualified by the table, an unknown name in quotes is an error, and not a string literal.
         let columns: Vec<String> =
@@ -58,14 +61,14 @@ impl<'a> TableScan<'a> {
     }
 
     /// Reads all columns, as `SELECT *` does.
-    pub fn all_columns(self) -> Scan<'a, ()> {
+    pub fn all_columns(self) -> Scan<'a, ScannedTable> {
         self.scan_of("*")
     }
 
-    fn scan_of(self, columns: &str) -> Scan<'a, ()> {
-        // An index that has all columns would return the rows in another order.
-        let sql = format!("SELECT {columns} FROM {} NOT INDEXED", self.conn.quoted_table(self.table));
-        Scan { strategy: None, ..Scan::new(self.conn, sql.into(), (), self.site) }
+    fn scan_of(self, columns: &str) -> Scan<'a, ScannedTable> {
+        let name = self.conn.quoted_table(self.table);
+        let sql = format!("SELECT {columns} FROM {name}{NOT_INDEXED}");
+        Scan { strategy: None, ..Scan::new(self.conn, sql.into(), ScannedTable { name }, self.site) }
     }
 }
 

@@ -3,7 +3,7 @@
 use super::drive::{DriveEnd, ScanProgress};
 use super::reader::Reader;
 use crate::error::{Error, Result};
-use crate::pages::{DecoderThreads, PageRows, Split};
+use crate::pages::{DecoderThreads, Filled, PageRows, Split};
 use crate::statement::Rows;
 
 /// Number of bytes of pages in a part, for a result that is one batch.
@@ -31,7 +31,9 @@ pub(super) fn drive<E: From<Error>>(
         usize::MAX => (usize::MAX, PART_BYTES),
         rows => (rows.saturating_mul(PART_ROWS_MIN.div_ceil(rows)), BATCH_BYTES),
     };
-    let split = Split { threads, rows: part_rows as u64, bytes, limit: position.limit };
+    // With a condition, the number of rows to decode is not known.
+    let limit = if pages.has_condition() { u64::MAX } else { position.limit };
+    let split = Split { threads, rows: part_rows as u64, bytes, limit };
     let mut threads = DecoderThreads::new(pages, split, empty_part);
     let mut stop = 0;
     while let Some(mut task) = threads.next()? {
@@ -57,8 +59,10 @@ pub(super) fn drive<E: From<Error>>(
                     reader.hand_over()?;
                 }
             } else if undecoded.is_some() {
-                let Some(row) = threads.fill(&mut task, position.rows)? else {
-                    return Ok(Some(DriveEnd::Empty));
+                let row = match threads.fill(&mut task)? {
+                    Filled::Row(row) => row,
+                    Filled::Unwanted => continue,
+                    Filled::Ended => return Ok(Some(DriveEnd::Empty)),
                 };
                 position.rows += 1;
                 if reader.read(row)?.is_break() {

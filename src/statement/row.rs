@@ -51,7 +51,10 @@ impl<'row> Row<'row> {
     #[inline]
     #[must_use]
     pub fn column_count(&self) -> usize {
-        self.statement().column_count()
+        match self.source {
+            Source::Statement(raw) => raw.column_count(),
+            Source::Record(record) => record.cells.column_count(),
+        }
     }
 
     /// Returns the name of the column with this 0-based index: the `AS` name if there is one.

@@ -288,7 +288,12 @@ fn every_read_fails_in_every_way() {
     let mut seen = [0; 4];
     for (name, encoding) in [("delete", "UTF-8"), ("wal", "UTF-8"), ("utf16", "UTF-16be"), ("vacuum", "UTF-8")] {
         let case = Case::new(dir.path(), name, encoding);
-        for sql in ["SELECT * FROM t", "SELECT c, id FROM t", "SELECT d FROM t"] {
+        for sql in [
+            "SELECT * FROM t",
+            "SELECT c, id FROM t",
+            "SELECT d FROM t",
+            "SELECT c, d FROM t WHERE e IS NULL AND a COLLATE NOCASE > 'A' AND (d COLLATE RTRIM = 'later' OR b IS NOT NULL)",
+        ] {
             let sound = run(case.open().scan(sql, ()), STATEMENT);
             assert!(sound.error.is_none() && sound.rows.len() == 60);
             let stored = &sound.rows;

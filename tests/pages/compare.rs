@@ -1,17 +1,17 @@
 //! One scan by both paths.
 
 use finalite::scan::{Scan, ScanStrategy};
-use finalite::{Connection, Error, Result};
+use finalite::{Connection, Error, Params, Result};
 
 use crate::common::cell::Cell;
 
 /// All rows, by one path.
-pub fn read(scan: Scan<'_, ()>, path: ScanStrategy) -> Result<Vec<Vec<Cell>>> {
+pub fn read<'p>(scan: Scan<'_, impl Params<'p>>, path: ScanStrategy) -> Result<Vec<Vec<Cell>>> {
     read_all(scan.strategy(path))
 }
 
 /// All rows.
-pub fn read_all(scan: Scan<'_, ()>) -> Result<Vec<Vec<Cell>>> {
+pub fn read_all<'p>(scan: Scan<'_, impl Params<'p>>) -> Result<Vec<Vec<Cell>>> {
     let mut rows = Vec::new();
     let count = scan.for_each(|row| {
         let cells = (0..row.column_count()).map(|column| row.value(column).map(Cell::from));
@@ -75,6 +75,7 @@ pub fn both(conn: &Connection, sql: &str) -> (bool, usize) {
 
 pub fn assert_same(expected: &[Vec<Cell>], found: &[Vec<Cell>], sql: &str) {
     for (row, (expected, found)) in expected.iter().zip(found).enumerate() {
+        assert_eq!(expected.len(), found.len(), "{sql}: row {row}");
         for (column, (expected, found)) in expected.iter().zip(found).enumerate() {
             assert!(expected == found, "{sql}: row {row}, column {column}: {} not {}", brief(found), brief(expected));
         }

@@ -42,8 +42,16 @@ fn images() -> Vec<(&'static str, Image)> {
     ]
 }
 
-const SQLS: [&str; 5] =
-    ["SELECT * FROM t", "SELECT rowid FROM t", "SELECT c, a FROM t", "SELECT e FROM t", "SELECT d, rowid, b FROM t"];
+const SQLS: [&str; 8] = [
+    "SELECT * FROM t",
+    "SELECT rowid FROM t",
+    "SELECT c, a FROM t",
+    "SELECT e FROM t",
+    "SELECT d, rowid, b FROM t",
+    "SELECT * FROM t WHERE a > 20 AND c IS NOT NULL",
+    "SELECT a FROM t WHERE b COLLATE NOCASE > 'TEXT 3' OR d < 5",
+    "SELECT rowid, b FROM t WHERE a >= 7",
+];
 
 /// Damages a file where it counts.
 fn damage(image: &mut Image, leaves: &[usize], random: &mut Random) {

@@ -64,7 +64,16 @@ fn plain_scans_are_told_from_others() {
         "SELECT v FROM t",
         "SELECT a FROM t",
         "SELECT a + 1, b FROM t",
-        "SELECT b FROM t WHERE b > 'text 4'",
+        "SELECT b FROM t WHERE b LIKE 'text 4%'",
+        "SELECT b FROM t WHERE length(b) > 4",
+        "SELECT b FROM t WHERE b <> x'00'",
+        "SELECT b FROM t WHERE id > 4",
+        "SELECT b FROM t WHERE a < -4",
+        "SELECT b FROM t WHERE b IN ('text 4', 'text 5', 'text 6')",
+        "SELECT b FROM t WHERE b || '' = 'text 4'",
+        "SELECT b FROM t WHERE b = (SELECT 'text 4')",
+        "SELECT b FROM t WHERE CAST(b AS INTEGER) = 0",
+        "SELECT b FROM t WHERE b > 'text 4' ORDER BY b",
         "SELECT b FROM t ORDER BY b",
         "SELECT b FROM t ORDER BY id DESC",
         "SELECT b FROM t LIMIT 5",
@@ -81,6 +90,10 @@ fn plain_scans_are_told_from_others() {
         "SELECT rowid, b, (SELECT 1) FROM t",
     ] {
         assert_path(&conn, sql, ScanStrategy::Statement, "SQLite does more");
+    }
+    for sql in ["SELECT b FROM t WHERE b > 'text 4'", "SELECT id FROM t WHERE (b > 'text 4' AND w < 'x') OR b IS NULL"]
+    {
+        assert_path(&conn, sql, ScanStrategy::Pages, "a scan of a table with a condition");
     }
     assert_path(&conn, "SELECT * FROM temporary", ScanStrategy::Statement, "no table of the main database");
     assert_path(&conn, "VALUES (1), (2)", ScanStrategy::Statement, "not a SELECT");

@@ -126,10 +126,11 @@ fn an_interrupt_is_no_answer() {
     struct Watch {
         db: *mut ffi::sqlite3,
         selects: usize,
+        interrupted: usize,
     }
 
-    /// Interrupts the third `SELECT` that is prepared: the first is the scan's, the next asks about the cache before it
-    /// runs, and this one for its program.
+    /// Interrupts a `SELECT` that is prepared: the first is the scan's, the second asks for its program before it runs,
+    /// and the third about the cache.
     unsafe extern "C" fn interrupt(
         watch: *mut c_void,
         action: i32,
@@ -141,26 +142,33 @@ fn an_interrupt_is_no_answer() {
         // SAFETY: the watch lives as long as the authorizer is set, and is used by this thread alone.
         let watch = unsafe { &mut *watch.cast::<Watch>() };
         watch.selects += usize::from(action == ffi::SQLITE_SELECT);
-        if action == ffi::SQLITE_SELECT && watch.selects == 3 {
+        if action == ffi::SQLITE_SELECT && watch.selects == watch.interrupted {
             // SAFETY: the connection is open.
             unsafe { ffi::sqlite3_interrupt(watch.db) };
         }
         ffi::SQLITE_OK
     }
 
-    let dir = tempfile::tempdir().unwrap();
-    let conn = Connection::open(dir.path().join("a.db")).unwrap();
-    conn.execute("CREATE TABLE t(a TEXT)", ()).unwrap();
-    add(&conn, "t", 5_000);
-    // SAFETY: the connection is open while the handle is used.
-    let mut watch = Watch { db: unsafe { conn.as_raw() }, selects: 0 };
-    // SAFETY: as above; the watch outlives the authorizer, which is taken off below.
-    unsafe { ffi::sqlite3_set_authorizer(watch.db, Some(interrupt), (&raw mut watch).cast()) };
-    let scan = || conn.scan_table("t").select(["rowid", "a"]);
-    assert!(matches!(scan().columns().unwrap_err().kind(), ErrorKind::Interrupted));
-    assert_eq!(scan().plan().unwrap().strategy, ScanStrategy::Pages);
-    assert_eq!(read_all(scan()).unwrap().len(), 5_000);
-    // SAFETY: the connection is open.
-    unsafe { ffi::sqlite3_set_authorizer(watch.db, None, std::ptr::null_mut()) };
-    assert!(watch.selects >= 3);
+    for interrupted in [2, 3] {
+        let dir = tempfile::tempdir().unwrap();
+        let conn = Connection::open(dir.path().join("a.db")).unwrap();
+        conn.execute("CREATE TABLE t(a TEXT)", ()).unwrap();
+        add(&conn, "t", 5_000);
+        // SQLite forgets an interrupt while no statement is running.
+        let mut running = conn.prepare("VALUES (1), (2)").unwrap();
+        let mut running = running.query(()).unwrap();
+        running.next().unwrap();
+        // SAFETY: the connection is open while the handle is used.
+        let mut watch = Watch { db: unsafe { conn.as_raw() }, selects: 0, interrupted };
+        // SAFETY: as above; the watch outlives the authorizer, which is taken off below.
+        unsafe { ffi::sqlite3_set_authorizer(watch.db, Some(interrupt), (&raw mut watch).cast()) };
+        let scan = || conn.scan_table("t").select(["rowid", "a"]);
+        assert!(matches!(scan().columns().unwrap_err().kind(), ErrorKind::Interrupted), "{interrupted}");
+        drop(running);
+        assert_eq!(scan().plan().unwrap().strategy, ScanStrategy::Pages);
+        assert_eq!(read_all(scan()).unwrap().len(), 5_000);
+        // SAFETY: the connection is open.
+        unsafe { ffi::sqlite3_set_authorizer(watch.db, None, std::ptr::null_mut()) };
+        assert!(watch.selects >= 3);
+    }
 }

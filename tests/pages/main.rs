@@ -5,6 +5,7 @@ mod checks;
 #[path = "../common/mod.rs"]
 mod common;
 mod compare;
+mod conditions;
 mod damage;
 mod ends;
 mod fallbacks;

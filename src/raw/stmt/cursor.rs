@@ -615,7 +615,6 @@ impl<'row> Row<'row> {
     ///
     /// If it was created with another type.
     pub(crate) fn findings<T: Any + Send + Default>(self) -> &'row T {
-        let findings = self.0.findings.get_or_init(|| Box::new(T::default()));
-        findings.downcast_ref().expect("there is one type of them")
+        self.0.findings()
     }
 }

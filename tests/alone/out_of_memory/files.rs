@@ -1,7 +1,7 @@
 //! Operations that touch more than one file, or more of SQLite than tables: logs, spills, attached files, modules, scans.
 
 use finalite::pool::Pool;
-use finalite::scan::ScanStrategy;
+use finalite::scan::{Relation, ScanStrategy};
 use finalite::{Connection, DropBehavior, Error, ErrorKind, OpenOptions, Result, ResultCode, TransactionBehavior};
 
 use super::Place::{File, Memory};
@@ -386,6 +386,10 @@ pub const SCENARIOS: &[Scenario] = &[
                     Ok::<_, Error>(())
                 })?;
                 assert_eq!(rows, 33);
+                for threads in 1..3 {
+                    let scan = conn.scan_table("t").select(["a", "c"]).filter("b", Relation::NotEqual, "nowhere");
+                    assert_eq!(scan.strategy(ScanStrategy::Pages).threads(threads).columns()?.len(), 33);
+                }
                 Ok(())
             })
         }),

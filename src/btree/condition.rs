@@ -1,0 +1,490 @@
+//! Conditions on the values of a row, evaluated as SQLite's bytecode evaluates them.
+//!
+//! A condition is a list of tests, as a program of SQLite has them: each either jumps, or falls through to the next one.
+//!
+//! ```text
+//! WHERE a = 1 OR a > 5      0  a = 1    jump to accept
+//!                           1  a <= 5   jump to reject
+//!                              accept
+//! ```
+//!
+//! Jumps lead forward, so that an evaluation ends. A comparison whose result would depend on a conversion between text
+//! and number that is not done here has no result: SQLite then evaluates the condition for this and all later rows.
+
+use std::cmp::Ordering;
+use std::io::Write;
+
+use super::cells::{ColumnSource, bits, to_f64};
+use super::format::BYTES_BY_SERIAL;
+use crate::value::{Value, ValueRef};
+
+/// A condition on the values of a row.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Condition {
+    pub(crate) constants: Box<[Constant]>,
+    pub(crate) steps: Box<[ConditionStep]>,
+    /// The first test, if most rows may be rejected by it alone.
+    pub(super) first: Option<FirstTest>,
+}
+
+/// A test of one value against a constant of the same type, which rejects a row if it is true.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct FirstTest {
+    place: usize,
+    is_real: bool,
+    constant: Value,
+    relation: Relation,
+    rejects_null: bool,
+}
+
+impl FirstTest {
+    fn of(steps: &[ConditionStep], constants: &[Constant], sources: &[ColumnSource]) -> Option<Self> {
+        let &ConditionStep { test: Test::Compare(comparison), target: Target::Reject } = steps.first()? else {
+            return None;
+        };
+        let Comparison { left, relation, right, affinity, collation, nulls } = comparison;
+        let (Operand::Source(source), Operand::Constant(constant)) = (left, right) else {
+            return None;
+        };
+        let (&ColumnSource::Stored { place, is_real, .. }, Constant::Value(constant)) =
+            (sources.get(source)?, &constants[constant])
+        else {
+            return None;
+        };
+        let is_of_one_type = match constant {
+            Value::Integer(_) => !is_real,
+            Value::Real(_) => true,
+            Value::Text(_) => collation == Collation::Binary && affinity != ComparisonAffinity::Numeric,
+            Value::Null | Value::Blob(_) => false,
+        };
+        let rejects_null = nulls == Nulls::True;
+        is_of_one_type.then(|| Self { place, is_real, constant: constant.clone(), relation, rejects_null })
+    }
+
+    /// Whether the test is true for a record of `payload` bytes, of which `local` are here, followed by
+    /// [`SLACK_BYTES`](super::tree::SLACK_BYTES). Returns `false` where that is not certain.
+    #[inline(always)]
+    pub(super) fn rejects(&self, record: &[u8], payload: usize, local: usize) -> bool {
+        self.test(record, payload, local) == Some(true)
+    }
+
+    #[inline(always)]
+    fn test(&self, record: &[u8], payload: usize, local: usize) -> Option<bool> {
+        let header = usize::from(*record.first()?);
+        if header >= 0x80 {
+            return None;
+        }
+        let (&serial, before) = record.get(1..header)?.get(..=self.place)?.split_last()?;
+        let (mut seen, mut at) = (serial, header);
+        for &serial in before {
+            seen |= serial;
+            at += usize::from(BYTES_BY_SERIAL[usize::from(serial & 0x7f)]);
+        }
+        let end = at + usize::from(BYTES_BY_SERIAL[usize::from(serial & 0x7f)]);
+        // A record that ends with this value is as long as its header says.
+        let is_last = header == self.place + 2;
+        if seen >= 0x80 || end > local || is_last && end != payload {
+            return None;
+        }
+        let number = match serial {
+            1..=7 => bits(record, serial.into(), at),
+            _ => i64::from(serial == 9),
+        };
+        let ordering = match (&self.constant, serial) {
+            (_, 0) => return Some(self.rejects_null),
+            (Value::Integer(constant), 1..=6 | 8 | 9) if !self.is_real => number.cmp(constant),
+            (Value::Real(constant), 7) => f64::from_bits(number.cast_unsigned()).partial_cmp(constant)?,
+            (Value::Real(constant), 1..=6 | 8 | 9) if self.is_real => to_f64(number).partial_cmp(constant)?,
+            (Value::Text(constant), 13..) if serial % 2 == 1 => record.get(at..end)?.cmp(constant.as_bytes()),
+            _ => return None,
+        };
+        Some(self.relation.holds(ordering))
+    }
+}
+
+/// A value that a row is compared with.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Constant {
+    Value(Value),
+    /// 1-based number of a parameter whose value is not known yet.
+    Parameter(usize),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ConditionStep {
+    pub(crate) test: Test,
+    /// Next step if the test is true; otherwise the one after it is next.
+    pub(crate) target: Target,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    Step(usize),
+    Accept,
+    Reject,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Test {
+    Always,
+    IsNull(Operand),
+    IsNotNull(Operand),
+    Compare(Comparison),
+}
+
+/// Index of a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Operand {
+    /// In the sources of the row's cells.
+    Source(usize),
+    /// In [`Condition::constants`].
+    Constant(usize),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Comparison {
+    pub(crate) left: Operand,
+    pub(crate) relation: Relation,
+    pub(crate) right: Operand,
+    pub(crate) affinity: ComparisonAffinity,
+    pub(crate) collation: Collation,
+    pub(crate) nulls: Nulls,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Relation {
+    Equal,
+    NotEqual,
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+}
+
+/// Conversion of the operands before a comparison.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ComparisonAffinity {
+    None,
+    /// A number is converted to text if the other operand is text.
+    Text,
+    /// A text that reads as a number is converted to it.
+    Numeric,
+}
+
+/// SQLite's own collations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Collation {
+    Binary,
+    NoCase,
+    RightTrim,
+}
+
+/// Result of a comparison with NULL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Nulls {
+    /// The test is false.
+    False,
+    /// The test is true.
+    True,
+    /// NULL equals NULL and nothing else (`IS`).
+    Equal,
+}
+
+/// Result of a condition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Accept,
+    Reject,
+    /// SQLite must evaluate the condition.
+    Unknown,
+}
+
+impl Condition {
+    /// Returns the condition with values for its parameters. `sources` are those of the cells. Returns `None` if one is missing, or if a comparison with a
+    /// constant needs a conversion that is not done here.
+    pub(crate) fn with_parameters(&self, values: &[Value], sources: &[ColumnSource]) -> Option<Self> {
+        let mut condition = self.clone();
+        for constant in &mut condition.constants {
+            if let Constant::Parameter(number) = *constant {
+                *constant = Constant::Value(values.get(number.checked_sub(1)?)?.clone());
+            }
+        }
+        // A constant of its own for each comparison, since each may convert it.
+        let mut constants = Vec::new();
+        for step in &mut condition.steps {
+            let operands: Box<[_]> = match &mut step.test {
+                Test::Always => Box::new([]),
+                Test::IsNull(operand) | Test::IsNotNull(operand) => Box::new([(operand, ComparisonAffinity::None)]),
+                Test::Compare(Comparison { left, right, affinity, .. }) => {
+                    Box::new([(left, *affinity), (right, *affinity)])
+                }
+            };
+            for (operand, affinity) in operands {
+                if let Operand::Constant(index) = operand {
+                    let Constant::Value(value) = &condition.constants[*index] else {
+                        return None;
+                    };
+                    constants.push(Constant::Value(converted(value, affinity)?));
+                    *index = constants.len() - 1;
+                }
+            }
+        }
+        condition.first = FirstTest::of(&condition.steps, &constants, sources);
+        condition.constants = constants.into();
+        Some(condition)
+    }
+
+    pub(crate) fn new(constants: Box<[Constant]>, steps: Box<[ConditionStep]>) -> Self {
+        Self { constants, steps, first: None }
+    }
+
+    /// Number of tests of the condition as an expression, in which what follows on two ways is written twice.
+    pub(crate) fn expression_tests(&self) -> usize {
+        let mut from = vec![0_usize; self.steps.len() + 1];
+        for (index, step) in self.steps.iter().enumerate().rev() {
+            let if_true = match step.target {
+                Target::Step(target) => from.get(target).copied().unwrap_or(0),
+                Target::Accept | Target::Reject => 0,
+            };
+            let if_false = if step.test == Test::Always { 0 } else { from[index + 1] };
+            from[index] = if_true.saturating_add(if_false).saturating_add(1);
+        }
+        from[0]
+    }
+
+    /// Evaluates the condition. The closures return the value of the source with this index: a number if it is stored
+    /// as one, or any value.
+    #[inline(always)]
+    pub(super) fn evaluate<'a>(
+        &'a self,
+        number: impl Fn(usize) -> Option<Number>,
+        value: impl Fn(usize) -> ValueRef<'a>,
+    ) -> Verdict {
+        let mut next = 0;
+        while let Some(step) = self.steps.get(next) {
+            // A number that is compared with a constant of the same type: most of all tests.
+            let by_number = match &step.test {
+                Test::Compare(Comparison {
+                    left: Operand::Source(left),
+                    right: Operand::Constant(right),
+                    relation,
+                    ..
+                }) => match (number(*left), &self.constants[*right]) {
+                    (Some(Number::Integer(left)), Constant::Value(Value::Integer(right))) => {
+                        Some(relation.holds(left.cmp(right)))
+                    }
+                    (Some(Number::Real(left)), Constant::Value(Value::Real(right))) => {
+                        left.partial_cmp(right).map(|ordering| relation.holds(ordering))
+                    }
+                    _ => None,
+                },
+                _ => None,
+            };
+            let is_true = match by_number {
+                Some(is_true) => is_true,
+                None => match self.test(step.test, &value) {
+                    Some(is_true) => is_true,
+                    None => return Verdict::Unknown,
+                },
+            };
+            next = match (is_true, step.target) {
+                (false, _) => next + 1,
+                // Backward jumps do not exist: `max` lets the loop end in any case.
+                (true, Target::Step(step)) => step.max(next + 1),
+                (true, Target::Accept) => return Verdict::Accept,
+                (true, Target::Reject) => return Verdict::Reject,
+            };
+        }
+        Verdict::Accept
+    }
+
+    /// Returns the result of a test; `None` if it depends on a conversion that is not done here.
+    #[inline(never)]
+    fn test<'a>(&'a self, test: Test, read: &dyn Fn(usize) -> ValueRef<'a>) -> Option<bool> {
+        let value = |operand| match operand {
+            Operand::Source(index) => read(index),
+            Operand::Constant(index) => match &self.constants[index] {
+                Constant::Value(value) => value.as_value_ref(),
+                Constant::Parameter(_) => ValueRef::Null,
+            },
+        };
+        Some(match test {
+            Test::Always => true,
+            Test::IsNull(operand) => value(operand) == ValueRef::Null,
+            Test::IsNotNull(operand) => value(operand) != ValueRef::Null,
+            Test::Compare(comparison) => match comparison.compare(value(comparison.left), value(comparison.right))? {
+                Some(ordering) => comparison.relation.holds(ordering),
+                None => comparison.nulls == Nulls::True,
+            },
+        })
+    }
+}
+
+/// A number of a row.
+#[derive(Clone, Copy)]
+pub(super) enum Number {
+    Integer(i64),
+    Real(f64),
+}
+
+impl Relation {
+    #[inline(always)]
+    fn holds(self, ordering: Ordering) -> bool {
+        match self {
+            Self::Equal => ordering.is_eq(),
+            Self::NotEqual => ordering.is_ne(),
+            Self::Less => ordering.is_lt(),
+            Self::LessOrEqual => ordering.is_le(),
+            Self::Greater => ordering.is_gt(),
+            Self::GreaterOrEqual => ordering.is_ge(),
+        }
+    }
+}
+
+/// Converts a constant before it is compared. Returns `None` for a conversion that is not done here.
+fn converted(value: &Value, affinity: ComparisonAffinity) -> Option<Value> {
+    match (value, affinity) {
+        (Value::Text(text), ComparisonAffinity::Numeric) if may_be_number(text.as_bytes()) => {
+            // Only integers as SQLite writes them: the conversion of others has rules of its own.
+            text.parse::<i64>().ok().filter(|number| number.to_string() == *text).map(Value::Integer)
+        }
+        _ => Some(value.clone()),
+    }
+}
+
+/// Whether SQLite might read the text as a number: it skips spaces, and a number begins with one of these.
+fn may_be_number(text: &[u8]) -> bool {
+    let first = text.iter().find(|byte| !matches!(byte, b' ' | b'\t'..=b'\r'));
+    matches!(first, Some(b'0'..=b'9' | b'+' | b'-' | b'.'))
+}
+
+impl Comparison {
+    /// Compares two values. The inner `None` stands for NULL.
+    fn compare(self, left: ValueRef<'_>, right: ValueRef<'_>) -> Option<Option<Ordering>> {
+        use ValueRef::{Blob, Integer, Null, Real, Text};
+        let mut digits = [0; 20];
+        let ordering = match (left, right) {
+            (Null, Null) if self.nulls == Nulls::Equal => Ordering::Equal,
+            (Null, _) | (_, Null) if self.nulls == Nulls::Equal => Ordering::Less,
+            (Null, _) | (_, Null) => return Some(None),
+            (Text(left), Text(right)) => {
+                if self.affinity == ComparisonAffinity::Numeric && (may_be_number(left) || may_be_number(right)) {
+                    return None;
+                }
+                self.collation.compare(left, right)
+            }
+            (Text(text), number @ (Integer(_) | Real(_))) => {
+                self.compare_with_number(text, number, &mut digits)?.unwrap_or(Ordering::Greater)
+            }
+            (number @ (Integer(_) | Real(_)), Text(text)) => {
+                self.compare_with_number(text, number, &mut digits)?.map_or(Ordering::Less, Ordering::reverse)
+            }
+            (Integer(left), Integer(right)) => left.cmp(&right),
+            (Integer(left), Real(right)) => compare_integer(left, right),
+            (Real(left), Integer(right)) => compare_integer(right, left).reverse(),
+            (Real(left), Real(right)) => left.partial_cmp(&right)?,
+            (Blob(left), Blob(right)) => left.cmp(right),
+            // Numbers are before texts, and texts before blobs.
+            (Blob(_), _) => Ordering::Greater,
+            (_, Blob(_)) => Ordering::Less,
+        };
+        Some(Some(ordering))
+    }
+
+    /// Compares a text with a number. The inner `None` says that any text is behind any number.
+    fn compare_with_number(self, text: &[u8], number: ValueRef<'_>, digits: &mut [u8; 20]) -> Option<Option<Ordering>> {
+        match (self.affinity, number) {
+            (ComparisonAffinity::None, _) => Some(None),
+            (ComparisonAffinity::Numeric, _) if may_be_number(text) => None,
+            (ComparisonAffinity::Numeric, _) => Some(None),
+            (ComparisonAffinity::Text, ValueRef::Integer(number)) => {
+                let mut free = &mut digits[..];
+                // 20 bytes are enough for any integer.
+                write!(free, "{number}").ok()?;
+                let len = 20 - free.len();
+                Some(Some(self.collation.compare(text, &digits[..len])))
+            }
+            (ComparisonAffinity::Text, _) => None,
+        }
+    }
+}
+
+/// Compares an integer with a real that is not NaN, exactly.
+fn compare_integer(integer: i64, real: f64) -> Ordering {
+    const MANTISSA_BITS: u64 = 52;
+    const EXACT: u64 = 1 << (MANTISSA_BITS + 1);
+    match to_f64(integer).partial_cmp(&real) {
+        // The integer may have been rounded. The real is an integer then.
+        Some(Ordering::Equal) if integer.unsigned_abs() > EXACT => {
+            let bits = real.to_bits();
+            let mantissa = i128::from(bits & ((1 << MANTISSA_BITS) - 1) | 1 << MANTISSA_BITS);
+            let exponent = (bits >> MANTISSA_BITS & 0x7ff).saturating_sub(1023 + MANTISSA_BITS);
+            let sign = if real.is_sign_negative() { -1 } else { 1 };
+            i128::from(integer).cmp(&(sign * (mantissa << exponent)))
+        }
+        ordering => ordering.unwrap_or(Ordering::Equal),
+    }
+}
+
+impl Collation {
+    fn compare(self, left: &[u8], right: &[u8]) -> Ordering {
+        match self {
+            Self::Binary => left.cmp(right),
+            Self::RightTrim => trimmed(left).cmp(trimmed(right)),
+            Self::NoCase => {
+                let pairs = left.iter().zip(right);
+                for (left, right) in pairs {
+                    match left.to_ascii_lowercase().cmp(&right.to_ascii_lowercase()) {
+                        // SQLite stops at a NUL, and compares the lengths.
+                        Ordering::Equal if *left == 0 => break,
+                        Ordering::Equal => {}
+                        other => return other,
+                    }
+                }
+                left.len().cmp(&right.len())
+            }
+        }
+    }
+}
+
+fn trimmed(text: &[u8]) -> &[u8] {
+    let spaces = text.iter().rev().take_while(|byte| **byte == b' ').count();
+    &text[..text.len() - spaces]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_integer_and_a_real_are_compared_exactly() {
+        const BIG: i64 = 1 << 62;
+        for (integer, real, expected) in [
+            (1, 1.0, Ordering::Equal),
+            (1, 1.5, Ordering::Less),
+            (-1, -1.5, Ordering::Greater),
+            (0, -0.0, Ordering::Equal),
+            (BIG + 1, to_f64(BIG), Ordering::Greater),
+            (BIG - 1, to_f64(BIG), Ordering::Less),
+            (-BIG - 1, to_f64(-BIG), Ordering::Less),
+            (-BIG + 1, to_f64(-BIG), Ordering::Greater),
+            (BIG, to_f64(BIG), Ordering::Equal),
+            (i64::MAX, 9_223_372_036_854_775_808.0, Ordering::Less),
+            (i64::MIN, -9_223_372_036_854_775_808.0, Ordering::Equal),
+            (i64::MAX, f64::INFINITY, Ordering::Less),
+            (i64::MIN, f64::NEG_INFINITY, Ordering::Greater),
+            (9_007_199_254_740_993, 9_007_199_254_740_992.0, Ordering::Greater),
+        ] {
+            assert_eq!(compare_integer(integer, real), expected, "{integer} {real}");
+        }
+    }
+
+    #[test]
+    fn an_expression_writes_twice_what_two_ways_lead_to() {
+        let step = |target| ConditionStep { test: Test::IsNull(Operand::Source(0)), target };
+        let condition = |steps: Vec<ConditionStep>| Condition::new(Box::new([]), steps.into());
+        assert_eq!(condition(vec![step(Target::Reject), step(Target::Reject)]).expression_tests(), 2);
+        assert_eq!(condition(vec![step(Target::Step(1)), step(Target::Reject)]).expression_tests(), 3);
+        assert_eq!(condition((1..=64).map(|next| step(Target::Step(next))).collect()).expression_tests(), usize::MAX);
+    }
+}

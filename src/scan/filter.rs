@@ -1,0 +1,124 @@
+//! Conditions on the columns of a table.
+
+use super::Scan;
+use crate::error::Result;
+use crate::sql::quote_identifier;
+use crate::statement::params::{Binder, Params};
+use crate::value::Value;
+
+/// Relation of a column's value and another value. For [`Scan::filter`].
+///
+/// Values are compared as SQLite compares them: [storage classes, affinity](https://sqlite.org/datatype3.html) and the
+/// collation of the column count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Relation {
+    /// `=`. Neither is NULL.
+    Equal,
+    /// `<>`. Neither is NULL.
+    NotEqual,
+    /// `<`
+    Less,
+    /// `<=`
+    LessOrEqual,
+    /// `>`
+    Greater,
+    /// `>=`
+    GreaterOrEqual,
+    /// `IS`: equal, or both NULL.
+    Is,
+    /// `IS NOT`: not equal; NULL is not equal to any other value.
+    IsNot,
+}
+
+impl Relation {
+    fn operator(self) -> &'static str {
+        match self {
+            Self::Equal => "=",
+            Self::NotEqual => "<>",
+            Self::Less => "<",
+            Self::LessOrEqual => "<=",
+            Self::Greater => ">",
+            Self::GreaterOrEqual => ">=",
+            Self::Is => "IS",
+            Self::IsNot => "IS NOT",
+        }
+    }
+}
+
+/// The table of a scan that takes [filters](Scan::filter). From [`TableScan::select`](super::TableScan::select).
+#[derive(Clone, Debug)]
+pub struct ScannedTable {
+    /// As SQL.
+    pub(super) name: String,
+}
+
+/// No parameters: those of the filters are bound beside them.
+impl<'p> Params<'p> for ScannedTable {
+    fn bind(self, _: &mut Binder<'_, 'p>) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// The caller's parameters, followed by the values of the filters.
+pub(super) struct WithFilters<P> {
+    pub(super) params: P,
+    pub(super) filters: Vec<Value>,
+}
+
+impl<'p, P: Params<'p>> Params<'p> for WithFilters<P> {
+    #[inline]
+    fn bind(self, binder: &mut Binder<'_, 'p>) -> Result<()> {
+        self.params.bind(binder)?;
+        self.filters.into_iter().try_for_each(|value| binder.push(value))
+    }
+}
+
+impl<E> Scan<'_, ScannedTable, E> {
+    /// Reads only rows whose value in this column is in this relation to another value. With several filters, rows meet
+    /// all of them. The column need not be selected.
+    ///
+    /// The condition is evaluated on a row's record before any value is copied, if the rows come from pages: see
+    /// [`Scan::plan`]. SQLite evaluates it where it has an index for it, whose order the rows then have, and where
+    /// values have to be converted between text and number.
+    ///
+    /// The values are bound as parameters, and appear in no error and no log.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use finalite::Connection;
+    /// use finalite::scan::Relation;
+    ///
+    /// let conn = Connection::open_in_memory()?;
+    /// conn.execute_batch(
+    ///     "CREATE TABLE city(name TEXT, people INTEGER, river TEXT);
+    ///      INSERT INTO city VALUES ('Bonn', 330000, 'Rhein'), ('Ulm', 129000, 'Donau'), ('Rom', 2700000, NULL);",
+    /// )?;
+    /// let cities = conn
+    ///     .scan_table("city")
+    ///     .select(["name"])
+    ///     .filter("people", Relation::Greater, 200_000)
+    ///     .filter("river", Relation::IsNot, None::<&str>)
+    ///     .columns()?;
+    /// assert_eq!(cities.column("name")?.as_str()?.iter().collect::<Vec<_>>(), [Some("Bonn")]);
+    /// # Ok::<(), finalite::Error>(())
+    /// ```
+    pub fn filter(mut self, column: &str, relation: Relation, value: impl Into<Value>) -> Self {
+        let sql = self.sql.to_mut();
+        let joint = match sql.strip_suffix(NOT_INDEXED) {
+            Some(all_rows) => {
+                sql.truncate(all_rows.len());
+                " WHERE "
+            }
+            None => " AND ",
+        };
+        let (table, column, operator) = (&self.params.name, quote_identifier(column), relation.operator());
+        sql.push_str(&format!("{joint}{table}.{column} {operator} ?"));
+        self.filters.push(value.into());
+        self
+    }
+}
+
+/// End of the SQL of a table scan without filters: an index that has all columns would return the rows in another order.
+pub(super) const NOT_INDEXED: &str = " NOT INDEXED";
