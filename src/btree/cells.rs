@@ -14,7 +14,7 @@
 //! loop of the scan; all other cases are in functions that are not inlined. An integer is read as eight bytes, and
 //! shifted: each buffer therefore ends with [`SLACK_BYTES`].
 
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 use std::sync::Arc;
 
 use super::condition::{Condition, Number, Verdict};
@@ -162,7 +162,7 @@ impl<P: Pages> Reader<P> {
     #[inline(never)]
     fn step_by_condition(&mut self, cells: &mut Cells) -> Result<Step, P::Error> {
         loop {
-            self.cell = self.next_candidate(cells);
+            self.cell = self.next_candidate(self.cell..self.leaf.cells, cells);
             let step = self.step(cells)?;
             if step != Step::Row {
                 return Ok(step);
@@ -175,14 +175,14 @@ impl<P: Pages> Reader<P> {
         }
     }
 
-    /// Returns the first cell of the leaf page, from the next one on, whose row may meet the condition: those before it
+    /// Returns the first of these cells of the leaf page whose row may meet the condition, or the end: those before it
     /// fail its first test. As in SQLite, no other value of theirs is looked at.
     #[inline(never)]
-    fn next_candidate(&self, cells: &Cells) -> usize {
-        let Leaf { at, pointers, content, cells: count, .. } = self.leaf;
+    pub(crate) fn next_candidate<B: Deref<Target = [u8]>>(&self, mut among: Range<usize>, cells: &Cells<B>) -> usize {
+        let Leaf { at, pointers, content, .. } = self.leaf;
         let usable = self.tree.usable_bytes();
         let Some(first) = cells.condition.as_ref().and_then(|condition| condition.first.as_ref()) else {
-            return self.cell;
+            return among.start;
         };
         let page = &cells.buffer[at..at + usable + SLACK_BYTES];
         let is_unwanted = |cell: &usize| {
@@ -193,7 +193,8 @@ impl<P: Pages> Reader<P> {
             let local = local_bytes(payload, usable);
             Some(record + local <= usable && first.rejects(page.get(record..)?, payload, local))
         };
-        (self.cell..count).find(|cell| is_unwanted(cell) != Some(true)).unwrap_or(count)
+        let end = among.end;
+        among.find(|cell| is_unwanted(cell) != Some(true)).unwrap_or(end)
     }
 
     /// Moves before the first row. Returns its leaf page, or one without cells.

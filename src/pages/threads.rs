@@ -239,7 +239,13 @@ impl Decoder {
         for (index, span) in task.spans.iter_mut().enumerate() {
             mem::swap(&mut span.piece, &mut self.cells.buffer);
             self.reader.go_to(span.leaf, 0, 0);
-            for cell in span.cells.clone() {
+            let Range { start: mut next, end } = span.cells;
+            loop {
+                let cell = self.reader.next_candidate(next..end, &self.cells);
+                if cell == end {
+                    break;
+                }
+                next = cell + 1;
                 match self.reader.read_cell(cell, &mut self.cells) {
                     Ok(Step::Row) => match self.cells.verdict() {
                         Verdict::Accept => {
