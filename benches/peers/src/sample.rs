@@ -14,6 +14,14 @@ pub const QUERIES: [(&str, &str); 4] = [
     ("wide", "SELECT * FROM t"),
 ];
 
+/// Queries with a condition on the rows, by name.
+pub const FILTERS: [(&str, &str); 4] = [
+    ("filter 1 %, integer", "SELECT * FROM t WHERE i1 < 300"),
+    ("filter 1 %, text", "SELECT * FROM t WHERE s1 < '028f5c28f5c28'"),
+    ("filter half, real", "SELECT * FROM t WHERE r1 < 4096.0"),
+    ("filter none, three", "SELECT id, s2 FROM t WHERE i2 > 1000 AND r2 >= 10.5 AND b IS NULL"),
+];
+
 pub const LOOKUP: &str = "SELECT s1, i1 FROM t WHERE id = ?";
 
 pub const INSERT: &str = "INSERT INTO sink VALUES (?, ?, ?)";

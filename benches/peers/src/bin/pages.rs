@@ -1,5 +1,5 @@
 //! Full scans of a rowid table by the page reader, which is not SQLite's executor: beside C on the same connection,
-//! over journal and log, mapped or not. And beside a plain read of the file.
+//! over journal and log, mapped or not, all rows and those that meet a condition. And beside a plain read of the file.
 //!
 //! `pages [--quick] [--rows N] [--rounds N] [WORKLOAD-PREFIX]`
 
@@ -70,7 +70,7 @@ fn main() -> Result<()> {
             .pragma("mmap_size", setting.mmap)
             .pragma("cache_size", -400_000_i64)
             .open(&path)?;
-        for (name, sql) in sample::QUERIES.into_iter().filter(|(name, _)| name.starts_with(&options.only)) {
+        for (name, sql) in sample::QUERIES.into_iter().chain(sample::FILTERS).filter(|(name, _)| name.starts_with(&options.only)) {
             let plan = conn.scan(sql, ()).strategy(ScanStrategy::Pages).plan()?;
             if plan.strategy != ScanStrategy::Pages && options.rows > 10_000 {
                 return Err(format!("{name}: {plan}").into());
@@ -79,6 +79,9 @@ fn main() -> Result<()> {
         }
         conn.close()?;
         fs::remove_file(&path)?;
+    }
+    if options.only.starts_with("filter") {
+        return Ok(());
     }
     let path = dir.path().join("plain.db");
     drop(make(&path, &SETTINGS[0], options.rows)?);
