@@ -17,7 +17,7 @@
 use std::ops::{Deref, Range};
 use std::sync::Arc;
 
-use super::condition::{Condition, Number, Verdict};
+use super::condition::{Condition, Stored, Verdict};
 use super::format::{
     BYTES_BY_SERIAL, Damage, Encoding, append_utf8, local_bytes, payload_varint, read_u16, read_u32, serial_bytes,
     varint, varint_bytes,
@@ -463,7 +463,7 @@ impl<B: Deref<Target = [u8]>> Cells<B> {
     pub(crate) fn verdict(&self) -> Verdict {
         match &self.condition {
             None => Verdict::Accept,
-            Some(condition) => condition.evaluate(|index| self.number(index), |index| self.operand(index)),
+            Some(condition) => condition.evaluate(|index| self.stored(index), |index| self.operand(index)),
         }
     }
 
@@ -471,18 +471,25 @@ impl<B: Deref<Target = [u8]>> Cells<B> {
         self.source(index).map_or(ValueRef::Null, |source| self.read_into(source, AsItIs))
     }
 
-    /// Returns a value that is stored as a number.
+    /// Returns a value as far as its serial type tells it.
     #[inline(always)]
-    fn number(&self, index: usize) -> Option<Number> {
-        let ColumnSource::Stored { place, is_real, .. } = *self.source(index)? else {
-            return Some(Number::Integer(self.rowid));
+    fn stored(&self, index: usize) -> Stored {
+        let Some(&ColumnSource::Stored { place, is_real, .. }) = self.source(index) else {
+            return Stored::Integer(self.rowid);
         };
         let ValuePosition { serial, at } = self.places[place];
+        let integer = |value| if is_real { Stored::Real(to_f64(value)) } else { Stored::Integer(value) };
         match serial {
-            1..=6 if !is_real => Some(Number::Integer(bits(self.record(), serial, at as usize))),
-            // NaN has no ordering: it is read as NULL elsewhere.
-            7 => Some(Number::Real(f64::from_bits(bits(self.record(), serial, at as usize).cast_unsigned()))),
-            _ => None,
+            0 => Stored::Null,
+            1..=6 => integer(bits(self.record(), serial, at as usize)),
+            7 => match f64::from_bits(bits(self.record(), serial, at as usize).cast_unsigned()) {
+                real if real.is_nan() => Stored::Null,
+                real => Stored::Real(real),
+            },
+            8 | 9 => integer(i64::from(serial == 9)),
+            MISSING => Stored::Unknown,
+            12.. => Stored::TextOrBlob,
+            _ => Stored::Null,
         }
     }
 

@@ -252,35 +252,37 @@ impl Condition {
         from[0]
     }
 
-    /// Evaluates the condition. The closures return the value of the source with this index: a number if it is stored
-    /// as one, or any value.
+    /// Evaluates the condition. The closures return the value of the source with this index: what is known of it at
+    /// once, and all of it.
     #[inline(always)]
     pub(super) fn evaluate<'a>(
         &'a self,
-        number: impl Fn(usize) -> Option<Number>,
+        stored: impl Fn(usize) -> Stored,
         value: impl Fn(usize) -> ValueRef<'a>,
     ) -> Verdict {
         let mut next = 0;
         while let Some(step) = self.steps.get(next) {
-            // A number that is compared with a constant of the same type: most of all tests.
-            let by_number = match &step.test {
+            // Numbers compared with a constant of the same type, and NULL: most of all tests.
+            let simply = match &step.test {
                 Test::Compare(Comparison {
                     left: Operand::Source(left),
                     right: Operand::Constant(right),
                     relation,
                     ..
-                }) => match (number(*left), &self.constants[*right]) {
-                    (Some(Number::Integer(left)), Constant::Value(Value::Integer(right))) => {
+                }) => match (stored(*left), &self.constants[*right]) {
+                    (Stored::Integer(left), Constant::Value(Value::Integer(right))) => {
                         Some(relation.holds(left.cmp(right)))
                     }
-                    (Some(Number::Real(left)), Constant::Value(Value::Real(right))) => {
+                    (Stored::Real(left), Constant::Value(Value::Real(right))) => {
                         left.partial_cmp(right).map(|ordering| relation.holds(ordering))
                     }
                     _ => None,
                 },
+                Test::IsNull(Operand::Source(index)) => stored(*index).is_null(),
+                Test::IsNotNull(Operand::Source(index)) => stored(*index).is_null().map(|is_null| !is_null),
                 _ => None,
             };
-            let is_true = match by_number {
+            let is_true = match simply {
                 Some(is_true) => is_true,
                 None => match self.test(step.test, &value) {
                     Some(is_true) => is_true,
@@ -320,11 +322,25 @@ impl Condition {
     }
 }
 
-/// A number of a row.
+/// A value of a row, as far as it is known at once.
 #[derive(Clone, Copy)]
-pub(super) enum Number {
+pub(super) enum Stored {
+    Null,
     Integer(i64),
     Real(f64),
+    TextOrBlob,
+    Unknown,
+}
+
+impl Stored {
+    #[inline(always)]
+    fn is_null(self) -> Option<bool> {
+        match self {
+            Self::Null => Some(true),
+            Self::Unknown => None,
+            Self::Integer(_) | Self::Real(_) | Self::TextOrBlob => Some(false),
+        }
+    }
 }
 
 impl Relation {
