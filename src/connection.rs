@@ -30,7 +30,7 @@ pub(crate) mod pauses;
 pub(crate) mod pragma;
 mod query;
 mod script;
-mod settings;
+pub(crate) mod settings;
 mod statement_key;
 
 pub use any_params::{AnyParams, NamedParams};

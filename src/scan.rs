@@ -76,6 +76,7 @@ mod batch;
 mod column;
 mod drive;
 mod filter;
+mod partitions;
 mod plan;
 mod reader;
 mod table;
@@ -89,6 +90,7 @@ pub use column::{BytesBuffers, ColumnBuffer, OffsetBuffer, Offsets};
 use drive::{ScanProgress, Start, drive, run_by_pages};
 use filter::WithFilters;
 pub use filter::{Relation, ScannedTable};
+pub use partitions::Partitions;
 pub use plan::{ScanPlan, ScanStrategy};
 use reader::{Batches, Columns, ForEach, Reader, TryForEach};
 pub use table::TableScan;
@@ -113,6 +115,8 @@ pub struct Scan<'a, P, E = Error> {
     conn: &'a Connection,
     sql: Cow<'a, str>,
     params: P,
+    /// Name of the table, for a scan of a whole table.
+    table: Option<&'a str>,
     /// The caller's choice; `None` for the fastest.
     strategy: Option<ScanStrategy>,
     threads: usize,
@@ -151,6 +155,7 @@ impl<'a, P> Scan<'a, P> {
             conn,
             sql,
             params,
+            table: None,
             strategy: Some(ScanStrategy::Statement),
             threads: 1,
             limit: u64::MAX,
@@ -192,10 +197,24 @@ impl<'a, P, E> Scan<'a, P, E> {
     /// ```
     pub fn with_error<F: From<Error>>(self) -> Scan<'a, P, F> {
         let Self {
-            conn, sql, params, strategy, threads, limit, progress, on_end, schema, mixed, site, filters, ..
+            conn, sql, params, table, strategy, threads, limit, progress, on_end, schema, mixed, site, filters, ..
         } = self;
-        let error = PhantomData;
-        Scan { conn, sql, params, strategy, threads, limit, progress, on_end, schema, mixed, site, filters, error }
+        Scan {
+            conn,
+            sql,
+            params,
+            table,
+            strategy,
+            threads,
+            limit,
+            progress,
+            on_end,
+            schema,
+            mixed,
+            site,
+            filters,
+            error: PhantomData,
+        }
     }
 }
 

@@ -6,7 +6,7 @@
 //! nothing.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread::{self, JoinHandle, Scope, ScopedJoinHandle};
 use std::{fmt, io, mem};
 
 use crate::track::registry::current_thread;
@@ -44,6 +44,24 @@ impl Worker {
         })?;
         Ok(Self { thread: Some(thread), stop, process })
     }
+}
+
+/// Starts a thread that ends before a scope does, and counts it. `work` must return soon after the scope's own thread
+/// wants it to.
+///
+/// # Errors
+///
+/// The operating system's error if it cannot create a thread.
+pub(crate) fn start_scoped<'scope, T: Send + 'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    name: &str,
+    work: impl FnOnce() -> T + Send + 'scope,
+) -> io::Result<ScopedJoinHandle<'scope, T>> {
+    let running = Running::new();
+    thread::Builder::new().name(name.into()).spawn_scoped(scope, move || {
+        let _running = running;
+        work()
+    })
 }
 
 impl Drop for Worker {

@@ -131,11 +131,17 @@ impl Connection {
 
     /// Returns the quoted name of a table, qualified by its database if that is given.
     pub(crate) fn quoted_table(&self, table: &str) -> String {
+        match self.split_table(table) {
+            (None, name) => quote_identifier(name),
+            (Some(database), name) => format!("{}.{}", quote_identifier(database), quote_identifier(name)),
+        }
+    }
+
+    /// Returns the name of the database, if that is given, and the name of the table.
+    pub(crate) fn split_table<'t>(&self, table: &'t str) -> (Option<&'t str>, &'t str) {
         match self.dot(table) {
-            None | Some(None) => quote_identifier(table),
-            Some(Some(dot)) => {
-                format!("{}.{}", quote_identifier(&table[..dot]), quote_identifier(&table[dot + 1..]))
-            }
+            None | Some(None) => (None, table),
+            Some(Some(dot)) => (Some(&table[..dot]), &table[dot + 1..]),
         }
     }
 

@@ -106,6 +106,23 @@ impl<'p> Param<'p> {
     }
 }
 
+/// A copy of an error has the text of its source in place of the source.
+impl Clone for Param<'_> {
+    fn clone(&self) -> Self {
+        Self(match &self.0 {
+            ParamValue::Null => ParamValue::Null,
+            ParamValue::Integer(value) => ParamValue::Integer(*value),
+            ParamValue::Real(value) => ParamValue::Real(*value),
+            ParamValue::Text(text) => ParamValue::Text(text.clone()),
+            ParamValue::Blob(bytes) => ParamValue::Blob(bytes.clone()),
+            ParamValue::ZeroBlob(bytes) => ParamValue::ZeroBlob(*bytes),
+            ParamValue::List(list) => ParamValue::List(list),
+            ParamValue::OwnedList(list) => ParamValue::OwnedList(list.clone()),
+            ParamValue::Error(error) => ParamValue::Error(error.restated()),
+        })
+    }
+}
+
 /// Shows the type and the length, but not the value.
 impl fmt::Debug for Param<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

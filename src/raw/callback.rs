@@ -532,6 +532,11 @@ impl Db {
         !self.callbacks.entries.borrow().is_empty() || self.has_hooks()
     }
 
+    /// Whether the connection calls code of the program, or foreign code may have changed what it calls.
+    pub(crate) fn has_foreign_code(&self) -> bool {
+        self.has_callbacks() || self.is_given_out()
+    }
+
     /// Drops the closures and what they left, after SQLite has closed the connection.
     pub(super) fn end_callbacks(&self) {
         self.release_states();

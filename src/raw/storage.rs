@@ -19,12 +19,13 @@ use std::slice;
 use std::sync::atomic::{AtomicU32, Ordering, fence};
 
 use super::db::{Db, Entered, Limit};
-use super::ffi;
+use super::{ffi, text};
 use crate::error::{Fault, FaultKind};
 
 unsafe extern "C" {
-    // c3ref/interrupt.html, since 3.41; not in every version of the bindings.
+    // c3ref/interrupt.html, since 3.41, and c3ref/uri_boolean.html, since 3.31; not in every version of the bindings.
     fn sqlite3_is_interrupted(db: *mut ffi::sqlite3) -> c_int;
+    fn sqlite3_uri_key(path: *const c_char, index: c_int) -> *const c_char;
 }
 
 /// One database of a connection, and its files.
@@ -121,7 +122,7 @@ impl<'db> Storage<'db> {
     }
 
     /// Returns the name of the VFS that the database uses.
-    pub(super) fn vfs_name(self) -> Option<&'db CStr> {
+    pub(crate) fn vfs_name(self) -> Option<&'db CStr> {
         let entered = self.db.try_enter()?;
         let mut vfs: *mut ffi::sqlite3_vfs = ptr::null_mut();
         // SAFETY: SQLITE_FCNTL_VFS_POINTER takes a pointer to a `sqlite3_vfs*`, here a local (rule 24).
@@ -177,6 +178,23 @@ impl<'db> Storage<'db> {
         // SAFETY: c3ref/uri_boolean.html: takes "A filename obtained from sqlite3_db_filename()", here in this entry,
         // and a NUL-terminated name of a parameter (rule 22).
         unsafe { ffi::sqlite3_uri_boolean(path.as_ptr(), c"immutable".as_ptr(), 0) != 0 }
+    }
+
+    /// Returns the names of the URI parameters with which the file was opened.
+    pub(crate) fn uri_parameters(self) -> Vec<Box<str>> {
+        let path = |entered| Some((self.path_in(&entered)?, entered));
+        let Some((path, _entered)) = self.db.try_enter().and_then(path) else {
+            return Vec::new();
+        };
+        let names = (0..).map_while(|index| {
+            // SAFETY: c3ref/uri_boolean.html: takes "A filename obtained from sqlite3_db_filename()", here in this entry,
+            // and returns NULL if the index exceeds the number of parameters (rule 22).
+            let name = unsafe { sqlite3_uri_key(path.as_ptr(), index) };
+            // SAFETY: NULL, or NUL-terminated and of the filename, which lives as long as the database is open; copied
+            // immediately (rule 22).
+            unsafe { text::copy(name) }
+        });
+        names.collect()
     }
 
     /// Returns a number that changes with each change of the database, by this connection or any other, as far as this

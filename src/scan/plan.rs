@@ -18,6 +18,11 @@ impl ScanPlan {
             if has_condition { "it is a scan of a table with a condition" } else { "it is a plain scan of a table" };
         Self { strategy: ScanStrategy::Pages, threads, reason }
     }
+
+    pub(super) fn by_ranges(threads: usize) -> Self {
+        let reason = "ranges of rowids are read by connections that see one snapshot";
+        Self { strategy: ScanStrategy::Statement, threads, reason }
+    }
 }
 
 /// Leaves the remaining rows to the statement, after this number of rows. Logs the reason in detail, if the page reader
@@ -42,7 +47,8 @@ pub(super) fn leave(
 pub struct ScanPlan {
     /// Source of the rows; after the scan, source of the last of them.
     pub strategy: ScanStrategy,
-    /// Maximum number of threads that decode columns. See [`Scan::threads`](super::Scan::threads).
+    /// Maximum number of threads that decode columns, see [`Scan::threads`](super::Scan::threads), or number of threads
+    /// that run the statement, see [`Scan::partitions`](super::Scan::partitions).
     pub threads: usize,
     /// Reason for the strategy.
     pub reason: &'static str,

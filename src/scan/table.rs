@@ -68,7 +68,8 @@ impl<'a> TableScan<'a> {
     fn scan_of(self, columns: &str) -> Scan<'a, ScannedTable> {
         let name = self.conn.quoted_table(self.table);
         let sql = format!("SELECT {columns} FROM {name}{NOT_INDEXED}");
-        Scan { strategy: None, ..Scan::new(self.conn, sql.into(), ScannedTable { name }, self.site) }
+        let scan = Scan::new(self.conn, sql.into(), ScannedTable { name }, self.site);
+        Scan { table: Some(self.table), strategy: None, ..scan }
     }
 }
 

@@ -78,6 +78,8 @@ pub struct Binder<'s, 'p> {
     ignores_unused: bool,
     /// Whether parameters without a value are NULL.
     fills_missing: bool,
+    /// Whether values by position go to the parameters that have no value yet.
+    skips_set: bool,
     /// Whether names in the SQL have different prefixes, so that one without its prefix may be ambiguous; computed on
     /// demand.
     has_prefixes: Option<bool>,
@@ -92,6 +94,7 @@ impl<'s, 'p> Binder<'s, 'p> {
             by_name: false,
             ignores_unused: false,
             fills_missing: false,
+            skips_set: false,
             has_prefixes: None,
         }
     }
@@ -111,7 +114,10 @@ impl<'s, 'p> Binder<'s, 'p> {
     /// and `SQLITE_TOOBIG` for text or bytes beyond SQLite's limit.
     #[inline(always)]
     pub fn push(&mut self, value: impl ToSql + 'p) -> Result<()> {
-        let index = self.positional + 1;
+        let mut index = self.positional + 1;
+        if self.skips_set {
+            index = self.next_unset(index);
+        }
         if index > self.raw.parameter_count() {
             return Err(self.wrong_count(index));
         }
@@ -168,6 +174,18 @@ impl<'s, 'p> Binder<'s, 'p> {
     /// Binds NULL to the parameters that have no value in the end.
     pub fn missing_as_null(&mut self) {
         self.fills_missing = true;
+    }
+
+    /// Assigns values by position, from now on, to the parameters that have no value yet.
+    pub(crate) fn skip_set(&mut self) {
+        self.skips_set = true;
+    }
+
+    /// Returns the first of the parameters from this one on that has no value, or a number beyond the last.
+    #[cold]
+    fn next_unset(&self, index: usize) -> usize {
+        let count = self.raw.parameter_count();
+        (index..=count).find(|&index| !self.raw.is_marked(index)).unwrap_or(count + 1)
     }
 
     /// Returns the 0-based place of the parameter of this name, with its prefix or without.
