@@ -30,6 +30,7 @@ use crate::value::Value;
 use findings::{Findings, SMALL_ROWS};
 use lookup::Names;
 use program::Program;
+pub(crate) use snapshot::LastCommit;
 use snapshot::{LogState, ReadError, Snapshot, SnapshotView, View};
 pub(crate) use threads::{DecoderThreads, Filled, Part, Piece, Split};
 
@@ -148,6 +149,16 @@ pub(crate) fn begin_conditional<'conn, 'stmt>(
     }
     let scan = PlainScan { program, condition, view, threshold, findings: Some(findings) };
     Ok(Some(Anchor { scan, transaction }))
+}
+
+/// Returns the state of the main database's write-ahead log, on a connection that has read; `None` if there is no log, or
+/// if it cannot be read without SQLite.
+#[track_caller]
+pub(crate) fn last_commit(conn: &Connection) -> Result<Option<LastCommit>> {
+    if program::has_shared_cache(conn, "SELECT 1 FROM sqlite_schema")? {
+        return Ok(None);
+    }
+    Ok(snapshot::last_commit(Storage::new(conn.db(), MAIN)))
 }
 
 /// Takes the first step, and determines the table and the snapshot.

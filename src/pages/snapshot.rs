@@ -140,6 +140,16 @@ pub(super) fn log_frames(storage: Storage<'_>) -> Option<(u32, u32)> {
     })
 }
 
+/// State of a write-ahead log as of its last commit. If two are equal, nothing was committed in between.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LastCommit(LogHead);
+
+/// Returns the state of the write-ahead log; `None` if there is none, or if it is just being written, or cannot be read.
+pub(super) fn last_commit(storage: Storage<'_>) -> Option<LastCommit> {
+    let has_index = has_log(storage) == Some(true) && storage.is_lock_shared();
+    has_index.then(|| LogHead::read(storage)).flatten().map(LastCommit)
+}
+
 const WRITING: &str = "the connection has a write transaction open";
 const NOT_SHARED: &str = "the connection does not hold exactly a shared lock: another locking mode, or none";
 

@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorKind, NameKind, Result};
 use crate::statement::params::Params;
 use crate::statement::{Row, Statement};
 use ranges::{BOUNDS, Ranged, RowidRange};
-use readers::Request;
+use readers::{Refusal, Request};
 use table::RangedTable;
 use threads::Work;
 
@@ -48,8 +48,9 @@ const RANGES_PER_THREAD: usize = 8;
 ///   an attached database or `WITHOUT ROWID`, or has no two rows;
 /// - the connection has functions, collations, hooks or an authorizer of the program's, a deadline or limits; or its
 ///   handle was given out;
-/// - the write lock is not free within 250 ms (or the busy timeout, if that is shorter), or the connection is read-only.
-///   An [immutable](crate::OpenOptions::immutable) file needs no lock;
+/// - the write lock is not free within 250 ms (or the busy timeout, if that is shorter). A connection that is read-only
+///   does not take it: then others commit several times while the connections begin to read. An
+///   [immutable](crate::OpenOptions::immutable) file needs neither;
 /// - no other connection can read the file. One that is encrypted is such a file.
 ///
 /// [`plan`](Self::plan) and [`on_end`](Self::on_end) return the number of threads, and the reason.
@@ -337,14 +338,15 @@ impl<'p, P: Params<'p> + Clone + Sync, E: From<Error> + Send> Partitions<'_, P, 
     /// ```
     pub fn plan(&self) -> Result<ScanPlan> {
         let statement = self.prepare()?;
-        Ok(match self.begin(&statement)? {
+        match self.begin(&statement) {
             Ok(begun) => {
                 let threads = begun.readers.len();
                 begun.readers.into_iter().for_each(readers::close);
-                ScanPlan::by_ranges(threads)
+                Ok(ScanPlan::by_ranges(threads))
             }
-            Err(reason) => ScanPlan::by_statement(reason),
-        })
+            Err(Refusal::Reason(reason)) => Ok(ScanPlan::by_statement(reason)),
+            Err(Refusal::Error(error)) => Err(error),
+        }
     }
 
     /// Reads the ranges, and reports the plan. Returns the results in the order of the ranges.
@@ -367,7 +369,7 @@ impl<'p, P: Params<'p> + Clone + Sync, E: From<Error> + Send> Partitions<'_, P, 
         read: &(impl Fn(&mut Statement<'_>, Ranged<P>) -> Result<O, E> + Sync),
     ) -> Result<Vec<O>, E> {
         let mut statement = self.prepare()?;
-        match self.begin(&statement)? {
+        match self.begin(&statement) {
             Ok(Begun { readers, sql, ranges }) => {
                 // Other threads may be waiting for its table.
                 drop(statement);
@@ -377,7 +379,8 @@ impl<'p, P: Params<'p> + Clone + Sync, E: From<Error> + Send> Partitions<'_, P, 
                 *plan = Some(ScanPlan::by_ranges(threads));
                 results
             }
-            Err(reason) => {
+            Err(Refusal::Error(error)) => Err(error.into()),
+            Err(Refusal::Reason(reason)) => {
                 plan::leave(plan, &self.scan.sql, 0, reason, &reason);
                 let range = self.has_bounds.then_some(RowidRange::ALL);
                 Ok(vec![read(&mut statement, Ranged { params: self.scan.params, range })?])
@@ -385,21 +388,15 @@ impl<'p, P: Params<'p> + Clone + Sync, E: From<Error> + Send> Partitions<'_, P, 
         }
     }
 
-    /// Opens the readers, which begin to read, and divides the rowids. The inner error is the reason why one thread
-    /// reads all rows.
-    fn begin(&self, statement: &Statement<'_>) -> Result<Result<Begun, &'static str>> {
+    /// Opens the readers, which begin to read, and divides the rowids.
+    fn begin(&self, statement: &Statement<'_>) -> Result<Begun, Refusal> {
         let Scan { conn, sql, site, .. } = &self.scan;
         let table = self.table.unwrap_or_default();
-        if let Err(reason) = readers::check(conn, statement)? {
-            return Ok(Err(reason));
-        }
+        readers::check(conn, statement)?;
         if self.threads == 1 {
-            return Ok(Err("one thread was requested"));
+            return Err(Refusal::Reason("one thread was requested"));
         }
-        let ranged = match RangedTable::find(conn, table)? {
-            Ok(ranged) => ranged,
-            Err(reason) => return Ok(Err(reason)),
-        };
+        let ranged = RangedTable::find(conn, table)?;
         let sql = if self.has_bounds {
             sql.to_string()
         } else {
@@ -407,14 +404,11 @@ impl<'p, P: Params<'p> + Clone + Sync, E: From<Error> + Send> Partitions<'_, P, 
             format!("{sql} WHERE {}.{} BETWEEN {first} AND {last}", conn.quoted_table(table), ranged.rowid)
         };
         let request = Request { conn, sql: &sql, threads: self.threads, has_fence: self.has_fence, site };
-        let mut readers = match readers::open(&request)? {
-            Ok(readers) => readers,
-            Err(reason) => return Ok(Err(reason)),
-        };
+        let mut readers = readers::open(&request)?;
         let ranges = ranged.divide(&readers[0], self.threads.saturating_mul(RANGES_PER_THREAD))?;
         // Of a few rows, not each thread gets a range.
         readers.drain(ranges.len().min(self.threads)..).for_each(readers::close);
-        Ok(Ok(Begun { readers, sql, ranges }))
+        Ok(Begun { readers, sql, ranges })
     }
 }
 

@@ -1,6 +1,7 @@
 //! Scans: how they end, what the closures may do, what the policies say, and how a batch prints. What they read is
 //! compared with the C library in a binary of its own (`tests/scan`).
 
+mod partitions;
 mod values;
 
 use std::cell::RefCell;

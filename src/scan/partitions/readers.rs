@@ -7,8 +7,12 @@
 //! other processes       commit            (wait)                         commit, commit, …
 //! ```
 //!
-//! No connection can commit while the calling connection has the write lock, so all first reads see the same state. A
-//! file that nobody may change (`immutable`) needs no lock.
+//! No connection can commit while the calling connection has the write lock, so all first reads see the same state.
+//!
+//! A file that nobody may change (`immutable`) needs no lock. A connection that is read-only cannot take it. Then, with a
+//! rollback journal, the shared lock of the first reader keeps commits away. With a write-ahead log, the header of the
+//! log's index is compared before the first reads and after them, as the page reader does: if a commit fell in between,
+//! the readers begin again.
 
 use std::panic::Location;
 use std::time::Duration;
@@ -21,7 +25,7 @@ use crate::raw::{Db, DbConfig, Limit};
 use crate::statement::Statement;
 use crate::transaction::{Transaction, TransactionBehavior};
 use crate::value::ValueRef;
-use crate::{Connection, OpenOptions, sql};
+use crate::{Connection, JournalMode, OpenOptions, pages, sql};
 
 /// Longest time to wait for the write lock. Meanwhile, one thread would read rows.
 const WAIT_MAX: Duration = Duration::from_millis(250);
@@ -40,17 +44,35 @@ const PRAGMAS: [&str; 6] =
 const FUNCTIONS: [&str; 3] = ["last_insert_rowid(", "changes(", "total_changes("];
 
 const BUSY: &str = "the write lock, by which the connections get one snapshot, is not free";
-const NOT_WRITABLE: &str =
-    "the connection is read-only: it cannot take the write lock, by which others get one snapshot";
+const NOT_WRITABLE: &str = "the connection is read-only, and others commit while the connections begin to read";
 const NO_LOCK: &str = "the connection cannot take the write lock, by which others get one snapshot";
 const NOT_OPENED: &str = "another connection to the database file could not be opened";
 const NOT_READ: &str = "another connection could not read the database file";
-const MOVED: &str = "the database file was moved or replaced";
 const PROGRAM: &str = "SQLite runs another program on another connection: the statement reads a temporary or an attached \
                        database, or a table of this connection";
-const SHARED_CACHE: &str = "the database's cache is shared with other connections";
-const OWN_FUNCTION: &str = "the statement calls a function whose result is a property of the connection";
-const LIKE: &str = "`PRAGMA case_sensitive_like` was set, which other connections lack";
+
+/// Reason why the calling connection alone reads the rows, or an error that the caller gets.
+pub(super) enum Refusal {
+    Reason(&'static str),
+    Error(Error),
+}
+
+impl Refusal {
+    /// Returns the reason in place of an error that the calling connection need not have.
+    fn of(error: Error, reason: &'static str) -> Self {
+        if error.is_interrupted() || matches!(error.kind(), ErrorKind::NoMemory { .. } | ErrorKind::Forked) {
+            return Self::Error(error);
+        }
+        tracing::debug!(target: "finalite::scan", %error, reason, "no connections for partitions");
+        Self::Reason(if error.is_busy() { BUSY } else { reason })
+    }
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
 
 /// A statement, and what its readers need.
 pub(super) struct Request<'a> {
@@ -63,8 +85,8 @@ pub(super) struct Request<'a> {
     pub(super) site: &'static Location<'static>,
 }
 
-/// Returns the reason why a statement is not run by several connections, as far as no file has to be read for it.
-pub(super) fn check(conn: &Connection, statement: &Statement<'_>) -> Result<Result<(), &'static str>> {
+/// Checks what is known of a statement and its connection without SQL.
+pub(super) fn check(conn: &Connection, statement: &Statement<'_>) -> Result<(), Refusal> {
     let db = conn.db();
     db.check_usable().map_err(|fault| conn.error(fault))?;
     let main = Storage::new(db, 0);
@@ -75,49 +97,39 @@ pub(super) fn check(conn: &Connection, statement: &Statement<'_>) -> Result<Resu
         "the database is in memory, or temporary"
     } else if !conn.is_autocommit() || db.is_in_transaction() {
         "a transaction is open, whose snapshot other connections cannot have"
-    } else if db.has_foreign_code() {
-        "the connection has functions, collations, hooks or an authorizer of the program, or its handle was given out"
     } else if db.has_limits() {
         "a deadline or a limit is set, which belongs to this connection"
+    } else if db.has_foreign_code() {
+        "the connection has functions, collations, hooks or an authorizer of the program, or its handle was given out"
     } else if !main.vfs_name().is_some_and(|name| SYSTEMS.iter().any(|known| known.as_bytes() == name.to_bytes())) {
         "the files are not read by a file system (VFS) of SQLite's by whose locks connections can read at once"
     } else if main.uri_parameters().iter().any(|name| !PARAMETERS.contains(&&**name)) {
         "the database was opened with URI parameters"
-    } else if !main.is_immutable() && conn.is_readonly("main") == Some(true) {
-        NOT_WRITABLE
     } else {
-        return Ok(Ok(()));
+        return Ok(());
     };
-    Ok(Err(reason))
+    Err(Refusal::Reason(reason))
 }
 
-/// Opens connections that see one snapshot, and in which SQLite runs the statement as on the calling one. The inner
-/// error is the reason why that cannot be.
-pub(super) fn open(request: &Request<'_>) -> Result<Result<Vec<Connection>, &'static str>> {
+/// Opens connections that see one snapshot, and in which SQLite runs the statement as on the calling one.
+pub(super) fn open(request: &Request<'_>) -> Result<Vec<Connection>, Refusal> {
     let Request { conn, threads, site, .. } = *request;
     if conn.pragma::<Box<str>>("locking_mode")?.eq_ignore_ascii_case("exclusive") {
-        return Ok(Err("the connection is in exclusive locking mode"));
+        return Err(Refusal::Reason("the connection is in exclusive locking mode"));
     }
-    let mut readers = Vec::new();
-    for _ in 0..threads {
-        match open_reader(conn, site) {
-            Ok(reader) => readers.push(reader),
-            Err(error) => return reason_of(error, NOT_OPENED).map(Err),
-        }
-    }
-    let needs_fence = request.has_fence && !Storage::new(conn.db(), 0).is_immutable();
-    let fence = match needs_fence.then(|| Fence::raise(conn)).transpose()? {
-        Some(Err(reason)) => return Ok(Err(reason)),
-        Some(Ok(fence)) => Some(fence),
-        None => None,
-    };
-    if let Err(reason) = begin(request, &readers)? {
-        return Ok(Err(reason));
-    }
-    if let Some(fence) = fence {
+    let open = |_| open_reader(conn, site).map_err(|error| Refusal::of(error, NOT_OPENED));
+    let readers = (0..threads).map(open).collect::<Result<Vec<_>, _>>()?;
+    if !request.has_fence || Storage::new(conn.db(), 0).is_immutable() {
+        begin(&readers)?;
+    } else if conn.is_readonly("main") == Some(true) {
+        begin_without_lock(conn, &readers)?;
+    } else {
+        let fence = Fence::raise(conn)?;
+        begin(&readers)?;
         fence.lower()?;
     }
-    Ok(Ok(readers))
+    check_readers(request, &readers)?;
+    Ok(readers)
 }
 
 /// Ends the transaction of a reader, and closes it.
@@ -176,42 +188,59 @@ fn read_number(conn: &Connection, name: &str) -> Result<Option<i64>> {
     conn.prepare(&format!("PRAGMA {name}"))?.query_pragma()
 }
 
-/// Begins the readers' transactions, by a first read each. The inner error is the reason why one of them would not read
-/// what the calling connection reads.
-fn begin(request: &Request<'_>, readers: &[Connection]) -> Result<Result<(), &'static str>> {
-    let Request { conn, sql, .. } = *request;
-    let first_read = |reader: &Connection| {
-        reader.core().control("BEGIN")?;
-        reader.query_optional::<i64>("SELECT 1 FROM main.sqlite_schema LIMIT 1", ())
-    };
-    for reader in readers {
-        if let Err(error) = first_read(reader) {
-            return reason_of(error, NOT_READ).map(Err);
+/// Begins the readers' transactions, by a first read each.
+fn begin(readers: &[Connection]) -> Result<(), Refusal> {
+    readers
+        .iter()
+        .try_for_each(|reader| {
+            reader.core().control("BEGIN")?;
+            reader.query_optional::<i64>("SELECT 1 FROM main.sqlite_schema LIMIT 1", ()).map(drop)
+        })
+        .map_err(|error| Refusal::of(error, NOT_READ))
+}
+
+/// Begins the readers' transactions until no commit falls between the first reads.
+fn begin_without_lock(conn: &Connection, readers: &[Connection]) -> Result<(), Refusal> {
+    const ATTEMPTS: usize = 5;
+    for _ in 0..ATTEMPTS {
+        let before = pages::last_commit(conn)?;
+        begin(readers)?;
+        if before.is_some() && pages::last_commit(conn)? == before {
+            return Ok(());
         }
+        // With a journal, the first reader's lock has kept commits away.
+        let has_log = |reader: &Connection| Ok::<_, Error>(reader.journal_mode()? == JournalMode::Wal);
+        if before.is_none() && !readers.iter().map(has_log).collect::<Result<Vec<_>>>()?.contains(&true) {
+            return Ok(());
+        }
+        readers.iter().try_for_each(|reader| reader.core().control("ROLLBACK"))?;
     }
-    // The path leads to one file for all, the file that the calling connection has locked.
-    if conn.has_moved()? {
-        return Ok(Err(MOVED));
-    }
-    for reader in readers {
-        if reader.has_moved()? {
-            return Ok(Err(MOVED));
+    Err(Refusal::Reason(NOT_WRITABLE))
+}
+
+/// Checks that the readers read what the calling connection would read.
+fn check_readers(request: &Request<'_>, readers: &[Connection]) -> Result<(), Refusal> {
+    let Request { conn, sql, .. } = *request;
+    // The path leads to one file for all of them.
+    for conn in readers.iter().chain([conn]) {
+        if conn.has_moved()? {
+            return Err(Refusal::Reason("the database file was moved or replaced"));
         }
     }
     // The readers are alike.
     let [reader, ..] = readers else {
-        return Ok(Ok(()));
+        return Ok(());
     };
-    let own = match bytecode(conn, sql)? {
-        Ok(own) => own,
-        Err(reason) => return Ok(Err(reason)),
-    };
-    let is_same = bytecode(reader, sql).is_ok_and(|its| its.as_ref() == Ok(&own));
+    let own = bytecode(conn, sql)?;
+    let is_same = bytecode(reader, sql).is_ok_and(|its| its == own);
     if !is_same || names(conn, sql)? != names(reader, sql)? {
-        return Ok(Err(PROGRAM));
+        return Err(Refusal::Reason(PROGRAM));
     }
     let is_case_sensitive = |conn: &Connection| conn.query_one::<bool>("SELECT 'a' NOT LIKE 'A'", ());
-    Ok(if is_case_sensitive(conn)? == is_case_sensitive(reader)? { Ok(()) } else { Err(LIKE) })
+    if is_case_sensitive(conn)? != is_case_sensitive(reader)? {
+        return Err(Refusal::Reason("`PRAGMA case_sensitive_like` was set, which cannot be read"));
+    }
+    Ok(())
 }
 
 fn names(conn: &Connection, sql: &str) -> Result<Vec<String>> {
@@ -227,8 +256,8 @@ struct Instruction {
     p5: i64,
 }
 
-/// Returns the program of a statement. The inner error is the reason why it is to be run by its own connection.
-fn bytecode(conn: &Connection, sql: &str) -> Result<Result<Vec<Instruction>, &'static str>> {
+/// Returns the program of a statement, which reads nothing of a connection of its own.
+fn bytecode(conn: &Connection, sql: &str) -> Result<Vec<Instruction>, Refusal> {
     let mut explain = conn.prepare(&format!("EXPLAIN {}", sql::skip_blank(sql)))?;
     let mut rows = explain.query_unbound()?;
     let mut program = Vec::new();
@@ -246,12 +275,13 @@ fn bytecode(conn: &Connection, sql: &str) -> Result<Result<Vec<Instruction>, &'s
         let p4 = instruction.p4.as_deref().unwrap_or_default();
         match &*instruction.code {
             // P1 is the number of the database.
-            "Transaction" if instruction.operands[0] != 0 => return Ok(Err(PROGRAM)),
+            "Transaction" if instruction.operands[0] != 0 => return Err(Refusal::Reason(PROGRAM)),
             // P4 counts how often this connection has read the schema.
             "Transaction" => instruction.p4 = None,
-            "TableLock" => return Ok(Err(SHARED_CACHE)),
+            "TableLock" => return Err(Refusal::Reason("the database's cache is shared with other connections")),
             "Function" | "PureFunc" if FUNCTIONS.iter().any(|name| p4.starts_with(name)) => {
-                return Ok(Err(OWN_FUNCTION));
+                let reason = "the statement calls a function whose result is a property of the connection";
+                return Err(Refusal::Reason(reason));
             }
             // P4 is the address of the connection's own virtual table.
             _ if p4.starts_with("vtab:") => instruction.p4 = Some("vtab:".into()),
@@ -259,16 +289,7 @@ fn bytecode(conn: &Connection, sql: &str) -> Result<Result<Vec<Instruction>, &'s
         }
         program.push(instruction);
     }
-    Ok(Ok(program))
-}
-
-/// Returns the reason that stands for an error, unless the caller is to get the error.
-fn reason_of(error: Error, reason: &'static str) -> Result<&'static str> {
-    if error.is_interrupted() || matches!(error.kind(), ErrorKind::NoMemory { .. } | ErrorKind::Forked) {
-        return Err(error);
-    }
-    tracing::debug!(target: "finalite::scan", %error, reason, "one thread reads the partitions");
-    Ok(if error.is_busy() { BUSY } else { reason })
+    Ok(program)
 }
 
 /// The write lock of the database, held by the calling connection. Dropping it gives the lock back.
@@ -278,8 +299,8 @@ struct Fence<'conn> {
 }
 
 impl<'conn> Fence<'conn> {
-    /// Takes the write lock. The inner error is the reason why that cannot be.
-    fn raise(conn: &'conn Connection) -> Result<Result<Self, &'static str>> {
+    /// Takes the write lock.
+    fn raise(conn: &'conn Connection) -> Result<Self, Refusal> {
         // SQLite's busy handler waits for up to 100 ms between two attempts. A program that writes all the time leaves
         // the lock for microseconds.
         const PAUSES: [Duration; 2] = [Duration::from_micros(50), Duration::from_micros(500)];
@@ -288,12 +309,12 @@ impl<'conn> Fence<'conn> {
         let mut pauses = pauses(longest, PAUSES[0], PAUSES[1]);
         loop {
             let error = match conn.unchecked_transaction_with(TransactionBehavior::Immediate) {
-                Ok(transaction) => return Ok(Ok(Self { transaction, _patience: patience })),
+                Ok(transaction) => return Ok(Self { transaction, _patience: patience }),
                 Err(error) => error,
             };
             match pauses.next().filter(|_| error.is_busy()) {
                 Some(pause) => wait_for_lock(pause),
-                None => return reason_of(error, NO_LOCK).map(Err),
+                None => return Err(Refusal::of(error, NO_LOCK)),
             }
         }
     }

@@ -1,8 +1,9 @@
 //! The table by whose rowids a statement is divided.
 
 use super::ranges::{self, RowidRange};
+use super::readers::Refusal;
 use crate::Connection;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::sql::quote_identifier;
 
 /// Names of the rowid.
@@ -19,8 +20,8 @@ pub(super) struct RangedTable {
 }
 
 impl RangedTable {
-    /// Finds a table. The inner error is the reason why its rows are not divided.
-    pub(super) fn find(conn: &Connection, table: &str) -> Result<std::result::Result<Self, &'static str>> {
+    /// Finds a table that can be divided.
+    pub(super) fn find(conn: &Connection, table: &str) -> Result<Self, Refusal> {
         let (database, name) = conn.split_table(table);
         let is_of = |schema: &str| database.is_none_or(|database| schema.eq_ignore_ascii_case(database));
         let mut found: Vec<(String, String, bool)> =
@@ -31,33 +32,33 @@ impl RangedTable {
         let Some((schema, kind, is_without_rowid)) = of("temp").or_else(|| of("main")).or(found.first()) else {
             // SQLite's error, unless it makes a table of this name where one is read.
             conn.prepare(&format!("SELECT 1 FROM {}", conn.quoted_table(table)))?;
-            return Ok(Err("the table is virtual"));
+            return Err(Refusal::Reason("the table is virtual"));
         };
         match &**kind {
             _ if !schema.eq_ignore_ascii_case("main") => {
-                return Ok(Err("the table is temporary, or of an attached database"));
+                return Err(Refusal::Reason("the table is temporary, or of an attached database"));
             }
-            "view" => return Ok(Err("the table is a view, which has no rowids")),
-            "virtual" => return Ok(Err("the table is virtual")),
-            _ if *is_without_rowid => return Ok(Err("the table has no rowids")),
+            "view" => return Err(Refusal::Reason("the table is a view, which has no rowids")),
+            "virtual" => return Err(Refusal::Reason("the table is virtual")),
+            _ if *is_without_rowid => return Err(Refusal::Reason("the table has no rowids")),
             _ => {}
         }
         let columns: Vec<String> =
             conn.prepare_cached("SELECT name FROM pragma_table_xinfo(?, 'main')")?.query_all((name,))?;
         let is_column = |rowid: &&str| columns.iter().any(|column| column.eq_ignore_ascii_case(rowid));
         let Some(rowid) = ROWIDS.into_iter().find(|rowid| !is_column(rowid)) else {
-            return Ok(Err("columns have taken all names of the rowid"));
+            return Err(Refusal::Reason("columns have taken all names of the rowid"));
         };
         let name = format!("main.{}", quote_identifier(name));
         let ends = format!("SELECT (SELECT min({rowid}) FROM {name}), (SELECT max({rowid}) FROM {name})");
-        Ok(match conn.query_one::<(Option<i64>, Option<i64>)>(&ends, ())? {
+        match conn.query_one(&ends, ())? {
             (Some(first), Some(last)) if first < last => Ok(Self { name, rowid, first, last }),
-            _ => Err("the table has no two rows"),
-        })
+            _ => Err(Refusal::Reason("the table has no two rows")),
+        }
     }
 
     /// Divides all rowids into at most `count` ranges, by the rows that a connection sees.
-    pub(super) fn divide(&self, conn: &Connection, count: usize) -> Result<Vec<RowidRange>, Error> {
+    pub(super) fn divide(&self, conn: &Connection, count: usize) -> Result<Vec<RowidRange>> {
         let Self { name, rowid, first, last } = self;
         let mut around = conn.prepare(&format!(
             "SELECT (SELECT max({rowid}) FROM {name} WHERE {rowid} <= ?1), (SELECT min({rowid}) FROM {name} WHERE {rowid} > ?1)"

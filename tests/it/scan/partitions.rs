@@ -1,0 +1,804 @@
+//! Partitions: the rows are those of one scan, and one thread reads them where others might read other rows. What they
+//! see beside a writer is in `src/scan/partitions/tests.rs`.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::{self, ThreadId};
+use std::time::Duration;
+
+use finalite::extend::QueryLimits;
+use finalite::scan::{ColumnType, Partitions, ScanPlan, ScanStrategy};
+use finalite::{
+    Connection, DbConfig, Error, ErrorKind, FromRow, LeakCheck, Limit, OpenOptions, Params, Result, Row,
+    TransactionBehavior, array, ffi, named_params, params, params_from_iter,
+};
+
+use crate::common::random::Random;
+
+const SALES: i64 = 3_000;
+const IDS: &str = "SELECT id FROM sale WHERE id BETWEEN :first_rowid AND :last_rowid";
+const PARALLEL: &str = "ranges of rowids are read by connections that see one snapshot";
+
+fn fill(conn: &Connection) {
+    conn.execute_batch(&format!(
+        "CREATE TABLE sale(id INTEGER PRIMARY KEY, region TEXT, price INTEGER NOT NULL, note TEXT);
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {SALES})
+         INSERT INTO sale SELECT i, 'region ' || (i % 7), i * 3, iif(i % 5, 'note ' || i, NULL) FROM n;
+         CREATE TABLE few(a);
+         INSERT INTO few VALUES (1);"
+    ))
+    .unwrap();
+}
+
+fn open(dir: &Path) -> Connection {
+    let conn = Connection::open(dir.join("shop.db")).unwrap();
+    conn.execute("PRAGMA journal_mode = wal", ()).unwrap();
+    conn.execute("PRAGMA synchronous = off", ()).unwrap();
+    fill(&conn);
+    conn
+}
+
+/// Runs this on a connection to a file, on which nothing is left behind.
+fn check(run: impl FnOnce(&Connection)) {
+    let dir = tempfile::tempdir().unwrap();
+    let conn = open(dir.path());
+    let leaks = LeakCheck::for_connection(&conn);
+    run(&conn);
+    assert!(conn.is_autocommit());
+    assert_eq!(conn.busy_timeout().unwrap(), Duration::from_secs(5));
+    // A connection that still read would keep the log.
+    conn.execute("INSERT INTO few VALUES (2)", ()).unwrap();
+    let truncated: (i64, i64, i64) = conn.query_one("PRAGMA wal_checkpoint(TRUNCATE)", ()).unwrap();
+    assert_eq!(truncated, (0, 0, 0));
+    conn.close().unwrap();
+    drop(leaks);
+}
+
+/// The integers of the first column, by all ways, with the plan.
+fn read<'p, P: Params<'p> + Clone + Sync>(partitions: impl Fn() -> Partitions<'p, P>) -> (Vec<i64>, ScanPlan) {
+    let mut plan = None;
+    let join = |all: &mut Vec<i64>, more: Vec<i64>| all.extend(more);
+    let by_row =
+        partitions().on_end(|it| plan = Some(it)).fold(Vec::new, |all, row| Ok(all.push(row.get(0)?)), join).unwrap();
+    let by_batch = partitions()
+        .fold_batches(100, Vec::new, |all, batch| Ok(all.extend(batch.column(0)?.as_i64()?)), join)
+        .unwrap();
+    let by_column: Vec<i64> = partitions()
+        .columns()
+        .unwrap()
+        .into_iter()
+        .flat_map(|batch| batch.into_columns().remove(0).into_i64().unwrap())
+        .collect();
+    assert_eq!((&by_batch, &by_column), (&by_row, &by_row));
+    let plan = plan.unwrap();
+    assert_eq!(partitions().plan().unwrap(), plan);
+    (by_row, plan)
+}
+
+/// One thread reads all rows, for this reason.
+#[track_caller]
+fn check_one<'p, P: Params<'p> + Clone + Sync>(reason: &str, partitions: impl Fn() -> Partitions<'p, P>) {
+    let (rows, plan) = read(partitions);
+    assert!(!rows.is_empty());
+    assert_eq!((plan.threads, plan.strategy), (1, ScanStrategy::Statement));
+    assert!(plan.reason.contains(reason), "{plan}");
+}
+
+#[test]
+fn the_rows_are_those_of_one_scan() {
+    check(|conn| {
+        for threads in [0, 1, 2, 3, 8] {
+            let expected: Vec<i64> = (1..=SALES).collect();
+            for (rows, plan) in [
+                read(|| conn.scan(IDS, ()).partitions_of("sale", threads)),
+                read(|| conn.scan(IDS, ()).partitions_of("main.SALE", threads)),
+                read(|| conn.scan_table("sale").select(["id", "note"]).partitions(threads)),
+                read(|| conn.scan_table("main.sale").all_columns().partitions(threads)),
+            ] {
+                assert_eq!(rows, expected);
+                assert_eq!(plan.threads, threads.max(1));
+                assert_eq!(plan.reason, if threads > 1 { PARALLEL } else { "one thread was requested" });
+            }
+        }
+    });
+}
+
+/// Other threads read, too: no thread gets all ranges if one waits for the other.
+#[test]
+fn several_threads_read() {
+    check(|conn| {
+        let (ids, barrier) = (Mutex::new(Vec::<ThreadId>::new()), std::sync::Barrier::new(2));
+        let step = |_: &mut (), _: Row<'_>| {
+            let id = thread::current().id();
+            let is_new = {
+                let mut ids = ids.lock().unwrap();
+                let is_new = !ids.contains(&id);
+                ids.extend(is_new.then_some(id));
+                is_new
+            };
+            if is_new {
+                barrier.wait();
+            }
+            Ok(())
+        };
+        conn.scan(IDS, ()).partitions_of("sale", 2).fold(|| (), step, |(), ()| ()).unwrap();
+        let ids = ids.into_inner().unwrap();
+        assert_eq!(ids.len(), 2);
+        assert!(ids.contains(&thread::current().id()));
+    });
+}
+
+#[test]
+fn aggregates_of_ranges_are_merged() {
+    check(|conn| {
+        let sql = "SELECT region, sum(price), count(note) FROM sale
+                   WHERE rowid BETWEEN :first_rowid AND :last_rowid AND price > ? GROUP BY region";
+        let totals = conn.scan(sql, (900,)).partitions_of("sale", 3).fold(
+            BTreeMap::<String, (i64, i64)>::new,
+            |totals, row: Row<'_>| {
+                let (region, price, notes) = <(String, i64, i64)>::from_row(row)?;
+                let total = totals.entry(region).or_default();
+                *total = (total.0 + price, total.1 + notes);
+                Ok(())
+            },
+            |totals, others| {
+                for (region, (price, notes)) in others {
+                    let total = totals.entry(region).or_default();
+                    *total = (total.0 + price, total.1 + notes);
+                }
+            },
+        );
+        let expected = "SELECT region, sum(price), count(note) FROM sale WHERE price > 900 GROUP BY region";
+        let expected: Vec<(String, i64, i64)> = conn.query_all(expected, ()).unwrap();
+        let found: Vec<_> =
+            totals.unwrap().into_iter().map(|(region, (price, notes))| (region, price, notes)).collect();
+        assert_eq!(found, expected);
+    });
+}
+
+#[test]
+fn the_callers_parameters_are_bound_on_each_connection() {
+    check(|conn| {
+        let expected: Vec<i64> = (501..=800).collect();
+        let text = String::from("region 3");
+        let before = "SELECT id FROM sale WHERE id > ? AND id <= ? AND id BETWEEN :first_rowid AND :last_rowid";
+        let after = "SELECT id FROM sale WHERE id BETWEEN :first_rowid AND :last_rowid AND id > ? AND id <= ?";
+        let named = "SELECT id FROM sale WHERE id > @low AND id BETWEEN :first_rowid AND :last_rowid AND id <= :high";
+        let between = "SELECT id FROM sale WHERE id > ? AND id >= :first_rowid AND id <= ? AND id <= :last_rowid";
+        let all = [
+            read(|| conn.scan(before, (500, 800)).partitions_of("sale", 2)),
+            read(|| conn.scan(after, [500, 800]).partitions_of("sale", 2)),
+            read(|| conn.scan(after, params![500, 800]).partitions_of("sale", 2)),
+            read(|| conn.scan(between, params_from_iter([500, 800])).partitions_of("sale", 2)),
+            read(|| conn.scan(named, named_params! { "low": 500, ":high": 800 }).partitions_of("sale", 2)),
+            read(|| conn.scan(named, [("low", 500), ("high", 800)]).partitions_of("sale", 2)),
+        ];
+        for (rows, plan) in all {
+            assert_eq!((rows, plan.threads), (expected.clone(), 2));
+        }
+        let sql = "SELECT id FROM sale WHERE region = ? AND id BETWEEN :first_rowid AND :last_rowid";
+        let expected: Vec<i64> = (1..=SALES).filter(|id| id % 7 == 3).collect();
+        assert_eq!(read(|| conn.scan(sql, (&*text,)).partitions_of("sale", 2)).0, expected);
+        assert_eq!(read(|| conn.scan(sql, (text.clone(),)).partitions_of("sale", 2)).0, expected);
+        assert_eq!(read(|| conn.scan(sql, params![text]).partitions_of("sale", 2)).0, expected);
+        let ids = array(&[7, 5, 2_000]);
+        let sql =
+            "SELECT id FROM sale WHERE id IN (SELECT value FROM list(?)) AND id BETWEEN :first_rowid AND :last_rowid";
+        let (rows, plan) = read(|| conn.scan(sql, (&ids,)).partitions_of("sale", 2));
+        assert_eq!((rows, plan.threads), (vec![5, 7, 2_000], 2));
+    });
+}
+
+#[test]
+fn wrong_parameters_are_the_errors_of_a_statement() {
+    check(|conn| {
+        let fold = |sql: &str, params: &[i64]| {
+            conn.scan(sql, params).partitions_of("sale", 2).fold(|| (), |(), _| Ok(()), |(), ()| ()).unwrap_err()
+        };
+        let sql = "SELECT ? FROM sale WHERE id BETWEEN :first_rowid AND :last_rowid";
+        let is_unset = matches!(fold(sql, &[]).kind(), ErrorKind::ParameterUnset { index: 1, .. });
+        assert!(is_unset);
+        let is_count = matches!(fold(sql, &[1, 2]).kind(), ErrorKind::ParameterCount { expected: 3, given: 4, .. });
+        assert!(is_count);
+        let given = conn
+            .scan(IDS, named_params! { ":first_rowid": 1 })
+            .partitions_of("sale", 2)
+            .fold(|| (), |(), _| Ok(()), |(), ()| ())
+            .unwrap_err();
+        assert!(matches!(given.kind(), ErrorKind::ParameterTwice { index: 1, .. }));
+    });
+}
+
+fn check_error<'p>(partitions: impl Fn() -> Partitions<'p, ()>, text: &str) {
+    for error in [
+        partitions().plan().unwrap_err(),
+        partitions().fold(|| (), |(), _| Ok(()), |(), ()| ()).unwrap_err(),
+        partitions().columns().unwrap_err(),
+    ] {
+        assert!(error.to_string().contains(text), "{error}");
+    }
+}
+
+#[test]
+fn what_cannot_be_divided_is_an_error() {
+    check(|conn| {
+        let half = "SELECT id FROM sale WHERE id >= :first_rowid";
+        check_error(|| conn.scan(half, ()).partitions_of("sale", 2), "no such parameter: :last_rowid");
+        check_error(
+            || conn.scan("SELECT id FROM sale", ()).partitions_of("sale", 2),
+            "no such parameter: :first_rowid",
+        );
+        check_error(|| conn.scan(IDS, ()).partitions(2), "use `partitions_of`");
+        check_error(|| conn.scan(IDS, ()).limit(7).partitions_of("sale", 2), "`limit` does not apply");
+        let progress = |_| std::ops::ControlFlow::Continue(());
+        check_error(|| conn.scan(IDS, ()).progress(7, progress).partitions_of("sale", 2), "`progress` does not apply");
+        check_error(|| conn.scan(IDS, ()).partitions_of("nosuch", 2), "no such table: nosuch");
+        check_error(|| conn.scan_table("nosuch").all_columns().partitions(2), "no such table: nosuch");
+        check_error(|| conn.scan_table("sale").select(["nosuch"]).partitions(2), "no such column");
+        let schema = conn.scan(IDS, ()).schema([ColumnType::Text; 3]).partitions_of("sale", 2).columns();
+        assert!(matches!(schema.unwrap_err().kind(), ErrorKind::ColumnCount { expected: 3, found: 1, .. }));
+        let batches = conn.scan(IDS, ()).partitions_of("sale", 2).fold_batches(0, || (), |(), _| Ok(()), |(), ()| ());
+        assert!(matches!(batches.unwrap_err().kind(), ErrorKind::Misuse { .. }));
+    });
+}
+
+#[test]
+fn an_error_ends_all_threads() {
+    check(|conn| {
+        let rows = AtomicU64::new(0);
+        let step = |_: &mut (), row: Row<'_>| {
+            rows.fetch_add(1, Ordering::Relaxed);
+            if row.get::<i64>(0)? == 1 { Err(Error::external("of the caller")) } else { Ok(()) }
+        };
+        // The range of the first row fails at once, and any other goes on for ever.
+        let endless = "SELECT least, (WITH RECURSIVE n(i) AS (
+                           SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000 OR least > 1) SELECT max(i) FROM n)
+                       FROM (SELECT min(id) AS least FROM sale WHERE id BETWEEN :first_rowid AND :last_rowid)";
+        let error = conn.scan(endless, ()).partitions_of("sale", 2).fold(|| (), step, |(), ()| ()).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::External(_)), "{error}");
+        assert_eq!(rows.into_inner(), 1);
+
+        // SQLite's own error.
+        let sql = "SELECT abs(iif(id = 2000, -9223372036854775807 - 1, id)) FROM sale
+                   WHERE id BETWEEN :first_rowid AND :last_rowid";
+        let error = conn.scan(sql, ()).partitions_of("sale", 2).columns().unwrap_err();
+        assert!(error.to_string().contains("integer overflow"), "{error}");
+
+        // An error of the caller's own type.
+        #[derive(Debug)]
+        enum Own {
+            Database,
+            Found,
+        }
+        impl From<Error> for Own {
+            fn from(_: Error) -> Self {
+                Self::Database
+            }
+        }
+        let step = |_: &mut (), row: Row<'_>| if row.get::<i64>(0)? == 2_500 { Err(Own::Found) } else { Ok(()) };
+        let found = conn.scan(IDS, ()).with_error::<Own>().partitions_of("sale", 2).fold(|| (), step, |(), ()| ());
+        assert!(matches!(found, Err(Own::Found)));
+        assert!(matches!(Own::from(Error::no_rows()), Own::Database));
+    });
+}
+
+#[test]
+fn a_panic_ends_all_threads() {
+    check(|conn| {
+        for id in [1, SALES / 2, SALES] {
+            for threads in [1, 2, 4] {
+                let step = |_: &mut (), row: Row<'_>| {
+                    assert!(row.get::<i64>(0)? != id, "on purpose");
+                    Ok(())
+                };
+                let scan = || conn.scan(IDS, ()).partitions_of("sale", threads).fold(|| (), step, |(), ()| ());
+                let panic = catch_unwind(AssertUnwindSafe(scan)).unwrap_err();
+                assert_eq!(*panic.downcast::<&str>().unwrap(), "on purpose");
+            }
+        }
+        let merge = |(): &mut (), ()| panic!("on purpose");
+        let scan = || conn.scan(IDS, ()).partitions_of("sale", 2).fold(|| (), |(), _| Ok(()), merge);
+        assert!(catch_unwind(AssertUnwindSafe(scan)).is_err());
+        let init = || -> () { panic!("on purpose") };
+        let scan = || conn.scan(IDS, ()).partitions_of("sale", 2).fold(init, |(), _| Ok(()), |(), ()| ());
+        assert!(catch_unwind(AssertUnwindSafe(scan)).is_err());
+    });
+}
+
+const ENDLESS: &str =
+    "SELECT id, (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5 OR id > 1)
+                       SELECT max(i) FROM n) FROM sale WHERE id BETWEEN :first_rowid AND :last_rowid";
+
+#[test]
+fn an_interrupt_ends_all_threads() {
+    check(|conn| {
+        for threads in [1, 2, 3] {
+            let handle = conn.interrupt_handle();
+            // By the closure itself: the statements of the other ranges would never end.
+            let step = |_: &mut (), _: Row<'_>| {
+                assert!(handle.interrupt());
+                Ok(())
+            };
+            let error = conn.scan(ENDLESS, ()).partitions_of("sale", threads).fold(|| (), step, |(), ()| ());
+            assert!(error.unwrap_err().is_interrupted(), "{threads}");
+            // It was of that call.
+            assert_eq!(read(|| conn.scan(IDS, ()).partitions_of("sale", threads)).0.len(), SALES as usize);
+        }
+    });
+}
+
+#[test]
+fn an_interrupt_from_elsewhere_ends_all_threads() {
+    check(|conn| {
+        let handle = conn.interrupt_handle();
+        let sql =
+            "SELECT (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n) FROM sale
+                   WHERE id BETWEEN :first_rowid AND :last_rowid";
+        thread::scope(|scope| {
+            let (stop, stopped) = std::sync::mpsc::channel::<()>();
+            // Whenever it comes, also before the first statement runs: until the call returns.
+            scope.spawn(move || {
+                while stopped
+                    .recv_timeout(Duration::from_millis(5))
+                    .is_err_and(|error| error == std::sync::mpsc::RecvTimeoutError::Timeout)
+                {
+                    handle.interrupt();
+                }
+            });
+            let error = conn.scan(sql, ()).partitions_of("sale", 2).fold(|| (), |(), _| Ok(()), |(), ()| ());
+            assert!(error.unwrap_err().is_interrupted());
+            drop(stop);
+        });
+    });
+}
+
+#[test]
+fn a_handle_interrupts_no_connection_of_a_call_that_has_ended() {
+    check(|conn| {
+        let handle = conn.interrupt_handle();
+        assert_eq!(read(|| conn.scan(IDS, ()).partitions_of("sale", 2)).0.len(), SALES as usize);
+        assert!(handle.interrupt());
+        assert_eq!(read(|| conn.scan(IDS, ()).partitions_of("sale", 2)).0.len(), SALES as usize);
+    });
+}
+
+/// Random statements over random tables: the fold of the ranges is that of all rows.
+#[test]
+fn folds_of_ranges_are_the_fold_of_all_rows() {
+    let dir = tempfile::tempdir().unwrap();
+    for seed in 0..60 {
+        let mut random = Random::new(seed, 0x5851_f42d_4c95_7f2d);
+        let conn = Connection::open(dir.path().join(format!("{seed}.db"))).unwrap();
+        let journal = random.pick(&["wal", "delete", "truncate", "persist"]);
+        let key = random.pick(&["", "id INTEGER PRIMARY KEY, ", "rowid TEXT, "]);
+        conn.execute_batch(&format!(
+            "PRAGMA page_size = 512; PRAGMA journal_mode = {journal}; PRAGMA synchronous = off;
+             CREATE TABLE t({key}a, b, c); CREATE INDEX i ON t(b); BEGIN"
+        ))
+        .unwrap();
+        let mut insert = conn.prepare("INSERT OR IGNORE INTO t(_rowid_, a, b, c) VALUES (?, ?, ?, ?)").unwrap();
+        let mut rowid = random.pick(&[i64::MIN, -500, 0, i64::MAX - 100_000]);
+        for _ in 0..random.below(800) {
+            let step = match random.below(20) {
+                0 => i64::from(u32::MAX) << random.below(30),
+                1..5 => random.below(1_000) as i64,
+                _ => 1,
+            };
+            rowid = rowid.saturating_add(step);
+            let text = (!random.one_in(7)).then(|| format!("text {}", random.below(9)));
+            insert.execute((rowid, random.below(100) as i64, random.below(10) as i64, text)).unwrap();
+        }
+        drop(insert);
+        if random.one_in(2) {
+            conn.execute("INSERT OR IGNORE INTO t(_rowid_, a) VALUES (?, 1), (?, 2)", (i64::MIN, i64::MAX)).unwrap();
+        }
+        conn.execute("COMMIT", ()).unwrap();
+        let condition = random.pick(&["1", "a > 50", "b = 3", "c LIKE '%4'", "a % 3 = 1 AND b < 8", "c IS NULL", "0"]);
+        let result = random.pick(&[
+            "b, count(*), total(a), max(c)",
+            "b, 1, a, c",
+            "a % 5, count(c), sum(a), min(c) || ''",
+            "DISTINCT b, 0, 0, NULL",
+        ]);
+        let group = if result.contains('(') {
+            format!("GROUP BY {}", result.split(',').next().unwrap())
+        } else {
+            String::new()
+        };
+        let all = format!("SELECT {result} FROM t WHERE {condition} {group}");
+        let ranged = format!(
+            "SELECT {result} FROM t WHERE {condition} AND _rowid_ BETWEEN :first_rowid AND :last_rowid {group}"
+        );
+        /// Sums and the largest text of each group; a set, if the statement says DISTINCT.
+        type Groups = BTreeMap<Option<i64>, (i64, i64, Option<String>)>;
+        let step = |groups: &mut Groups, row: Row<'_>| {
+            let (group, count, sum, text) = <(Option<i64>, i64, Option<f64>, Option<String>)>::from_row(row)?;
+            let entry = groups.entry(group).or_default();
+            entry.0 += count;
+            entry.1 += sum.unwrap_or(0.0) as i64;
+            if result.contains("min(") {
+                entry.2 = entry.2.take().into_iter().chain(text).min();
+            } else {
+                entry.2 = entry.2.take().into_iter().chain(text).max();
+            }
+            Ok::<_, Error>(())
+        };
+        let mut expected = Groups::new();
+        conn.scan(&all, ()).for_each(|row| step(&mut expected, row)).unwrap();
+        let threads = 1 + random.below(4);
+        let found = conn
+            .scan(&ranged, ())
+            .partitions_of("t", threads)
+            .fold(Groups::new, step, |groups, others| {
+                for (group, (count, sum, text)) in others {
+                    let entry = groups.entry(group).or_default();
+                    entry.0 += count;
+                    entry.1 += sum;
+                    let texts = entry.2.take().into_iter().chain(text);
+                    entry.2 = if result.contains("min(") { texts.min() } else { texts.max() };
+                }
+            })
+            .unwrap();
+        assert_eq!(found, expected, "seed {seed}: {ranged}");
+        let rowids = conn.query_all::<i64>("SELECT _rowid_ FROM t ORDER BY 1", ()).unwrap();
+        let found = conn.scan_table("t").select(["_rowid_"]).partitions(threads).columns().unwrap();
+        let found: Vec<i64> =
+            found.iter().flat_map(|batch| batch.column(0).unwrap().iter_i64().unwrap()).flatten().collect();
+        assert_eq!(found, rowids, "seed {seed}");
+    }
+}
+
+#[test]
+fn settings_of_the_connection_are_those_of_its_readers() {
+    check(|conn| {
+        conn.set_pragma("reverse_unordered_selects", true).unwrap();
+        let (rows, plan) = read(|| conn.scan_table("sale").select(["id"]).partitions(2));
+        assert_eq!(plan.threads, 2);
+        // Each range in reverse order, by each reader.
+        assert_ne!(rows[0], 1);
+        assert_eq!(rows.len(), SALES as usize);
+        conn.set_pragma("reverse_unordered_selects", false).unwrap();
+
+        let quoted = "SELECT id, \"text\" FROM sale WHERE id BETWEEN :first_rowid AND :last_rowid";
+        conn.set_db_config(DbConfig::DoubleQuotedStringsInDml, true).unwrap();
+        assert_eq!(read(|| conn.scan(quoted, ()).partitions_of("sale", 2)).1.threads, 2);
+        conn.set_db_config(DbConfig::DoubleQuotedStringsInDml, false).unwrap();
+        assert!(conn.scan(quoted, ()).partitions_of("sale", 2).plan().is_err());
+
+        let long =
+            "SELECT id, length(CAST(zeroblob(2000) AS TEXT)) FROM sale WHERE id BETWEEN :first_rowid AND :last_rowid";
+        conn.set_limit(Limit::Length, 1_000).unwrap();
+        let error = conn.scan(long, ()).partitions_of("sale", 2).fold(|| (), |(), _| Ok(()), |(), ()| ());
+        assert_eq!(error.unwrap_err().code(), Some(finalite::ResultCode::TOOBIG));
+        conn.set_limit(Limit::Length, 1_000_000).unwrap();
+        assert_eq!(read(|| conn.scan(long, ()).partitions_of("sale", 2)).1.threads, 2);
+    });
+}
+
+#[test]
+fn an_untrusted_file_is_read_with_its_limits() {
+    let dir = tempfile::tempdir().unwrap();
+    open(dir.path()).close().unwrap();
+    for read_only in [false, true] {
+        let conn = OpenOptions::untrusted().read_only(read_only).open(dir.path().join("shop.db")).unwrap();
+        let (rows, plan) = read(|| conn.scan(IDS, ()).partitions_of("sale", 2));
+        assert_eq!((rows.len(), plan.threads, plan.reason), (SALES as usize, 2, PARALLEL));
+        let pattern = "%".repeat(51);
+        let sql = "SELECT note LIKE ? FROM sale WHERE id BETWEEN :first_rowid AND :last_rowid";
+        let error = conn.scan(sql, (&*pattern,)).partitions_of("sale", 2).columns().unwrap_err();
+        assert!(error.to_string().contains("pattern too complex"), "{error}");
+    }
+}
+
+#[test]
+fn a_connection_for_reading_needs_no_lock() {
+    for journal in ["wal", "delete"] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("shop.db");
+        let writer = Connection::open(&path).unwrap();
+        writer.execute(&format!("PRAGMA journal_mode = {journal}"), ()).unwrap();
+        fill(&writer);
+        let conn = OpenOptions::new().read_only(true).open(&path).unwrap();
+        let (rows, plan) = read(|| conn.scan(IDS, ()).partitions_of("sale", 2));
+        assert_eq!((rows.len(), plan.threads, plan.reason), (SALES as usize, 2, PARALLEL), "{journal}");
+        // Nor does it matter who has it.
+        writer.execute_batch("BEGIN IMMEDIATE; DELETE FROM sale WHERE id > 10").unwrap();
+        let (rows, plan) = read(|| conn.scan(IDS, ()).partitions_of("sale", 2));
+        assert_eq!((rows.len(), plan.threads), (SALES as usize, 2), "{journal}");
+        writer.execute("COMMIT", ()).unwrap();
+        assert_eq!(read(|| conn.scan(IDS, ()).partitions_of("sale", 2)).0.len(), 10);
+    }
+}
+
+#[test]
+fn an_immutable_file_needs_no_lock() {
+    let dir = tempfile::tempdir().unwrap();
+    open(dir.path()).close().unwrap();
+    let conn = OpenOptions::new().immutable(true).open(dir.path().join("shop.db")).unwrap();
+    let (rows, plan) = read(|| conn.scan(IDS, ()).partitions_of("sale", 2));
+    assert_eq!((rows.len(), plan.threads, plan.reason), (SALES as usize, 2, PARALLEL));
+}
+
+#[test]
+fn a_writer_that_has_the_lock_leaves_one_thread() {
+    for journal in ["wal", "delete"] {
+        let dir = tempfile::tempdir().unwrap();
+        let conn = Connection::open(dir.path().join("shop.db")).unwrap();
+        conn.execute(&format!("PRAGMA journal_mode = {journal}"), ()).unwrap();
+        fill(&conn);
+        let mut writer = Connection::open(dir.path().join("shop.db")).unwrap();
+        let tx = writer.transaction_with(TransactionBehavior::Immediate).unwrap();
+        tx.execute("DELETE FROM sale", ()).unwrap();
+        check_one("the write lock, by which the connections get one snapshot, is not free", || {
+            conn.scan(IDS, ()).partitions_of("sale", 2)
+        });
+        assert_eq!(conn.busy_timeout().unwrap(), Duration::from_secs(5));
+        tx.rollback().unwrap();
+        assert_eq!(read(|| conn.scan(IDS, ()).partitions_of("sale", 2)).1.threads, 2);
+    }
+}
+
+#[test]
+fn databases_without_a_file_are_read_by_one_thread() {
+    let reason = "the database is in memory, or temporary";
+    for conn in [
+        Connection::open_in_memory().unwrap(),
+        OpenOptions::new().open_temporary().unwrap(),
+        OpenOptions::new().uri(true).open("file:shop?vfs=memdb").unwrap(),
+    ] {
+        fill(&conn);
+        check_one(reason, || conn.scan(IDS, ()).partitions_of("sale", 2));
+        check_one(reason, || conn.scan_table("sale").select(["id"]).partitions(2));
+    }
+    let conn = Connection::open_in_memory().unwrap();
+    fill(&conn);
+    let dir = tempfile::tempdir().unwrap();
+    let mut other = Connection::open(dir.path().join("other.db")).unwrap();
+    other.deserialize_into("main", &conn.serialize("main").unwrap()).unwrap();
+    check_one(reason, || other.scan(IDS, ()).partitions_of("sale", 2));
+}
+
+#[test]
+fn an_open_transaction_is_read_by_one_thread() {
+    check(|conn| {
+        let reason = "a transaction is open";
+        for begin in ["BEGIN", "BEGIN IMMEDIATE", "SAVEPOINT a"] {
+            conn.execute(begin, ()).unwrap();
+            check_one(reason, || conn.scan(IDS, ()).partitions_of("sale", 2));
+            conn.execute("ROLLBACK", ()).unwrap();
+        }
+        // It sees its own changes.
+        conn.execute_batch("BEGIN; DELETE FROM sale WHERE id > 5").unwrap();
+        assert_eq!(read(|| conn.scan(IDS, ()).partitions_of("sale", 2)).0, [1, 2, 3, 4, 5]);
+        conn.execute("ROLLBACK", ()).unwrap();
+        // A statement that is running has a snapshot, too.
+        let mut statement = conn.prepare("SELECT id FROM sale").unwrap();
+        let mut rows = statement.query(()).unwrap();
+        rows.next().unwrap();
+        check_one(reason, || conn.scan(IDS, ()).partitions_of("sale", 2));
+        rows.finish().unwrap();
+        assert_eq!(read(|| conn.scan(IDS, ()).partitions_of("sale", 2)).1.threads, 2);
+    });
+}
+
+#[test]
+fn tables_without_rowids_are_read_by_one_thread() {
+    check(|conn| {
+        conn.execute_batch(
+            "CREATE TABLE keyed(id INTEGER PRIMARY KEY, a) WITHOUT ROWID;
+             INSERT INTO keyed SELECT id, price FROM sale;
+             CREATE VIEW dear AS SELECT id, price FROM sale WHERE price > 4500;
+             CREATE VIRTUAL TABLE tree USING rtree(id, low, high);
+             INSERT INTO tree VALUES (1, 2, 3), (2, 3, 4);
+             CREATE TABLE odd(rowid, _rowid_, oid); INSERT INTO odd VALUES (1, 2, 3), (4, 5, 6);
+             CREATE TABLE partly(rowid, b); INSERT INTO partly VALUES (6, 'a'), (5, 'b'), (4, 'c');",
+        )
+        .unwrap();
+        let scan =
+            |table: &'static str, column: &'static str| move || conn.scan_table(table).select([column]).partitions(2);
+        check_one("the table has no rowids", scan("keyed", "id"));
+        check_one("the table is a view", scan("dear", "id"));
+        check_one("the table is virtual", scan("tree", "id"));
+        check_one("columns have taken all names of the rowid", scan("odd", "oid"));
+        check_one("the table has no two rows", scan("few", "a"));
+        let (rows, plan) = read(scan("partly", "rowid"));
+        assert_eq!((rows, plan.threads), (vec![6, 5, 4], 2));
+        // A view of the table by whose rowids it is divided.
+        let sql = "SELECT id FROM dear WHERE id BETWEEN :first_rowid AND :last_rowid";
+        let (rows, plan) = read(|| conn.scan(sql, ()).partitions_of("sale", 2));
+        assert_eq!((rows.len(), plan.threads), (1_500, 2));
+        check_one("the table is a view", || conn.scan(sql, ()).partitions_of("dear", 2));
+        conn.execute("DELETE FROM few", ()).unwrap();
+        let empty = conn.scan_table("few").select(["a"]).partitions(2);
+        assert_eq!(empty.fold(|| 7, |_, _| Ok(()), |_, _| ()).unwrap(), 7);
+        conn.execute_batch("DROP TABLE tree; INSERT INTO few VALUES (1)").unwrap();
+    });
+}
+
+/// Names that mean something else on another connection.
+#[test]
+fn what_only_the_connection_has_is_read_by_one_thread() {
+    check(|conn| {
+        let other = "SQLite runs another program on another connection";
+        let two = || conn.scan(IDS, ()).partitions_of("main.sale", 2);
+        conn.execute_batch("CREATE TEMP TABLE sale(id INTEGER PRIMARY KEY); INSERT INTO temp.sale VALUES (77)")
+            .unwrap();
+        assert_eq!(read(two).0, [77]);
+        check_one(other, two);
+        check_one("temporary", || conn.scan_table("sale").select(["id"]).partitions(2));
+        assert_eq!(read(|| conn.scan_table("main.sale").select(["id"]).partitions(2)).1.threads, 2);
+        conn.execute("DROP TABLE temp.sale", ()).unwrap();
+
+        conn.execute("CREATE TEMP VIEW sale AS SELECT 78 AS id", ()).unwrap();
+        assert_eq!(read(two).0, [78]);
+        check_one(other, two);
+        // A view of the same rows, and of the same program, is another matter.
+        conn.execute_batch("DROP VIEW temp.sale; CREATE TEMP VIEW sale AS SELECT id FROM main.sale").unwrap();
+        assert_eq!(read(two).0.len(), SALES as usize);
+        conn.execute("DROP VIEW temp.sale", ()).unwrap();
+
+        conn.execute_batch("ATTACH ':memory:' AS more; CREATE TABLE more.extra AS SELECT 1 AS id UNION ALL SELECT 2")
+            .unwrap();
+        let joined =
+            "SELECT extra.id FROM extra JOIN sale USING (id) WHERE sale.id BETWEEN :first_rowid AND :last_rowid";
+        check_one(other, || conn.scan(joined, ()).partitions_of("sale", 2));
+        check_one("attached", || conn.scan_table("more.extra").select(["id"]).partitions(2));
+        check_one("attached", || conn.scan_table("extra").select(["id"]).partitions(2));
+        conn.execute("DETACH more", ()).unwrap();
+
+        let own = "the statement calls a function whose result is a property of the connection";
+        for function in ["last_insert_rowid()", "changes()", "total_changes()"] {
+            let sql = format!("SELECT {function} FROM sale WHERE id BETWEEN :first_rowid AND :last_rowid");
+            check_one(own, || conn.scan(&sql, ()).partitions_of("sale", 2));
+        }
+        let pragma = "PRAGMA case_sensitive_like = on";
+        conn.execute(pragma, ()).unwrap();
+        check_one("case_sensitive_like", || conn.scan(IDS, ()).partitions_of("sale", 2));
+        conn.execute("PRAGMA case_sensitive_like = off", ()).unwrap();
+        assert_eq!(read(two).1.threads, 2);
+    });
+}
+
+#[test]
+fn what_the_program_has_registered_is_called_by_one_thread() {
+    let reason = "functions, collations, hooks or an authorizer of the program";
+    type Register = fn(&Connection) -> Result<Box<dyn std::any::Any>>;
+    let all: [Register; 6] = [
+        |conn| Ok(Box::new(conn.create_scalar_function("lower", |_: &str| "mine")?)),
+        |conn| Ok(Box::new(conn.create_collation("mine", |a: &str, b: &str| b.cmp(a))?)),
+        |conn| Ok(Box::new(conn.set_authorizer(|_| finalite::extend::Access::Allow)?)),
+        |conn| Ok(Box::new(conn.on_progress(1_000, || ())?)),
+        |conn| Ok(Box::new(conn.on_trace(finalite::extend::TraceEvents::STATEMENT, |_| ())?)),
+        |conn| Ok(Box::new(conn.set_busy_handler(|_| true)?)),
+    ];
+    for register in all {
+        let dir = tempfile::tempdir().unwrap();
+        let conn = open(dir.path());
+        let kept = register(&conn).unwrap();
+        check_one(reason, || conn.scan(IDS, ()).partitions_of("sale", 2));
+        drop(kept);
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let conn = open(dir.path());
+    // A subscription that has ended is none.
+    drop(conn.on_update(|_| ()).unwrap());
+    assert_eq!(read(|| conn.scan(IDS, ()).partitions_of("sale", 2)).1.threads, 2);
+    // Code that has the handle may have registered anything.
+    // SAFETY: the pointer is not used.
+    let handle: *mut ffi::sqlite3 = unsafe { conn.as_raw() };
+    assert!(!handle.is_null());
+    check_one("its handle was given out", || conn.scan(IDS, ()).partitions_of("sale", 2));
+}
+
+#[test]
+fn deadlines_and_limits_are_kept_by_one_thread() {
+    check(|conn| {
+        let reason = "a deadline or a limit is set";
+        let deadline = conn.deadline(Duration::from_secs(600)).unwrap();
+        check_one(reason, || conn.scan(IDS, ()).partitions_of("sale", 2));
+        drop(deadline);
+        let limits = conn.limit_queries(QueryLimits::new().rows(10)).unwrap();
+        let error = conn.scan(IDS, ()).partitions_of("sale", 2).columns().unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::QueryLimit { .. }));
+        drop(limits);
+        assert_eq!(read(|| conn.scan(IDS, ()).partitions_of("sale", 2)).1.threads, 2);
+    });
+}
+
+#[test]
+fn statements_that_are_no_queries_are_run_by_one_thread() {
+    check(|conn| {
+        let sql =
+            "UPDATE sale SET price = price + 1 WHERE id BETWEEN :first_rowid AND :last_rowid AND id < 4 RETURNING id";
+        let mut plan = None;
+        let ids = conn.scan(sql, ()).partitions_of("sale", 2).on_end(|it| plan = Some(it)).columns().unwrap();
+        assert_eq!(ids[0].column(0).unwrap().as_i64().unwrap(), [1, 2, 3]);
+        assert_eq!(plan.unwrap().reason, "the statement is not a SELECT");
+        // What begins otherwise, and is one.
+        let sql =
+            "/* all */ WITH s AS (SELECT * FROM sale WHERE id BETWEEN :first_rowid AND :last_rowid) SELECT id FROM s";
+        assert_eq!(read(|| conn.scan(sql, ()).partitions_of("sale", 2)).1.threads, 2);
+    });
+}
+
+#[test]
+fn locks_and_ways_to_open_that_leave_one_thread() {
+    let dir = tempfile::tempdir().unwrap();
+    open(dir.path()).close().unwrap();
+    let path = dir.path().join("shop.db");
+    let uri = |parameters: &str| format!("file:{}?{parameters}", path.display());
+    let conn = OpenOptions::new().uri(true).open(uri("cache=shared")).unwrap();
+    check_one("cache is shared", || conn.scan(IDS, ()).partitions_of("sale", 2));
+    drop(conn);
+    let conn = OpenOptions::new().uri(true).open(uri("psow=0")).unwrap();
+    check_one("opened with URI parameters", || conn.scan(IDS, ()).partitions_of("sale", 2));
+    drop(conn);
+    for parameters in ["mode=ro", "mode=rw&cache=private", "immutable=1"] {
+        let conn = OpenOptions::new().uri(true).open(uri(parameters)).unwrap();
+        assert_eq!(read(|| conn.scan(IDS, ()).partitions_of("sale", 2)).1.threads, 2, "{parameters}");
+    }
+    let conn = OpenOptions::new().pragma("locking_mode", "exclusive").open(&path).unwrap();
+    check_one("exclusive locking mode", || conn.scan(IDS, ()).partitions_of("sale", 2));
+    drop(conn);
+    let conn = OpenOptions::new().pragma("query_only", true).open(&path).unwrap();
+    check_one("cannot take the write lock", || conn.scan(IDS, ()).partitions_of("sale", 2));
+    drop(conn);
+    #[cfg(unix)]
+    {
+        let conn = Connection::open(&path).unwrap();
+        conn.execute("PRAGMA journal_mode = delete", ()).unwrap();
+        drop(conn);
+        let conn = OpenOptions::new().vfs("unix-dotfile").open(&path).unwrap();
+        check_one("file system (VFS)", || conn.scan(IDS, ()).partitions_of("sale", 2));
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_that_was_replaced_is_read_by_one_thread() {
+    for read_only in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("shop.db");
+        let conn = Connection::open(&path).unwrap();
+        fill(&conn);
+        let conn = if read_only { OpenOptions::new().read_only(true).open(&path).unwrap() } else { conn };
+        std::fs::rename(&path, dir.path().join("moved.db")).unwrap();
+        check_one("could not be opened", || conn.scan(IDS, ()).partitions_of("sale", 2));
+        let other = Connection::open(&path).unwrap();
+        other
+            .execute_batch("CREATE TABLE sale(id INTEGER PRIMARY KEY); INSERT INTO sale VALUES (1), (2), (3)")
+            .unwrap();
+        check_one("moved or replaced", || conn.scan(IDS, ()).partitions_of("sale", 2));
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_that_may_not_be_written_is_read_by_all_threads() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("shop.db");
+    let conn = Connection::open(&path).unwrap();
+    fill(&conn);
+    conn.close().unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o400)).unwrap();
+    // SQLite opens it for reading, unless the user may do anything.
+    let conn = Connection::open(&path).unwrap();
+    assert_eq!(read(|| conn.scan(IDS, ()).partitions_of("sale", 2)).1.threads, 2);
+}
+
+#[test]
+fn a_pools_connection_is_read_by_several_threads() {
+    let dir = tempfile::tempdir().unwrap();
+    open(dir.path()).close().unwrap();
+    let pool = finalite::pool::Pool::builder(dir.path().join("shop.db")).build().unwrap();
+    let conn = pool.reader().unwrap();
+    let ids = conn.scan(IDS, ()).partitions_of("sale", 2).fold(|| 0, |n, _| Ok(*n += 1), |n, more| *n += more).unwrap();
+    assert_eq!(ids, SALES);
+    drop(conn);
+    assert!(pool.close().is_clean());
+}
