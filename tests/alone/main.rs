@@ -30,6 +30,8 @@ mod memory_modes;
 mod out_of_memory;
 #[cfg(target_os = "linux")]
 mod pages;
+#[cfg(target_os = "linux")]
+mod partitions;
 mod quiet;
 mod runner;
 mod secrets;
@@ -87,6 +89,8 @@ const ALL: &[&[Case]] = &[
     out_of_memory::controls::CASES,
     #[cfg(target_os = "linux")]
     pages::CASES,
+    #[cfg(target_os = "linux")]
+    partitions::CASES,
     quiet::CASES,
     runner::CASES,
     secrets::CASES,

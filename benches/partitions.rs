@@ -1,0 +1,102 @@
+//! Statements on two threads over the same statements on one: interleaved pairs, the median of their ratios, and its
+//! 95 % interval.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use finalite::scan::Partitions;
+use finalite::{Connection, Result, Row};
+
+const ROWS: u32 = 1_000_000;
+const PAIRS: usize = 40;
+
+type Groups = BTreeMap<String, (i64, f64)>;
+
+/// Statements, with a place for the condition on the rowid.
+const STATEMENTS: [(&str, &str); 4] = [
+    ("aggregate with a condition", "SELECT '', count(*), sum(price) FROM sale WHERE amount % 3 = 0 AND {}"),
+    ("GROUP BY", "SELECT region, count(*), sum(price) FROM sale WHERE {} GROUP BY region"),
+    ("text LIKE", "SELECT '', count(*), sum(price) FROM sale WHERE note LIKE '%9 of%' AND {}"),
+    ("each row", "SELECT region, amount, price FROM sale WHERE {}"),
+];
+
+fn fill(conn: &Connection) -> Result<()> {
+    conn.execute_batch(&format!(
+        "CREATE TABLE sale(id INTEGER PRIMARY KEY, region TEXT, amount INTEGER, price REAL, note TEXT);
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {ROWS})
+         INSERT INTO sale SELECT i, 'region ' || (i % 50), i * 7919 % 1000, i / 8.0, 'sale ' || i || ' of the year' FROM n;"
+    ))
+}
+
+fn add(groups: &mut Groups, row: Row<'_>) -> Result<()> {
+    let (count, sum) = (row.get::<i64>(1)?, row.get::<Option<f64>>(2)?.unwrap_or(0.0));
+    let region = row.get::<&str>(0)?;
+    match groups.get_mut(region) {
+        Some(group) => *group = (group.0 + count, group.1 + sum),
+        None => _ = groups.insert(region.to_owned(), (count, sum)),
+    }
+    Ok(())
+}
+
+fn merge(groups: &mut Groups, others: Groups) {
+    for (region, (count, sum)) in others {
+        let group = groups.entry(region).or_default();
+        *group = (group.0 + count, group.1 + sum);
+    }
+}
+
+fn timed(run: impl FnOnce() -> Result<Groups>) -> Result<(Duration, Groups)> {
+    let began = Instant::now();
+    let groups = run()?;
+    Ok((began.elapsed(), groups))
+}
+
+fn main() -> Result<()> {
+    let pairs = if std::env::args().any(|argument| argument == "--test") { 1 } else { PAIRS };
+    let dir = tempfile::tempdir().map_err(finalite::Error::external)?;
+    let conn = finalite::OpenOptions::recommended().open(dir.path().join("sales.db"))?;
+    fill(&conn)?;
+    for mmap_bytes in [0, 1_i64 << 30] {
+        conn.set_pragma("mmap_size", mmap_bytes)?;
+        println!("{ROWS} rows, mmap_size {mmap_bytes}, {pairs} pairs: two threads over one");
+        for (name, sql) in STATEMENTS {
+            let (all, ranged) = (sql.replace("{}", "1"), sql.replace("{}", "id BETWEEN :first_rowid AND :last_rowid"));
+            let one = || {
+                let mut groups = Groups::new();
+                conn.scan(&all, ()).for_each(|row| add(&mut groups, row))?;
+                Ok(groups)
+            };
+            let two = || -> Result<Groups> {
+                let partitions: Partitions<'_, ()> = conn.scan(&ranged, ()).partitions_of("sale", 2);
+                partitions.fold(Groups::new, add, merge)
+            };
+            let mut ratios = Vec::new();
+            let mut milliseconds = Vec::new();
+            for pair in 0..pairs {
+                let ((time, expected), (time_of_two, found)) = if pair % 2 == 0 {
+                    let first = timed(one)?;
+                    (first, timed(two)?)
+                } else {
+                    let first = timed(two)?;
+                    (timed(one)?, first)
+                };
+                assert!(found.iter().zip(&expected).all(|(a, b)| (a.0, a.1.0) == (b.0, b.1.0)));
+                ratios.push(time_of_two.as_secs_f64() / time.as_secs_f64());
+                milliseconds.push(time.as_secs_f64() * 1e3);
+            }
+            ratios.sort_by(f64::total_cmp);
+            milliseconds.sort_by(f64::total_cmp);
+            // The interval of a median by order statistics: n / 2 ± 1.96 √n / 2.
+            let half = (1.96 * (pairs as f64).sqrt() / 2.0).ceil() as usize;
+            let (low, high) = ((pairs / 2).saturating_sub(half), (pairs / 2 + half).min(pairs - 1));
+            println!(
+                "  {name:28} {:.3} ({:.3} to {:.3}), one thread {:.0} ms",
+                ratios[pairs / 2],
+                ratios[low],
+                ratios[high],
+                milliseconds[pairs / 2],
+            );
+        }
+    }
+    Ok(())
+}
