@@ -6,6 +6,8 @@
 //! - [`batches`](Scan::batches): some thousand rows at a time as a [`ColumnBatch`], whose buffers are reused;
 //! - [`columns`](Scan::columns): the whole result as one [`ColumnBatch`].
 //!
+//! [`Scan::partitions_of`] runs any `SELECT` on several threads, in ranges of rowids.
+//!
 //! # From pages
 //!
 //! The page reader decodes the pages of a table itself, while SQLite holds the lock and the snapshot. It returns the

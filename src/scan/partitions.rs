@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorKind, NameKind, Result};
 use crate::statement::params::Params;
 use crate::statement::{Row, Statement};
 use ranges::{BOUNDS, Ranged, RowidRange};
-use readers::{Refusal, Request};
+use readers::{Beginning, Refusal, Request};
 use table::RangedTable;
 use threads::Work;
 
@@ -29,9 +29,10 @@ const RANGES_PER_THREAD: usize = 8;
 /// A scan whose rows are read in ranges of rowids, on several threads. From [`Scan::partitions`] and
 /// [`Scan::partitions_of`].
 ///
-/// Each thread has a connection of its own, which is opened for this call, and closed before the call returns. All of
-/// them see one snapshot: the calling connection holds the write lock while they begin to read, for the time of some
-/// short reads, and then gives it back. Writers work on meanwhile.
+/// Each thread has a connection of its own, which is opened for this call, and closed before the call returns. (While
+/// another connection of the process has a lock on the file, SQLite keeps the descriptors of those that are closed, for
+/// the next ones.) All of them see one snapshot. If a commit falls between their first reads, they begin again while the
+/// calling connection has the write lock, for the time of some short reads. Otherwise writers do not notice them.
 ///
 /// The rowids are divided into up to 8 ranges for each thread. A thread that is done with one takes the next. The
 /// statement runs once for each range, and the results are put together in the order of the ranges, so that they do not
@@ -48,9 +49,8 @@ const RANGES_PER_THREAD: usize = 8;
 ///   an attached database or `WITHOUT ROWID`, or has no two rows;
 /// - the connection has functions, collations, hooks or an authorizer of the program's, a deadline or limits; or its
 ///   handle was given out;
-/// - the write lock is not free within 250 ms (or the busy timeout, if that is shorter). A connection that is read-only
-///   does not take it: then others commit several times while the connections begin to read. An
-///   [immutable](crate::OpenOptions::immutable) file needs neither;
+/// - others commit while the connections begin to read, and the write lock is not free within 250 ms (or the busy
+///   timeout, if that is shorter), or the connection is read-only, and they do so again and again;
 /// - no other connection can read the file. One that is encrypted is such a file.
 ///
 /// [`plan`](Self::plan) and [`on_end`](Self::on_end) return the number of threads, and the reason.
@@ -70,7 +70,7 @@ pub struct Partitions<'a, P, E = Error> {
     /// Whether the statement has parameters for the bounds of a range. Otherwise a condition is added.
     has_bounds: bool,
     threads: usize,
-    has_fence: bool,
+    beginning: Beginning,
 }
 
 impl<'a, P, E> Scan<'a, P, E> {
@@ -102,7 +102,13 @@ impl<'a, P, E> Scan<'a, P, E> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn partitions(self, threads: usize) -> Partitions<'a, P, E> {
-        Partitions { table: self.table, scan: self, has_bounds: false, threads: threads.clamp(1, 256), has_fence: true }
+        Partitions {
+            table: self.table,
+            scan: self,
+            has_bounds: false,
+            threads: threads.clamp(1, 256),
+            beginning: Beginning::LockIfNeeded,
+        }
     }
 
     /// Divides the statement by the rowids of this table into ranges, which up to this number of threads read. The
@@ -145,7 +151,13 @@ impl<'a, P, E> Scan<'a, P, E> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn partitions_of(self, table: &'a str, threads: usize) -> Partitions<'a, P, E> {
-        Partitions { table: Some(table), scan: self, has_bounds: true, threads: threads.clamp(1, 256), has_fence: true }
+        Partitions {
+            table: Some(table),
+            scan: self,
+            has_bounds: true,
+            threads: threads.clamp(1, 256),
+            beginning: Beginning::LockIfNeeded,
+        }
     }
 }
 
@@ -160,8 +172,8 @@ impl<'a, P, E> Partitions<'a, P, E> {
     }
 
     fn with_error<F: From<Error>>(self) -> Partitions<'a, P, F> {
-        let Self { scan, table, has_bounds, threads, has_fence } = self;
-        Partitions { scan: scan.with_error(), table, has_bounds, threads, has_fence }
+        let Self { scan, table, has_bounds, threads, beginning } = self;
+        Partitions { scan: scan.with_error(), table, has_bounds, threads, beginning }
     }
 
     /// Prepares the statement on the calling connection. Returns an error for what the call cannot do.
@@ -403,7 +415,7 @@ impl<'p, P: Params<'p> + Clone + Sync, E: From<Error> + Send> Partitions<'_, P, 
             let [first, last] = BOUNDS;
             format!("{sql} WHERE {}.{} BETWEEN {first} AND {last}", conn.quoted_table(table), ranged.rowid)
         };
-        let request = Request { conn, sql: &sql, threads: self.threads, has_fence: self.has_fence, site };
+        let request = Request { conn, sql: &sql, threads: self.threads, beginning: self.beginning, site };
         let mut readers = readers::open(&request)?;
         let ranges = ranged.divide(&readers[0], self.threads.saturating_mul(RANGES_PER_THREAD))?;
         // Of a few rows, not each thread gets a range.

@@ -1,5 +1,10 @@
 //! Connections that see one snapshot.
 //!
+//! Each begins a transaction, and reads once. With a rollback journal, the shared lock of the first one keeps commits
+//! away. With a write-ahead log, the header of the log's index is compared before the first reads and after them, as the
+//! page reader does: if it is the same, nothing was committed in between. If a commit fell in between, they begin again,
+//! while the calling connection has the write lock:
+//!
 //! ```text
 //! calling connection    BEGIN IMMEDIATE ───────────────────────── ROLLBACK
 //! reader 1                                BEGIN, first read ───────────── ranges ──── ROLLBACK
@@ -7,12 +12,7 @@
 //! other processes       commit            (wait)                         commit, commit, …
 //! ```
 //!
-//! No connection can commit while the calling connection has the write lock, so all first reads see the same state.
-//!
-//! A file that nobody may change (`immutable`) needs no lock. A connection that is read-only cannot take it. Then, with a
-//! rollback journal, the shared lock of the first reader keeps commits away. With a write-ahead log, the header of the
-//! log's index is compared before the first reads and after them, as the page reader does: if a commit fell in between,
-//! the readers begin again.
+//! A file that nobody may change (`immutable`) needs neither.
 
 use std::panic::Location;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use std::time::Duration;
 use crate::connection::pauses::{pauses, wait_for_lock};
 use crate::connection::settings::milliseconds;
 use crate::error::{Error, ErrorKind, Result};
-use crate::raw::storage::Storage;
+use crate::raw::storage::{Storage, TransactionState};
 use crate::raw::{Db, DbConfig, Limit};
 use crate::statement::Statement;
 use crate::transaction::{Transaction, TransactionBehavior};
@@ -43,9 +43,8 @@ const PRAGMAS: [&str; 6] =
 /// Functions whose result is a property of the connection.
 const FUNCTIONS: [&str; 3] = ["last_insert_rowid(", "changes(", "total_changes("];
 
-const BUSY: &str = "the write lock, by which the connections get one snapshot, is not free";
-const NOT_WRITABLE: &str = "the connection is read-only, and others commit while the connections begin to read";
-const NO_LOCK: &str = "the connection cannot take the write lock, by which others get one snapshot";
+const BUSY: &str = "others commit while the connections begin to read, and the write lock is not free";
+const NO_LOCK: &str = "others commit while the connections begin to read, and this one cannot take the write lock";
 const NOT_OPENED: &str = "another connection to the database file could not be opened";
 const NOT_READ: &str = "another connection could not read the database file";
 const PROGRAM: &str = "SQLite runs another program on another connection: the statement reads a temporary or an attached \
@@ -74,14 +73,25 @@ impl From<Error> for Refusal {
     }
 }
 
+/// Way in which readers begin.
+#[cfg_attr(not(test), expect(dead_code, reason = "the tests show what each precaution is for"))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Beginning {
+    /// With the write lock if a commit falls between the first reads.
+    LockIfNeeded,
+    /// With the write lock.
+    WithLock,
+    /// Without any precaution.
+    Unchecked,
+}
+
 /// A statement, and what its readers need.
 pub(super) struct Request<'a> {
     pub(super) conn: &'a Connection,
     /// The statement of the readers.
     pub(super) sql: &'a str,
     pub(super) threads: usize,
-    /// Whether the calling connection has the write lock while the readers begin. Tests show what happens if not.
-    pub(super) has_fence: bool,
+    pub(super) beginning: Beginning,
     pub(super) site: &'static Location<'static>,
 }
 
@@ -119,15 +129,7 @@ pub(super) fn open(request: &Request<'_>) -> Result<Vec<Connection>, Refusal> {
     }
     let open = |_| open_reader(conn, site).map_err(|error| Refusal::of(error, NOT_OPENED));
     let readers = (0..threads).map(open).collect::<Result<Vec<_>, _>>()?;
-    if !request.has_fence || Storage::new(conn.db(), 0).is_immutable() {
-        begin(&readers)?;
-    } else if conn.is_readonly("main") == Some(true) {
-        begin_without_lock(conn, &readers)?;
-    } else {
-        let fence = Fence::raise(conn)?;
-        begin(&readers)?;
-        fence.lower()?;
-    }
+    begin_together(conn, &readers, request.beginning)?;
     check_readers(request, &readers)?;
     Ok(readers)
 }
@@ -199,23 +201,42 @@ fn begin(readers: &[Connection]) -> Result<(), Refusal> {
         .map_err(|error| Refusal::of(error, NOT_READ))
 }
 
-/// Begins the readers' transactions until no commit falls between the first reads.
-fn begin_without_lock(conn: &Connection, readers: &[Connection]) -> Result<(), Refusal> {
-    const ATTEMPTS: usize = 5;
-    for _ in 0..ATTEMPTS {
-        let before = pages::last_commit(conn)?;
-        begin(readers)?;
-        if before.is_some() && pages::last_commit(conn)? == before {
-            return Ok(());
-        }
-        // With a journal, the first reader's lock has kept commits away.
-        let has_log = |reader: &Connection| Ok::<_, Error>(reader.journal_mode()? == JournalMode::Wal);
-        if before.is_none() && !readers.iter().map(has_log).collect::<Result<Vec<_>>>()?.contains(&true) {
+/// Begins the readers' transactions such that they see one snapshot.
+fn begin_together(conn: &Connection, readers: &[Connection], beginning: Beginning) -> Result<(), Refusal> {
+    if beginning == Beginning::Unchecked || Storage::new(conn.db(), 0).is_immutable() {
+        return begin(readers);
+    }
+    // A connection that is read-only has no other way.
+    let attempts = match beginning {
+        Beginning::WithLock => 0,
+        _ if conn.is_readonly("main") == Some(true) => 16,
+        _ => 1,
+    };
+    for _ in 0..attempts {
+        if is_begun_undisturbed(conn, readers)? {
             return Ok(());
         }
         readers.iter().try_for_each(|reader| reader.core().control("ROLLBACK"))?;
     }
-    Err(Refusal::Reason(NOT_WRITABLE))
+    let fence = Fence::raise(conn)?;
+    begin(readers)?;
+    Ok(fence.lower()?)
+}
+
+/// Begins the readers' transactions. Returns whether no commit fell between the first reads.
+fn is_begun_undisturbed(conn: &Connection, readers: &[Connection]) -> Result<bool, Refusal> {
+    let before = pages::last_commit(conn)?;
+    begin(readers)?;
+    if before.is_some() {
+        return Ok(pages::last_commit(conn)? == before);
+    }
+    // With a journal, the lock of the first reader has kept commits away.
+    for reader in readers {
+        if reader.journal_mode()? == JournalMode::Wal {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Checks that the readers read what the calling connection would read.
@@ -309,6 +330,10 @@ impl<'conn> Fence<'conn> {
         let mut pauses = pauses(longest, PAUSES[0], PAUSES[1]);
         loop {
             let error = match conn.unchecked_transaction_with(TransactionBehavior::Immediate) {
+                // On a read-only connection, SQLite begins a transaction that reads.
+                Ok(_) if Storage::new(conn.db(), 0).transaction() != TransactionState::Write => {
+                    return Err(Refusal::Reason(NO_LOCK));
+                }
                 Ok(transaction) => return Ok(Self { transaction, _patience: patience }),
                 Err(error) => error,
             };

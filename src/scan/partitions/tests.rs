@@ -1,10 +1,11 @@
-//! Snapshots beside a writer, with the fence and without it.
+//! Snapshots beside a writer, with precautions and without.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use super::readers::Beginning;
 use crate::error::Result;
 use crate::scan::Partitions;
 use crate::statement::Row;
@@ -129,10 +130,12 @@ struct Outcome {
 }
 
 /// Scans beside a writer that commits all the time.
-fn scan_beside_a_writer(journal: &str, threads: usize, has_fence: bool, scans_max: u32, wrong_max: u32) -> Outcome {
+fn scan_beside_a_writer(journal: &str, threads: usize, way: (Beginning, bool), scans_max: u32) -> Outcome {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("accounts.db");
-    let conn = fill(&path, journal);
+    let (beginning, read_only) = way;
+    drop(fill(&path, journal));
+    let conn = OpenOptions::new().read_only(read_only).busy_timeout(Duration::from_secs(20)).open(&path).unwrap();
     let stop = AtomicBool::new(false);
     let mut outcome = Outcome { scans: 0, parallel: 0, wrong: 0, commits: 0 };
     thread::scope(|scope| {
@@ -152,10 +155,10 @@ fn scan_beside_a_writer(journal: &str, threads: usize, has_fence: bool, scans_ma
         let stops = Stops(&stop);
         let sql = "SELECT id, amount, (SELECT version FROM state) FROM account
                    WHERE id BETWEEN :first_rowid AND :last_rowid";
-        while outcome.scans < scans_max && outcome.wrong < wrong_max {
+        while outcome.scans < scans_max && outcome.wrong == 0 {
             let mut plan = None;
             let mut partitions = conn.scan(sql, ()).partitions_of("account", threads).on_end(|it| plan = Some(it));
-            partitions.has_fence = has_fence;
+            partitions.beginning = beginning;
             let found = Found::read(partitions).unwrap();
             outcome.scans += 1;
             outcome.parallel += u32::from(plan.unwrap().threads > 1);
@@ -166,30 +169,66 @@ fn scan_beside_a_writer(journal: &str, threads: usize, has_fence: bool, scans_ma
     });
     let Outcome { scans, parallel, wrong, commits } = outcome;
     println!(
-        "{journal}, {threads} threads, fence {has_fence}: {scans} scans, {parallel} parallel, {wrong} wrong, {commits} commits"
+        "{journal}, {threads} threads, {beginning:?}, read-only {read_only}: {scans} scans, {parallel} parallel, {wrong} wrong, {commits} commits"
     );
     outcome
+}
+
+fn check(journal: &str, threads: usize, way: (Beginning, bool), scans: u32) {
+    let outcome = scan_beside_a_writer(journal, threads, way, scans);
+    assert_eq!(outcome.wrong, 0);
+    assert!(outcome.parallel > scans / 4 && outcome.commits > 0);
 }
 
 #[test]
 fn totals_are_of_one_snapshot_beside_a_writer_with_a_log() {
     for threads in [2, 3] {
-        let outcome = scan_beside_a_writer("wal", threads, true, 150, u32::MAX);
-        assert_eq!(outcome.wrong, 0);
-        assert!(outcome.parallel > 0 && outcome.commits > 0);
+        check("wal", threads, (Beginning::LockIfNeeded, false), 150);
     }
 }
 
 #[test]
-fn totals_are_of_one_snapshot_beside_a_writer_with_a_rollback_journal() {
-    let outcome = scan_beside_a_writer("delete", 2, true, 60, u32::MAX);
-    assert_eq!(outcome.wrong, 0);
-    assert!(outcome.parallel > 0 && outcome.commits > 0);
+fn totals_are_of_one_snapshot_by_the_lock_alone() {
+    check("wal", 3, (Beginning::WithLock, false), 150);
+    check("delete", 2, (Beginning::WithLock, false), 60);
 }
 
-/// Control test: without the fence, a commit falls between the first reads, and the same check finds it.
 #[test]
-fn totals_are_of_several_snapshots_without_the_fence() {
-    let outcome = scan_beside_a_writer("wal", 3, false, 20_000, 1);
+fn totals_are_of_one_snapshot_beside_a_writer_with_a_rollback_journal() {
+    check("delete", 2, (Beginning::LockIfNeeded, false), 60);
+}
+
+#[test]
+fn totals_are_of_one_snapshot_on_a_connection_that_cannot_have_the_lock() {
+    check("wal", 3, (Beginning::LockIfNeeded, true), 150);
+    check("delete", 2, (Beginning::LockIfNeeded, true), 60);
+}
+
+/// Control test: without precautions, a commit falls between the first reads, and the same check finds it.
+#[test]
+fn totals_are_of_several_snapshots_without_precautions() {
+    let outcome = scan_beside_a_writer("wal", 3, (Beginning::Unchecked, false), 20_000);
     assert_eq!(outcome.wrong, 1, "in {} scans", outcome.scans);
+}
+
+#[test]
+fn a_lock_that_is_not_free_leaves_one_thread() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.db");
+    let conn = fill(&path, "wal");
+    let mut writer = Connection::open(&path).unwrap();
+    let tx = writer.transaction_with(TransactionBehavior::Immediate).unwrap();
+    for (beginning, threads) in [(Beginning::WithLock, 1), (Beginning::LockIfNeeded, 2)] {
+        let mut partitions = conn.scan_table("account").select(["id"]).partitions(2);
+        partitions.beginning = beginning;
+        let plan = partitions.plan().unwrap();
+        assert_eq!(plan.threads, threads);
+        assert_eq!(plan.reason.ends_with("the write lock is not free"), threads == 1, "{plan}");
+    }
+    assert_eq!(conn.busy_timeout().unwrap(), Duration::from_secs(20));
+    let readers = OpenOptions::new().read_only(true).open(&path).unwrap();
+    let mut partitions = readers.scan_table("account").select(["id"]).partitions(2);
+    partitions.beginning = Beginning::WithLock;
+    assert!(partitions.plan().unwrap().reason.ends_with("this one cannot take the write lock"));
+    tx.rollback().unwrap();
 }

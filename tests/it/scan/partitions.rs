@@ -522,8 +522,9 @@ fn an_immutable_file_needs_no_lock() {
     assert_eq!((rows.len(), plan.threads, plan.reason), (SALES as usize, 2, PARALLEL));
 }
 
+/// The lock is needed only if a commit falls between the first reads.
 #[test]
-fn a_writer_that_has_the_lock_leaves_one_thread() {
+fn a_writer_may_have_the_lock() {
     for journal in ["wal", "delete"] {
         let dir = tempfile::tempdir().unwrap();
         let conn = Connection::open(dir.path().join("shop.db")).unwrap();
@@ -532,12 +533,9 @@ fn a_writer_that_has_the_lock_leaves_one_thread() {
         let mut writer = Connection::open(dir.path().join("shop.db")).unwrap();
         let tx = writer.transaction_with(TransactionBehavior::Immediate).unwrap();
         tx.execute("DELETE FROM sale", ()).unwrap();
-        check_one("the write lock, by which the connections get one snapshot, is not free", || {
-            conn.scan(IDS, ()).partitions_of("sale", 2)
-        });
-        assert_eq!(conn.busy_timeout().unwrap(), Duration::from_secs(5));
+        let (rows, plan) = read(|| conn.scan(IDS, ()).partitions_of("sale", 2));
+        assert_eq!((rows.len(), plan.threads), (SALES as usize, 2));
         tx.rollback().unwrap();
-        assert_eq!(read(|| conn.scan(IDS, ()).partitions_of("sale", 2)).1.threads, 2);
     }
 }
 
@@ -744,7 +742,7 @@ fn locks_and_ways_to_open_that_leave_one_thread() {
     check_one("exclusive locking mode", || conn.scan(IDS, ()).partitions_of("sale", 2));
     drop(conn);
     let conn = OpenOptions::new().pragma("query_only", true).open(&path).unwrap();
-    check_one("cannot take the write lock", || conn.scan(IDS, ()).partitions_of("sale", 2));
+    assert_eq!(read(|| conn.scan(IDS, ()).partitions_of("sale", 2)).1.threads, 2);
     drop(conn);
     #[cfg(unix)]
     {
