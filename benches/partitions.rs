@@ -51,6 +51,22 @@ fn timed(run: impl FnOnce() -> Result<Groups>) -> Result<(Duration, Groups)> {
     Ok((began.elapsed(), groups))
 }
 
+/// CPU time of all threads of the process, where the system tells it.
+fn cpu_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
+    let ticks = |field: usize| fields.get(field).and_then(|ticks| ticks.parse::<f64>().ok()).unwrap_or(f64::NAN);
+    // utime and stime, in hundredths of a second.
+    (ticks(11) + ticks(12)) / 100.0
+}
+
+/// Runs it so many times. Returns the CPU time.
+fn cpu_of(times: usize, run: impl Fn() -> Result<Groups>) -> Result<f64> {
+    let before = cpu_seconds();
+    (0..times).try_for_each(|_| run().map(drop))?;
+    Ok(cpu_seconds() - before)
+}
+
 fn main() -> Result<()> {
     let pairs = if std::env::args().any(|argument| argument == "--test") { 1 } else { PAIRS };
     let dir = tempfile::tempdir().map_err(finalite::Error::external)?;
@@ -89,8 +105,10 @@ fn main() -> Result<()> {
             // The interval of a median by order statistics: n / 2 ± 1.96 √n / 2.
             let half = (1.96 * (pairs as f64).sqrt() / 2.0).ceil() as usize;
             let (low, high) = ((pairs / 2).saturating_sub(half), (pairs / 2 + half).min(pairs - 1));
+            // On busy cores, the threads wait for one; their CPU time is the same.
+            let cpu = cpu_of(pairs, two)? / cpu_of(pairs, one)?;
             println!(
-                "  {name:28} {:.3} ({:.3} to {:.3}), one thread {:.0} ms",
+                "  {name:28} {:.3} ({:.3} to {:.3}), CPU {cpu:.2}, one thread {:.0} ms",
                 ratios[pairs / 2],
                 ratios[low],
                 ratios[high],

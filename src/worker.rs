@@ -6,9 +6,10 @@
 //! nothing.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle, Scope, ScopedJoinHandle};
+use std::thread::{self, JoinHandle};
 use std::{fmt, io, mem};
 
+use crate::raw::os::threads;
 use crate::track::registry::current_thread;
 use crate::track::{PerProcess, Process, shielded};
 
@@ -46,22 +47,20 @@ impl Worker {
     }
 }
 
-/// Starts a thread that ends before a scope does, and counts it. `work` must return soon after the scope's own thread
-/// wants it to.
-///
-/// # Errors
-///
-/// The operating system's error if it cannot create a thread.
-pub(crate) fn start_scoped<'scope, T: Send + 'scope>(
-    scope: &'scope Scope<'scope, '_>,
+/// Runs a closure here, and the others on threads of their own, as [`threads::run_beside`] does, and counts the threads.
+pub(crate) fn run_beside<T: Send, R>(
     name: &str,
-    work: impl FnOnce() -> T + Send + 'scope,
-) -> io::Result<ScopedJoinHandle<'scope, T>> {
-    let running = Running::new();
-    thread::Builder::new().name(name.into()).spawn_scoped(scope, move || {
-        let _running = running;
-        work()
-    })
+    others: impl Iterator<Item = impl FnOnce() -> T + Send>,
+    own: impl FnOnce() -> R,
+) -> (R, Vec<thread::Result<T>>) {
+    let counted = others.map(|other| {
+        let running = Running::new();
+        move || {
+            let _running = running;
+            other()
+        }
+    });
+    threads::run_beside(name, counted, own)
 }
 
 impl Drop for Worker {

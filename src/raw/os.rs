@@ -4,3 +4,4 @@ pub(crate) mod append_list;
 pub(crate) mod clock;
 pub(crate) mod fork;
 pub(crate) mod huge_pages;
+pub(crate) mod threads;

@@ -61,7 +61,7 @@ const RANGES_PER_THREAD: usize = 8;
 /// [`InterruptHandle`](crate::InterruptHandle) of the calling connection interrupts all threads. The connections have
 /// the settings of the calling one that may change a result, its limits and its size of the cache.
 ///
-/// A child process that a closure forks must not return from the closure.
+/// [`Scan::strategy`] and [`Scan::threads`] have no effect.
 #[must_use = "a scan does nothing until its rows are requested"]
 pub struct Partitions<'a, P, E = Error> {
     scan: Scan<'a, P, E>,

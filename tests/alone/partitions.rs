@@ -200,21 +200,31 @@ fn allocations_fail() {
     drop(leaks);
 }
 
-/// The child leaves by itself; the scan goes on in the parent.
+/// The scan goes on in the parent. In the child, whose other threads do not exist, it ends.
 fn a_closure_forks_a_child() {
     let dir = tempfile::tempdir().unwrap();
     let conn = fill(&dir.path().join("a.db"), "wal");
+    let parent = std::process::id();
     for id in [1, ROWS / 2, ROWS] {
-        let fork = |row: Row<'_>| {
-            if row.get::<i64>(0)? == id {
-                match fork_here() {
-                    Some(child) => assert!(child.wait()),
-                    None => leave(true),
+        for threads in [1, 2, 4] {
+            let caller = thread::current().id();
+            let fork = |row: Row<'_>| {
+                if row.get::<i64>(0)? == id {
+                    match fork_here() {
+                        Some(child) => assert!(child.wait()),
+                        // On another thread, there is no caller who would get the error.
+                        None if thread::current().id() != caller => leave(true),
+                        None => {}
+                    }
                 }
+                Ok(())
+            };
+            let result = count(&conn, threads, fork);
+            if std::process::id() != parent {
+                leave(result.is_err_and(|error| matches!(error.kind(), ErrorKind::Forked)));
             }
-            Ok(())
-        };
-        assert_eq!(count(&conn, 2, fork).unwrap(), ROWS);
+            assert_eq!(result.unwrap(), ROWS);
+        }
     }
     conn.close().unwrap();
 }

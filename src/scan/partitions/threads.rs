@@ -5,9 +5,8 @@
 
 use std::any::Any;
 use std::panic::{self, AssertUnwindSafe, Location};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
 
 use super::ranges::{Ranged, RowidRange};
 use super::readers;
@@ -29,16 +28,25 @@ pub(super) struct Work<'w, P, F> {
     pub(super) site: &'static Location<'static>,
 }
 
-/// State of the threads.
-struct Shared<E> {
+/// State of the threads. It has no lock: in a child process that a closure forks, that could be held for ever.
+struct Shared {
     /// Index of the range that is taken next.
     next: AtomicUsize,
+    /// Number of failures.
+    failures: AtomicUsize,
     readers: Vec<Arc<Interrupter>>,
-    /// The first failure.
-    failure: Mutex<Option<Failure<E>>>,
 }
 
-enum Failure<E> {
+/// Results of a thread with the numbers of their ranges, or its failure.
+type Outcome<O, E> = std::result::Result<Vec<(usize, O)>, Failure<E>>;
+
+struct Failure<E> {
+    /// Number of failures before this one.
+    number: usize,
+    cause: Cause<E>,
+}
+
+enum Cause<E> {
     Error(E),
     Panic(Box<dyn Any + Send>),
 }
@@ -58,32 +66,37 @@ where
 {
     let interrupters: Vec<_> = readers.iter().map(|reader| reader.db().interrupter()).collect();
     let leading = conn.db().interrupter().lead(interrupters.clone());
-    let shared = Shared { next: AtomicUsize::new(0), readers: interrupters, failure: Mutex::new(None) };
-    let mut readers = readers.into_iter().enumerate();
-    let own = readers.next();
-    let mut threads = 1;
-    let mut results = thread::scope(|scope| {
-        let start = |(number, reader)| {
-            let shared = &shared;
-            // A reader whose thread is not started is closed here, and the others read its ranges.
-            worker::start_scoped(scope, "finalite partition", move || shared.read(number, reader, work)).ok()
-        };
-        let started: Vec<_> = readers.map_while(start).collect();
-        threads += started.len();
-        let mut results = own.map(|(number, reader)| shared.read(number, reader, work)).unwrap_or_default();
-        for thread in started {
-            match thread.join() {
-                Ok(more) => results.extend(more),
-                Err(payload) => shared.fail(Failure::Panic(payload)),
-            }
-        }
-        results
-    });
+    let shared = &Shared { next: AtomicUsize::new(0), failures: AtomicUsize::new(0), readers: interrupters };
+    let mut reads = readers.into_iter().enumerate().map(|(number, reader)| move || shared.read(number, reader, work));
+    let Some(own) = reads.next() else {
+        return (0, Ok(Vec::new()));
+    };
+    // A reader whose thread is not started is closed, and the others read its ranges.
+    let (own, others) = worker::run_beside("finalite partition", reads, own);
     drop(leading);
-    let failure = shared.failure.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let result = match failure {
-        Some(Failure::Panic(payload)) => panic::resume_unwind(payload),
-        Some(Failure::Error(error)) => Err(error),
+    let threads = 1 + others.len();
+    let panicked = |payload| Err(shared.fail(Cause::Panic(payload)));
+    let outcomes = others.into_iter().map(|outcome| outcome.unwrap_or_else(panicked));
+    let (mut results, mut first) = (Vec::new(), None::<Failure<E>>);
+    for outcome in std::iter::once(own).chain(outcomes) {
+        let later = match (outcome, &first) {
+            (Ok(more), _) => {
+                results.extend(more);
+                continue;
+            }
+            (Err(failure), Some(before)) if before.number < failure.number => failure,
+            (Err(failure), _) => match first.replace(failure) {
+                Some(later) => later,
+                None => continue,
+            },
+        };
+        if let Cause::Panic(payload) = later.cause {
+            discard(payload);
+        }
+    }
+    let result = match first.map(|failure| failure.cause) {
+        Some(Cause::Panic(payload)) => panic::resume_unwind(payload),
+        Some(Cause::Error(error)) => Err(error),
         None => {
             results.sort_by_key(|&(number, _)| number);
             Ok(results.into_iter().map(|(_, result)| result).collect())
@@ -92,31 +105,25 @@ where
     (threads, result)
 }
 
-impl<E: From<Error>> Shared<E> {
-    /// Reads ranges until there are no more, and closes the connection. Returns the results with the numbers of the
-    /// ranges.
-    fn read<'p, P, O, F>(&self, number: usize, reader: Connection, work: &Work<'_, P, F>) -> Vec<(usize, O)>
+impl Shared {
+    /// Reads ranges until there are no more, and closes the connection.
+    fn read<'p, P, O, E, F>(&self, number: usize, reader: Connection, work: &Work<'_, P, F>) -> Outcome<O, E>
     where
         P: Params<'p> + Clone,
+        E: From<Error>,
         F: Fn(&mut Statement<'_>, Ranged<P>) -> Result<O, E>,
     {
         let result = panic::catch_unwind(AssertUnwindSafe(|| self.read_ranges(number, &reader, work)));
-        let results = match result {
-            Ok(Ok(results)) => results,
-            Ok(Err(error)) => {
-                self.fail(Failure::Error(error));
-                Vec::new()
-            }
-            Err(payload) => {
-                self.fail(Failure::Panic(payload));
-                Vec::new()
-            }
+        let outcome = match result {
+            Ok(Ok(results)) => Ok(results),
+            Ok(Err(error)) => Err(self.fail(Cause::Error(error))),
+            Err(payload) => Err(self.fail(Cause::Panic(payload))),
         };
         readers::close(reader);
-        results
+        outcome
     }
 
-    fn read_ranges<'p, P, O, F>(
+    fn read_ranges<'p, P, O, E, F>(
         &self,
         number: usize,
         reader: &Connection,
@@ -124,6 +131,7 @@ impl<E: From<Error>> Shared<E> {
     ) -> Result<Vec<(usize, O)>, E>
     where
         P: Params<'p> + Clone,
+        E: From<Error>,
         F: Fn(&mut Statement<'_>, Ranged<P>) -> Result<O, E>,
     {
         // SQLite forgets an interrupt when no statement is running, so one runs to the end.
@@ -145,18 +153,12 @@ impl<E: From<Error>> Shared<E> {
         }
     }
 
-    /// Keeps the first failure, and ends the other threads.
-    fn fail(&self, failure: Failure<E>) {
-        let mut first = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
-        if first.is_none() {
-            *first = Some(failure);
-            drop(first);
+    /// Numbers a failure, and ends the other threads.
+    fn fail<E>(&self, cause: Cause<E>) -> Failure<E> {
+        let number = self.failures.fetch_add(1, Ordering::Relaxed);
+        if number == 0 {
             self.readers.iter().for_each(|reader| _ = reader.interrupt());
-        } else {
-            drop(first);
-            if let Failure::Panic(payload) = failure {
-                discard(payload);
-            }
         }
+        Failure { number, cause }
     }
 }
