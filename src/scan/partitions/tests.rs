@@ -78,7 +78,7 @@ impl Writer {
     }
 }
 
-/// What a range has, and the versions of the database that it was read from.
+/// Rows of a range, and the versions of the database that they were read from.
 #[derive(Default)]
 struct Found {
     rows: i64,
