@@ -1,5 +1,5 @@
 //! Statements on two threads over the same statements on one: interleaved pairs, the median of their ratios, and its
-//! 95 % interval.
+//! 95 % interval. `--pairs n` sets their number.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -68,7 +68,13 @@ fn cpu_of(times: usize, run: impl Fn() -> Result<Groups>) -> Result<f64> {
 }
 
 fn main() -> Result<()> {
-    let pairs = if std::env::args().any(|argument| argument == "--test") { 1 } else { PAIRS };
+    let arguments: Vec<String> = std::env::args().collect();
+    let given = arguments.iter().skip_while(|argument| *argument != "--pairs").nth(1);
+    let pairs = match given.and_then(|pairs| pairs.parse().ok()) {
+        Some(pairs) => std::cmp::max(pairs, 1),
+        None if arguments.iter().any(|argument| argument == "--test") => 1,
+        None => PAIRS,
+    };
     let dir = tempfile::tempdir().map_err(finalite::Error::external)?;
     let conn = finalite::OpenOptions::recommended().open(dir.path().join("sales.db"))?;
     fill(&conn)?;
