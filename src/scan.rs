@@ -69,7 +69,7 @@ use std::panic::Location;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::pages::{self, Anchor, PageRows, Threshold};
-use crate::statement::params::Params;
+use crate::statement::params::{Params, params_from_iter};
 use crate::statement::{Row, Statement};
 use crate::value::Value;
 use crate::{Connection, sql};
@@ -90,7 +90,6 @@ use batch::ColumnSettings;
 pub use batch::{BatchIndex, ColumnBatch};
 pub use column::{BytesBuffers, ColumnBuffer, OffsetBuffer, Offsets};
 use drive::{ScanProgress, Start, drive, run_by_pages};
-use filter::WithFilters;
 pub use filter::{Relation, ScannedTable};
 pub use partitions::Partitions;
 pub use plan::{ScanPlan, ScanStrategy};
@@ -128,8 +127,8 @@ pub struct Scan<'a, P, E = Error> {
     schema: Option<Box<[ColumnType]>>,
     mixed: Option<OnTypeMismatch>,
     site: &'static Location<'static>,
-    /// Values of the filters, which are the parameters.
-    filters: Vec<Value>,
+    /// Values of the parameters, if they are known.
+    known: Vec<Value>,
     error: PhantomData<fn() -> E>,
 }
 
@@ -166,7 +165,7 @@ impl<'a, P> Scan<'a, P> {
             schema: None,
             mixed: None,
             site,
-            filters: Vec::new(),
+            known: Vec::new(),
             error: PhantomData,
         }
     }
@@ -199,7 +198,20 @@ impl<'a, P, E> Scan<'a, P, E> {
     /// ```
     pub fn with_error<F: From<Error>>(self) -> Scan<'a, P, F> {
         let Self {
-            conn, sql, params, table, strategy, threads, limit, progress, on_end, schema, mixed, site, filters, ..
+            conn,
+            sql,
+            params,
+            table,
+            strategy,
+            threads,
+            limit,
+            progress,
+            on_end,
+            schema,
+            mixed,
+            site,
+            known,
+            ..
         } = self;
         Scan {
             conn,
@@ -214,7 +226,7 @@ impl<'a, P, E> Scan<'a, P, E> {
             schema,
             mixed,
             site,
-            filters,
+            known,
             error: PhantomData,
         }
     }
@@ -569,14 +581,14 @@ impl<'p, P: Params<'p>, E: From<Error>> Scan<'_, P, E> {
             Ok(threshold) => threshold,
             Err(reason) => return Ok(ScanPlan::by_statement(reason)),
         };
-        let filters = || WithFilters { params: (), filters: self.filters.clone() };
+        let known = || params_from_iter(self.known.iter().cloned());
         if let Some(Anchor { scan, transaction: _transaction }) =
-            pages::begin_conditional(self.conn, &statement, &self.filters, threshold)?
+            pages::begin_conditional(self.conn, &statement, &self.known, threshold)?
         {
             let mut statement = self.conn.prepare(&self.sql)?;
-            return Ok(self.plan_of(PageRows::open(self.conn, &statement.query(filters())?, scan)?));
+            return Ok(self.plan_of(PageRows::open(self.conn, &statement.query(known())?, scan)?));
         }
-        let mut rows = statement.query(filters())?;
+        let mut rows = statement.query(known())?;
         let pages = match pages::begin(self.conn, &mut rows, threshold)?.scan {
             Ok(scan) => PageRows::open(self.conn, &rows, scan)?,
             Err(reason) => Err(reason),
@@ -604,7 +616,7 @@ impl<'p, P: Params<'p>, E: From<Error>> Scan<'_, P, E> {
         if !statement.is_readonly() || !sql::starts_with_keyword(statement.sql(), "SELECT") {
             return Err("the statement is not a SELECT");
         }
-        if statement.parameter_count() > self.filters.len() {
+        if statement.parameter_count() > self.known.len() {
             return Err("the statement has parameters");
         }
         Ok(threshold)
@@ -631,18 +643,17 @@ impl<'p, P: Params<'p>, E: From<Error>> Scan<'_, P, E> {
             .may_be_pages(&statement)
             .and_then(|threshold| if self.limit > 0 { Ok(threshold) } else { Err(plan::NO_ROWS) });
         let anchor = match threshold {
-            Ok(threshold) => pages::begin_conditional(self.conn, &statement, &self.filters, threshold)?,
+            Ok(threshold) => pages::begin_conditional(self.conn, &statement, &self.known, threshold)?,
             Err(_) => None,
         };
-        let params = WithFilters { params: self.params, filters: self.filters };
         let mut anchored;
         let (start, mut rows) = match anchor {
             Some(anchor) => {
                 // The kept statement may be one of an older schema, which only its first step would show.
                 anchored = self.conn.prepare(&self.sql)?;
-                (Ok(Start::Anchored(Box::new(anchor))), anchored.query(params)?)
+                (Ok(Start::Anchored(Box::new(anchor))), anchored.query(self.params)?)
             }
-            None => (threshold.map(Start::Step), statement.query(params)?),
+            None => (threshold.map(Start::Step), statement.query(self.params)?),
         };
         let mut position = ScanProgress { rows: 0, limit: self.limit, progress: self.progress };
         match start {

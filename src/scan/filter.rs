@@ -1,5 +1,7 @@
 //! Conditions on the columns of a table.
 
+use std::fmt;
+
 use super::Scan;
 use crate::error::Result;
 use crate::sql::quote_identifier;
@@ -46,31 +48,26 @@ impl Relation {
     }
 }
 
-/// The table of a scan that takes [filters](Scan::filter). From [`TableScan::select`](super::TableScan::select).
-#[derive(Clone, Debug)]
+/// The table of a scan that takes [filters](Scan::filter), and their values. From
+/// [`TableScan::select`](super::TableScan::select).
+#[derive(Clone)]
 pub struct ScannedTable {
     /// As SQL.
     pub(super) name: String,
-}
-
-/// No parameters: those of the filters are bound beside them.
-impl<'p> Params<'p> for ScannedTable {
-    fn bind(self, _: &mut Binder<'_, 'p>) -> Result<()> {
-        Ok(())
-    }
-}
-
-/// The caller's parameters, followed by the values of the filters.
-pub(super) struct WithFilters<P> {
-    pub(super) params: P,
     pub(super) filters: Vec<Value>,
 }
 
-impl<'p, P: Params<'p>> Params<'p> for WithFilters<P> {
-    #[inline]
+/// The values of the filters.
+impl<'p> Params<'p> for ScannedTable {
     fn bind(self, binder: &mut Binder<'_, 'p>) -> Result<()> {
-        self.params.bind(binder)?;
         self.filters.into_iter().try_for_each(|value| binder.push(value))
+    }
+}
+
+/// Shows no value.
+impl fmt::Debug for ScannedTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ScannedTable").field("name", &self.name).finish_non_exhaustive()
     }
 }
 
@@ -106,16 +103,16 @@ impl<E> Scan<'_, ScannedTable, E> {
     /// ```
     pub fn filter(mut self, column: &str, relation: Relation, value: impl Into<Value>) -> Self {
         let sql = self.sql.to_mut();
-        let joint = match sql.strip_suffix(NOT_INDEXED) {
-            Some(all_rows) => {
-                sql.truncate(all_rows.len());
-                " WHERE "
-            }
-            None => " AND ",
-        };
+        if self.known.is_empty() {
+            let all_rows = sql.strip_suffix(NOT_INDEXED).map_or(sql.len(), str::len);
+            sql.truncate(all_rows);
+        }
+        let joint = if self.known.is_empty() { "WHERE" } else { "AND" };
         let (table, column, operator) = (&self.params.name, quote_identifier(column), relation.operator());
-        sql.push_str(&format!("{joint}{table}.{column} {operator} ?"));
-        self.filters.push(value.into());
+        sql.push_str(&format!(" {joint} {table}.{column} {operator} ?"));
+        let value = value.into();
+        self.known.push(value.clone());
+        self.params.filters.push(value);
         self
     }
 }

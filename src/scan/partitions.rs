@@ -413,7 +413,8 @@ impl<'p, P: Params<'p> + Clone + Sync, E: From<Error> + Send> Partitions<'_, P, 
             sql.to_string()
         } else {
             let [first, last] = BOUNDS;
-            format!("{sql} WHERE {}.{} BETWEEN {first} AND {last}", conn.quoted_table(table), ranged.rowid)
+            let joint = if self.scan.known.is_empty() { "WHERE" } else { "AND" };
+            format!("{sql} {joint} {}.{} BETWEEN {first} AND {last}", conn.quoted_table(table), ranged.rowid)
         };
         let request = Request { conn, sql: &sql, threads: self.threads, beginning: self.beginning, site };
         let mut readers = readers::open(&request)?;

@@ -68,7 +68,7 @@ impl<'a> TableScan<'a> {
     fn scan_of(self, columns: &str) -> Scan<'a, ScannedTable> {
         let name = self.conn.quoted_table(self.table);
         let sql = format!("SELECT {columns} FROM {name}{NOT_INDEXED}");
-        let scan = Scan::new(self.conn, sql.into(), ScannedTable { name }, self.site);
+        let scan = Scan::new(self.conn, sql.into(), ScannedTable { name, filters: Vec::new() }, self.site);
         Scan { table: Some(self.table), strategy: None, ..scan }
     }
 }

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
-use finalite::scan::{ColumnType, Partitions, ScanPlan};
+use finalite::scan::{ColumnType, Partitions, Relation, ScanPlan};
 use finalite::{
     Connection, DbConfig, Error, ErrorKind, FromRow, LeakCheck, Limit, OpenOptions, Params, Row, TransactionBehavior,
     array, named_params, params, params_from_iter,
@@ -206,7 +206,7 @@ fn wrong_parameters_are_the_errors_of_a_statement() {
     });
 }
 
-fn check_error<'p>(partitions: impl Fn() -> Partitions<'p, ()>, text: &str) {
+fn check_error<'p, P: Params<'p> + Clone + Sync>(partitions: impl Fn() -> Partitions<'p, P>, text: &str) {
     for error in [
         partitions().plan().unwrap_err(),
         partitions().fold(|| (), |(), _| Ok(()), |(), ()| ()).unwrap_err(),
@@ -214,6 +214,18 @@ fn check_error<'p>(partitions: impl Fn() -> Partitions<'p, ()>, text: &str) {
     ] {
         assert!(error.to_string().contains(text), "{error}");
     }
+}
+
+#[test]
+fn filters_are_of_each_range() {
+    check(|conn| {
+        for threads in [1, 2] {
+            let scan = || conn.scan_table("sale").select(["id"]).filter("price", Relation::Greater, 5_000);
+            let (ids, plan) = read(|| scan().filter("region", Relation::Equal, "region 3").partitions(threads));
+            assert_eq!(ids, (1667..=SALES).filter(|id| id % 7 == 3).collect::<Vec<_>>());
+            assert_eq!(plan.threads, threads);
+        }
+    });
 }
 
 #[test]
