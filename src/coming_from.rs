@@ -103,6 +103,7 @@
 //! | features `chrono`, `time`, `serde_json` | [the same](crate::convert#dates-and-times); a `Jsonb` column is `convert::Jsonb<T>` |
 //! | `immediate_transaction` | [`transaction_with`](crate::Connection::transaction_with) |
 //! | `#[derive(QueryableByName)]` | `#[derive(FromRow)]`, with the feature `derive` |
+//! | `insert_into(users).values(&vec_of_users)` | columns instead of rows: [`Connection::insert_columns`](crate::Connection::insert_columns) |
 //! | `#[derive(Insertable)]`, `insert_into(users).values(&user)` | `#[derive(Params)]`, [`insert_into("users", &user)`](crate::Connection::insert_into) |
 //! | `r2d2::Pool` | [`pool::Pool`](crate::pool::Pool) |
 //! | `eq_any(&ids)` | `IN (SELECT value FROM list(?))` with [`array(&ids)`](crate::array()) |

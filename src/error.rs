@@ -65,6 +65,8 @@ struct Inner {
     origin: Option<(usize, usize)>,
     /// Database files that the error may concern.
     databases: Box<[Box<str>]>,
+    /// 0-based row of an insertion.
+    row: Option<u64>,
     /// Whether the message was written by the program and not by SQLite.
     is_the_programs: bool,
 }
@@ -93,6 +95,7 @@ impl Error {
             offset: None,
             origin: None,
             databases: Box::default(),
+            row: None,
             is_the_programs: false,
         }))
     }
@@ -164,6 +167,13 @@ impl Error {
     #[cold]
     pub(crate) fn at(mut self, origin: (usize, usize)) -> Self {
         self.0.origin = Some(origin);
+        self
+    }
+
+    /// Sets the 0-based row of an insertion.
+    #[cold]
+    pub(crate) fn in_row(mut self, row: u64) -> Self {
+        self.0.row = Some(row);
         self
     }
 
@@ -277,6 +287,28 @@ impl Error {
         match &self.0.kind {
             ErrorKind::Migration { problem, .. } => problem.position(),
             _ => self.own_position(),
+        }
+    }
+
+    /// Returns the row that SQLite refused or that was being inserted, 0-based, of an insertion of columns.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use finalite::Connection;
+    ///
+    /// let conn = Connection::open_in_memory()?;
+    /// conn.execute("CREATE TABLE t(a INTEGER NOT NULL)", ())?;
+    /// let error = conn.insert_columns("t", [("a", (&[Some(1), None]).into())]).unwrap_err();
+    /// assert_eq!(error.row(), Some(1));
+    /// assert!(error.to_string().starts_with("row 1: NOT NULL constraint failed: t.a"));
+    /// # Ok::<(), finalite::Error>(())
+    /// ```
+    #[must_use]
+    pub fn row(&self) -> Option<u64> {
+        match self.0.kind {
+            ErrorKind::InsertValue { row, .. } => Some(row),
+            _ => self.0.row,
         }
     }
 
@@ -401,6 +433,9 @@ impl From<Error> for io::Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(row) = self.0.row {
+            write!(f, "row {row}: ")?;
+        }
         write!(f, "{}", self.0.kind)?;
         if let ErrorKind::Sqlite { code, message } = &self.0.kind {
             // The code is shown if the message is only SQLite's fixed text for the primary code, or if the code is an
@@ -477,6 +512,7 @@ impl StdError for Error {
             ErrorKind::Migration { problem, .. } => problem.error()?.source(),
             ErrorKind::ColumnConversion { problem, .. }
             | ErrorKind::ParameterConversion { problem, .. }
+            | ErrorKind::InsertValue { problem, .. }
             | ErrorKind::FunctionArgument { problem, .. }
             | ErrorKind::FunctionResult { problem, .. } => problem.source(),
             _ => None,

@@ -138,6 +138,7 @@ pub mod explain;
 pub mod extend;
 #[allow(unsafe_code)]
 pub mod ffi;
+pub mod insert;
 mod observe;
 mod pages;
 pub mod pool;

@@ -22,6 +22,7 @@ mod hardening;
 pub(crate) mod hook;
 mod initialize;
 pub(crate) mod interrupt;
+pub(crate) mod lent_columns;
 pub(crate) mod library;
 pub(crate) mod limit;
 pub(crate) mod list;
@@ -47,4 +48,4 @@ pub(crate) use libsqlite3_sys as ffi;
 
 pub(crate) use callback::OpenToCallback;
 pub(crate) use db::{Db, DbConfig, Limit, OpenFlags, OwnedDb};
-pub(crate) use stmt::{Binding, Borrowed, CellError, Cursor, Executed, Parked, RawCopy, RawList, RawParam, Row, Stmt};
+pub(crate) use stmt::{Binding, Borrowed, CellError, Cursor, Executed, Parked, RawCopy, RawList, Row, Stmt};

@@ -11,11 +11,13 @@ mod commit_error;
 mod savepoint;
 mod scope;
 mod state;
+mod undo;
 
 pub use commit_error::CommitError;
 pub use savepoint::Savepoint;
 use scope::Scope;
 pub use state::TransactionState;
+pub(crate) use undo::Undo;
 
 /// The time at which a transaction takes its locks.
 ///

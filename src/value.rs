@@ -6,11 +6,14 @@ use std::str;
 
 mod column_type;
 mod conversion_error;
+mod lent;
 mod list;
 mod value_ref;
 
 pub use column_type::ColumnType;
 pub use conversion_error::ConversionError;
+pub use lent::RawParam;
+pub(crate) use lent::{Lend, lend_at};
 pub(crate) use list::{List, Values};
 pub use value_ref::ValueRef;
 pub(crate) use value_ref::{AsItIs, Sink};

@@ -1,9 +1,12 @@
 //! Items for the other crates of finalite's workspace. They are outside semver: each of those crates depends on one
 //! exact version of finalite.
 
+use crate::insert::InsertColumn;
 use crate::scan::{ColumnBatch, ColumnType, Scan};
-use crate::{Connection, Error, Params, Result};
+use crate::{ConversionError, Error, Params, Result};
 
+pub use crate::insert::insertion::{InsertFailure, Insertion};
+pub use crate::value::RawParam;
 pub use crate::worker::{Stop, Worker};
 
 /// Calls the closure with batches as [`Scan::owned_batches`] does. A result without rows is one empty batch, which has
@@ -26,10 +29,12 @@ pub fn promised_type(declaration: Option<&str>) -> ColumnType {
     ColumnType::affinity(declaration)
 }
 
-/// Returns the quoted name of a table, qualified by its database if that is given.
-#[must_use]
-pub fn quoted_table(conn: &Connection, table: &str) -> String {
-    conn.quoted_table(table)
+/// Returns a column that is read by a closure, which must not panic: SQLite calls it.
+pub fn lent_column<'a>(
+    len: usize,
+    read: impl Fn(usize) -> Result<RawParam<'a>, ConversionError> + 'a,
+) -> InsertColumn<'a> {
+    InsertColumn::read_by(len, read)
 }
 
 /// Version of finalite.

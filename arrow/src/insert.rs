@@ -1,16 +1,16 @@
 //! Rows of record batches into a table.
 
-use std::cell::Cell;
-use std::fmt;
 use std::ops::ControlFlow;
 
 use arrow_array::RecordBatch;
 use arrow_schema::ArrowError;
-use finalite::sql::quote_identifier;
-use finalite::{Binder, Connection, ConversionError, Param, Params, workspace};
+use finalite::Connection;
+pub use finalite::insert::OnConflict;
+use finalite::insert::{self, InsertPlan, InsertStrategy};
+use finalite::workspace::{InsertFailure, Insertion};
 
 use crate::error::{Error, Result};
-use crate::insert_value::CellReader;
+use crate::insert_value::lend;
 
 /// Inserts the rows of record batches into a table, by the default [`InsertOptions`]. Returns the number of rows
 /// inserted.
@@ -69,21 +69,6 @@ pub fn insert_record_batches(
     InsertOptions::new().insert_record_batches(conn, table, batches)
 }
 
-/// Treatment of rows that violate a uniqueness constraint, or `NOT NULL`.
-///
-/// C: [ON CONFLICT](https://sqlite.org/lang_conflict.html)
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum OnConflict {
-    /// An error; no row is inserted.
-    #[default]
-    Abort,
-    /// The row is left out.
-    Ignore,
-    /// The rows that are in the way are deleted.
-    Replace,
-}
-
 /// Options of inserting.
 ///
 /// # Example
@@ -107,23 +92,24 @@ pub enum OnConflict {
 /// assert_eq!((inserted, seen), (2, vec![2]));
 /// # Ok::<(), finalite_arrow::Error>(())
 /// ```
+#[derive(Debug, Default)]
 #[must_use]
-pub struct InsertOptions<'a> {
-    on_conflict: OnConflict,
-    progress: Option<(u64, Box<Report<'a>>)>,
-}
-
-type Report<'a> = dyn FnMut(u64) -> ControlFlow<()> + 'a;
+pub struct InsertOptions<'a>(insert::InsertOptions<'a>);
 
 impl<'a> InsertOptions<'a> {
     /// Returns the defaults.
     pub fn new() -> Self {
-        Self { on_conflict: OnConflict::Abort, progress: None }
+        Self::default()
     }
 
     /// Sets the treatment of rows that violate a constraint. The default is [`OnConflict::Abort`].
     pub fn on_conflict(self, on_conflict: OnConflict) -> Self {
-        Self { on_conflict, ..self }
+        Self(self.0.on_conflict(on_conflict))
+    }
+
+    /// Sets the strategy. See [`finalite::insert::InsertOptions::strategy`].
+    pub fn strategy(self, strategy: InsertStrategy) -> Self {
+        Self(self.0.strategy(strategy))
     }
 
     /// Calls the closure after every `every` rows of the batches with their number so far. If it breaks, the insertion
@@ -134,8 +120,13 @@ impl<'a> InsertOptions<'a> {
     /// If `every` is 0.
     #[track_caller]
     pub fn progress(self, every: u64, report: impl FnMut(u64) -> ControlFlow<()> + 'a) -> Self {
-        assert!(every > 0, "the progress interval is 0 rows");
-        Self { progress: Some((every, Box::new(report))), ..self }
+        Self(self.0.progress(every, report))
+    }
+
+    /// Calls the closure with the plan by which the rows of the last batch were inserted. See
+    /// [`finalite::insert::InsertOptions::on_end`].
+    pub fn on_end(self, tell: impl FnOnce(InsertPlan) + 'a) -> Self {
+        Self(self.0.on_end(tell))
     }
 
     /// See [`insert_record_batches`].
@@ -144,140 +135,47 @@ impl<'a> InsertOptions<'a> {
     ///
     /// See [`insert_record_batches`]; [`Error::Stopped`].
     pub fn insert_record_batches(
-        mut self,
+        self,
         conn: &Connection,
         table: &str,
         batches: impl IntoIterator<Item = Result<RecordBatch, ArrowError>>,
     ) -> Result<u64> {
-        let table = workspace::quoted_table(conn, table);
-        let undo = Undo::begin(conn)?;
-        let (mut inserted, mut row) = (0, 0);
+        let mut insertion = Insertion::begin(conn, table, self.0)?;
+        let mut row = 0;
         for batch in batches {
-            self.insert(conn, &table, &batch?, &mut row, &mut inserted)?;
+            let batch = batch?;
+            insert_batch(&mut insertion, &batch, row)?;
+            row += batch.num_rows() as u64;
         }
-        undo.keep()?;
-        Ok(inserted)
+        Ok(insertion.finish()?)
     }
+}
 
-    fn insert(
-        &mut self,
-        conn: &Connection,
-        table: &str,
-        batch: &RecordBatch,
-        row: &mut u64,
-        inserted: &mut u64,
-    ) -> Result<()> {
-        let mut readers = Vec::with_capacity(batch.num_columns());
-        let at = |row, column: usize, reason| {
-            let field = batch.schema_ref().field(column);
-            let (name, data_type) = (field.name().as_str().into(), field.data_type().clone());
-            Error::Insert { row, column, name, data_type, reason }
-        };
-        for (column, array) in batch.columns().iter().enumerate() {
-            readers.push(CellReader::new(array).map_err(|reason| at(*row, column, reason))?);
-        }
-        let mut statement = conn.prepare_cached(&self.sql(table, batch))?;
-        let refused = Cell::new(None);
-        for index in 0..batch.num_rows() {
-            let count = statement.execute(Cells { readers: &readers, row: index, refused: &refused });
-            *inserted += count.map_err(|source| match refused.get() {
-                Some((column, reason)) => at(*row, column, reason),
-                None => Error::Row { row: *row, source },
-            })? as u64;
-            *row += 1;
-            if let Some((every, report)) = &mut self.progress
-                && row.is_multiple_of(*every)
-                && report(*row).is_break()
-            {
-                return Err(Error::Stopped { row: *row });
+/// Inserts a batch, of which the rows are counted from this one on.
+fn insert_batch(insertion: &mut Insertion<'_, '_>, batch: &RecordBatch, first_row: u64) -> Result<()> {
+    let at = |row, column: usize, reason| {
+        let field = batch.schema_ref().field(column);
+        let (name, data_type) = (field.name().as_str().into(), field.data_type().clone());
+        Error::Insert { row, column, name, data_type, reason }
+    };
+    let mut columns = Vec::with_capacity(batch.num_columns());
+    let mut refusals = Vec::with_capacity(batch.num_columns());
+    for (column, array) in batch.columns().iter().enumerate() {
+        let (lent, refused) = lend(array).map_err(|reason| at(first_row, column, reason))?;
+        columns.push(lent);
+        refusals.push(refused);
+    }
+    let names: Vec<&str> = batch.schema_ref().fields().iter().map(|field| field.name().as_str()).collect();
+    insertion.insert_columns(&names, columns, batch.num_rows()).map_err(|failure| match failure {
+        InsertFailure::Value { row, column, problem } => match refusals[column].reason(row - first_row) {
+            Some(reason) => at(row, column, reason),
+            None => {
+                let failure = InsertFailure::Value { row, column, problem };
+                Error::Row { row, source: failure.into_error(&names) }
             }
-        }
-        Ok(())
-    }
-
-    fn sql(&self, table: &str, batch: &RecordBatch) -> String {
-        let action = match self.on_conflict {
-            OnConflict::Abort => "INSERT",
-            OnConflict::Ignore => "INSERT OR IGNORE",
-            OnConflict::Replace => "INSERT OR REPLACE",
-        };
-        let fields = batch.schema_ref().fields();
-        if fields.is_empty() {
-            return format!("{action} INTO {table} DEFAULT VALUES");
-        }
-        let names: Vec<String> = fields.iter().map(|field| quote_identifier(field.name())).collect();
-        format!("{action} INTO {table} ({}) VALUES ({})", names.join(","), vec!["?"; names.len()].join(","))
-    }
-}
-
-/// The cells of a row as parameters.
-struct Cells<'r, 'a> {
-    readers: &'r [CellReader<'a>],
-    row: usize,
-    /// The column of a cell that cannot be stored, and why.
-    refused: &'r Cell<Option<(usize, &'static str)>>,
-}
-
-impl<'p> Params<'p> for Cells<'_, 'p> {
-    #[inline]
-    fn bind(self, binder: &mut Binder<'_, 'p>) -> finalite::Result<()> {
-        for (column, reader) in self.readers.iter().enumerate() {
-            let value = reader.read(self.row).unwrap_or_else(|reason| {
-                self.refused.set(Some((column, reason)));
-                Param::error(ConversionError::message("an Arrow value", reason))
-            });
-            binder.push(value)?;
-        }
-        Ok(())
-    }
-}
-
-impl Default for InsertOptions<'_> {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl fmt::Debug for InsertOptions<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("InsertOptions").field("on_conflict", &self.on_conflict).finish_non_exhaustive()
-    }
-}
-
-/// A transaction, or a savepoint in the caller's. Dropping it undoes the changes, also during a panic.
-struct Undo<'a> {
-    conn: &'a Connection,
-    is_outermost: bool,
-    is_kept: bool,
-}
-
-impl<'a> Undo<'a> {
-    fn begin(conn: &'a Connection) -> Result<Self> {
-        // To undo an outermost savepoint takes a `RELEASE`, which is a commit: it would wait for readers.
-        let is_outermost = conn.is_autocommit();
-        conn.execute(if is_outermost { "BEGIN" } else { "SAVEPOINT finalite_arrow" }, ())?;
-        Ok(Self { conn, is_outermost, is_kept: false })
-    }
-
-    fn keep(mut self) -> Result<()> {
-        // If this fails, Drop undoes the changes.
-        self.conn.execute(if self.is_outermost { "COMMIT" } else { "RELEASE finalite_arrow" }, ())?;
-        self.is_kept = true;
-        Ok(())
-    }
-}
-
-impl Drop for Undo<'_> {
-    fn drop(&mut self) {
-        // After some errors, SQLite has rolled back the transaction already.
-        if self.is_kept || self.conn.is_autocommit() {
-            return;
-        }
-        let undo: &[&str] =
-            if self.is_outermost { &["ROLLBACK"] } else { &["ROLLBACK TO finalite_arrow", "RELEASE finalite_arrow"] };
-        for sql in undo {
-            // The error that is being returned, or the panic, says what went wrong.
-            let _ = self.conn.execute(sql, ());
-        }
-    }
+        },
+        InsertFailure::Row { row, error } => Error::Row { row, source: error },
+        InsertFailure::Stopped { rows } => Error::Stopped { row: rows },
+        InsertFailure::Other(error) => Error::Sqlite(error),
+    })
 }

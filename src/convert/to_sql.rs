@@ -30,6 +30,11 @@ impl<'p> Param<'p> {
         self.0
     }
 
+    #[inline]
+    pub(crate) fn as_value(&self) -> &ParamValue<'p> {
+        &self.0
+    }
+
     /// Creates a NULL.
     #[inline]
     #[must_use]

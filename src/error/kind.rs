@@ -118,6 +118,39 @@ pub enum ErrorKind {
         /// Reason, with the name of the Rust type.
         problem: ConversionError,
     },
+    /// SQLite cannot store a value of an insertion of columns. No row was inserted.
+    #[error("row {row}, column {column} ({}): {problem}", Excerpt::of(name))]
+    #[non_exhaustive]
+    InsertValue {
+        /// 0-based row.
+        row: u64,
+        /// 0-based index of the column among those that are inserted.
+        column: usize,
+        /// Name of the column.
+        name: Box<str>,
+        /// Reason, with the name of the Rust type.
+        problem: ConversionError,
+    },
+    /// The columns of an insertion differ in their number of values.
+    #[error("column {column} ({}) has {found} value{}, the first column has {expected}", Excerpt::of(name), plural(*found))]
+    #[non_exhaustive]
+    ColumnLength {
+        /// 0-based index of the column.
+        column: usize,
+        /// Name of the column.
+        name: Box<str>,
+        /// Number of values of the first column.
+        expected: usize,
+        /// Number of values of this column.
+        found: usize,
+    },
+    /// The progress closure of an insertion ended it. The insertion was undone.
+    #[error("ended by the progress closure after {rows} row{}", plural_u64(*rows))]
+    #[non_exhaustive]
+    Stopped {
+        /// Number of rows that had been read.
+        rows: u64,
+    },
     /// The number of values differs from the number of parameters in the SQL.
     #[error("the SQL has {expected} parameter{}, {given} {} given", plural(*expected), was(*given))]
     #[non_exhaustive]
@@ -164,7 +197,7 @@ pub enum ErrorKind {
         /// Names in the SQL that it may be.
         known: Box<[Box<str>]>,
     },
-    /// No column, parameter, pragma or database has this name or index.
+    /// No column, parameter, pragma, table or database has this name or index.
     #[error("no such {what}: {}{}", Excerpt::of(name), hint(known))]
     #[non_exhaustive]
     NoSuch {
@@ -571,6 +604,10 @@ fn plural(count: usize) -> &'static str {
 
 fn plural_of(count: u32) -> &'static str {
     plural(usize::try_from(count).unwrap_or(0))
+}
+
+fn plural_u64(count: u64) -> &'static str {
+    if count == 1 { "" } else { "s" }
 }
 
 fn display_file(file: Option<&str>) -> String {

@@ -11,9 +11,8 @@ use super::argument::Argument;
 use super::reading::ReadConnection;
 use crate::convert::{FromSql, Param, ParamValue, ToSql};
 use crate::error::{Error, ErrorKind, FunctionCause, FunctionFault, Result, ResultCode};
-use crate::raw::RawParam;
 use crate::raw::function::Call;
-use crate::value::{ConversionError, Type, ValueRef};
+use crate::value::{ConversionError, RawParam, Type, ValueRef};
 
 /// Name under which a function was registered. A call has its address, which is one word, where the text is two.
 pub(super) struct FunctionName(pub(super) Box<str>);

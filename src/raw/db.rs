@@ -12,6 +12,7 @@ use super::allocator::{self, Account, Charge};
 use super::callback::Callbacks;
 use super::initialize::initialize;
 use super::interrupt::Interrupter;
+use super::lent_columns::ColumnsTables;
 use super::list::Lists;
 use super::os::fork::{self, Moment};
 use super::recovery::Recovery;
@@ -53,6 +54,7 @@ pub(crate) struct Db {
     published: Cell<Moment>,
     pub(super) callbacks: Callbacks,
     pub(super) lists: Lists,
+    pub(super) columns_tables: ColumnsTables,
     children: RefCell<Children>,
     interrupter: RefCell<Option<Arc<Interrupter>>>,
     account: Account,
@@ -242,6 +244,7 @@ impl Db {
             published: Cell::new(moment),
             callbacks: Callbacks::default(),
             lists: Lists::default(),
+            columns_tables: ColumnsTables::default(),
             children: RefCell::new(Children::default()),
             interrupter: RefCell::default(),
             account,

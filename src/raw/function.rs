@@ -7,9 +7,9 @@ use std::ptr::{self, NonNull};
 
 use super::callback::{Entry, Held, Key, StateId, release_held};
 use super::value::{self, OutOfMemory};
-use super::{Db, RawParam, ffi};
+use super::{Db, ffi};
 use crate::error::{Fault, FunctionFault};
-use crate::value::ValueRef;
+use crate::value::{RawParam, ValueRef};
 
 /// Name, number of arguments and properties of a function.
 #[derive(Clone, Copy, Debug)]
@@ -326,23 +326,10 @@ impl<'call> Call<'call> {
     /// Sets the result of the call. Text and bytes are copied.
     #[inline(always)]
     pub(crate) fn answer(&self, result: RawParam<'_>) {
-        let context = self.context.as_ptr();
-        let (value, _charge) = match result {
-            RawParam::Null => (ValueRef::Null, None),
-            RawParam::Integer(value) => (ValueRef::Integer(value), None),
-            RawParam::Real(value) => (ValueRef::Real(value), None),
-            RawParam::Text(text) => (ValueRef::Text(text.as_bytes()), Some(self.db.charge())),
-            RawParam::Blob(bytes) => (ValueRef::Blob(bytes), Some(self.db.charge())),
-            RawParam::ZeroBlob(bytes) => {
-                let _charge = self.db.charge();
-                // SAFETY: SQLite's context of this call (rule 15); c3ref/result_blob.html: a size beyond the limit makes
-                // the call an error, SQLITE_TOOBIG.
-                unsafe { ffi::sqlite3_result_zeroblob64(context, bytes) };
-                return;
-            }
-        };
-        // SAFETY: SQLite's context of this call (rule 15); text is a `str`, and SQLite copies text and bytes in the call.
-        unsafe { value::answer(context, value, ffi::SQLITE_TRANSIENT()) }
+        let is_copied = matches!(result, RawParam::Text(_) | RawParam::Blob(_) | RawParam::ZeroBlob(_));
+        let _charge = is_copied.then(|| self.db.charge());
+        // SAFETY: SQLite's context of this call (rule 15), which copies text and bytes in the call.
+        unsafe { value::answer(self.context.as_ptr(), result, ffi::SQLITE_TRANSIENT()) }
     }
 
     /// Makes an argument, 0-based, the result, with its subtype. Without such an argument the result is NULL.

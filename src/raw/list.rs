@@ -1,19 +1,22 @@
-//! The tables `list` and `rarray`, whose rows are the values of a list that is bound to a parameter: eponymous virtual
-//! tables (sqlite.org/vtab.html, "Table-valued functions"), as SQLite's `carray`.
+//! Tables whose rows are what the pointer that is bound to a parameter points to: eponymous virtual tables
+//! (sqlite.org/vtab.html, "Table-valued functions"), as SQLite's `carray`. The tables `list` and `rarray` have the values
+//! of a list; those of `lent_columns.rs` have methods in common with them.
 //!
-//! A connection has them from the first SQL on that names them. One that had them from the beginning would refuse `DROP
+//! A connection has `list` from the first SQL on that names it. One that had them from the beginning would refuse `DROP
 //! TABLE IF EXISTS list` of a program that has never heard of them.
 
 use std::cell::Cell;
 use std::ffi::{CStr, c_char, c_int, c_void};
+use std::marker::PhantomData;
 use std::mem::MaybeUninit;
+use std::ops::Range;
 use std::ptr::{self, NonNull};
 
 use super::db::Entered;
 use super::{Db, ffi, table, value};
 use crate::error::{FunctionCause, FunctionFault};
 use crate::sql;
-use crate::value::{ConversionError, List, Type, ValueRef};
+use crate::value::{ConversionError, List, RawParam, Type, ValueRef};
 
 /// Name of the type of the pointers. Another version of this crate has another one: it does not read this one's lists.
 pub(super) const POINTER_TYPE: &CStr =
@@ -29,10 +32,68 @@ const NAMES: [&CStr; 2] = [c"list", c"rarray"];
 #[derive(Default)]
 pub(super) struct Lists([Cell<bool>; 2]);
 
-/// Column with the values.
-const VALUE: c_int = 0;
-/// Hidden column, which is the argument.
-const POINTER: c_int = 1;
+/// Rows behind a pointer that is bound to a parameter. The type has no lifetime: it is read only while it lives.
+pub(super) trait PointedRows: 'static {
+    /// Name of the type of the pointers, which is used for this type alone.
+    const POINTER_TYPE: &'static CStr;
+    /// Name of the Rust type, and the error of an argument that is something else.
+    const EXPECTED: (&'static str, &'static str);
+
+    /// Returns the rows to read, 0-based.
+    fn range(&self) -> Range<usize>;
+
+    /// Answers with a value, by row and column.
+    fn answer<'s>(&'s self, row: usize, column: usize, answer: Answer<'s>);
+}
+
+/// The place of one value in a row that SQLite asks for. Texts and bytes live for `'s`, to the end of the execution.
+pub(crate) struct Answer<'s> {
+    context: *mut ffi::sqlite3_context,
+    cursor: *const ffi::sqlite3_vtab_cursor,
+    lent: PhantomData<RawParam<'s>>,
+}
+
+impl<'s> Answer<'s> {
+    #[inline(always)]
+    pub(crate) fn give(self, value: Result<RawParam<'s>, ConversionError>) {
+        match value {
+            // SAFETY: SQLite's context for the call that runs: `column` makes an answer for each, which does not outlive
+            // it (rule 25). SQLite reads texts and bytes until the execution ends, as it reads those that are bound
+            // without a copy (rules 2, 10).
+            Ok(value) => unsafe { value::answer(self.context, value, ffi::SQLITE_STATIC()) },
+            Err(problem) => self.refuse(problem),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn refuse(self, problem: ConversionError) {
+        // SAFETY: the cursor of the call that runs, of which SQLite has set `pVtab` (vtab.html, xOpen; rule 25).
+        let connected = unsafe { (*self.cursor).pVtab }.cast::<TableInstance>();
+        // SAFETY: the table that `connect_as` created, which outlives its cursors (rule 25). No other method of it runs.
+        let connected = unsafe { &*connected };
+        let (text, fault) = connected.fault(FunctionCause::Result(problem));
+        // SAFETY: SQLite's context for this call (rule 25); the text is `len` bytes, which SQLite copies (rule 22,
+        // c3ref/result_blob.html).
+        unsafe { ffi::sqlite3_result_error(self.context, text.as_ptr().cast(), to_int(text.len())) };
+        connected.db().keep_failure(text, fault);
+    }
+}
+
+impl PointedRows for List<'static> {
+    const POINTER_TYPE: &'static CStr = POINTER_TYPE;
+    const EXPECTED: (&'static str, &'static str) = ("Array", "not a list: bind one by `finalite::array`");
+
+    fn range(&self) -> Range<usize> {
+        0..self.len()
+    }
+
+    #[inline]
+    fn answer<'s>(&'s self, row: usize, column: usize, answer: Answer<'s>) {
+        // The other column is the argument.
+        answer.give(if column == 0 { self.value(row) } else { Ok(RawParam::Null) });
+    }
+}
 
 impl Db {
     /// Adds the tables that the SQL calls and that the connection lacks. Returns whether there was one, or SQLite's
@@ -71,6 +132,8 @@ struct TableInstance {
     /// Outlives the table.
     db: NonNull<Db>,
     name: &'static CStr,
+    /// Number of the hidden column, which is the argument. It comes last.
+    pointer: c_int,
 }
 
 impl TableInstance {
@@ -94,7 +157,7 @@ impl TableInstance {
     }
 
     fn db(&self) -> &Db {
-        // SAFETY: `create_lists` passed the address of the connection, which does not move and is freed after SQLite
+        // SAFETY: `create_lists` or `create_columns_table` passed the address of the connection, which does not move and is freed after SQLite
         // has disconnected its tables (rules 6, 14). C was entered by its one thread, which is this one (rule 12).
         unsafe { self.db.as_ref() }
     }
@@ -102,16 +165,16 @@ impl TableInstance {
 
 /// The `sqlite3_vtab_cursor`, one for each use in a query.
 #[repr(C)]
-struct Cursor {
+struct Cursor<T> {
     base: ffi::sqlite3_vtab_cursor,
-    /// List that is bound to the statement, which is running; NULL before the first row.
-    list: *const List<'static>,
+    /// Rows whose pointer is bound to the statement, which is running; NULL before the first row.
+    rows: *const T,
     at: usize,
-    len: usize,
+    end: usize,
 }
 
-/// No method writes, and there is no `xCreate`: the tables are eponymous-only.
-static MODULES: [ffi::sqlite3_module; 2] = [module(connect::<0>), module(connect::<1>)];
+static MODULES: [ffi::sqlite3_module; 2] =
+    [module::<List<'static>>(connect::<0>), module::<List<'static>>(connect::<1>)];
 
 type Connect = unsafe extern "C" fn(
     *mut ffi::sqlite3,
@@ -122,18 +185,19 @@ type Connect = unsafe extern "C" fn(
     *mut *mut c_char,
 ) -> c_int;
 
-const fn module(connect: Connect) -> ffi::sqlite3_module {
+/// Returns a module. No method writes, and there is no `xCreate`: the tables are eponymous-only.
+pub(super) const fn module<T: PointedRows>(connect: Connect) -> ffi::sqlite3_module {
     ffi::sqlite3_module {
         xConnect: Some(connect),
         xBestIndex: Some(best_index),
         xDisconnect: Some(free),
-        xOpen: Some(open),
+        xOpen: Some(open::<T>),
         xClose: Some(close),
-        xFilter: Some(filter),
-        xNext: Some(next),
-        xEof: Some(eof),
-        xColumn: Some(column),
-        xRowid: Some(rowid),
+        xFilter: Some(filter::<T>),
+        xNext: Some(next::<T>),
+        xEof: Some(eof::<T>),
+        xColumn: Some(column::<T>),
+        xRowid: Some(rowid::<T>),
         // SAFETY: the struct consists of an integer and optional function pointers, for which all-zero bytes mean 0 and
         // `None` (rule 25).
         ..unsafe { MaybeUninit::zeroed().assume_init() }
@@ -148,9 +212,26 @@ unsafe extern "C" fn connect<const NAME: usize>(
     out: *mut *mut ffi::sqlite3_vtab,
     _error: *mut *mut c_char,
 ) -> c_int {
+    // SAFETY: called within xConnect, with its own `db` and out pointer, and with what `create_lists` passed (rule 25).
+    unsafe { connect_as(db, own, c"CREATE TABLE x(value, pointer HIDDEN)", NAMES[NAME], 1, out) }
+}
+
+/// Declares a table and creates its instance. Returns SQLite's result code.
+///
+/// # Safety
+///
+/// Called within xConnect with its own `db` and `out`; `own` is the address of the connection.
+pub(super) unsafe fn connect_as(
+    db: *mut ffi::sqlite3,
+    own: *mut c_void,
+    schema: &CStr,
+    name: &'static CStr,
+    pointer: c_int,
+    out: *mut *mut ffi::sqlite3_vtab,
+) -> c_int {
     // No parameter reaches a view or a trigger, so that none of them can use the table.
-    // SAFETY: called within xConnect, with its own `db` (rule 25).
-    let code = unsafe { table::declare_direct_only(db, c"CREATE TABLE x(value, pointer HIDDEN)") };
+    // SAFETY: the caller is xConnect, with its own `db` (rule 25).
+    let code = unsafe { table::declare_direct_only(db, schema) };
     if code != ffi::SQLITE_OK {
         return code;
     }
@@ -158,7 +239,7 @@ unsafe extern "C" fn connect<const NAME: usize>(
         return ffi::SQLITE_INTERNAL;
     };
     let base = ffi::sqlite3_vtab { pModule: ptr::null(), nRef: 0, zErrMsg: ptr::null_mut() };
-    let Some(instance) = allocate(TableInstance { base, db: own, name: NAMES[NAME] }) else {
+    let Some(instance) = allocate(TableInstance { base, db: own, name, pointer }) else {
         return ffi::SQLITE_NOMEM;
     };
     // SAFETY: SQLite's out pointer, valid during the call. `base` comes first in the struct; `free` frees it (rule 25).
@@ -180,7 +261,7 @@ fn allocate<T>(value: T) -> Option<*mut T> {
 }
 
 unsafe extern "C" fn free(connected: *mut ffi::sqlite3_vtab) -> c_int {
-    // SAFETY: allocated by `connect`, and SQLite disconnects it once, after its cursors (vtab.html, xDisconnect;
+    // SAFETY: allocated by `connect_as`, and SQLite disconnects it once, after its cursors (vtab.html, xDisconnect;
     // rule 25).
     unsafe { ffi::sqlite3_free(connected.cast()) };
     ffi::SQLITE_OK
@@ -189,7 +270,7 @@ unsafe extern "C" fn free(connected: *mut ffi::sqlite3_vtab) -> c_int {
 unsafe extern "C" fn best_index(connected: *mut ffi::sqlite3_vtab, info: *mut ffi::sqlite3_index_info) -> c_int {
     /// Rows that the planner is told: it plans before values are bound.
     const ROWS: u32 = 100;
-    // SAFETY: created by `connect`, and used by this call alone: planning does not plan the same table within (rule 25).
+    // SAFETY: created by `connect_as`, and used by this call alone: planning does not plan the same table within (rule 25).
     let connected = unsafe { &mut *connected.cast::<TableInstance>() };
     // SAFETY: SQLite's struct for this call, which no other call uses (vtab.html, xBestIndex; rule 25).
     let info = unsafe { &mut *info };
@@ -203,7 +284,7 @@ unsafe extern "C" fn best_index(connected: *mut ffi::sqlite3_vtab, info: *mut ff
         .iter()
         .enumerate()
         .filter(|(_, constraint)| {
-            constraint.iColumn == POINTER && c_int::from(constraint.op) == ffi::SQLITE_INDEX_CONSTRAINT_EQ
+            constraint.iColumn == connected.pointer && c_int::from(constraint.op) == ffi::SQLITE_INDEX_CONSTRAINT_EQ
         })
         .peekable();
     if arguments.peek().is_none() {
@@ -230,9 +311,12 @@ unsafe extern "C" fn best_index(connected: *mut ffi::sqlite3_vtab, info: *mut ff
     ffi::SQLITE_OK
 }
 
-unsafe extern "C" fn open(_connected: *mut ffi::sqlite3_vtab, out: *mut *mut ffi::sqlite3_vtab_cursor) -> c_int {
+unsafe extern "C" fn open<T: PointedRows>(
+    _connected: *mut ffi::sqlite3_vtab,
+    out: *mut *mut ffi::sqlite3_vtab_cursor,
+) -> c_int {
     let base = ffi::sqlite3_vtab_cursor { pVtab: ptr::null_mut() };
-    let Some(cursor) = allocate(Cursor { base, list: ptr::null(), at: 0, len: 0 }) else {
+    let Some(cursor) = allocate(Cursor::<T> { base, rows: ptr::null(), at: 0, end: 0 }) else {
         return ffi::SQLITE_NOMEM;
     };
     // SAFETY: SQLite's out pointer, valid during the call. `base` comes first in the struct; `close` frees it
@@ -241,14 +325,14 @@ unsafe extern "C" fn open(_connected: *mut ffi::sqlite3_vtab, out: *mut *mut ffi
     ffi::SQLITE_OK
 }
 
-/// Looks at nothing but the memory of the cursor: the list may be gone when a statement is reset.
+/// Looks at nothing but the memory of the cursor: the rows may be gone when a statement is reset.
 unsafe extern "C" fn close(cursor: *mut ffi::sqlite3_vtab_cursor) -> c_int {
     // SAFETY: allocated by `open`, and SQLite closes it once (vtab.html, xClose; rule 25).
     unsafe { ffi::sqlite3_free(cursor.cast()) };
     ffi::SQLITE_OK
 }
 
-unsafe extern "C" fn filter(
+unsafe extern "C" fn filter<T: PointedRows>(
     cursor: *mut ffi::sqlite3_vtab_cursor,
     _plan: c_int,
     _plan_text: *const c_char,
@@ -256,11 +340,11 @@ unsafe extern "C" fn filter(
     argv: *mut *mut ffi::sqlite3_value,
 ) -> c_int {
     // SAFETY: created by `open`, and used by one query, which makes one call at a time (rule 25).
-    let cursor = unsafe { &mut *cursor.cast::<Cursor>() };
-    // SAFETY: SQLite has set `pVtab` to the table that `connect` created, which outlives its cursors (vtab.html,
+    let cursor = unsafe { &mut *cursor.cast::<Cursor<T>>() };
+    // SAFETY: SQLite has set `pVtab` to the table that `connect_as` created, which outlives its cursors (vtab.html,
     // xOpen; rule 25). No other method of it runs.
     let connected = unsafe { &mut *cursor.base.pVtab.cast::<TableInstance>() };
-    (cursor.list, cursor.at, cursor.len) = (ptr::null(), 0, 0);
+    (cursor.rows, cursor.at, cursor.end) = (ptr::null(), 0, 0);
     if argc != 1 {
         return connected.fail(FunctionCause::Missing { argument: 1 });
     }
@@ -268,78 +352,70 @@ unsafe extern "C" fn filter(
     let argument = unsafe { *argv };
     // SAFETY: a value of this call (rules 9, 25); the name is NUL-terminated (rule 22). c3ref/value_blob.html: NULL
     // unless it was bound by `bind_pointer` with this name.
-    let list = unsafe { ffi::sqlite3_value_pointer(argument, POINTER_TYPE.as_ptr()) };
-    let list = list.cast::<List<'static>>().cast_const();
-    if list.is_null() {
+    let rows = unsafe { ffi::sqlite3_value_pointer(argument, T::POINTER_TYPE.as_ptr()) }.cast::<T>().cast_const();
+    if rows.is_null() {
         // SAFETY: a value of this call, which nothing converts during it (rules 9, 25).
         let found = unsafe { value::read(argument) }.map_or(Type::Null, ValueRef::data_type);
-        let problem = ConversionError::message("Array", "not a list: bind one by `finalite::array`");
+        let (rust_type, expected) = T::EXPECTED;
+        let problem = ConversionError::message(rust_type, expected);
         return connected.fail(FunctionCause::Argument { argument: 1, found, problem });
     }
-    cursor.list = list;
-    // SAFETY: `Binding::bind_list` alone passes pointers of this name. The statement that holds this one is running,
-    // so its binding was not cleared, and the list is alive and unchanged: lent for longer, or owned by the binding
+    cursor.rows = rows;
+    // SAFETY: `Binding` alone passes pointers of this name, of this type. The statement that holds this one is running,
+    // so its binding was not cleared, and the rows are alive and unchanged: lent for longer, or owned by the binding
     // (rules 2, 10).
-    cursor.len = unsafe { &*list }.len();
+    let range = unsafe { &*rows }.range();
+    (cursor.at, cursor.end) = (range.start, range.end);
     ffi::SQLITE_OK
 }
 
-unsafe extern "C" fn next(cursor: *mut ffi::sqlite3_vtab_cursor) -> c_int {
+unsafe extern "C" fn next<T: PointedRows>(cursor: *mut ffi::sqlite3_vtab_cursor) -> c_int {
     // SAFETY: made by `open`, and borrowed during this call alone, as in `filter` (rule 25).
-    let cursor = unsafe { &mut *cursor.cast::<Cursor>() };
+    let cursor = unsafe { &mut *cursor.cast::<Cursor<T>>() };
     cursor.at += 1;
     ffi::SQLITE_OK
 }
 
-unsafe extern "C" fn eof(cursor: *mut ffi::sqlite3_vtab_cursor) -> c_int {
+unsafe extern "C" fn eof<T: PointedRows>(cursor: *mut ffi::sqlite3_vtab_cursor) -> c_int {
     // SAFETY: made by `open`, and borrowed during this call alone, as in `filter` (rule 25).
-    let cursor = unsafe { &*cursor.cast::<Cursor>() };
-    c_int::from(cursor.at >= cursor.len)
+    let cursor = unsafe { &*cursor.cast::<Cursor<T>>() };
+    c_int::from(cursor.at >= cursor.end)
 }
 
-unsafe extern "C" fn column(
+unsafe extern "C" fn column<T: PointedRows>(
     cursor: *mut ffi::sqlite3_vtab_cursor,
     context: *mut ffi::sqlite3_context,
     index: c_int,
 ) -> c_int {
     // SAFETY: made by `open`, and borrowed during this call alone, as in `filter` (rule 25).
-    let cursor = unsafe { &*cursor.cast::<Cursor>() };
-    // SAFETY: NULL, or the list of `filter`, of the same execution: the statement runs, so the list is alive and
-    // unchanged (rules 2, 10).
-    let list = unsafe { cursor.list.as_ref() };
-    let value = list.filter(|_| index == VALUE).map_or(Ok(ValueRef::Null), |list| list.value(cursor.at));
-    match value {
-        Ok(value) => {
-            // SAFETY: SQLite's context for this call (rule 25). Texts of lists are `str`, and SQLite reads texts and bytes
-            // until the execution ends, as it reads those that are bound without a copy (rules 2, 10).
-            unsafe { value::answer(context, value, ffi::SQLITE_STATIC()) };
-        }
-        Err(problem) => {
-            // SAFETY: the table that `connect` created, as in `filter` (rule 25).
-            let connected = unsafe { &*cursor.base.pVtab.cast::<TableInstance>() };
-            let (text, fault) = connected.fault(FunctionCause::Result(problem));
-            // SAFETY: SQLite's context for this call (rule 25); the text is `len` bytes, which SQLite copies (rule 22,
-            // c3ref/result_blob.html).
-            unsafe { ffi::sqlite3_result_error(context, text.as_ptr().cast(), to_int(text.len())) };
-            connected.db().keep_failure(text, fault);
-        }
+    let cursor = unsafe { &*cursor.cast::<Cursor<T>>() };
+    // SAFETY: NULL, or the rows of `filter`, of the same execution: the statement runs, so they are alive and unchanged
+    // (rules 2, 10).
+    let rows = unsafe { cursor.rows.as_ref() };
+    if let Some(rows) = rows {
+        let answer = Answer { context, cursor: &raw const cursor.base, lent: PhantomData };
+        rows.answer(cursor.at, to_usize(index), answer);
     }
     ffi::SQLITE_OK
 }
 
-unsafe extern "C" fn rowid(cursor: *mut ffi::sqlite3_vtab_cursor, out: *mut ffi::sqlite3_int64) -> c_int {
+unsafe extern "C" fn rowid<T: PointedRows>(
+    cursor: *mut ffi::sqlite3_vtab_cursor,
+    out: *mut ffi::sqlite3_int64,
+) -> c_int {
     // SAFETY: made by `open`, and borrowed during this call alone, as in `filter` (rule 25).
-    let cursor = unsafe { &*cursor.cast::<Cursor>() };
+    let cursor = unsafe { &*cursor.cast::<Cursor<T>>() };
     // SAFETY: SQLite's out pointer, valid during the call (vtab.html, xRowid; rule 25).
     unsafe { *out = i64::try_from(cursor.at).unwrap_or(i64::MAX).saturating_add(1) };
     ffi::SQLITE_OK
 }
 
+#[inline]
 fn to_int(len: usize) -> c_int {
     c_int::try_from(len).unwrap_or(c_int::MAX)
 }
 
 /// Converts a count from SQLite, which is never negative.
-fn to_usize(count: c_int) -> usize {
+pub(super) fn to_usize(count: c_int) -> usize {
     usize::try_from(count).unwrap_or(0)
 }

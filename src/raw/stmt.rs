@@ -27,7 +27,7 @@ mod binding;
 mod cursor;
 mod plans;
 
-pub(crate) use binding::{Binding, RawCopy, RawList, RawParam};
+pub(crate) use binding::{Binding, RawCopy, RawList};
 pub(crate) use cursor::{Borrowed, CellError, Cursor, Executed, Row};
 use plans::Plans;
 

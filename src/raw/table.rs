@@ -9,7 +9,7 @@ use std::ptr;
 use super::callback::{Entry, Key};
 use super::{Db, ffi, value};
 use crate::error::Fault;
-use crate::value::ValueRef;
+use crate::value::RawParam;
 
 /// A table that exists in every schema of the connections on which it is created. It takes no parameters.
 #[derive(Debug)]
@@ -198,11 +198,11 @@ unsafe extern "C" fn column(
     let cursor = unsafe { &*cursor.cast::<Cursor>() };
     let cell = usize::try_from(index).ok().and_then(|index| cursor.rows.get(cursor.at)?.get(index));
     let value = match cell {
-        None | Some(Cell::Null) => ValueRef::Null,
-        Some(&Cell::Integer(value)) => ValueRef::Integer(value),
-        Some(Cell::Text(text)) => ValueRef::Text(text.as_bytes()),
+        None | Some(Cell::Null) => RawParam::Null,
+        Some(&Cell::Integer(value)) => RawParam::Integer(value),
+        Some(Cell::Text(text)) => RawParam::Text(text),
     };
-    // SAFETY: SQLite's context for this call (rule 25); text is a `str`, which SQLite copies in the call.
+    // SAFETY: SQLite's context for this call (rule 25), in which it copies text.
     unsafe { value::answer(context, value, ffi::SQLITE_TRANSIENT()) };
     ffi::SQLITE_OK
 }

@@ -4,7 +4,7 @@ use std::ffi::{c_char, c_void};
 use std::slice;
 
 use super::ffi;
-use crate::value::{AsItIs, Sink, ValueRef};
+use crate::value::{AsItIs, RawParam, Sink, ValueRef};
 
 /// Error: SQLite ran out of memory while it converted or expanded the value.
 pub(super) struct OutOfMemory;
@@ -93,37 +93,42 @@ const _: () = assert!(ffi::SQLITE_UTF8 == 1);
 ///
 /// # Safety
 ///
-/// `context` is SQLite's, for the call that runs. Text is UTF-8. Text and bytes stay valid as long as the destructor
-/// promises: with `SQLITE_TRANSIENT` SQLite copies them within the call.
+/// `context` is SQLite's, for the call that runs. Text and bytes stay valid as long as the destructor promises: with
+/// `SQLITE_TRANSIENT` SQLite copies them within the call.
 #[inline(always)]
 pub(super) unsafe fn answer(
     context: *mut ffi::sqlite3_context,
-    value: ValueRef<'_>,
+    value: RawParam<'_>,
     destructor: ffi::sqlite3_destructor_type,
 ) {
     match value {
-        ValueRef::Null => {
+        RawParam::Null => {
             // SAFETY: the caller promises the context of the call (rules 15, 25; c3ref/result_blob.html).
             unsafe { ffi::sqlite3_result_null(context) }
         }
-        ValueRef::Integer(value) => {
+        RawParam::Integer(value) => {
             // SAFETY: the caller promises the context of the call (rules 15, 25; c3ref/result_blob.html).
             unsafe { ffi::sqlite3_result_int64(context, value) }
         }
-        ValueRef::Real(value) => {
+        RawParam::Real(value) => {
             // SAFETY: the caller promises the context of the call (rules 15, 25; c3ref/result_blob.html).
             unsafe { ffi::sqlite3_result_double(context, value) }
         }
-        ValueRef::Text(text) => {
+        RawParam::Text(text) => {
             let (text, len) = (text.as_ptr().cast::<c_char>(), text.len() as u64);
-            // SAFETY: the caller promises the context of the call, and that the text, which is `len` bytes, is UTF-8 and
-            // lives as long as the destructor says (rules 15, 22, 25; c3ref/result_blob.html).
+            // SAFETY: the caller promises the context of the call, and that the text, a `str` of `len` bytes, lives as
+            // long as the destructor says (rules 15, 22, 25; c3ref/result_blob.html).
             unsafe { ffi::sqlite3_result_text64(context, text, len, destructor, UTF8) }
         }
-        ValueRef::Blob(bytes) => {
+        RawParam::Blob(bytes) => {
             let (bytes, len) = (bytes.as_ptr().cast::<c_void>(), bytes.len() as u64);
             // SAFETY: as for text; a slice's pointer is not NULL, so that an empty blob is one (rules 15, 22, 25).
             unsafe { ffi::sqlite3_result_blob64(context, bytes, len, destructor) }
+        }
+        RawParam::ZeroBlob(bytes) => {
+            // SAFETY: the caller promises the context of the call (rules 15, 25); c3ref/result_blob.html: a size beyond
+            // the limit makes the call an error, SQLITE_TOOBIG.
+            unsafe { ffi::sqlite3_result_zeroblob64(context, bytes) };
         }
     }
 }

@@ -5,9 +5,10 @@ use std::fmt;
 
 use crate::convert::{Param, ParamValue, ToSql};
 use crate::error::{Error, ErrorKind, NameKind, Result};
-use crate::raw::{Binding, RawCopy, RawList, RawParam};
+use crate::raw::lent_columns::LentColumns;
+use crate::raw::{Binding, RawCopy, RawList};
 use crate::sql;
-use crate::value::ConversionError;
+use crate::value::{ConversionError, RawParam};
 
 /// A set of values for the parameters of one execution.
 ///
@@ -245,6 +246,19 @@ impl<'s, 'p> Binder<'s, 'p> {
             bind(value, self)?;
         }
         Ok(())
+    }
+
+    /// Binds columns that are lent to a table as the only parameter.
+    pub(crate) fn push_columns(&mut self, columns: &'p LentColumns<'p>) -> Result<()> {
+        self.positional = 1;
+        Ok(self.raw.bind_columns(1, columns)?)
+    }
+
+    /// Binds a value that is lent to the next parameter.
+    #[inline(always)]
+    pub(crate) fn push_lent(&mut self, value: RawParam<'p>) -> Result<()> {
+        self.positional += 1;
+        Ok(self.raw.bind(self.positional, value)?)
     }
 
     /// Binds one value. Always inlined: the caller knows the variant, so that only one call to SQLite remains.

@@ -2,7 +2,8 @@
 
 use std::ops::Deref;
 
-use super::{ConversionError, Value, ValueRef};
+use super::lent::lend_at;
+use super::{ConversionError, RawParam, Value};
 
 /// Values that are lent or owned. Unlike those of `Cow`, the lifetimes in `T` may be shortened.
 #[derive(Clone)]
@@ -59,28 +60,19 @@ impl List<'_> {
     /// Returns the value at an index, NULL beyond the end. A value that SQLite cannot store is an error, as it is for a
     /// parameter of its own.
     #[inline]
-    pub(crate) fn value(&self, index: usize) -> Result<ValueRef<'_>, ConversionError> {
-        Ok(match self {
-            Self::I32(values) => integer(values.get(index).copied()),
-            Self::U32(values) => integer(values.get(index).copied()),
-            Self::I64(values) => integer(values.get(index).copied()),
-            Self::U64(values) => match values.get(index) {
-                Some(&value) => {
-                    ValueRef::Integer(i64::try_from(value).map_err(|_| ConversionError::too_big_to_bind("u64", value))?)
-                }
-                None => ValueRef::Null,
-            },
-            Self::F64(values) => real(values.get(index).copied(), "f64")?,
-            Self::Text(values) => values.get(index).map_or(ValueRef::Null, |text| ValueRef::Text(text.as_bytes())),
-            Self::OwnedText(values) => values.get(index).map_or(ValueRef::Null, |text| ValueRef::Text(text.as_bytes())),
-            Self::Blob(values) => values.get(index).map_or(ValueRef::Null, |bytes| ValueRef::Blob(bytes)),
-            Self::OwnedBlob(values) => values.get(index).map_or(ValueRef::Null, |bytes| ValueRef::Blob(bytes)),
-            Self::Value(values) => match values.get(index) {
-                Some(&Value::Real(value)) => real(Some(value), "Value")?,
-                Some(value) => value.as_value_ref(),
-                None => ValueRef::Null,
-            },
-        })
+    pub(crate) fn value(&self, index: usize) -> Result<RawParam<'_>, ConversionError> {
+        match self {
+            Self::I32(values) => lend_at(values, index),
+            Self::U32(values) => lend_at(values, index),
+            Self::I64(values) => lend_at(values, index),
+            Self::U64(values) => lend_at(values, index),
+            Self::F64(values) => lend_at(values, index),
+            Self::Text(values) => lend_at(values, index),
+            Self::OwnedText(values) => lend_at(values, index),
+            Self::Blob(values) => lend_at(values, index),
+            Self::OwnedBlob(values) => lend_at(values, index),
+            Self::Value(values) => lend_at(values, index),
+        }
     }
 
     /// Returns the same list with owned values.
@@ -99,19 +91,5 @@ impl List<'_> {
             Self::OwnedBlob(values) => List::OwnedBlob(Values::Owned(values.to_vec())),
             Self::Value(values) => List::Value(Values::Owned(values.to_vec())),
         }
-    }
-}
-
-#[inline]
-fn integer<'a>(value: Option<impl Into<i64>>) -> ValueRef<'a> {
-    value.map_or(ValueRef::Null, |value| ValueRef::Integer(value.into()))
-}
-
-#[inline]
-fn real<'a>(value: Option<f64>, rust_type: &'static str) -> Result<ValueRef<'a>, ConversionError> {
-    match value {
-        Some(value) if value.is_nan() => Err(ConversionError::nan(rust_type)),
-        Some(value) => Ok(ValueRef::Real(value)),
-        None => Ok(ValueRef::Null),
     }
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::ptr;
 use std::sync::Mutex;
 
+use finalite::insert::{InsertColumn, InsertOptions, OnConflict};
 use finalite::{Connection, Error, OpenOptions, Param, ToSql, TransactionBehavior, ffi};
 
 use crate::common::witness::{can_write, in_threads, left_by, nothing_left_by};
@@ -79,6 +80,19 @@ static KEPT: Mutex<Vec<Connection>> = Mutex::new(Vec::new());
 const USES: &[Scenario] = &[
     ("open and drop", |dir| drop(open(dir))),
     ("open and close", |dir| open(dir).close().unwrap()),
+    ("columns that are inserted, refused, and given up", |dir| {
+        let conn = open(dir);
+        let (numbers, texts) = ((0..2000).collect::<Vec<i64>>(), vec!["text"; 2000]);
+        let columns = || [("a", InsertColumn::from(&numbers)), ("b", InsertColumn::from(&texts))];
+        conn.execute_batch("CREATE TEMP TABLE x(a UNIQUE, b)").unwrap();
+        assert_eq!(conn.insert_columns("x", columns()).unwrap(), 2000);
+        assert_eq!(conn.insert_columns("x", columns()).unwrap_err().row(), Some(0));
+        let panics = InsertOptions::new().on_conflict(OnConflict::Replace).progress(100, |_| panic!("on purpose"));
+        assert!(catch_unwind(AssertUnwindSafe(|| panics.insert_columns(&conn, "x", columns()))).is_err());
+        let nan = [vec![0.5; 1999], vec![f64::NAN]].concat();
+        assert_eq!(conn.insert_columns("x", [("b", (&nan).into())]).unwrap_err().row(), Some(1999));
+        drop(columns());
+    }),
     ("wal", |dir| drop(OpenOptions::recommended().open(dir.join("wal.db")).unwrap())),
     ("a read-only connection", |dir| {
         drop(open(dir));

@@ -30,6 +30,7 @@ mod extension;
 mod file_control;
 mod functions;
 mod hooks;
+mod insert;
 mod journal_mode;
 mod limits;
 mod lists;

@@ -16,7 +16,7 @@ const LEVELS: [&[&str]; 13] = [
     &["connection", "sqlite"],
     &["transaction", "ffi", "pages", "print"],
     &["scan", "extend", "data", "schema", "explain"],
-    &["pool"],
+    &["pool", "insert"],
     &["observe"],
     &["workspace"],
 ];

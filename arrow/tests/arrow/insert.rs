@@ -11,6 +11,7 @@ use arrow_array::{
     Time32SecondArray, Time64NanosecondArray, TimestampMicrosecondArray, UInt64Array,
 };
 use arrow_schema::{ArrowError, Schema};
+use finalite::insert::InsertStrategy;
 use finalite::{Connection, Value};
 use finalite_arrow::{Error, InsertOptions, OnConflict, insert_record_batches, record_batches};
 
@@ -259,4 +260,40 @@ fn what_was_read_is_inserted_again() {
     assert_eq!(read("t"), read("u"));
     let differing = "SELECT a, b, c, d, e, f, h, i FROM t EXCEPT SELECT a, b, c, d, e, f, h, i FROM u";
     assert!(!conn.exists(differing, ()).unwrap());
+}
+
+#[test]
+fn sqlite_reads_batches_where_they_are() {
+    let conn = database("CREATE TABLE t(a INTEGER)");
+    let mut plans = vec![];
+    let mut insert = |conn: &Connection, batches: Vec<Result<RecordBatch, ArrowError>>| {
+        let options = InsertOptions::new().on_end(|plan| plans.push(plan.strategy));
+        options.insert_record_batches(conn, "t", batches).unwrap()
+    };
+    let many = || Ok(ints("a", (0..2000).collect()));
+    assert_eq!(insert(&conn, vec![many(), many()]), 4000);
+    conn.execute_batch("CREATE TRIGGER x AFTER INSERT ON t BEGIN SELECT 1; END").unwrap();
+    assert_eq!(insert(&conn, vec![many()]), 2000);
+    assert_eq!(plans, [InsertStrategy::Columns, InsertStrategy::Rows]);
+    assert_eq!(conn.query_one::<i64>("SELECT sum(a) FROM t", ()).unwrap(), 3 * 1999 * 1000);
+}
+
+/// Errors of rows far behind, of values that SQLite reads in place and of those that are converted before.
+#[test]
+fn rows_are_counted_over_batches() {
+    let conn = database("CREATE TABLE t(a UNIQUE)");
+    let batches = |last: ArrayRef| vec![Ok(ints("a", (0..1000).collect())), Ok(batch(vec![("a", last)]))];
+    let numbers: Vec<f64> = (0..1000).map(|n| f64::from(n) + 0.5).collect();
+    let with_nan = numbers.iter().map(|&n| if n == 700.5 { f64::NAN } else { n }).collect::<Vec<_>>();
+    for (last, row) in [
+        (Arc::new(Float64Array::from(with_nan)) as ArrayRef, 1700),
+        (Arc::new(UInt64Array::from_iter_values((5000..5999).chain([u64::MAX]))), 1999),
+    ] {
+        let error = insert_record_batches(&conn, "t", batches(last)).unwrap_err();
+        assert!(matches!(&error, Error::Insert { row: at, column: 0, .. } if *at == row), "{error}");
+        assert_eq!((count(&conn), conn.is_autocommit()), (0, true));
+    }
+    let twice: ArrayRef = Arc::new(Int64Array::from_iter_values((1000..1900).chain([7])));
+    let error = insert_record_batches(&conn, "t", batches(twice)).unwrap_err();
+    assert!(matches!(&error, Error::Row { row: 1900, source } if source.is_constraint()), "{error}");
 }

@@ -1,6 +1,6 @@
 //! Binding of the parameters of one execution.
 
-use std::ffi::{c_int, c_void};
+use std::ffi::{CStr, c_int, c_void};
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::ptr;
@@ -9,20 +9,10 @@ use super::cursor::{Borrowed, Cursor};
 use super::{Bound, Phase, StmtCore};
 use crate::error::Fault;
 use crate::raw::db::Entered;
+use crate::raw::lent_columns::{self, LentColumns};
 use crate::raw::{ffi, list};
 use crate::track::{HandleKind, Taint, counts};
-use crate::value::List;
-
-/// A parameter value, in a form that SQLite accepts.
-#[derive(Clone, Copy)]
-pub(crate) enum RawParam<'p> {
-    Null,
-    Integer(i64),
-    Real(f64),
-    Text(&'p str),
-    Blob(&'p [u8]),
-    ZeroBlob(u64),
-}
+use crate::value::{List, RawParam};
 
 /// Text or bytes that SQLite copies within the call.
 #[derive(Clone, Copy)]
@@ -125,18 +115,38 @@ impl<'s, 'p> Binding<'s, 'p> {
 
     /// Binds a list as a pointer, 1-based: SQL reads it by the table `list`. SQLite drops an owned one.
     pub(crate) fn bind_list(&mut self, index: usize, list: RawList<'p>) -> Result<(), Fault> {
-        let statement = self.core.handle(&self.entered);
         self.core.bound = Bound::Memory;
         let (address, destructor): (*mut c_void, Destructor) = match list {
             RawList::Lent(list) => (ptr::from_ref(list).cast_mut().cast(), None),
             RawList::Owned(list) => (Box::into_raw(list).cast(), Some(drop_list)),
         };
-        // SAFETY: `self` borrows the core, so the statement is neither finalized nor running (rules 2, 19, 20). The
-        // address is that of a `List<'p>`, which `list.rs` reads under this type's name alone (rule 10). A lent one
-        // lives for `'p`, and the mark in `bound` has the binding cleared after that; an owned one is passed with its
+        // The address is that of a `List<'p>`, which `list.rs` reads under this type's name alone. A lent one lives for
+        // `'p`; an owned one is freed by its destructor, once.
+        self.bind_pointer(index, address, list::POINTER_TYPE, destructor)
+    }
+
+    /// Binds columns as a pointer, 1-based: SQL reads them by their table.
+    pub(crate) fn bind_columns(&mut self, index: usize, columns: &'p LentColumns<'p>) -> Result<(), Fault> {
+        self.core.bound = Bound::Memory;
+        // The address is that of a `LentColumns<'p>`, which `lent_columns.rs` reads under this type's name alone.
+        self.bind_pointer(index, ptr::from_ref(columns).cast_mut().cast(), lent_columns::POINTER_TYPE, None)
+    }
+
+    /// Binds an address that only readers of the type's name receive; the callers have set the mark in `bound`.
+    fn bind_pointer(
+        &mut self,
+        index: usize,
+        address: *mut c_void,
+        pointer_type: &'static CStr,
+        destructor: Destructor,
+    ) -> Result<(), Fault> {
+        let statement = self.core.handle(&self.entered);
+        // SAFETY: `self` borrows the core, so the statement is neither finalized nor running (rules 2, 19, 20). Only
+        // readers of this type's name receive the address, which the callers made of that type (rule 10). Lent memory
+        // lives for `'p`, and the mark in `bound` has the binding cleared after that; owned memory is passed with its
         // destructor, which SQLite calls once, on failure too (rules 1, 2, c3ref/bind_blob.html). The name is a static.
         let code = unsafe {
-            ffi::sqlite3_bind_pointer(statement, to_index(index), address, list::POINTER_TYPE.as_ptr(), destructor)
+            ffi::sqlite3_bind_pointer(statement, to_index(index), address, pointer_type.as_ptr(), destructor)
         };
         self.check(code)
     }

@@ -17,7 +17,7 @@ pub enum Offsets<'a> {
 impl Offsets<'_> {
     /// Range of a value in the bytes; `None` beyond the last.
     #[inline]
-    pub(in crate::scan) fn range(self, index: usize) -> Option<Range<usize>> {
+    pub(crate) fn range(self, index: usize) -> Option<Range<usize>> {
         let range = match self {
             Self::Small(offsets) => i64::from(*offsets.get(index)?)..i64::from(*offsets.get(index + 1)?),
             Self::Large(offsets) => *offsets.get(index)?..*offsets.get(index + 1)?,

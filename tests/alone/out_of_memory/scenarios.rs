@@ -1,5 +1,6 @@
 //! Every public operation that can make SQLite allocate.
 
+use finalite::insert::{InsertColumn, InsertOptions, InsertStrategy};
 use finalite::{
     Connection, DropBehavior, FromRow, OpenOptions, Param, Params, Result, ResultCode, StatementKey,
     TransactionBehavior, Value, ValueRef, ZeroBlob, array, named_params, params_from_iter,
@@ -172,6 +173,35 @@ pub const SCENARIOS: &[Scenario] = &[
             tx.execute_batch("CREATE TEMP TABLE x(a); INSERT INTO x VALUES (1), ('zwei'); /* */ UPDATE t SET b = ''")?;
             assert_eq!(tx.query_all::<Value>("SELECT a FROM x", ())?.len(), 2);
             tx.rollback()
+        }),
+    },
+    Scenario {
+        name: "columns, of a connection that has inserted none, and errors of theirs",
+        run: Alone(|world| {
+            let conn = world.options(OpenOptions::new()).open_in_memory()?;
+            conn.execute_batch("CREATE TABLE x(a UNIQUE, b)")?;
+            let (numbers, texts) = ([1_i64, 2, 3], ["grüße", "", "x"]);
+            let insert = |numbers: &[i64; 3]| {
+                let columns = [("a", InsertColumn::from(numbers)), ("b", InsertColumn::from(&texts))];
+                InsertOptions::new().strategy(InsertStrategy::Columns).insert_columns(&conn, "x", columns)
+            };
+            assert_eq!(insert(&numbers)?, 3);
+            let error = insert(&[4, 5, 1]).unwrap_err();
+            if !error.is_constraint() {
+                return Err(error);
+            }
+            assert_eq!(error.row(), Some(2));
+            let rows: Vec<(i64, String)> = conn.query_all("SELECT a, b FROM x", ())?;
+            assert_eq!(rows, [(1, "grüße".into()), (2, "".into()), (3, "x".into())]);
+            conn.close()
+        }),
+    },
+    Scenario {
+        name: "columns that are inserted",
+        run: Writing(File, |conn| {
+            let (a, b, c) = ([ROW.0], [ROW.1], ZeroBlob(ROW.2.cast_unsigned()));
+            let columns = [("a", (&a).into()), ("b", (&b).into()), ("c", InsertColumn::from_values([c]))];
+            InsertOptions::new().strategy(InsertStrategy::Columns).insert_columns(conn, "t", columns).map(drop)
         }),
     },
     Scenario {
