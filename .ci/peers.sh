@@ -11,6 +11,7 @@ cargo run --quiet --release --bin core -- --quick
 cargo run --quiet --release --bin memory -- --quick
 cargo run --quiet --release --bin scan -- --quick
 cargo run --quiet --release --bin pages -- --quick
+cargo run --quiet --release --bin inserts -- --quick
 cargo run --quiet --release --bin growth -- --quick
 cargo run --quiet --release --bin pool -- --quick
 cargo run --quiet --release --bin scrapes -- --quick

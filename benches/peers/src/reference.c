@@ -248,6 +248,38 @@ int reference_insert_as_rusqlite_cached(sqlite3_stmt *statement, const struct re
   return insert_as_rusqlite(statement, records, count, checksum, 1);
 }
 
+/* Columns for `reference_insert_columns`: laid out as `reference::CColumns`. */
+struct bytes {
+  const void *start;
+  size_t length;
+};
+
+struct columns {
+  const int64_t *id, *i1, *i2;
+  const double *r1, *r2;
+  const struct bytes *s1, *s2, *b;
+};
+
+/* Rows of columns into a table, each bound to a kept statement where it is. Without `has_id`, the first parameter is not
+** bound. */
+int reference_insert_columns(sqlite3_stmt *statement, const struct columns *columns, size_t count, int has_id) {
+  for (size_t i = 0; i < count; i++) {
+    if (has_id) sqlite3_bind_int64(statement, 1, columns->id[i]);
+    sqlite3_bind_int64(statement, 2, columns->i1[i]);
+    sqlite3_bind_int64(statement, 3, columns->i2[i]);
+    sqlite3_bind_double(statement, 4, columns->r1[i]);
+    sqlite3_bind_double(statement, 5, columns->r2[i]);
+    sqlite3_bind_text(statement, 6, columns->s1[i].start, (int)columns->s1[i].length, SQLITE_STATIC);
+    sqlite3_bind_text(statement, 7, columns->s2[i].start, (int)columns->s2[i].length, SQLITE_STATIC);
+    sqlite3_bind_blob(statement, 8, columns->b[i].start, (int)columns->b[i].length, SQLITE_STATIC);
+    int code = sqlite3_step(statement);
+    if (code != SQLITE_DONE) return code;
+    code = sqlite3_reset(statement);
+    if (code != SQLITE_OK) return code;
+  }
+  return sqlite3_clear_bindings(statement);
+}
+
 /* Opens and reads one integer, with the settings that finalite opens with. The connection is the caller's to close,
 ** also after an error. */
 int reference_open_and_query(const char *path, const char *sql, sqlite3 **db, uint64_t *sum) {

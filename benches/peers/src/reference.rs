@@ -10,7 +10,7 @@ use crate::Result;
 use crate::work::Record;
 
 mod c {
-    use super::{CRecord, c_char, c_int, ffi};
+    use super::{CColumns, CRecord, c_char, c_int, ffi};
 
     pub(super) type Scan = unsafe extern "C" fn(*mut ffi::sqlite3_stmt, u64, *mut u64) -> c_int;
     pub(super) type Lookup = unsafe extern "C" fn(*mut ffi::sqlite3_stmt, *const i64, usize, *mut u64) -> c_int;
@@ -71,6 +71,12 @@ mod c {
             _: *const CRecord,
             _: usize,
             _: *mut u64,
+        ) -> c_int;
+        pub(super) fn reference_insert_columns(
+            _: *mut ffi::sqlite3_stmt,
+            _: *const CColumns,
+            _: usize,
+            has_id: c_int,
         ) -> c_int;
         pub(super) fn reference_open(path: *const c_char, sql: *const c_char, count: u64, checksum: *mut u64) -> c_int;
         pub(super) fn reference_open_and_query(
@@ -294,6 +300,67 @@ impl Statement<'_> {
         let code = unsafe { function(self.ptr.as_ptr(), records.as_ptr(), records.len(), &raw mut checksum) };
         check(code)?;
         Ok(checksum)
+    }
+
+    /// Inserts the rows of columns.
+    pub fn insert_columns(&mut self, columns: &Columns, has_id: bool) -> Result<()> {
+        let bytes = columns.as_c();
+        let c_columns = CColumns {
+            integers: [columns.id.as_ptr(), columns.i1.as_ptr(), columns.i2.as_ptr()],
+            reals: [columns.r1.as_ptr(), columns.r2.as_ptr()],
+            bytes: [bytes[0].as_ptr(), bytes[1].as_ptr(), bytes[2].as_ptr()],
+            borrowed: PhantomData,
+        };
+        // SAFETY: the statement is alive and ours alone, with eight parameters; all columns have as many values, which
+        // live during the call, after which nothing is bound.
+        check(unsafe {
+            c::reference_insert_columns(self.ptr.as_ptr(), &raw const c_columns, columns.id.len(), has_id.into())
+        })
+    }
+}
+
+/// Columns of the same length, of the sample table.
+#[derive(Default)]
+pub struct Columns {
+    pub id: Vec<i64>,
+    pub i1: Vec<i64>,
+    pub i2: Vec<i64>,
+    pub r1: Vec<f64>,
+    pub r2: Vec<f64>,
+    pub s1: Vec<String>,
+    pub s2: Vec<String>,
+    pub b: Vec<Vec<u8>>,
+}
+
+impl Columns {
+    fn as_c(&self) -> [Vec<CBytes<'_>>; 3] {
+        fn texts(texts: &[String]) -> Vec<CBytes<'_>> {
+            texts.iter().map(|text| CBytes::new(text.as_bytes())).collect()
+        }
+        [texts(&self.s1), texts(&self.s2), self.b.iter().map(|bytes| CBytes::new(bytes)).collect()]
+    }
+}
+
+/// Columns as C sees them.
+#[repr(C)]
+struct CColumns<'a> {
+    integers: [*const i64; 3],
+    reals: [*const f64; 2],
+    bytes: [*const CBytes<'a>; 3],
+    borrowed: PhantomData<&'a Columns>,
+}
+
+/// A text or a blob as C sees it.
+#[repr(C)]
+struct CBytes<'a> {
+    start: *const u8,
+    length: usize,
+    bytes: PhantomData<&'a [u8]>,
+}
+
+impl<'a> CBytes<'a> {
+    fn new(bytes: &'a [u8]) -> Self {
+        Self { start: bytes.as_ptr(), length: bytes.len(), bytes: PhantomData }
     }
 }
 
