@@ -25,6 +25,17 @@ use crate::{decimal, declared};
 const OTHER_TYPE: &str = "it is of another type";
 const NOT_UTF8: &str = "it is not UTF-8";
 
+/// Source of a column's Arrow type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// [`Options::column`].
+    Options,
+    /// The declared type.
+    Declared,
+    /// The first values.
+    Inferred,
+}
+
 /// The Arrow type of a column.
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
@@ -65,6 +76,21 @@ impl Target {
             _ => DataType::Null,
         };
         Self { data_type, is_json: false, is_conversion: false, mismatch }
+    }
+
+    /// Returns the source of the type that a column of a table has.
+    pub(crate) fn origin(column: &ColumnBuffer, options: &Options) -> Origin {
+        let declared = column.declared_type();
+        let special = declared.filter(|_| options.has_declared_types).and_then(|it| declared::special(it, options));
+        if options.columns.iter().any(|(name, _)| name.eq_ignore_ascii_case(column.name())) {
+            Origin::Options
+        } else if options.mismatch == Mismatch::Text
+            || special.is_none() && workspace::promised_type(declared) == ColumnType::Null
+        {
+            Origin::Inferred
+        } else {
+            Origin::Declared
+        }
     }
 
     /// Returns text of any value.

@@ -103,6 +103,8 @@ mod insert_value;
 mod options;
 mod read;
 mod stream;
+#[doc(hidden)]
+pub mod workspace;
 
 pub use error::{Error, Result};
 pub use export::{export, export_batch};

@@ -127,7 +127,7 @@ impl Options {
 }
 
 /// Number of batches from which the types of columns are inferred that have no declared type.
-const WAITING_MAX: usize = 8;
+pub(crate) const WAITING_MAX: usize = 8;
 
 /// Error of the closure, or of the scan.
 struct Cause<E>(E);
@@ -155,9 +155,15 @@ impl<'a> Shape<'a> {
     }
 
     /// Whether the type of each column is known: not if all its values are NULL, and no type is declared.
-    fn is_known(&self, batches: &[ColumnBatch]) -> bool {
+    pub(crate) fn is_known(&self, batches: &[ColumnBatch]) -> bool {
         let is_known = |(index, _)| Target::of(index, batches, self.options).data_type != DataType::Null;
         batches.first().is_none_or(|first| first.columns().iter().enumerate().all(is_known))
+    }
+
+    /// Returns the schema, which the first batches determine.
+    pub(crate) fn schema(&mut self, batches: &[ColumnBatch]) -> Result<SchemaRef> {
+        self.begin(batches)?;
+        Ok(self.schema.clone().unwrap_or_else(|| Arc::new(Schema::empty())))
     }
 
     fn batch(&self, batch: ColumnBatch) -> Result<RecordBatch> {
