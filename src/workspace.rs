@@ -3,7 +3,7 @@
 
 use crate::insert::InsertColumn;
 use crate::scan::{ColumnBatch, ColumnType, Scan};
-use crate::{ConversionError, Error, Params, Result};
+use crate::{Connection, ConversionError, Error, Params, Result};
 
 pub use crate::insert::insertion::{InsertFailure, Insertion};
 pub use crate::value::RawParam;
@@ -27,6 +27,12 @@ pub fn owned_batches<'p, P: Params<'p>, E: From<Error>>(
 #[must_use]
 pub fn promised_type(declaration: Option<&str>) -> ColumnType {
     ColumnType::affinity(declaration)
+}
+
+/// Returns the name of a table as SQL, with that of its database if the name has one that the connection knows.
+#[must_use]
+pub fn quoted_table(conn: &Connection, table: &str) -> String {
+    conn.quoted_table(table)
 }
 
 /// Returns a column that is read by a closure, which must not panic: SQLite calls it.
