@@ -78,6 +78,8 @@ pub(crate) struct PlainScan<'stmt> {
     program: Arc<Program>,
     /// With values for its parameters.
     condition: Option<Condition>,
+    /// Values of the parameters.
+    values: &'stmt [Value],
     view: View,
     threshold: Threshold,
     /// Results of earlier scans, where they are not those of the scan's own statement.
@@ -106,19 +108,33 @@ pub(crate) fn log_frames(conn: &Connection) -> Result<Option<(u32, u32)>> {
 pub(crate) fn begin_conditional<'conn, 'stmt>(
     conn: &'conn Connection,
     statement: &'stmt Statement<'_>,
-    values: &[Value],
+    values: &'stmt [Value],
+    threshold: Threshold,
+) -> Result<Option<Anchor<'conn, 'stmt>>> {
+    match try_conditional(conn, statement, values, threshold) {
+        // No statement is running that would keep the interrupt.
+        Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::NoMemory { .. }) => Err(error),
+        // The error is that of a statement of the page reader's own: that of the scan has its own, or none.
+        Err(_) => Ok(None),
+        begun => begun,
+    }
+}
+
+fn try_conditional<'conn, 'stmt>(
+    conn: &'conn Connection,
+    statement: &'stmt Statement<'_>,
+    values: &'stmt [Value],
     threshold: Threshold,
 ) -> Result<Option<Anchor<'conn, 'stmt>>> {
     let findings: &Findings = statement.findings();
     let is_small = threshold == Threshold::Large && findings.was_small();
-    if conn.db().has_limits() || is_small || findings.is_known_not_plain() {
+    // What is known of an expired statement may not be true any more, and the scan does not step it.
+    if conn.db().has_limits() || is_small || statement.is_expired() || findings.is_known_not_plain(values) {
         return Ok(None);
     }
-    let program = match findings.program(conn, statement.sql()) {
-        Ok(Some(program)) if program.condition.is_some() => program,
-        // No statement is running that would keep the interrupt.
-        Err(error) if matches!(error.kind(), ErrorKind::Interrupted) => return Err(error),
-        Ok(_) | Err(_) => return Ok(None),
+    let program = match findings.program(conn, statement.sql(), values)? {
+        Some(program) if program.condition.is_some() => program,
+        _ => return Ok(None),
     };
     let condition =
         program.condition.as_ref().and_then(|condition| condition.with_parameters(values, &program.sources));
@@ -147,7 +163,7 @@ pub(crate) fn begin_conditional<'conn, 'stmt>(
     if i64::from(Names::schema_version(conn, "main")?) != program.schema_version {
         return Ok(None);
     }
-    let scan = PlainScan { program, condition, view, threshold, findings: Some(findings) };
+    let scan = PlainScan { program, condition, values, view, threshold, findings: Some(findings) };
     Ok(Some(Anchor { scan, transaction }))
 }
 
@@ -162,13 +178,18 @@ pub(crate) fn last_commit(conn: &Connection) -> Result<Option<LastCommit>> {
 }
 
 /// Takes the first step, and determines the table and the snapshot.
-pub(crate) fn begin(conn: &Connection, rows: &mut Rows<'_>, threshold: Threshold) -> Result<FirstStep<'static>> {
+pub(crate) fn begin(
+    conn: &Connection,
+    rows: &mut Rows<'_>,
+    values: &[Value],
+    threshold: Threshold,
+) -> Result<FirstStep<'static>> {
     let main = Storage::new(conn.db(), MAIN);
     let findings = Findings::of(rows);
     let mut is_small = threshold == Threshold::Large && findings.was_small();
     let reason = if conn.db().has_limits() {
         Some("a deadline or a limit is set, which SQLite keeps")
-    } else if findings.is_known_not_plain() {
+    } else if findings.is_known_not_plain(values) {
         Some(NOT_PLAIN)
     } else if !is_small && program::has_shared_cache(conn, rows.current_raw().sql())? {
         Some("it reads no table of the main database, or its cache may be shared with other connections")
@@ -198,7 +219,7 @@ pub(crate) fn begin(conn: &Connection, rows: &mut Rows<'_>, threshold: Threshold
             SnapshotView::Unknown(reason) => return Ok(FirstStep { has_row, scan: Err(reason) }),
         };
         // Functions of the program that the first step has called must not be called again.
-        let Ok(Some(program)) = findings.program(conn, rows.current_raw().sql()) else {
+        let Ok(Some(program)) = findings.program(conn, rows.current_raw().sql(), values) else {
             return Ok(FirstStep { has_row, scan: Err(NOT_PLAIN) });
         };
         // In an open transaction, another first step would not begin a new snapshot.
@@ -209,8 +230,9 @@ pub(crate) fn begin(conn: &Connection, rows: &mut Rows<'_>, threshold: Threshold
         if program.condition.is_some() {
             return Ok(FirstStep { has_row, scan: Err(CONDITION) });
         }
-        let scan =
-            view.map(|view| PlainScan { program, condition: None, view, threshold, findings: None }).ok_or(MOVED);
+        let scan = view
+            .map(|view| PlainScan { program, condition: None, values: &[], view, threshold, findings: None })
+            .ok_or(MOVED);
         return Ok(FirstStep { has_row, scan });
     }
 }
@@ -227,6 +249,8 @@ pub(crate) struct PageRows<'rows> {
     reader: Reader<Snapshot<'rows>>,
     record: Record<'rows>,
     conn: &'rows Connection,
+    /// Values of the parameters of the statement.
+    values: Box<[Value]>,
     root: u32,
     schema_version: u32,
     database_bytes: u64,
@@ -320,7 +344,7 @@ impl<'rows> PageRows<'rows> {
         rows: &'rows Rows<'_>,
         scan: PlainScan<'_>,
     ) -> Result<Result<Self, &'static str>> {
-        let PlainScan { program, condition, view, threshold, findings } = scan;
+        let PlainScan { program, condition, values, view, threshold, findings } = scan;
         let storage = Storage::new(conn.db(), MAIN);
         if let Err(reason) = view.check(storage) {
             return Ok(Err(reason));
@@ -358,7 +382,8 @@ impl<'rows> PageRows<'rows> {
         let record = Record { cells, statement: rows.current_raw() };
         let schema_version = header.schema_version;
         let (end, owes_row) = (End::Natural, false);
-        Ok(Ok(Self { reader, record, conn, root, schema_version, database_bytes, end, owes_row }))
+        let values = values.into();
+        Ok(Ok(Self { reader, record, conn, values, root, schema_version, database_bytes, end, owes_row }))
     }
 
     /// Estimates the size of the table.
@@ -407,23 +432,28 @@ impl<'rows> PageRows<'rows> {
 
     /// Completes a step: looks up values that the record lacks, evaluates the condition, or notes the end.
     fn settle(&mut self, step: Result<Step, ReadError>) -> Result<Outcome> {
-        let step = match step {
-            Ok(Step::RowWithoutDefaults) => match self.reader.pages().check() {
-                Ok(()) if self.find_defaults() => Ok(Step::Row),
-                Ok(()) => Ok(Step::RowWithoutDefaults),
-                // SQLite may return another row by now.
-                Err(error) => Err(error),
-            },
-            other => other,
-        };
-        self.end = match step {
-            Ok(Step::Row) => match self.record.cells.verdict() {
+        let mut step = step;
+        // After a write, SQLite may return another row.
+        if matches!(step, Ok(Step::RowWithoutDefaults)) {
+            step = self.reader.pages().check().map(|()| match self.find_defaults() {
+                true => Step::Row,
+                false => Step::RowWithoutDefaults,
+            });
+        }
+        if matches!(step, Ok(Step::Row)) {
+            match self.record.cells.verdict() {
                 Verdict::Accept => return Ok(Outcome::Row),
                 Verdict::Reject => return Ok(Outcome::Unwanted),
-                Verdict::Unknown => End::Left(HandoverReason::Condition),
-            },
+                Verdict::Unknown => step = Ok(Step::RowWithoutVerdict),
+            }
+        }
+        if matches!(step, Ok(Step::RowWithoutVerdict)) {
+            step = self.reader.pages().check().map(|()| Step::RowWithoutVerdict);
+        }
+        self.owes_row = matches!(step, Ok(Step::RowWithoutDefaults | Step::RowWithoutVerdict));
+        self.end = match step {
             Ok(Step::RowWithoutDefaults) => End::Left(HandoverReason::Unknown),
-            Ok(Step::RowWithoutVerdict) => End::Left(HandoverReason::Condition),
+            Ok(Step::Row | Step::RowWithoutVerdict) => End::Left(HandoverReason::Condition),
             Ok(Step::End) => End::Natural,
             Err(ReadError::Written) => {
                 // The write may have occurred while the rest of a long row was read.
@@ -481,8 +511,23 @@ impl<'rows> PageRows<'rows> {
 
     fn is_program_as_it_was(&self) -> bool {
         let sources = self.record.cells.sources();
-        let is_it = |now: &Program| now.database == MAIN && now.root == self.root && *now.sources == *sources;
-        Program::of(self.conn, self.record.statement.sql()).is_ok_and(|now| now.as_ref().is_some_and(is_it))
+        let is_it = |now: &Program| {
+            let condition =
+                now.condition.as_ref().and_then(|condition| condition.with_parameters(&self.values, &now.sources));
+            now.database == MAIN
+                && now.root == self.root
+                && *now.sources == *sources
+                && now.condition.is_some() == self.has_condition()
+                && condition.as_ref() == self.record.cells.condition()
+        };
+        let now = Program::of(self.conn, self.record.statement.sql(), &self.values);
+        now.is_ok_and(|now| now.as_ref().is_some_and(is_it))
+    }
+
+    /// Whether the statement of the scan, which was not stepped yet, reads the same rows in the same order. It may be
+    /// prepared again at its first step: for a temporary table that hides its table, or for a setting.
+    pub(crate) fn is_statement_as_it_was(&self) -> bool {
+        !self.record.statement.is_expired() || self.is_program_as_it_was()
     }
 
     /// Reads the defaults of a record that is too short from SQLite. Another execution of the same statement sees the

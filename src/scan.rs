@@ -589,7 +589,7 @@ impl<'p, P: Params<'p>, E: From<Error>> Scan<'_, P, E> {
             return Ok(self.plan_of(PageRows::open(self.conn, &statement.query(known())?, scan)?));
         }
         let mut rows = statement.query(known())?;
-        let pages = match pages::begin(self.conn, &mut rows, threshold)?.scan {
+        let pages = match pages::begin(self.conn, &mut rows, &self.known, threshold)?.scan {
             Ok(scan) => PageRows::open(self.conn, &rows, scan)?,
             Err(reason) => Err(reason),
         };
@@ -653,7 +653,7 @@ impl<'p, P: Params<'p>, E: From<Error>> Scan<'_, P, E> {
                 anchored = self.conn.prepare(&self.sql)?;
                 (Ok(Start::Anchored(Box::new(anchor))), anchored.query(self.params)?)
             }
-            None => (threshold.map(Start::Step), statement.query(self.params)?),
+            None => (threshold.map(|threshold| Start::Step(threshold, &self.known)), statement.query(self.params)?),
         };
         let mut position = ScanProgress { rows: 0, limit: self.limit, progress: self.progress };
         match start {

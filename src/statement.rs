@@ -67,6 +67,11 @@ impl<'conn> Statement<'conn> {
         Self { checkout }
     }
 
+    /// Whether SQLite will prepare the statement again before its next first step, without having looked at the file.
+    pub(crate) fn is_expired(&self) -> bool {
+        self.raw().is_expired()
+    }
+
     /// Returns the data stored with the statement until SQLite re-prepares it.
     pub(crate) fn findings<T: Any + Send + Default>(&self) -> &T {
         self.raw().findings()

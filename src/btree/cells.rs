@@ -322,6 +322,8 @@ impl<P: Pages> Reader<P> {
         // The wanted values may all be on the leaf page. If not, the number of bytes needed is known from here on.
         let wanted = match read_places(record, at + start, payload, &mut cells.places) {
             Some(found) if found.end <= at + start + local => return Ok(cells.convert(found)),
+            // No other page is read for a row that is not wanted.
+            Some(found) if cells.is_rejected_within(found, at + start + local) => return Ok(Step::Row),
             Some(found) => found.end - at - start,
             None if varint(record).is_some_and(|(header, _)| header <= local as u64) => {
                 return Err(damage("its record is malformed").into());
@@ -469,6 +471,23 @@ impl<B: Deref<Target = [u8]>> Cells<B> {
 
     fn operand(&self, index: usize) -> ValueRef<'_> {
         self.source(index).map_or(ValueRef::Null, |source| self.read_into(source, AsItIs))
+    }
+
+    /// Whether all values that the condition needs end before this offset, and reject the row.
+    fn is_rejected_within(&self, found: RecordHeader, end: usize) -> bool {
+        let Some(condition) = &self.condition else {
+            return false;
+        };
+        let is_here = |index| match self.source(index) {
+            Some(&ColumnSource::Stored { place, .. }) => self
+                .places
+                .get(place)
+                .filter(|_| place < found.places)
+                .is_some_and(|value| u64::from(value.at) + serial_bytes(value.serial.into()) <= end as u64),
+            _ => true,
+        };
+        // Text in UTF-16 is converted with the whole record.
+        self.encoding == Encoding::Utf8 && condition.operands().all(is_here) && self.verdict() == Verdict::Reject
     }
 
     /// Returns a value as far as its serial type tells it.

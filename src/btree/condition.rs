@@ -252,6 +252,19 @@ impl Condition {
         from[0]
     }
 
+    /// Indices of the values of the row that are compared.
+    pub(super) fn operands(&self) -> impl Iterator<Item = usize> {
+        let operands = self.steps.iter().flat_map(|step| match step.test {
+            Test::Always => [None, None],
+            Test::IsNull(operand) | Test::IsNotNull(operand) => [Some(operand), None],
+            Test::Compare(Comparison { left, right, .. }) => [Some(left), Some(right)],
+        });
+        operands.flatten().filter_map(|operand| match operand {
+            Operand::Source(index) => Some(index),
+            Operand::Constant(_) => None,
+        })
+    }
+
     /// Evaluates the condition. The closures return the value of the source with this index: what is known of it at
     /// once, and all of it.
     #[inline(always)]

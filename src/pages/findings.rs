@@ -1,7 +1,7 @@
 //! Results of earlier scans of a statement, kept with it: whether it is a plain scan of a table, and whether the table
 //! is so small that SQLite is as fast.
 
-use std::cell::{Cell, OnceCell};
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 use super::program::Program;
@@ -10,6 +10,7 @@ use crate::btree::tree;
 use crate::error::Result;
 use crate::raw::storage::Storage;
 use crate::statement::Rows;
+use crate::value::Value;
 
 /// Number of rows on one page up to which SQLite is as fast as the page reader, whose preparation takes time.
 pub(super) const SMALL_ROWS: usize = 40;
@@ -17,8 +18,14 @@ pub(super) const SMALL_ROWS: usize = 40;
 /// Results kept with the statement until it is re-prepared.
 #[derive(Default)]
 pub(super) struct Findings {
-    program: OnceCell<Option<Arc<Program>>>,
+    program: RefCell<Option<KnownProgram>>,
     small: Cell<Option<SmallTable>>,
+}
+
+/// The scan of a table that a statement is, for these values of its parameters; `None` if it is not one.
+struct KnownProgram {
+    values: Box<[Value]>,
+    program: Option<Arc<Program>>,
 }
 
 /// A table that was small at the last scan.
@@ -41,22 +48,27 @@ impl Findings {
         rows.current_raw().findings()
     }
 
-    /// Returns the scan of a table that the statement is; `None` if it is not one. Before the first step of the statement
-    /// it may be that of a newer schema: see [`Program::schema_version`]. SQLite then prepares the statement again at
-    /// that step, which removes it.
-    pub(super) fn program(&self, conn: &Connection, sql: &str) -> Result<Option<Arc<Program>>> {
-        if self.program.get().is_none() {
-            // If `EXPLAIN` fails, the statement can still be run, and a later attempt may succeed.
-            let program = Program::of(conn, sql)?;
-            // Still unset here: the `EXPLAIN` is another statement.
-            let _ = self.program.set(program.map(Arc::new));
+    /// Returns the scan of a table that the statement is, for these values of its parameters; `None` if it is not one.
+    /// Before the first step of the statement it may be that of a newer schema: see [`Program::schema_version`]. SQLite
+    /// then prepares the statement again at that step, which removes it.
+    pub(super) fn program(&self, conn: &Connection, sql: &str, values: &[Value]) -> Result<Option<Arc<Program>>> {
+        if let Some(known) = self.known(values) {
+            return Ok(known);
         }
-        Ok(self.program.get().cloned().flatten())
+        // If `EXPLAIN` fails, the statement can still be run, and a later attempt may succeed.
+        let program = Program::of(conn, sql, values)?.map(Arc::new);
+        *self.program.borrow_mut() = Some(KnownProgram { values: values.into(), program: program.clone() });
+        Ok(program)
     }
 
-    /// Whether an earlier `EXPLAIN` showed that the statement is not a plain scan.
-    pub(super) fn is_known_not_plain(&self) -> bool {
-        matches!(self.program.get(), Some(None))
+    fn known(&self, values: &[Value]) -> Option<Option<Arc<Program>>> {
+        let known = self.program.borrow();
+        known.as_ref().filter(|known| *known.values == *values).map(|known| known.program.clone())
+    }
+
+    /// Whether an earlier `EXPLAIN` showed that the statement is not a scan of a table for these values.
+    pub(super) fn is_known_not_plain(&self, values: &[Value]) -> bool {
+        self.known(values) == Some(None)
     }
 
     pub(super) fn was_small(&self) -> bool {

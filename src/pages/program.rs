@@ -12,8 +12,7 @@ use crate::btree::condition::{
 };
 use crate::error::Result;
 use crate::sql::skip_blank;
-use crate::statement::Statement;
-use crate::statement::params::{Params, params_from_iter};
+use crate::statement::params::params_from_iter;
 use crate::value::{Value, ValueRef};
 
 /// A plain scan of a table.
@@ -41,7 +40,8 @@ pub(super) fn has_shared_cache(conn: &Connection, sql: &str) -> Result<bool> {
         return Ok(is_shared);
     }
     let mut explain = conn.prepare(&format!("EXPLAIN {}", skip_blank(sql)))?;
-    let mut rows = explain.query(nulls(&explain))?;
+    // Whatever the values are, it reads the same databases.
+    let mut rows = explain.query(params_from_iter(vec![Value::Null; explain.parameter_count()]))?;
     let (mut reads, mut locks) = (false, false);
     while let Some(row) = rows.next()? {
         match row.get::<&str>(1)? {
@@ -51,11 +51,6 @@ pub(super) fn has_shared_cache(conn: &Connection, sql: &str) -> Result<bool> {
         }
     }
     Ok(!reads || *conn.has_shared_cache.get_or_init(|| locks))
-}
-
-/// Values for the parameters of a listing, which is the same for any.
-fn nulls(explain: &Statement<'_>) -> impl Params<'static> + use<> {
-    params_from_iter(vec![Value::Null; explain.parameter_count()])
 }
 
 struct Instruction {
@@ -69,10 +64,11 @@ struct Instruction {
 }
 
 impl Program {
-    /// Reads the bytecode of a read-only statement. Returns `None` if it is not a plain scan.
-    pub(super) fn of(conn: &Connection, sql: &str) -> Result<Option<Self>> {
+    /// Reads the bytecode of a read-only statement. Returns `None` if it is not a scan of a table. `values` are those of
+    /// its parameters, by which SQLite may choose an index.
+    pub(super) fn of(conn: &Connection, sql: &str, values: &[Value]) -> Result<Option<Self>> {
         let mut explain = conn.prepare(&format!("EXPLAIN {}", skip_blank(sql)))?;
-        let mut rows = explain.query(nulls(&explain))?;
+        let mut rows = explain.query(params_from_iter(values.iter().cloned()))?;
         let mut parser = Parser::default();
         while let Some(row) = rows.next()? {
             let instruction = Instruction {
@@ -318,6 +314,21 @@ impl Parser {
                 None => Target::Accept,
             };
             steps.push(ConditionStep { test: located, target });
+        }
+        // By the columns' declarations alone, SQLite would compare two values otherwise in the SQL for the remaining rows.
+        let is_of_two_texts = |step: &ConditionStep| {
+            matches!(
+                step.test,
+                Test::Compare(Comparison {
+                    left: Operand::Source(_),
+                    right: Operand::Source(_),
+                    affinity: ComparisonAffinity::Text,
+                    ..
+                })
+            )
+        };
+        if steps.iter().any(is_of_two_texts) {
+            return None;
         }
         let constants = self.constants.into_iter().map(|(_, constant)| constant).collect();
         let condition = (!steps.is_empty()).then(|| Condition::new(constants, steps.into()));

@@ -321,6 +321,11 @@ impl<'db> Stmt<'db> {
         }
     }
 
+    /// Whether SQLite will prepare the statement again before its next first step, without having looked at the file.
+    pub(crate) fn is_expired(&self) -> bool {
+        self.core().is_expired()
+    }
+
     /// Returns the data stored with the statement, see [`Row::findings`].
     pub(crate) fn findings<T: Any + Send + Default>(&self) -> &T {
         self.core().findings()
@@ -527,6 +532,12 @@ impl Drop for Stmt<'_> {
 }
 
 impl StmtCore {
+    fn is_expired(&self) -> bool {
+        // SAFETY: the statement lives as long as its core, which `self` borrows (rule 19); reads a flag stored in it
+        // (rule 20, c3ref/aggregate_count.html).
+        unsafe { ffi::sqlite3_expired(self.ptr.as_ptr()) != 0 }
+    }
+
     fn findings<T: Any + Send + Default>(&self) -> &T {
         let findings = self.findings.get_or_init(|| Box::new(T::default()));
         findings.downcast_ref().expect("there is one type of them")

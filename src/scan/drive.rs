@@ -5,9 +5,10 @@ use super::{Progress, ScanPlan};
 use super::{plan, threads};
 use crate::Connection;
 use crate::error::{Error, ErrorKind, Result};
-use crate::pages::{self, Anchor, End, Expected, FirstStep, PageRows, Threshold};
+use crate::pages::{self, Anchor, End, Expected, FirstStep, HandoverReason, PageRows, Threshold};
 use crate::statement::params::params_from_iter;
 use crate::statement::{Row, Rows};
+use crate::value::Value;
 
 /// Source of rows.
 pub(super) trait Feed {
@@ -39,8 +40,8 @@ impl Feed for First<'_, '_> {
 
 /// Beginning of a scan.
 pub(super) enum Start<'conn, 'stmt> {
-    /// With the first step of its statement.
-    Step(Threshold),
+    /// With the first step of its statement, whose parameters have these values if there are some.
+    Step(Threshold, &'stmt [Value]),
     /// Before it.
     Anchored(Box<Anchor<'conn, 'stmt>>),
 }
@@ -97,7 +98,7 @@ pub(super) fn run_by_pages<E: From<Error>>(
             let Anchor { scan, transaction } = *anchor;
             (false, Some(transaction), FirstStep { has_row: true, scan: Ok(scan) })
         }
-        Start::Step(threshold) => (true, None, pages::begin(conn, rows, threshold)?),
+        Start::Step(threshold, values) => (true, None, pages::begin(conn, rows, values, threshold)?),
     };
     let opened = match scan {
         Ok(scan) => PageRows::open(conn, rows, scan)?,
@@ -122,8 +123,17 @@ pub(super) fn run_by_pages<E: From<Error>>(
                     return Err(Error::new(ErrorKind::Interrupted).into());
                 }
                 End::Left(cause) => {
-                    drop(pages);
                     plan::leave(plan, rows.current_raw().sql(), position.rows, cause.reason(), &cause);
+                    if !is_on_row && !pages.is_statement_as_it_was() {
+                        if !matches!(cause, HandoverReason::Condition | HandoverReason::Unknown) {
+                            let reason = "the connection changed what the statement reads, and a page is not readable";
+                            return Err(Error::new(ErrorKind::Misuse { reason })
+                                .in_sql(rows.current_raw().sql())
+                                .into());
+                        }
+                        return drive_rest(conn, pages, position, reader);
+                    }
+                    drop(pages);
                     if !pages::catch_up(conn, rows, is_on_row.into(), position.rows, cause)? {
                         return Ok(());
                     }
@@ -132,12 +142,7 @@ pub(super) fn run_by_pages<E: From<Error>>(
                 End::Written => {
                     plan::leave(plan, rows.current_raw().sql(), position.rows, plan::WRITTEN, &plan::WRITTEN);
                     if position.rows > 0 {
-                        let (sql, parameters) = pages.remaining_rows_query()?;
-                        drop(pages);
-                        let mut rest = conn.prepare(&sql)?;
-                        let mut rest = rest.query(params_from_iter(parameters))?;
-                        drive(&mut rest, position, reader)?;
-                        return rest.finish().map_err(E::from);
+                        return drive_rest(conn, pages, position, reader);
                     }
                 }
             }
@@ -154,6 +159,21 @@ pub(super) fn run_by_pages<E: From<Error>>(
     }
     pages::note_rows(rows, position.rows);
     Ok(())
+}
+
+/// Passes the rows that were not read from the pages to the reader, by another statement.
+fn drive_rest<E: From<Error>>(
+    conn: &Connection,
+    pages: PageRows<'_>,
+    position: &mut ScanProgress<'_>,
+    reader: &mut impl Reader<E>,
+) -> Result<(), E> {
+    let (sql, parameters) = pages.remaining_rows_query()?;
+    drop(pages);
+    let mut rest = conn.prepare(&sql)?;
+    let mut rest = rest.query(params_from_iter(parameters))?;
+    drive(&mut rest, position, reader)?;
+    Ok(rest.finish()?)
 }
 
 /// Position of a scan, and its next pause.

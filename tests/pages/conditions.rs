@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::ops::ControlFlow;
 
+use finalite::extend::{Access, Action};
 use finalite::scan::{Relation, Scan, ScanPlan, ScanStrategy, ScannedTable};
 use finalite::{Connection, Error, ErrorKind, OpenOptions, Value};
 
@@ -457,4 +458,167 @@ fn errors_have_no_value() {
         .unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Interrupted), "{error}");
     assert!(rows < 1500);
+}
+
+/// A row that SQLite has to judge comes after a write: what is before it by then does not count.
+#[test]
+fn a_write_before_a_row_that_sqlite_judges_loses_none() {
+    for (change, threads) in [("DELETE FROM t WHERE n = ?", 1), ("DELETE FROM t WHERE n <= ?", 2)] {
+        let (_dir, conn) = file(0);
+        conn.execute_batch(
+            "CREATE TABLE k(n INTEGER PRIMARY KEY, x NUMERIC);
+             WITH RECURSIVE i(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM i WHERE n < 100)
+             INSERT INTO k SELECT n, iif(n = 60, '3x', n) FROM i;",
+        )
+        .unwrap();
+        let change = change.replace("FROM t", "FROM k");
+        let (mut seen, mut reason) = (Vec::new(), "");
+        let scan = conn.scan("SELECT n FROM k WHERE x <> 1000", ()).strategy(ScanStrategy::Pages).threads(threads);
+        let scan = scan.on_end(|end| reason = end.reason);
+        let result = match threads {
+            1 => scan.for_each(|row| {
+                seen.push(row.get::<i64>(0)?);
+                conn.execute(&change, (seen.len(),)).map(drop)
+            }),
+            _ => scan.batches(10, |batch| {
+                seen.extend(batch.column(0)?.as_i64()?);
+                conn.execute(&change, (seen.len(),)).map(drop)
+            }),
+        };
+        result.unwrap();
+        assert_eq!(seen, (1..=100).collect::<Vec<_>>(), "{threads}");
+        assert_eq!(reason, "the connection wrote while its pages were read");
+    }
+}
+
+/// What is known of the statement is of its last preparation, which SQLite may have given up.
+#[test]
+fn an_expired_statement_is_prepared_again() {
+    let (_dir, conn) = file(3000);
+    let scan = || conn.scan_table("t").select(["n"]).filter("even", Relation::Equal, 1);
+    let sql = "SELECT n FROM t NOT INDEXED WHERE even = 1";
+    let by_sql = || compare::read(conn.scan(sql, ()), ScanStrategy::Pages).unwrap();
+    assert_eq!((column(scan()).len(), by_sql().len()), (1500, 1500));
+    conn.execute_batch("CREATE TEMP TABLE t(n, even); INSERT INTO temp.t VALUES (7, 1)").unwrap();
+    assert_eq!((column(scan()), by_sql().len()), (vec![7], 1));
+    conn.execute_batch("DROP TABLE temp.t").unwrap();
+    assert_eq!((column(scan()).len(), by_sql().len()), (1500, 1500));
+    conn.execute_batch("PRAGMA reverse_unordered_selects = on").unwrap();
+    assert_eq!((column(scan())[0], compare::both(&conn, sql)), (3000, (false, 1500)));
+    conn.execute_batch("PRAGMA reverse_unordered_selects = off").unwrap();
+    assert_eq!((column(scan())[0], compare::both(&conn, sql)), (2, (true, 1500)));
+    // The same number of changes of the schema, and another schema.
+    conn.execute_batch("CREATE TABLE u(a, b, c, d); INSERT INTO u VALUES (1, 20, 300, 4000)").unwrap();
+    for _ in 0..7 {
+        conn.execute_batch("INSERT INTO u SELECT * FROM u").unwrap();
+    }
+    let scan = || column(conn.scan_table("u").select(["b"]).filter("c", Relation::Equal, 300));
+    conn.execute_batch("BEGIN; ALTER TABLE u DROP COLUMN a").unwrap();
+    assert_eq!(scan()[0], 20);
+    conn.execute_batch("ROLLBACK; ALTER TABLE u DROP COLUMN d").unwrap();
+    assert_eq!((scan()[0], scan()[0]), (20, 20));
+}
+
+/// SQLite may choose an index by the value of a parameter.
+#[test]
+fn a_partial_index_is_chosen_by_the_value() {
+    let (_dir, conn) = file(0);
+    conn.execute_batch(
+        "CREATE TABLE p(i INTEGER, b INTEGER, n NUMERIC); CREATE INDEX p_b ON p(b) WHERE i = 5;
+         WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r WHERE n < 500)
+         INSERT INTO p SELECT 5 + (n % 10 = 0), -n, iif(n = 250, '3x', n) FROM r;",
+    )
+    .unwrap();
+    for value in [5, 6, 5] {
+        let filtered = || {
+            let scan = conn.scan_table("p").select(["b", "n"]).filter("i", Relation::Equal, value);
+            scan.filter("n", Relation::NotEqual, 3)
+        };
+        let plan = filtered().plan().unwrap();
+        let expected = compare::read_all(conn.scan("SELECT b, n FROM p WHERE i = ? AND n <> 3", (value,))).unwrap();
+        compare::assert_same(&expected, &compare::read_all(filtered()).unwrap(), "by the value");
+        let strategy = if value == 5 { ScanStrategy::Statement } else { ScanStrategy::Pages };
+        assert_eq!(plan.strategy, strategy, "{value}: {plan}");
+    }
+}
+
+/// The closure makes a temporary table, or changes the order of rows: a statement that runs is not affected.
+#[test]
+fn the_closure_changes_what_the_statement_reads() {
+    for change in ["CREATE TEMP TABLE k(n, x)", "PRAGMA reverse_unordered_selects = on"] {
+        let (_dir, conn) = file(0);
+        conn.execute_batch(
+            "CREATE TABLE k(n INTEGER PRIMARY KEY, x NUMERIC);
+             WITH RECURSIVE i(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM i WHERE n < 100)
+             INSERT INTO k SELECT n, iif(n = 60, '3x', n) FROM i;",
+        )
+        .unwrap();
+        let mut seen = Vec::new();
+        let scan = conn.scan("SELECT n FROM k WHERE x <> 1000", ()).strategy(ScanStrategy::Pages);
+        scan.for_each(|row| {
+            seen.push(row.get::<i64>(0)?);
+            if seen.len() == 30 {
+                conn.execute(change, ())?;
+            }
+            Ok::<_, Error>(())
+        })
+        .unwrap();
+        assert_eq!(seen, (1..=100).collect::<Vec<_>>(), "{change}");
+    }
+}
+
+/// Values that are compared as texts, by more than the declarations of their columns.
+#[test]
+fn two_values_that_are_compared_as_texts_are_left_to_sqlite() {
+    let (_dir, conn) = file(0);
+    conn.execute_batch(
+        "CREATE TABLE w(i INTEGER, s TEXT, b); INSERT INTO w VALUES (5, '05', 5), (5, '5', 5), (6, 'x', '6')",
+    )
+    .unwrap();
+    for condition in ["+i = s", "s IN (i, 'x')", "+b = s"] {
+        assert!(!compare::both(&conn, &format!("SELECT * FROM w WHERE {condition}")).0, "{condition}");
+    }
+    assert!(compare::both(&conn, "SELECT * FROM w WHERE i = s").1 > 0);
+}
+
+/// The statements of the page reader's own are no reason for an error.
+#[test]
+fn an_authorizer_may_forbid_the_schema() {
+    let (_dir, conn) = file(3000);
+    let expected: Vec<i64> = (2..=3000).step_by(2).collect();
+    let scan = || conn.scan_table("t").select(["n"]).filter("even", Relation::Equal, 1);
+    let _authorizer = conn
+        .set_authorizer(|access| match access.action {
+            Action::Read { table, .. } if table.starts_with("sqlite_") => Access::Deny,
+            Action::Pragma { .. } => Access::Deny,
+            _ => Access::Allow,
+        })
+        .unwrap();
+    assert_eq!(column(scan()), expected);
+}
+
+/// The file ends within a value of a row that is not wanted.
+#[test]
+fn a_file_that_is_cut_off_in_an_unwanted_row_is_read() {
+    let (dir, conn) = file(0);
+    conn.execute_batch(
+        "PRAGMA journal_mode = delete; CREATE TABLE c(n INTEGER, data);
+         INSERT INTO c VALUES (1, 'one'), (2, 'two'), (3, 'three');
+         UPDATE c SET data = randomblob(20000) WHERE n = 3",
+    )
+    .unwrap();
+    conn.close().unwrap();
+    let path = dir.path().join("a.db");
+    let cut = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+    cut.set_len(cut.metadata().unwrap().len() - 4000).unwrap();
+    drop(cut);
+    let conn = OpenOptions::new().read_only(true).open(&path).unwrap();
+    let sql = "SELECT data FROM c WHERE n = 1 OR n = 2";
+    assert_eq!(compare::both(&conn, sql), (true, 2));
+    let mut end = None;
+    let scan = conn.scan(sql, ()).strategy(ScanStrategy::Pages).on_end(|plan| end = Some(plan));
+    assert_eq!(scan.columns().unwrap().len(), 2);
+    assert_eq!(end.unwrap().strategy, ScanStrategy::Pages);
+    // Positive control: it is an error where the row is wanted.
+    assert!(conn.scan("SELECT data FROM c WHERE n = 3 OR n = 4", ()).strategy(ScanStrategy::Pages).columns().is_err());
 }

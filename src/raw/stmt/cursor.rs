@@ -609,6 +609,11 @@ impl<'row> Row<'row> {
         self.0.plans.add(key, columns)
     }
 
+    /// Whether SQLite will prepare the statement again before its next first step, without having looked at the file.
+    pub(crate) fn is_expired(self) -> bool {
+        self.0.is_expired()
+    }
+
     /// Returns the data stored with the statement until SQLite re-prepares it. It is created on the first call.
     ///
     /// # Panics
