@@ -176,12 +176,12 @@ impl<P: Pages> Reader<P> {
     }
 
     /// Returns the first of these cells of the leaf page whose row may meet the condition, or the end: those before it
-    /// fail its first test. As in SQLite, no other value of theirs is looked at.
+    /// fail one of its first tests. As in SQLite, no value behind those is looked at.
     #[inline(never)]
     pub(crate) fn next_candidate<B: Deref<Target = [u8]>>(&self, mut among: Range<usize>, cells: &Cells<B>) -> usize {
         let Leaf { at, pointers, content, .. } = self.leaf;
         let usable = self.tree.usable_bytes();
-        let Some(first) = cells.condition.as_ref().and_then(|condition| condition.first.as_ref()) else {
+        let Some(condition) = cells.condition.as_deref().filter(|condition| condition.has_leading()) else {
             return among.start;
         };
         let page = &cells.buffer[at..at + usable + SLACK_BYTES];
@@ -191,7 +191,7 @@ impl<P: Pages> Reader<P> {
             let payload = usize::try_from(payload).ok().filter(|_| payload <= self.payload_bytes_max)?;
             let record = pointer + payload_bytes + varint_bytes(page.get(pointer + payload_bytes..)?)?;
             let local = local_bytes(payload, usable);
-            Some(record + local <= usable && first.rejects(page.get(record..)?, payload, local))
+            Some(record + local <= usable && condition.rejects(page.get(record..)?, payload, local))
         };
         let end = among.end;
         among.find(|cell| is_unwanted(cell) != Some(true)).unwrap_or(end)

@@ -23,51 +23,71 @@ use crate::value::{Value, ValueRef};
 pub(crate) struct Condition {
     pub(crate) constants: Box<[Constant]>,
     pub(crate) steps: Box<[ConditionStep]>,
-    /// The first test, if most rows may be rejected by it alone.
-    pub(super) first: Option<FirstTest>,
+    /// The first tests, as far as each rejects a row alone.
+    leading: Box<[LeadingTest]>,
 }
 
-/// A test of one value against a constant of the same type, which rejects a row if it is true.
+/// A test at the beginning of a condition that rejects a row if it is true, and needs one value of its record.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct FirstTest {
+pub(super) struct LeadingTest {
     place: usize,
+    /// Whether integers are read as reals.
     is_real: bool,
-    constant: Value,
+    kind: LeadingKind,
     relation: Relation,
-    rejects_null: bool,
+    is_true_for_null: bool,
 }
 
-impl FirstTest {
-    fn of(steps: &[ConditionStep], constants: &[Constant], sources: &[ColumnSource]) -> Option<Self> {
-        let &ConditionStep { test: Test::Compare(comparison), target: Target::Reject } = steps.first()? else {
+/// Constant of a comparison.
+#[derive(Clone, Debug, PartialEq)]
+enum LeadingKind {
+    IsNull,
+    IsNotNull,
+    Integer(i64),
+    Real(f64),
+    Text(String),
+}
+
+impl LeadingTest {
+    fn of(step: &ConditionStep, constants: &[Constant], sources: &[ColumnSource]) -> Option<Self> {
+        if step.target != Target::Reject {
+            return None;
+        }
+        let (source, constant, relation, is_true_for_null) = match step.test {
+            Test::IsNull(Operand::Source(source)) => (source, None, Relation::Equal, true),
+            Test::IsNotNull(Operand::Source(source)) => (source, None, Relation::NotEqual, false),
+            Test::Compare(Comparison {
+                left: Operand::Source(source),
+                relation,
+                right: Operand::Constant(right),
+                nulls,
+                ..
+            }) => (source, Some(&constants[right]), relation, nulls == Nulls::True),
+            _ => return None,
+        };
+        let ColumnSource::Stored { place, is_real, .. } = *sources.get(source)? else {
             return None;
         };
-        let Comparison { left, relation, right, affinity, collation, nulls } = comparison;
-        let (Operand::Source(source), Operand::Constant(constant)) = (left, right) else {
-            return None;
+        let kind = match (constant, step.test) {
+            (None, Test::IsNull(_)) => LeadingKind::IsNull,
+            (None, _) => LeadingKind::IsNotNull,
+            (Some(Constant::Value(Value::Integer(constant))), _) if !is_real => LeadingKind::Integer(*constant),
+            (Some(Constant::Value(Value::Real(constant))), _) => LeadingKind::Real(*constant),
+            (
+                Some(Constant::Value(Value::Text(constant))),
+                Test::Compare(Comparison {
+                    collation: Collation::Binary,
+                    affinity: ComparisonAffinity::None | ComparisonAffinity::Text,
+                    ..
+                }),
+            ) => LeadingKind::Text(constant.clone()),
+            _ => return None,
         };
-        let (&ColumnSource::Stored { place, is_real, .. }, Constant::Value(constant)) =
-            (sources.get(source)?, &constants[constant])
-        else {
-            return None;
-        };
-        let is_of_one_type = match constant {
-            Value::Integer(_) => !is_real,
-            Value::Real(_) => true,
-            Value::Text(_) => collation == Collation::Binary && affinity != ComparisonAffinity::Numeric,
-            Value::Null | Value::Blob(_) => false,
-        };
-        let rejects_null = nulls == Nulls::True;
-        is_of_one_type.then(|| Self { place, is_real, constant: constant.clone(), relation, rejects_null })
+        Some(Self { place, is_real, kind, relation, is_true_for_null })
     }
 
-    /// Whether the test is true for a record of `payload` bytes, of which `local` are here, followed by
-    /// [`SLACK_BYTES`](super::tree::SLACK_BYTES). Returns `false` where that is not certain.
-    #[inline(always)]
-    pub(super) fn rejects(&self, record: &[u8], payload: usize, local: usize) -> bool {
-        self.test(record, payload, local) == Some(true)
-    }
-
+    /// Returns the result for a record of `payload` bytes, of which `local` are here, followed by
+    /// [`SLACK_BYTES`](super::tree::SLACK_BYTES); `None` where it is not certain.
     #[inline(always)]
     fn test(&self, record: &[u8], payload: usize, local: usize) -> Option<bool> {
         let header = usize::from(*record.first()?);
@@ -86,16 +106,19 @@ impl FirstTest {
         if seen >= 0x80 || end > local || is_last && end != payload {
             return None;
         }
-        let number = match serial {
-            1..=7 => bits(record, serial.into(), at),
-            _ => i64::from(serial == 9),
+        let number = || match serial {
+            8 => 0,
+            9 => 1,
+            _ => bits(record, serial.into(), at),
         };
-        let ordering = match (&self.constant, serial) {
-            (_, 0) => return Some(self.rejects_null),
-            (Value::Integer(constant), 1..=6 | 8 | 9) if !self.is_real => number.cmp(constant),
-            (Value::Real(constant), 7) => f64::from_bits(number.cast_unsigned()).partial_cmp(constant)?,
-            (Value::Real(constant), 1..=6 | 8 | 9) if self.is_real => to_f64(number).partial_cmp(constant)?,
-            (Value::Text(constant), 13..) if serial % 2 == 1 => record.get(at..end)?.cmp(constant.as_bytes()),
+        let ordering = match (&self.kind, serial) {
+            (LeadingKind::IsNull, 0) | (LeadingKind::IsNotNull, 1..=6 | 8 | 9 | 12..) => return Some(true),
+            (LeadingKind::IsNotNull, 0) | (LeadingKind::IsNull, 1..=6 | 8 | 9 | 12..) => return Some(false),
+            (_, 0) => return Some(self.is_true_for_null),
+            (LeadingKind::Integer(constant), 1..=6 | 8 | 9) => number().cmp(constant),
+            (LeadingKind::Real(constant), 7) => f64::from_bits(number().cast_unsigned()).partial_cmp(constant)?,
+            (LeadingKind::Real(constant), 1..=6 | 8 | 9) if self.is_real => to_f64(number()).partial_cmp(constant)?,
+            (LeadingKind::Text(constant), 13..) if serial % 2 == 1 => record.get(at..end)?.cmp(constant.as_bytes()),
             _ => return None,
         };
         Some(self.relation.holds(ordering))
@@ -229,13 +252,14 @@ impl Condition {
                 }
             }
         }
-        condition.first = FirstTest::of(&condition.steps, &constants, sources);
+        let leading = condition.steps.iter().map_while(|step| LeadingTest::of(step, &constants, sources));
+        condition.leading = leading.collect();
         condition.constants = constants.into();
         Some(condition)
     }
 
     pub(crate) fn new(constants: Box<[Constant]>, steps: Box<[ConditionStep]>) -> Self {
-        Self { constants, steps, first: None }
+        Self { constants, steps, leading: Box::new([]) }
     }
 
     /// Number of tests of the condition as an expression, in which what follows on two ways is written twice.
@@ -250,6 +274,22 @@ impl Condition {
             from[index] = if_true.saturating_add(if_false).saturating_add(1);
         }
         from[0]
+    }
+
+    /// Whether rows may be rejected by [`rejects`](Self::rejects).
+    pub(super) fn has_leading(&self) -> bool {
+        !self.leading.is_empty()
+    }
+
+    /// Whether one of the leading tests rejects a record of `payload` bytes, of which `local` are here, followed by
+    /// [`SLACK_BYTES`](super::tree::SLACK_BYTES).
+    #[inline(always)]
+    pub(super) fn rejects(&self, record: &[u8], payload: usize, local: usize) -> bool {
+        let Some((first, others)) = self.leading.split_first() else {
+            return false;
+        };
+        first.test(record, payload, local) == Some(true)
+            || others.iter().any(|test| test.test(record, payload, local) == Some(true))
     }
 
     /// Indices of the values of the row that are compared.
