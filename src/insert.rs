@@ -47,7 +47,8 @@ impl Connection {
     /// # Errors
     ///
     /// Before a row is inserted: [`ErrorKind::ColumnLength`] if the columns differ in length, [`ErrorKind::NoSuch`] if
-    /// there is no such table or column, [`ErrorKind::ParameterTwice`] if two columns have the same name.
+    /// there is no such table or column, [`ErrorKind::ParameterTwice`] if two columns have the same name,
+    /// [`ErrorKind::Misuse`] while a blob, or rows of a statement, are being written without a transaction.
     ///
     /// For a value that SQLite cannot store, such as NaN or a `u64` beyond `i64::MAX`: [`ErrorKind::InsertValue`], with
     /// the row and the column. For a row that SQLite refuses: its error. [`Error::row`] is the number of the row, and
@@ -159,7 +160,9 @@ impl<'a> InsertOptions<'a> {
     }
 
     /// Calls the closure after every `every` rows with their number so far, between two statements: it may read, and
-    /// write. If it breaks, the insertion is undone and ends with [`ErrorKind::Stopped`].
+    /// write. If it breaks, the insertion is undone and ends with [`ErrorKind::Stopped`]. If it ends the transaction, by
+    /// SQL or an `OR ROLLBACK`, the insertion ends with [`ErrorKind::TransactionEnded`]: after `COMMIT`, the rows so far
+    /// stay.
     ///
     /// Few rows at a time cost time: each part is a statement of its own.
     ///
@@ -204,6 +207,7 @@ impl<'a> InsertOptions<'a> {
         self.insert_columns(conn, table, batch.columns().iter().map(|column| (column.name(), column.into())))
     }
 
+    #[track_caller]
     fn insert(self, conn: &Connection, table: &str, names: &[Box<str>], columns: Vec<InsertColumn<'_>>) -> Result<u64> {
         let columns = columns.into_iter().map(InsertColumn::into_cells).collect::<Result<Vec<_>>>()?;
         let names: Vec<&str> = names.iter().map(|name| &**name).collect();

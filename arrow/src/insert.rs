@@ -61,6 +61,7 @@ use crate::insert_value::lend;
 /// assert_eq!(rows, [("Bonn".into(), Some(330_000)), ("Ulm".into(), None)]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+#[track_caller]
 pub fn insert_record_batches(
     conn: &Connection,
     table: &str,
@@ -134,6 +135,7 @@ impl<'a> InsertOptions<'a> {
     /// # Errors
     ///
     /// See [`insert_record_batches`]; [`Error::Stopped`].
+    #[track_caller]
     pub fn insert_record_batches(
         self,
         conn: &Connection,

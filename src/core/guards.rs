@@ -98,6 +98,11 @@ impl Guards {
         transaction.or_else(|| self.savepoints.borrow().first().map(|savepoint| savepoint.origin.site))
     }
 
+    /// Returns the number of open savepoints.
+    pub(crate) fn depth(&self) -> usize {
+        self.savepoints.borrow().len()
+    }
+
     pub(crate) fn site_of_savepoint(&self, depth: usize) -> Option<&'static Location<'static>> {
         self.savepoints.borrow().get(depth).map(|savepoint| savepoint.origin.site)
     }

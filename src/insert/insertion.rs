@@ -99,7 +99,9 @@ impl<'c, 'a> Insertion<'c, 'a> {
     ///
     /// # Errors
     ///
-    /// Those of [`Connection::execute`].
+    /// Those of [`Connection::execute`]; [`ErrorKind::Misuse`] while a blob or a statement of the connection is writing
+    /// without a transaction.
+    #[track_caller]
     pub fn begin(conn: &'c Connection, table: &str, options: InsertOptions<'a>) -> Result<Self> {
         let undo = Undo::begin(conn)?;
         Ok(Self { conn, table: table.into(), options, undo, rows: 0, inserted: 0, plan: None })
@@ -140,6 +142,7 @@ impl<'c, 'a> Insertion<'c, 'a> {
         cells: Box<[&(dyn Cells + '_)]>,
         rows: usize,
     ) -> Result<(), InsertFailure> {
+        self.undo.check()?;
         let text = Text { conn: self.conn, table: &self.table, on_conflict: self.options.on_conflict, names };
         text.check_names()?;
         let columns_sql = text.by_columns();
@@ -182,9 +185,11 @@ impl<'c, 'a> Insertion<'c, 'a> {
             self.rows = before + at as u64;
             if let Some(progress) = &mut self.options.progress
                 && due == Some(self.rows)
-                && (progress.report)(self.rows).is_break()
             {
-                return Err(InsertFailure::Stopped { rows: self.rows });
+                if (progress.report)(self.rows).is_break() {
+                    return Err(InsertFailure::Stopped { rows: self.rows });
+                }
+                self.undo.check()?;
             }
         }
         Ok(())

@@ -444,7 +444,7 @@ impl Db {
     }
 
     /// Whether a transaction is open that writes, in any database.
-    pub(super) fn is_writing(&self) -> bool {
+    pub(crate) fn is_writing(&self) -> bool {
         self.transaction_state(None) == Some(TransactionState::Write)
     }
 

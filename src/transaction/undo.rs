@@ -1,47 +1,54 @@
 //! All changes of one call, or none.
 
+use super::{Savepoint, Transaction};
 use crate::Connection;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 
-/// A transaction, or a savepoint in the caller's. Dropping it undoes the changes, also during a panic.
-pub(crate) struct Undo<'a> {
-    conn: &'a Connection,
-    is_outermost: bool,
-    is_kept: bool,
+const IN_USE: &str = "a blob or a statement of the connection is writing: all changes or none needs a transaction of its \
+                      own, which could not end before them";
+
+/// A transaction, or a savepoint in the caller's. Dropping it undoes the changes, also during a panic. While it is there,
+/// statements are refused if SQL has ended the transaction.
+pub(crate) enum Undo<'a> {
+    Transaction(Transaction<'a>),
+    Savepoint(Savepoint<'a>),
 }
 
 impl<'a> Undo<'a> {
+    #[track_caller]
     pub(crate) fn begin(conn: &'a Connection) -> Result<Self> {
-        // To undo an outermost savepoint takes a `RELEASE`, which is a commit: it would wait for readers.
-        let is_outermost = conn.is_autocommit();
-        conn.execute(if is_outermost { "BEGIN" } else { "SAVEPOINT finalite_undo" }, ())?;
-        Ok(Self { conn, is_outermost, is_kept: false })
-    }
-
-    pub(crate) fn keep(mut self) -> Result<()> {
-        // If this fails, Drop undoes the changes.
-        self.conn.execute(if self.is_outermost { "COMMIT" } else { "RELEASE finalite_undo" }, ())?;
-        self.is_kept = true;
-        Ok(())
-    }
-}
-
-impl Drop for Undo<'_> {
-    fn drop(&mut self) {
-        let core = self.conn.core();
-        // After some errors, SQLite has rolled back the transaction already.
-        if self.is_kept || core.db().is_inherited() || self.conn.is_autocommit() {
-            return;
+        let (core, db) = (conn.core(), conn.db());
+        // A pending rollback runs first.
+        core.check_transaction()?;
+        if !conn.is_autocommit() {
+            return Savepoint::open(conn, core.guards().depth(), None).map(Self::Savepoint);
         }
-        let _cleanup = core.db().begin_cleanup();
-        // A limit or a deadline that has ended the changes must not end their undoing.
-        let _exempt = core.db().exempt_from_limits();
-        let undo: &[&str] =
-            if self.is_outermost { &["ROLLBACK"] } else { &["ROLLBACK TO finalite_undo", "RELEASE finalite_undo"] };
-        if let Err(error) = undo.iter().try_for_each(|sql| core.control(sql)) {
-            // The changes must not be committed: those of a savepoint not with the transaction either.
-            core.guards().lose(error);
-            core.guards().owe_rollback();
+        // What is being written would become part of the transaction: it could not be committed, and to undo it would
+        // undo that, too.
+        if db.is_writing() {
+            return Err(Error::new(ErrorKind::Misuse { reason: IN_USE }));
+        }
+        // To undo an outermost savepoint takes a `RELEASE`, which is a commit: it would wait for readers.
+        conn.unchecked_transaction().map(Self::Transaction)
+    }
+
+    /// Returns an error if the transaction has ended.
+    pub(crate) fn check(&self) -> Result<()> {
+        let conn = match self {
+            Self::Transaction(transaction) => transaction.connection(),
+            Self::Savepoint(savepoint) => savepoint.connection(),
+        };
+        conn.core().check_transaction()?;
+        // The guard around a savepoint may be gone, too.
+        if conn.is_autocommit() { Err(Error::new(ErrorKind::TransactionEnded)) } else { Ok(()) }
+    }
+
+    pub(crate) fn keep(self) -> Result<()> {
+        self.check()?;
+        // If this fails, the guard undoes the changes.
+        match self {
+            Self::Transaction(transaction) => transaction.commit(),
+            Self::Savepoint(savepoint) => savepoint.commit(),
         }
     }
 }

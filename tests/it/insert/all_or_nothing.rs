@@ -1,9 +1,12 @@
 //! All rows are inserted, or none.
 
+use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use finalite::extend::{Access, Action};
+use finalite::workspace::Insertion;
+use finalite::{ErrorKind, data};
 
 use super::*;
 
@@ -167,4 +170,103 @@ fn a_trigger_that_rolls_back_leaves_no_transaction() {
     let (result, _) = insert(&conn, InsertStrategy::Columns, vec![("a", (&[1, 2]).into())]);
     assert_eq!(result.unwrap_err().row(), Some(1));
     assert_eq!((count(&conn), conn.is_autocommit()), (0, true));
+}
+
+/// A blob, and rows that are not finished, write without `BEGIN`: a transaction would be theirs, too.
+#[test]
+fn what_others_are_writing_is_not_undone() {
+    let conn = open(
+        "CREATE TABLE t(a); INSERT INTO t VALUES (0); CREATE TABLE log(n);
+         CREATE TABLE file(content); INSERT INTO file VALUES (x'00000000');",
+    );
+    let insert_one = || conn.insert_columns("t", [("a", (&[1]).into())]);
+    let check_refused = || {
+        let error = insert_one().unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Misuse { .. }), "{error}");
+    };
+    let mut blob = conn.blob(("file", "content", 1), data::Access::ReadWrite).unwrap();
+    blob.write_all(b"xx").unwrap();
+    check_refused();
+    blob.write_all(b"y").unwrap();
+    drop(blob);
+    assert_eq!(conn.query_one::<Vec<u8>>("SELECT content FROM file", ()).unwrap(), b"xxy\0");
+
+    let mut statement = conn.prepare("INSERT INTO log VALUES (1), (2) RETURNING n").unwrap();
+    let mut rows = statement.query(()).unwrap();
+    rows.next().unwrap();
+    check_refused();
+    rows.finish().unwrap();
+    assert_eq!(conn.query_one::<i64>("SELECT count(*) FROM log", ()).unwrap(), 2);
+
+    // What only reads is in no danger.
+    let blob = conn.blob(("file", "content", 1), data::Access::ReadOnly).unwrap();
+    let mut statement = conn.prepare("SELECT a FROM t").unwrap();
+    let mut rows = statement.query(()).unwrap();
+    rows.next().unwrap();
+    assert_eq!(insert_one().unwrap(), 1);
+    drop(blob);
+    rows.finish().unwrap();
+    assert_eq!((count(&conn), conn.is_autocommit()), (2, true));
+}
+
+/// The rows that follow would each be committed by itself, or be in a transaction without those before.
+#[test]
+fn a_progress_closure_that_ends_the_transaction_ends_the_insertion() {
+    const CONFLICT: &str = "INSERT OR ROLLBACK INTO log VALUES (1)";
+    for strategy in BOTH {
+        for begin in ["", "BEGIN", "SAVEPOINT a"] {
+            for (end, kept) in
+                [("ROLLBACK", 0), ("ROLLBACK; BEGIN", 0), (CONFLICT, 0), ("COMMIT", 2), ("COMMIT; BEGIN", 2)]
+            {
+                for values in [&[1, 2, 3, 4, 5][..], &[1, 2]] {
+                    let conn = open("CREATE TABLE t(a); CREATE TABLE log(n UNIQUE); INSERT INTO log VALUES (1)");
+                    conn.execute_batch(begin).unwrap();
+                    let options = InsertOptions::new().strategy(strategy).progress(2, |_| {
+                        let _ = conn.execute_batch(end);
+                        ControlFlow::Continue(())
+                    });
+                    let error = options.insert_columns(&conn, "t", [("a", values.into())]).unwrap_err();
+                    assert!(matches!(error.kind(), ErrorKind::TransactionEnded), "{begin} {end}: {error}");
+                    assert_eq!((error.row(), count(&conn), conn.is_autocommit()), (None, kept, true), "{begin} {end}");
+                }
+            }
+        }
+        // The guard around it.
+        let conn = open("CREATE TABLE t(a)");
+        let mut transaction = Some(conn.unchecked_transaction().unwrap());
+        let options = InsertOptions::new().strategy(strategy).progress(2, |_| {
+            transaction.take().map_or(ControlFlow::Continue(()), |transaction| {
+                transaction.commit().unwrap();
+                ControlFlow::Continue(())
+            })
+        });
+        let error = options.insert_columns(&conn, "t", [("a", (&[1, 2, 3, 4, 5]).into())]).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::TransactionEnded), "{error}");
+        assert_eq!((count(&conn), conn.is_autocommit()), (0, true));
+        assert_eq!(conn.insert_columns("t", [("a", (&[1]).into())]).unwrap(), 1);
+    }
+}
+
+/// Iterators of batches run code of the program in between.
+#[test]
+fn a_transaction_that_ends_between_two_batches_ends_the_insertion() {
+    for end in ["ROLLBACK", "ROLLBACK; BEGIN"] {
+        for is_last in [false, true] {
+            let conn = open("CREATE TABLE t(a)");
+            let mut insertion = Insertion::begin(&conn, "t", InsertOptions::new()).unwrap();
+            insertion.insert_columns(&["a"], vec![(&[1, 2]).into()], 2).unwrap();
+            let _ = conn.execute_batch(end);
+            let result = match is_last {
+                true => insertion.finish().map(drop),
+                false => {
+                    let result = insertion.insert_columns(&["a"], vec![(&[3]).into()], 1);
+                    drop(insertion);
+                    result.map_err(|failure| failure.into_error(&["a"]))
+                }
+            };
+            let error = result.unwrap_err();
+            assert!(matches!(error.kind(), ErrorKind::TransactionEnded), "{error}");
+            assert_eq!((error.row(), count(&conn), conn.is_autocommit()), (None, 0, true));
+        }
+    }
 }
