@@ -47,8 +47,8 @@ impl Connection {
     /// # Errors
     ///
     /// Before a row is inserted: [`ErrorKind::ColumnLength`] if the columns differ in length, [`ErrorKind::NoSuch`] if
-    /// there is no such table or column, [`ErrorKind::ParameterTwice`] if two columns have the same name,
-    /// [`ErrorKind::Misuse`] while a blob, or rows of a statement, are being written without a transaction.
+    /// there is no such table or column, [`ErrorKind::ParameterTwice`] if two columns have the same name, or
+    /// two names of the rowid, [`ErrorKind::Misuse`] while a blob, or rows of a statement, are being written without a transaction.
     ///
     /// For a value that SQLite cannot store, such as NaN or a `u64` beyond `i64::MAX`: [`ErrorKind::InsertValue`], with
     /// the row and the column. For a row that SQLite refuses: its error. [`Error::row`] is the number of the row, and

@@ -9,9 +9,13 @@ use crate::Connection;
 use crate::error::{Error, ErrorKind, NameKind, Result};
 use crate::raw::lent_columns::{self, Cells, LentColumns, table_name};
 use crate::sql::quote_identifier;
+use crate::statement::Row;
 use crate::statement::params::{Binder, Params};
 use crate::transaction::Undo;
 use crate::value::ConversionError;
+
+/// Names of the rowid, unless columns have them.
+const ROWIDS: [&str; 3] = ["rowid", "oid", "_rowid_"];
 
 /// Rows that are all inserted, or none: dropping it undoes them.
 pub struct Insertion<'c, 'a> {
@@ -268,16 +272,53 @@ impl Text<'_> {
         format!("{start}({columns}) SELECT {} FROM {table}(?)", read.join(","))
     }
 
-    /// Refuses a name that is there twice: SQLite would store one of the two values, and say nothing.
+    /// Refuses a name that is there twice, or two of the rowid: SQLite would store one of the two values, and say nothing.
     fn check_names(&self) -> Result<()> {
-        let mut seen: Vec<String> = self.names.iter().map(|name| name.to_ascii_lowercase()).collect();
+        let mut names: Vec<String> = self.names.iter().map(|name| name.to_ascii_lowercase()).collect();
+        if names.len() > 1 && names.iter().any(|name| ROWIDS.contains(&&**name)) {
+            let of_rowid = match self.rowid_names() {
+                // An authorizer may refuse the question.
+                Err(error) if matches!(error.kind(), ErrorKind::Sqlite { .. }) => Vec::new(),
+                names => names?,
+            };
+            names.iter_mut().filter(|name| of_rowid.contains(name)).for_each(|name| *name = of_rowid[0].clone());
+        }
+        let mut seen: Vec<&String> = names.iter().collect();
         seen.sort_unstable();
         let Some(twice) = seen.windows(2).find(|pair| pair[0] == pair[1]) else {
             return Ok(());
         };
-        let is_twice = |name: &&str| name.eq_ignore_ascii_case(&twice[0]);
-        let index = self.names.iter().rposition(is_twice).unwrap_or_default() + 1;
+        let index = names.iter().rposition(|name| name == twice[0]).unwrap_or_default() + 1;
         Err(Error::new(ErrorKind::ParameterTwice { index, name: Some(self.names[index - 1].into()) }))
+    }
+
+    /// Returns the names of the rowid, in lower case: those that no column has, and the `INTEGER PRIMARY KEY`.
+    fn rowid_names(&self) -> Result<Vec<String>> {
+        let columns: Vec<(String, i64)> = self.pragma("table_xinfo", |row| Ok((row.get("name")?, row.get("pk")?)))?;
+        if columns.is_empty() {
+            // There is no such table.
+            return Ok(Vec::new());
+        }
+        let is_column = |name: &str| columns.iter().any(|(column, _)| column.eq_ignore_ascii_case(name));
+        let mut names: Vec<String> = ROWIDS.into_iter().filter(|name| !is_column(name)).map(str::to_owned).collect();
+        let keys: Vec<&str> = columns.iter().filter(|(_, key)| *key > 0).map(|(column, _)| &**column).collect();
+        // Any other primary key has an index.
+        if let [key] = keys[..]
+            && !self.pragma("index_list", |row| row.get::<String>("origin"))?.iter().any(|origin| origin == "pk")
+        {
+            names.push(key.to_ascii_lowercase());
+        }
+        Ok(names)
+    }
+
+    /// Returns the rows of a pragma about the table.
+    fn pragma<T>(&self, pragma: &str, read: impl FnMut(Row<'_>) -> Result<T>) -> Result<Vec<T>> {
+        let quoted = self.conn.quoted_table(self.table);
+        let (database, table) = match quoted.split_once("\".\"") {
+            Some((database, table)) => (format!("{database}\"."), format!("\"{table}")),
+            None => (String::new(), quoted),
+        };
+        self.conn.prepare(&format!("PRAGMA {database}{pragma}({table})"))?.query_map((), read)?.collect()
     }
 
     fn columns(&self) -> String {
@@ -310,22 +351,14 @@ impl Text<'_> {
     }
 
     fn find_unknown(&self) -> Result<Option<ErrorKind>> {
-        let quoted = self.conn.quoted_table(self.table);
-        let (database, table) = match quoted.split_once("\".\"") {
-            Some((database, table)) => (format!("{database}\"."), format!("\"{table}")),
-            None => (String::new(), quoted),
-        };
-        let sql = format!("PRAGMA {database}table_xinfo({table})");
-        let known: Vec<Box<str>> =
-            self.conn.prepare(&sql)?.query_map((), |row| row.get("name"))?.collect::<Result<_>>()?;
+        let known: Vec<Box<str>> = self.pragma("table_xinfo", |row| row.get("name"))?;
         if known.is_empty() {
             let (what, name) = (NameKind::Table, self.table.into());
             return Ok(Some(ErrorKind::NoSuch { what, name, known: Box::default() }));
         }
         let is = |one: &str, other: &str| one.eq_ignore_ascii_case(other);
-        let is_known = |name: &str| {
-            known.iter().any(|known| is(known, name)) || ["rowid", "oid", "_rowid_"].iter().any(|alias| is(alias, name))
-        };
+        let is_known =
+            |name: &str| known.iter().any(|known| is(known, name)) || ROWIDS.iter().any(|rowid| is(rowid, name));
         let unknown = self.names.iter().find(|name| !is_known(name));
         Ok(unknown.map(|&name| {
             let (what, name) = (NameKind::Column, name.into());

@@ -117,3 +117,43 @@ fn progress_may_end_it() {
         assert_eq!((count(&conn), conn.is_autocommit()), (0, true));
     }
 }
+
+/// SQLite stores the last value of the rowid, and says nothing.
+#[test]
+fn a_rowid_with_two_names_is_refused() {
+    const KEYED: &str = "CREATE TABLE t(id INTEGER PRIMARY KEY, n)";
+    let result = |conn: &Connection, strategy, names: [&'static str; 2]| {
+        insert(conn, strategy, names.map(|name| (name, (&[7, 8]).into())).into()).0
+    };
+    for strategy in BOTH {
+        for (schema, names) in [
+            (KEYED, ["id", "rowid"]),
+            (KEYED, ["OID", "ID"]),
+            (KEYED, ["oid", "_rowid_"]),
+            ("CREATE TABLE t(n)", ["RowID", "oid"]),
+            ("CREATE TABLE t(rowid INTEGER PRIMARY KEY)", ["rowid", "oid"]),
+            ("CREATE TABLE t(id INTEGER, rowid, PRIMARY KEY (id))", ["id", "oid"]),
+            ("CREATE TEMP TABLE t(id INTEGER PRIMARY KEY)", ["id", "rowid"]),
+        ] {
+            let conn = open(schema);
+            let error = result(&conn, strategy, names).unwrap_err();
+            assert!(matches!(error.kind(), ErrorKind::ParameterTwice { index: 2, .. }), "{schema} {names:?}: {error}");
+            assert_eq!((count(&conn), conn.is_autocommit()), (0, true));
+        }
+        // Columns with these names, and keys that are not the rowid.
+        for (schema, names) in [
+            ("CREATE TABLE t(id INTEGER PRIMARY KEY, rowid)", ["id", "rowid"]),
+            ("CREATE TABLE t(oid, n)", ["oid", "rowid"]),
+            ("CREATE TABLE t(id INTEGER PRIMARY KEY DESC)", ["id", "rowid"]),
+            ("CREATE TABLE t(id INT PRIMARY KEY)", ["rowid", "id"]),
+            ("CREATE TABLE t(id INTEGER, n, PRIMARY KEY (id, n))", ["rowid", "id"]),
+            ("CREATE TABLE t(rowid INTEGER PRIMARY KEY, oid) WITHOUT ROWID", ["rowid", "oid"]),
+            (KEYED, ["rowid", "n"]),
+        ] {
+            let conn = open(schema);
+            assert_eq!(result(&conn, strategy, names).unwrap(), 2, "{schema} {names:?}");
+            let sql = format!("SELECT {}, {} FROM t", names[0], names[1]);
+            assert_eq!(conn.query_all::<(i64, i64)>(&sql, ()).unwrap(), [(7, 7), (8, 8)], "{schema}");
+        }
+    }
+}
