@@ -3,14 +3,14 @@
 use std::fmt;
 use std::ops::ControlFlow;
 
-use super::plan::{InsertPlan, InsertStrategy};
+use super::plan::InsertPlan;
 use super::{InsertColumn, InsertOptions, OnConflict};
 use crate::Connection;
-use crate::error::{Error, ErrorKind, NameKind, Result};
+use crate::error::{Error, ErrorKind, NameKind, Result, ResultCode};
 use crate::raw::lent_columns::{self, Cells, LentColumns, table_name};
 use crate::sql::quote_identifier;
-use crate::statement::Row;
 use crate::statement::params::{Binder, Params};
+use crate::statement::{Row, Statement};
 use crate::transaction::Undo;
 use crate::value::ConversionError;
 
@@ -27,8 +27,10 @@ pub struct Insertion<'c, 'a> {
     rows: u64,
     /// Number of rows that were inserted.
     inserted: u64,
-    /// The last plan, and the statement over columns that it is of.
-    plan: Option<(Box<str>, InsertPlan)>,
+    /// The last plan.
+    plan: Option<InsertPlan>,
+    /// The last statement over columns, and its text.
+    by_columns: Option<(String, Statement<'c>)>,
 }
 
 /// Error of an insertion. Rows are 0-based, and counted over all sets of columns; columns are 0-based.
@@ -108,7 +110,7 @@ impl<'c, 'a> Insertion<'c, 'a> {
     #[track_caller]
     pub fn begin(conn: &'c Connection, table: &str, options: InsertOptions<'a>) -> Result<Self> {
         let undo = Undo::begin(conn)?;
-        Ok(Self { conn, table: table.into(), options, undo, rows: 0, inserted: 0, plan: None })
+        Ok(Self { conn, table: table.into(), options, undo, rows: 0, inserted: 0, plan: None, by_columns: None })
     }
 
     /// Inserts columns of another crate, of which each has this many rows.
@@ -150,28 +152,36 @@ impl<'c, 'a> Insertion<'c, 'a> {
         let text = Text { conn: self.conn, table: &self.table, on_conflict: self.options.on_conflict, names };
         text.check_names()?;
         let columns_sql = text.by_columns();
-        let plan = match InsertPlan::in_advance(self.options.strategy, names.len(), rows) {
-            Some(plan) => plan,
-            None => match &self.plan {
-                Some((sql, plan)) if **sql == *columns_sql => *plan,
-                _ => text.plan(&columns_sql)?,
-            },
+        let conn = self.conn;
+        let prepare = |plan: InsertPlan| {
+            let sql = if plan.is_by_columns() { &columns_sql } else { &text.by_rows() };
+            conn.prepare_cached(sql).map_err(|error| text.explain(error))
         };
-        let is_by_columns = plan.strategy == InsertStrategy::Columns;
-        let sql = if is_by_columns { &columns_sql } else { &text.by_rows() };
-        let mut statement = self.conn.prepare_cached(sql).map_err(|error| text.explain(error))?;
-        self.plan = Some((columns_sql.into(), plan));
-
         let (lent, before) = (LentColumns::new(cells), self.rows);
+        let in_advance = InsertPlan::in_advance(self.options.strategy, names.len(), rows);
+        let mut kept = self.by_columns.take().filter(|(sql, _)| in_advance.is_none() && *sql == columns_sql);
+        let mut is_planned = false;
+        if let Some((_, statement)) = &mut kept {
+            is_planned = is_as_planned(statement, &lent, 0)?;
+        }
+        let (mut plan, mut statement) = match kept {
+            Some((_, statement)) if is_planned => (InsertPlan::by_columns(), statement),
+            _ => {
+                let plan = in_advance.map_or_else(|| text.plan(&columns_sql), Ok)?;
+                (plan, prepare(plan)?)
+            }
+        };
+        self.plan = Some(plan);
+
         let mut at = 0;
         while at < rows {
             // Rows up to the next call of the progress closure.
             let due = self.options.progress.as_ref().map(|progress| progress.next(self.rows));
             let end = due.and_then(|due| usize::try_from(due - before).ok()).map_or(rows, |end| end.min(rows));
             while at < end {
-                let next = if is_by_columns { end } else { at + 1 };
+                let next = if plan.is_by_columns() { end } else { at + 1 };
                 lent.lend(at..next);
-                let result = if is_by_columns {
+                let result = if plan.is_by_columns() {
                     statement.execute(AllRows(&lent))
                 } else {
                     statement.execute(OneRow { columns: &lent, row: at })
@@ -194,15 +204,23 @@ impl<'c, 'a> Insertion<'c, 'a> {
                     return Err(InsertFailure::Stopped { rows: self.rows });
                 }
                 self.undo.check()?;
+                if at < rows && plan.is_by_columns() && !is_as_planned(&mut statement, &lent, at)? {
+                    plan = text.plan(&columns_sql)?;
+                    statement = prepare(plan)?;
+                    self.plan = Some(plan);
+                }
             }
+        }
+        if plan.is_by_columns() {
+            self.by_columns = Some((columns_sql, statement));
         }
         Ok(())
     }
 
     /// Passes the plan to the caller's closure.
     fn tell(&mut self) {
-        if let (Some((_, plan)), Some(on_end)) = (&self.plan, self.options.on_end.take()) {
-            on_end(*plan);
+        if let (Some(plan), Some(on_end)) = (self.plan, self.options.on_end.take()) {
+            on_end(plan);
         }
     }
 
@@ -221,6 +239,19 @@ impl<'c, 'a> Insertion<'c, 'a> {
 impl fmt::Debug for Insertion<'_, '_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Insertion").field("table", &self.table).field("rows", &self.rows).finish_non_exhaustive()
+    }
+}
+
+/// Whether SQLite still runs the program of the statement that was planned. Code of the program may have changed the
+/// schema or the authorizer, for which an execution compiles the statement again: this one reads no rows.
+fn is_as_planned(statement: &mut Statement<'_>, lent: &LentColumns<'_>, at: usize) -> Result<bool> {
+    let before = statement.counters().reprepares;
+    lent.lend(at..at);
+    match statement.execute(AllRows(lent)) {
+        Ok(_) => Ok(statement.counters().reprepares == before),
+        // It can no longer be compiled.
+        Err(error) if [ResultCode::ERROR, ResultCode::AUTH].map(Some).contains(&error.code()) => Ok(false),
+        Err(error) => Err(error),
     }
 }
 

@@ -35,6 +35,10 @@ impl InsertPlan {
         Self { strategy: InsertStrategy::Columns, reason: "one statement reads the columns where they are" }
     }
 
+    pub(super) fn is_by_columns(&self) -> bool {
+        self.strategy == InsertStrategy::Columns
+    }
+
     pub(super) fn by_rows(reason: &'static str) -> Self {
         Self { strategy: InsertStrategy::Rows, reason }
     }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use finalite::Limit;
-use finalite::extend::{Access, Action};
+use finalite::extend::{Access, AccessRequest, Action};
+use finalite::workspace::Insertion;
 
 use super::*;
 
@@ -172,4 +173,81 @@ fn hooks_and_traces_see_each_row_and_the_sql() {
     let sql = r#"INSERT OR IGNORE INTO "t"("a") SELECT c0 FROM finalite_columns_1(?)"#;
     let seen = seen.lock().unwrap();
     assert!(["BEGIN", sql, "COMMIT"].iter().all(|sql| seen.iter().any(|seen| seen == sql)), "{seen:?}");
+}
+
+/// A statement that SQLite has compiled again since may read the columns otherwise.
+#[test]
+fn a_schema_that_changes_in_between_is_planned_again() {
+    let values: Vec<i64> = (0..3000).collect();
+    let of_main = "CREATE TRIGGER x BEFORE INSERT ON t BEGIN SELECT 1; END";
+    let of_temp = "CREATE TEMP TRIGGER x BEFORE INSERT ON t BEGIN SELECT 1; END";
+    for change in [of_main, of_temp] {
+        let mut plan = None;
+        let conn = open("CREATE TABLE t(a CHECK (a <> 1500))");
+        let options = InsertOptions::new().on_end(|it| plan = Some(it)).progress(1000, |rows| {
+            assert_eq!(rows, 1000);
+            conn.execute_batch(change).unwrap();
+            ControlFlow::Continue(())
+        });
+        let error = options.insert_columns(&conn, "t", [("a", (&values).into())]).unwrap_err();
+        assert_eq!((error.row(), plan.unwrap().reason), (Some(1500), TRIGGER));
+
+        // Between two sets of columns.
+        let mut plan = None;
+        let conn = open("CREATE TABLE t(a CHECK (a <> 1500))");
+        let mut insertion = Insertion::begin(&conn, "t", InsertOptions::new().on_end(|it| plan = Some(it))).unwrap();
+        insertion.insert_columns(&["a"], vec![(&values[..1000]).into()], 1000).unwrap();
+        conn.execute_batch(change).unwrap();
+        let result = insertion.insert_columns(&["a"], vec![(&values[1000..]).into()], 2000);
+        drop(insertion);
+        assert_eq!(result.unwrap_err().into_error(&["a"]).row(), Some(1500));
+        assert_eq!(plan.unwrap().reason, TRIGGER);
+    }
+    // An authorizer that hides the columns, or refuses them.
+    for answer in [Access::Ignore, Access::Deny] {
+        let conn = open("CREATE TABLE t(a)");
+        let mut subscription = None;
+        let options = InsertOptions::new().progress(1000, |_| {
+            let hide = move |request: &AccessRequest<'_>| match request.action {
+                Action::Read { table, .. } if table.starts_with("finalite_columns") => answer,
+                _ => Access::Allow,
+            };
+            subscription.get_or_insert_with(|| conn.set_authorizer(hide).unwrap());
+            ControlFlow::Continue(())
+        });
+        assert_eq!(options.insert_columns(&conn, "t", [("a", (&values).into())]).unwrap(), 3000);
+        assert_eq!(conn.query_all::<i64>("SELECT a FROM t ORDER BY a", ()).unwrap(), values);
+    }
+    // What changes nothing for it, on tables that notice an insertion without rows if any do.
+    for schema in [
+        "CREATE TABLE t(a)",
+        "CREATE TABLE t(a INTEGER PRIMARY KEY AUTOINCREMENT)",
+        "CREATE VIRTUAL TABLE t USING fts5(a)",
+        "CREATE VIRTUAL TABLE t USING rtree_i32(a, x, y)",
+    ] {
+        let mut plan = None;
+        let conn = open(schema);
+        let mut changes = vec![];
+        let options = InsertOptions::new().on_end(|it| plan = Some(it)).progress(1000, |rows| {
+            changes.push(conn.changes());
+            conn.execute_batch(&format!("CREATE TABLE other{rows}(a)")).unwrap();
+            ControlFlow::Continue(())
+        });
+        assert_eq!(options.insert_columns(&conn, "t", [("a", (&values[1..]).into())]).unwrap(), 2999, "{schema}");
+        assert_eq!((plan.unwrap().strategy, count(&conn)), (InsertStrategy::Columns, 2999), "{schema}");
+        let stored = conn.query_all::<i64>("SELECT a FROM t ORDER BY rowid", ()).unwrap();
+        assert_eq!((stored == values[1..], changes), (true, vec![1000, 1000]), "{schema}");
+        if schema.contains("AUTOINCREMENT") {
+            assert_eq!(conn.query_all::<i64>("SELECT seq FROM sqlite_sequence", ()).unwrap(), [2999]);
+        }
+    }
+    // A few rows, and then many.
+    let mut plan = None;
+    let conn = open("CREATE TABLE t(a)");
+    let mut insertion = Insertion::begin(&conn, "t", InsertOptions::new().on_end(|it| plan = Some(it))).unwrap();
+    insertion.insert_columns(&["a"], vec![(&[1, 2]).into()], 2).unwrap();
+    insertion.insert_columns(&["a"], vec![(&values).into()], 3000).unwrap();
+    insertion.insert_columns(&["a"], vec![(&values).into()], 3000).unwrap();
+    assert_eq!(insertion.finish().unwrap(), 6002);
+    assert_eq!((plan.unwrap().strategy, count(&conn)), (InsertStrategy::Columns, 6002));
 }
