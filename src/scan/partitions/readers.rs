@@ -124,7 +124,10 @@ pub(super) fn check(conn: &Connection, statement: &Statement<'_>) -> Result<(), 
 /// Opens connections that see one snapshot, and in which SQLite runs the statement as on the calling one.
 pub(super) fn open(request: &Request<'_>) -> Result<Vec<Connection>, Refusal> {
     let Request { conn, threads, site, .. } = *request;
-    if conn.pragma::<Box<str>>("locking_mode")?.eq_ignore_ascii_case("exclusive") {
+    // Without a name of a database, the pragma returns the mode of those that are attached next. Files that nobody may
+    // change count as exclusive.
+    let is_immutable = Storage::new(conn.db(), 0).is_immutable();
+    if !is_immutable && conn.pragma::<Box<str>>("main.locking_mode")?.eq_ignore_ascii_case("exclusive") {
         return Err(Refusal::Reason("the connection is in exclusive locking mode"));
     }
     let open = |_| open_reader(conn, site).map_err(|error| Refusal::of(error, NOT_OPENED));

@@ -219,6 +219,15 @@ fn locks_and_ways_to_open_that_leave_one_thread() {
     let conn = OpenOptions::new().pragma("locking_mode", "exclusive").open(&path).unwrap();
     check_one("exclusive locking mode", || conn.scan(IDS, ()).partitions_of("sale", 2));
     drop(conn);
+    // That of the main database alone, and that of the others alone.
+    let conn = Connection::open(&path).unwrap();
+    conn.execute_batch("PRAGMA main.locking_mode = exclusive; INSERT INTO few VALUES (3)").unwrap();
+    check_one("exclusive locking mode", || conn.scan(IDS, ()).partitions_of("sale", 2));
+    drop(conn);
+    let conn = Connection::open(&path).unwrap();
+    conn.execute_batch("PRAGMA locking_mode = exclusive; PRAGMA main.locking_mode = normal").unwrap();
+    assert_eq!(read(|| conn.scan(IDS, ()).partitions_of("sale", 2)).1.threads, 2);
+    drop(conn);
     let conn = OpenOptions::new().pragma("query_only", true).open(&path).unwrap();
     assert_eq!(read(|| conn.scan(IDS, ()).partitions_of("sale", 2)).1.threads, 2);
     drop(conn);
