@@ -51,6 +51,8 @@ const RANGES_PER_THREAD: usize = 8;
 ///   handle was given out;
 /// - others commit while the connections begin to read, and the write lock is not free within 250 ms (or the busy
 ///   timeout, if that is shorter), or the connection is read-only, and they do so again and again;
+/// - the statement reads a virtual table or a table-valued function, and it or the schema has the name of a `pragma_…`
+///   function, whose rows may be about the connection;
 /// - no other connection can read the file. One that is encrypted is such a file.
 ///
 /// [`plan`](Self::plan) and [`on_end`](Self::on_end) return the number of threads, and the reason.

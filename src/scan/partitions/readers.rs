@@ -47,6 +47,7 @@ const BUSY: &str = "others commit while the connections begin to read, and the w
 const NO_LOCK: &str = "others commit while the connections begin to read, and this one cannot take the write lock";
 const NOT_OPENED: &str = "another connection to the database file could not be opened";
 const NOT_READ: &str = "another connection could not read the database file";
+const OWN_TABLE: &str = "the statement or a view may read a table whose rows may be about the connection, `pragma_…`";
 const PROGRAM: &str = "SQLite runs another program on another connection: the statement reads a temporary or an attached \
                        database, or a table of this connection";
 
@@ -260,11 +261,22 @@ fn check_readers(request: &Request<'_>, readers: &[Connection]) -> Result<(), Re
     if !is_same || names(conn, sql)? != names(reader, sql)? {
         return Err(Refusal::Reason(PROGRAM));
     }
+    // Not all tables are of the file. SQLite makes a `pragma_…` when it is named, and its program names none.
+    if own.iter().any(|instruction| &*instruction.code == "VOpen") && may_read_pragmas(reader, sql)? {
+        return Err(Refusal::Reason(OWN_TABLE));
+    }
     let is_case_sensitive = |conn: &Connection| conn.query_one::<bool>("SELECT 'a' NOT LIKE 'A'", ());
     if is_case_sensitive(conn)? != is_case_sensitive(reader)? {
         return Err(Refusal::Reason("`PRAGMA case_sensitive_like` was set, which cannot be read"));
     }
     Ok(())
+}
+
+/// Whether the statement or a view may name the table of a pragma.
+fn may_read_pragmas(reader: &Connection, sql: &str) -> Result<bool> {
+    const NAME: &str = "pragma_";
+    let is_in_schema = "SELECT EXISTS (SELECT 1 FROM main.sqlite_schema WHERE instr(lower(sql), ?))";
+    Ok(sql.to_ascii_lowercase().contains(NAME) || reader.query_one(is_in_schema, (NAME,))?)
 }
 
 fn names(conn: &Connection, sql: &str) -> Result<Vec<String>> {

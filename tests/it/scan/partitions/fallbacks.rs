@@ -275,3 +275,53 @@ fn a_file_that_may_not_be_written_is_read_by_all_threads() {
     let conn = Connection::open(&path).unwrap();
     assert_eq!(read(|| conn.scan(IDS, ()).partitions_of("sale", 2)).1.threads, 2);
 }
+
+/// Tables whose rows are properties of the connection that reads them. SQLite makes those of pragmas when they are named.
+#[test]
+fn tables_about_the_connection_are_read_by_one_thread() {
+    check(|conn| {
+        let reason = "a table whose rows may be about the connection";
+        let of = |value: &str| format!("SELECT {value} FROM sale WHERE id BETWEEN :first_rowid AND :last_rowid");
+        conn.execute_batch("CREATE TEMP TABLE mine(a)").unwrap();
+        for value in [
+            "(SELECT timeout FROM pragma_busy_timeout)",
+            "(SELECT timeout FROM \"PRAGMA_busy_timeout\"())",
+            "(SELECT count(*) FROM pragma_table_list)",
+            "(SELECT count(*) FROM pragma_database_list)",
+        ] {
+            let sql = of(value);
+            let expected: i64 = conn.query_one(&format!("SELECT {value}"), ()).unwrap();
+            assert!(read(|| conn.scan(&sql, ()).partitions_of("sale", 2)).0.iter().all(|value| *value == expected));
+            check_one(reason, || conn.scan(&sql, ()).partitions_of("sale", 2));
+        }
+        // Tables that are the same for each connection, in a schema that names no other.
+        conn.execute_batch(
+            "CREATE VIRTUAL TABLE words USING fts5(word); INSERT INTO words VALUES ('one'), ('two');
+             CREATE VIRTUAL TABLE tree USING rtree(id, low, high); INSERT INTO tree VALUES (1, 2, 3);",
+        )
+        .unwrap();
+        let same =
+            of("(SELECT sum(value) FROM json_each('[1, 2]')) + (SELECT count(*) FROM words WHERE words MATCH 'one')
+                       + (SELECT count(*) FROM tree WHERE low > 1)");
+        let two = || conn.scan(&same, ()).partitions_of("sale", 2);
+        let (rows, plan) = read(two);
+        assert_eq!((rows, plan.threads), (vec![5; SALES as usize], 2));
+
+        // A view hides the name.
+        conn.execute("CREATE VIEW patience AS SELECT timeout FROM Pragma_busy_timeout", ()).unwrap();
+        let sql = of("(SELECT timeout FROM patience)");
+        assert!(read(|| conn.scan(&sql, ()).partitions_of("sale", 2)).0.iter().all(|value| *value == 5_000));
+        check_one(reason, || conn.scan(&sql, ()).partitions_of("sale", 2));
+        assert_eq!(read(|| conn.scan(IDS, ()).partitions_of("sale", 2)).1.threads, 2);
+    });
+}
+
+#[test]
+fn diagnostic_tables_are_read_by_one_thread() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut conn = open(dir.path());
+    conn.create_diagnostic_tables().unwrap();
+    let sql = "SELECT (SELECT count(*) FROM finalite_memory WHERE scope = 'process') FROM sale
+               WHERE id BETWEEN :first_rowid AND :last_rowid";
+    check_one("functions, collations", || conn.scan(sql, ()).partitions_of("sale", 2));
+}
