@@ -123,7 +123,8 @@ impl<'a, P, E> Scan<'a, P, E> {
     /// that merges puts the results together.
     ///
     /// The table may be that of a view or a join in the statement. Values by position are those of the other parameters,
-    /// in their order.
+    /// in their order. The statement begins once for each range, so that `'now'`, `CURRENT_TIMESTAMP` and `random()` may
+    /// differ between ranges, also where one statement has one value for all rows.
     ///
     /// # Example
     ///
