@@ -12,7 +12,7 @@ use arrow_array::{
 };
 use arrow_schema::{ArrowError, Schema};
 use finalite::insert::InsertStrategy;
-use finalite::{Connection, Value};
+use finalite::{Connection, ErrorKind, Value};
 use finalite_arrow::{Error, InsertOptions, OnConflict, insert_record_batches, record_batches};
 
 use crate::{all, cells, database};
@@ -233,6 +233,26 @@ fn progress_may_end_it() {
     assert!(matches!(options.insert_record_batches(&conn, "t", batches), Err(Error::Stopped { row: 4 })));
     assert_eq!(seen, [2, 4]);
     assert_eq!((count(&conn), conn.is_autocommit()), (0, true));
+}
+
+/// The iterator of the batches is code of the program.
+#[test]
+fn an_iterator_that_ends_the_transaction_ends_the_insertion() {
+    for end in ["ROLLBACK", "ROLLBACK; BEGIN"] {
+        for at in [1, 2] {
+            let conn = database("CREATE TABLE t(a INTEGER)");
+            let batches = (0..3).map_while(|index| {
+                if index == at {
+                    let _ = conn.execute_batch(end);
+                }
+                (index < 2).then(|| Ok(ints("a", vec![1, 2])))
+            });
+            let error = insert_record_batches(&conn, "t", batches).unwrap_err();
+            let Error::Sqlite(error) = error else { panic!("{error}") };
+            assert!(matches!(error.kind(), ErrorKind::TransactionEnded), "{error}");
+            assert_eq!((count(&conn), conn.is_autocommit()), (0, true));
+        }
+    }
 }
 
 #[test]
