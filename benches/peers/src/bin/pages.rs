@@ -70,7 +70,9 @@ fn main() -> Result<()> {
             .pragma("mmap_size", setting.mmap)
             .pragma("cache_size", -400_000_i64)
             .open(&path)?;
-        for (name, sql) in sample::QUERIES.into_iter().chain(sample::FILTERS).filter(|(name, _)| name.starts_with(&options.only)) {
+        for (name, sql) in
+            sample::QUERIES.into_iter().chain(sample::FILTERS).filter(|(name, _)| name.starts_with(&options.only))
+        {
             let plan = conn.scan(sql, ()).strategy(ScanStrategy::Pages).plan()?;
             if plan.strategy != ScanStrategy::Pages && options.rows > 10_000 {
                 return Err(format!("{name}: {plan}").into());
