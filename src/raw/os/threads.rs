@@ -1,6 +1,7 @@
 //! Threads that borrow from the thread that starts them, as those of `std::thread::scope`. A scope waits for ever in a
 //! child process, which has no other threads.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::{Builder, JoinHandle, Result};
 
 use super::fork;
@@ -48,13 +49,17 @@ impl<T> Threads<T> {
 impl<T> Drop for Threads<T> {
     fn drop(&mut self) {
         // The panic of a thread gives way to the one that unwinds here; none is left after `join`.
-        self.join().into_iter().filter_map(Result::err).for_each(std::mem::forget);
+        for payload in self.join().into_iter().filter_map(Result::err) {
+            // A payload whose Drop panics must not do so here.
+            if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+                std::mem::forget(second);
+            }
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::sync::atomic::{AtomicU32, Ordering};
 
     use super::*;
