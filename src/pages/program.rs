@@ -166,8 +166,8 @@ impl Parser {
             self.arrive_at(address);
         }
         let next = match (self.next, &**code) {
-            // Annotations for readers of the bytecode.
-            (now, "Explain" | "Noop") => now,
+            // Annotations for readers of the bytecode, and for the assertions of SQLITE_DEBUG.
+            (now, "Explain" | "Noop" | "ReleaseReg") => now,
             (Expected::Init, "Init") => Expected::Open,
             // For an index, or a table without rowids, P4 is a key description instead of a number of columns.
             (Expected::Open, "OpenRead") if is_number(p4_text) && p5 == 0 => {
