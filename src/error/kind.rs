@@ -145,7 +145,7 @@ pub enum ErrorKind {
         found: usize,
     },
     /// The progress closure of an insertion ended it. The insertion was undone.
-    #[error("ended by the progress closure after {rows} row{}", plural_u64(*rows))]
+    #[error("ended by the progress closure after {rows} row{}", plural(*rows))]
     #[non_exhaustive]
     Stopped {
         /// Number of rows that had been read.
@@ -463,7 +463,7 @@ pub enum ErrorKind {
         problem: MigrationProblem,
     },
     /// The database has more migrations than the program knows: a newer program has migrated it.
-    #[error("the database is at version {version}, and this program knows {known} migration{}", plural_of(*known))]
+    #[error("the database is at version {version}, and this program knows {known} migration{}", plural(*known))]
     #[non_exhaustive]
     NewerDatabase {
         /// `user_version` of the database.
@@ -598,16 +598,8 @@ impl fmt::Display for NameKind {
     }
 }
 
-fn plural(count: usize) -> &'static str {
-    if count == 1 { "" } else { "s" }
-}
-
-fn plural_of(count: u32) -> &'static str {
-    plural(usize::try_from(count).unwrap_or(0))
-}
-
-fn plural_u64(count: u64) -> &'static str {
-    if count == 1 { "" } else { "s" }
+fn plural<T: Copy + PartialEq + From<u8>>(count: T) -> &'static str {
+    if count == T::from(1) { "" } else { "s" }
 }
 
 fn display_file(file: Option<&str>) -> String {
