@@ -1,6 +1,7 @@
 //! Threads that borrow from the thread that starts them, as those of `std::thread::scope`. A scope waits for ever in a
 //! child process, which has no other threads.
 
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::{Builder, JoinHandle, Result};
 
@@ -49,12 +50,14 @@ impl<T> Threads<T> {
 impl<T> Drop for Threads<T> {
     fn drop(&mut self) {
         // The panic of a thread gives way to the one that unwinds here; none is left after `join`.
-        for payload in self.join().into_iter().filter_map(Result::err) {
-            // A payload whose Drop panics must not do so here.
-            if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-                std::mem::forget(second);
-            }
-        }
+        self.join().into_iter().filter_map(Result::err).for_each(discard);
+    }
+}
+
+/// Drops the payload of a panic. If dropping it panics too, the second payload is leaked.
+pub(crate) fn discard(payload: Box<dyn Any + Send>) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        std::mem::forget(payload);
     }
 }
 
