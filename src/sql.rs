@@ -19,6 +19,15 @@ pub use quote::{escape_like, quote_identifier, quote_literal};
 pub use statements::complete;
 pub(crate) use statements::first_statement;
 
+/// Names of the rowid, of which a column may take each.
+pub(crate) const ROWIDS: [&str; 3] = ["rowid", "_rowid_", "oid"];
+
+/// Returns the name of the rowid of a table with these columns; `None` if they have taken all of them.
+pub(crate) fn rowid_name(columns: &[impl AsRef<str>]) -> Option<&'static str> {
+    let is_column = |name: &&str| columns.iter().any(|column| column.as_ref().eq_ignore_ascii_case(name));
+    ROWIDS.into_iter().find(|name| !is_column(name))
+}
+
 /// Returns the SQL after leading white space, comments and semicolons. The result starts with a token, or is empty.
 pub(crate) fn skip_blank(sql: &str) -> &str {
     let mut rest = sql;

@@ -8,14 +8,11 @@ use super::{InsertColumn, InsertOptions, OnConflict};
 use crate::Connection;
 use crate::error::{Error, ErrorKind, NameKind, Result, ResultCode};
 use crate::raw::lent_columns::{self, Cells, LentColumns, table_name};
-use crate::sql::quote_identifier;
+use crate::sql::{ROWIDS, quote_identifier};
 use crate::statement::params::{Binder, Params};
 use crate::statement::{Row, Statement};
 use crate::transaction::Undo;
 use crate::value::ConversionError;
-
-/// Names of the rowid, unless columns have them.
-const ROWIDS: [&str; 3] = ["rowid", "oid", "_rowid_"];
 
 /// Rows that are all inserted, or none: dropping it undoes them.
 pub struct Insertion<'c, 'a> {
@@ -344,11 +341,9 @@ impl Text<'_> {
 
     /// Returns the rows of a pragma about the table.
     fn pragma<T>(&self, pragma: &str, read: impl FnMut(Row<'_>) -> Result<T>) -> Result<Vec<T>> {
-        let quoted = self.conn.quoted_table(self.table);
-        let (database, table) = match quoted.split_once("\".\"") {
-            Some((database, table)) => (format!("{database}\"."), format!("\"{table}")),
-            None => (String::new(), quoted),
-        };
+        let (database, table) = self.conn.split_table(self.table);
+        let database = database.map_or(String::new(), |database| format!("{}.", quote_identifier(database)));
+        let table = quote_identifier(table);
         self.conn.prepare(&format!("PRAGMA {database}{pragma}({table})"))?.query_map((), read)?.collect()
     }
 

@@ -7,7 +7,7 @@ use crate::btree::condition::{
     Test,
 };
 use crate::error::{Error, ErrorKind, Result};
-use crate::sql::quote_identifier;
+use crate::sql::{quote_identifier, rowid_name};
 use crate::value::Value;
 
 /// A table and the values that are read of it, as SQL.
@@ -41,10 +41,7 @@ impl Names {
         let columns = conn
             .prepare("SELECT name FROM pragma_table_xinfo(?, ?) WHERE hidden <> 2 ORDER BY cid")?
             .query_all::<String>((&*table, database))?;
-        let is_column = |name: &str| columns.iter().any(|column| column.eq_ignore_ascii_case(name));
-        let rowid = ["rowid", "_rowid_", "oid"]
-            .into_iter()
-            .find(|name| !is_column(name))
+        let rowid = rowid_name(&columns)
             .ok_or_else(|| Error::new(ErrorKind::Misuse { reason: "columns have taken all names of the rowid" }))?;
         let table = format!("{quoted}.{}", quote_identifier(&table));
         // Qualified by the table, an unknown name is an error, and not a string literal.

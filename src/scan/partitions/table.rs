@@ -4,10 +4,7 @@ use super::ranges::{self, RowidRange};
 use super::readers::Refusal;
 use crate::Connection;
 use crate::error::Result;
-use crate::sql::quote_identifier;
-
-/// Names of the rowid.
-const ROWIDS: [&str; 3] = ["rowid", "_rowid_", "oid"];
+use crate::sql::{quote_identifier, rowid_name};
 
 /// A table of the main database, and its first and last rowid.
 pub(super) struct RangedTable {
@@ -45,8 +42,7 @@ impl RangedTable {
         }
         let columns: Vec<String> =
             conn.prepare_cached("SELECT name FROM pragma_table_xinfo(?, 'main')")?.query_all((name,))?;
-        let is_column = |rowid: &&str| columns.iter().any(|column| column.eq_ignore_ascii_case(rowid));
-        let Some(rowid) = ROWIDS.into_iter().find(|rowid| !is_column(rowid)) else {
+        let Some(rowid) = rowid_name(&columns) else {
             return Err(Refusal::Reason("columns have taken all names of the rowid"));
         };
         let name = format!("main.{}", quote_identifier(name));
