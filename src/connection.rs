@@ -14,6 +14,7 @@ use crate::statement::Statement;
 
 mod any_params;
 mod attach;
+pub(crate) mod bytecode;
 mod checkpoint;
 #[cfg(any(feature = "sqlcipher", docsrs))]
 mod cipher;

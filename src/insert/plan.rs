@@ -1,9 +1,9 @@
 //! Plan of an insertion: its strategy, and the reason for it.
 
 use std::fmt;
+use std::ops::ControlFlow;
 
 use crate::Connection;
-use crate::convert::Param;
 use crate::error::Result;
 
 /// Number of rows from which one statement for all rows is faster, its examination included.
@@ -55,21 +55,19 @@ impl InsertPlan {
 
     /// Returns the plan for a statement that reads this many columns, by its bytecode.
     pub(super) fn of(conn: &Connection, sql: &str, columns: usize) -> Result<Self> {
-        let mut explain = conn.prepare(&format!("EXPLAIN {sql}"))?;
-        // It is not run.
-        let mut rows = explain.query((Param::null(),))?;
         let (mut read, mut has_programs, mut is_copied, mut is_checked) = (0, false, false, false);
-        while let Some(row) = rows.next()? {
-            match row.get::<&str>(1)? {
+        conn.read_bytecode(sql, &[], |instruction| {
+            match instruction.code {
                 "VColumn" => read += 1,
                 "Program" => has_programs = true,
                 "OpenEphemeral" | "OpenAutoindex" | "SorterOpen" => is_copied = true,
                 // P1 says that the constraint is deferred, to the commit. A negative P2 counts violations that a new row
                 // ends.
-                "FkCounter" => is_checked |= row.get::<i64>(2)? == 0 && row.get::<i64>(3)? > 0,
+                "FkCounter" => is_checked |= instruction.p1 == 0 && instruction.p2 > 0,
                 _ => {}
             }
-        }
+            ControlFlow::<()>::Continue(())
+        })?;
         Ok(if has_programs {
             Self::by_rows("a trigger, or an action of a foreign key, runs for each row")
         } else if is_copied {

@@ -4,16 +4,17 @@
 //! The SQL text is not examined, since its names are ambiguous: a view may be just a table, `a` may be a computed
 //! column, and a table may be read from an index. An unexpected instruction only means that SQLite runs the statement.
 
+use std::ops::ControlFlow;
+
 use crate::Connection;
 use crate::btree::cells::ColumnSource;
 use crate::btree::condition::{
     Collation, Comparison, ComparisonAffinity, Condition, ConditionStep, Constant, Nulls, Operand, Relation, Target,
     Test,
 };
+use crate::connection::bytecode::Instruction;
 use crate::error::Result;
-use crate::sql::skip_blank;
-use crate::statement::params::params_from_iter;
-use crate::value::{Value, ValueRef};
+use crate::value::Value;
 
 /// A plain scan of a table.
 #[derive(Debug, PartialEq)]
@@ -39,54 +40,30 @@ pub(super) fn has_shared_cache(conn: &Connection, sql: &str) -> Result<bool> {
     if let Some(&is_shared) = conn.has_shared_cache.get() {
         return Ok(is_shared);
     }
-    let mut explain = conn.prepare(&format!("EXPLAIN {}", skip_blank(sql)))?;
-    // Whatever the values are, it reads the same databases.
-    let mut rows = explain.query(params_from_iter(vec![Value::Null; explain.parameter_count()]))?;
     let (mut reads, mut locks) = (false, false);
-    while let Some(row) = rows.next()? {
-        match row.get::<&str>(1)? {
-            "OpenRead" => reads |= row.get::<i64>(4)? == 0,
-            "TableLock" => locks |= row.get::<i64>(2)? == 0,
+    // Whatever the values are, it reads the same databases.
+    conn.read_bytecode(sql, &[], |instruction| {
+        match instruction.code {
+            "OpenRead" => reads |= instruction.p3 == 0,
+            "TableLock" => locks |= instruction.p1 == 0,
             _ => {}
         }
-    }
+        ControlFlow::<()>::Continue(())
+    })?;
     Ok(!reads || *conn.has_shared_cache.get_or_init(|| locks))
-}
-
-struct Instruction {
-    address: i64,
-    code: Box<str>,
-    p1: i64,
-    p2: i64,
-    p3: i64,
-    p4: Option<Box<[u8]>>,
-    p5: i64,
 }
 
 impl Program {
     /// Reads the bytecode of a read-only statement. Returns `None` if it is not a scan of a table. `values` are those of
     /// its parameters, by which SQLite may choose an index.
     pub(super) fn of(conn: &Connection, sql: &str, values: &[Value]) -> Result<Option<Self>> {
-        let mut explain = conn.prepare(&format!("EXPLAIN {}", skip_blank(sql)))?;
-        let mut rows = explain.query(params_from_iter(values.iter().cloned()))?;
         let mut parser = Parser::default();
-        while let Some(row) = rows.next()? {
-            let instruction = Instruction {
-                address: row.get(0)?,
-                code: row.get::<&str>(1)?.into(),
-                p1: row.get(2)?,
-                p2: row.get(3)?,
-                p3: row.get(4)?,
-                // The text is stored in UTF-16, so any bytes are possible.
-                p4: match row.value(5)? {
-                    ValueRef::Text(p4) => Some(p4.into()),
-                    _ => None,
-                },
-                p5: row.get(6)?,
-            };
-            if !parser.take(&instruction) {
-                return Ok(None);
-            }
+        let refused = conn.read_bytecode(sql, values, |instruction| match parser.take(&instruction) {
+            true => ControlFlow::Continue(()),
+            false => ControlFlow::Break(()),
+        })?;
+        if refused.is_some() {
+            return Ok(None);
         }
         Ok(parser.finish())
     }
@@ -159,13 +136,13 @@ const EXPRESSION_TESTS_MAX: usize = 1000;
 
 impl Parser {
     /// Processes an instruction. Returns `false` if it is not part of a plain scan.
-    fn take(&mut self, instruction: &Instruction) -> bool {
-        let &Instruction { address, ref code, p1, p2, p3, ref p4, p5 } = instruction;
-        let p4_text = p4.as_deref().and_then(|p4| str::from_utf8(p4).ok());
+    fn take(&mut self, instruction: &Instruction<'_>) -> bool {
+        let &Instruction { address, code, p1, p2, p3, p4, p5 } = instruction;
+        let p4_text = p4.and_then(|p4| str::from_utf8(p4).ok());
         if self.next == Expected::Row {
             self.arrive_at(address);
         }
-        let next = match (self.next, &**code) {
+        let next = match (self.next, code) {
             // Annotations for readers of the bytecode, and for the assertions of SQLITE_DEBUG.
             (now, "Explain" | "Noop" | "ReleaseReg") => now,
             (Expected::Init, "Init") => Expected::Open,
@@ -205,7 +182,7 @@ impl Parser {
                 let Some(operand) = self.operand(p1) else {
                     return false;
                 };
-                let test = if **code == *"IsNull" { Test::IsNull(LEFT) } else { Test::IsNotNull(LEFT) };
+                let test = if code == "IsNull" { Test::IsNull(LEFT) } else { Test::IsNotNull(LEFT) };
                 self.tests.push(RawTest { address, test, operands: [operand; 2], target: p2 });
                 now
             }

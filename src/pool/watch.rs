@@ -1,18 +1,19 @@
 //! Watching tables for changes.
 
 use std::fmt;
+use std::ops::ControlFlow;
 use std::panic::Location;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use super::{Pool, Role};
+use crate::Connection;
 use crate::error::{Error, ErrorKind, NameKind, Result};
 use crate::extend::Subscription;
 use crate::raw::hook::{ChangeSink, Committed, End, Ending};
 use crate::track::HandleKind;
 use crate::track::registry::Tracked;
-use crate::{Connection, params_from_iter};
 
 /// Changes of watched tables: one commit, or several that followed each other while nobody asked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -531,17 +532,13 @@ fn named<T: AsRef<str>>(conn: &Connection, names: impl IntoIterator<Item = T>) -
 fn opened(conn: &Connection, sql: &str) -> Result<Vec<Box<str>>> {
     /// SQLite's number for the main database.
     const MAIN: i64 = 0;
-    let program = format!("EXPLAIN {sql}");
-    let mut statement = conn.prepare(&program)?;
-    let unset = vec![None::<i64>; statement.parameter_count()];
-    let mut rows = statement.query(params_from_iter(unset))?;
     let mut roots = Vec::new();
-    while let Some(row) = rows.next()? {
-        if row.get::<&str>(1)? == "OpenRead" && row.get::<i64>(4)? == MAIN {
-            roots.push(row.get::<i64>(3)?);
+    conn.read_bytecode(sql, &[], |instruction| {
+        if instruction.code == "OpenRead" && instruction.p3 == MAIN {
+            roots.push(instruction.p2);
         }
-    }
-    drop(rows);
+        ControlFlow::<()>::Continue(())
+    })?;
     let mut names = Vec::new();
     for root in roots {
         let table = "SELECT tbl_name FROM main.sqlite_schema WHERE rootpage = ?";

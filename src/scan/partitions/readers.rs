@@ -14,9 +14,11 @@
 //!
 //! A file that nobody may change (`immutable`) needs neither.
 
+use std::ops::ControlFlow;
 use std::panic::Location;
 use std::time::Duration;
 
+use crate::connection::bytecode::Instruction;
 use crate::connection::pauses::{pauses, wait_for_lock};
 use crate::connection::settings::milliseconds;
 use crate::error::{Error, ErrorKind, Result};
@@ -24,7 +26,6 @@ use crate::raw::storage::{Storage, TransactionState};
 use crate::raw::{Db, DbConfig, Limit};
 use crate::statement::Statement;
 use crate::transaction::{Transaction, TransactionBehavior};
-use crate::value::ValueRef;
 use crate::{Connection, JournalMode, OpenOptions, pages, sql};
 
 /// Longest time to wait for the write lock. Meanwhile, one thread would read rows.
@@ -39,6 +40,9 @@ const PARAMETERS: [&str; 4] = ["mode", "cache", "immutable", "vfs"];
 /// Pragmas that a reader has from the calling connection. [`DbConfig`] has the others that may change a result.
 const PRAGMAS: [&str; 6] =
     ["automatic_index", "cache_size", "cell_size_check", "mmap_size", "reverse_unordered_selects", "temp_store"];
+
+/// Beginning of P4 where a virtual table is opened.
+const VIRTUAL: &str = "vtab:";
 
 /// Functions whose result is a property of the connection.
 const FUNCTIONS: [&str; 3] = ["last_insert_rowid(", "changes(", "total_changes("];
@@ -283,49 +287,38 @@ fn names(conn: &Connection, sql: &str) -> Result<Vec<String>> {
     Ok(conn.prepare(sql)?.column_names()?.map(str::to_owned).collect())
 }
 
-/// An instruction of SQLite's virtual machine, as `EXPLAIN` returns it.
+/// An instruction, to be compared with that of another connection.
 #[derive(PartialEq, Eq)]
-struct Instruction {
+struct OwnInstruction {
     code: Box<str>,
-    operands: [i64; 3],
-    p4: Option<Box<str>>,
-    p5: i64,
+    operands: [i64; 4],
+    p4: Option<Box<[u8]>>,
 }
 
 /// Returns the program of a statement, which reads nothing of a connection of its own.
-fn bytecode(conn: &Connection, sql: &str) -> Result<Vec<Instruction>, Refusal> {
-    let mut explain = conn.prepare(&format!("EXPLAIN {}", sql::skip_blank(sql)))?;
-    let mut rows = explain.query_unbound()?;
+fn bytecode(conn: &Connection, sql: &str) -> Result<Vec<OwnInstruction>, Refusal> {
     let mut program = Vec::new();
-    while let Some(row) = rows.next()? {
-        let mut instruction = Instruction {
-            code: row.get::<&str>(1)?.into(),
-            operands: [row.get(2)?, row.get(3)?, row.get(4)?],
-            // The text is stored in UTF-16, so any bytes are possible.
-            p4: match row.value(5)? {
-                ValueRef::Text(p4) => Some(String::from_utf8_lossy(p4).into()),
-                _ => None,
-            },
-            p5: row.get(6)?,
-        };
-        let p4 = instruction.p4.as_deref().unwrap_or_default();
-        match &*instruction.code {
+    let refusal = conn.read_bytecode(sql, &[], |Instruction { code, p1, p2, p3, p4, p5, .. }| {
+        let calls = |name: &&str| p4.is_some_and(|p4| p4.starts_with(name.as_bytes()));
+        let p4 = match code {
             // P1 is the number of the database.
-            "Transaction" if instruction.operands[0] != 0 => return Err(Refusal::Reason(PROGRAM)),
+            "Transaction" if p1 != 0 => return ControlFlow::Break(PROGRAM),
             // P4 counts how often this connection has read the schema.
-            "Transaction" => instruction.p4 = None,
-            "TableLock" => return Err(Refusal::Reason("the database's cache is shared with other connections")),
-            "Function" | "PureFunc" if FUNCTIONS.iter().any(|name| p4.starts_with(name)) => {
-                let reason = "the statement calls a function whose result is a property of the connection";
-                return Err(Refusal::Reason(reason));
+            "Transaction" => None,
+            "TableLock" => return ControlFlow::Break("the database's cache is shared with other connections"),
+            "Function" | "PureFunc" if FUNCTIONS.iter().any(calls) => {
+                return ControlFlow::Break(
+                    "the statement calls a function whose result is a property of the connection",
+                );
             }
             // P4 is the address of the connection's own virtual table.
-            _ if p4.starts_with("vtab:") => instruction.p4 = Some("vtab:".into()),
-            _ => {}
-        }
-        program.push(instruction);
-    }
-    Ok(program)
+            _ if calls(&VIRTUAL) => Some(VIRTUAL.as_bytes()),
+            _ => p4,
+        };
+        program.push(OwnInstruction { code: code.into(), operands: [p1, p2, p3, p5], p4: p4.map(Into::into) });
+        ControlFlow::Continue(())
+    })?;
+    refusal.map_or(Ok(program), |reason| Err(Refusal::Reason(reason)))
 }
 
 /// The write lock of the database, held by the calling connection. Dropping it gives the lock back.
