@@ -85,12 +85,12 @@ mod table;
 mod threads;
 mod views;
 
-pub use crate::value::ColumnType;
+pub use crate::value::{ColumnType, Relation};
 use batch::ColumnSettings;
 pub use batch::{BatchIndex, ColumnBatch};
 pub use column::{BytesBuffers, ColumnBuffer, OffsetBuffer, Offsets};
 use drive::{ScanProgress, Start, drive, run_by_pages};
-pub use filter::{Relation, ScannedTable};
+pub use filter::ScannedTable;
 pub use partitions::Partitions;
 pub use plan::{ScanPlan, ScanStrategy};
 use reader::{Batches, Columns, ForEach, Reader, TryForEach};

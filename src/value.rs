@@ -8,6 +8,7 @@ mod column_type;
 mod conversion_error;
 mod lent;
 mod list;
+mod relation;
 mod value_ref;
 
 pub use column_type::ColumnType;
@@ -15,6 +16,7 @@ pub use conversion_error::ConversionError;
 pub use lent::RawParam;
 pub(crate) use lent::{Lend, lend_at};
 pub(crate) use list::{List, Values};
+pub use relation::Relation;
 pub use value_ref::ValueRef;
 pub(crate) use value_ref::{AsItIs, Sink};
 

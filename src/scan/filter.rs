@@ -6,47 +6,7 @@ use super::Scan;
 use crate::error::Result;
 use crate::sql::quote_identifier;
 use crate::statement::params::{Binder, Params};
-use crate::value::Value;
-
-/// Relation of a column's value and another value. For [`Scan::filter`].
-///
-/// Values are compared as SQLite compares them: [storage classes, affinity](https://sqlite.org/datatype3.html) and the
-/// collation of the column count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Relation {
-    /// `=`. Neither is NULL.
-    Equal,
-    /// `<>`. Neither is NULL.
-    NotEqual,
-    /// `<`
-    Less,
-    /// `<=`
-    LessOrEqual,
-    /// `>`
-    Greater,
-    /// `>=`
-    GreaterOrEqual,
-    /// `IS`: equal, or both NULL.
-    Is,
-    /// `IS NOT`: not equal; NULL is not equal to any other value.
-    IsNot,
-}
-
-impl Relation {
-    fn operator(self) -> &'static str {
-        match self {
-            Self::Equal => "=",
-            Self::NotEqual => "<>",
-            Self::Less => "<",
-            Self::LessOrEqual => "<=",
-            Self::Greater => ">",
-            Self::GreaterOrEqual => ">=",
-            Self::Is => "IS",
-            Self::IsNot => "IS NOT",
-        }
-    }
-}
+use crate::value::{Relation, Value};
 
 /// The table of a scan that takes [filters](Scan::filter), and their values. From
 /// [`TableScan::select`](super::TableScan::select).
