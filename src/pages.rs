@@ -390,7 +390,9 @@ impl<'rows> PageRows<'rows> {
     pub(crate) fn expected(&self) -> Expected {
         /// Cell pointer, payload length, record header length, rowid, and one value.
         const ROW_BYTES_MIN: u64 = 6;
-        let rows = self.reader.expected_rows().min(self.database_bytes / ROW_BYTES_MIN);
+        // With a condition, few rows may meet it.
+        let most = if self.has_condition() { 0 } else { self.database_bytes / ROW_BYTES_MIN };
+        let rows = self.reader.expected_rows().min(most);
         // Two bytes of UTF-16 are at most three bytes of UTF-8.
         let bytes = self.database_bytes.saturating_add(self.database_bytes / 2);
         Expected { rows: rows.saturating_add(rows / 16), bytes }

@@ -17,10 +17,10 @@
 use std::ops::{Deref, Range};
 use std::sync::Arc;
 
-use super::condition::{Condition, Stored, Verdict};
+use super::condition::{Condition, Verdict};
 use super::format::{
     BYTES_BY_SERIAL, Damage, Encoding, append_utf8, local_bytes, payload_varint, read_u16, read_u32, serial_bytes,
-    varint, varint_bytes,
+    varint,
 };
 use super::tree::{Leaf, Pages, SLACK_BYTES, Tree};
 use crate::value::{AsItIs, Sink, ValueRef};
@@ -103,6 +103,17 @@ const HEADER_BYTES_MAX: u64 = 98_307;
 /// Serial type of a value that the record is too short for.
 const MISSING: u32 = u32::MAX;
 
+/// A cell of a leaf page, and its record.
+struct LeafCell<'page> {
+    /// Offset of the record in the page.
+    start: usize,
+    /// Number of bytes of the record.
+    payload: usize,
+    /// Those that are on this page.
+    record: &'page [u8],
+    rowid: i64,
+}
+
 /// Result of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
@@ -179,22 +190,18 @@ impl<P: Pages> Reader<P> {
     /// fail one of its first tests. As in SQLite, no value behind those is looked at.
     #[inline(never)]
     pub(crate) fn next_candidate<B: Deref<Target = [u8]>>(&self, mut among: Range<usize>, cells: &Cells<B>) -> usize {
-        let Leaf { at, pointers, content, .. } = self.leaf;
-        let usable = self.tree.usable_bytes();
         let Some(condition) = cells.condition.as_deref().filter(|condition| condition.has_leading()) else {
             return among.start;
         };
-        let page = &cells.buffer[at..at + usable + SLACK_BYTES];
+        let usable = self.tree.usable_bytes();
+        let page = &cells.buffer[self.leaf.at..self.leaf.at + usable + SLACK_BYTES];
         let is_unwanted = |cell: &usize| {
-            let pointer = read_u16(page, pointers + 2 * cell).filter(|&pointer| pointer >= content)?;
-            let (payload, payload_bytes) = payload_varint(page.get(pointer..)?)?;
-            let payload = usize::try_from(payload).ok().filter(|_| payload <= self.payload_bytes_max)?;
-            let record = pointer + payload_bytes + varint_bytes(page.get(pointer + payload_bytes..)?)?;
-            let local = local_bytes(payload, usable);
-            Some(record + local <= usable && condition.rejects(page.get(record..)?, payload, local))
+            self.locate(*cell, &page[..usable]).is_ok_and(|LeafCell { start, payload, record, .. }| {
+                condition.rejects(&page[start..], payload, record.len())
+            })
         };
         let end = among.end;
-        among.find(|cell| is_unwanted(cell) != Some(true)).unwrap_or(end)
+        among.find(|cell| !is_unwanted(cell)).unwrap_or(end)
     }
 
     /// Moves before the first row. Returns its leaf page, or one without cells.
@@ -252,43 +259,46 @@ impl<P: Pages> Reader<P> {
         Ok(true)
     }
 
+    /// Locates a cell of the leaf page, and its record. The error is the damage.
+    #[inline(always)]
+    fn locate<'page>(&self, index: usize, page: &'page [u8]) -> Result<LeafCell<'page>, &'static str> {
+        let Leaf { pointers, content, .. } = self.leaf;
+        let pointer = read_u16(page, pointers + 2 * index).unwrap_or(0);
+        if pointer < content {
+            return Err("it is not among the cells of the page");
+        }
+        let Some((start, payload, rowid)) = cell_head(page, pointer) else {
+            return Err("its offset is outside the page");
+        };
+        let Some(payload) = usize::try_from(payload).ok().filter(|_| payload <= self.payload_bytes_max) else {
+            return Err("its payload is larger than the database, or than SQLite allows");
+        };
+        let local = local_bytes(payload, page.len());
+        let Some(record) = page.get(start..start + local) else {
+            return Err("its payload ends outside of the page");
+        };
+        Ok(LeafCell { start, payload, record, rowid: rowid.cast_signed() })
+    }
+
     #[inline(always)]
     pub(crate) fn read_cell<B: Deref<Target = [u8]>>(
         &mut self,
         index: usize,
         cells: &mut Cells<B>,
     ) -> Result<Step, P::Error> {
-        let Leaf { page: number, at, pointers, content, .. } = self.leaf;
+        let Leaf { page: number, at, .. } = self.leaf;
         let usable = self.tree.usable_bytes();
         let page = &cells.buffer[at..at + usable];
         let damage = |what| Damage::of_cell(number, index, what);
-        let pointer = read_u16(page, pointers + 2 * index).unwrap_or(0);
-        let parts = || {
-            let cell = page.get(pointer..)?;
-            let (payload, first) = payload_varint(cell)?;
-            let (rowid, second) = varint(&cell[first..])?;
-            Some((pointer + first + second, payload, rowid))
-        };
-        if pointer < content {
-            return Err(damage("it is not among the cells of the page").into());
-        }
-        let Some((start, payload, rowid)) = parts() else {
-            return Err(damage("its offset is outside the page").into());
-        };
-        cells.rowid = rowid.cast_signed();
+        let LeafCell { start, payload, record, rowid } =
+            self.locate(index, page).map_err(|what| P::Error::from(damage(what)))?;
+        cells.rowid = rowid;
         cells.is_spilled = false;
-        let Some(payload) = usize::try_from(payload).ok().filter(|_| payload <= self.payload_bytes_max) else {
-            return Err(damage("its payload is larger than the database, or than SQLite allows").into());
-        };
-        let local = local_bytes(payload, usable);
-        let Some(record) = page.get(start..start + local) else {
-            return Err(damage("its payload ends outside of the page").into());
-        };
-        if local < payload {
+        if record.len() < payload {
+            let local = record.len();
             return self.read_long(index, start, local, payload, cells);
         }
-        let start = at + start;
-        let found = read_places(record, start, payload, &mut cells.places);
+        let found = read_places(record, at + start, payload, &mut cells.places);
         match found {
             Some(found) if cells.encoding == Encoding::Utf8 => {
                 if found.is_whole {
@@ -347,6 +357,15 @@ impl<P: Pages> Reader<P> {
             None => Err(damage("its record is malformed").into()),
         }
     }
+}
+
+/// Returns the offset of the record of a cell at this offset, its length, and the rowid.
+#[inline(always)]
+fn cell_head(page: &[u8], at: usize) -> Option<(usize, u64, u64)> {
+    let cell = page.get(at..)?;
+    let (payload, first) = payload_varint(cell)?;
+    let (rowid, second) = varint(&cell[first..])?;
+    Some((at + first + second, payload, rowid))
 }
 
 /// Result of decoding the header of a record.
@@ -465,10 +484,11 @@ impl<B: Deref<Target = [u8]>> Cells<B> {
     pub(crate) fn verdict(&self) -> Verdict {
         match &self.condition {
             None => Verdict::Accept,
-            Some(condition) => condition.evaluate(|index| self.stored(index), |index| self.operand(index)),
+            Some(condition) => condition.evaluate(|index| self.operand(index)),
         }
     }
 
+    #[inline(always)]
     fn operand(&self, index: usize) -> ValueRef<'_> {
         self.source(index).map_or(ValueRef::Null, |source| self.read_into(source, AsItIs))
     }
@@ -488,33 +508,6 @@ impl<B: Deref<Target = [u8]>> Cells<B> {
         };
         // Text in UTF-16 is converted with the whole record.
         self.encoding == Encoding::Utf8 && condition.operands().all(is_here) && self.verdict() == Verdict::Reject
-    }
-
-    /// Returns a value as far as its serial type tells it.
-    #[inline(always)]
-    fn stored(&self, index: usize) -> Stored {
-        let Some(&ColumnSource::Stored { place, is_real, .. }) = self.source(index) else {
-            return Stored::Integer(self.rowid);
-        };
-        let ValuePosition { serial, at } = self.places[place];
-        let integer = |value| if is_real { Stored::Real(to_f64(value)) } else { Stored::Integer(value) };
-        match serial {
-            0 => Stored::Null,
-            1..=6 => integer(bits(self.record(), serial, at as usize)),
-            7 => match f64::from_bits(bits(self.record(), serial, at as usize).cast_unsigned()) {
-                real if real.is_nan() => Stored::Null,
-                real => Stored::Real(real),
-            },
-            8 | 9 => integer(i64::from(serial == 9)),
-            MISSING => Stored::Unknown,
-            12.. => Stored::TextOrBlob,
-            _ => Stored::Null,
-        }
-    }
-
-    #[inline(always)]
-    fn record(&self) -> &[u8] {
-        if self.is_spilled { &self.spilled } else { &self.buffer }
     }
 
     /// Number of columns of the result.

@@ -16,7 +16,7 @@ use std::io::Write;
 
 use super::cells::{ColumnSource, bits, to_f64};
 use super::format::BYTES_BY_SERIAL;
-use crate::value::{Value, ValueRef};
+use crate::value::{Relation, Value, ValueRef};
 
 /// A condition on the values of a row.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,9 +27,10 @@ pub(crate) struct Condition {
     leading: Box<[LeadingTest]>,
 }
 
-/// A test at the beginning of a condition that rejects a row if it is true, and needs one value of its record.
+/// A test at the beginning of a condition that rejects a row if it is true, and needs one value of its record. Most rows
+/// are rejected by one: it has the kind and the constant at hand, which halves the instructions for such a row.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct LeadingTest {
+struct LeadingTest {
     place: usize,
     /// Whether integers are read as reals.
     is_real: bool,
@@ -60,9 +61,9 @@ impl LeadingTest {
                 left: Operand::Source(source),
                 relation,
                 right: Operand::Constant(right),
-                nulls,
+                is_true_for_null,
                 ..
-            }) => (source, Some(&constants[right]), relation, nulls == Nulls::True),
+            }) => (source, Some(&constants[right]), relation, is_true_for_null),
             _ => return None,
         };
         let ColumnSource::Stored { place, is_real, .. } = *sources.get(source)? else {
@@ -73,14 +74,9 @@ impl LeadingTest {
             (None, _) => LeadingKind::IsNotNull,
             (Some(Constant::Value(Value::Integer(constant))), _) if !is_real => LeadingKind::Integer(*constant),
             (Some(Constant::Value(Value::Real(constant))), _) => LeadingKind::Real(*constant),
-            (
-                Some(Constant::Value(Value::Text(constant))),
-                Test::Compare(Comparison {
-                    collation: Collation::Binary,
-                    affinity: ComparisonAffinity::None | ComparisonAffinity::Text,
-                    ..
-                }),
-            ) => LeadingKind::Text(constant.clone()),
+            (Some(Constant::Value(Value::Text(constant))), Test::Compare(comparison)) if comparison.is_of_bytes() => {
+                LeadingKind::Text(constant.clone())
+            }
             _ => return None,
         };
         Some(Self { place, is_real, kind, relation, is_true_for_null })
@@ -171,17 +167,8 @@ pub(crate) struct Comparison {
     pub(crate) right: Operand,
     pub(crate) affinity: ComparisonAffinity,
     pub(crate) collation: Collation,
-    pub(crate) nulls: Nulls,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Relation {
-    Equal,
-    NotEqual,
-    Less,
-    LessOrEqual,
-    Greater,
-    GreaterOrEqual,
+    /// Result of a comparison with NULL, unless it is `IS` or `IS NOT`.
+    pub(crate) is_true_for_null: bool,
 }
 
 /// Conversion of the operands before a comparison.
@@ -202,17 +189,6 @@ pub(crate) enum Collation {
     RightTrim,
 }
 
-/// Result of a comparison with NULL.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Nulls {
-    /// The test is false.
-    False,
-    /// The test is true.
-    True,
-    /// NULL equals NULL and nothing else (`IS`).
-    Equal,
-}
-
 /// Result of a condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
@@ -223,8 +199,8 @@ pub(crate) enum Verdict {
 }
 
 impl Condition {
-    /// Returns the condition with values for its parameters. `sources` are those of the cells. Returns `None` if one is missing, or if a comparison with a
-    /// constant needs a conversion that is not done here.
+    /// Returns the condition with values for its parameters. `sources` are those of the cells. Returns `None` if one is
+    /// missing, or if a comparison with a constant needs a conversion that is not done here.
     pub(crate) fn with_parameters(&self, values: &[Value], sources: &[ColumnSource]) -> Option<Self> {
         let mut condition = self.clone();
         for constant in &mut condition.constants {
@@ -252,8 +228,8 @@ impl Condition {
                 }
             }
         }
-        let leading = condition.steps.iter().map_while(|step| LeadingTest::of(step, &constants, sources));
-        condition.leading = leading.collect();
+        condition.leading =
+            condition.steps.iter().map_while(|step| LeadingTest::of(step, &constants, sources)).collect();
         condition.constants = constants.into();
         Some(condition)
     }
@@ -294,53 +270,16 @@ impl Condition {
 
     /// Indices of the values of the row that are compared.
     pub(super) fn operands(&self) -> impl Iterator<Item = usize> {
-        let operands = self.steps.iter().flat_map(|step| match step.test {
-            Test::Always => [None, None],
-            Test::IsNull(operand) | Test::IsNotNull(operand) => [Some(operand), None],
-            Test::Compare(Comparison { left, right, .. }) => [Some(left), Some(right)],
-        });
-        operands.flatten().filter_map(|operand| match operand {
-            Operand::Source(index) => Some(index),
-            Operand::Constant(_) => None,
-        })
+        self.steps.iter().flat_map(|step| step.test.operands())
     }
 
-    /// Evaluates the condition. The closures return the value of the source with this index: what is known of it at
-    /// once, and all of it.
+    /// Evaluates the condition. `read` returns the value of the source with this index.
     #[inline(always)]
-    pub(super) fn evaluate<'a>(
-        &'a self,
-        stored: impl Fn(usize) -> Stored,
-        value: impl Fn(usize) -> ValueRef<'a>,
-    ) -> Verdict {
+    pub(super) fn evaluate<'a>(&'a self, read: impl Fn(usize) -> ValueRef<'a>) -> Verdict {
         let mut next = 0;
         while let Some(step) = self.steps.get(next) {
-            // Numbers compared with a constant of the same type, and NULL: most of all tests.
-            let simply = match &step.test {
-                Test::Compare(Comparison {
-                    left: Operand::Source(left),
-                    right: Operand::Constant(right),
-                    relation,
-                    ..
-                }) => match (stored(*left), &self.constants[*right]) {
-                    (Stored::Integer(left), Constant::Value(Value::Integer(right))) => {
-                        Some(relation.holds(left.cmp(right)))
-                    }
-                    (Stored::Real(left), Constant::Value(Value::Real(right))) => {
-                        left.partial_cmp(right).map(|ordering| relation.holds(ordering))
-                    }
-                    _ => None,
-                },
-                Test::IsNull(Operand::Source(index)) => stored(*index).is_null(),
-                Test::IsNotNull(Operand::Source(index)) => stored(*index).is_null().map(|is_null| !is_null),
-                _ => None,
-            };
-            let is_true = match simply {
-                Some(is_true) => is_true,
-                None => match self.test(step.test, &value) {
-                    Some(is_true) => is_true,
-                    None => return Verdict::Unknown,
-                },
+            let Some(is_true) = self.test(&step.test, &read) else {
+                return Verdict::Unknown;
             };
             next = match (is_true, step.target) {
                 (false, _) => next + 1,
@@ -354,8 +293,8 @@ impl Condition {
     }
 
     /// Returns the result of a test; `None` if it depends on a conversion that is not done here.
-    #[inline(never)]
-    fn test<'a>(&'a self, test: Test, read: &dyn Fn(usize) -> ValueRef<'a>) -> Option<bool> {
+    #[inline(always)]
+    fn test<'a>(&'a self, test: &Test, read: impl Fn(usize) -> ValueRef<'a>) -> Option<bool> {
         let value = |operand| match operand {
             Operand::Source(index) => read(index),
             Operand::Constant(index) => match &self.constants[index] {
@@ -363,50 +302,27 @@ impl Condition {
                 Constant::Parameter(_) => ValueRef::Null,
             },
         };
-        Some(match test {
-            Test::Always => true,
-            Test::IsNull(operand) => value(operand) == ValueRef::Null,
-            Test::IsNotNull(operand) => value(operand) != ValueRef::Null,
-            Test::Compare(comparison) => match comparison.compare(value(comparison.left), value(comparison.right))? {
-                Some(ordering) => comparison.relation.holds(ordering),
-                None => comparison.nulls == Nulls::True,
-            },
+        match *test {
+            Test::Always => Some(true),
+            Test::IsNull(operand) => Some(matches!(value(operand), ValueRef::Null)),
+            Test::IsNotNull(operand) => Some(!matches!(value(operand), ValueRef::Null)),
+            Test::Compare(ref comparison) => comparison.test(value(comparison.left), value(comparison.right)),
+        }
+    }
+}
+
+impl Test {
+    /// Indices of the values of the row that are compared.
+    fn operands(self) -> impl Iterator<Item = usize> {
+        let operands = match self {
+            Self::Always => [None, None],
+            Self::IsNull(operand) | Self::IsNotNull(operand) => [Some(operand), None],
+            Self::Compare(Comparison { left, right, .. }) => [Some(left), Some(right)],
+        };
+        operands.into_iter().flatten().filter_map(|operand| match operand {
+            Operand::Source(index) => Some(index),
+            Operand::Constant(_) => None,
         })
-    }
-}
-
-/// A value of a row, as far as it is known at once.
-#[derive(Clone, Copy)]
-pub(super) enum Stored {
-    Null,
-    Integer(i64),
-    Real(f64),
-    TextOrBlob,
-    Unknown,
-}
-
-impl Stored {
-    #[inline(always)]
-    fn is_null(self) -> Option<bool> {
-        match self {
-            Self::Null => Some(true),
-            Self::Unknown => None,
-            Self::Integer(_) | Self::Real(_) | Self::TextOrBlob => Some(false),
-        }
-    }
-}
-
-impl Relation {
-    #[inline(always)]
-    fn holds(self, ordering: Ordering) -> bool {
-        match self {
-            Self::Equal => ordering.is_eq(),
-            Self::NotEqual => ordering.is_ne(),
-            Self::Less => ordering.is_lt(),
-            Self::LessOrEqual => ordering.is_le(),
-            Self::Greater => ordering.is_gt(),
-            Self::GreaterOrEqual => ordering.is_ge(),
-        }
     }
 }
 
@@ -428,14 +344,37 @@ fn may_be_number(text: &[u8]) -> bool {
 }
 
 impl Comparison {
+    /// Returns the result; `None` if it depends on a conversion that is not done here.
+    #[inline(always)]
+    fn test(&self, left: ValueRef<'_>, right: ValueRef<'_>) -> Option<bool> {
+        // Most of all comparisons.
+        let ordering = match (left, right) {
+            (ValueRef::Integer(left), ValueRef::Integer(right)) => left.cmp(&right),
+            (ValueRef::Real(left), ValueRef::Real(right)) => left.partial_cmp(&right)?,
+            (ValueRef::Text(left), ValueRef::Text(right)) if self.is_of_bytes() => left.cmp(right),
+            _ => match self.compare(left, right)? {
+                Some(ordering) => ordering,
+                None => return Some(self.is_true_for_null),
+            },
+        };
+        Some(self.relation.holds(ordering))
+    }
+
+    /// Whether texts are compared by their bytes.
+    #[inline(always)]
+    fn is_of_bytes(&self) -> bool {
+        self.collation == Collation::Binary && self.affinity != ComparisonAffinity::Numeric
+    }
+
     /// Compares two values. The inner `None` stands for NULL.
-    fn compare(self, left: ValueRef<'_>, right: ValueRef<'_>) -> Option<Option<Ordering>> {
+    #[inline(never)]
+    fn compare(&self, left: ValueRef<'_>, right: ValueRef<'_>) -> Option<Option<Ordering>> {
         use ValueRef::{Blob, Integer, Null, Real, Text};
         let mut digits = [0; 20];
         let ordering = match (left, right) {
-            (Null, Null) if self.nulls == Nulls::Equal => Ordering::Equal,
-            (Null, _) | (_, Null) if self.nulls == Nulls::Equal => Ordering::Less,
-            (Null, _) | (_, Null) => return Some(None),
+            (Null, _) | (_, Null) if !matches!(self.relation, Relation::Is | Relation::IsNot) => return Some(None),
+            (Null, Null) => Ordering::Equal,
+            (Null, _) | (_, Null) => Ordering::Less,
             (Text(left), Text(right)) => {
                 if self.affinity == ComparisonAffinity::Numeric && (may_be_number(left) || may_be_number(right)) {
                     return None;
@@ -461,7 +400,12 @@ impl Comparison {
     }
 
     /// Compares a text with a number. The inner `None` says that any text is behind any number.
-    fn compare_with_number(self, text: &[u8], number: ValueRef<'_>, digits: &mut [u8; 20]) -> Option<Option<Ordering>> {
+    fn compare_with_number(
+        &self,
+        text: &[u8],
+        number: ValueRef<'_>,
+        digits: &mut [u8; 20],
+    ) -> Option<Option<Ordering>> {
         match (self.affinity, number) {
             (ComparisonAffinity::None, _) => Some(None),
             (ComparisonAffinity::Numeric, _) if may_be_number(text) => None,

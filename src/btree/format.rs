@@ -128,17 +128,6 @@ pub(crate) fn varint(bytes: &[u8]) -> Option<(u64, usize)> {
     varint_or(bytes, long_varint)
 }
 
-/// Returns the length of a varint of one to nine bytes.
-#[inline(always)]
-pub(crate) fn varint_bytes(bytes: &[u8]) -> Option<usize> {
-    match *bytes {
-        [a, ..] if a < 0x80 => Some(1),
-        [_, b, ..] if b < 0x80 => Some(2),
-        [_, _, c, ..] if c < 0x80 => Some(3),
-        _ => long_varint(bytes).map(|(_, bytes)| bytes),
-    }
-}
-
 /// Decodes the length of a payload. SQLite reads seven bits of each of up to nine bytes, and keeps the low 32 bits.
 #[inline(always)]
 pub(crate) fn payload_varint(bytes: &[u8]) -> Option<(u64, usize)> {

@@ -3,8 +3,7 @@
 use crate::Connection;
 use crate::btree::cells::ColumnSource;
 use crate::btree::condition::{
-    Collation, Comparison, ComparisonAffinity, Condition, ConditionStep, Constant, Nulls, Operand, Relation, Target,
-    Test,
+    Collation, Comparison, ComparisonAffinity, Condition, ConditionStep, Constant, Operand, Target, Test,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::sql::{quote_identifier, rowid_name};
@@ -110,17 +109,7 @@ impl Names {
     }
 
     fn comparison(&self, comparison: Comparison) -> String {
-        let Comparison { left, relation, right, affinity, collation, nulls } = comparison;
-        let relation = match (relation, nulls) {
-            (Relation::Equal, Nulls::Equal) => "IS",
-            (Relation::NotEqual, Nulls::Equal) => "IS NOT",
-            (Relation::Equal, _) => "=",
-            (Relation::NotEqual, _) => "<>",
-            (Relation::Less, _) => "<",
-            (Relation::LessOrEqual, _) => "<=",
-            (Relation::Greater, _) => ">",
-            (Relation::GreaterOrEqual, _) => ">=",
-        };
+        let Comparison { left, relation, right, affinity, collation, is_true_for_null } = comparison;
         let collation = match collation {
             Collation::Binary => "BINARY",
             Collation::NoCase => "NOCASE",
@@ -128,8 +117,8 @@ impl Names {
         };
         // A column has an affinity of its own, unless it is an expression.
         let sign = if affinity == ComparisonAffinity::None { "+" } else { "" };
-        let if_null = if nulls == Nulls::True { " IS NOT FALSE" } else { "" };
-        let (left, right) = (self.operand(left), self.operand(right));
+        let if_null = if is_true_for_null { " IS NOT FALSE" } else { "" };
+        let (left, relation, right) = (self.operand(left), relation.operator(), self.operand(right));
         format!("({sign}{left} COLLATE {collation} {relation} {sign}{right}){if_null}")
     }
 

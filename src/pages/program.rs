@@ -9,12 +9,11 @@ use std::ops::ControlFlow;
 use crate::Connection;
 use crate::btree::cells::ColumnSource;
 use crate::btree::condition::{
-    Collation, Comparison, ComparisonAffinity, Condition, ConditionStep, Constant, Nulls, Operand, Relation, Target,
-    Test,
+    Collation, Comparison, ComparisonAffinity, Condition, ConditionStep, Constant, Operand, Target, Test,
 };
 use crate::connection::bytecode::Instruction;
 use crate::error::Result;
-use crate::value::Value;
+use crate::value::{Relation, Value};
 
 /// A plain scan of a table.
 #[derive(Debug, PartialEq)]
@@ -357,13 +356,14 @@ fn comparison(code: &str, p4: Option<&str>, p5: i64) -> Option<Comparison> {
         0x43..=0x46 => ComparisonAffinity::Numeric,
         _ => return None,
     };
-    let nulls = match p5 & !AFFINITY {
-        0 => Nulls::False,
-        JUMP_IF_NULL => Nulls::True,
-        NULL_EQUALS => Nulls::Equal,
+    let (relation, is_true_for_null) = match (p5 & !AFFINITY, relation) {
+        (0, relation) => (relation, false),
+        (JUMP_IF_NULL, relation) => (relation, true),
+        (NULL_EQUALS, Relation::Equal) => (Relation::Is, false),
+        (NULL_EQUALS, Relation::NotEqual) => (Relation::IsNot, false),
         _ => return None,
     };
-    Some(Comparison { left: LEFT, relation, right: RIGHT, affinity, collation, nulls })
+    Some(Comparison { left: LEFT, relation, right: RIGHT, affinity, collation, is_true_for_null })
 }
 
 /// Reads an instruction that sets a register to a constant.
