@@ -100,54 +100,26 @@ pub(super) fn run_by_pages<E: From<Error>>(
         }
         Start::Step(threshold, values) => (true, None, pages::begin(conn, rows, values, threshold)?),
     };
-    let opened = match scan {
-        Ok(scan) => PageRows::open(conn, rows, scan)?,
-        Err(reason) => Err(reason),
+    let left = match scan {
+        Ok(scan) => match PageRows::open(conn, rows, scan)? {
+            Ok(pages) => read_pages(conn, rows, pages, is_on_row, threads, (position, plan), reader)?,
+            Err(reason) => Remaining::All(reason),
+        },
+        Err(reason) => Remaining::All(reason),
     };
-    match opened {
-        Ok(mut pages) => {
-            *plan = Some(ScanPlan::by_pages(threads, pages.has_condition()));
-            let expected = pages.expected();
-            reader.expect(rows.current(), Expected { rows: expected.rows.min(position.limit), ..expected })?;
-            let pause = match threads::drive(&mut pages, rows, threads, position, reader)? {
-                Some(pause) => pause,
-                None => drive(&mut pages, position, reader)?,
-            };
-            if pause == DriveEnd::Enough {
+    match left {
+        Remaining::Nothing => return Ok(()),
+        Remaining::Interrupt => {
+            rows.next()?;
+            return Err(Error::new(ErrorKind::Interrupted).into());
+        }
+        Remaining::Rows(cause) => {
+            if !pages::catch_up(conn, rows, is_on_row.into(), position.rows, cause)? {
                 return Ok(());
             }
-            match pages.end() {
-                End::Natural => return Ok(()),
-                End::Interrupted => {
-                    rows.next()?;
-                    return Err(Error::new(ErrorKind::Interrupted).into());
-                }
-                End::Left(cause) => {
-                    plan::leave(plan, rows.current_raw().sql(), position.rows, cause.reason(), &cause);
-                    if !is_on_row && !pages.is_statement_as_it_was() {
-                        if !matches!(cause, HandoverReason::Condition | HandoverReason::Unknown) {
-                            let reason = "the connection changed what the statement reads, and a page is not readable";
-                            return Err(Error::new(ErrorKind::Misuse { reason })
-                                .in_sql(rows.current_raw().sql())
-                                .into());
-                        }
-                        return drive_rest(conn, pages, position, reader);
-                    }
-                    drop(pages);
-                    if !pages::catch_up(conn, rows, is_on_row.into(), position.rows, cause)? {
-                        return Ok(());
-                    }
-                    is_on_row = true;
-                }
-                End::Written => {
-                    plan::leave(plan, rows.current_raw().sql(), position.rows, plan::WRITTEN, &plan::WRITTEN);
-                    if position.rows > 0 {
-                        return drive_rest(conn, pages, position, reader);
-                    }
-                }
-            }
+            is_on_row = true;
         }
-        Err(reason) => {
+        Remaining::All(reason) => {
             plan::leave(plan, rows.current_raw().sql(), 0, reason, &reason);
             if !has_row {
                 return Ok(());
@@ -161,19 +133,73 @@ pub(super) fn run_by_pages<E: From<Error>>(
     Ok(())
 }
 
+/// Rows that were not read from the pages.
+enum Remaining {
+    Nothing,
+    /// None: the next step of the statement is interrupted.
+    Interrupt,
+    /// Those from the position on, which the statement has to reach.
+    Rows(HandoverReason),
+    /// All of them, for this reason.
+    All(&'static str),
+}
+
+/// Passes the rows of the pages to the reader.
+fn read_pages<E: From<Error>>(
+    conn: &Connection,
+    rows: &Rows<'_>,
+    mut pages: PageRows<'_>,
+    is_on_row: bool,
+    threads: usize,
+    (position, plan): (&mut ScanProgress<'_>, &mut Option<ScanPlan>),
+    reader: &mut impl Reader<E>,
+) -> Result<Remaining, E> {
+    *plan = Some(ScanPlan::by_pages(threads, pages.has_condition()));
+    let expected = pages.expected();
+    reader.expect(rows.current(), Expected { rows: expected.rows.min(position.limit), ..expected })?;
+    let pause = match threads::drive(&mut pages, rows, threads, position, reader)? {
+        Some(pause) => pause,
+        None => drive(&mut pages, position, reader)?,
+    };
+    if pause == DriveEnd::Enough {
+        return Ok(Remaining::Nothing);
+    }
+    match pages.end() {
+        End::Natural => Ok(Remaining::Nothing),
+        End::Interrupted => Ok(Remaining::Interrupt),
+        End::Written if position.rows == 0 => Ok(Remaining::All(plan::WRITTEN)),
+        End::Written => {
+            plan::leave(plan, rows.current_raw().sql(), position.rows, plan::WRITTEN, &plan::WRITTEN);
+            drive_rest(conn, pages, position, reader)
+        }
+        End::Left(cause) => {
+            plan::leave(plan, rows.current_raw().sql(), position.rows, cause.reason(), &cause);
+            if is_on_row || pages.is_statement_as_it_was() {
+                return Ok(Remaining::Rows(cause));
+            }
+            if matches!(cause, HandoverReason::Condition | HandoverReason::Unknown) {
+                return drive_rest(conn, pages, position, reader);
+            }
+            let reason = "the connection changed what the statement reads, and a page is not readable";
+            Err(Error::new(ErrorKind::Misuse { reason }).in_sql(rows.current_raw().sql()).into())
+        }
+    }
+}
+
 /// Passes the rows that were not read from the pages to the reader, by another statement.
 fn drive_rest<E: From<Error>>(
     conn: &Connection,
     pages: PageRows<'_>,
     position: &mut ScanProgress<'_>,
     reader: &mut impl Reader<E>,
-) -> Result<(), E> {
+) -> Result<Remaining, E> {
     let (sql, parameters) = pages.remaining_rows_query()?;
     drop(pages);
     let mut rest = conn.prepare(&sql)?;
     let mut rest = rest.query(params_from_iter(parameters))?;
     drive(&mut rest, position, reader)?;
-    Ok(rest.finish()?)
+    rest.finish()?;
+    Ok(Remaining::Nothing)
 }
 
 /// Position of a scan, and its next pause.

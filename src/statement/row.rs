@@ -3,8 +3,10 @@
 use std::fmt;
 
 use crate::btree::cells::Cells;
+use crate::btree::tree::PageBuffer;
 use crate::convert::FromSql;
 use crate::error::{Error, ErrorKind, NameKind, Result, ResultCode};
+use crate::raw::mapping::Mapped;
 use crate::raw::{self, CellError};
 use crate::value::{ConversionError, Sink, ValueRef};
 
@@ -281,7 +283,7 @@ impl ColumnIndex for ColumnKey {
 
 /// The current row of a scan of database pages.
 pub(crate) struct Record<'rows> {
-    pub(crate) cells: Cells,
+    pub(crate) cells: Cells<PageBuffer<Mapped<'rows>>>,
     /// The row of the same scan's statement, for the column names.
     pub(crate) statement: raw::Row<'rows>,
 }
