@@ -6,7 +6,8 @@
 //! - [`batches`](Scan::batches): some thousand rows at a time as a [`ColumnBatch`], whose buffers are reused;
 //! - [`columns`](Scan::columns): the whole result as one [`ColumnBatch`].
 //!
-//! [`Scan::partitions_of`] runs any `SELECT` on several threads, in ranges of rowids.
+//! [`Scan::partitions_of`] runs any `SELECT` on several threads, in ranges of rowids. [`Summary`] and [`Groups`] fold
+//! batches into counts, sums, minima and maxima.
 //!
 //! # From pages
 //!
@@ -81,9 +82,11 @@ mod batch;
 mod column;
 mod drive;
 mod filter;
+mod groups;
 mod partitions;
 mod plan;
 mod reader;
+mod summary;
 mod table;
 mod threads;
 mod views;
@@ -94,9 +97,11 @@ pub use batch::{BatchIndex, ColumnBatch};
 pub use column::{BytesBuffers, ColumnBuffer, OffsetBuffer, Offsets};
 use drive::{ScanProgress, Start, drive, run_by_pages};
 pub use filter::ScannedTable;
+pub use groups::Groups;
 pub use partitions::Partitions;
 pub use plan::{ScanPlan, ScanStrategy};
 use reader::{Batches, Columns, ForEach, Reader, TryForEach};
+pub use summary::Summary;
 pub use table::TableScan;
 pub use views::{BytesColumn, TextColumn};
 

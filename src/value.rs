@@ -8,7 +8,9 @@ mod column_type;
 mod conversion_error;
 mod lent;
 mod list;
+mod order;
 mod relation;
+mod stored;
 mod value_ref;
 
 pub use column_type::ColumnType;
@@ -16,7 +18,9 @@ pub use conversion_error::ConversionError;
 pub use lent::RawParam;
 pub(crate) use lent::{Lend, lend_at};
 pub(crate) use list::{List, Values};
+pub(crate) use order::{compare, compare_integer, to_f64};
 pub use relation::Relation;
+pub(crate) use stored::StoredValue;
 pub use value_ref::ValueRef;
 pub(crate) use value_ref::{AsItIs, Sink};
 

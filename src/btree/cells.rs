@@ -23,7 +23,7 @@ use super::format::{
     varint,
 };
 use super::tree::{Leaf, PageBuffer, Pages, SLACK_BYTES, Tree};
-use crate::value::{AsItIs, Sink, ValueRef};
+use crate::value::{AsItIs, Sink, StoredValue, ValueRef, to_f64};
 
 /// A column of the result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,35 +66,13 @@ pub(crate) struct Cells<B> {
 }
 
 /// Copy-on-write: existing holders keep the old values.
-pub(crate) type Defaults = Arc<[Option<Default>]>;
+pub(crate) type Defaults = Arc<[Option<StoredValue>]>;
 
 /// Position of a value in a record.
 #[derive(Clone, Copy)]
 struct ValuePosition {
     serial: u32,
     at: u32,
-}
-
-/// Value of a column that a record is too short for.
-#[derive(Clone, Debug)]
-pub(crate) enum Default {
-    Null,
-    Integer(i64),
-    Real(f64),
-    Text(Box<[u8]>),
-    Blob(Box<[u8]>),
-}
-
-impl From<ValueRef<'_>> for Default {
-    fn from(value: ValueRef<'_>) -> Self {
-        match value {
-            ValueRef::Null => Self::Null,
-            ValueRef::Integer(value) => Self::Integer(value),
-            ValueRef::Real(value) => Self::Real(value),
-            ValueRef::Text(text) => Self::Text(text.into()),
-            ValueRef::Blob(blob) => Self::Blob(blob.into()),
-        }
-    }
 }
 
 /// Longest record header that SQLite reads, unless the whole record is on the leaf page.
@@ -450,7 +428,7 @@ impl<B: Deref<Target = [u8]>> Cells<B> {
         for source in sources {
             if let ColumnSource::Stored { place, has_default, .. } = *source {
                 is_wanted[place] = true;
-                defaults[place] = (!has_default).then_some(Default::Null);
+                defaults[place] = (!has_default).then_some(StoredValue::Null);
             }
         }
         let (columns, hidden) = sources.split_at(columns.min(sources.len()));
@@ -617,13 +595,7 @@ impl<B: Deref<Target = [u8]>> Cells<B> {
                 if is_real { sink.take(ValueRef::Real(to_f64(bits))) } else { sink.take(ValueRef::Integer(bits)) }
             }
             0 | 10 | 11 => sink.take(ValueRef::Null),
-            MISSING => match &self.defaults[place] {
-                Some(Default::Integer(value)) => sink.take(ValueRef::Integer(*value)),
-                Some(Default::Real(value)) => sink.take(ValueRef::Real(*value)),
-                Some(Default::Text(text)) => sink.take(ValueRef::Text(text)),
-                Some(Default::Blob(blob)) => sink.take(ValueRef::Blob(blob)),
-                Some(Default::Null) | None => sink.take(ValueRef::Null),
-            },
+            MISSING => sink.take(self.defaults[place].as_ref().map_or(ValueRef::Null, StoredValue::as_value_ref)),
             _ => {
                 let bytes = (serial as usize - 12) / 2;
                 if serial.is_multiple_of(2) {
@@ -646,12 +618,3 @@ pub(super) fn bits(record: &[u8], serial: u32, at: usize) -> i64 {
 
 /// Number of bits, by serial type, that belong to the next value if eight bytes are read as one integer.
 const UNUSED_BITS: [u32; 10] = [0, 56, 48, 40, 32, 16, 0, 0, 0, 0];
-
-/// Converts an integer to the nearest double.
-#[inline]
-pub(super) fn to_f64(value: i64) -> f64 {
-    // Both halves are exact, and their sum is rounded once.
-    let high = i32::try_from(value >> 32).unwrap_or(0);
-    let low = u32::try_from(value & 0xffff_ffff).unwrap_or(0);
-    f64::from(high) * 4_294_967_296.0 + f64::from(low)
-}

@@ -14,9 +14,9 @@
 use std::cmp::Ordering;
 use std::io::Write;
 
-use super::cells::{ColumnSource, bits, to_f64};
+use super::cells::{ColumnSource, bits};
 use super::format::BYTES_BY_SERIAL;
-use crate::value::{Relation, Value, ValueRef};
+use crate::value::{Relation, Value, ValueRef, compare_integer, to_f64};
 
 /// A condition on the values of a row.
 #[derive(Clone, Debug, PartialEq)]
@@ -422,23 +422,6 @@ impl Comparison {
     }
 }
 
-/// Compares an integer with a real that is not NaN, exactly.
-fn compare_integer(integer: i64, real: f64) -> Ordering {
-    const MANTISSA_BITS: u64 = 52;
-    const EXACT: u64 = 1 << (MANTISSA_BITS + 1);
-    match to_f64(integer).partial_cmp(&real) {
-        // The integer may have been rounded. The real is an integer then.
-        Some(Ordering::Equal) if integer.unsigned_abs() > EXACT => {
-            let bits = real.to_bits();
-            let mantissa = i128::from(bits & ((1 << MANTISSA_BITS) - 1) | 1 << MANTISSA_BITS);
-            let exponent = (bits >> MANTISSA_BITS & 0x7ff).saturating_sub(1023 + MANTISSA_BITS);
-            let sign = if real.is_sign_negative() { -1 } else { 1 };
-            i128::from(integer).cmp(&(sign * (mantissa << exponent)))
-        }
-        ordering => ordering.unwrap_or(Ordering::Equal),
-    }
-}
-
 impl Collation {
     fn compare(self, left: &[u8], right: &[u8]) -> Ordering {
         match self {
@@ -468,29 +451,6 @@ fn trimmed(text: &[u8]) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_integer_and_a_real_are_compared_exactly() {
-        const BIG: i64 = 1 << 62;
-        for (integer, real, expected) in [
-            (1, 1.0, Ordering::Equal),
-            (1, 1.5, Ordering::Less),
-            (-1, -1.5, Ordering::Greater),
-            (0, -0.0, Ordering::Equal),
-            (BIG + 1, to_f64(BIG), Ordering::Greater),
-            (BIG - 1, to_f64(BIG), Ordering::Less),
-            (-BIG - 1, to_f64(-BIG), Ordering::Less),
-            (-BIG + 1, to_f64(-BIG), Ordering::Greater),
-            (BIG, to_f64(BIG), Ordering::Equal),
-            (i64::MAX, 9_223_372_036_854_775_808.0, Ordering::Less),
-            (i64::MIN, -9_223_372_036_854_775_808.0, Ordering::Equal),
-            (i64::MAX, f64::INFINITY, Ordering::Less),
-            (i64::MIN, f64::NEG_INFINITY, Ordering::Greater),
-            (9_007_199_254_740_993, 9_007_199_254_740_992.0, Ordering::Greater),
-        ] {
-            assert_eq!(compare_integer(integer, real), expected, "{integer} {real}");
-        }
-    }
 
     #[test]
     fn an_expression_writes_twice_what_two_ways_lead_to() {

@@ -475,6 +475,10 @@ impl ColumnBuffer {
         (self.nulls.count > 0).then_some(&*self.nulls.validity)
     }
 
+    pub(super) fn data(&self) -> &Data {
+        &self.data
+    }
+
     /// The value of a row, 0-based; `None` beyond the last.
     #[must_use]
     pub fn value(&self, row: usize) -> Option<ValueRef<'_>> {

@@ -2,6 +2,7 @@
 //! compared with the C library in a binary of its own (`tests/scan`).
 
 mod partitions;
+mod summary;
 mod values;
 
 use std::cell::RefCell;
