@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use finalite::handles::{self, HandleCounts};
 use finalite::memory::{self, ConnectionMemory, MemoryStats};
 use finalite::scan::{ScanPlan, ScanStrategy};
-use finalite::{Connection, ErrorKind, OpenOptions, ResultCode};
+use finalite::{ColumnBatch, Connection, ErrorKind, OpenOptions, ResultCode};
 
 use summary::{Collation, Column};
 
@@ -28,7 +28,8 @@ const HELP: &str = "\
 Read every value of a query on a SQLite database; print the speed, what the columns hold, the live handles,
 and the memory that SQLite held.
 
-Usage: scan [DATABASE [SQL]] [--where CONDITION] [--mode rows|for-each|columns|pages] [--json] [--rows N]
+Usage: scan [DATABASE [SQL]] [--where CONDITION] [--mode rows|for-each|columns|pages] [--threads N] [--json]
+            [--rows N]
 
   DATABASE   a database file, opened for reading only;
              without it, a sample is built in a temporary directory and removed at the end
@@ -36,7 +37,9 @@ Usage: scan [DATABASE [SQL]] [--where CONDITION] [--mode rows|for-each|columns|p
   --where    a condition on the rows, in SQL, where no SQL is given: \"price > 10 AND name IS NOT NULL\"
   --mode     how the rows are read: one by one (rows), in one call (for-each), all of them into columns in memory
              (columns), or in one call from the table's pages, where the SQL is a scan of a table (pages); rows unless
-             given
+             given. Arrow is in another package: cargo run --release -p finalite-arrow --example scan_arrow
+  --threads N
+             number of threads that decode pages, 1 to 256, in the modes columns and pages; 1 unless given
   --json     print one JSON object: text that is not UTF-8 with U+FFFD in place of what is wrong,
              a blob as \"X'hex'\", an infinite REAL as \"Inf\" or \"-Inf\"
   --rows N   rows in the sample, 1000000 unless given
@@ -66,6 +69,15 @@ impl Mode {
             Self::Columns => "columns",
             Self::Pages => "pages",
         }
+    }
+}
+
+/// Threads decode pages; one thread alone does so where it was asked for.
+fn strategy(mode: Mode, threads: usize) -> ScanStrategy {
+    match mode {
+        Mode::Columns if threads > 1 => ScanStrategy::Pages,
+        Mode::Pages => ScanStrategy::Pages,
+        Mode::Rows | Mode::ForEach | Mode::Columns => ScanStrategy::Statement,
     }
 }
 
@@ -125,6 +137,7 @@ struct Arguments {
     condition: Option<String>,
     rows: u32,
     mode: Mode,
+    threads: usize,
     json: bool,
     help: bool,
 }
@@ -136,6 +149,7 @@ fn arguments(given: impl Iterator<Item = OsString>) -> Outcome<Arguments> {
         condition: None,
         rows: 1_000_000,
         mode: Mode::Rows,
+        threads: 1,
         json: false,
         help: false,
     };
@@ -149,8 +163,19 @@ fn arguments(given: impl Iterator<Item = OsString>) -> Outcome<Arguments> {
             Some("--mode") => {
                 let mode = given.next().ok_or("--mode needs a word")?.to_string_lossy().into_owned();
                 let known = Mode::ALL.into_iter().find(|known| known.name() == mode);
-                arguments.mode =
-                    known.ok_or_else(|| format!("--mode is rows, for-each, columns or pages, not {mode}"))?;
+                arguments.mode = known.ok_or_else(|| match &*mode {
+                    "arrow" => "--mode arrow is in another package: cargo run --release -p finalite-arrow --example \
+                                scan_arrow"
+                        .to_owned(),
+                    _ => format!("--mode is rows, for-each, columns or pages, not {mode}"),
+                })?;
+            }
+            Some("--threads") => {
+                let number = given.next().ok_or("--threads needs a number")?;
+                let threads = number.to_str().and_then(|number| number.parse().ok());
+                arguments.threads = threads
+                    .filter(|threads| (1..=256).contains(threads))
+                    .ok_or_else(|| format!("--threads needs a number from 1 to 256, not {}", number.display()))?;
             }
             Some("--where") => {
                 let condition = given.next().ok_or("--where needs a condition")?;
@@ -172,6 +197,9 @@ fn arguments(given: impl Iterator<Item = OsString>) -> Outcome<Arguments> {
             return Err("--rows is for the sample, and a DATABASE is given".into());
         }
     }
+    if arguments.threads > 1 && matches!(arguments.mode, Mode::Rows | Mode::ForEach) {
+        return Err("--threads is for the modes columns and pages".into());
+    }
     if arguments.condition.is_some() && words.len() > 1 {
         return Err("--where is for a table, and SQL is given".into());
     }
@@ -187,23 +215,25 @@ fn arguments(given: impl Iterator<Item = OsString>) -> Outcome<Arguments> {
 }
 
 /// Does it, and returns what to print.
-fn run(arguments: Arguments) -> Outcome<String> {
+fn run(mut arguments: Arguments) -> Outcome<String> {
     if arguments.help {
         return Ok(HELP.to_owned());
     }
-    let scan = match arguments.database {
-        Some(database) => scan(database, arguments.sql, arguments.condition, arguments.mode)?,
+    let is_json = arguments.json;
+    let scan = match arguments.database.take() {
+        Some(database) => scan(database, arguments)?,
         None => {
             let directory = tempfile::Builder::new().prefix("finalite-scan-").tempdir()?;
             let database = directory.path().join("sample.db");
             sample::build(&database, arguments.rows)?;
-            scan(database, None, arguments.condition, arguments.mode)?
+            scan(database, arguments)?
         }
     };
-    Ok(if arguments.json { report::json(&scan) } else { report::text(&scan) })
+    Ok(if is_json { report::json(&scan) } else { report::text(&scan) })
 }
 
-fn scan(database: PathBuf, sql: Option<String>, condition: Option<String>, mode: Mode) -> Outcome<Scan> {
+fn scan(database: PathBuf, arguments: Arguments) -> Outcome<Scan> {
+    let Arguments { sql, condition, mode, threads, .. } = arguments;
     let before = handles::counts();
     let conn = open(&database)?;
     // Saves a copy of every page; SQLite does without where there is no such thing.
@@ -228,12 +258,13 @@ fn scan(database: PathBuf, sql: Option<String>, condition: Option<String>, mode:
     let (count, during) = match mode {
         Mode::Rows => read_rows(&conn, &sql, &mut columns, collation)?,
         Mode::ForEach => read_for_each(&conn, &sql, ScanStrategy::Statement, &mut columns, collation)?,
-        Mode::Columns => read_columns(&conn, &sql, &mut columns, collation)?,
+        Mode::Columns => read_columns(&conn, &sql, threads, &mut columns, collation)?,
+        Mode::Pages if threads > 1 => read_batches(&conn, &sql, threads, &mut columns, collation)?,
         Mode::Pages => read_for_each(&conn, &sql, ScanStrategy::Pages, &mut columns, collation)?,
     };
     let elapsed = start.elapsed();
-    let plan = match mode {
-        Mode::Pages => Some(conn.scan(&sql, ()).strategy(ScanStrategy::Pages).plan()?),
+    let plan = match strategy(mode, threads) {
+        ScanStrategy::Pages => Some(conn.scan(&sql, ()).strategy(ScanStrategy::Pages).threads(threads).plan()?),
         _ => None,
     };
 
@@ -288,12 +319,36 @@ fn read_for_each(
     Ok((count, During::now(conn)))
 }
 
-fn read_columns(conn: &Connection, sql: &str, columns: &mut [Column], collation: Collation) -> Outcome<(u64, During)> {
-    let batch = conn.scan(sql, ()).columns()?;
+fn read_columns(
+    conn: &Connection,
+    sql: &str,
+    threads: usize,
+    columns: &mut [Column],
+    collation: Collation,
+) -> Outcome<(u64, During)> {
+    let batch = conn.scan(sql, ()).strategy(strategy(Mode::Columns, threads)).threads(threads).columns()?;
+    add_batch(&batch, columns, collation);
+    Ok((batch.len() as u64, During::now(conn)))
+}
+
+fn read_batches(
+    conn: &Connection,
+    sql: &str,
+    threads: usize,
+    columns: &mut [Column],
+    collation: Collation,
+) -> Outcome<(u64, During)> {
+    let count = conn.scan(sql, ()).strategy(ScanStrategy::Pages).threads(threads).batches(4096, |batch| {
+        add_batch(batch, columns, collation);
+        Ok(())
+    })?;
+    Ok((count, During::now(conn)))
+}
+
+fn add_batch(batch: &ColumnBatch, columns: &mut [Column], collation: Collation) {
     for (column, values) in columns.iter_mut().zip(batch.columns()) {
         values.iter().for_each(|value| column.add(value, collation));
     }
-    Ok((batch.len() as u64, During::now(conn)))
 }
 
 /// Opens the database for reading.

@@ -1,5 +1,7 @@
 //! The example `scan`.
 
+use std::ffi::OsStr;
+
 use super::*;
 
 #[test]
@@ -299,16 +301,17 @@ fn scan_reads_the_same_in_every_mode() {
          INSERT INTO t VALUES (1, 1, NULL, 'one', x'00', 0.5), (2, 'two', NULL, '', x'', NULL),
                               (3, 3.5, NULL, CAST(x'ff' AS TEXT), NULL, -9e999), (4, NULL, NULL, 'four', x'04', 4);",
     );
-    let modes = ["rows", "for-each", "columns", "pages"];
-    let summaries = modes.map(|mode| {
-        let json = parse(&scan(&[path.as_os_str(), "--json".as_ref(), "--mode".as_ref(), mode.as_ref()]));
+    let modes = [("rows", "1"), ("for-each", "1"), ("columns", "1"), ("pages", "1"), ("columns", "2"), ("pages", "2")];
+    let summaries = modes.map(|(mode, threads)| {
+        let path = path.to_str().unwrap();
+        let json = parse(&scan(&[path, "--json", "--mode", mode, "--threads", threads].map(OsStr::new)));
         assert_eq!(json["mode"], mode);
         json["per_column"].clone()
     });
     assert_eq!(summaries[0][1]["text"], 1);
-    assert_eq!(summaries[0], summaries[1]);
-    assert_eq!(summaries[0], summaries[2]);
-    assert_eq!(summaries[0], summaries[3]);
+    assert!(summaries.iter().all(|summary| *summary == summaries[0]), "{summaries:?}");
+    let outcome = scan(&[path.as_os_str(), "--mode".as_ref(), "rows".as_ref(), "--threads".as_ref(), "2".as_ref()]);
+    assert_eq!((outcome.code, &*outcome.stderr), (Some(2), "error: --threads is for the modes columns and pages\n"));
     let outcome = scan(&[path.as_os_str(), "--mode".as_ref(), "pages".as_ref()]);
     assert!(outcome.stdout.contains("\nmode      pages, by reading the table's pages: "), "{}", outcome.stdout);
     let outcome = scan(&[path.as_os_str(), "--mode".as_ref(), "all".as_ref()]);

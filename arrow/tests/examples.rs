@@ -1,5 +1,5 @@
-//! The example `to_parquet`, run as a program. (`cargo test --test to_parquet` alone does not build it: `cargo build
-//! --examples` goes before.)
+//! The examples, run as programs. (`cargo test --test examples` alone does not build them: `cargo build --examples` goes
+//! before.)
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -10,16 +10,16 @@ use finalite::Connection;
 use finalite_arrow::{Options, record_batches};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
-fn program() -> PathBuf {
+fn program(name: &str) -> PathBuf {
     let this = std::env::current_exe().unwrap();
     let examples = this.parent().unwrap().with_file_name("examples");
-    let path = examples.join(format!("to_parquet{}", std::env::consts::EXE_SUFFIX));
+    let path = examples.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
     assert!(path.exists(), "{} is not there: run `cargo build --examples` first", path.display());
     path
 }
 
 fn run(database: &Path, table: &str, file: &Path) -> Output {
-    Command::new(program()).arg(database).arg(table).arg(file).output().unwrap()
+    Command::new(program("to_parquet")).arg(database).arg(table).arg(file).output().unwrap()
 }
 
 #[test]
@@ -66,4 +66,33 @@ fn a_table_is_written_and_read_back() {
             .sum::<usize>(),
         3_335
     );
+}
+
+#[test]
+fn a_table_is_read_as_batches() {
+    let directory = tempfile::tempdir().unwrap();
+    let database = directory.path().join("t.db");
+    let conn = Connection::open(&database).unwrap();
+    conn.execute_batch(
+        "CREATE TABLE t(a INTEGER, day DATE);
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)
+         INSERT INTO t SELECT i, CASE WHEN i % 5 THEN date(i, 'unixepoch') END FROM n;",
+    )
+    .unwrap();
+    let scan = |arguments: &[&str]| {
+        let output = Command::new(program("scan_arrow")).arg(&database).args(arguments).output().unwrap();
+        let (printed, error) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+        (output.status.code(), printed, error)
+    };
+    for threads in ["1", "2"] {
+        let (code, printed, error) = scan(&["t", "--where", "a > 1000", "--threads", threads]);
+        assert_eq!((code, &*error), (Some(0), ""));
+        assert!(printed.contains("by reading the table's pages"), "{printed}");
+        assert!(printed.contains("\n  a Int64: 0 of 4000 NULL, "), "{printed}");
+        assert!(printed.contains("\n  day Date32: 800 of 4000 NULL, "), "{printed}");
+        assert!(printed.contains("\n4000 rows in "), "{printed}");
+    }
+    let (code, printed, error) = scan(&["t", "--where"]);
+    assert_eq!((code, &*printed, error.starts_with("error: usage: scan_arrow ")), (Some(2), "", true), "{error}");
+    assert_eq!(scan(&["no_table"]).0, Some(2));
 }
