@@ -3,8 +3,8 @@
 usage: peers.py LIBRARY [--quick] [--csv FILE] [--processes N] [--rounds N] [--rows N]
 
 LIBRARY is that of src/lib.rs, whose functions have mangled names. All take turns in one process, in another order each
-round; METHOD.md of benches/peers describes the rest. Prints tables, and fails if a reader has other values than Python's
-sqlite3, or did not take part.
+round; METHOD.md of benches/peers describes the rest. Prints tables, and fails if a reader has other values than
+Python's sqlite3, or cannot take part.
 """
 
 import argparse
@@ -166,14 +166,15 @@ class Readers:
         """The SQLite of each that can be asked."""
         ask = "SELECT sqlite_version() AS version"
         os.environ["BENCH_SQL"] = ask
-        cursor = (self.adbc or self.connect_adbc()).cursor()
-        cursor.execute(ask)
+        with self.connect_adbc() as conn, conn.cursor() as cursor:
+            cursor.execute(ask)
+            [by_adbc] = cursor.fetchone()
         by_connectorx = connectorx.read_sql(f"sqlite://{self.database}", ask, return_type="arrow")
         self.duckdb[1].execute(f"ATTACH '{self.database}' AS attached (TYPE sqlite, READ_ONLY)")
         by_duckdb = self.duckdb[1].execute("SELECT * FROM sqlite_query('attached', ?)", [ask])
         return {
             "finalite and rusqlite": self.stream(1)[0][0],
-            "ADBC": cursor.fetchone()[0],
+            "ADBC": by_adbc,
             "connectorx": by_connectorx[0][0],
             "DuckDB": by_duckdb.fetchone()[0],
         }
@@ -198,9 +199,10 @@ def measure(arguments):
                 for position, name in enumerate(names):
                     gc.collect()
                     gc.disable()
-                    start = time.perf_counter_ns()
+                    clocks = time.perf_counter_ns, time.process_time_ns
+                    start = [clock() for clock in clocks]
                     table = readers.by_name[name]()
-                    elapsed = time.perf_counter_ns() - start
+                    elapsed = [clock() - begun for clock, begun in zip(clocks, start)]
                     gc.enable()
                     rows = table.height if isinstance(table, polars.DataFrame) else table.num_rows
                     assert rows == arguments.rows, (name, rows)
@@ -209,7 +211,7 @@ def measure(arguments):
                         assert is_same(table, expected), f"{workload}, {setting}: {name} has other values"
                     del table
                     if turn > 0:
-                        print(workload, setting, arguments.process, turn, position, name, rows, elapsed, sep=",")
+                        print(workload, setting, arguments.process, turn, position, name, rows, *elapsed, sep=",")
             if expected is not None:
                 check_control(expected)
             readers.close()
@@ -225,7 +227,7 @@ def check_control(expected):
 
 
 def estimate(samples):
-    """Median and the interval that order statistics give for it, as src/statistics.rs of benches/peers computes them."""
+    """Median and the interval that order statistics give for it, as those of src/statistics.rs of benches/peers."""
     samples, chance, skipped = sorted(samples), 0, 0
     for heads in range(len(samples) // 2):
         chance += math.comb(len(samples), heads) / 2 ** len(samples)
@@ -236,27 +238,27 @@ def estimate(samples):
 
 
 def show(samples):
-    """Prints a table for each workload and setting. `samples` are nanoseconds by process in the order of the rounds."""
-    for setting in SETTINGS:
-        for workload in WORKLOADS:
-            group = samples[workload, setting]
-            ratio = lambda one, other: estimate(
-                [statistics.median(a / b for a, b in zip(*pair)) for pair in zip(group[one], group[other])]
-            )
-            print(f"\n## {workload}, {setting}\n\n| | ms | " + " | ".join(f"{name} over it" for name in FINALITE) + " |")
-            print("|---|---:|" + "---:|" * len(FINALITE))
-            times = {name: statistics.median(map(statistics.median, processes)) for name, processes in group.items()}
-            for name, time_of_one in sorted(times.items(), key=lambda item: item[1]):
-                row = [f"{time_of_one / 1e6:.1f}"]
-                row += ["{:.3f} ({:.3f}–{:.3f})".format(*ratio(ours, name)) for ours in FINALITE]
-                print(f"| {name} | " + " | ".join(row) + " |")
-            again = ratio("rusqlite builders again", "rusqlite builders")
-            print("\nControl, rusqlite over itself: {:.3f} ({:.3f}–{:.3f}).".format(*again))
-            if (workload, setting) == ("wide", next(iter(SETTINGS))):
-                for (ours, other), target in TARGETS.items():
-                    middle, low, high = ratio(ours, other)
-                    verdict = "met" if high <= target else "missed" if low > target else "undecided"
-                    print(f"{ours} / {other}: {middle:.3f} ({low:.3f}–{high:.3f}), at most {target}: {verdict}.")
+    """Prints tables. `samples` are nanoseconds in the order of the rounds, by process."""
+    for (workload, setting, clock), group in samples.items():
+
+        def ratio(one, other):
+            processes = zip(group[one].values(), group[other].values())
+            return estimate([statistics.median(a / b for a, b in zip(*rounds)) for rounds in processes])
+
+        written = lambda one, other: "{:.3f} ({:.3f}–{:.3f})".format(*ratio(one, other))
+        print(f"\n## {workload}, {setting}, {clock}\n")
+        print("| | ms | " + " | ".join(f"{name} over it" for name in FINALITE) + " |")
+        print("|---|---:|" + "---:|" * len(FINALITE))
+        middle = lambda processes: statistics.median(map(statistics.median, processes.values()))
+        for name in sorted(group, key=lambda name: middle(group[name])):
+            row = [f"{middle(group[name]) / 1e6:.1f}", *(written(ours, name) for ours in FINALITE)]
+            print(f"| {name} | " + " | ".join(row) + " |")
+        print(f"\nControl, rusqlite over itself: {written('rusqlite builders again', 'rusqlite builders')}.")
+        if (workload, setting) == ("wide", next(iter(SETTINGS))):
+            for (ours, other), target in TARGETS.items():
+                _, low, high = ratio(ours, other)
+                verdict = "met" if high <= target else "missed" if low > target else "undecided"
+                print(f"{ours} / {other}: {written(ours, other)}, at most {target}: {verdict}.")
 
 
 def describe(arguments):
@@ -275,7 +277,7 @@ def describe(arguments):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("library")
+    parser.add_argument("library", type=os.path.abspath)
     parser.add_argument("--quick", action="store_true", help="seconds, to see that all take part and agree")
     parser.add_argument("--csv", help="file for the samples")
     parser.add_argument("--processes", type=int)
@@ -310,15 +312,14 @@ def main():
             lines += worker.stdout.splitlines()
         print(f"- load {os.getloadavg()[0]:.2f} at the end")
     if arguments.csv:
-        header = "workload,setting,process,round,position,competitor,operations,nanoseconds"
+        header = "workload,setting,process,round,position,competitor,operations,nanoseconds,cpu_nanoseconds"
         pathlib.Path(arguments.csv).write_text("\n".join([header, *lines]) + "\n")
     samples = {}
     for line in lines:
-        workload, setting, process, _, _, name, _, elapsed = line.split(",")
-        processes = samples.setdefault((workload, setting), {}).setdefault(name, [])
-        if len(processes) <= int(process):
-            processes.append([])
-        processes[int(process)].append(int(elapsed))
+        workload, setting, process, _, _, name, _, *elapsed = line.split(",")
+        for clock, nanoseconds in zip(("time", "CPU time"), elapsed):
+            processes = samples.setdefault((workload, setting, clock), {}).setdefault(name, {})
+            processes.setdefault(process, []).append(int(nanoseconds))
     show(samples)
 
 
