@@ -29,7 +29,12 @@ pub(crate) fn rowid_name(columns: &[impl AsRef<str>]) -> Option<&'static str> {
 }
 
 /// Returns the SQL after leading white space, comments and semicolons. The result starts with a token, or is empty.
+#[inline]
 pub(crate) fn skip_blank(sql: &str) -> &str {
+    if sql.starts_with(|first: char| first.is_ascii_alphabetic()) { sql } else { skip_some_blank(sql) }
+}
+
+fn skip_some_blank(sql: &str) -> &str {
     let mut rest = sql;
     loop {
         // SQLite's tokenizer treats a byte order mark as white space.
@@ -44,12 +49,16 @@ pub(crate) fn skip_blank(sql: &str) -> &str {
     }
 }
 
+/// Returns the first token of the SQL if it is a word, and the rest behind it. The word is empty otherwise.
+pub(crate) fn first_word(sql: &str) -> (&str, &str) {
+    let sql = skip_blank(sql);
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || !byte.is_ascii() || byte == b'_' || byte == b'$';
+    sql.split_at(sql.bytes().position(|byte| !is_part(byte)).unwrap_or(sql.len()))
+}
+
 /// Whether the first token of the SQL is this keyword, compared without case.
 pub(crate) fn starts_with_keyword(sql: &str, keyword: &str) -> bool {
-    let sql = skip_blank(sql);
-    sql.get(..keyword.len()).is_some_and(|start| start.eq_ignore_ascii_case(keyword))
-        && !sql[keyword.len()..]
-            .starts_with(|next: char| next.is_ascii_alphanumeric() || !next.is_ascii() || next == '_' || next == '$')
+    first_word(sql).0.eq_ignore_ascii_case(keyword)
 }
 
 /// Whether the SQL may call a function of this name: whether the name is followed by a parenthesis. Comments and
@@ -69,36 +78,37 @@ pub(crate) fn calls(sql: &str, name: &str) -> bool {
 /// Returns the lasting effect of a statement on its connection. A pragma may take effect when it is prepared, even
 /// within `EXPLAIN`.
 pub(crate) fn taint(sql: &str) -> Taint {
-    let mut sql = skip_blank(sql);
-    let is_explained = starts_with_keyword(sql, "EXPLAIN");
-    for word in ["EXPLAIN", "QUERY", "PLAN"] {
-        if starts_with_keyword(sql, word) {
-            sql = skip_blank(&sql[word.len()..]);
-        }
-    }
-    let begins = |keyword| starts_with_keyword(sql, keyword);
-    if begins("PRAGMA") {
-        pragmas::taint(&sql["PRAGMA".len()..])
+    let (is_explained, word, rest) = explained(sql);
+    let is_one_of = |keywords: &[&str]| keywords.iter().any(|keyword| word.eq_ignore_ascii_case(keyword));
+    if is_one_of(&["PRAGMA"]) {
+        pragmas::taint(rest)
     } else if is_explained {
         Taint::NONE
-    } else if ["CREATE", "DROP", "ALTER", "ANALYZE"].into_iter().any(begins) {
+    } else if is_one_of(&["CREATE", "DROP", "ALTER", "ANALYZE"]) {
         Taint::SCHEMA
-    } else if begins("ATTACH") || begins("DETACH") {
+    } else if is_one_of(&["ATTACH", "DETACH"]) {
         Taint::ATTACHED
     } else {
         Taint::NONE
     }
 }
 
-/// Returns the name of the pragma of a `PRAGMA` statement, also within `EXPLAIN`, without its schema.
-pub(crate) fn pragma_name(sql: &str) -> Option<&str> {
-    let mut sql = skip_blank(sql);
-    for word in ["EXPLAIN", "QUERY", "PLAN"] {
-        if starts_with_keyword(sql, word) {
-            sql = skip_blank(&sql[word.len()..]);
+/// Returns whether the SQL is an `EXPLAIN`, the first word of the statement in it, and the rest behind that word.
+fn explained(sql: &str) -> (bool, &str, &str) {
+    let (mut word, mut rest) = first_word(sql);
+    let is_explained = word.eq_ignore_ascii_case("EXPLAIN");
+    for keyword in ["EXPLAIN", "QUERY", "PLAN"] {
+        if word.eq_ignore_ascii_case(keyword) {
+            (word, rest) = first_word(rest);
         }
     }
-    let (name, rest) = leading_identifier(starts_with_keyword(sql, "PRAGMA").then(|| &sql["PRAGMA".len()..])?);
+    (is_explained, word, rest)
+}
+
+/// Returns the name of the pragma of a `PRAGMA` statement, also within `EXPLAIN`, without its schema.
+pub(crate) fn pragma_name(sql: &str) -> Option<&str> {
+    let (_, word, rest) = explained(sql);
+    let (name, rest) = leading_identifier(word.eq_ignore_ascii_case("PRAGMA").then_some(rest)?);
     Some(rest.strip_prefix('.').map_or(name, |after| leading_identifier(after).0))
 }
 

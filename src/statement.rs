@@ -5,7 +5,7 @@ use std::fmt;
 
 use crate::core::{Checkout, Core};
 use crate::error::{Error, ErrorKind, NameKind, Result};
-use crate::raw::Stmt;
+use crate::raw::{Repetition, Stmt};
 
 mod column_list;
 mod from_columns;
@@ -108,8 +108,8 @@ impl<'conn> Statement<'conn> {
     #[inline]
     #[doc(alias = "bind")]
     pub fn query<'s, 'p: 's>(&'s mut self, params: impl Params<'p>) -> Result<Rows<'s>> {
-        self.trace_run();
         let core = self.core();
+        trace_run(self.raw(), core);
         let mut binder = Binder::new(self.raw_mut().begin()?);
         params.bind(&mut binder)?;
         Ok(Rows::new(binder.finish()?.run(), core))
@@ -117,21 +117,9 @@ impl<'conn> Statement<'conn> {
 
     /// Starts an execution of an `EXPLAIN`, which reads no parameter, without values for its parameters.
     pub(crate) fn query_unbound(&mut self) -> Result<Rows<'_>> {
-        self.trace_run();
         let core = self.core();
+        trace_run(self.raw(), core);
         Ok(Rows::new(self.raw_mut().begin()?.run(), core))
-    }
-
-    #[inline]
-    fn trace_run(&self) {
-        tracing::trace!(
-            target: "finalite::statement",
-            sql = self.raw().sql(),
-            connection = self.core().db().id(),
-            name = self.core().db().info().name(),
-            prepared_at = %self.raw().site(),
-            "run",
-        );
     }
 
     /// Returns an error, before the statement runs, if rows are expected and the statement returns none.
@@ -233,9 +221,7 @@ impl<'conn> Statement<'conn> {
     pub fn execute<'p>(&mut self, params: impl Params<'p>) -> Result<usize> {
         let core = self.core();
         let before = core.db().total_changes();
-        let mut rows = self.query(params)?;
-        while rows.next()?.is_some() {}
-        rows.finish()?;
+        self.query(params)?.complete()?;
         Ok(core.changes_since(before))
     }
 
@@ -283,7 +269,9 @@ impl<'conn> Statement<'conn> {
         &mut self,
         sets: impl IntoIterator<Item = Result<P, E>>,
     ) -> Result<usize, E> {
-        sets.into_iter().try_fold(0, |changed, params| Ok(changed + self.execute(params?)?))
+        let core = self.core();
+        let mut repetition = self.raw_mut().repeat().map_err(Error::from)?;
+        sets.into_iter().try_fold(0, |changed, params| Ok(changed + run_next(core, &mut repetition, params?)?))
     }
 
     /// Runs a statement that yields exactly one row, and returns the row as `T`.
@@ -462,7 +450,7 @@ impl<'conn> Statement<'conn> {
     /// # Ok::<(), finalite::Error>(())
     /// ```
     pub fn into_rows<'p: 'conn>(self, params: impl Params<'p>) -> Result<OwnedRows<'conn>> {
-        self.trace_run();
+        trace_run(self.raw(), self.core());
         let (core, place) = (self.core(), self.checkout.place());
         let cursor = self.checkout.into_raw().into_cursor(|binding| {
             let mut binder = Binder::new(binding);
@@ -645,6 +633,34 @@ impl<'conn> Statement<'conn> {
 fn finish_after_first(mut rows: Rows<'_>, writes: bool) -> Result<()> {
     while writes && rows.next()?.is_some() {}
     rows.finish()
+}
+
+/// Runs the statement of a repetition once. Returns the number of rows changed.
+#[inline(always)]
+fn run_next<'p>(core: &Core, repetition: &mut Repetition<'_, 'p, '_>, params: impl Params<'p>) -> Result<usize> {
+    trace_run(repetition.statement(), core);
+    let before = core.db().total_changes();
+    let mut binder = Binder::new(repetition.begin()?);
+    params.bind(&mut binder)?;
+    Rows::new(binder.finish()?.run(), core).complete_repeated()?;
+    Ok(core.changes_since(before))
+}
+
+#[inline(always)]
+fn trace_run(statement: &Stmt<'_>, core: &Core) {
+    use tracing::level_filters::{LevelFilter, STATIC_MAX_LEVEL};
+    // The macro alone would make this a call.
+    if STATIC_MAX_LEVEL >= LevelFilter::TRACE && LevelFilter::current() >= LevelFilter::TRACE {
+        trace_run_to_listeners(statement, core);
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn trace_run_to_listeners(statement: &Stmt<'_>, core: &Core) {
+    let (sql, prepared_at) = (statement.sql(), statement.site());
+    let (connection, name) = core.identity();
+    tracing::trace!(target: "finalite::statement", sql, connection, name, %prepared_at, "run");
 }
 
 pub use crate::raw::stmt::Counters as StatementCounters;

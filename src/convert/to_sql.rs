@@ -93,8 +93,9 @@ impl<'p> Param<'p> {
         Self(ParamValue::Error(error))
     }
 
-    /// Returns the same parameter with owned data.
-    #[inline]
+    /// Returns the same parameter with owned data. Always inlined: callers know the variant of a number, so that only its
+    /// value remains.
+    #[inline(always)]
     #[must_use]
     pub fn into_owned(self) -> Param<'static> {
         Param(match self.0 {
@@ -186,7 +187,7 @@ pub trait ToSql {
     ///
     /// The default implementation copies the data that [`to_sql`](Self::to_sql) borrows. A type that owns its memory,
     /// or that is a borrow itself, can avoid the copy by implementing this method.
-    #[inline]
+    #[inline(always)]
     fn into_param<'p>(self) -> Param<'p>
     where
         Self: Sized + 'p,

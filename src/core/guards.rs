@@ -185,9 +185,11 @@ impl Core {
     /// Returns an error if a guard is open whose transaction has ended. Runs a pending rollback first.
     #[inline]
     pub(crate) fn check_transaction(&self) -> Result<()> {
-        if self.guards.is_open() || self.guards.rollback_owed.get() { self.check_guards() } else { Ok(()) }
+        let has_ended = self.guards.is_open() && self.db.is_autocommit();
+        if has_ended || self.guards.rollback_owed.get() { self.check_guards() } else { Ok(()) }
     }
 
+    #[cold]
     #[inline(never)]
     fn check_guards(&self) -> Result<()> {
         if self.guards.rollback_owed.get() {

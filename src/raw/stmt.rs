@@ -7,6 +7,7 @@
 use std::any::Any;
 use std::cell::{Cell, OnceCell};
 use std::ffi::{c_char, c_int, c_uint};
+use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::panic::Location;
 use std::ptr::{self, NonNull};
@@ -359,6 +360,13 @@ impl<'db> Stmt<'db> {
         Ok(Binding::new(core, db.enter()?))
     }
 
+    /// Prepares for executions one after the other.
+    pub(crate) fn repeat<'s, 'p>(&'s mut self) -> Result<Repetition<'s, 'p, 'db>, Fault> {
+        let db = self.db;
+        self.core_mut().repair(db)?;
+        Ok(Repetition { statement: self, parameters: PhantomData })
+    }
+
     /// Starts an execution that owns its statement. Values borrowed by `bind` must outlive the borrow of the
     /// connection.
     pub(crate) fn into_cursor<'p: 'db, E: From<Fault>>(
@@ -528,6 +536,38 @@ impl Drop for Stmt<'_> {
             db.lose(fault);
         }
         self.release();
+    }
+}
+
+/// Executions of a statement one after the other. What one has bound stays bound until the next has other values, which is
+/// cheaper than to clear it in between, or until `self` is dropped. Memory bound without a copy must live for `'p`.
+pub(crate) struct Repetition<'s, 'p, 'db> {
+    statement: &'s mut Stmt<'db>,
+    parameters: PhantomData<&'p ()>,
+}
+
+impl<'p, 'db> Repetition<'_, 'p, 'db> {
+    pub(crate) fn statement(&self) -> &Stmt<'db> {
+        self.statement
+    }
+
+    /// Starts an execution, whose every parameter gets a value.
+    #[inline]
+    pub(crate) fn begin(&mut self) -> Result<Binding<'_, 'p>, Fault> {
+        let db = self.statement.db;
+        let core = self.statement.core_mut();
+        if core.phase.get() != Phase::Idle {
+            core.repair(db)?;
+        }
+        Ok(Binding::new(core, db.enter()?))
+    }
+}
+
+impl Drop for Repetition<'_, '_, '_> {
+    fn drop(&mut self) {
+        let db = self.statement.db;
+        // All executions have ended: an error is that of a use within a callback, after which C is still running.
+        let _ = self.statement.core_mut().repair(db);
     }
 }
 

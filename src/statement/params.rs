@@ -115,6 +115,23 @@ impl<'s, 'p> Binder<'s, 'p> {
     /// and `SQLITE_TOOBIG` for text or bytes beyond SQLite's limit.
     #[inline(always)]
     pub fn push(&mut self, value: impl ToSql + 'p) -> Result<()> {
+        let index = self.positional + 1;
+        if self.has_marks() || index > self.raw.parameter_count() {
+            return self.push_marked(value.into_param());
+        }
+        self.bind(index, value.into_param())?;
+        self.positional = index;
+        Ok(())
+    }
+
+    /// Whether parameters are marked, so that values by position depend on the marks.
+    #[inline(always)]
+    fn has_marks(&self) -> bool {
+        self.by_name || self.skips_set
+    }
+
+    #[inline(never)]
+    fn push_marked(&mut self, param: Param<'p>) -> Result<()> {
         let mut index = self.positional + 1;
         if self.skips_set {
             index = self.next_unset(index);
@@ -125,7 +142,7 @@ impl<'s, 'p> Binder<'s, 'p> {
         if self.by_name {
             self.check_unmarked(index)?;
         }
-        self.bind(index, value.into_param())?;
+        self.bind(index, param)?;
         self.positional = index;
         if self.by_name {
             self.raw.mark(index);
@@ -473,10 +490,16 @@ macro_rules! tuples {
     ($(($count:literal $($type:ident $field:tt)+))+) => {
         $(
             impl<'p, $($type: ToSql + 'p),+> Params<'p> for ($($type,)+) {
-                #[inline]
+                // Always inlined, so that the state of the binder stays in registers.
+                #[inline(always)]
                 fn bind(self, binder: &mut Binder<'_, 'p>) -> Result<()> {
                     binder.reserve($count)?;
-                    $(binder.push(self.$field)?;)+
+                    if binder.has_marks() {
+                        $(binder.push_marked(self.$field.into_param())?;)+
+                        return Ok(());
+                    }
+                    $(binder.bind(binder.positional + 1 + $field, self.$field.into_param())?;)+
+                    binder.positional += $count;
                     Ok(())
                 }
             }

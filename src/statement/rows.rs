@@ -18,8 +18,7 @@ struct Execution<'conn, S: Executed> {
 impl<'conn, S: Executed> Execution<'conn, S> {
     #[inline]
     fn new(mut cursor: Cursor<S>, core: &'conn Core) -> Self {
-        let started = core.start_time(cursor.reads_only());
-        cursor.set_started(started);
+        cursor.set_started(core.start_time(cursor.reads_only()));
         Self { cursor, core }
     }
 
@@ -36,10 +35,7 @@ impl<'conn, S: Executed> Execution<'conn, S> {
     #[inline(never)]
     fn step(&mut self) -> Result<Option<Row<'_>>> {
         if self.cursor.is_unstepped() {
-            self.core.check_transaction().map_err(|error| {
-                self.cursor.fail();
-                error.in_sql(self.cursor.sql())
-            })?;
+            self.check_transaction()?;
         }
         match self.cursor.step().map(|row| row.is_some()) {
             Ok(is_row) => Ok(is_row.then(|| Row::of_statement(self.cursor.row()))),
@@ -50,6 +46,25 @@ impl<'conn, S: Executed> Execution<'conn, S> {
     #[cold]
     fn failed(&self, fault: Fault) -> Error {
         self.core.error(fault).without_bound(|| self.cursor.expanded_sql().ok())
+    }
+
+    /// Steps to the end, and ends the execution. `keeps_bound`: what is bound may stay bound.
+    #[inline]
+    fn complete(&mut self, keeps_bound: bool) -> Result<()> {
+        self.check_transaction()?;
+        self.cursor.complete(keeps_bound).map_err(|fault| match self.cursor.is_ended() {
+            true => self.core.error(fault),
+            false => self.failed(fault),
+        })
+    }
+
+    /// Before the first step, returns an error if the transaction of a guard has ended.
+    #[inline]
+    fn check_transaction(&mut self) -> Result<()> {
+        self.core.check_transaction().map_err(|error| {
+            self.cursor.fail();
+            error.in_sql(self.cursor.sql())
+        })
     }
 
     #[inline]
@@ -150,6 +165,26 @@ impl<'stmt> Rows<'stmt> {
         let result = this.0.finish();
         this.0.count_if_timed();
         result
+    }
+
+    /// Runs the statement to its end, without reading its rows, and returns the result of the reset.
+    #[inline]
+    pub(super) fn complete(self) -> Result<()> {
+        self.complete_and(false)
+    }
+
+    /// Runs a statement that is repeated, as [`complete`](Self::complete) does.
+    #[inline]
+    pub(super) fn complete_repeated(self) -> Result<()> {
+        self.complete_and(true)
+    }
+
+    #[inline(always)]
+    fn complete_and(mut self, keeps_bound: bool) -> Result<()> {
+        // After an error, Drop does the rest.
+        self.0.complete(keeps_bound)?;
+        ManuallyDrop::new(self).0.count_if_timed();
+        Ok(())
     }
 
     /// Returns the SQL with the values in place of the parameters, for diagnostics. The text contains the bound values.

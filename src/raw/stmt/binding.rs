@@ -179,6 +179,7 @@ impl<'s, 'p> Binding<'s, 'p> {
     }
 
     /// Begins the execution, and passes it to a cursor.
+    #[inline]
     pub(crate) fn run(mut self) -> Cursor<Borrowed<'s>>
     where
         'p: 's,
@@ -191,6 +192,7 @@ impl<'s, 'p> Binding<'s, 'p> {
         Cursor::borrow(core, this.entered.get())
     }
 
+    #[inline]
     pub(super) fn start(&mut self) {
         counts::opened(HandleKind::Rows);
         if self.core.taint != Taint::NONE {

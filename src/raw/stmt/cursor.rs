@@ -146,12 +146,19 @@ impl StmtCore {
     #[inline(always)]
     fn first_step_in(&mut self, db: &Db, entered: &Entered<'_>) -> Result<Option<Row<'_>>, Fault> {
         let is_attach = self.taint.has(Taint::ATTACHED);
-        let mut code = if is_attach { self.attach(entered, db)? } else { self.call_step(entered) };
+        let code = if is_attach { self.attach(entered, db)? } else { self.call_step(entered) };
+        self.after_first_step(db, entered, code)
+    }
+
+    #[inline(always)]
+    fn after_first_step(&mut self, db: &Db, entered: &Entered<'_>, code: c_int) -> Result<Option<Row<'_>>, Fault> {
+        let is_attach = self.taint.has(Taint::ATTACHED);
+        let mut code = code;
         // An ATTACH is run once: what it opened is noted, and the recovery is that of the main database.
         if code != ffi::SQLITE_ROW && code != ffi::SQLITE_DONE && !is_attach {
             code = db.again_after_recovery(code, || self.call_step(entered));
         }
-        if self.names.get().is_some() || !self.handles.columns.is_empty() || self.findings.get().is_some() {
+        if self.has_details() {
             self.refresh();
         }
         if code != ffi::SQLITE_ROW {
@@ -190,6 +197,12 @@ impl StmtCore {
         Err(self.fault(db, code))
     }
 
+    /// Whether something is stored with the statement that is lost when SQLite prepares it again.
+    #[inline(always)]
+    fn has_details(&self) -> bool {
+        self.names.get().is_some() || !self.handles.columns.is_empty() || self.findings.get().is_some()
+    }
+
     fn refresh(&mut self) {
         let reprepares = self.status(ffi::SQLITE_STMTSTATUS_REPREPARE);
         if reprepares == self.reprepares {
@@ -212,6 +225,29 @@ impl StmtCore {
             self.reprepares = -1;
         }
         self.handles.columns = handles;
+    }
+
+    /// Steps to the end, and ends the execution. After an error of a step, the execution has not ended. `keeps_bound`: what
+    /// is bound stays bound where that is possible.
+    #[inline]
+    fn complete(&mut self, db: &Db, keeps_bound: bool) -> Result<(), Fault> {
+        let is_usual = self.phase.get() == Phase::Started && !self.taint.has(Taint::ATTACHED) && !self.has_details();
+        if let Some(entered) = db.enter_undisturbed().filter(|_| is_usual) {
+            drop(db.take_lost());
+            let code = self.call_step(&entered);
+            if code == ffi::SQLITE_DONE && !db.is_disturbed() {
+                self.end_phase();
+                return self.reset(db, Phase::Done, keeps_bound);
+            }
+            self.after_first_step(db, &entered, code)?;
+        }
+        self.complete_otherwise(db)
+    }
+
+    #[inline(never)]
+    fn complete_otherwise(&mut self, db: &Db) -> Result<(), Fault> {
+        while self.step_on(db) || self.step(db)?.is_some() {}
+        self.finish(db, false)
     }
 
     /// Counts the commit of an execution that has ended, if it made one.
@@ -240,7 +276,7 @@ impl StmtCore {
             return self.finish_disturbed(db, is_drop);
         }
         let phase = self.end_phase();
-        self.reset(db, phase)
+        self.reset(db, phase, false)
     }
 
     #[inline(always)]
@@ -265,7 +301,7 @@ impl StmtCore {
             return Ok(());
         }
         let ending = db.begin_ending();
-        let result = self.reset(db, phase);
+        let result = self.reset(db, phase, false);
         drop(ending);
         db.settle_callbacks();
         if !is_drop {
@@ -274,9 +310,10 @@ impl StmtCore {
         result
     }
 
-    /// Resets the statement. `phase` is that of the execution that ends.
+    /// Resets the statement. `phase` is that of the execution that ends. `keeps_bound`: what is bound stays bound, and the
+    /// mark of it stays set.
     #[inline(always)]
-    fn reset(&mut self, db: &Db, phase: Phase) -> Result<(), Fault> {
+    fn reset(&mut self, db: &Db, phase: Phase, keeps_bound: bool) -> Result<(), Fault> {
         let (was_failed, was_run) = (phase == Phase::Failed, phase != Phase::Started);
         let charge = db.charge();
         // SAFETY: the core is borrowed, so the statement is not finalized, and the bound memory is valid, as the cursor
@@ -293,7 +330,7 @@ impl StmtCore {
         if may_commit || code != ffi::SQLITE_OK {
             self.count_commit(db, was_run, code == ffi::SQLITE_OK && !was_failed);
         }
-        if self.bound != Bound::Nothing {
+        if self.bound != Bound::Nothing && !keeps_bound {
             self.bound = Bound::Nothing;
             // SAFETY: the statement is not finalized, as above, and the reset has ended its execution (rules 2, 19).
             // "sqlite3_reset() does not reset the bindings" (c3ref/clear_bindings.html).
@@ -388,7 +425,10 @@ impl<S: Executed> Cursor<S> {
 
     #[inline]
     pub(crate) fn set_started(&mut self, at: Option<Start>) {
-        self.0.core_mut().0.started = at;
+        let started = &mut self.0.core_mut().0.started;
+        if at.is_some() || started.is_some() {
+            *started = at;
+        }
     }
 
     #[inline]
@@ -401,6 +441,18 @@ impl<S: Executed> Cursor<S> {
     pub(crate) fn step_on(&mut self) -> bool {
         let (core, db) = self.0.core_mut();
         core.step_on(db)
+    }
+
+    /// Whether the execution has ended.
+    pub(crate) fn is_ended(&self) -> bool {
+        self.0.core().phase.get() == Phase::Idle
+    }
+
+    /// Steps to the end, and ends the execution. `keeps_bound`: what is bound may stay bound.
+    #[inline]
+    pub(crate) fn complete(&mut self, keeps_bound: bool) -> Result<(), Fault> {
+        let (core, db) = self.0.core_mut();
+        core.complete(db, keeps_bound)
     }
 
     /// Returns the row of the last step; a row without columns if there is none.
