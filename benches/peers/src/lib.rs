@@ -14,6 +14,7 @@ pub mod reference;
 pub mod report;
 pub mod sample;
 pub mod scans;
+pub mod small;
 pub mod statistics;
 pub mod structs;
 pub mod task;

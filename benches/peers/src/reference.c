@@ -87,6 +87,16 @@ int reference_scan_best(sqlite3_stmt *statement, uint64_t limit, uint64_t *check
   return reset != SQLITE_OK ? reset : complete(code);
 }
 
+/* Prepares a query, reads all rows as the best loop does, and finalizes it. */
+int reference_query_once(sqlite3 *db, const char *sql, int length, uint64_t *checksum) {
+  sqlite3_stmt *statement = NULL;
+  int code = sqlite3_prepare_v2(db, sql, length, &statement, NULL);
+  if (code != SQLITE_OK) return code;
+  code = reference_scan_best(statement, UINT64_MAX, checksum);
+  int finalized = sqlite3_finalize(statement);
+  return code != SQLITE_OK ? code : finalized;
+}
+
 /* Steps and reads nothing: what SQLite itself takes for the rows. The checksum is 0. */
 int reference_scan_step(sqlite3_stmt *statement, uint64_t limit, uint64_t *checksum) {
   int code = SQLITE_DONE;
@@ -246,6 +256,20 @@ int reference_insert_as_rusqlite(sqlite3_stmt *statement, const struct record *r
 int reference_insert_as_rusqlite_cached(sqlite3_stmt *statement, const struct record *records, size_t count,
                                         uint64_t *checksum) {
   return insert_as_rusqlite(statement, records, count, checksum, 1);
+}
+
+/* One column of one row by its key, as it is usually written. */
+int reference_update(sqlite3_stmt *statement, const int64_t *keys, size_t count, uint64_t *checksum) {
+  for (size_t i = 0; i < count; i++) {
+    sqlite3_bind_int64(statement, 1, (int64_t)i);
+    sqlite3_bind_int64(statement, 2, keys[i]);
+    int code = sqlite3_step(statement);
+    if (code != SQLITE_DONE) return code;
+    code = sqlite3_reset(statement);
+    if (code != SQLITE_OK) return code;
+  }
+  *checksum = count;
+  return SQLITE_OK;
 }
 
 /* Columns for `reference_insert_columns`: laid out as `reference::CColumns`. */

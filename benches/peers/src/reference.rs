@@ -20,6 +20,13 @@ mod c {
         pub(super) fn reference_scan_usual(_: *mut ffi::sqlite3_stmt, limit: u64, checksum: *mut u64) -> c_int;
         pub(super) fn reference_scan_best(_: *mut ffi::sqlite3_stmt, limit: u64, checksum: *mut u64) -> c_int;
         pub(super) fn reference_scan_step(_: *mut ffi::sqlite3_stmt, limit: u64, checksum: *mut u64) -> c_int;
+        pub(super) fn reference_query_once(
+            _: *mut ffi::sqlite3,
+            sql: *const c_char,
+            length: c_int,
+            checksum: *mut u64,
+        ) -> c_int;
+        pub(super) fn reference_update(_: *mut ffi::sqlite3_stmt, _: *const i64, _: usize, _: *mut u64) -> c_int;
         pub(super) fn reference_blob(
             _: *mut ffi::sqlite3,
             is_writing: c_int,
@@ -199,6 +206,14 @@ impl<'conn> Handle<'conn> {
         Ok(checksum)
     }
 
+    /// Prepares a query, reads its rows and finalizes it; returns the checksum.
+    pub fn query_once(self, sql: &str) -> Result<u64> {
+        let (length, mut checksum) = (c_int::try_from(sql.len())?, 0);
+        // SAFETY: the connection is open and not in a call; `sql` is as many bytes as said, and lives during the call.
+        check(unsafe { c::reference_query_once(self.ptr, sql.as_ptr().cast(), length, &raw mut checksum) })?;
+        Ok(checksum)
+    }
+
     pub fn prepare(self, sql: &str) -> Result<Statement<'conn>> {
         let sql = CString::new(sql)?;
         let mut statement = ptr::null_mut();
@@ -283,6 +298,14 @@ impl Statement<'_> {
         // SAFETY: the statement is alive and ours alone; the keys are as many as said.
         let code = unsafe { function(self.ptr.as_ptr(), keys.as_ptr(), keys.len(), &raw mut checksum) };
         check(code)?;
+        Ok(checksum)
+    }
+
+    /// Updates a row for each key; returns their number.
+    pub fn update(&mut self, keys: &[i64]) -> Result<u64> {
+        let mut checksum = 0;
+        // SAFETY: the statement is alive and ours alone, with two parameters; the keys are as many as said.
+        check(unsafe { c::reference_update(self.ptr.as_ptr(), keys.as_ptr(), keys.len(), &raw mut checksum) })?;
         Ok(checksum)
     }
 

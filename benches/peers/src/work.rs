@@ -281,6 +281,7 @@ pub fn inserts<'a>(
         }))
     };
     let mut finalite_kept = conn.prepare(INSERT)?;
+    let mut finalite_many = conn.prepare(INSERT)?;
     let mut kept_struct = conn.prepare(INSERT)?;
     let mut rusqlite_kept = peer.prepare(INSERT)?;
     Ok(vec![
@@ -291,6 +292,7 @@ pub fn inserts<'a>(
         reference("C usual again", Insert::Usual)?,
         Competitor::new("finalite cached", move |n| Ok(finalite_insert_cached(conn, first(n)?)?)),
         Competitor::new("finalite kept", move |n| Ok(finalite_insert_kept(&mut finalite_kept, first(n)?)?)),
+        Competitor::new("finalite execute_many", move |n| Ok(finalite_insert_many(&mut finalite_many, first(n)?)?)),
         Competitor::new("finalite insert_into", move |n| Ok(finalite_insert_into(conn, first(n)?)?)),
         Competitor::new("finalite kept struct", move |n| Ok(finalite_kept_struct(&mut kept_struct, first(n)?)?)),
         Competitor::new("rusqlite cached", move |n| Ok(rusqlite_insert_cached(peer, first(n)?)?)),
@@ -314,6 +316,12 @@ fn finalite_insert_kept(statement: &mut finalite::Statement<'_>, records: &[Reco
         changed += statement.execute((*integer, text, *real))? as u64;
     }
     Ok(changed)
+}
+
+#[inline(never)]
+fn finalite_insert_many(statement: &mut finalite::Statement<'_>, records: &[Record]) -> finalite::Result<u64> {
+    let sets = records.iter().map(|Record { integer, text, real }| (*integer, text, *real));
+    Ok(statement.execute_many(sets)? as u64)
 }
 
 #[inline(never)]

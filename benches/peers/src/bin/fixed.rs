@@ -10,13 +10,14 @@ use finalite::Connection;
 use finalite_peers::column::Column;
 use finalite_peers::work::{self, Competitor};
 use finalite_peers::{
-    Result, dates, environment, functions, hooks, listener, lists, moving, native, reference, sample, scans, task,
+    Result, dates, environment, functions, hooks, listener, lists, moving, native, reference, sample, scans, small,
+    task,
 };
 
 /// Rows of the table: the most that a scan can be asked for.
 const ROWS: u64 = 4_000;
 
-const WORKLOADS: [&str; 27] = [
+const WORKLOADS: [&str; 32] = [
     "scan one",
     "scan num",
     "scan text",
@@ -27,6 +28,11 @@ const WORKLOADS: [&str; 27] = [
     "rows wide",
     "lookup",
     "insert",
+    "update",
+    "small tables",
+    "small queries",
+    "small by key",
+    "small row by key",
     "function integer",
     "function text",
     "update hook",
@@ -89,6 +95,13 @@ fn with_competitors(workload: &str, run: impl FnOnce(&mut [Competitor<'_>]) -> R
             let path = path.to_str().ok_or("the temporary directory is not UTF-8")?;
             return run(&mut work::opens(path, "SELECT i1 FROM t WHERE id = 7")?);
         }
+        "small tables" => {
+            let dir = tempfile::tempdir()?;
+            let mut conn = Connection::open(dir.path().join("tables.db"))?;
+            small::create_tables(&mut conn)?;
+            let peer = reference::Handle::of(&conn).rusqlite()?;
+            return run(&mut small::once(&conn, &peer, &small::tables()));
+        }
         "malloc and free" => return run(&mut native::blocks()),
         "prepare" => return run(&mut native::prepares(&native::small(true)?)?),
         "prepare without lookaside" => return run(&mut native::prepares(&native::small(false)?)?),
@@ -105,6 +118,21 @@ fn with_competitors(workload: &str, run: impl FnOnce(&mut [Competitor<'_>]) -> R
     if workload == "lookup" {
         let keys = task::keys(10_000, ROWS)?;
         return run(&mut work::lookups(&conn, &peer, &keys)?);
+    }
+    if workload == "update" {
+        drop(peer);
+        let keys = task::keys(10_000, ROWS)?;
+        let tx = conn.transaction()?;
+        let peer = reference::Handle::of(tx.connection()).rusqlite()?;
+        return run(&mut small::updates(tx.connection(), &peer, &keys)?);
+    }
+    if workload == "small queries" {
+        return run(&mut small::once(&conn, &peer, &small::queries(ROWS, 10_000)));
+    }
+    if workload == "small by key" || workload == "small row by key" {
+        let keys = task::keys(10_000, ROWS)?;
+        let rows = if workload == "small by key" { 5 } else { 1 };
+        return run(&mut small::by_key(&conn, &peer, &keys, rows)?);
     }
     if let Some(access) = workload.strip_prefix("blob ") {
         moving::create(&conn)?;
