@@ -77,6 +77,11 @@ impl<'conn> Statement<'conn> {
         self.raw().findings()
     }
 
+    /// Whether data is stored with the statement.
+    pub(crate) fn has_findings(&self) -> bool {
+        self.raw().has_findings()
+    }
+
     #[inline]
     fn raw(&self) -> &Stmt<'conn> {
         self.checkout.raw()

@@ -67,6 +67,8 @@ pub(crate) struct Db {
     is_given_out: Cell<bool>,
     /// Whether a transaction is known to be open: one was open after the last statement that may have changed that.
     has_transaction: Cell<bool>,
+    /// Whether a statement was prepared for which SQLite has read the schema.
+    pub(super) has_schema: Cell<bool>,
     /// Error of a Drop that ended a transaction, for the next call to return.
     lost: Cell<Option<Fault>>,
     /// Files that the connection has open.
@@ -254,6 +256,7 @@ impl Db {
             recovery: OnceCell::new(),
             is_given_out: Cell::new(false),
             has_transaction: Cell::new(false),
+            has_schema: Cell::new(false),
             lost: Cell::new(None),
             files: RefCell::default(),
             recorded: Cell::default(),

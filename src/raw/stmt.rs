@@ -11,6 +11,7 @@ use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::panic::Location;
 use std::ptr::{self, NonNull};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::allocator::Account;
@@ -25,10 +26,12 @@ use crate::track::registry::{self, Recorded};
 use crate::track::{HandleKind, Taint, counts};
 
 mod binding;
+mod column_heads;
 mod cursor;
 mod plans;
 
 pub(crate) use binding::{Binding, RawCopy, RawList};
+pub(crate) use column_heads::ColumnHeads;
 pub(crate) use cursor::{Borrowed, CellError, Cursor, Executed, Row};
 use plans::Plans;
 
@@ -76,7 +79,8 @@ pub(crate) struct StmtCore {
     /// the next execution.
     marks: Vec<u64>,
     names: OnceCell<Box<[Box<str>]>>,
-    /// `SQLITE_STMTSTATUS_REPREPARE` when `names`, `handles`, `plans` and `findings` were last checked.
+    heads: OnceCell<Arc<ColumnHeads>>,
+    /// `SQLITE_STMTSTATUS_REPREPARE` when `names`, `heads`, `handles`, `plans` and `findings` were last checked.
     reprepares: c_int,
     /// Start of the execution, if it is measured. It is stored here, so that forgotten rows leak nothing.
     started: Option<Start>,
@@ -182,8 +186,10 @@ impl Db {
         let Ok(len) = c_int::try_from(sql.len()) else {
             return Err(Fault::new(FaultKind::TooBig { what: "SQL", bytes: sql.len() }));
         };
-        // A cached statement should not occupy the lookaside slots, which speed up short-lived statements.
-        let flags: c_uint = if is_for_cache { ffi::SQLITE_PREPARE_PERSISTENT } else { 0 };
+        // A cached statement should not occupy the lookaside slots, which speed up short-lived statements. With this flag,
+        // SQLite takes none at all while it prepares; with the first statement it reads the schema, too.
+        let is_first = !self.has_schema.get();
+        let flags: c_uint = if is_for_cache && !is_first { ffi::SQLITE_PREPARE_PERSISTENT } else { 0 };
         let mut statement = ptr::null_mut();
         let mut tail: *const c_char = ptr::null();
         let mut call = || {
@@ -221,6 +227,9 @@ impl Db {
         let Some(ptr) = NonNull::new(statement) else {
             return Ok((None, taken));
         };
+        if is_first {
+            self.has_schema.set(!["PRAGMA", "BEGIN"].iter().any(|keyword| sql::starts_with_keyword(sql, keyword)));
+        }
         let kind = if is_for_cache { HandleKind::CachedStatement } else { HandleKind::Statement };
         counts::opened(kind);
         // SAFETY: the statement was just prepared and is not finalized, and only this function has it (rule 19); the
@@ -244,6 +253,7 @@ impl Db {
             in_use: OnceCell::new(),
             marks: Vec::new(),
             names: OnceCell::new(),
+            heads: OnceCell::new(),
             reprepares: 0,
             started: None,
             handles: Handles::default(),
@@ -330,6 +340,10 @@ impl<'db> Stmt<'db> {
     /// Returns the data stored with the statement, see [`Row::findings`].
     pub(crate) fn findings<T: Any + Send + Default>(&self) -> &T {
         self.core().findings()
+    }
+
+    pub(crate) fn has_findings(&self) -> bool {
+        self.core().findings.get().is_some()
     }
 
     pub(crate) fn sql(&self) -> &str {
@@ -654,6 +668,14 @@ impl StmtCore {
             })
             .collect::<Result<Box<[_]>, _>>()?;
         Ok(self.names.get_or_init(|| names))
+    }
+
+    fn column_heads(&self) -> Result<&Arc<ColumnHeads>, Fault> {
+        if let Some(heads) = self.heads.get() {
+            return Ok(heads);
+        }
+        let heads = Arc::new(self.read_column_heads()?);
+        Ok(self.heads.get_or_init(|| heads))
     }
 
     fn column_declared_type(&self, column: usize) -> Option<Box<str>> {

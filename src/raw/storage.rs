@@ -94,12 +94,17 @@ impl<'db> Storage<'db> {
     ///
     /// `argument` is the pointer that SQLite's documentation of file controls requires for the operation.
     unsafe fn control(self, entered: &Entered<'_>, operation: c_int, argument: *mut c_void) -> bool {
-        let Some(name) = self.name_in(entered) else {
-            return false;
+        let name: *const c_char = match self.index {
+            // The main database, without a search for its name.
+            0 => ptr::null(),
+            _ => match self.name_in(entered) {
+                Some(name) => name.as_ptr(),
+                None => return false,
+            },
         };
         // SAFETY: the connection is open (entered, rule 20), and the name is its own, requested in this entry
-        // (rule 22); the caller promises a valid argument.
-        let code = unsafe { ffi::sqlite3_file_control(entered.db(), name.as_ptr(), operation, argument) };
+        // (rule 22), or NULL, which is "main" (c3ref/file_control.html); the caller promises a valid argument.
+        let code = unsafe { ffi::sqlite3_file_control(entered.db(), name, operation, argument) };
         code == ffi::SQLITE_OK
     }
 

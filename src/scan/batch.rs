@@ -81,32 +81,24 @@ impl ColumnBatch {
         if self.is_begun {
             return Ok(());
         }
-        let names = row.names()?;
+        let heads = row.heads()?;
         let ColumnSettings { schema, mixed, rows } = &self.plan;
-        let columns = names.iter().cloned().enumerate();
+        let columns = 0..heads.len();
         self.columns = match schema {
-            Some(types) if types.len() != names.len() => {
-                return Err(wrong_column_count(types, names.into()).in_sql(row.sql()));
+            Some(types) if types.len() != columns.len() => {
+                let names = columns.map(|index| heads.name(index).into()).collect();
+                return Err(wrong_column_count(types, names).in_sql(row.sql()));
             }
             Some(types) => {
                 let mixed = mixed.unwrap_or(OnTypeMismatch::Error);
-                let column = |(index, name)| {
-                    ColumnBuffer::declared(index, name, types[index], mixed)
-                        .with_declared_type(row.declared_type(index))
-                };
-                columns.map(column).collect()
+                columns.map(|index| ColumnBuffer::declared(index, heads, types[index], mixed)).collect()
             }
             None => {
                 let mixed = mixed.unwrap_or(OnTypeMismatch::Dynamic);
-                let column = |(index, name)| {
-                    let declared = row.declared_type(index);
-                    let affinity = ColumnType::affinity(declared.as_deref());
-                    ColumnBuffer::affinity(index, name, affinity, mixed).with_declared_type(declared)
-                };
-                columns.map(column).collect()
+                columns.map(|index| ColumnBuffer::affinity(index, heads, heads.affinity(index), mixed)).collect()
             }
         };
-        let room = (*rows).min(Self::ROOM_ROWS_MAX).min(Self::ROOM_VALUES_MAX / names.len().max(1));
+        let room = (*rows).min(Self::ROOM_ROWS_MAX).min(Self::ROOM_VALUES_MAX / heads.len().max(1));
         for column in &mut self.columns {
             column.reserve(room);
         }

@@ -19,11 +19,13 @@
 use std::fmt;
 use std::mem;
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::views::{BytesColumn, TextColumn};
 use crate::convert::exact_f64;
 use crate::error::{Error, ErrorKind, Result};
 use crate::pages::Expected;
+use crate::raw::ColumnHeads;
 use crate::scan::OnTypeMismatch;
 use crate::value::{ColumnType, Sink, Type, ValueRef};
 
@@ -43,8 +45,8 @@ use nulls::Nulls;
 /// NULLs are marked in a bitmap. In their place, the values hold 0 or an empty value.
 #[derive(Clone)]
 pub struct ColumnBuffer {
-    name: Box<str>,
-    declared_type: Option<Box<str>>,
+    /// Names and declared types, of which `index` is that of the column.
+    heads: Arc<ColumnHeads>,
     data: Data,
     /// Number of rows. While rows are added, exact only after [`flush_nulls`](Self::flush_nulls).
     len: usize,
@@ -81,10 +83,14 @@ pub(crate) struct Mismatch {
 
 impl ColumnBuffer {
     /// Creates a column with the type that the declaration in its table promises.
-    pub(super) fn affinity(index: usize, name: Box<str>, affinity: ColumnType, mixed: OnTypeMismatch) -> Self {
+    pub(super) fn affinity(
+        index: usize,
+        heads: &Arc<ColumnHeads>,
+        affinity: ColumnType,
+        mixed: OnTypeMismatch,
+    ) -> Self {
         Self {
-            name,
-            declared_type: None,
+            heads: Arc::clone(heads),
             data: Data::new(affinity),
             len: 0,
             pending: 0,
@@ -97,12 +103,13 @@ impl ColumnBuffer {
     }
 
     /// Creates a column with the type that the caller declares.
-    pub(super) fn declared(index: usize, name: Box<str>, declared: ColumnType, mixed: OnTypeMismatch) -> Self {
-        Self { is_settled: declared != ColumnType::Null, ..Self::affinity(index, name, declared, mixed) }
-    }
-
-    pub(super) fn with_declared_type(self, declared_type: Option<Box<str>>) -> Self {
-        Self { declared_type, ..self }
+    pub(super) fn declared(
+        index: usize,
+        heads: &Arc<ColumnHeads>,
+        declared: ColumnType,
+        mixed: OnTypeMismatch,
+    ) -> Self {
+        Self { is_settled: declared != ColumnType::Null, ..Self::affinity(index, heads, declared, mixed) }
     }
 
     pub(super) fn reserve(&mut self, rows: usize) {
@@ -130,7 +137,7 @@ impl ColumnBuffer {
 
     /// Returns a column whose values will be appended to this one. It accepts any type, and starts with the same.
     pub(super) fn part(&self) -> Self {
-        Self::affinity(self.index, "".into(), self.data_type(), OnTypeMismatch::Dynamic)
+        Self::affinity(self.index, &self.heads, self.data_type(), OnTypeMismatch::Dynamic)
     }
 
     /// Appends some values of a part, at least one, with the same result as pushing each. If they are all values of the
@@ -167,8 +174,7 @@ impl ColumnBuffer {
     /// Returns an empty column for the next values, with this capacity.
     pub(super) fn successor(&self, room: usize) -> Self {
         let mut next = Self {
-            name: self.name.clone(),
-            declared_type: self.declared_type.clone(),
+            heads: Arc::clone(&self.heads),
             data: Data::new(self.data_type()),
             len: 0,
             pending: 0,
@@ -346,7 +352,7 @@ impl fmt::Debug for ColumnBuffer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = f.debug_struct("ColumnBuffer");
         shown
-            .field("name", &self.name)
+            .field("name", &self.name())
             .field("type", &self.data_type())
             .field("rows", &self.len)
             .finish_non_exhaustive()
@@ -400,7 +406,7 @@ impl ColumnBuffer {
     /// Name of the column in the result.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.name
+        self.heads.name(self.index)
     }
 
     /// Declared type of the column in its table, as written in `CREATE TABLE`. `None` for expressions, and for columns
@@ -422,7 +428,7 @@ impl ColumnBuffer {
     /// C: [sqlite3_column_decltype](https://sqlite.org/c3ref/column_decltype.html)
     #[must_use]
     pub fn declared_type(&self) -> Option<&str> {
-        self.declared_type.as_deref()
+        self.heads.declared_type(self.index)
     }
 
     /// Number of the first value's row in the result, 0-based.
@@ -649,7 +655,7 @@ impl ColumnBuffer {
             Error::new(ErrorKind::ColumnConversion {
                 row: Some(self.first_row + row as u64),
                 column: self.index,
-                name: self.name.clone(),
+                name: self.name().into(),
                 found: Type::Text,
                 problem,
             })
@@ -698,7 +704,7 @@ impl ColumnBuffer {
     }
 
     fn is_not(&self, asked: ColumnType) -> Error {
-        let (name, found) = (self.name.clone(), self.data_type());
+        let (name, found) = (self.name().into(), self.data_type());
         Error::new(ErrorKind::ColumnType { column: self.index, name, asked, found })
     }
 
@@ -709,7 +715,7 @@ impl ColumnBuffer {
         }
         let first = (0..self.len).find(|&row| self.is_null(row)).unwrap_or_default();
         let (row, nulls) = (self.first_row + first as u64, self.nulls.count);
-        Err(Error::new(ErrorKind::ColumnHasNulls { row, column: self.index, name: self.name.clone(), nulls }))
+        Err(Error::new(ErrorKind::ColumnHasNulls { row, column: self.index, name: self.name().into(), nulls }))
     }
 
     fn optional<'a, T: Copy>(&'a self, values: &'a [T]) -> impl ExactSizeIterator<Item = Option<T>> + use<'a, T> {
@@ -723,7 +729,8 @@ mod tests {
 
     /// Pushes texts, and counts the reallocations of their bytes.
     fn moves<'a>(expected: Expected, texts: impl Iterator<Item = Option<&'a [u8]>>) -> (usize, Bytes) {
-        let mut column = ColumnBuffer::affinity(0, "a".into(), ColumnType::Text, OnTypeMismatch::Dynamic);
+        let heads = Arc::new(ColumnHeads::new([("a", None)]));
+        let mut column = ColumnBuffer::affinity(0, &heads, ColumnType::Text, OnTypeMismatch::Dynamic);
         column.expect(expected);
         let (mut moves, mut capacity) = (0, 0);
         for text in texts {

@@ -1,13 +1,14 @@
 //! [`Row`]: the cells of one row, of a statement or of a scan of database pages.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::btree::cells::Cells;
 use crate::btree::tree::PageBuffer;
 use crate::convert::FromSql;
 use crate::error::{Error, ErrorKind, NameKind, Result, ResultCode};
 use crate::raw::mapping::Mapped;
-use crate::raw::{self, CellError};
+use crate::raw::{self, CellError, ColumnHeads};
 use crate::value::{ConversionError, Sink, ValueRef};
 
 /// One row of a result, either of a statement or of a scan of database pages.
@@ -187,9 +188,9 @@ impl<'row> Row<'row> {
         Ok(self.statement().column_names()?)
     }
 
-    /// Returns the declared type of a column, if it is a column of a table.
-    pub(crate) fn declared_type(&self, column: usize) -> Option<Box<str>> {
-        self.statement().column_declared_type(column)
+    /// Returns names and declared types of the columns.
+    pub(crate) fn heads(&self) -> Result<&'row Arc<ColumnHeads>> {
+        Ok(self.statement().column_heads()?)
     }
 
     pub(crate) fn sql(&self) -> &'row str {

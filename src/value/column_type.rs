@@ -42,20 +42,18 @@ impl ColumnType {
         let Some(declaration) = declaration else {
             return Self::Null;
         };
-        let has_word =
-            |word: &str| declaration.as_bytes().windows(word.len()).any(|at| at.eq_ignore_ascii_case(word.as_bytes()));
-        let has = |words: &[&str]| words.iter().any(|word| has_word(word));
-        if has(&["INT"]) {
-            Self::Integer
-        } else if has(&["CHAR", "CLOB", "TEXT"]) {
-            Self::Text
-        } else if has(&["BLOB"]) {
-            Self::Blob
-        } else if has(&["REAL", "FLOA", "DOUB"]) {
-            Self::Real
-        } else {
-            Self::Null
+        let (mut found, mut last) = (Self::Null, 0_u32);
+        for byte in declaration.bytes() {
+            last = last << 8 | u32::from(byte.to_ascii_lowercase());
+            found = match (&last.to_be_bytes(), found) {
+                ([_, b'i', b'n', b't'], _) => return Self::Integer,
+                (b"char" | b"clob" | b"text", _) => Self::Text,
+                (b"blob", Self::Null | Self::Real) => Self::Blob,
+                (b"real" | b"floa" | b"doub", Self::Null) => Self::Real,
+                _ => found,
+            };
         }
+        found
     }
 }
 

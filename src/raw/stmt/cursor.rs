@@ -5,8 +5,9 @@ use std::ffi::c_int;
 use std::mem::ManuallyDrop;
 use std::panic::Location;
 use std::ptr;
+use std::sync::Arc;
 
-use super::{Bound, Effect, Phase, Plans, Stmt, StmtCore, find, to_usize};
+use super::{Bound, ColumnHeads, Effect, Phase, Plans, Stmt, StmtCore, find, to_usize};
 use crate::error::{Fault, FaultKind};
 use crate::raw::db::{Db, Entered};
 use crate::raw::ffi;
@@ -200,7 +201,10 @@ impl StmtCore {
     /// Whether something is stored with the statement that is lost when SQLite prepares it again.
     #[inline(always)]
     fn has_details(&self) -> bool {
-        self.names.get().is_some() || !self.handles.columns.is_empty() || self.findings.get().is_some()
+        self.names.get().is_some()
+            || self.heads.get().is_some()
+            || !self.handles.columns.is_empty()
+            || self.findings.get().is_some()
     }
 
     fn refresh(&mut self) {
@@ -210,6 +214,7 @@ impl StmtCore {
         }
         self.reprepares = reprepares;
         self.names.take();
+        self.heads.take();
         self.plans = Plans::default();
         self.findings.take();
         if self.handles.columns.is_empty() {
@@ -625,8 +630,9 @@ impl<'row> Row<'row> {
         self.0.column_names()
     }
 
-    pub(crate) fn column_declared_type(self, column: usize) -> Option<Box<str>> {
-        self.0.column_declared_type(column)
+    /// Returns names and declared types of the columns.
+    pub(crate) fn column_heads(self) -> Result<&'row Arc<ColumnHeads>, Fault> {
+        self.0.column_heads()
     }
 
     /// Returns the 0-based index of the first column of this name, compared without regard to ASCII case.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use super::growth::{append, extend_with, grow, make_room, reserve};
+use super::growth::{ROOM_BYTES_MIN, append, extend_with, grow, make_room, reserve};
 
 /// Offsets of the values of a column of text or blobs in its bytes: one more than there are values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +70,9 @@ impl fmt::Debug for BytesBuffers {
 
 impl Default for Bytes {
     fn default() -> Self {
-        Self { bytes: Vec::new(), offsets: OffsetBuffer::Small(vec![0]), expected: (0, 0) }
+        let mut offsets = Vec::with_capacity(ROOM_BYTES_MIN / size_of::<i32>());
+        offsets.push(0);
+        Self { bytes: Vec::new(), offsets: OffsetBuffer::Small(offsets), expected: (0, 0) }
     }
 }
 

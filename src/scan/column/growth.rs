@@ -2,6 +2,9 @@
 
 use crate::raw::os::huge_pages;
 
+/// Least room that is reserved: that of some rows, since in small results each allocation shows.
+pub(super) const ROOM_BYTES_MIN: usize = 256;
+
 /// Pushes a value; a full vector grows by [`grow`].
 #[inline(always)]
 pub(super) fn append<T: Copy>(values: &mut Vec<T>, value: T) {
@@ -20,7 +23,7 @@ pub(super) fn grow<T: Copy>(values: &mut Vec<T>, more: usize) {
     const LEAST_BYTES: usize = 8 << 20;
     let len = values.len();
     if len * size_of::<T>() < MANY_BYTES {
-        values.reserve(more.max(len));
+        values.reserve(more.max(len).max(ROOM_BYTES_MIN / size_of::<T>()));
     } else if !make_room(values, more.max(3 * len).max(LEAST_BYTES / size_of::<T>())) {
         values.reserve(more);
     }
