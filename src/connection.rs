@@ -178,7 +178,8 @@ impl Connection {
     /// Returns a statement from the cache, or prepares it. Dropping the statement resets it and returns it to the
     /// cache.
     ///
-    /// [`execute`](Self::execute) and the `query_…` methods use the cache as well. `PRAGMA` statements are not cached.
+    /// [`execute`](Self::execute) and the `query_…` methods use the cache as well. [`scan`](Self::scan) does too, but
+    /// inserts a statement only when its SQL is scanned again. `PRAGMA` statements are not cached.
     ///
     /// # Errors
     ///
@@ -206,6 +207,11 @@ impl Connection {
     #[inline]
     pub(crate) fn prepare_cached_at(&self, sql: &str, site: &'static Location<'static>) -> Result<Statement<'_>> {
         self.core.check_out(sql, site).map(Statement::new)
+    }
+
+    /// Returns a statement from the cache, or prepares it: for the cache if the same SQL was asked for before.
+    pub(crate) fn prepare_if_repeated(&self, sql: &str, site: &'static Location<'static>) -> Result<Statement<'_>> {
+        self.core.check_out_if_repeated(sql, site).map(Statement::new)
     }
 
     /// Returns the rowid of the last successful `INSERT` into a rowid table on this connection; 0 if there was none.

@@ -27,18 +27,20 @@ use crate::error::{Error, ErrorKind, Result, ResultCode};
 use crate::raw::storage::Storage;
 use crate::statement::{OwnedRows, Record, Row, Rows, Statement};
 use crate::value::Value;
-use findings::{Findings, SMALL_ROWS};
+use findings::Findings;
+pub(crate) use findings::SMALL_ROWS;
 use lookup::Names;
 use program::Program;
 pub(crate) use snapshot::LastCommit;
-use snapshot::{LogState, ReadError, Snapshot, SnapshotView, View};
+pub(crate) use snapshot::View;
+use snapshot::{LogState, ReadError, Snapshot, SnapshotView};
 pub(crate) use threads::{DecoderThreads, Filled, Part, Piece, Split};
 
 const NOT_PLAIN: &str = "SQLite does more than scan a table: a condition, an order, an index, a computed column, …";
 const CONDITION: &str = "SQLite evaluates its condition: a value of it is not known, or has to be converted, or the \
                          snapshot of the table is not known";
 const MOVED: &str = "another connection wrote while the scan began, or a transaction was already open";
-const SMALL: &str = "the table is small: SQLite is as fast";
+pub(crate) const SMALL: &str = "the table is small: SQLite is as fast";
 const UNREADABLE: &str = "a page cannot be read";
 const MALFORMED: &str = "a page is malformed";
 
@@ -71,6 +73,14 @@ pub(crate) struct FirstStep<'stmt> {
     pub(crate) has_row: bool,
     /// The scan, or the reason why SQLite runs it.
     pub(crate) scan: Result<PlainScan<'stmt>, &'static str>,
+    /// View of the transaction of a statement that is to be [examined](examine) after its first rows.
+    pub(crate) unexamined: Option<View>,
+}
+
+impl FirstStep<'_> {
+    fn by_statement(has_row: bool, reason: &'static str) -> Self {
+        Self { has_row, scan: Err(reason), unexamined: None }
+    }
 }
 
 /// A plain scan of a table, and the view of its transaction.
@@ -177,27 +187,33 @@ pub(crate) fn last_commit(conn: &Connection) -> Result<Option<LastCommit>> {
     Ok(snapshot::last_commit(Storage::new(conn.db(), MAIN)))
 }
 
-/// Takes the first step, and determines the table and the snapshot.
+/// Whether a statement is to be examined only after its first rows: nothing is known of it, and SQLite is as fast if there
+/// are no more. Several threads decode all rows, or none.
+pub(crate) fn is_examined_later(statement: &Statement<'_>, threshold: Threshold, threads: usize) -> bool {
+    threshold == Threshold::Large && threads == 1 && !statement.has_findings()
+}
+
+/// Takes the first step, and determines the snapshot, and the table unless it is examined later.
 pub(crate) fn begin(
     conn: &Connection,
     rows: &mut Rows<'_>,
     values: &[Value],
     threshold: Threshold,
+    is_examined_later: bool,
 ) -> Result<FirstStep<'static>> {
     let main = Storage::new(conn.db(), MAIN);
-    let findings = Findings::of(rows);
-    let mut is_small = threshold == Threshold::Large && findings.was_small();
+    let mut is_small = false;
     let reason = if conn.db().has_limits() {
         Some("a deadline or a limit is set, which SQLite keeps")
-    } else if findings.is_known_not_plain(values) {
+    } else if !is_examined_later && Findings::of(rows).is_known_not_plain(values) {
         Some(NOT_PLAIN)
-    } else if !is_small && program::has_shared_cache(conn, rows.current_raw().sql())? {
-        Some("it reads no table of the main database, or its cache may be shared with other connections")
     } else {
-        None
+        is_small = threshold == Threshold::Large && !is_examined_later && Findings::of(rows).was_small();
+        (!is_small && program::has_shared_cache(conn, rows.current_raw().sql())?)
+            .then_some("it reads no table of the main database, or its cache may be shared with other connections")
     };
     if let Some(reason) = reason {
-        return Ok(FirstStep { has_row: rows.next()?.is_some(), scan: Err(reason) });
+        return Ok(FirstStep::by_statement(rows.next()?.is_some(), reason));
     }
     let mut attempt = 0;
     loop {
@@ -205,22 +221,26 @@ pub(crate) fn begin(
         // If the table was small, it is only checked whether it still is.
         let before = if is_small { LogState::default() } else { LogState::take(main) };
         let has_row = rows.next()?.is_some();
-        let findings = Findings::of(rows);
-        if std::mem::take(&mut is_small) && findings.is_still_small(main) {
-            return Ok(FirstStep { has_row, scan: Err(SMALL) });
+        if std::mem::take(&mut is_small) && Findings::of(rows).is_still_small(main) {
+            return Ok(FirstStep::by_statement(has_row, SMALL));
         }
         if !has_row {
-            findings.set_empty(main);
-            return Ok(FirstStep { has_row, scan: Err("the table is empty") });
+            if !is_examined_later {
+                Findings::of(rows).set_empty(main);
+            }
+            return Ok(FirstStep::by_statement(has_row, "the table is empty"));
         }
         let view = match View::after(before, main) {
             SnapshotView::View(view) => Some(view),
             SnapshotView::Moved => None,
-            SnapshotView::Unknown(reason) => return Ok(FirstStep { has_row, scan: Err(reason) }),
+            SnapshotView::Unknown(reason) => return Ok(FirstStep::by_statement(has_row, reason)),
         };
+        if is_examined_later && view.is_some() {
+            return Ok(FirstStep { has_row, scan: Err(SMALL), unexamined: view });
+        }
         // Functions of the program that the first step has called must not be called again.
-        let Ok(Some(program)) = findings.program(conn, rows.current_raw().sql(), values) else {
-            return Ok(FirstStep { has_row, scan: Err(NOT_PLAIN) });
+        let Ok(Some(program)) = Findings::of(rows).program(conn, rows.current_raw().sql(), values) else {
+            return Ok(FirstStep::by_statement(has_row, NOT_PLAIN));
         };
         // In an open transaction, another first step would not begin a new snapshot.
         if view.is_none() && attempt < ATTEMPTS && conn.is_autocommit() {
@@ -228,13 +248,37 @@ pub(crate) fn begin(
             continue;
         }
         if program.condition.is_some() {
-            return Ok(FirstStep { has_row, scan: Err(CONDITION) });
+            return Ok(FirstStep::by_statement(has_row, CONDITION));
         }
         let scan = view
             .map(|view| PlainScan { program, condition: None, values: &[], view, threshold, findings: None })
             .ok_or(MOVED);
-        return Ok(FirstStep { has_row, scan });
+        return Ok(FirstStep { has_row, scan, unexamined: None });
     }
+}
+
+/// Determines the table of a statement without parameters that has returned its first rows. The view is that of its
+/// transaction. The error is the reason why SQLite runs it: an expired statement, whose SQL may mean something else by now,
+/// is one.
+pub(crate) fn examine(
+    conn: &Connection,
+    rows: &Rows<'_>,
+    view: View,
+    threshold: Threshold,
+) -> Result<PlainScan<'static>, &'static str> {
+    let statement = rows.current_raw();
+    if statement.is_expired() {
+        return Err("the connection changed what the statement reads");
+    }
+    let Ok(Some(program)) = Findings::of(rows).program(conn, statement.sql(), &[]) else {
+        return Err(NOT_PLAIN);
+    };
+    let condition = match &program.condition {
+        Some(_) if conn.db().has_replaced_collation() => return Err(CONDITION),
+        Some(condition) => Some(condition.with_parameters(&[], &program.sources).ok_or(CONDITION)?),
+        None => None,
+    };
+    Ok(PlainScan { program, condition, values: &[], view, threshold, findings: None })
 }
 
 /// Notes that the table is not small, if it had more rows. Called at the end of a scan that SQLite ran.
@@ -385,6 +429,19 @@ impl<'rows> PageRows<'rows> {
         let (end, owes_row) = (End::Natural, false);
         let values = values.into();
         Ok(Ok(Self { reader, record, conn, values, root, schema_version, database_bytes, end, owes_row }))
+    }
+
+    /// Skips rows that the statement has returned. The error is the reason why they cannot be read.
+    pub(crate) fn skip(&mut self, rows: u64) -> Result<Result<(), &'static str>> {
+        for _ in 0..rows {
+            if self.next()?.is_none() {
+                return Ok(Err(match self.end {
+                    End::Left(cause) => cause.reason(),
+                    End::Natural | End::Written | End::Interrupted => UNREADABLE,
+                }));
+            }
+        }
+        Ok(Ok(()))
     }
 
     /// Estimates the size of the table.

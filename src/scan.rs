@@ -95,7 +95,7 @@ pub use crate::value::{ColumnType, Relation};
 use batch::ColumnSettings;
 pub use batch::{BatchIndex, ColumnBatch};
 pub use column::{BytesBuffers, ColumnBuffer, OffsetBuffer, Offsets};
-use drive::{ScanProgress, Start, drive, run_by_pages};
+use drive::{ScanProgress, Start, StepStart, drive, run_by_pages};
 pub use filter::ScannedTable;
 pub use groups::Groups;
 pub use partitions::Partitions;
@@ -597,7 +597,7 @@ impl<'p, P: Params<'p>, E: From<Error>> Scan<'_, P, E> {
             return Ok(self.plan_of(PageRows::open(self.conn, &statement.query(known())?, scan)?));
         }
         let mut rows = statement.query(known())?;
-        let pages = match pages::begin(self.conn, &mut rows, &self.known, threshold)?.scan {
+        let pages = match pages::begin(self.conn, &mut rows, &self.known, threshold, false)?.scan {
             Ok(scan) => PageRows::open(self.conn, &rows, scan)?,
             Err(reason) => Err(reason),
         };
@@ -621,7 +621,9 @@ impl<'p, P: Params<'p>, E: From<Error>> Scan<'_, P, E> {
         if self.conn.is_untrusted.get() {
             return Err(plan::UNTRUSTED);
         }
-        if !statement.is_readonly() || !sql::starts_with_keyword(statement.sql(), "SELECT") {
+        // The SQL of a scan of a table is finalite's.
+        let is_query = self.table.is_some() || sql::starts_with_keyword(statement.sql(), "SELECT");
+        if !statement.is_readonly() || !is_query {
             return Err("the statement is not a SELECT");
         }
         if statement.parameter_count() > self.known.len() {
@@ -643,16 +645,20 @@ impl<'p, P: Params<'p>, E: From<Error>> Scan<'_, P, E> {
 
     /// Runs the statement, and resets it; the reset may return an error. Returns the number of rows.
     fn run_to_end(self, plan: &mut Option<ScanPlan>, reader: &mut impl Reader<E>) -> Result<u64, E> {
-        let mut statement = self.conn.prepare_cached_at(&self.sql, self.site)?;
+        let mut statement = self.conn.prepare_if_repeated(&self.sql, self.site)?;
         if let Some(types) = &self.schema {
             batch::check_before(&statement, types)?;
         }
         let threshold = self
             .may_be_pages(&statement)
             .and_then(|threshold| if self.limit > 0 { Ok(threshold) } else { Err(plan::NO_ROWS) });
+        let is_examined_later = self.known.is_empty()
+            && threshold.is_ok_and(|threshold| pages::is_examined_later(&statement, threshold, self.threads));
         let anchor = match threshold {
-            Ok(threshold) => pages::begin_conditional(self.conn, &statement, &self.known, threshold)?,
-            Err(_) => None,
+            Ok(threshold) if !is_examined_later => {
+                pages::begin_conditional(self.conn, &statement, &self.known, threshold)?
+            }
+            _ => None,
         };
         let mut anchored;
         let (start, mut rows) = match anchor {
@@ -661,7 +667,10 @@ impl<'p, P: Params<'p>, E: From<Error>> Scan<'_, P, E> {
                 anchored = self.conn.prepare(&self.sql)?;
                 (Ok(Start::Anchored(Box::new(anchor))), anchored.query(self.params)?)
             }
-            None => (threshold.map(|threshold| Start::Step(threshold, &self.known)), statement.query(self.params)?),
+            None => (
+                threshold.map(|threshold| Start::Step(StepStart { threshold, values: &self.known, is_examined_later })),
+                statement.query(self.params)?,
+            ),
         };
         let mut position = ScanProgress { rows: 0, limit: self.limit, progress: self.progress };
         match start {

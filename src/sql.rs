@@ -52,7 +52,9 @@ fn skip_some_blank(sql: &str) -> &str {
 /// Returns the first token of the SQL if it is a word, and the rest behind it. The word is empty otherwise.
 pub(crate) fn first_word(sql: &str) -> (&str, &str) {
     let sql = skip_blank(sql);
-    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || !byte.is_ascii() || byte == b'_' || byte == b'$';
+    let is_part = |byte: u8| {
+        byte.is_ascii_alphabetic() || byte.is_ascii_digit() || !byte.is_ascii() || matches!(byte, b'_' | b'$')
+    };
     sql.split_at(sql.bytes().position(|byte| !is_part(byte)).unwrap_or(sql.len()))
 }
 

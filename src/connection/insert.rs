@@ -147,8 +147,10 @@ impl Connection {
 
     /// Returns the place of the dot behind the name of a database, if one is there now; `None` if there is no dot.
     fn dot(&self, table: &str) -> Option<Option<usize>> {
-        let mut dots = table.match_indices('.').map(|(dot, _)| dot).peekable();
-        dots.peek()?;
+        if !table.as_bytes().contains(&b'.') {
+            return None;
+        }
+        let mut dots = table.match_indices('.').map(|(dot, _)| dot);
         Some(dots.find(|&dot| self.is_readonly(&table[..dot]).is_some()))
     }
 }

@@ -45,6 +45,8 @@ pub(crate) struct Cache {
     generation: NonZeroU64,
     statements_max: usize,
     bytes_max: usize,
+    /// Hashes of SQL that was asked for once and not kept, each where its high bits say. Empty until there is one.
+    passed: Vec<u64>,
     stats: StatementCacheStats,
 }
 
@@ -75,6 +77,7 @@ impl Cache {
             generation: NonZeroU64::MIN,
             statements_max,
             bytes_max,
+            passed: Vec::new(),
             stats: StatementCacheStats::default(),
         }
     }
@@ -111,6 +114,18 @@ impl Cache {
         }
         self.stats.misses += 1;
         None
+    }
+
+    /// Notes SQL that was not found. Returns whether it was noted before, and not many others since.
+    pub(crate) fn is_repeated(&mut self, sql: &str) -> bool {
+        const PLACES: usize = 256;
+        if self.statements_max == 0 {
+            return false;
+        }
+        self.passed.resize(PLACES, 0);
+        let hash = hash(sql);
+        let place = (hash >> 56) as usize % PLACES;
+        std::mem::replace(&mut self.passed[place], hash) == hash
     }
 
     #[inline]

@@ -13,7 +13,7 @@ use crate::statement::Rows;
 use crate::value::Value;
 
 /// Number of rows on one page up to which SQLite is as fast as the page reader, whose preparation takes time.
-pub(super) const SMALL_ROWS: usize = 40;
+pub(crate) const SMALL_ROWS: usize = 40;
 
 /// Results kept with the statement until it is re-prepared.
 #[derive(Default)]

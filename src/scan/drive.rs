@@ -5,7 +5,7 @@ use super::{Progress, ScanPlan};
 use super::{plan, threads};
 use crate::Connection;
 use crate::error::{Error, ErrorKind, Result};
-use crate::pages::{self, Anchor, End, Expected, FirstStep, HandoverReason, PageRows, Threshold};
+use crate::pages::{self, Anchor, End, Expected, FirstStep, HandoverReason, PageRows, SMALL_ROWS, Threshold};
 use crate::statement::params::params_from_iter;
 use crate::statement::{Row, Rows};
 use crate::value::Value;
@@ -29,21 +29,53 @@ impl Feed for PageRows<'_> {
     }
 }
 
-/// The current row of a statement.
-pub(super) struct First<'rows, 'stmt>(Option<&'rows Rows<'stmt>>);
+/// The first rows of a statement, or the current one alone.
+struct FirstRows<'rows, 'stmt> {
+    rows: &'rows mut Rows<'stmt>,
+    /// Whether the current row has not been returned yet.
+    is_owed: bool,
+    /// Number of rows that are still to be returned.
+    left: usize,
+    /// Whether the statement has no more rows.
+    is_ended: bool,
+}
 
-impl Feed for First<'_, '_> {
+impl<'rows, 'stmt> FirstRows<'rows, 'stmt> {
+    fn new(rows: &'rows mut Rows<'stmt>, is_owed: bool, left: usize) -> Self {
+        Self { rows, is_owed, left, is_ended: false }
+    }
+}
+
+impl Feed for FirstRows<'_, '_> {
+    #[inline(always)]
     fn next(&mut self) -> Result<Option<Row<'_>>> {
-        Ok(self.0.take().map(Rows::current))
+        let Some(left) = self.left.checked_sub(1) else {
+            return Ok(None);
+        };
+        self.left = left;
+        if std::mem::take(&mut self.is_owed) {
+            return Ok(Some(self.rows.current()));
+        }
+        let row = self.rows.next()?;
+        self.is_ended = row.is_none();
+        Ok(row)
     }
 }
 
 /// Beginning of a scan.
 pub(super) enum Start<'conn, 'stmt> {
-    /// With the first step of its statement, whose parameters have these values if there are some.
-    Step(Threshold, &'stmt [Value]),
+    /// With the first step of its statement.
+    Step(StepStart<'stmt>),
     /// Before it.
     Anchored(Box<Anchor<'conn, 'stmt>>),
+}
+
+/// Beginning of a scan with the first step of its statement.
+pub(super) struct StepStart<'stmt> {
+    pub(super) threshold: Threshold,
+    /// Values of its parameters, if there are some.
+    pub(super) values: &'stmt [Value],
+    pub(super) is_examined_later: bool,
 }
 
 /// Reason why `drive` returned.
@@ -93,16 +125,38 @@ pub(super) fn run_by_pages<E: From<Error>>(
     plan: &mut Option<ScanPlan>,
     reader: &mut impl Reader<E>,
 ) -> Result<(), E> {
-    let (mut is_on_row, _transaction, FirstStep { has_row, scan }) = match start {
+    // Number of steps that the statement has made, and whether the row of the last was not passed on.
+    let (mut steps, mut is_owed) = (0, false);
+    let (_transaction, has_row, scan) = match start {
         Start::Anchored(anchor) => {
             let Anchor { scan, transaction } = *anchor;
-            (false, Some(transaction), FirstStep { has_row: true, scan: Ok(scan) })
+            (Some(transaction), true, Ok(scan))
         }
-        Start::Step(threshold, values) => (true, None, pages::begin(conn, rows, values, threshold)?),
+        Start::Step(StepStart { threshold, values, is_examined_later }) => {
+            let FirstStep { has_row, scan, unexamined } =
+                pages::begin(conn, rows, values, threshold, is_examined_later)?;
+            (steps, is_owed) = (1, true);
+            match unexamined {
+                None => (None, has_row, scan),
+                Some(view) => {
+                    let mut first = FirstRows::new(rows, true, SMALL_ROWS);
+                    let end = drive(&mut first, position, reader)?;
+                    if end == DriveEnd::Enough || first.is_ended {
+                        *plan = Some(ScanPlan::by_statement(pages::SMALL));
+                        return Ok(());
+                    }
+                    (steps, is_owed) = (position.rows, false);
+                    (None, true, pages::examine(conn, rows, view, threshold))
+                }
+            }
+        }
     };
     let left = match scan {
         Ok(scan) => match PageRows::open(conn, rows, scan)? {
-            Ok(pages) => read_pages(conn, rows, pages, is_on_row, threads, (position, plan), reader)?,
+            Ok(mut pages) => match pages.skip(position.rows)? {
+                Ok(()) => read_pages(conn, rows, pages, steps > 0, threads, (position, plan), reader)?,
+                Err(reason) => Remaining::All(reason),
+            },
             Err(reason) => Remaining::All(reason),
         },
         Err(reason) => Remaining::All(reason),
@@ -114,19 +168,20 @@ pub(super) fn run_by_pages<E: From<Error>>(
             return Err(Error::new(ErrorKind::Interrupted).into());
         }
         Remaining::Rows(cause) => {
-            if !pages::catch_up(conn, rows, is_on_row.into(), position.rows, cause)? {
+            if !pages::catch_up(conn, rows, steps, position.rows, cause)? {
                 return Ok(());
             }
-            is_on_row = true;
+            is_owed = true;
         }
         Remaining::All(reason) => {
-            plan::leave(plan, rows.current_raw().sql(), 0, reason, &reason);
+            plan::leave(plan, rows.current_raw().sql(), position.rows, reason, &reason);
             if !has_row {
                 return Ok(());
             }
         }
     }
-    if !is_on_row || drive(&mut First(Some(rows)), position, reader)? == DriveEnd::Empty {
+    let owed = usize::from(is_owed);
+    if drive(&mut FirstRows::new(rows, is_owed, owed), position, reader)? == DriveEnd::Empty {
         drive(rows, position, reader)?;
     }
     pages::note_rows(rows, position.rows);
@@ -140,7 +195,7 @@ enum Remaining {
     Interrupt,
     /// Those from the position on, which the statement has to reach.
     Rows(HandoverReason),
-    /// All of them, for this reason.
+    /// All that have not been read by the statement, for this reason.
     All(&'static str),
 }
 
@@ -149,7 +204,7 @@ fn read_pages<E: From<Error>>(
     conn: &Connection,
     rows: &Rows<'_>,
     mut pages: PageRows<'_>,
-    is_on_row: bool,
+    has_stepped: bool,
     threads: usize,
     (position, plan): (&mut ScanProgress<'_>, &mut Option<ScanPlan>),
     reader: &mut impl Reader<E>,
@@ -174,7 +229,7 @@ fn read_pages<E: From<Error>>(
         }
         End::Left(cause) => {
             plan::leave(plan, rows.current_raw().sql(), position.rows, cause.reason(), &cause);
-            if is_on_row || pages.is_statement_as_it_was() {
+            if has_stepped || pages.is_statement_as_it_was() {
                 return Ok(Remaining::Rows(cause));
             }
             if matches!(cause, HandoverReason::Condition | HandoverReason::Unknown) {

@@ -26,8 +26,9 @@ impl Connection {
     /// [`Scan::filter`] then limits the rows.
     ///
     /// The rows are in rowid order. They come from the pages of the table if that is possible, which is several times
-    /// as fast as running a statement. SQLite runs a statement for a table of a few rows on one page. This is
-    /// determined by the first scan, and kept with the cached statement: see [`Scan::strategy`].
+    /// as fast as running a statement. SQLite runs a statement for a table of a few rows, and returns the first rows of a
+    /// table of which nothing is known yet. What a scan of a larger table finds out is kept with the cached statement:
+    /// see [`Scan::strategy`].
     ///
     /// # Example
     ///
@@ -67,7 +68,7 @@ impl<'a> TableScan<'a> {
 
     fn scan_of(self, columns: &str) -> Scan<'a, ScannedTable> {
         let name = self.conn.quoted_table(self.table);
-        let sql = format!("SELECT {columns} FROM {name}{NOT_INDEXED}");
+        let sql = ["SELECT ", columns, " FROM ", &name, NOT_INDEXED].concat();
         let scan = Scan::new(self.conn, sql.into(), ScannedTable { name, filters: Vec::new() }, self.site);
         Scan { table: Some(self.table), strategy: None, ..scan }
     }

@@ -23,7 +23,14 @@ use crate::value::ValueRef;
 #[must_use]
 #[doc(alias("escape_identifier", "%w"))]
 pub fn quote_identifier(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
+    let mut quoted = String::with_capacity(name.len() + 2);
+    quoted.push('"');
+    match name.as_bytes().contains(&b'"') {
+        true => quoted.push_str(&name.replace('"', "\"\"")),
+        false => quoted.push_str(name),
+    }
+    quoted.push('"');
+    quoted
 }
 
 /// Returns the text as a literal in single quotes.

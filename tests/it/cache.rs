@@ -20,6 +20,33 @@ fn execute_and_query_use_it_by_themselves() {
     assert_eq!(statement.query_one::<i64>((7,)).unwrap(), 7);
 }
 
+/// What is scanned once would displace what is used again. A statement that is prepared for the cache is kept at once.
+#[test]
+fn a_scan_keeps_its_statement_when_it_is_repeated() {
+    let conn = Connection::open_in_memory().unwrap();
+    let scan = |sql: &str| conn.scan(sql, ()).columns().unwrap().len();
+    assert_eq!(scan("SELECT 1"), 1);
+    assert_eq!(handles_of(&conn), 0);
+    assert_eq!(scan("SELECT 1"), 1);
+    assert_eq!(handles_of(&conn), 1);
+    assert_eq!(scan("SELECT 1"), 1);
+    let stats = conn.statement_cache_stats();
+    assert_eq!((stats.misses, stats.hits), (2, 1));
+    drop(conn.prepare_cached("SELECT 2").unwrap());
+    assert_eq!(handles_of(&conn), 2);
+    assert_eq!(scan("SELECT 2"), 1);
+    assert_eq!(conn.statement_cache_stats().hits, 2);
+    // Many others come in between, and the cache may be off.
+    assert_eq!(scan("SELECT 3"), 1);
+    (0..4_000).for_each(|n| assert_eq!(scan(&format!("SELECT 3, {n}")), 1));
+    let before = handles_of(&conn);
+    assert_eq!(scan("SELECT 3"), 1);
+    assert_eq!(handles_of(&conn), before);
+    conn.set_statement_cache_limits(0, 0);
+    (0..3).for_each(|_| assert_eq!(scan("SELECT 4"), 1));
+    assert_eq!(handles_of(&conn), 0);
+}
+
 #[test]
 fn a_statement_that_is_out_is_not_handed_out_again() {
     let conn = Connection::open_in_memory().unwrap();
@@ -180,6 +207,8 @@ fn a_limit_may_be_none() {
 #[test]
 fn a_statement_that_comes_back_to_a_full_cache_keeps_to_its_bytes() {
     let conn = Connection::open_in_memory().unwrap();
+    // The first statement of a connection may have other memory than later ones.
+    conn.execute_batch("SELECT 0").unwrap();
     conn.execute("SELECT 1", ()).unwrap();
     let bytes = conn.statement_cache_stats().bytes;
     conn.set_statement_cache_limits(100, bytes * 3 / 2);

@@ -139,6 +139,50 @@ fn execute_many_sums_and_stops_at_the_first_error() {
     assert_eq!(insert.execute_many(Vec::<(i64, &str)>::new()).unwrap(), 0);
 }
 
+/// Between two sets, what the first has bound stays. Nothing does when the call is over, however it ends.
+#[test]
+fn execute_many_leaves_nothing_bound() {
+    const LONG: usize = 1 << 20;
+    let conn = Connection::open_in_memory().unwrap();
+    conn.execute("CREATE TABLE t(a, b)", ()).unwrap();
+    let mut insert = conn.prepare("INSERT INTO t VALUES (length(?), ?)").unwrap();
+    insert.execute((1, 2)).unwrap();
+    let bytes = || conn.memory().bytes;
+    let before = bytes();
+    let long = || ("x".repeat(LONG), 1);
+    let mut between = Vec::new();
+    let sets = [0, 1].into_iter().map(|_| {
+        between.push(bytes());
+        long()
+    });
+    insert.execute_many(sets).unwrap();
+    assert!(between[1] > before + LONG as u64, "it was bound, or the test shows nothing");
+    assert!(bytes() < before + LONG as u64);
+
+    let fails = insert.try_execute_many([Ok(long()), Err(Error::external(std::fmt::Error))]);
+    assert!(fails.is_err() && bytes() < before + LONG as u64);
+    let panics = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        insert.execute_many([0, 1].into_iter().map(|n| if n == 0 { long() } else { panic!("expected") }))
+    }));
+    assert!(panics.is_err() && bytes() < before + LONG as u64);
+    assert_eq!(insert.execute(("ab", 3)).unwrap(), 1);
+    assert_eq!(conn.query_all::<i64>("SELECT a FROM t", ()).unwrap(), [1, 1 << 20, 1 << 20, 1 << 20, 1 << 20, 2]);
+}
+
+/// A value of the set before must not be read in place of one that is missing.
+#[test]
+fn execute_many_takes_no_value_of_the_set_before() {
+    let conn = Connection::open_in_memory().unwrap();
+    conn.execute("CREATE TABLE t(a, b)", ()).unwrap();
+    let mut insert = conn.prepare("INSERT INTO t VALUES (?1, :b)").unwrap();
+    let short = |text: &'static str| finalite::params_from_iter(vec![text; text.len()]);
+    assert!(insert.execute_many([short("ab"), short("a"), short("cd")]).is_err());
+    assert_eq!(conn.query_all::<(String, String)>("SELECT a, b FROM t", ()).unwrap(), [("ab".into(), "ab".into())]);
+    assert_eq!(insert.execute_many([short("ef")]).unwrap(), 1);
+    assert_eq!(insert.execute_many([short("gh"), short("ij")]).unwrap(), 2);
+    assert_eq!(conn.query_one::<String>("SELECT group_concat(a || b) FROM t", ()).unwrap(), "abab,efef,ghgh,ijij");
+}
+
 #[test]
 fn empty_trailing_and_nul_sql_are_typed_errors() {
     let conn = Connection::open_in_memory().unwrap();

@@ -2,7 +2,12 @@
 
 use std::ffi::{c_char, c_void};
 
-use finalite::scan::ScanStrategy;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use finalite::extend::{Access, Action};
+use finalite::scan::{ScanPlan, ScanStrategy};
 use finalite::{Connection, ErrorKind, OpenOptions, ffi};
 
 use crate::compare::read_all;
@@ -170,5 +175,127 @@ fn an_interrupt_is_no_answer() {
         // SAFETY: the connection is open.
         unsafe { ffi::sqlite3_set_authorizer(watch.db, None, std::ptr::null_mut()) };
         assert!(watch.selects >= 3);
+    }
+}
+
+/// A file with tables of so many rows.
+fn tables(dir: &tempfile::TempDir, sizes: &[usize]) -> Connection {
+    let conn = Connection::open(dir.path().join("a.db")).unwrap();
+    for size in sizes {
+        conn.execute(&format!("CREATE TABLE t{size}(a TEXT)"), ()).unwrap();
+        add(&conn, &format!("t{size}"), *size);
+    }
+    conn
+}
+
+/// Preparing takes longer than a few rows: the first scan of a small table prepares its own statement and no other.
+#[test]
+fn a_small_table_is_not_examined() {
+    let dir = tempfile::tempdir().unwrap();
+    let conn = tables(&dir, &[2, 39, 41]);
+    // Whether the cache is shared is found out once.
+    read_all(conn.scan_table("t2").all_columns()).unwrap();
+    let prepared = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&prepared);
+    let _subscription = conn.set_authorizer(move |request| {
+        counted.fetch_add(usize::from(matches!(request.action, Action::Select)), Ordering::Relaxed);
+        Access::Allow
+    });
+    let prepares = |table: &str| {
+        prepared.store(0, Ordering::Relaxed);
+        let mut plan = None;
+        let rows =
+            conn.scan_table(table).all_columns().on_end(|it: ScanPlan| plan = Some(it.strategy)).columns().unwrap();
+        (rows.len(), plan.unwrap(), prepared.load(Ordering::Relaxed))
+    };
+    assert_eq!(prepares("t39"), (39, ScanStrategy::Statement, 1));
+    assert_eq!(prepares("t41"), (41, ScanStrategy::Pages, 2));
+}
+
+/// The first rows come from the statement, the others from the pages: the seam shows nowhere.
+#[test]
+fn the_first_rows_and_the_others_are_one_result() {
+    let dir = tempfile::tempdir().unwrap();
+    let sizes = [39, 40, 41, 120];
+    let conn = tables(&dir, &sizes);
+    for size in sizes {
+        let name = format!("t{size}");
+        // A condition on the table that a view has, and none.
+        let view = format!("v{size}");
+        conn.execute(&format!("CREATE VIEW {view} AS SELECT a FROM {name} WHERE a <> 'row 7'"), ()).unwrap();
+        for (table, rows) in [(&name, size), (&view, size - 1)] {
+            // Another statement each time: nothing is known of it.
+            conn.set_statement_cache_limits(0, 0);
+            let scan = || conn.scan_table(table).all_columns();
+            let expected = read_all(conn.scan(&format!("SELECT * FROM {table}"), ())).unwrap();
+            assert_eq!((read_all(scan()).unwrap(), expected.len()), (expected, rows));
+            let mut plan = None;
+            assert_eq!(scan().on_end(|it| plan = Some(it.strategy)).columns().unwrap().len(), rows);
+            assert_eq!(plan == Some(ScanStrategy::Pages), size > 40, "{table}");
+            for every in [1, 7, 40] {
+                let mut told = Vec::new();
+                let tell = |rows| {
+                    told.push(rows);
+                    ControlFlow::Continue(())
+                };
+                scan().progress(every, tell).columns().unwrap();
+                assert_eq!(told, (1..=rows as u64).filter(|row| row.is_multiple_of(every)).collect::<Vec<_>>());
+                let mut lengths = Vec::new();
+                let take = |batch: &finalite::scan::ColumnBatch| {
+                    lengths.push(batch.len());
+                    Ok::<_, finalite::Error>(())
+                };
+                scan().batches(every as usize, take).unwrap();
+                let (whole, rest) = (rows / every as usize, rows % every as usize);
+                let expected = [vec![every as usize; whole], vec![rest; usize::from(rest > 0)]].concat();
+                assert_eq!(lengths, expected, "{table} {every}");
+            }
+            for last in [1, 39, 40, 41, rows].into_iter().filter(|&last| last <= rows) {
+                let mut seen = 0;
+                let found = scan().try_for_each(|_| {
+                    seen += 1;
+                    Ok::<_, finalite::Error>(if seen == last {
+                        ControlFlow::Break(seen)
+                    } else {
+                        ControlFlow::Continue(())
+                    })
+                });
+                assert_eq!((found.unwrap(), seen), (Some(last), last));
+                assert_eq!(scan().limit(last as u64).columns().unwrap().len(), last);
+                let mut ended = 0;
+                let end = |rows| {
+                    ended += 1;
+                    if rows == last as u64 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                };
+                assert_eq!(scan().progress(1, end).columns().unwrap().len(), last);
+                assert_eq!(ended, last);
+            }
+        }
+    }
+}
+
+/// The closure gives the name of the table to another one before the statement is examined.
+#[test]
+fn what_the_first_rows_change_is_not_read() {
+    for at in [1, 40, 41] {
+        let dir = tempfile::tempdir().unwrap();
+        let conn = tables(&dir, &[100]);
+        conn.execute_batch("CREATE TABLE other(a TEXT)").unwrap();
+        add(&conn, "other", 7_000);
+        let (mut seen, mut plan) = (Vec::new(), None);
+        conn.scan_table("t100")
+            .all_columns()
+            .on_end(|it| plan = Some(it.strategy))
+            .for_each(|row| {
+                seen.push(row.get::<String>(0)?);
+                if seen.len() == at {
+                    conn.execute("CREATE TEMP VIEW t100 AS SELECT a FROM main.other", ())?;
+                }
+                Ok::<_, finalite::Error>(())
+            })
+            .unwrap();
+        assert_eq!(seen, (1..=100).map(|row| format!("row {row}")).collect::<Vec<_>>());
+        // After the first rows, pages are read, whatever the name means by now.
+        assert_eq!(plan == Some(ScanStrategy::Pages), at > 40);
     }
 }

@@ -4,7 +4,7 @@ use finalite_peers::report::{Comparison, show, target};
 
 /// `… again` over the same is the control: it differs from 1 by noise alone. `Rust best` is the loop of `C best`, and
 /// differs from it by the compiler alone.
-pub const COMPARISONS: [Comparison; 59] = [
+pub const COMPARISONS: [Comparison; 74] = [
     show("scan one", "C best again", "C best"),
     show("scan one", "Rust best", "C best"),
     target("scan one", "finalite value", "C best", 1.05),
@@ -48,6 +48,21 @@ pub const COMPARISONS: [Comparison; 59] = [
     target("insert", "finalite kept", "rusqlite kept", 0.85),
     target("insert", "finalite insert_into", "finalite cached", 1.05),
     target("insert", "finalite insert_into", "finalite kept", 1.05),
+    target("insert", "finalite execute_many", "rusqlite kept", 1.0),
+    target("insert", "finalite execute_many", "finalite kept", 1.0),
+    target("update", "finalite kept", "rusqlite kept", 1.0),
+    target("update", "finalite execute_many", "finalite kept", 1.0),
+    target("small tables", "finalite scan", "C", 1.1),
+    target("small tables", "finalite columns", "C", 1.25),
+    target("small tables", "finalite scan_table", "C", 1.15),
+    show("small tables", "finalite Rows", "C"),
+    target("small queries", "finalite scan", "rusqlite", 0.95),
+    target("small queries", "finalite columns", "rusqlite", 0.95),
+    show("small queries", "finalite Rows", "rusqlite"),
+    target("small by key", "finalite columns", "rusqlite into Vecs", 1.0),
+    show("small by key", "finalite columns", "rusqlite"),
+    target("small row by key", "finalite columns", "rusqlite into Vecs", 1.0),
+    show("small row by key", "finalite columns", "rusqlite"),
     target("list alone", "finalite list", "json_each kept", 0.5),
     show("list alone", "finalite list", "json_each made"),
     target("list alone", "finalite list", "rusqlite kept", 1.0),

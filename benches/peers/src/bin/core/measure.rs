@@ -9,7 +9,7 @@ use std::time::Instant;
 use finalite::{Connection, OpenOptions};
 use finalite_peers::task::Numbers;
 use finalite_peers::work::{self, Competitor};
-use finalite_peers::{Result, dates, environment, lists, reference, sample, task};
+use finalite_peers::{Result, dates, environment, lists, reference, sample, small, task};
 
 use crate::Options;
 
@@ -38,6 +38,7 @@ pub fn run(options: &Options, dir: &Path) -> Result<()> {
     look_up_in_memory(options)?;
     insert(options)?;
     in_memory(options)?;
+    small(options, dir)?;
     open(options, dir)
 }
 
@@ -170,6 +171,49 @@ fn in_memory(options: &Options) -> Result<()> {
             let competitors = dates::competitors(&conn, &peer, direction)?;
             measure(options, (&workload, setting), dates::DATES, competitors, || Ok(()))?;
         }
+    }
+    Ok(())
+}
+
+/// Tables that are scanned once, queries of a few rows, updates of one row.
+fn small(options: &Options, dir: &Path) -> Result<()> {
+    const ROWS: u64 = 4_000;
+    if options.wants("small tables") {
+        let path = dir.join(format!("tables {}.db", std::process::id()));
+        let mut conn = Connection::open(&path)?;
+        small::create_tables(&mut conn)?;
+        let peer = reference::Handle::of(&conn).rusqlite()?;
+        let tables = small::tables();
+        let count = small::TABLES as u64;
+        measure(options, ("small tables", "a file"), count, small::once(&conn, &peer, &tables), || Ok(()))?;
+        drop(peer);
+        conn.close()?;
+        std::fs::remove_file(path)?;
+    }
+    if !options.wants_some("small") && !options.wants("update") {
+        return Ok(());
+    }
+    let mut conn = Connection::open_in_memory()?;
+    sample::fill(&mut conn, ROWS)?;
+    let count = 20_000 / options.fewer;
+    let keys = task::keys(count, ROWS)?;
+    let peer = reference::Handle::of(&conn).rusqlite()?;
+    if options.wants("small queries") {
+        let queries = small::queries(ROWS, count);
+        measure(options, ("small queries", "in memory"), count, small::once(&conn, &peer, &queries), || Ok(()))?;
+    }
+    for (workload, rows) in [("small by key", 5), ("small row by key", 1)] {
+        if options.wants(workload) {
+            let competitors = small::by_key(&conn, &peer, &keys, rows)?;
+            measure(options, (workload, "in memory"), count, competitors, || Ok(()))?;
+        }
+    }
+    drop(peer);
+    if options.wants("update") {
+        let tx = conn.transaction()?;
+        let peer = reference::Handle::of(tx.connection()).rusqlite()?;
+        let competitors = small::updates(tx.connection(), &peer, &keys)?;
+        measure(options, ("update", "in memory and a transaction"), count, competitors, || Ok(()))?;
     }
     Ok(())
 }
