@@ -22,7 +22,7 @@ use crate::Connection;
 use crate::btree::cells::{Cells, Reader, Step};
 use crate::btree::condition::{Condition, Verdict};
 use crate::btree::format::{Damage, DamageKind};
-use crate::btree::tree::{PageBuffer, Shape, Tree};
+use crate::btree::tree::{Shape, Tree};
 use crate::error::{Error, ErrorKind, Result, ResultCode};
 use crate::raw::storage::Storage;
 use crate::statement::{OwnedRows, Record, Row, Rows, Statement};
@@ -402,7 +402,7 @@ impl<'rows> PageRows<'rows> {
             ReadError::Damage(damage) => damage_error(conn, damage).map_or(Ok(Err(MALFORMED)), Err),
             ReadError::Unreadable => Ok(Err(UNREADABLE)),
         };
-        let snapshot = match Snapshot::open(storage, view, condition.is_some()) {
+        let snapshot = match Snapshot::open(storage, view) {
             Ok(Ok(snapshot)) => snapshot,
             Ok(Err(reason)) => return Ok(Err(reason)),
             Err(error) => return stopped(error),
@@ -411,8 +411,7 @@ impl<'rows> PageRows<'rows> {
         let page_count = snapshot.page_count();
         let root = program.root;
         let condition = condition.map(Box::new);
-        let mut cells =
-            Cells::new(&program.sources, program.columns, condition, header.encoding, PageBuffer::default());
+        let mut cells = Cells::new(&program.sources, program.columns, condition, header.encoding, Vec::new());
         let database_bytes = u64::from(page_count) * header.page_bytes as u64;
         let payload_bytes_max = database_bytes.min(storage.value_bytes_max().into());
         let mut reader = Reader::new(Tree::new(snapshot, root, Shape::new(header, page_count)), payload_bytes_max);

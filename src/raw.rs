@@ -26,7 +26,6 @@ pub(crate) mod lent_columns;
 pub(crate) mod library;
 pub(crate) mod limit;
 pub(crate) mod list;
-pub(crate) mod mapping;
 pub(crate) mod math;
 pub(crate) mod os;
 mod recovery;

@@ -17,9 +17,6 @@
 //! [`Scan::threads`] sets the number of decoding threads. [`Scan::plan`] returns whether the pages are read, and
 //! otherwise the reason.
 //!
-//! With a condition, a file that SQLite maps (`PRAGMA mmap_size`) is read where it is mapped, by a connection that was
-//! opened for reading: rows that are not wanted are not copied.
-//!
 //! SQLite runs the statement instead:
 //!
 //! - with an order, an index, a column that is computed on read, or a condition that is more than comparisons of columns

@@ -22,7 +22,7 @@ use super::format::{
     BYTES_BY_SERIAL, Damage, Encoding, append_utf8, local_bytes, payload_varint, read_u16, read_u32, serial_bytes,
     varint,
 };
-use super::tree::{Leaf, PageBuffer, Pages, SLACK_BYTES, Tree};
+use super::tree::{Leaf, Pages, SLACK_BYTES, Tree};
 use crate::value::{AsItIs, Sink, StoredValue, ValueRef, to_f64};
 
 /// A column of the result.
@@ -40,7 +40,7 @@ pub(crate) enum ColumnSource {
 }
 
 /// The current row, and the buffers that hold its bytes.
-pub(crate) struct Cells<B> {
+pub(crate) struct Cells<B = Vec<u8>> {
     /// Columns of the result.
     columns: Box<[ColumnSource]>,
     /// Values that only the condition needs. They have the indices after those of the columns.
@@ -48,7 +48,7 @@ pub(crate) struct Cells<B> {
     /// Condition on the rows; `None` if all are wanted.
     condition: Option<Box<Condition>>,
     encoding: Encoding,
-    /// Pages as they are in the file.
+    /// Pages as they were read.
     pub(crate) buffer: B,
     /// A record assembled from several pages.
     spilled: Vec<u8>,
@@ -130,7 +130,7 @@ impl<P: Pages> Reader<P> {
 
     /// Moves to the next row.
     #[inline(always)]
-    pub(crate) fn step(&mut self, cells: &mut Cells<PageBuffer<P::Lent>>) -> Result<Step, P::Error> {
+    pub(crate) fn step(&mut self, cells: &mut Cells) -> Result<Step, P::Error> {
         if self.cell == self.leaf.cells && !self.next_leaf(cells)? {
             return Ok(Step::End);
         }
@@ -141,7 +141,7 @@ impl<P: Pages> Reader<P> {
 
     /// Moves to the next row that meets the condition.
     #[inline(always)]
-    pub(crate) fn step_to_wanted(&mut self, cells: &mut Cells<PageBuffer<P::Lent>>) -> Result<Step, P::Error> {
+    pub(crate) fn step_to_wanted(&mut self, cells: &mut Cells) -> Result<Step, P::Error> {
         if cells.condition.is_none() {
             return self.step(cells);
         }
@@ -149,7 +149,7 @@ impl<P: Pages> Reader<P> {
     }
 
     #[inline(never)]
-    fn step_by_condition(&mut self, cells: &mut Cells<PageBuffer<P::Lent>>) -> Result<Step, P::Error> {
+    fn step_by_condition(&mut self, cells: &mut Cells) -> Result<Step, P::Error> {
         loop {
             self.cell = self.next_candidate(self.cell..self.leaf.cells, cells);
             let step = self.step(cells)?;
@@ -183,7 +183,7 @@ impl<P: Pages> Reader<P> {
     }
 
     /// Moves before the first row. Returns its leaf page, or one without cells.
-    pub(crate) fn first_leaf(&mut self, cells: &mut Cells<PageBuffer<P::Lent>>) -> Result<Leaf, P::Error> {
+    pub(crate) fn first_leaf(&mut self, cells: &mut Cells) -> Result<Leaf, P::Error> {
         self.next_leaf(cells)?;
         Ok(self.leaf)
     }
@@ -226,7 +226,7 @@ impl<P: Pages> Reader<P> {
 
     /// Moves to the next leaf page. Returns `false` at the end.
     #[inline(never)]
-    fn next_leaf(&mut self, cells: &mut Cells<PageBuffer<P::Lent>>) -> Result<bool, P::Error> {
+    fn next_leaf(&mut self, cells: &mut Cells) -> Result<bool, P::Error> {
         self.before += self.leaf.cells as u64;
         self.cell = 0;
         self.leaf = Leaf::default();

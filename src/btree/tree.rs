@@ -16,16 +16,12 @@
 //! The file may be damaged. Each page number, pointer and count is checked before it is used, and the number of visited
 //! pages is limited by the size of the database, so that a loop ends.
 
-use std::ops::Deref;
-
 use super::format::{Damage, Header, read_u16, read_u32, varint};
 use super::pointer_map::PointerMap;
 
 /// Source of pages.
 pub(crate) trait Pages {
     type Error: From<Damage>;
-    /// Pages where the source has them in memory.
-    type Lent: Deref<Target = [u8]>;
 
     /// Longest readable run starting at `first` (at most `pages`, at least 1), and its stride in bytes.
     fn piece(&self, first: u32, pages: u32) -> (u32, usize);
@@ -33,53 +29,6 @@ pub(crate) trait Pages {
     /// Reads a run of pages. Returns the number of pages read: all of them, or 1 if the others cannot be read in one
     /// piece with the first, or 0 if the file ends within the first page, whose remainder is filled with zeros.
     fn read(&mut self, first: u32, pages: u32, into: &mut [u8]) -> Result<u32, Self::Error>;
-
-    /// Lends a run of pages instead, and the [`SLACK_BYTES`] after them, if the source has them in memory.
-    fn lend(&mut self, _first: u32, _bytes: usize) -> Result<Option<Self::Lent>, Self::Error> {
-        Ok(None)
-    }
-}
-
-/// Pages in memory: read, or lent by their source.
-pub(crate) struct PageBuffer<L> {
-    read: Vec<u8>,
-    lent: Option<L>,
-}
-
-impl<L> Default for PageBuffer<L> {
-    fn default() -> Self {
-        Self { read: Vec::new(), lent: None }
-    }
-}
-
-impl<L: Deref<Target = [u8]>> Deref for PageBuffer<L> {
-    type Target = [u8];
-
-    #[inline(always)]
-    fn deref(&self) -> &[u8] {
-        match &self.lent {
-            Some(lent) => lent,
-            None => &self.read,
-        }
-    }
-}
-
-impl<L: Deref<Target = [u8]>> PageBuffer<L> {
-    /// Returns the pages in memory of the caller's.
-    pub(crate) fn take(&mut self) -> Vec<u8> {
-        match self.lent.take() {
-            Some(lent) => lent.to_vec(),
-            None => std::mem::take(&mut self.read),
-        }
-    }
-
-    /// Replaces the pages by a copy of one.
-    pub(crate) fn set(&mut self, page: &[u8]) {
-        self.lent = None;
-        self.read.clear();
-        self.read.extend_from_slice(page);
-        self.read.extend_from_slice(&[0; SLACK_BYTES]);
-    }
 }
 
 /// Properties of a database file.
@@ -143,15 +92,6 @@ struct TreeLevel {
 struct TreePosition {
     page: u32,
     at: usize,
-}
-
-/// A run of pages.
-#[derive(Clone, Copy)]
-struct PagePiece {
-    first: u32,
-    pages: u32,
-    /// Number of bytes, with what the source has between the pages.
-    bytes: usize,
 }
 
 /// A leaf page in the buffer.
@@ -237,18 +177,13 @@ impl<P: Pages> Tree<P> {
     }
 
     /// Returns the next leaf page, in the buffer; `None` after the last.
-    pub(crate) fn next_leaf(&mut self, buffer: &mut PageBuffer<P::Lent>) -> Result<Option<Leaf>, P::Error> {
+    pub(crate) fn next_leaf(&mut self, buffer: &mut Vec<u8>) -> Result<Option<Leaf>, P::Error> {
         loop {
             if let Some(leaf) = self.leaf_ahead(buffer)? {
                 return Ok(Some(leaf));
             }
-            let Some(piece) = self.next_piece() else {
+            if !self.read_ahead(buffer)? {
                 return Ok(None);
-            };
-            buffer.lent = self.pages.lend(piece.first, piece.bytes)?;
-            match buffer.lent {
-                Some(_) => self.take_piece(piece, piece.pages)?,
-                None => self.read_piece(piece, &mut buffer.read)?,
             }
         }
     }
@@ -343,18 +278,12 @@ impl<P: Pages> Tree<P> {
         Ok(())
     }
 
-    /// Reads the next pages. Returns `false` at the end.
+    /// Reads the next pages: a single page of unknown type, or some leaf pages. Returns `false` at the end.
     pub(crate) fn read_ahead(&mut self, buffer: &mut Vec<u8>) -> Result<bool, P::Error> {
-        match self.next_piece() {
-            Some(piece) => self.read_piece(piece, buffer).map(|()| true),
-            None => Ok(false),
-        }
-    }
-
-    /// Determines the next pages: a single page of unknown type, or some leaf pages; `None` at the end.
-    fn next_piece(&mut self) -> Option<PagePiece> {
         let level = loop {
-            let last = self.depth.checked_sub(1)?;
+            let Some(last) = self.depth.checked_sub(1) else {
+                return Ok(false);
+            };
             let level = &mut self.levels[last];
             if level.next < level.children.len() {
                 break level;
@@ -385,27 +314,12 @@ impl<P: Pages> Tree<P> {
             self.stride = (2 * self.stride).min(pages_at_once(self.shape));
         }
         let last = self.ahead.last().copied().unwrap_or_default();
-        let pages = 1 + last.page.saturating_sub(first);
-        Some(PagePiece { first, pages, bytes: last.at + self.shape.page_bytes })
-    }
-
-    fn read_piece(&mut self, piece: PagePiece, buffer: &mut Vec<u8>) -> Result<(), P::Error> {
-        let PagePiece { first, pages, bytes } = piece;
+        let bytes = last.at + self.shape.page_bytes;
         if buffer.len() < bytes + SLACK_BYTES {
             buffer.resize(bytes + SLACK_BYTES, 0);
         }
+        let pages = 1 + last.page.saturating_sub(first);
         let read = self.pages.read(first, pages, &mut buffer[..bytes])?;
-        self.take_piece(piece, read)?;
-        // A page of zeros has no valid type, which SQLite reports as well.
-        let kind = buffer.get(head_in_page(first)).copied();
-        if read == 0 && matches!(kind, Some(LEAF | INTERIOR)) {
-            return Err(Damage::cut_off(first).into());
-        }
-        Ok(())
-    }
-
-    /// Notes that this number of pages of a piece were read.
-    fn take_piece(&mut self, PagePiece { first, pages, .. }: PagePiece, read: u32) -> Result<(), Damage> {
         if read < pages {
             // The pages are then read one by one, as SQLite does: rows before the unreadable page are still returned.
             self.ahead.truncate(1);
@@ -413,7 +327,13 @@ impl<P: Pages> Tree<P> {
         }
         let taken = self.ahead.len();
         self.levels[self.depth - 1].next += taken;
-        self.visit(first, u32::try_from(taken).unwrap_or(u32::MAX))
+        self.visit(first, u32::try_from(taken).unwrap_or(u32::MAX))?;
+        // A page of zeros has no valid type, which SQLite reports as well.
+        let kind = buffer.get(head_in_page(first)).copied();
+        if read == 0 && matches!(kind, Some(LEAF | INTERIOR)) {
+            return Err(Damage::cut_off(first).into());
+        }
+        Ok(true)
     }
 
     fn visit(&mut self, page: u32, more: u32) -> Result<(), Damage> {

@@ -20,9 +20,8 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
 use crate::btree::format::{Damage, Header};
-use crate::btree::tree::{Pages, SLACK_BYTES};
+use crate::btree::tree::Pages;
 use crate::error::Fault;
-use crate::raw::mapping::Mapped;
 use crate::raw::storage::{LOG_REGION_WORDS, Storage, TransactionState};
 
 /// Reason why a page was not read.
@@ -249,8 +248,6 @@ pub(crate) struct Snapshot<'db> {
     header: Header,
     /// Newest frame of each page that is not in the database file yet.
     frames: Frames,
-    /// Whether pages of the database file are read where they are mapped.
-    is_lent: bool,
 }
 
 type Frames = HashMap<u32, u32, BuildHasherDefault<PageHasher>>;
@@ -280,14 +277,8 @@ const FRAME_HEAD_BYTES: usize = 24;
 const LOG_HEAD_BYTES: u64 = 32;
 
 impl<'db> Snapshot<'db> {
-    /// Reads the database header, and the log's index. The inner error is the reason why the pages are not read. With a
-    /// condition, most rows are rejected by a few of their bytes: where the file is mapped, its pages are not copied. Whole
-    /// rows are read faster from a copy, which waits for memory once for many of them.
-    pub(super) fn open(
-        storage: Storage<'db>,
-        view: View,
-        has_condition: bool,
-    ) -> Result<Result<Self, &'static str>, ReadError> {
+    /// Reads the database header, and the log's index. The inner error is the reason why the pages are not read.
+    pub(super) fn open(storage: Storage<'db>, view: View) -> Result<Result<Self, &'static str>, ReadError> {
         if !storage.is_of_known_system() {
             return Ok(Err("the VFS is not one of SQLite's own"));
         }
@@ -306,7 +297,6 @@ impl<'db> Snapshot<'db> {
             page_count: 0,
             header: Header::default(),
             frames,
-            is_lent: has_condition && storage.lend(0, Header::BYTES).is_some(),
         };
         if this.read(1, 1, &mut header)? == 0 {
             return Err(Damage::cut_off(1).into());
@@ -386,9 +376,8 @@ fn find_frames(storage: Storage<'_>, log: LogView) -> Option<Frames> {
     Some(frames)
 }
 
-impl<'db> Pages for Snapshot<'db> {
+impl Pages for Snapshot<'_> {
     type Error = ReadError;
-    type Lent = Mapped<'db>;
 
     fn piece(&self, first: u32, pages: u32) -> (u32, usize) {
         if self.frames.is_empty() {
@@ -417,90 +406,20 @@ impl<'db> Pages for Snapshot<'db> {
             Err(fault) => Err(fault.into()),
         }
     }
-
-    fn lend(&mut self, first: u32, bytes: usize) -> Result<Option<Mapped<'db>>, ReadError> {
-        if !self.is_lent || self.frame(first).is_some() {
-            return Ok(None);
-        }
-        self.check()?;
-        Ok(self.storage.lend(self.offset(first), bytes + SLACK_BYTES))
-    }
 }
 
 impl Snapshot<'_> {
-    /// Offset of a page in the database file.
-    fn offset(&self, page: u32) -> u64 {
-        u64::from(page.saturating_sub(1)) * self.page_bytes as u64
-    }
-
     /// Reads a run of pages. Returns `false` if it is not complete.
     #[inline]
     fn read_piece(&self, first: u32, into: &mut [u8]) -> Result<bool, Fault> {
+        let index = |number: u32| u64::from(number.saturating_sub(1));
         match self.frame(first) {
-            None => self.storage.read(self.offset(first), into),
+            None => self.storage.read(index(first) * self.page_bytes as u64, into),
             Some(frame) => {
                 let frame_bytes = (self.page_bytes + FRAME_HEAD_BYTES) as u64;
-                let before = u64::from(frame.saturating_sub(1));
-                let offset = LOG_HEAD_BYTES + before * frame_bytes + FRAME_HEAD_BYTES as u64;
+                let offset = LOG_HEAD_BYTES + index(frame) * frame_bytes + FRAME_HEAD_BYTES as u64;
                 self.storage.read_log(offset, into)
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{Connection, OpenOptions};
-
-    fn is_lent(conn: &Connection) -> bool {
-        Storage::new(conn.db(), 0).lend(4096, 4096).is_some_and(|page| page.len() == 4096 && page[0] == 13)
-    }
-
-    /// Reads a row, and asks within its transaction.
-    fn is_lent_while_reading(conn: &Connection) -> bool {
-        let mut rows = conn.prepare("SELECT x FROM t").unwrap().into_rows(()).unwrap();
-        assert!(rows.next().unwrap().is_some());
-        is_lent(conn)
-    }
-
-    #[test]
-    fn a_file_that_may_change_is_not_lent() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("mapped.db");
-        let writer = Connection::open(&path).unwrap();
-        writer
-            .execute_batch(
-                "PRAGMA page_size = 4096; PRAGMA journal_mode = delete; PRAGMA mmap_size = 1000000;
-                 CREATE TABLE t(x); INSERT INTO t VALUES (1), (2); CREATE TABLE u(x);",
-            )
-            .unwrap();
-        let reader = OpenOptions::new().read_only(true).open(&path).unwrap();
-        assert!(!is_lent_while_reading(&reader), "nothing is mapped");
-        reader.execute_batch("PRAGMA mmap_size = 1000000").unwrap();
-        assert!(!is_lent(&reader), "no transaction");
-        assert!(is_lent_while_reading(&reader));
-        assert!(!is_lent_while_reading(&writer), "it may write");
-
-        writer.execute_batch("PRAGMA journal_mode = wal; PRAGMA wal_autocheckpoint = 0").unwrap();
-        assert!(is_lent_while_reading(&reader), "the log is empty");
-        writer.execute("INSERT INTO t VALUES (3)", ()).unwrap();
-        assert!(!is_lent_while_reading(&reader), "a checkpoint may write what is in the log");
-        writer.execute_batch("PRAGMA wal_checkpoint").unwrap();
-        assert!(is_lent_while_reading(&reader), "the whole log is in the file");
-
-        // What was lent stays as it is, beside commits and a checkpoint that goes as far as it can.
-        let mut rows = reader.prepare("SELECT x FROM t").unwrap().into_rows(()).unwrap();
-        rows.next().unwrap();
-        let page = Storage::new(reader.db(), 0).lend(4096, 4096).unwrap();
-        let before = page.to_vec();
-        writer.execute_batch("INSERT INTO t VALUES (4); PRAGMA wal_checkpoint").unwrap();
-        assert!(*page == before[..]);
-        drop((page, rows));
-        writer.execute_batch("PRAGMA wal_checkpoint").unwrap();
-        let mut rows = reader.prepare("SELECT x FROM t").unwrap().into_rows(()).unwrap();
-        rows.next().unwrap();
-        let page = Storage::new(reader.db(), 0).lend(4096, 4096).unwrap();
-        assert!(*page != before[..], "control: the checkpoint changes this page");
     }
 }

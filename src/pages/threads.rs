@@ -30,7 +30,7 @@ use crate::Connection;
 use crate::btree::cells::{Cells, Defaults, Reader, Step};
 use crate::btree::condition::Verdict;
 use crate::btree::format::Damage;
-use crate::btree::tree::{Leaf, Pages};
+use crate::btree::tree::{Leaf, Pages, SLACK_BYTES};
 use crate::error::Result;
 use crate::statement::Row;
 use crate::worker::Worker;
@@ -217,7 +217,6 @@ impl From<Damage> for Stopped {
 
 impl Pages for NoPages {
     type Error = Stopped;
-    type Lent = Piece;
 
     fn piece(&self, _: u32, _: u32) -> (u32, usize) {
         (1, 0)
@@ -303,7 +302,7 @@ impl<'threads, 'rows, T: Part> DecoderThreads<'threads, 'rows, T> {
         let shared = Arc::new(Shared { state: Mutex::new(state), todo: Condvar::new(), done: Condvar::new() });
         let threads = Threads { shared, started: Vec::new(), more: split.threads.saturating_sub(1), conn: pages.conn };
         let decoder = Decoder::of(pages);
-        let piece = Piece(Arc::new(pages.record.cells.buffer.take()));
+        let piece = Piece(Arc::new(mem::take(&mut pages.record.cells.buffer)));
         let leaf = pages.reader.leave();
         Self {
             pages,
@@ -379,7 +378,10 @@ impl<T: Part> DecoderThreads<'_, '_, T> {
         let Span { piece, leaf, cells, first } = &task.spans[span];
         let reader = &mut self.pages.reader;
         if !reader.is_at(leaf.page) {
-            self.pages.record.cells.buffer.set(&piece[leaf.at..][..reader.tree().usable_bytes()]);
+            let buffer = &mut self.pages.record.cells.buffer;
+            buffer.clear();
+            buffer.extend_from_slice(&piece[leaf.at..][..reader.tree().usable_bytes()]);
+            buffer.extend_from_slice(&[0; SLACK_BYTES]);
         }
         reader.go_to(Leaf { at: 0, ..*leaf }, cell, first + (cell - cells.start) as u64);
         self.pages.fill()

@@ -68,10 +68,6 @@ impl<'db> Storage<'db> {
         Self { db, index }
     }
 
-    pub(super) fn db(self) -> &'db Db {
-        self.db
-    }
-
     fn name_in(self, entered: &Entered<'_>) -> Option<NonNull<c_char>> {
         // SAFETY: the connection is open (entered, rule 20); c3ref/db_name.html: NULL if the index is out of range. The
         // name is valid until the schema changes, which no call during this entry does (rule 22).
@@ -110,7 +106,7 @@ impl<'db> Storage<'db> {
 
     /// Returns one of the database's files with its methods, if it is open. It remains open during the entry, because
     /// no other call on the connection runs at the same time.
-    pub(super) fn file(self, entered: &Entered<'_>, operation: c_int) -> Option<OpenFile> {
+    fn file(self, entered: &Entered<'_>, operation: c_int) -> Option<OpenFile> {
         let mut file: *mut ffi::sqlite3_file = ptr::null_mut();
         // SAFETY: SQLITE_FCNTL_FILE_POINTER and SQLITE_FCNTL_JOURNAL_POINTER, the only operations that callers pass,
         // take a pointer to a `sqlite3_file*`, here a local (rule 24).
@@ -149,18 +145,6 @@ impl<'db> Storage<'db> {
         // "once the object has been registered", which it is while the connection is open, hence during the borrow of
         // `db` (rules 22, 24).
         Some(unsafe { CStr::from_ptr(name) })
-    }
-
-    /// Whether the connection opened the database for reading only.
-    pub(super) fn is_read_only(self) -> bool {
-        let Some(entered) = self.db.try_enter() else {
-            return false;
-        };
-        let Some(name) = self.name_in(&entered) else {
-            return false;
-        };
-        // SAFETY: the connection is open (entered, rule 20), and the name is its own, requested in this entry (rule 22).
-        unsafe { ffi::sqlite3_db_readonly(entered.db(), name.as_ptr()) == 1 }
     }
 
     /// Whether the database file is open and can be read.
@@ -357,10 +341,10 @@ impl<'db> Storage<'db> {
     }
 }
 
-pub(super) struct OpenFile {
-    pub(super) file: *mut ffi::sqlite3_file,
+struct OpenFile {
+    file: *mut ffi::sqlite3_file,
     /// Methods, of which only those exist that their `iVersion` includes.
-    pub(super) methods: *const ffi::sqlite3_io_methods,
+    methods: *const ffi::sqlite3_io_methods,
 }
 
 type Read = unsafe extern "C" fn(*mut ffi::sqlite3_file, *mut c_void, c_int, i64) -> c_int;

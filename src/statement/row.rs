@@ -4,10 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::btree::cells::Cells;
-use crate::btree::tree::PageBuffer;
 use crate::convert::FromSql;
 use crate::error::{Error, ErrorKind, NameKind, Result, ResultCode};
-use crate::raw::mapping::Mapped;
 use crate::raw::{self, CellError, ColumnHeads};
 use crate::value::{ConversionError, Sink, ValueRef};
 
@@ -284,7 +282,7 @@ impl ColumnIndex for ColumnKey {
 
 /// The current row of a scan of database pages.
 pub(crate) struct Record<'rows> {
-    pub(crate) cells: Cells<PageBuffer<Mapped<'rows>>>,
+    pub(crate) cells: Cells,
     /// The row of the same scan's statement, for the column names.
     pub(crate) statement: raw::Row<'rows>,
 }

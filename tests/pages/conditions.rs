@@ -122,7 +122,6 @@ fn generated_conditions() {
             .open(dir.path().join(format!("{seed}.db")))
             .unwrap();
         create(&conn, &mut random, 400);
-        let conn = if random.one_in(2) { mapped(&conn, &mut random) } else { conn };
         for _ in 0..60 {
             let selected = random.pick(&["*", "i, s", "rowid", "later, r", "id, more"]);
             let sql = format!("SELECT {selected} FROM t NOT INDEXED WHERE {}", condition(&mut random, 2));
@@ -135,13 +134,6 @@ fn generated_conditions() {
     println!("{compared} scans compared, {by_pages} of them begun from pages, {rows_by_pages} rows of these");
     assert!(2 * by_pages > compared, "{by_pages} of {compared}");
     assert!(rows_by_pages > 20 * by_pages, "{rows_by_pages}");
-}
-
-/// Another connection, which reads pages where SQLite has them mapped, or some of them, without a copy.
-fn mapped(conn: &Connection, random: &mut Random) -> Connection {
-    conn.execute_batch("PRAGMA wal_checkpoint").unwrap();
-    let bytes = random.pick(&[20_000, 1_000_000_000]);
-    OpenOptions::new().read_only(true).pragma("mmap_size", bytes).open(conn.path().unwrap()).unwrap()
 }
 
 /// A table with rows that are all of one kind: `n` counts them, `even` is 0 or 1.
