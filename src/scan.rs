@@ -94,7 +94,7 @@ pub use batch::{BatchIndex, ColumnBatch};
 pub use column::{BytesBuffers, ColumnBuffer, OffsetBuffer, Offsets};
 use drive::{ScanProgress, Start, StepStart, drive, run_by_pages};
 pub use filter::ScannedTable;
-pub use groups::Groups;
+pub use groups::{Group, Groups};
 pub use partitions::Partitions;
 pub use plan::{ScanPlan, ScanStrategy};
 use reader::{Batches, Columns, ForEach, Reader, TryForEach};

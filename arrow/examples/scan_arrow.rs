@@ -1,4 +1,4 @@
-//! Reads a query as Arrow record batches, and prints the schema, what the columns hold, and the speed.
+//! Reads a table as Arrow record batches, and prints the types and NULLs of the columns, and the speed.
 //!
 //! `cargo run --release -p finalite-arrow --example scan_arrow -- DATABASE TABLE [--where CONDITION] [--threads N]`
 
@@ -32,7 +32,9 @@ fn run(mut arguments: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>
     while let (Some(option), value) = (arguments.next(), arguments.next()) {
         match (&*option, value) {
             ("--where", Some(value)) => condition = format!(" WHERE {value}"),
-            ("--threads", Some(value)) => threads = value.parse()?,
+            ("--threads", Some(value)) => {
+                threads = value.parse().map_err(|_| format!("--threads needs a number, not {value}"))?;
+            }
             _ => return Err(USAGE.into()),
         }
     }
@@ -49,7 +51,6 @@ fn run(mut arguments: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>
         rows += batch.num_rows();
         for ((column, array), field) in columns.iter_mut().zip(batch.columns()).zip(batch.schema_ref().fields()) {
             column.nulls += array.null_count();
-            column.bytes += array.get_array_memory_size();
             column.field = format!("{} {}", field.name(), field.data_type());
         }
         Ok::<(), Box<dyn Error>>(())
@@ -61,8 +62,8 @@ fn run(mut arguments: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>
     if let Some(plan) = plan {
         println!("{plan}");
     }
-    for Column { field, nulls, bytes } in &columns {
-        println!("  {field}: {nulls} of {rows} NULL, {bytes} bytes");
+    for Column { field, nulls } in &columns {
+        println!("  {field}: {nulls} of {rows} NULL");
     }
     let nanoseconds = elapsed.as_nanos().checked_div(rows as u128).unwrap_or(0);
     println!("{rows} rows in {:.3} s, {nanoseconds} ns a row", elapsed.as_secs_f64());
@@ -73,5 +74,4 @@ fn run(mut arguments: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>
 struct Column {
     field: String,
     nulls: usize,
-    bytes: usize,
 }

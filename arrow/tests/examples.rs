@@ -88,8 +88,8 @@ fn a_table_is_read_as_batches() {
         let (code, printed, error) = scan(&["t", "--where", "a > 1000", "--threads", threads]);
         assert_eq!((code, &*error), (Some(0), ""));
         assert!(printed.contains("by reading the table's pages"), "{printed}");
-        assert!(printed.contains("\n  a Int64: 0 of 4000 NULL, "), "{printed}");
-        assert!(printed.contains("\n  day Date32: 800 of 4000 NULL, "), "{printed}");
+        assert!(printed.contains("\n  a Int64: 0 of 4000 NULL\n"), "{printed}");
+        assert!(printed.contains("\n  day Date32: 800 of 4000 NULL\n"), "{printed}");
         assert!(printed.contains("\n4000 rows in "), "{printed}");
     }
     let (code, printed, error) = scan(&["t", "--where"]);

@@ -39,7 +39,7 @@ Usage: scan [DATABASE [SQL]] [--where CONDITION] [--mode rows|for-each|columns|p
              (columns), or in one call from the table's pages, where the SQL is a scan of a table (pages); rows unless
              given. Arrow is in another package: cargo run --release -p finalite-arrow --example scan_arrow
   --threads N
-             number of threads that decode pages, 1 to 256, in the modes columns and pages; 1 unless given
+             number of threads, 1 to 256; 1 unless given. More than one decode pages, in the modes columns and pages
   --json     print one JSON object: text that is not UTF-8 with U+FFFD in place of what is wrong,
              a blob as \"X'hex'\", an infinite REAL as \"Inf\" or \"-Inf\"
   --rows N   rows in the sample, 1000000 unless given

@@ -10,8 +10,8 @@ use crate::value::{StoredValue, ValueRef};
 
 /// Summaries of the rows that have equal keys: `GROUP BY`.
 ///
-/// The groups are in the order in which their first rows were added. As in SQLite, NULL is a key, an integer and a real
-/// of the same value are equal, and texts are equal if their bytes are (the collation `BINARY`).
+/// As in SQLite, NULL is a key, an integer and a real
+/// of the same value are equal, and texts are equal if their bytes are.
 ///
 /// # Example
 ///
@@ -33,8 +33,9 @@ use crate::value::{StoredValue, ValueRef};
 ///     |sales, batch| sales.add(&[batch.column("region")?], &[batch.column("price")?]),
 ///     Groups::merge,
 /// )?;
-/// let means: Vec<_> = sales.iter().map(|(key, prices)| (key[0], prices[0].mean())).collect();
-/// assert_eq!(means, [(ValueRef::Text(b"south"), Some(499.0)), (ValueRef::Text(b"north"), Some(500.0))]);
+/// let south = &sales.groups()[0];
+/// assert_eq!(south.key(0), Some(ValueRef::Text(b"south")));
+/// assert_eq!((south.rows(), south.summaries()[0].mean()), (500, Some(499.0)));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Default)]
@@ -48,10 +49,32 @@ pub struct Groups {
     encoded: Vec<u8>,
 }
 
+/// A group of rows that have equal keys. From [`Groups::groups`].
 #[derive(Clone)]
-struct Group {
+pub struct Group {
     key: Box<[StoredValue]>,
+    rows: u64,
     summaries: Box<[Summary]>,
+}
+
+impl Group {
+    /// Returns the value of a column of the key, 0-based, as the first row has it; `None` if there is no such column.
+    #[must_use]
+    pub fn key(&self, column: usize) -> Option<ValueRef<'_>> {
+        self.key.get(column).map(StoredValue::as_value_ref)
+    }
+
+    /// Number of rows: `count(*)`.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// The summaries of the columns of values, in their order.
+    #[must_use]
+    pub fn summaries(&self) -> &[Summary] {
+        &self.summaries
+    }
 }
 
 impl Groups {
@@ -70,7 +93,9 @@ impl Groups {
         if self.widths.is_some_and(|before| before != widths) {
             return Err(Error::new(ErrorKind::Misuse { reason: "the groups have other numbers of columns" }));
         }
-        self.widths = Some(widths);
+        if rows > 0 {
+            self.widths = Some(widths);
+        }
         for row in 0..rows {
             self.encoded.clear();
             for key in keys {
@@ -80,10 +105,13 @@ impl Groups {
                 Some(&number) => number,
                 None => self.insert(Group {
                     key: keys.iter().map(|key| value(key, row).into()).collect(),
+                    rows: 0,
                     summaries: vec![Summary::default(); values.len()].into(),
                 }),
             };
-            for (summary, column) in self.groups[number].summaries.iter_mut().zip(values) {
+            let group = &mut self.groups[number];
+            group.rows += 1;
+            for (summary, column) in group.summaries.iter_mut().zip(values) {
                 summary.add_value(value(column, row));
             }
         }
@@ -113,38 +141,27 @@ impl Groups {
             group.key.iter().for_each(|value| encode(value.as_value_ref(), &mut self.encoded));
             match self.numbers.get(&*self.encoded) {
                 Some(&number) => {
-                    let summaries = self.groups[number].summaries.iter_mut();
-                    summaries.zip(group.summaries).for_each(|(summary, other)| summary.merge(other));
+                    let into = &mut self.groups[number];
+                    into.rows += group.rows;
+                    into.summaries.iter_mut().zip(group.summaries).for_each(|(summary, other)| summary.merge(other));
                 }
                 None => drop(self.insert(group)),
             }
         }
     }
 
-    /// Number of groups.
+    /// The groups, in the order in which their first rows were added.
     #[must_use]
-    pub fn len(&self) -> usize {
-        self.groups.len()
+    pub fn groups(&self) -> &[Group] {
+        &self.groups
     }
 
-    /// Whether there are no groups.
+    /// The group with this key; `None` if there is none.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.groups.is_empty()
-    }
-
-    /// The key of each group, as its first row has it, and the summaries of its values, in the order of their columns.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = (Vec<ValueRef<'_>>, &[Summary])> {
-        self.groups.iter().map(|group| (group.key.iter().map(StoredValue::as_value_ref).collect(), &*group.summaries))
-    }
-
-    /// The summaries of the group with this key.
-    #[must_use]
-    pub fn get(&self, key: &[ValueRef<'_>]) -> Option<&[Summary]> {
+    pub fn get(&self, key: &[ValueRef<'_>]) -> Option<&Group> {
         let mut encoded = Vec::new();
         key.iter().for_each(|value| encode(*value, &mut encoded));
-        let number = *self.numbers.get(&*encoded)?;
-        Some(&self.groups[number].summaries)
+        self.numbers.get(&*encoded).map(|&number| &self.groups[number])
     }
 }
 
@@ -177,5 +194,12 @@ fn encode(value: ValueRef<'_>, to: &mut Vec<u8>) {
 impl fmt::Debug for Groups {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Groups").field("groups", &self.groups.len()).finish_non_exhaustive()
+    }
+}
+
+/// Shows the number of rows, but no values.
+impl fmt::Debug for Group {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Group").field("rows", &self.rows).finish_non_exhaustive()
     }
 }

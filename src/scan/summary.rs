@@ -43,7 +43,7 @@ use crate::value::{StoredValue, ValueRef, compare, to_f64};
 /// assert_eq!(on_two_threads.total(), 125_125.0);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Default, PartialEq)]
+#[derive(Clone, Default)]
 pub struct Summary {
     rows: u64,
     nulls: u64,
@@ -82,8 +82,12 @@ impl Summary {
         }
     }
 
-    /// Adds a value.
+    /// Adds a value. NaN is NULL, as in SQLite.
     pub fn add_value(&mut self, value: ValueRef<'_>) {
+        let value = match value {
+            ValueRef::Real(real) if real.is_nan() => ValueRef::Null,
+            value => value,
+        };
         self.count(1, usize::from(value == ValueRef::Null));
         match value {
             ValueRef::Null => return,
@@ -156,7 +160,7 @@ impl Summary {
     /// Sum of the integers and reals, 0 if there are none: `total(x)`.
     ///
     /// As in SQLite, the error does not grow with the number of values. Texts and blobs are not added, also where SQLite
-    /// would convert them.
+    /// would convert them. The total of infinite values of both signs is NaN.
     #[must_use]
     pub fn total(&self) -> f64 {
         const TWO_TO_32: f64 = 4_294_967_296.0;
@@ -182,13 +186,13 @@ impl Summary {
         (numbers > 0).then(|| self.total() / to_f64(numbers))
     }
 
-    /// Smallest value, in SQLite's order with the collation `BINARY`; NULL if there is none: `min(x)`.
+    /// Smallest value, NULL if there is none: `min(x)`. The order is SQLite's, with texts by their bytes in UTF-8.
     #[must_use]
     pub fn min(&self) -> ValueRef<'_> {
         self.min.as_value_ref()
     }
 
-    /// Largest value, in SQLite's order with the collation `BINARY`; NULL if there is none: `max(x)`.
+    /// Largest value, NULL if there is none: `max(x)`. The order is that of [`min`](Self::min).
     #[must_use]
     pub fn max(&self) -> ValueRef<'_> {
         self.max.as_value_ref()
@@ -242,8 +246,14 @@ impl CompensatedSum {
                 lane.add(*value);
             }
         }
+        let before = *self;
         lanes.into_iter().for_each(|lane| self.merge(lane));
         rest.iter().for_each(|value| self.add(*value));
+        if !self.sum.is_finite() {
+            // A lane may be too large where the sum is not.
+            *self = before;
+            values.iter().for_each(|value| self.add(*value));
+        }
     }
 
     fn merge(&mut self, other: Self) {

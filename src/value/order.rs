@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use super::ValueRef;
 
-/// Compares two values as `ORDER BY` does, with the collation `BINARY`: NULL, numbers, texts, blobs.
+/// Compares two values as `ORDER BY` does: NULL, numbers, texts by their bytes in UTF-8, blobs.
 ///
 /// C: [Sort order](https://sqlite.org/datatype3.html#sort_order)
 pub(crate) fn compare(left: ValueRef<'_>, right: ValueRef<'_>) -> Ordering {

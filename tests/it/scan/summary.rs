@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use finalite::scan::{Groups, ScanStrategy, Summary};
+use finalite::scan::{Group, Groups, ScanStrategy, Summary};
 use finalite::{Connection, ErrorKind, OpenOptions, Value, ValueRef};
 
 use crate::common::random::Random;
@@ -141,7 +141,14 @@ fn sums_are_exact_where_they_can_be() {
     assert_ne!(plain, 100_000.0, "control: a plain sum is another one");
     assert_eq!(summary("VALUES (1e100), (1.0), (-1e100)").total(), 1.0);
     assert_eq!(summary("VALUES (9e999), (1.0)").total(), f64::INFINITY);
-    assert_eq!(summary("SELECT 1.5 WHERE false"), Summary::default());
+    // Each of four interleaved sums is infinite.
+    let lanes = "VALUES (1e308), (-1e308), (0.0), (0.0), (1e308), (-1e308), (0.0), (0.0)";
+    assert_eq!((summary(lanes).total(), summary(lanes).rows()), (0.0, 8));
+    assert_eq!(summary("SELECT 1.5 WHERE false").rows(), 0);
+    let mut nan = Summary::default();
+    nan.add_value(ValueRef::Real(f64::NAN));
+    nan.add_value(ValueRef::Real(1.0));
+    assert_eq!((nan.value_count(), nan.total(), nan.min()), (1, 1.0, ValueRef::Real(1.0)));
 }
 
 #[test]
@@ -170,18 +177,21 @@ fn groups_are_sqlites_groups() {
                     let list = if keys.is_empty() { "1".to_owned() } else { keys.join(", ") };
                     let expected: usize =
                         conn.query_one(&format!("SELECT count(*) FROM (SELECT 1 FROM t GROUP BY {list})"), ()).unwrap();
-                    assert_eq!(groups.len(), expected, "{keys:?}");
-                    for (key, summaries) in groups.iter() {
+                    assert_eq!(groups.groups().len(), expected, "{keys:?}");
+                    for group in groups.groups() {
+                        let key: Vec<_> = (0..keys.len()).map(|column| group.key(column).unwrap()).collect();
                         let equal = keys.iter().zip(&key).map(|(name, value)| {
                             let literal: String = conn.query_one("SELECT quote(?)", (*value,)).unwrap();
                             format!("{name} IS {literal}")
                         });
                         let equal: Vec<String> = equal.chain(["true".to_owned()]).collect();
                         let rows = format!("WHERE {}", equal.join(" AND "));
-                        for (summary, column) in summaries.iter().zip(["i", "m", "r"]) {
+                        for (summary, column) in group.summaries().iter().zip(["i", "m", "r"]) {
                             agrees(&conn, summary, column, &rows);
                         }
-                        assert_eq!(groups.get(&key), Some(summaries));
+                        assert!(std::ptr::eq(groups.get(&key).unwrap(), group));
+                        let count: u64 = conn.query_one(&format!("SELECT count(*) FROM t {rows}"), ()).unwrap();
+                        assert_eq!((group.rows(), group.key(keys.len())), (count, None));
                         groups_seen += 1;
                     }
                 }
@@ -208,11 +218,11 @@ fn groups_of_partitions_and_pages_are_those_of_the_statement() {
         .map(|(key, count, sum)| (key, (count, sum)))
         .collect();
     let read = |groups: Groups| -> BTreeMap<String, (u64, i64)> {
-        let of = |(key, summaries): (Vec<ValueRef<'_>>, &[Summary])| {
-            let total = i64::try_from(summaries[0].integer_total()).unwrap();
-            (key[0].as_str().unwrap().to_owned(), (summaries[0].rows(), total))
+        let of = |group: &Group| {
+            let total = i64::try_from(group.summaries()[0].integer_total()).unwrap();
+            (group.key(0).unwrap().as_str().unwrap().to_owned(), (group.rows(), total))
         };
-        groups.iter().map(of).collect()
+        groups.groups().iter().map(of).collect()
     };
     let mut plan = None;
     let mut groups = Groups::default();
@@ -233,8 +243,7 @@ fn groups_of_partitions_and_pages_are_those_of_the_statement() {
             Groups::merge,
         )
         .unwrap();
-    let first = groups.iter().next().map(|(key, _)| key[0].as_str().unwrap().to_owned());
-    assert_eq!(first.as_deref(), Some("key 1"), "in the order of the rows");
+    assert_eq!(groups.groups()[0].key(0), Some(ValueRef::Text(b"key 1")), "in the order of the rows");
     assert_eq!(read(groups), expected);
 }
 
@@ -246,11 +255,14 @@ fn columns_that_do_not_fit_are_an_error() {
     let mut groups = Groups::default();
     let is_misuse = |error: finalite::Error| matches!(error.kind(), ErrorKind::Misuse { .. });
     assert!(groups.add(&[&two.columns()[0]], &[&one.columns()[0]]).is_err_and(is_misuse));
-    assert!(groups.is_empty());
+    assert!(groups.groups().is_empty());
+    // Columns without rows say nothing.
+    let empty = conn.scan("SELECT 1, 2 WHERE false", ()).columns().unwrap();
+    groups.add(&[&empty.columns()[0], &empty.columns()[1]], &[]).unwrap();
     groups.add(&[&two.columns()[0]], &[&two.columns()[1]]).unwrap();
     assert!(groups.add(&[&two.columns()[0]], &[]).is_err_and(is_misuse));
-    assert_eq!(groups.len(), 2);
-    assert_eq!(groups.get(&[ValueRef::Real(3.0)]).map(|summaries| summaries[0].integer_total()), Some(4));
-    assert_eq!(groups.get(&[ValueRef::Null]), None);
+    assert_eq!(groups.groups().len(), 2);
+    assert_eq!(groups.get(&[ValueRef::Real(3.0)]).map(|group| group.summaries()[0].integer_total()), Some(4));
+    assert!(groups.get(&[ValueRef::Null]).is_none());
     assert_eq!(format!("{groups:?}"), "Groups { groups: 2, .. }");
 }
