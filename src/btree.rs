@@ -4,4 +4,6 @@ pub(crate) mod cells;
 pub(crate) mod condition;
 pub(crate) mod format;
 pub(crate) mod pointer_map;
+pub(crate) mod rowid_range;
 pub(crate) mod tree;
+pub(crate) mod value_set;

@@ -10,6 +10,7 @@
 //! statement.
 
 mod findings;
+mod lists;
 mod lookup;
 mod program;
 mod snapshot;
@@ -21,18 +22,20 @@ use std::sync::Arc;
 use crate::Connection;
 use crate::btree::cells::{Cells, Reader, Step};
 use crate::btree::condition::{Condition, Verdict};
-use crate::btree::format::{Damage, DamageKind};
+use crate::btree::format::{Damage, DamageKind, Encoding};
+use crate::btree::rowid_range::RowidRange;
 use crate::btree::tree::{Shape, Tree};
 use crate::error::{Error, ErrorKind, Result, ResultCode};
 use crate::raw::storage::Storage;
+use crate::sql::quote_identifier;
+use crate::statement::params::params_from_iter;
 use crate::statement::{OwnedRows, Record, Row, Rows, Statement};
 use crate::value::Value;
-use findings::Findings;
 pub(crate) use findings::SMALL_ROWS;
+use findings::{Findings, SMALL_RANGE_ROWS};
 use lookup::Names;
 use program::Program;
-pub(crate) use snapshot::LastCommit;
-pub(crate) use snapshot::View;
+pub(crate) use snapshot::{LastCommit, View};
 use snapshot::{LogState, ReadError, Snapshot, SnapshotView};
 pub(crate) use threads::{DecoderThreads, Filled, Part, Piece, Split};
 
@@ -41,14 +44,19 @@ const CONDITION: &str = "SQLite evaluates its condition: a value of it is not kn
                          snapshot of the table is not known";
 const MOVED: &str = "another connection wrote while the scan began, or a transaction was already open";
 pub(crate) const SMALL: &str = "the table is small: SQLite is as fast";
+const TEMPORARY: &str = "it reads a temporary table";
+const EMPTY: &str = "the table is empty";
+const SMALL_RANGE: &str = "the range of rowids is small: SQLite is as fast";
 const UNREADABLE: &str = "a page cannot be read";
 const MALFORMED: &str = "a page is malformed";
 
 /// Maximum number of first steps: only now and then a commit falls between the two reads of the log's index.
 const ATTEMPTS: usize = 5;
 
-/// SQLite's number for the main database.
+/// SQLite's numbers of databases: the main one, that of temporary tables, and the first attached one.
 const MAIN: i32 = 0;
+const TEMP: i32 = 1;
+const ATTACHED: i32 = 2;
 
 /// Selection of tables that are read from their pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +96,7 @@ pub(crate) struct PlainScan<'stmt> {
     program: Arc<Program>,
     /// With values for its parameters.
     condition: Option<Condition>,
+    range: RowidRange,
     /// Values of the parameters.
     values: &'stmt [Value],
     view: View,
@@ -96,11 +105,11 @@ pub(crate) struct PlainScan<'stmt> {
     findings: Option<&'stmt Findings>,
 }
 
-/// A scan with a condition that is about to begin, and a statement that holds its read transaction. The first step of
-/// the scan's own statement might read the whole table to find a row.
+/// A scan that is about to begin, and a statement that holds its read transaction, unless that is open anyway. The first
+/// step of the scan's own statement might read the whole table to find a row.
 pub(crate) struct Anchor<'conn, 'stmt> {
     pub(crate) scan: PlainScan<'stmt>,
-    pub(crate) transaction: OwnedRows<'conn>,
+    pub(crate) transaction: Option<OwnedRows<'conn>>,
 }
 
 /// Returns the number of frames of the main database's write-ahead log, and the number of those that are in the database
@@ -121,10 +130,14 @@ pub(crate) fn begin_conditional<'conn, 'stmt>(
     values: &'stmt [Value],
     threshold: Threshold,
 ) -> Result<Option<Anchor<'conn, 'stmt>>> {
-    match try_conditional(conn, statement, values, threshold) {
+    without_own_errors(try_conditional(conn, statement, values, threshold))
+}
+
+/// Replaces an error of a statement of the page reader's own: that of the scan has its own, or none.
+fn without_own_errors<T>(begun: Result<Option<T>>) -> Result<Option<T>> {
+    match begun {
         // No statement is running that would keep the interrupt.
         Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::NoMemory { .. }) => Err(error),
-        // The error is that of a statement of the page reader's own: that of the scan has its own, or none.
         Err(_) => Ok(None),
         begun => begun,
     }
@@ -139,7 +152,8 @@ fn try_conditional<'conn, 'stmt>(
     let findings: &Findings = statement.findings();
     let is_small = threshold == Threshold::Large && findings.was_small();
     // What is known of an expired statement may not be true any more, and the scan does not step it.
-    if conn.db().has_limits() || is_small || statement.is_expired() || findings.is_known_not_plain(values) {
+    let is_known = is_small || statement.is_expired() || findings.is_known_not_plain(values, threshold);
+    if conn.db().has_limits() || is_known {
         return Ok(None);
     }
     let program = match findings.program(conn, statement.sql(), values)? {
@@ -148,21 +162,24 @@ fn try_conditional<'conn, 'stmt>(
     };
     let condition =
         program.condition.as_ref().and_then(|condition| condition.with_parameters(values, &program.sources));
-    if condition.is_none()
-        || program.database != MAIN
-        || conn.db().has_replaced_collation()
-        || program::has_shared_cache(conn, statement.sql())?
-    {
+    let (Some(condition), Some(range), Some(name)) =
+        (condition, program.bounds.range(values), database_name(conn, program.database))
+    else {
+        return Ok(None);
+    };
+    let is_small = threshold == Threshold::Large && range.len() <= SMALL_RANGE_ROWS;
+    if is_small || range.is_empty() || conn.db().has_replaced_collation() {
         return Ok(None);
     }
-    let main = Storage::new(conn.db(), MAIN);
+    let storage = Storage::new(conn.db(), program.database);
     let mut attempt = 0;
     let (view, transaction) = loop {
         attempt += 1;
-        let before = LogState::take(main);
-        let mut transaction = conn.prepare("SELECT 1 FROM main.sqlite_schema")?.into_rows(())?;
+        let before = LogState::take(storage);
+        let sql = format!("SELECT 1 FROM {}.sqlite_schema", quote_identifier(&name));
+        let mut transaction = conn.prepare(&sql)?.into_rows(())?;
         transaction.next()?;
-        match View::after(before, main) {
+        match View::after(before, storage) {
             SnapshotView::View(view) => break (view, transaction),
             SnapshotView::Moved if attempt < ATTEMPTS && conn.is_autocommit() => {}
             SnapshotView::Moved | SnapshotView::Unknown(_) => return Ok(None),
@@ -170,11 +187,65 @@ fn try_conditional<'conn, 'stmt>(
     };
     // The program is that of the schema in this transaction, or another one will be found when SQLite prepares the
     // statement again.
-    if i64::from(Names::schema_version(conn, "main")?) != program.schema_version {
+    if i64::from(Names::schema_version(conn, &name)?) != program.schema_version {
         return Ok(None);
     }
-    let scan = PlainScan { program, condition, values, view, threshold, findings: Some(findings) };
-    Ok(Some(Anchor { scan, transaction }))
+    let scan =
+        PlainScan { program, condition: Some(condition), range, values, view, threshold, findings: Some(findings) };
+    Ok(Some(Anchor { scan, transaction: Some(transaction) }))
+}
+
+/// Returns the view of a connection's open transaction on its main database, which has begun while this was the last
+/// commit; `None` if its pages cannot be read. Without a write-ahead log there is no such commit.
+pub(crate) fn view_since(conn: &Connection, commit: Option<LastCommit>) -> Result<Option<View>> {
+    if program::has_shared_cache(conn, "SELECT 1 FROM sqlite_schema")? {
+        return Ok(None);
+    }
+    Ok(match View::after(LogState::at(commit), Storage::new(conn.db(), MAIN)) {
+        SnapshotView::View(view) => Some(view),
+        SnapshotView::Moved | SnapshotView::Unknown(_) => None,
+    })
+}
+
+/// Begins a scan in an open transaction, whose view this is. Returns `None` for a statement that is not a scan of a table
+/// of the main database, and where SQLite must evaluate its condition. `values` are those of the parameters.
+pub(crate) fn begin_within<'conn, 'stmt>(
+    conn: &'conn Connection,
+    statement: &Statement<'_>,
+    values: &'stmt [Value],
+    view: View,
+) -> Result<Option<Anchor<'conn, 'stmt>>> {
+    if statement.is_expired() {
+        return Ok(None);
+    }
+    let findings: &Findings = statement.findings();
+    let Some(program) = without_own_errors(findings.program(conn, statement.sql(), values))? else {
+        return Ok(None);
+    };
+    let condition = match &program.condition {
+        Some(condition) => match condition.with_parameters(values, &program.sources) {
+            Some(condition) => Some(condition),
+            None => return Ok(None),
+        },
+        None => None,
+    };
+    let range = program.bounds.range(values).filter(|range| !range.is_empty());
+    Ok(range.filter(|_| program.database == MAIN && !conn.db().has_replaced_collation()).map(|range| {
+        let threshold = Threshold::Any;
+        Anchor {
+            scan: PlainScan { program, condition, range, values, view, threshold, findings: None },
+            transaction: None,
+        }
+    }))
+}
+
+/// Returns the name of a database; `None` for that of temporary tables.
+fn database_name(conn: &Connection, database: i32) -> Option<Box<str>> {
+    match database {
+        MAIN => Some("main".into()),
+        TEMP => None,
+        attached => Storage::new(conn.db(), attached).name(),
+    }
 }
 
 /// Returns the state of the main database's write-ahead log, on a connection that has read; `None` if there is no log, or
@@ -193,24 +264,38 @@ pub(crate) fn is_examined_later(statement: &Statement<'_>, threshold: Threshold,
     threshold == Threshold::Large && threads == 1 && !statement.has_findings()
 }
 
-/// Takes the first step, and determines the snapshot, and the table unless it is examined later.
-pub(crate) fn begin(
+/// Takes the first step, and determines the snapshot, and the table unless it is examined later. `values` are those of the
+/// parameters.
+pub(crate) fn begin<'stmt>(
     conn: &Connection,
     rows: &mut Rows<'_>,
-    values: &[Value],
+    values: &'stmt [Value],
     threshold: Threshold,
     is_examined_later: bool,
-) -> Result<FirstStep<'static>> {
-    let main = Storage::new(conn.db(), MAIN);
-    let mut is_small = false;
-    let reason = if conn.db().has_limits() {
+) -> Result<FirstStep<'stmt>> {
+    let db = conn.db();
+    let (mut is_small, mut known) = (false, None);
+    if !is_examined_later {
+        let findings = Findings::of(rows);
+        is_small = threshold == Threshold::Large && findings.was_small();
+        // An expired statement may be of another database when SQLite has prepared it again, or the database have another
+        // number.
+        known = findings.database(values).filter(|_| !rows.current_raw().is_expired());
+    }
+    // If it is known, its cache is not shared: see `has_shared_cache`.
+    let mut database = Some(known.unwrap_or(MAIN));
+    let reason = if db.has_limits() {
         Some("a deadline or a limit is set, which SQLite keeps")
-    } else if !is_examined_later && Findings::of(rows).is_known_not_plain(values) {
+    } else if !is_examined_later && Findings::of(rows).is_known_not_plain(values, threshold) {
         Some(NOT_PLAIN)
+    } else if is_small || known.is_some() || !program::has_shared_cache(conn, rows.current_raw().sql())? {
+        None
+    } else if Storage::new(db, ATTACHED).name().is_some() {
+        // The first step tells which one it is.
+        database = None;
+        None
     } else {
-        is_small = threshold == Threshold::Large && !is_examined_later && Findings::of(rows).was_small();
-        (!is_small && program::has_shared_cache(conn, rows.current_raw().sql())?)
-            .then_some("it reads no table of the main database, or its cache may be shared with other connections")
+        Some("it reads no table of the main database, or its cache may be shared with other connections")
     };
     if let Some(reason) = reason {
         return Ok(FirstStep::by_statement(rows.next()?.is_some(), reason));
@@ -219,40 +304,59 @@ pub(crate) fn begin(
     loop {
         attempt += 1;
         // If the table was small, it is only checked whether it still is.
-        let before = if is_small { LogState::default() } else { LogState::take(main) };
+        let before = match database {
+            Some(database) if !is_small => LogState::take(Storage::new(db, database)),
+            _ => LogState::default(),
+        };
         let has_row = rows.next()?.is_some();
-        if std::mem::take(&mut is_small) && Findings::of(rows).is_still_small(main) {
-            return Ok(FirstStep::by_statement(has_row, SMALL));
+        let left = |reason| Ok(FirstStep::by_statement(has_row, reason));
+        if std::mem::take(&mut is_small)
+            && let Some(reason) = Findings::of(rows).still_small(db)
+        {
+            return left(reason);
         }
         if !has_row {
-            if !is_examined_later {
-                Findings::of(rows).set_empty(main);
+            if let Some(database) = known {
+                Findings::of(rows).set_empty(db, database);
             }
-            return Ok(FirstStep::by_statement(has_row, "the table is empty"));
+            return left(EMPTY);
         }
-        let view = match View::after(before, main) {
-            SnapshotView::View(view) => Some(view),
-            SnapshotView::Moved => None,
-            SnapshotView::Unknown(reason) => return Ok(FirstStep::by_statement(has_row, reason)),
-        };
-        if is_examined_later && view.is_some() {
-            return Ok(FirstStep { has_row, scan: Err(SMALL), unexamined: view });
+        let view = database.map(|database| View::after(before, Storage::new(db, database)));
+        if let (true, Some(SnapshotView::View(view))) = (is_examined_later, view) {
+            return Ok(FirstStep { has_row, scan: Err(SMALL), unexamined: Some(view) });
         }
         // Functions of the program that the first step has called must not be called again.
-        let Ok(Some(program)) = Findings::of(rows).program(conn, rows.current_raw().sql(), values) else {
-            return Ok(FirstStep::by_statement(has_row, NOT_PLAIN));
+        let findings = Findings::of(rows);
+        let Ok(Some(program)) = findings.program(conn, rows.current_raw().sql(), values) else {
+            return left(NOT_PLAIN);
         };
-        // In an open transaction, another first step would not begin a new snapshot.
-        if view.is_none() && attempt < ATTEMPTS && conn.is_autocommit() {
-            rows.restart()?;
-            continue;
+        if program.database == TEMP {
+            return left(TEMPORARY);
         }
-        if program.condition.is_some() {
-            return Ok(FirstStep::by_statement(has_row, CONDITION));
+        let view = match view {
+            Some(view) if database == Some(program.database) => view,
+            _ => View::after(LogState::default(), Storage::new(db, program.database)),
+        };
+        database = Some(program.database);
+        let view = match view {
+            SnapshotView::View(view) => view,
+            SnapshotView::Unknown(reason) => return left(reason),
+            // In an open transaction, another first step would not begin a new snapshot.
+            SnapshotView::Moved if attempt < ATTEMPTS && conn.is_autocommit() => {
+                rows.restart()?;
+                continue;
+            }
+            SnapshotView::Moved => return left(MOVED),
+        };
+        let range = match program.bounds.range(values) {
+            Some(range) if program.condition.is_none() => range,
+            _ => return left(CONDITION),
+        };
+        if threshold == Threshold::Large && range.len() <= SMALL_RANGE_ROWS {
+            findings.set_small_range();
+            return left(SMALL_RANGE);
         }
-        let scan = view
-            .map(|view| PlainScan { program, condition: None, values: &[], view, threshold, findings: None })
-            .ok_or(MOVED);
+        let scan = Ok(PlainScan { program, condition: None, range, values, view, threshold, findings: None });
         return Ok(FirstStep { has_row, scan, unexamined: None });
     }
 }
@@ -273,19 +377,27 @@ pub(crate) fn examine(
     let Ok(Some(program)) = Findings::of(rows).program(conn, statement.sql(), &[]) else {
         return Err(NOT_PLAIN);
     };
+    let view = match program.database {
+        MAIN => view,
+        TEMP => return Err(TEMPORARY),
+        database => match View::after(LogState::default(), Storage::new(conn.db(), database)) {
+            SnapshotView::View(view) => view,
+            SnapshotView::Moved => return Err(MOVED),
+            SnapshotView::Unknown(reason) => return Err(reason),
+        },
+    };
     let condition = match &program.condition {
         Some(_) if conn.db().has_replaced_collation() => return Err(CONDITION),
         Some(condition) => Some(condition.with_parameters(&[], &program.sources).ok_or(CONDITION)?),
         None => None,
     };
-    Ok(PlainScan { program, condition, values: &[], view, threshold, findings: None })
+    let range = program.bounds.range(&[]).ok_or(CONDITION)?;
+    Ok(PlainScan { program, condition, range, values: &[], view, threshold, findings: None })
 }
 
 /// Notes that the table is not small, if it had more rows. Called at the end of a scan that SQLite ran.
 pub(crate) fn note_rows(rows: &Rows<'_>, count: u64) {
-    if count > SMALL_ROWS as u64 {
-        Findings::of(rows).set_large();
-    }
+    Findings::of(rows).note_rows(count);
 }
 
 /// Reads the rows of a table from its pages.
@@ -295,6 +407,8 @@ pub(crate) struct PageRows<'rows> {
     conn: &'rows Connection,
     /// Values of the parameters of the statement.
     values: Box<[Value]>,
+    /// Name of the database, whose number may change.
+    database: Box<str>,
     root: u32,
     schema_version: u32,
     database_bytes: u64,
@@ -388,46 +502,77 @@ impl<'rows> PageRows<'rows> {
         rows: &'rows Rows<'_>,
         scan: PlainScan<'_>,
     ) -> Result<Result<Self, &'static str>> {
-        let PlainScan { program, condition, values, view, threshold, findings } = scan;
-        let storage = Storage::new(conn.db(), MAIN);
+        let PlainScan { program, condition, range, values, view, threshold, findings } = scan;
+        let Program { database, root, .. } = *program;
+        let storage = Storage::new(conn.db(), database);
         if let Err(reason) = view.check(storage) {
             return Ok(Err(reason));
         }
-        if program.database != MAIN {
-            return Ok(Err("the table is temporary, or of an attached database"));
-        }
+        let Some(name) = database_name(conn, database) else {
+            return Ok(Err(TEMPORARY));
+        };
         let stopped = |error| match error {
             ReadError::Written => Ok(Err("the connection has written since the scan began")),
             ReadError::Interrupted => Ok(Err("the connection was interrupted")),
             ReadError::Damage(damage) => damage_error(conn, damage).map_or(Ok(Err(MALFORMED)), Err),
             ReadError::Unreadable => Ok(Err(UNREADABLE)),
         };
-        let snapshot = match Snapshot::open(storage, view) {
+        let attached = (database != MAIN).then(|| name.clone());
+        let snapshot = match Snapshot::open(storage, attached, view) {
             Ok(Ok(snapshot)) => snapshot,
             Ok(Err(reason)) => return Ok(Err(reason)),
             Err(error) => return stopped(error),
         };
         let header = snapshot.header();
         let page_count = snapshot.page_count();
-        let root = program.root;
+        if i64::from(header.schema_version.cast_signed()) != program.schema_version {
+            return Ok(Err("the schema has changed since the statement was prepared"));
+        }
+        // The key of an index does not tell in which encoding its texts are compared.
+        if condition.as_ref().is_some_and(|condition| !condition.lists.is_empty()) && header.encoding != Encoding::Utf8
+        {
+            return Ok(Err(CONDITION));
+        }
         let condition = condition.map(Box::new);
         let mut cells = Cells::new(&program.sources, program.columns, condition, header.encoding, Vec::new());
         let database_bytes = u64::from(page_count) * header.page_bytes as u64;
         let payload_bytes_max = database_bytes.min(storage.value_bytes_max().into());
-        let mut reader = Reader::new(Tree::new(snapshot, root, Shape::new(header, page_count)), payload_bytes_max);
+        let tree = Tree::new(snapshot, root, Shape::new(header, page_count)).within(range);
+        let mut reader = Reader::new(tree, payload_bytes_max);
         let leaf = match reader.first_leaf(&mut cells) {
             Ok(leaf) => leaf,
             Err(error) => return stopped(error),
         };
-        if threshold == Threshold::Large && leaf.page == root && leaf.cells <= SMALL_ROWS {
-            findings.unwrap_or_else(|| Findings::of(rows)).set_on_page(storage, root, header.page_bytes);
-            return Ok(Err(SMALL));
+        if threshold == Threshold::Large {
+            let findings = findings.unwrap_or_else(|| Findings::of(rows));
+            if range != RowidRange::ALL && reader.expected_rows() <= SMALL_RANGE_ROWS {
+                // With a condition, the number of rows that SQLite returns does not tell that the next one is not.
+                if cells.condition().is_none() {
+                    findings.set_small_range();
+                }
+                return Ok(Err(SMALL_RANGE));
+            }
+            if leaf.page == root && leaf.cells <= SMALL_ROWS {
+                findings.set_on_page(conn.db(), database, root, header.page_bytes);
+                return Ok(Err(SMALL));
+            }
         }
         let record = Record { cells, statement: rows.current_raw() };
         let schema_version = header.schema_version;
         let (end, owes_row) = (End::Natural, false);
         let values = values.into();
-        Ok(Ok(Self { reader, record, conn, values, root, schema_version, database_bytes, end, owes_row }))
+        Ok(Ok(Self {
+            reader,
+            record,
+            conn,
+            values,
+            database: name,
+            root,
+            schema_version,
+            database_bytes,
+            end,
+            owes_row,
+        }))
     }
 
     /// Skips rows that the statement has returned. The error is the reason why they cannot be read.
@@ -513,7 +658,11 @@ impl<'rows> PageRows<'rows> {
         self.end = match step {
             Ok(Step::RowWithoutDefaults) => End::Left(HandoverReason::Unknown),
             Ok(Step::Row | Step::RowWithoutVerdict) => End::Left(HandoverReason::Condition),
-            Ok(Step::End) => End::Natural,
+            Ok(Step::End) => {
+                // In a child process, the pages that are in memory already can be read to the end.
+                self.conn.db().check_usable().map_err(|fault| self.conn.error(fault))?;
+                End::Natural
+            }
             Err(ReadError::Written) => {
                 // The write may have occurred while the rest of a long row was read.
                 self.owes_row = self.reader.is_on_row();
@@ -542,19 +691,18 @@ impl<'rows> PageRows<'rows> {
 
     /// Returns the SQL that reads the remaining rows, and its parameters.
     pub(crate) fn remaining_rows_query(&self) -> Result<(String, Vec<Value>)> {
-        let (sql, constants) = self.names()?.select_rest(self.owes_row, self.record.cells.condition());
-        let parameters = [Value::Integer(self.record.cells.rowid)].into_iter().chain(constants);
-        Ok((sql, parameters.collect()))
+        let Record { cells, .. } = &self.record;
+        Ok(self.names()?.select_rest((cells.rowid, self.owes_row), self.reader.range().last, cells.condition()))
     }
 
     /// Looks up the names each time: they may have changed.
     fn names(&self) -> Result<Names> {
-        if Names::schema_version(self.conn, "main")? != self.schema_version && !self.is_table_as_it_was() {
+        if Names::schema_version(self.conn, &self.database)? != self.schema_version && !self.is_table_as_it_was() {
             let reason = "a table was altered while it was read from its pages";
             return Err(Error::new(ErrorKind::Misuse { reason }));
         }
         let called = self.record.statement.column_names()?;
-        Names::find(self.conn, "main", self.root, &self.record.cells.sources(), called)
+        Names::find(self.conn, &self.database, self.root, &self.record.cells.sources(), called)
     }
 
     /// Whether the statement, re-prepared, would read the same columns of the same table.
@@ -573,8 +721,9 @@ impl<'rows> PageRows<'rows> {
         let is_it = |now: &Program| {
             let condition =
                 now.condition.as_ref().and_then(|condition| condition.with_parameters(&self.values, &now.sources));
-            now.database == MAIN
+            database_name(self.conn, now.database).as_ref() == Some(&self.database)
                 && now.root == self.root
+                && now.bounds.range(&self.values) == Some(self.reader.range())
                 && *now.sources == *sources
                 && now.condition.is_some() == self.has_condition()
                 && condition.as_ref() == self.record.cells.condition()
@@ -600,12 +749,13 @@ impl<'rows> PageRows<'rows> {
         }
         let number = self.reader.row_number();
         let mut read = || -> Result<bool> {
-            let sql = match self.has_condition() {
-                true => self.names()?.select_all(),
-                false => self.record.statement.sql().to_owned(),
+            let range = self.reader.range();
+            let (sql, parameters) = match self.has_condition() || range != RowidRange::ALL {
+                true => self.names()?.select_all(range),
+                false => (self.record.statement.sql().to_owned(), Vec::new()),
             };
             let mut statement = self.conn.prepare(&sql)?;
-            let mut rows = statement.query(())?;
+            let mut rows = statement.query(params_from_iter(parameters))?;
             for _ in 0..number {
                 if rows.next()?.is_none() {
                     return Ok(false);
@@ -645,5 +795,5 @@ fn corrupt(conn: &Connection, damage: impl fmt::Display) -> Error {
 #[cold]
 fn file_error(conn: &Connection, code: ResultCode, message: String) -> Error {
     let error = Error::new(ErrorKind::Sqlite { code, message: message.into() });
-    error.in_database(|| conn.db().path().to_string_lossy().into())
+    error.in_databases(|| conn.db().files())
 }

@@ -32,7 +32,11 @@ fuzz_target!(|bytes: &[u8]| {
     };
     for table in tables {
         let table = table.replace('"', "\"\"");
-        for sql in [format!("SELECT * FROM \"{table}\""), format!("SELECT rowid FROM \"{table}\"")] {
+        for sql in [
+            format!("SELECT * FROM \"{table}\""),
+            format!("SELECT rowid FROM \"{table}\""),
+            format!("SELECT * FROM \"{table}\" WHERE rowid > 100 AND rowid <= 600"),
+        ] {
             let by_sqlite = digest(&conn, &sql, ScanStrategy::Statement, 1);
             for threads in [1, 2] {
                 let by_pages = digest(&conn, &sql, ScanStrategy::Pages, threads);

@@ -22,6 +22,7 @@ use super::format::{
     BYTES_BY_SERIAL, Damage, Encoding, append_utf8, local_bytes, payload_varint, read_u16, read_u32, serial_bytes,
     varint,
 };
+use super::rowid_range::RowidRange;
 use super::tree::{Leaf, Pages, SLACK_BYTES, Tree};
 use crate::value::{AsItIs, Sink, StoredValue, ValueRef, to_f64};
 
@@ -108,6 +109,8 @@ pub(crate) struct Reader<P> {
     tree: Tree<P>,
     /// Largest payload that is decoded; larger ones are left to SQLite.
     payload_bytes_max: u64,
+    /// Last rowid of the range that is read.
+    last: i64,
     leaf: Leaf,
     cell: usize,
     /// Number of rows in the leaf pages before this one.
@@ -116,7 +119,8 @@ pub(crate) struct Reader<P> {
 
 impl<P: Pages> Reader<P> {
     pub(crate) fn new(tree: Tree<P>, payload_bytes_max: u64) -> Self {
-        Self { tree, payload_bytes_max, leaf: Leaf::default(), cell: 0, before: 0 }
+        let last = tree.range().last;
+        Self { tree, payload_bytes_max, last, leaf: Leaf::default(), cell: 0, before: 0 }
     }
 
     /// Returns a reader of the same file's pages. It has no root, and is positioned by [`go_to`](Self::go_to).
@@ -173,9 +177,25 @@ impl<P: Pages> Reader<P> {
         };
         let usable = self.tree.usable_bytes();
         let page = &cells.buffer[self.leaf.at..self.leaf.at + usable + SLACK_BYTES];
+        if self.last < i64::MAX {
+            return self.next_candidate_in_range(among, page, condition);
+        }
         let is_unwanted = |cell: &usize| {
             self.locate(*cell, &page[..usable]).is_ok_and(|LeafCell { start, payload, record, .. }| {
                 condition.rejects(&page[start..], payload, record.len())
+            })
+        };
+        let end = among.end;
+        among.find(|cell| !is_unwanted(cell)).unwrap_or(end)
+    }
+
+    /// Returns the next candidate, which may be the first row behind the range: its rowid has to be decoded.
+    #[inline(never)]
+    fn next_candidate_in_range(&self, mut among: Range<usize>, page: &[u8], condition: &Condition) -> usize {
+        let usable = self.tree.usable_bytes();
+        let is_unwanted = |cell: &usize| {
+            self.locate(*cell, &page[..usable]).is_ok_and(|LeafCell { start, payload, record, rowid }| {
+                rowid <= self.last && condition.rejects(&page[start..], payload, record.len())
             })
         };
         let end = among.end;
@@ -190,7 +210,12 @@ impl<P: Pages> Reader<P> {
 
     /// Estimates the number of rows: assumes that all pages are as full as those on the path to the first leaf page.
     pub(crate) fn expected_rows(&self) -> u64 {
-        self.tree.expected_leaves().saturating_mul(self.leaf.cells as u64)
+        let rows = self.tree.expected_leaves().saturating_mul((self.leaf.cells + self.leaf.cell_number(0)) as u64);
+        rows.min(self.tree.range().len())
+    }
+
+    pub(crate) fn range(&self) -> RowidRange {
+        self.tree.range()
     }
 
     pub(crate) fn tree(&mut self) -> &mut Tree<P> {
@@ -267,9 +292,13 @@ impl<P: Pages> Reader<P> {
         let Leaf { page: number, at, .. } = self.leaf;
         let usable = self.tree.usable_bytes();
         let page = &cells.buffer[at..at + usable];
-        let damage = |what| Damage::of_cell(number, index, what);
+        let leaf = self.leaf;
+        let damage = |what| Damage::of_cell(number, leaf.cell_number(index), what);
         let LeafCell { start, payload, record, rowid } =
             self.locate(index, page).map_err(|what| P::Error::from(damage(what)))?;
+        if rowid > self.last {
+            return Ok(Step::End);
+        }
         cells.rowid = rowid;
         cells.is_spilled = false;
         if record.len() < payload {
@@ -301,6 +330,7 @@ impl<P: Pages> Reader<P> {
         cells: &mut Cells<B>,
     ) -> Result<Step, P::Error> {
         let Leaf { page: number, at, .. } = self.leaf;
+        let index = self.leaf.cell_number(index);
         let damage = |what| Damage::of_cell(number, index, what);
         let page = &cells.buffer[at..at + self.tree.usable_bytes()];
         let Some(overflow) = read_u32(page, start + local) else {
@@ -339,7 +369,7 @@ impl<P: Pages> Reader<P> {
 
 /// Returns the offset of the record of a cell at this offset, its length, and the rowid.
 #[inline(always)]
-fn cell_head(page: &[u8], at: usize) -> Option<(usize, u64, u64)> {
+pub(super) fn cell_head(page: &[u8], at: usize) -> Option<(usize, u64, u64)> {
     let cell = page.get(at..)?;
     let (payload, first) = payload_varint(cell)?;
     let (rowid, second) = varint(&cell[first..])?;

@@ -16,13 +16,17 @@ use std::io::Write;
 
 use super::cells::{ColumnSource, bits};
 use super::format::BYTES_BY_SERIAL;
+use super::value_set::{ValueList, ValueSet};
 use crate::value::{Relation, Value, ValueRef, compare_integer, to_f64};
 
 /// A condition on the values of a row.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Condition {
     pub(crate) constants: Box<[Constant]>,
+    pub(crate) lists: Box<[ValueList]>,
     pub(crate) steps: Box<[ConditionStep]>,
+    /// The values of each list, once those of the parameters are known.
+    sets: Box<[ValueSet]>,
     /// The first tests, as far as each rejects a row alone.
     leading: Box<[LeadingTest]>,
 }
@@ -47,16 +51,20 @@ enum LeadingKind {
     Integer(i64),
     Real(f64),
     Text(String),
+    /// Values of which it is none.
+    NoneOf(ValueSet),
 }
 
 impl LeadingTest {
-    fn of(step: &ConditionStep, constants: &[Constant], sources: &[ColumnSource]) -> Option<Self> {
+    fn of(step: &ConditionStep, constants: &[Constant], sets: &[ValueSet], sources: &[ColumnSource]) -> Option<Self> {
         if step.target != Target::Reject {
             return None;
         }
         let (source, constant, relation, is_true_for_null) = match step.test {
             Test::IsNull(Operand::Source(source)) => (source, None, Relation::Equal, true),
             Test::IsNotNull(Operand::Source(source)) => (source, None, Relation::NotEqual, false),
+            // NULL is none of them.
+            Test::IsNoneOf(Operand::Source(source), _) => (source, None, Relation::NotEqual, true),
             Test::Compare(Comparison {
                 left: Operand::Source(source),
                 relation,
@@ -71,6 +79,7 @@ impl LeadingTest {
         };
         let kind = match (constant, step.test) {
             (None, Test::IsNull(_)) => LeadingKind::IsNull,
+            (None, Test::IsNoneOf(_, list)) => LeadingKind::NoneOf(sets[list].clone()),
             (None, _) => LeadingKind::IsNotNull,
             (Some(Constant::Value(Value::Integer(constant))), _) if !is_real => LeadingKind::Integer(*constant),
             (Some(Constant::Value(Value::Real(constant))), _) => LeadingKind::Real(*constant),
@@ -115,6 +124,12 @@ impl LeadingTest {
             (LeadingKind::Real(constant), 7) => f64::from_bits(number().cast_unsigned()).partial_cmp(constant)?,
             (LeadingKind::Real(constant), 1..=6 | 8 | 9) if self.is_real => to_f64(number()).partial_cmp(constant)?,
             (LeadingKind::Text(constant), 13..) if serial % 2 == 1 => record.get(at..end)?.cmp(constant.as_bytes()),
+            (LeadingKind::NoneOf(set), 1..=6 | 8 | 9) if !self.is_real => {
+                return Some(!set.contains(ValueRef::Integer(number())));
+            }
+            (LeadingKind::NoneOf(set), 13..) if serial % 2 == 1 => {
+                return Some(!set.contains(ValueRef::Text(record.get(at..end)?)));
+            }
             _ => return None,
         };
         Some(self.relation.holds(ordering))
@@ -149,6 +164,9 @@ pub(crate) enum Test {
     IsNull(Operand),
     IsNotNull(Operand),
     Compare(Comparison),
+    /// Whether the value is in the list with this index.
+    IsOneOf(Operand, usize),
+    IsNoneOf(Operand, usize),
 }
 
 /// Index of a value.
@@ -213,7 +231,10 @@ impl Condition {
         for step in &mut condition.steps {
             let operands: Box<[_]> = match &mut step.test {
                 Test::Always => Box::new([]),
-                Test::IsNull(operand) | Test::IsNotNull(operand) => Box::new([(operand, ComparisonAffinity::None)]),
+                Test::IsNull(operand)
+                | Test::IsNotNull(operand)
+                | Test::IsOneOf(operand, _)
+                | Test::IsNoneOf(operand, _) => Box::new([(operand, ComparisonAffinity::None)]),
                 Test::Compare(Comparison { left, right, affinity, .. }) => {
                     Box::new([(left, *affinity), (right, *affinity)])
                 }
@@ -228,17 +249,30 @@ impl Condition {
                 }
             }
         }
-        condition.leading =
-            condition.steps.iter().map_while(|step| LeadingTest::of(step, &constants, sources)).collect();
+        for list in &mut condition.lists {
+            let start = constants.len();
+            for value in &condition.constants[list.values.clone()] {
+                let Constant::Value(value) = value else {
+                    return None;
+                };
+                constants.push(Constant::Value(list.converted(value)?));
+            }
+            list.values = start..constants.len();
+        }
+        let sets = condition.lists.iter().map(|list| ValueSet::new(&constants[list.values.clone()], list.collation));
+        condition.sets = sets.collect();
+        let leading = |step: &ConditionStep| LeadingTest::of(step, &constants, &condition.sets, sources);
+        condition.leading = condition.steps.iter().map_while(leading).collect();
         condition.constants = constants.into();
         Some(condition)
     }
 
-    pub(crate) fn new(constants: Box<[Constant]>, steps: Box<[ConditionStep]>) -> Self {
-        Self { constants, steps, leading: Box::new([]) }
+    pub(crate) fn new(constants: Box<[Constant]>, lists: Box<[ValueList]>, steps: Box<[ConditionStep]>) -> Self {
+        Self { constants, lists, steps, sets: Box::new([]), leading: Box::new([]) }
     }
 
-    /// Number of tests of the condition as an expression, in which what follows on two ways is written twice.
+    /// Number of tests and values of lists of the condition as an expression, in which what follows on two ways is
+    /// written twice.
     pub(crate) fn expression_tests(&self) -> usize {
         let mut from = vec![0_usize; self.steps.len() + 1];
         for (index, step) in self.steps.iter().enumerate().rev() {
@@ -247,7 +281,11 @@ impl Condition {
                 Target::Accept | Target::Reject => 0,
             };
             let if_false = if step.test == Test::Always { 0 } else { from[index + 1] };
-            from[index] = if_true.saturating_add(if_false).saturating_add(1);
+            let values = match step.test {
+                Test::IsOneOf(_, list) | Test::IsNoneOf(_, list) => self.lists[list].values.len(),
+                _ => 0,
+            };
+            from[index] = if_true.saturating_add(if_false).saturating_add(1 + values);
         }
         from[0]
     }
@@ -307,6 +345,8 @@ impl Condition {
             Test::IsNull(operand) => Some(matches!(value(operand), ValueRef::Null)),
             Test::IsNotNull(operand) => Some(!matches!(value(operand), ValueRef::Null)),
             Test::Compare(ref comparison) => comparison.test(value(comparison.left), value(comparison.right)),
+            Test::IsOneOf(operand, list) => Some(self.sets.get(list)?.contains(value(operand))),
+            Test::IsNoneOf(operand, list) => Some(!self.sets.get(list)?.contains(value(operand))),
         }
     }
 }
@@ -316,7 +356,10 @@ impl Test {
     fn operands(self) -> impl Iterator<Item = usize> {
         let operands = match self {
             Self::Always => [None, None],
-            Self::IsNull(operand) | Self::IsNotNull(operand) => [Some(operand), None],
+            Self::IsNull(operand)
+            | Self::IsNotNull(operand)
+            | Self::IsOneOf(operand, _)
+            | Self::IsNoneOf(operand, _) => [Some(operand), None],
             Self::Compare(Comparison { left, right, .. }) => [Some(left), Some(right)],
         };
         operands.into_iter().flatten().filter_map(|operand| match operand {
@@ -327,14 +370,23 @@ impl Test {
 }
 
 /// Converts a constant before it is compared. Returns `None` for a conversion that is not done here.
-fn converted(value: &Value, affinity: ComparisonAffinity) -> Option<Value> {
+pub(super) fn converted(value: &Value, affinity: ComparisonAffinity) -> Option<Value> {
     match (value, affinity) {
-        (Value::Text(text), ComparisonAffinity::Numeric) if may_be_number(text.as_bytes()) => {
-            // Only integers as SQLite writes them: the conversion of others has rules of its own.
-            text.parse::<i64>().ok().filter(|number| number.to_string() == *text).map(Value::Integer)
+        (Value::Text(text), ComparisonAffinity::Numeric) => {
+            Some(number_of(text)?.map_or_else(|| value.clone(), Value::Integer))
         }
         _ => Some(value.clone()),
     }
+}
+
+/// Returns the integer that a text stands for where it is compared with numbers; the inner `None` says that it stands for
+/// no number. Returns `None` if SQLite might read it as another number: only integers as SQLite writes them are
+/// converted, since the conversion of others has rules of its own.
+pub(super) fn number_of(text: &str) -> Option<Option<i64>> {
+    if !may_be_number(text.as_bytes()) {
+        return Some(None);
+    }
+    text.parse::<i64>().ok().filter(|number| number.to_string() == text).map(Some)
 }
 
 /// Whether SQLite might read the text as a number: it skips spaces, and a number begins with one of these.
@@ -364,6 +416,11 @@ impl Comparison {
     #[inline(always)]
     fn is_of_bytes(&self) -> bool {
         self.collation == Collation::Binary && self.affinity != ComparisonAffinity::Numeric
+    }
+
+    /// Returns the order of two values, neither of which is NULL, without a conversion.
+    pub(super) fn order(&self, left: ValueRef<'_>, right: ValueRef<'_>) -> Ordering {
+        self.compare(left, right).flatten().unwrap_or(Ordering::Equal)
     }
 
     /// Compares two values. The inner `None` stands for NULL.
@@ -455,7 +512,7 @@ mod tests {
     #[test]
     fn an_expression_writes_twice_what_two_ways_lead_to() {
         let step = |target| ConditionStep { test: Test::IsNull(Operand::Source(0)), target };
-        let condition = |steps: Vec<ConditionStep>| Condition::new(Box::new([]), steps.into());
+        let condition = |steps: Vec<ConditionStep>| Condition::new(Box::new([]), Box::new([]), steps.into());
         assert_eq!(condition(vec![step(Target::Reject), step(Target::Reject)]).expression_tests(), 2);
         assert_eq!(condition(vec![step(Target::Step(1)), step(Target::Reject)]).expression_tests(), 3);
         assert_eq!(condition((1..=64).map(|next| step(Target::Step(next))).collect()).expression_tests(), usize::MAX);

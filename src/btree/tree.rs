@@ -13,11 +13,16 @@
 //! one has few reads. Small gaps are read along. The buffer belongs to the caller, since several threads may decode one
 //! buffer while the next is read.
 //!
+//! In a range of rowids, the first row is looked for by the keys of interior pages, as SQLite does. Behind the page that
+//! has the last rowid by these keys, pages are read one by one: as in SQLite, the first row behind the range ends it.
+//!
 //! The file may be damaged. Each page number, pointer and count is checked before it is used, and the number of visited
 //! pages is limited by the size of the database, so that a loop ends.
 
+use super::cells::cell_head;
 use super::format::{Damage, Header, read_u16, read_u32, varint};
 use super::pointer_map::PointerMap;
+use super::rowid_range::{RowidRange, RowidSeek};
 
 /// Source of pages.
 pub(crate) trait Pages {
@@ -66,6 +71,9 @@ impl Shape {
 pub(crate) struct Tree<P> {
     pages: P,
     shape: Shape,
+    range: RowidRange,
+    /// Search for the first row of the range, until it is found.
+    seek: Option<RowidSeek>,
     map: PointerMap,
     /// Interior pages on the current path, from the root down.
     levels: Vec<TreeLevel>,
@@ -85,6 +93,10 @@ struct TreeLevel {
     page: u32,
     children: Vec<u32>,
     next: usize,
+    /// Index of the child that has the last rowid of the range.
+    last: usize,
+    /// Number of children that have rows of the range.
+    in_range: usize,
     is_above_leaves: bool,
 }
 
@@ -100,11 +112,19 @@ pub(crate) struct Leaf {
     pub(crate) page: u32,
     /// Offset in the buffer.
     pub(crate) at: usize,
+    /// Number of its cells, from the first one in the range on.
     pub(crate) cells: usize,
-    /// Offset of its cell pointers, from the beginning of the page.
+    /// Offset of their pointers, from the beginning of the page.
     pub(crate) pointers: usize,
     /// End of its cell pointers, after which cells begin.
     pub(crate) content: usize,
+}
+
+impl Leaf {
+    /// Returns the number of a cell in the page.
+    pub(crate) fn cell_number(&self, index: usize) -> usize {
+        index + self.pointers.saturating_sub(head_in_page(self.page) + LEAF_HEAD_BYTES) / 2
+    }
 }
 
 /// Number of bytes that may be read beyond a value: integers are read as eight bytes.
@@ -148,10 +168,12 @@ pub(crate) fn leaf_cells(head: [u8; HEAD_BYTES]) -> Option<u16> {
 
 impl<P: Pages> Tree<P> {
     pub(crate) fn new(pages: P, root: u32, shape: Shape) -> Self {
-        let root = TreeLevel { page: 0, children: vec![root], next: 0, is_above_leaves: false };
+        let root = TreeLevel { page: 0, children: vec![root], next: 0, last: 0, in_range: 1, is_above_leaves: false };
         Self {
             pages,
             shape,
+            range: RowidRange::ALL,
+            seek: None,
             map: PointerMap::default(),
             levels: vec![root],
             depth: 1,
@@ -162,9 +184,18 @@ impl<P: Pages> Tree<P> {
         }
     }
 
+    /// Limits the rows to a range, before any page is read. The rows behind it are the caller's to recognize.
+    pub(crate) fn within(self, range: RowidRange) -> Self {
+        Self { range, seek: range.seek, ..self }
+    }
+
     /// Returns a tree of the same file, without a root.
     pub(crate) fn anew<Q: Pages>(&self, pages: Q) -> Tree<Q> {
-        Tree::new(pages, 0, self.shape)
+        Tree::new(pages, 0, self.shape).within(self.range)
+    }
+
+    pub(crate) fn range(&self) -> RowidRange {
+        self.range
     }
 
     pub(crate) fn pages(&self) -> &P {
@@ -188,12 +219,18 @@ impl<P: Pages> Tree<P> {
         }
     }
 
-    /// Estimates the number of leaf pages: assumes that all interior pages have as many children as those on the
-    /// current path.
+    /// Estimates the number of leaf pages in the range: assumes that all interior pages have as many children as those on
+    /// the current path. Where a range begins and ends below different children, both have as much of it as the first.
     pub(crate) fn expected_leaves(&self) -> u64 {
-        let levels = self.levels[..self.depth].iter();
-        let leaves = levels.fold(1_u64, |leaves, level| leaves.saturating_mul(level.children.len() as u64));
-        leaves.min(self.shape.page_count.into())
+        // Leaf pages below a child that is within the range, and below the one where it begins.
+        let (mut whole, mut first) = (1_u64, 1_u64);
+        for level in self.levels[..self.depth].iter().rev() {
+            if let Some(between) = level.in_range.checked_sub(2) {
+                first = first.saturating_mul(2).saturating_add(whole.saturating_mul(between as u64));
+            }
+            whole = whole.saturating_mul(level.children.len() as u64);
+        }
+        first.min(self.shape.page_count.into())
     }
 
     /// Returns the next leaf page of those in the buffer.
@@ -226,7 +263,14 @@ impl<P: Pages> Tree<P> {
                     return Err(damage("more cells than fit").into());
                 }
                 let pointers = header + LEAF_HEAD_BYTES;
-                Ok(Some(Leaf { page: number, at, cells, pointers, content: pointers + 2 * cells }))
+                let leaf = Leaf { page: number, at, cells, pointers, content: pointers + 2 * cells };
+                let Some(seek) = self.seek.take() else {
+                    return Ok(Some(leaf));
+                };
+                // Like SQLite, the next page is read if all rows of this one are before the range.
+                let before = cells_before(leaf, page, seek)?;
+                let leaf = Leaf { cells: cells - before, pointers: pointers + 2 * before, ..leaf };
+                Ok((leaf.cells > 0).then_some(leaf))
             }
             Some(&INTERIOR) => {
                 if parent.is_above_leaves && parent.page != 0 {
@@ -256,19 +300,32 @@ impl<P: Pages> Tree<P> {
         let level = &mut self.levels[self.depth];
         level.page = number;
         level.next = 0;
+        level.last = cells;
         level.is_above_leaves = false;
         level.children.clear();
         let pointers = header + INTERIOR_HEAD_BYTES;
         let content = pointers + 2 * cells;
+        let mut key_before = None;
         for cell in 0..cells {
             let pointer = read_u16(page, pointers + 2 * cell).filter(|&pointer| pointer >= content);
             let child = pointer.and_then(|pointer| {
-                varint(page.get(pointer + CHILD_BYTES..)?)?;
-                read_u32(page, pointer)
+                let (key, _) = varint(page.get(pointer + CHILD_BYTES..)?)?;
+                Some((read_u32(page, pointer)?, key.cast_signed()))
             });
-            let child = child.ok_or_else(|| Damage::of_cell(number, cell, "its offset is outside the page"))?;
+            let (child, key) = child.ok_or_else(|| Damage::of_cell(number, cell, "its offset is outside the page"))?;
             level.children.push(child);
+            // The key is not less than the rowids of the child.
+            if self.seek.is_some_and(|seek| key < seek.key) {
+                level.next = cell + 1;
+            }
+            if key >= self.range.last {
+                level.last = level.last.min(cell);
+            }
+            if self.seek.is_some() && key_before.replace(key).is_some_and(|before| before >= key) {
+                return Err(Damage::of_cell(number, cell, "its key is out of order"));
+            }
         }
+        level.in_range = (level.last + 1).saturating_sub(level.next).max(1);
         let last = read_u32(page, header + 8).ok_or_else(|| Damage::of_page(number, "no last child"))?;
         level.children.push(last);
         if let Some(cell) = level.children.iter().position(|&child| !self.shape.is_page(child)) {
@@ -292,8 +349,9 @@ impl<P: Pages> Tree<P> {
         };
         let first = level.children[level.next];
         let most = if level.is_above_leaves { self.stride } else { 1 };
+        let in_range = level.next..=level.last.max(level.next);
         let mut last = first;
-        for &child in &level.children[level.next..] {
+        for &child in &level.children[in_range.clone()] {
             if child < last || child - last > GAP_PAGES + 1 || child - first >= most {
                 break;
             }
@@ -303,7 +361,7 @@ impl<P: Pages> Tree<P> {
         self.ahead.clear();
         self.ahead_next = 0;
         let mut before = 0;
-        for &child in &level.children[level.next..] {
+        for &child in &level.children[in_range] {
             if child <= before || child < first || child - first >= pages {
                 break;
             }
@@ -403,6 +461,31 @@ impl<P: Pages> Tree<P> {
         }
         Ok(())
     }
+}
+
+/// Returns the number of cells of a leaf page before the one that is looked for. SQLite's binary search finds the same one
+/// if the rowids are in order; if not, SQLite must look for it.
+fn cells_before(leaf: Leaf, page: &[u8], seek: RowidSeek) -> Result<usize, Damage> {
+    let (mut before, mut last) = (0, None);
+    for cell in 0..leaf.cells {
+        let damage = |what| Damage::of_cell(leaf.page, cell, what);
+        let pointer = read_u16(page, leaf.pointers + 2 * cell).filter(|&pointer| pointer >= leaf.content);
+        let head = pointer.and_then(|pointer| cell_head(page, pointer));
+        let (.., its) = head.ok_or_else(|| damage("its offset is outside the page"))?;
+        let its = its.cast_signed();
+        // A search skips a length up to a byte below 0x80, and a row has one of at most nine bytes.
+        let length = pointer.and_then(|pointer| page.get(pointer..pointer + 9));
+        if length.is_some_and(|length| length.iter().all(|byte| *byte >= 0x80)) {
+            return Err(damage("the length of its payload has no end"));
+        }
+        if last.replace(its).is_some_and(|last| last >= its) {
+            return Err(damage("its rowid is out of order"));
+        }
+        if seek.is_before(its) {
+            before = cell + 1;
+        }
+    }
+    Ok(before)
 }
 
 /// Maximum number of pages read in one piece.

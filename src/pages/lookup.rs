@@ -5,6 +5,8 @@ use crate::btree::cells::ColumnSource;
 use crate::btree::condition::{
     Collation, Comparison, ComparisonAffinity, Condition, ConditionStep, Constant, Operand, Target, Test,
 };
+use crate::btree::rowid_range::RowidRange;
+use crate::btree::value_set::ValueList;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sql::{quote_identifier, rowid_name};
 use crate::value::Value;
@@ -62,34 +64,46 @@ impl Names {
         conn.prepare(&format!("PRAGMA {}.schema_version", quote_identifier(database)))?.query_one(())
     }
 
-    /// Returns a `SELECT` of all values of all rows, in the order of the pages.
-    pub(super) fn select_all(&self) -> String {
-        format!("SELECT {} FROM {} NOT INDEXED", self.sources.join(", "), self.table)
+    /// Returns a `SELECT` of all values of all rows in a range, in the order of the pages, and its parameters.
+    pub(super) fn select_all(&self, range: RowidRange) -> (String, Vec<Value>) {
+        let Self { table, rowid, .. } = self;
+        let sql = format!("SELECT {} FROM {table} NOT INDEXED", self.sources.join(", "));
+        if range == RowidRange::ALL {
+            return (sql, Vec::new());
+        }
+        let sql = format!("{sql} WHERE {table}.{rowid} BETWEEN ?1 AND ?2 ORDER BY {table}.{rowid}");
+        (sql, vec![range.first.into(), range.last.into()])
     }
 
-    /// Returns a `SELECT` of the rows after a row, or from that row on, that meet the condition, and its parameters
-    /// after the rowid.
-    pub(super) fn select_rest(&self, is_from_it_on: bool, condition: Option<&Condition>) -> (String, Vec<Value>) {
+    /// Returns a `SELECT` of the rows after a row, or from that row on, up to a last one, that meet the condition, and
+    /// its parameters.
+    pub(super) fn select_rest(
+        &self,
+        (from, is_from_it_on): (i64, bool),
+        last: i64,
+        condition: Option<&Condition>,
+    ) -> (String, Vec<Value>) {
         let Self { columns, table, rowid, .. } = self;
         let comparison = if is_from_it_on { ">=" } else { ">" };
-        let (condition, constants) = match condition {
+        let mut parameters = vec![from.into(), last.into()];
+        let condition = match condition {
             Some(condition) => {
-                let constants = condition.constants.iter().map(|constant| match constant {
+                parameters.extend(condition.constants.iter().map(|constant| match constant {
                     Constant::Value(value) => value.clone(),
                     Constant::Parameter(_) => Value::Null,
-                });
-                (format!(" AND {}", self.expression(condition, 0)), constants.collect())
+                }));
+                format!(" AND {}", self.expression(condition, 0))
             }
-            None => (String::new(), Vec::new()),
+            None => String::new(),
         };
         let sql = format!(
-            "SELECT {columns} FROM {table} NOT INDEXED WHERE {table}.{rowid} {comparison} ?1{condition} \
-             ORDER BY {table}.{rowid}"
+            "SELECT {columns} FROM {table} NOT INDEXED \
+             WHERE {table}.{rowid} {comparison} ?1 AND {table}.{rowid} <= ?2{condition} ORDER BY {table}.{rowid}"
         );
-        (sql, constants)
+        (sql, parameters)
     }
 
-    /// Returns an expression for the condition from a step on, with the constants as parameters from the second on.
+    /// Returns an expression for the condition from a step on, with the constants as parameters from the third on.
     fn expression(&self, condition: &Condition, step: usize) -> String {
         let Some(&ConditionStep { test, target }) = condition.steps.get(step) else {
             return "1".to_owned();
@@ -104,17 +118,17 @@ impl Names {
             Test::IsNull(operand) => format!("{} IS NULL", self.operand(operand)),
             Test::IsNotNull(operand) => format!("{} IS NOT NULL", self.operand(operand)),
             Test::Compare(comparison) => self.comparison(comparison),
+            Test::IsOneOf(operand, list) => self.membership(operand, &condition.lists[list]),
+            Test::IsNoneOf(operand, list) => {
+                format!("{} IS NOT TRUE", self.membership(operand, &condition.lists[list]))
+            }
         };
         format!("CASE WHEN {test} THEN {} ELSE {} END", if_true(), self.expression(condition, step + 1))
     }
 
     fn comparison(&self, comparison: Comparison) -> String {
         let Comparison { left, relation, right, affinity, collation, is_true_for_null } = comparison;
-        let collation = match collation {
-            Collation::Binary => "BINARY",
-            Collation::NoCase => "NOCASE",
-            Collation::RightTrim => "RTRIM",
-        };
+        let collation = collation_name(collation);
         // A column has an affinity of its own, unless it is an expression.
         let sign = if affinity == ComparisonAffinity::None { "+" } else { "" };
         let if_null = if is_true_for_null { " IS NOT FALSE" } else { "" };
@@ -122,10 +136,25 @@ impl Names {
         format!("({sign}{left} COLLATE {collation} {relation} {sign}{right}){if_null}")
     }
 
+    fn membership(&self, operand: Operand, list: &ValueList) -> String {
+        // The values have been converted, and those of a column are not converted by its own affinity.
+        let values = list.values.clone().map(|index| self.operand(Operand::Constant(index)));
+        let (operand, collation) = (self.operand(operand), collation_name(list.collation));
+        format!("(+{operand} COLLATE {collation} IN ({}))", values.collect::<Vec<_>>().join(", "))
+    }
+
     fn operand(&self, operand: Operand) -> String {
         match operand {
             Operand::Source(index) => self.sources[index].clone(),
-            Operand::Constant(index) => format!("?{}", index + 2),
+            Operand::Constant(index) => format!("?{}", index + 3),
         }
+    }
+}
+
+fn collation_name(collation: Collation) -> &'static str {
+    match collation {
+        Collation::Binary => "BINARY",
+        Collation::NoCase => "NOCASE",
+        Collation::RightTrim => "RTRIM",
     }
 }

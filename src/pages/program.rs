@@ -6,14 +6,17 @@
 
 use std::ops::ControlFlow;
 
+use super::lists::ListParser;
 use crate::Connection;
 use crate::btree::cells::ColumnSource;
 use crate::btree::condition::{
     Collation, Comparison, ComparisonAffinity, Condition, ConditionStep, Constant, Operand, Target, Test,
 };
+use crate::btree::rowid_range::{RowidBound, RowidBounds};
+use crate::btree::value_set::ValueList;
 use crate::connection::bytecode::Instruction;
 use crate::error::Result;
-use crate::value::{Relation, Value};
+use crate::value::{Relation, Value, ValueRef};
 
 /// A plain scan of a table.
 #[derive(Debug, PartialEq)]
@@ -27,13 +30,15 @@ pub(super) struct Program {
     pub(super) columns: usize,
     /// Columns of the result, followed by values that only the condition needs.
     pub(super) sources: Box<[ColumnSource]>,
+    /// Bounds of the rowids that are read.
+    pub(super) bounds: RowidBounds,
     pub(super) condition: Option<Condition>,
 }
 
 /// Whether other connections may share the main database's cache, and so use its files from another thread. SQLite then
 /// locks each table that it reads, whether the cache is shared by a URI, a flag, or a setting of the process. The
 /// answer holds while the connection is open. A statement that reads nothing of the main database gives no answer: it
-/// counts as shared.
+/// counts as shared. For each database, a program that is a [`Program`] locks no table, and thus answers as well.
 #[track_caller]
 pub(super) fn has_shared_cache(conn: &Connection, sql: &str) -> Result<bool> {
     if let Some(&is_shared) = conn.has_shared_cache.get() {
@@ -61,11 +66,25 @@ impl Program {
             true => ControlFlow::Continue(()),
             false => ControlFlow::Break(()),
         })?;
-        if refused.is_some() {
+        let program = if refused.is_some() { None } else { parser.finish() };
+        let has_lists = |program: &Self| program.condition.as_ref().is_some_and(|it| !it.lists.is_empty());
+        if program.as_ref().is_some_and(has_lists) && has_collation_written_as_binary(conn)? {
             return Ok(None);
         }
-        Ok(parser.finish())
+        Ok(program)
     }
+}
+
+/// Whether there is a collation that the bytecode writes as it writes `BINARY` in the key of an index: `B`, or nothing.
+fn has_collation_written_as_binary(conn: &Connection) -> Result<bool> {
+    let mut collations = conn.prepare("PRAGMA collation_list")?;
+    let mut collations = collations.query(())?;
+    while let Some(collation) = collations.next()? {
+        if matches!(collation.value(1)?, ValueRef::Text(b"B" | b"")) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Next expected instruction.
@@ -75,7 +94,10 @@ enum Expected {
     Init,
     Open,
     Rewind,
+    /// The value of the last rowid, or the first instruction of the loop.
+    Loop,
     Row,
+    List,
     Step,
     Halt,
     Transaction,
@@ -87,21 +109,37 @@ fn is_number(p4: Option<&str>) -> bool {
     p4.is_some_and(|p4| p4.parse::<i64>().is_ok())
 }
 
-/// A register, and the value of the row that is in it.
+/// A register, and its content.
 struct Register {
     number: i64,
-    source: ColumnSource,
+    content: Content,
     /// Address of the instruction that set it.
     set_at: i64,
     /// Whether it has been set on each way to the current instruction.
     is_certain: bool,
 }
 
-/// An operand of a test: a value of the row, or a register that is set once, after the loop in the listing.
+/// Content of a register that the loop sets.
+#[derive(Clone, Copy)]
+enum Content {
+    /// A value of the row.
+    Source(ColumnSource),
+    /// Index of a constant.
+    Constant(usize),
+}
+
+/// An operand of a test: the content of a register, or a register that is set once, after the loop in the listing.
 #[derive(Clone, Copy)]
 enum RawOperand {
-    Source(ColumnSource),
+    Content(Content),
     Register(i64),
+}
+
+/// A bound of the rowids: the register of its value, and the address to go to if there are no more rows.
+struct RawBound {
+    register: i64,
+    is_exclusive: bool,
+    target: i64,
 }
 
 /// A test of the condition, with places in the program.
@@ -120,17 +158,25 @@ struct Parser {
     database: i64,
     schema_version: i64,
     root: i64,
+    first: Option<RawBound>,
+    last: Option<RawBound>,
+    /// Address of the first instruction of the loop.
+    loop_start: i64,
     registers: Vec<Register>,
     tests: Vec<RawTest>,
     /// Address of the instruction that goes to the next row.
     next_row: i64,
+    /// Constants, and their registers if they have one of their own.
     constants: Vec<(i64, Constant)>,
+    list: ListParser,
+    /// Lists, and the cursors of their indexes.
+    lists: Vec<(i64, ValueList)>,
     result: Option<Vec<ColumnSource>>,
 }
 
 /// Maximum number of tests.
 const TESTS_MAX: usize = 64;
-/// Maximum number of tests in the SQL for the remaining rows of a scan.
+/// Maximum number of tests, and of values of lists, in the SQL for the remaining rows of a scan.
 const EXPRESSION_TESTS_MAX: usize = 1000;
 
 impl Parser {
@@ -138,8 +184,18 @@ impl Parser {
     fn take(&mut self, instruction: &Instruction<'_>) -> bool {
         let &Instruction { address, code, p1, p2, p3, p4, p5 } = instruction;
         let p4_text = p4.and_then(|p4| str::from_utf8(p4).ok());
-        if self.next == Expected::Row {
+        if matches!(self.next, Expected::Row | Expected::List) {
             self.arrive_at(address);
+        }
+        if self.next == Expected::Loop {
+            match constant(code, p1, p2, p3, p4_text) {
+                Some(value) => {
+                    self.constants.push((p2, value));
+                    self.loop_start = address + 1;
+                    return true;
+                }
+                None => self.next = Expected::Row,
+            }
         }
         let next = match (self.next, code) {
             // Annotations for readers of the bytecode, and for the assertions of SQLITE_DEBUG.
@@ -151,9 +207,28 @@ impl Parser {
                 Expected::Rewind
             }
             (now @ Expected::Rewind, "ColumnsUsed") if p1 == self.cursor => now,
-            (Expected::Rewind, "Rewind") if p1 == self.cursor => Expected::Row,
+            (Expected::Rewind, "Rewind") if p1 == self.cursor => {
+                self.loop_start = address + 1;
+                Expected::Loop
+            }
+            (Expected::Rewind, "SeekGE" | "SeekGT") if p1 == self.cursor => {
+                self.first = Some(RawBound { register: p3, is_exclusive: code == "SeekGT", target: p2 });
+                self.loop_start = address + 1;
+                Expected::Loop
+            }
             (now @ Expected::Row, "Rowid") if p1 == self.cursor => {
-                self.set(p2, ColumnSource::Rowid, address);
+                self.set(p2, Content::Source(ColumnSource::Rowid), address);
+                now
+            }
+            (now @ Expected::Row, "Gt" | "Ge")
+                if p5 == END_OF_RANGE && self.last.is_none() && self.tests.is_empty() && p4.is_none() =>
+            {
+                // Of a row after the last one.
+                let is_of_rowid = self.get(p3) == Some(ColumnSource::Rowid);
+                if !is_of_rowid || !matches!(self.operand(p1), Some(RawOperand::Register(_))) {
+                    return false;
+                }
+                self.last = Some(RawBound { register: p1, is_exclusive: code == "Ge", target: p2 });
                 now
             }
             (now @ Expected::Row, "Column") if p1 == self.cursor && matches!(p5, 0 | TYPE_ONLY) => {
@@ -161,16 +236,60 @@ impl Parser {
                     return false;
                 };
                 // P4 only shows that there is a default: `5` may be a number or a text.
-                self.set(p3, ColumnSource::Stored { place, is_real: false, has_default: p4.is_some() }, address);
+                let source = ColumnSource::Stored { place, is_real: false, has_default: p4.is_some() };
+                self.set(p3, Content::Source(source), address);
                 now
             }
             (now @ Expected::Row, "RealAffinity") => {
-                let Some(Register { source: ColumnSource::Stored { is_real, .. }, is_certain: true, .. }) =
-                    self.registers.iter_mut().find(|register| register.number == p1)
+                let Some(Register {
+                    content: Content::Source(ColumnSource::Stored { is_real, .. }),
+                    is_certain: true,
+                    ..
+                }) = self.registers.iter_mut().find(|register| register.number == p1)
                 else {
                     return false;
                 };
                 *is_real = true;
+                now
+            }
+            // Sets a register that `Return` alone reads.
+            (now @ Expected::Row, "BeginSubrtn") => now,
+            (Expected::Row, "Once") => {
+                self.list = ListParser::new(p2);
+                Expected::List
+            }
+            (now @ Expected::List, _) => {
+                if !self.list.take(instruction) {
+                    return false;
+                }
+                match self.list.is_done() {
+                    true if self.keep_list() => Expected::Row,
+                    true => return false,
+                    false => now,
+                }
+            }
+            // Whether a list has NULL: its first value in order. No list is empty or has one.
+            (now @ Expected::Row, "Integer") => {
+                self.constants.push((NO_REGISTER, Constant::Value(Value::Integer(p1))));
+                self.set(p2, Content::Constant(self.constants.len() - 1), address);
+                now
+            }
+            (now @ Expected::Row, "Rewind") if p2 > address && self.list_of(p1).is_some() => now,
+            (now @ Expected::Row, "Column") if p2 == 0 && matches!(p5, 0 | TYPE_ONLY) => {
+                let Some(list) = self.list_of(p1) else {
+                    return false;
+                };
+                self.set(p3, Content::Constant(self.lists[list].1.values.start), address);
+                now
+            }
+            (now @ Expected::Row, "Found" | "NotFound") if p4_text == Some("1") => {
+                let (Some(list), Some(operand @ RawOperand::Content(Content::Source(_)))) =
+                    (self.list_of(p1), self.operand(p3))
+                else {
+                    return false;
+                };
+                let test = if code == "Found" { Test::IsOneOf(LEFT, list) } else { Test::IsNoneOf(LEFT, list) };
+                self.tests.push(RawTest { address, test, operands: [operand; 2], target: p2 });
                 now
             }
             (now @ Expected::Row, "Goto") => {
@@ -187,8 +306,11 @@ impl Parser {
             }
             (now @ Expected::Row, "Eq" | "Ne" | "Lt" | "Le" | "Gt" | "Ge") => {
                 // P3 is on the left.
+                // Without a collation, where an operand is the rowid.
+                let is_rowid = |register| self.get(register) == Some(ColumnSource::Rowid);
+                let collation = if p4.is_none() && (is_rowid(p1) || is_rowid(p3)) { Some("BINARY-8") } else { p4_text };
                 let (Some(comparison), Some(left), Some(right)) =
-                    (comparison(code, p4_text, p5), self.operand(p3), self.operand(p1))
+                    (comparison(code, collation, p5), self.operand(p3), self.operand(p1))
                 else {
                     return false;
                 };
@@ -203,7 +325,7 @@ impl Parser {
                 }
                 Expected::Step
             }
-            (Expected::Step, "Next") if p1 == self.cursor => {
+            (Expected::Step, "Next") if p1 == self.cursor && p2 == self.loop_start => {
                 self.next_row = address;
                 Expected::Halt
             }
@@ -237,34 +359,69 @@ impl Parser {
         }
     }
 
-    fn set(&mut self, number: i64, source: ColumnSource, set_at: i64) {
-        self.registers.retain(|register| register.number != number);
-        self.registers.push(Register { number, source, set_at, is_certain: true });
+    /// Keeps the list that has been read, unless it has NULL.
+    fn keep_list(&mut self) -> bool {
+        let ListParser { cursor, collation, affinity, values, registers, .. } = std::mem::take(&mut self.list);
+        let (Some(affinity), Some(collation)) = (affinity, collation) else {
+            return false;
+        };
+        if values.contains(&Constant::Value(Value::Null)) {
+            return false;
+        }
+        let start = self.constants.len();
+        self.constants.extend(values.into_iter().map(|value| (NO_REGISTER, value)));
+        self.lists.push((cursor, ValueList { values: start..self.constants.len(), affinity, collation }));
+        self.registers.retain(|register| !registers.contains(&register.number));
+        true
     }
 
+    /// Returns the index of the list that has this cursor.
+    fn list_of(&self, cursor: i64) -> Option<usize> {
+        self.lists.iter().position(|(its, _)| *its == cursor)
+    }
+
+    fn set(&mut self, number: i64, content: Content, set_at: i64) {
+        self.registers.retain(|register| register.number != number);
+        self.registers.push(Register { number, content, set_at, is_certain: true });
+    }
+
+    /// Returns the value of the row that is in a register; `None` if that is not certain.
     fn get(&self, number: i64) -> Option<ColumnSource> {
-        let register = self.registers.iter().find(|register| register.number == number)?;
-        register.is_certain.then_some(register.source)
+        match self.operand(number) {
+            Some(RawOperand::Content(Content::Source(source))) => Some(source),
+            _ => None,
+        }
     }
 
     /// Returns the content of a register; `None` if it is not certain.
     fn operand(&self, number: i64) -> Option<RawOperand> {
-        match self.registers.iter().any(|register| register.number == number) {
-            true => self.get(number).map(RawOperand::Source),
-            false => Some(RawOperand::Register(number)),
+        match self.registers.iter().find(|register| register.number == number) {
+            Some(register) => register.is_certain.then_some(RawOperand::Content(register.content)),
+            None => Some(RawOperand::Register(number)),
         }
+    }
+
+    /// Returns a bound of the rowids.
+    fn bound(&self, bound: Option<&RawBound>) -> Option<Option<RowidBound>> {
+        let Some(&RawBound { register, is_exclusive, target }) = bound else {
+            return Some(None);
+        };
+        let (_, value) = self.constants.iter().find(|(its, _)| *its == register)?;
+        (target > self.next_row).then(|| Some(RowidBound { value: value.clone(), is_exclusive }))
     }
 
     fn finish(self) -> Option<Program> {
         if self.next != Expected::Nothing {
             return None;
         }
+        let bounds = RowidBounds { first: self.bound(self.first.as_ref())?, last: self.bound(self.last.as_ref())? };
         let mut sources = self.result.filter(|sources| !sources.is_empty())?;
         let columns = sources.len();
         let mut steps = Vec::with_capacity(self.tests.len());
         for test in &self.tests {
             let mut operand = |index: usize| match test.operands[index] {
-                RawOperand::Source(source) => {
+                RawOperand::Content(Content::Constant(index)) => Some(Operand::Constant(index)),
+                RawOperand::Content(Content::Source(source)) => {
                     let known = sources.iter().position(|known| *known == source);
                     Some(Operand::Source(known.unwrap_or_else(|| {
                         sources.push(source);
@@ -279,6 +436,8 @@ impl Parser {
                 Test::Always => Test::Always,
                 Test::IsNull(_) => Test::IsNull(operand(0)?),
                 Test::IsNotNull(_) => Test::IsNotNull(operand(0)?),
+                Test::IsOneOf(_, list) => Test::IsOneOf(operand(0)?, list),
+                Test::IsNoneOf(_, list) => Test::IsNoneOf(operand(0)?, list),
                 Test::Compare(comparison) => {
                     Test::Compare(Comparison { left: operand(0)?, right: operand(1)?, ..comparison })
                 }
@@ -307,7 +466,8 @@ impl Parser {
             return None;
         }
         let constants = self.constants.into_iter().map(|(_, constant)| constant).collect();
-        let condition = (!steps.is_empty()).then(|| Condition::new(constants, steps.into()));
+        let lists = self.lists.into_iter().map(|(_, list)| list).collect();
+        let condition = (!steps.is_empty()).then(|| Condition::new(constants, lists, steps.into()));
         if condition.as_ref().is_some_and(|condition| condition.expression_tests() > EXPRESSION_TESTS_MAX) {
             return None;
         }
@@ -317,6 +477,7 @@ impl Parser {
             root: u32::try_from(self.root).ok().filter(|&root| root > 0)?,
             columns,
             sources: sources.into(),
+            bounds,
             condition,
         })
     }
@@ -324,6 +485,12 @@ impl Parser {
 
 /// P5 of `Column` if only the type of the value is used.
 const TYPE_ONLY: i64 = 0x80;
+
+/// P5 of the test that ends a range of rowids: numeric affinity, and a jump for NULL.
+const END_OF_RANGE: i64 = 0x53;
+
+/// Number of no register.
+const NO_REGISTER: i64 = -1;
 
 /// Operands of a test, before they are located.
 const LEFT: Operand = Operand::Source(0);
@@ -351,7 +518,7 @@ fn comparison(code: &str, p4: Option<&str>, p5: i64) -> Option<Comparison> {
         _ => return None,
     };
     let affinity = match p5 & AFFINITY {
-        0x40 | 0x41 => ComparisonAffinity::None,
+        0 | 0x40 | 0x41 => ComparisonAffinity::None,
         0x42 => ComparisonAffinity::Text,
         0x43..=0x46 => ComparisonAffinity::Numeric,
         _ => return None,
@@ -367,7 +534,7 @@ fn comparison(code: &str, p4: Option<&str>, p5: i64) -> Option<Comparison> {
 }
 
 /// Reads an instruction that sets a register to a constant.
-fn constant(code: &str, p1: i64, p2: i64, p3: i64, p4: Option<&str>) -> Option<Constant> {
+pub(super) fn constant(code: &str, p1: i64, p2: i64, p3: i64, p4: Option<&str>) -> Option<Constant> {
     // The 64 bits of a number, of which SQLite 3.54 has half in P1 and half in P3, and versions before it all in P4.
     let bits = || {
         let (low, high) = (i32::try_from(p1).ok()?, i32::try_from(p3).ok()?);

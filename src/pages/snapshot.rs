@@ -28,7 +28,8 @@ use crate::raw::storage::{LOG_REGION_WORDS, Storage, TransactionState};
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum ReadError {
     Damage(Damage),
-    /// The connection itself has written since, or has a write transaction open.
+    /// The connection itself has written since, or has a write transaction open, or has detached a database before the
+    /// one that is read.
     Written,
     /// The connection was interrupted.
     Interrupted,
@@ -94,6 +95,11 @@ pub(super) struct LogState {
 }
 
 impl LogState {
+    /// Returns the state at a commit; without a log, there is none.
+    pub(super) fn at(commit: Option<LastCommit>) -> Self {
+        Self { was_open: false, head: commit.map(|LastCommit(head)| head) }
+    }
+
     pub(super) fn take(storage: Storage<'_>) -> Self {
         // A connection that has not read yet has no log open. Another attempt then examines the snapshot.
         if !storage.is_journal_open() {
@@ -225,7 +231,7 @@ impl View {
         match storage.transaction() {
             TransactionState::Read => {}
             TransactionState::Write => return Err(WRITING),
-            TransactionState::None => return Err("it reads no table of the main database"),
+            TransactionState::None => return Err("it reads no table of the database"),
         }
         if !storage.is_open() {
             return Err("the database is in memory, or temporary");
@@ -242,6 +248,9 @@ impl View {
 /// Access to the pages of a snapshot.
 pub(crate) struct Snapshot<'db> {
     storage: Storage<'db>,
+    /// Name of an attached database. It cannot be detached while the transaction is open, but its number may become that
+    /// of another one.
+    name: Option<Box<str>>,
     data_version: u32,
     page_bytes: usize,
     page_count: u32,
@@ -278,7 +287,11 @@ const LOG_HEAD_BYTES: u64 = 32;
 
 impl<'db> Snapshot<'db> {
     /// Reads the database header, and the log's index. The inner error is the reason why the pages are not read.
-    pub(super) fn open(storage: Storage<'db>, view: View) -> Result<Result<Self, &'static str>, ReadError> {
+    pub(super) fn open(
+        storage: Storage<'db>,
+        name: Option<Box<str>>,
+        view: View,
+    ) -> Result<Result<Self, &'static str>, ReadError> {
         if !storage.is_of_known_system() {
             return Ok(Err("the VFS is not one of SQLite's own"));
         }
@@ -292,6 +305,7 @@ impl<'db> Snapshot<'db> {
         let mut header = [0; Header::BYTES];
         let mut this = Self {
             storage,
+            name,
             data_version: view.data_version,
             page_bytes: log_bytes,
             page_count: 0,
@@ -335,6 +349,9 @@ impl<'db> Snapshot<'db> {
     pub(super) fn check(&self) -> Result<(), ReadError> {
         if self.storage.is_interrupted() {
             return Err(ReadError::Interrupted);
+        }
+        if self.name.as_ref().is_some_and(|name| !self.storage.is_named(name)) {
+            return Err(ReadError::Written);
         }
         let is_same = self.storage.data_version() == Some(self.data_version)
             && self.storage.transaction() == TransactionState::Read;

@@ -235,7 +235,7 @@ impl Decoder {
 
     fn decode<T: Part>(&mut self, task: &mut Task<T>) {
         self.cells.defaults = Arc::clone(&task.defaults);
-        let mut before = 0;
+        let (mut before, mut is_over) = (0, false);
         for (index, span) in task.spans.iter_mut().enumerate() {
             mem::swap(&mut span.piece, &mut self.cells.buffer);
             self.reader.go_to(span.leaf, 0, 0);
@@ -255,17 +255,24 @@ impl Decoder {
                         Verdict::Reject => {}
                         Verdict::Unknown => task.holes.push_back(UndecodedRow { before, span: index, cell }),
                     },
-                    Ok(Step::RowWithoutDefaults | Step::RowWithoutVerdict | Step::End) | Err(Stopped::More) => {
+                    Ok(Step::RowWithoutDefaults | Step::RowWithoutVerdict) | Err(Stopped::More) => {
                         task.holes.push_back(UndecodedRow { before, span: index, cell });
+                    }
+                    // A row behind the range, at which the calling thread ends.
+                    Ok(Step::End) => {
+                        task.holes.push_back(UndecodedRow { before, span: index, cell });
+                        is_over = true;
+                        break;
                     }
                     Err(Stopped::Damage(damage)) => {
                         task.damage = Some(damage);
+                        is_over = true;
                         break;
                     }
                 }
             }
             mem::swap(&mut span.piece, &mut self.cells.buffer);
-            if task.damage.is_some() {
+            if is_over {
                 break;
             }
         }

@@ -68,6 +68,24 @@ impl<'db> Storage<'db> {
         Self { db, index }
     }
 
+    /// Returns the name of the database; `None` if there is none with this index, or if the name is not UTF-8.
+    pub(crate) fn name(self) -> Option<Box<str>> {
+        self.read_name(|name| name.to_str().ok().map(Into::into)).flatten()
+    }
+
+    /// Whether this is the name of the database. Its index changes if a database before it is detached.
+    pub(crate) fn is_named(self, name: &str) -> bool {
+        self.read_name(|its| its.to_bytes() == name.as_bytes()) == Some(true)
+    }
+
+    fn read_name<T>(self, read: impl FnOnce(&CStr) -> T) -> Option<T> {
+        let entered = self.db.try_enter()?;
+        let name = self.name_in(&entered)?;
+        // SAFETY: a NUL-terminated name of the connection's own, requested in this entry, during which it is valid
+        // (rule 22, c3ref/db_name.html).
+        Some(read(unsafe { CStr::from_ptr(name.as_ptr()) }))
+    }
+
     fn name_in(self, entered: &Entered<'_>) -> Option<NonNull<c_char>> {
         // SAFETY: the connection is open (entered, rule 20); c3ref/db_name.html: NULL if the index is out of range. The
         // name is valid until the schema changes, which no call during this entry does (rule 22).
@@ -116,7 +134,7 @@ impl<'db> Storage<'db> {
         }
         // SAFETY: the pager owns the object, which lives as long as the database is attached (c3ref/file.html), and no
         // other call on the connection runs now (rule 12). Another connection could close it only in a shared cache,
-        // for which `has_shared_cache` in `pages/program.rs` excludes these reads (rule 24).
+        // for which `has_shared_cache` and `Program` in `pages/program.rs` exclude these reads (rule 24).
         let methods = unsafe { (*file).pMethods };
         (!methods.is_null()).then_some(OpenFile { file, methods })
     }
@@ -215,16 +233,8 @@ impl<'db> Storage<'db> {
     }
 
     pub(crate) fn transaction(self) -> TransactionState {
-        let Some(entered) = self.db.try_enter() else {
-            return TransactionState::None;
-        };
-        let Some(name) = self.name_in(&entered) else {
-            return TransactionState::None;
-        };
-        // SAFETY: a NUL-terminated name of the connection's own, requested in this entry, during which it is valid
-        // (rule 22, c3ref/db_name.html).
-        let name = unsafe { CStr::from_ptr(name.as_ptr()) };
-        self.db.transaction_state(Some(name)).unwrap_or(TransactionState::None)
+        let state = self.read_name(|name| self.db.transaction_state(Some(name)));
+        state.flatten().unwrap_or(TransactionState::None)
     }
 
     /// Whether the connection was interrupted.

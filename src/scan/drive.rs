@@ -130,7 +130,7 @@ pub(super) fn run_by_pages<E: From<Error>>(
     let (_transaction, has_row, scan) = match start {
         Start::Anchored(anchor) => {
             let Anchor { scan, transaction } = *anchor;
-            (Some(transaction), true, Ok(scan))
+            (transaction, true, Ok(scan))
         }
         Start::Step(StepStart { threshold, values, is_examined_later }) => {
             let FirstStep { has_row, scan, unexamined } =

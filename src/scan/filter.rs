@@ -37,7 +37,8 @@ impl<E> Scan<'_, ScannedTable, E> {
     ///
     /// The condition is evaluated on a row's record before any value is copied, if the rows come from pages: see
     /// [`Scan::plan`]. SQLite evaluates it where it has an index for it, whose order the rows then have, and where
-    /// values have to be converted between text and number.
+    /// values have to be converted between text and number. Filters on the rowid, or the `INTEGER PRIMARY KEY`, limit the
+    /// pages that are read, except in [partitions](Self::partitions), whose pages are those of their ranges.
     ///
     /// The values are bound as parameters, and appear in no error and no log.
     ///

@@ -2,17 +2,22 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::Scan;
 use super::batch::{self, ColumnBatch, ColumnSettings};
-use super::drive::{ScanProgress, drive};
+use super::drive::{ScanProgress, Start, drive, run_by_pages};
+use super::plan::ScanStrategy;
 use super::plan::{self, ScanPlan};
 use super::reader::{Batches, Columns, ForEach, Reader};
+use crate::Connection;
 use crate::error::{Error, ErrorKind, NameKind, Result};
+use crate::pages::{self, View};
 use crate::statement::params::Params;
 use crate::statement::{Row, Statement};
+use crate::value::Value;
 use ranges::{BOUNDS, Ranged, RowidRange};
-use readers::{Beginning, Refusal, Request};
+use readers::{Beginning, PartitionReader, Refusal, Request};
 use table::RangedTable;
 use threads::Work;
 
@@ -63,7 +68,14 @@ const RANGES_PER_THREAD: usize = 8;
 /// [`InterruptHandle`](crate::InterruptHandle) of the calling connection interrupts all threads. The connections have
 /// the settings of the calling one that may change a result, its limits and its size of the cache.
 ///
-/// [`Scan::strategy`] and [`Scan::threads`] have no effect.
+/// # From pages
+///
+/// Where the statement is a [plain scan](super#from-pages) of the table, each thread decodes the pages of its ranges. This
+/// is the default of [`scan_table`](crate::Connection::scan_table), and done with
+/// [`ScanStrategy::Pages`] for other statements whose only parameters are the bounds. [`ScanPlan::strategy`] says whether
+/// it was done for all ranges.
+///
+/// [`Scan::threads`] has no effect.
 #[must_use = "a scan does nothing until its rows are requested"]
 pub struct Partitions<'a, P, E = Error> {
     scan: Scan<'a, P, E>,
@@ -79,8 +91,7 @@ impl<'a, P, E> Scan<'a, P, E> {
     /// Divides the rows of [`scan_table`](crate::Connection::scan_table) into ranges of rowids, which up to this number
     /// of threads read. The number is clamped to 1 to 256.
     ///
-    /// SQLite runs a statement for each range. Where a closure does little for each row, [pages](super::ScanStrategy)
-    /// are faster than several threads.
+    /// The rows come from pages where that is possible. For one closure on the calling thread, see [`Scan::threads`].
     ///
     /// # Example
     ///
@@ -233,10 +244,10 @@ impl<'p, P: Params<'p> + Clone + Sync, E: From<Error> + Send> Partitions<'_, P, 
         step: impl Fn(&mut A, Row<'_>) -> Result<(), E> + Sync,
         merge: impl FnMut(&mut A, A),
     ) -> Result<A, E> {
-        let read = |statement: &mut Statement<'_>, params: Ranged<P>| {
+        let read = |source: &RangeSource<'_>, statement: &mut Statement<'_>, params: Ranged<P>| {
             let mut value = init();
             let mut add = |row: Row<'_>| step(&mut value, row);
-            read_range(statement, params, &mut ForEach { read: &mut add, error: PhantomData })?;
+            source.read_range(statement, params, &mut ForEach { read: &mut add, error: PhantomData })?;
             Ok(value)
         };
         Ok(merged(self.run(&read)?, merge).unwrap_or_else(init))
@@ -284,14 +295,18 @@ impl<'p, P: Params<'p> + Clone + Sync, E: From<Error> + Send> Partitions<'_, P, 
         merge: impl FnMut(&mut A, A),
     ) -> Result<A, E> {
         let batch = self.scan.new_batch(rows)?;
-        let read = |statement: &mut Statement<'_>, params: Ranged<P>| {
+        let read = |source: &RangeSource<'_>, statement: &mut Statement<'_>, params: Ranged<P>| {
             let mut value = init();
             let hand_over = |batch: &mut ColumnBatch| {
                 step(&mut value, batch)?;
                 batch.clear();
                 Ok::<_, E>(())
             };
-            read_range(statement, params, &mut Batches { batch: batch.clone(), rows, has_empty: false, hand_over })?;
+            source.read_range(
+                statement,
+                params,
+                &mut Batches { batch: batch.clone(), rows, has_empty: false, hand_over },
+            )?;
             Ok(value)
         };
         Ok(merged(self.run(&read)?, merge).unwrap_or_else(&init))
@@ -324,9 +339,9 @@ impl<'p, P: Params<'p> + Clone + Sync, E: From<Error> + Send> Partitions<'_, P, 
     /// ```
     pub fn columns(self) -> Result<Vec<ColumnBatch>> {
         let settings = ColumnSettings { schema: self.scan.schema.clone(), mixed: self.scan.mixed, rows: 0 };
-        self.with_error::<Error>().run(&|statement: &mut Statement<'_>, params: Ranged<P>| {
+        self.with_error::<Error>().run(&|source: &RangeSource<'_>, statement: &mut Statement<'_>, params: Ranged<P>| {
             let mut reader = Columns { batch: ColumnBatch::new(settings.clone()) };
-            read_range::<Error>(statement, params, &mut reader)?;
+            source.read_range::<Error>(statement, params, &mut reader)?;
             Ok(reader.batch)
         })
     }
@@ -355,9 +370,10 @@ impl<'p, P: Params<'p> + Clone + Sync, E: From<Error> + Send> Partitions<'_, P, 
         let statement = self.prepare()?;
         match self.begin(&statement) {
             Ok(begun) => {
+                let strategy = self.strategy_of(&begun)?;
                 let threads = begun.readers.len();
                 begun.readers.into_iter().for_each(readers::close);
-                Ok(ScanPlan::by_ranges(threads))
+                Ok(ScanPlan::by_ranges(threads, strategy))
             }
             Err(Refusal::Reason(reason)) => Ok(ScanPlan::by_statement(reason)),
             Err(Refusal::Error(error)) => Err(error),
@@ -367,7 +383,7 @@ impl<'p, P: Params<'p> + Clone + Sync, E: From<Error> + Send> Partitions<'_, P, 
     /// Reads the ranges, and reports the plan. Returns the results in the order of the ranges.
     fn run<O: Send>(
         mut self,
-        read: &(impl Fn(&mut Statement<'_>, Ranged<P>) -> Result<O, E> + Sync),
+        read: &(impl Fn(&RangeSource<'_>, &mut Statement<'_>, Ranged<P>) -> Result<O, E> + Sync),
     ) -> Result<Vec<O>, E> {
         let on_end = self.scan.on_end.take();
         let mut plan = None;
@@ -381,26 +397,47 @@ impl<'p, P: Params<'p> + Clone + Sync, E: From<Error> + Send> Partitions<'_, P, 
     fn run_to_end<O: Send>(
         self,
         plan: &mut Option<ScanPlan>,
-        read: &(impl Fn(&mut Statement<'_>, Ranged<P>) -> Result<O, E> + Sync),
+        read: &(impl Fn(&RangeSource<'_>, &mut Statement<'_>, Ranged<P>) -> Result<O, E> + Sync),
     ) -> Result<Vec<O>, E> {
         let mut statement = self.prepare()?;
         match self.begin(&statement) {
             Ok(Begun { readers, sql, ranges }) => {
                 // Other threads may be waiting for its table.
                 drop(statement);
-                let Scan { conn, params, site, .. } = self.scan;
-                let work = Work { sql: &sql, params: &params, ranges: &ranges, read, site };
-                let (threads, results) = threads::run(conn, readers, &work);
-                *plan = Some(ScanPlan::by_ranges(threads));
+                let known = self.may_be_pages().then_some(&*self.scan.known);
+                let Scan { conn, params, site, .. } = &self.scan;
+                let work = Work { sql: &sql, params, ranges: &ranges, read, known, site };
+                let (its, results) = threads::run(conn, readers, &work);
+                *plan = Some(its);
                 results
             }
             Err(Refusal::Error(error)) => Err(error.into()),
             Err(Refusal::Reason(reason)) => {
                 plan::leave(plan, &self.scan.sql, 0, reason, &reason);
                 let range = self.has_bounds.then_some(RowidRange::ALL);
-                Ok(vec![read(&mut statement, Ranged { params: self.scan.params, range })?])
+                let source = RangeSource { conn: self.scan.conn, pages: None, is_left: &AtomicBool::new(true) };
+                Ok(vec![read(&source, &mut statement, Ranged { params: self.scan.params, range })?])
             }
         }
+    }
+
+    /// Whether ranges are to be read from pages where that is possible.
+    fn may_be_pages(&self) -> bool {
+        self.scan.strategy != Some(ScanStrategy::Statement) && !self.scan.conn.is_untrusted.get()
+    }
+
+    /// Returns the expected strategy, by the first range.
+    fn strategy_of(&self, begun: &Begun) -> Result<ScanStrategy> {
+        let [PartitionReader { conn, view: Some(view) }, ..] = &*begun.readers else {
+            return Ok(ScanStrategy::Statement);
+        };
+        let statement = conn.prepare(&begun.sql)?;
+        let values = values_of(&statement, &self.scan.known, begun.ranges.first().copied());
+        let is_by_pages = match values {
+            Some(values) => pages::begin_within(conn, &statement, &values, *view)?.is_some(),
+            None => false,
+        };
+        Ok(if is_by_pages { ScanStrategy::Pages } else { ScanStrategy::Statement })
     }
 
     /// Opens the readers, which begin to read, and divides the rowids.
@@ -419,9 +456,10 @@ impl<'p, P: Params<'p> + Clone + Sync, E: From<Error> + Send> Partitions<'_, P, 
             let joint = if self.scan.known.is_empty() { "WHERE" } else { "AND" };
             format!("{sql} {joint} {}.{} BETWEEN {first} AND {last}", conn.quoted_table(table), ranged.rowid)
         };
-        let request = Request { conn, sql: &sql, threads: self.threads, beginning: self.beginning, site };
+        let (is_by_pages, beginning) = (self.may_be_pages(), self.beginning);
+        let request = Request { conn, sql: &sql, threads: self.threads, is_by_pages, beginning, site };
         let mut readers = readers::open(&request)?;
-        let ranges = ranged.divide(&readers[0], self.threads.saturating_mul(RANGES_PER_THREAD))?;
+        let ranges = ranged.divide(&readers[0].conn, self.threads.saturating_mul(RANGES_PER_THREAD))?;
         // Of a few rows, not each thread gets a range.
         readers.drain(ranges.len().min(self.threads)..).for_each(readers::close);
         Ok(Begun { readers, sql, ranges })
@@ -430,22 +468,62 @@ impl<'p, P: Params<'p> + Clone + Sync, E: From<Error> + Send> Partitions<'_, P, 
 
 /// Connections that have begun to read one snapshot.
 struct Begun {
-    readers: Vec<crate::Connection>,
+    readers: Vec<PartitionReader>,
     sql: String,
     ranges: Vec<RowidRange>,
 }
 
-/// Reads the rows of a range to the end, and resets the statement.
-fn read_range<'p, E: From<Error>>(
-    statement: &mut Statement<'_>,
-    params: Ranged<impl Params<'p>>,
-    reader: &mut impl Reader<E>,
-) -> Result<(), E> {
-    let mut rows = statement.query(params)?;
-    let mut position = ScanProgress { rows: 0, limit: u64::MAX, progress: None };
-    drive(&mut rows, &mut position, reader)?;
-    reader.end(rows.current())?;
-    Ok(rows.finish()?)
+/// Source of the rows of ranges.
+struct RangeSource<'a> {
+    conn: &'a Connection,
+    /// View of its transaction, and values of the parameters other than the bounds, if pages may be read.
+    pages: Option<(View, &'a [Value])>,
+    /// Set if the statement reads rows.
+    is_left: &'a AtomicBool,
+}
+
+impl RangeSource<'_> {
+    /// Reads the rows of a range to the end, and resets the statement.
+    fn read_range<'p, E: From<Error>>(
+        &self,
+        statement: &mut Statement<'_>,
+        params: Ranged<impl Params<'p>>,
+        reader: &mut impl Reader<E>,
+    ) -> Result<(), E> {
+        let pages = self.pages.and_then(|(view, known)| Some((view, values_of(statement, known, params.range)?)));
+        let anchor = match &pages {
+            Some((view, values)) => pages::begin_within(self.conn, statement, values, *view)?,
+            None => None,
+        };
+        let mut rows = statement.query(params)?;
+        let mut position = ScanProgress { rows: 0, limit: u64::MAX, progress: None };
+        let mut plan = None;
+        match anchor {
+            Some(anchor) => {
+                let start = Start::Anchored(Box::new(anchor));
+                run_by_pages(self.conn, &mut rows, start, 1, &mut position, &mut plan, reader)?;
+            }
+            None => _ = drive(&mut rows, &mut position, reader)?,
+        }
+        if plan.is_none_or(|plan| plan.strategy == ScanStrategy::Statement) {
+            self.is_left.store(true, Ordering::Relaxed);
+        }
+        reader.end(rows.current())?;
+        Ok(rows.finish()?)
+    }
+}
+
+/// Returns the values of a statement's parameters: the bounds of a range, and the others in their order. Returns `None`
+/// if they are not known.
+fn values_of(statement: &Statement<'_>, others: &[Value], range: Option<RowidRange>) -> Option<Vec<Value>> {
+    let range = range?;
+    let mut others = others.iter();
+    let values = (1..=statement.parameter_count()).map(|index| match statement.parameter_name(index) {
+        Some(name) if name == BOUNDS[0] => Some(range.first.into()),
+        Some(name) if name == BOUNDS[1] => Some(range.last.into()),
+        _ => others.next().cloned(),
+    });
+    values.collect()
 }
 
 /// Merges the values into the first.

@@ -19,9 +19,9 @@ impl ScanPlan {
         Self { strategy: ScanStrategy::Pages, threads, reason }
     }
 
-    pub(super) fn by_ranges(threads: usize) -> Self {
+    pub(super) fn by_ranges(threads: usize, strategy: ScanStrategy) -> Self {
         let reason = "ranges of rowids are read by connections that see one snapshot";
-        Self { strategy: ScanStrategy::Statement, threads, reason }
+        Self { strategy, threads, reason }
     }
 }
 
@@ -45,10 +45,11 @@ pub(super) fn leave(
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ScanPlan {
-    /// Source of the rows; after the scan, source of the last of them.
+    /// Source of the rows; after the scan, source of the last of them. With several ranges, it is
+    /// [`Statement`](ScanStrategy::Statement) if a statement has read rows of one of them.
     pub strategy: ScanStrategy,
     /// Maximum number of threads that decode columns, see [`Scan::threads`](super::Scan::threads), or number of threads
-    /// that run the statement, see [`Scan::partitions`](super::Scan::partitions).
+    /// that read ranges, see [`Scan::partitions`](super::Scan::partitions).
     pub threads: usize,
     /// Reason for the strategy.
     pub reason: &'static str,

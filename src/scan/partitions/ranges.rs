@@ -1,26 +1,11 @@
 //! Division of all rowids into ranges.
 
+pub(super) use crate::btree::rowid_range::RowidRange;
 use crate::error::Result;
 use crate::statement::params::{Binder, Params};
 
 /// Parameters of a statement that receive the bounds of a range.
 pub(super) const BOUNDS: [&str; 2] = [":first_rowid", ":last_rowid"];
-
-/// Consecutive rowids, the last included.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct RowidRange {
-    pub(super) first: i64,
-    pub(super) last: i64,
-}
-
-impl RowidRange {
-    pub(super) const ALL: Self = Self { first: i64::MIN, last: i64::MAX };
-
-    /// Number of rowids, less one.
-    fn span(self) -> u64 {
-        self.last.abs_diff(self.first)
-    }
-}
 
 /// Divides all rowids into at most `count` ranges, in their order. The ranges are those of all integers, so that each
 /// row is in one of them, whatever `first` and `last` are: these are the first and the last rowid of the table.
@@ -33,10 +18,10 @@ pub(super) fn divide(
     count: usize,
     mut around: impl FnMut(i64) -> Result<(Option<i64>, Option<i64>)>,
 ) -> Result<Vec<RowidRange>> {
-    let mut filled = vec![RowidRange { first, last: last.max(first) }];
+    let mut filled = vec![RowidRange::new(first, last.max(first))];
     while filled.len() < count {
-        let Some((at, &widest)) = filled.iter().enumerate().max_by_key(|(_, range)| range.span()) else { break };
-        if widest.span() == 0 {
+        let Some((at, &widest)) = filled.iter().enumerate().max_by_key(|(_, range)| range.len()) else { break };
+        if widest.len() == 1 {
             break;
         }
         let middle = widest.first.midpoint(widest.last).min(widest.last - 1);
@@ -44,11 +29,11 @@ pub(super) fn divide(
         let last = before.map_or(middle, |before| before.clamp(widest.first, middle));
         let first = after.map_or(middle + 1, |after| after.clamp(middle + 1, widest.last));
         filled[at].last = last;
-        filled.insert(at + 1, RowidRange { first, last: widest.last });
+        filled.insert(at + 1, RowidRange::new(first, widest.last));
     }
     let ends = filled.iter().skip(1).map(|next| next.first - 1).chain([i64::MAX]);
     let starts = [i64::MIN].into_iter().chain(filled.iter().skip(1).map(|range| range.first));
-    Ok(starts.zip(ends).map(|(first, last)| RowidRange { first, last }).collect())
+    Ok(starts.zip(ends).map(|(first, last)| RowidRange::new(first, last)).collect())
 }
 
 /// The caller's parameters, and the bounds of a range.
@@ -60,7 +45,7 @@ pub(super) struct Ranged<P> {
 
 impl<'p, P: Params<'p>> Params<'p> for Ranged<P> {
     fn bind(self, binder: &mut Binder<'_, 'p>) -> Result<()> {
-        if let Some(RowidRange { first, last }) = self.range {
+        if let Some(RowidRange { first, last, .. }) = self.range {
             for (name, bound) in BOUNDS.into_iter().zip([first, last]) {
                 binder.set(name, bound)?;
             }

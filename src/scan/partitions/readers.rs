@@ -22,11 +22,12 @@ use crate::connection::bytecode::Instruction;
 use crate::connection::pauses::{pauses, wait_for_lock};
 use crate::connection::settings::milliseconds;
 use crate::error::{Error, ErrorKind, Result};
+use crate::pages::{self, LastCommit, View};
 use crate::raw::storage::{Storage, TransactionState};
 use crate::raw::{Db, DbConfig, Limit};
 use crate::statement::Statement;
 use crate::transaction::{Transaction, TransactionBehavior};
-use crate::{Connection, JournalMode, OpenOptions, pages, sql};
+use crate::{Connection, JournalMode, OpenOptions, sql};
 
 /// Longest time to wait for the write lock. Meanwhile, one thread would read rows.
 const WAIT_MAX: Duration = Duration::from_millis(250);
@@ -90,12 +91,21 @@ pub(super) enum Beginning {
     Unchecked,
 }
 
+/// A connection that has begun to read.
+pub(super) struct PartitionReader {
+    pub(super) conn: Connection,
+    /// View of its transaction, if it may read pages.
+    pub(super) view: Option<View>,
+}
+
 /// A statement, and what its readers need.
 pub(super) struct Request<'a> {
     pub(super) conn: &'a Connection,
     /// The statement of the readers.
     pub(super) sql: &'a str,
     pub(super) threads: usize,
+    /// Whether ranges are read from pages where that is possible.
+    pub(super) is_by_pages: bool,
     pub(super) beginning: Beginning,
     pub(super) site: &'static Location<'static>,
 }
@@ -127,7 +137,7 @@ pub(super) fn check(conn: &Connection, statement: &Statement<'_>) -> Result<(), 
 }
 
 /// Opens connections that see one snapshot, and in which SQLite runs the statement as on the calling one.
-pub(super) fn open(request: &Request<'_>) -> Result<Vec<Connection>, Refusal> {
+pub(super) fn open(request: &Request<'_>) -> Result<Vec<PartitionReader>, Refusal> {
     let Request { conn, threads, site, .. } = *request;
     // Without a name of a database, the pragma returns the mode of those that are attached next. Files that nobody may
     // change count as exclusive.
@@ -137,13 +147,18 @@ pub(super) fn open(request: &Request<'_>) -> Result<Vec<Connection>, Refusal> {
     }
     let open = |_| open_reader(conn, site).map_err(|error| Refusal::of(error, NOT_OPENED));
     let readers = (0..threads).map(open).collect::<Result<Vec<_>, _>>()?;
-    begin_together(conn, &readers, request.beginning)?;
+    let commit = begin_together(conn, &readers, request.beginning)?;
     check_readers(request, &readers)?;
-    Ok(readers)
+    let with_view = |conn| {
+        let view = if request.is_by_pages { pages::view_since(&conn, commit)? } else { None };
+        Ok(PartitionReader { conn, view })
+    };
+    readers.into_iter().map(with_view).collect()
 }
 
 /// Ends the transaction of a reader, and closes it.
-pub(super) fn close(reader: Connection) {
+pub(super) fn close(reader: PartitionReader) {
+    let reader = reader.conn;
     let _cleanup = reader.db().begin_cleanup();
     // Nothing was written: closing ends a transaction that is still open.
     let _ = reader.core().control("ROLLBACK");
@@ -209,10 +224,16 @@ fn begin(readers: &[Connection]) -> Result<(), Refusal> {
         .map_err(|error| Refusal::of(error, NOT_READ))
 }
 
-/// Begins the readers' transactions such that they see one snapshot.
-fn begin_together(conn: &Connection, readers: &[Connection], beginning: Beginning) -> Result<(), Refusal> {
+/// Begins the readers' transactions such that they see one snapshot. Returns its commit in the write-ahead log, if there
+/// is a log.
+fn begin_together(
+    conn: &Connection,
+    readers: &[Connection],
+    beginning: Beginning,
+) -> Result<Option<LastCommit>, Refusal> {
     if beginning == Beginning::Unchecked || Storage::new(conn.db(), 0).is_immutable() {
-        return begin(readers);
+        begin(readers)?;
+        return Ok(None);
     }
     // A connection that is read-only has no other way.
     let attempts = match beginning {
@@ -221,30 +242,33 @@ fn begin_together(conn: &Connection, readers: &[Connection], beginning: Beginnin
         _ => 1,
     };
     for _ in 0..attempts {
-        if is_begun_undisturbed(conn, readers)? {
-            return Ok(());
+        if let Some(commit) = begin_undisturbed(conn, readers)? {
+            return Ok(commit);
         }
         readers.iter().try_for_each(|reader| reader.core().control("ROLLBACK"))?;
     }
     let fence = Fence::raise(conn)?;
     begin(readers)?;
-    Ok(fence.lower()?)
+    let commit = pages::last_commit(conn)?;
+    fence.lower()?;
+    Ok(commit)
 }
 
-/// Begins the readers' transactions. Returns whether no commit fell between the first reads.
-fn is_begun_undisturbed(conn: &Connection, readers: &[Connection]) -> Result<bool, Refusal> {
+/// Begins the readers' transactions. Returns the last commit in the write-ahead log, if there is a log; the outer `None`
+/// if a commit fell between the first reads.
+fn begin_undisturbed(conn: &Connection, readers: &[Connection]) -> Result<Option<Option<LastCommit>>, Refusal> {
     let before = pages::last_commit(conn)?;
     begin(readers)?;
     if before.is_some() {
-        return Ok(pages::last_commit(conn)? == before);
+        return Ok((pages::last_commit(conn)? == before).then_some(before));
     }
     // With a journal, the lock of the first reader has kept commits away.
     for reader in readers {
         if reader.journal_mode()? == JournalMode::Wal {
-            return Ok(false);
+            return Ok(None);
         }
     }
-    Ok(true)
+    Ok(Some(None))
 }
 
 /// Checks that the readers read what the calling connection would read.

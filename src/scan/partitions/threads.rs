@@ -6,16 +6,19 @@
 use std::any::Any;
 use std::panic::{self, AssertUnwindSafe, Location};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use super::RangeSource;
 use super::ranges::{Ranged, RowidRange};
-use super::readers;
+use super::readers::{self, PartitionReader};
 use crate::Connection;
 use crate::error::{Error, ErrorKind, Result};
 use crate::raw::interrupt::Interrupter;
+use crate::scan::{ScanPlan, ScanStrategy};
 use crate::statement::Statement;
 use crate::statement::params::Params;
 use crate::track::discard;
+use crate::value::Value;
 use crate::worker;
 
 /// A statement, and the ranges in which it is read.
@@ -25,6 +28,8 @@ pub(super) struct Work<'w, P, F> {
     pub(super) ranges: &'w [RowidRange],
     /// Reads a range.
     pub(super) read: &'w F,
+    /// Values of the parameters other than the bounds, if ranges may be read from pages.
+    pub(super) known: Option<&'w [Value]>,
     pub(super) site: &'static Location<'static>,
 }
 
@@ -32,6 +37,8 @@ pub(super) struct Work<'w, P, F> {
 struct Shared {
     /// Index of the range that is taken next.
     next: AtomicUsize,
+    /// Whether the statement has read rows of a range.
+    is_left: AtomicBool,
     /// Number of failures.
     failures: AtomicUsize,
     readers: Vec<Arc<Interrupter>>,
@@ -51,25 +58,30 @@ enum Cause<E> {
     Panic(Box<dyn Any + Send>),
 }
 
-/// Reads the ranges by these connections, and closes them. Returns the number of threads and the results, in the order
-/// of the ranges. The calling thread is one of the threads.
+/// Reads the ranges by these connections, and closes them. Returns the plan and the results, in the order of the ranges.
+/// The calling thread is one of the threads.
 pub(super) fn run<'p, P, O, E, F>(
     conn: &Connection,
-    readers: Vec<Connection>,
+    readers: Vec<PartitionReader>,
     work: &Work<'_, P, F>,
-) -> (usize, Result<Vec<O>, E>)
+) -> (ScanPlan, Result<Vec<O>, E>)
 where
     P: Params<'p> + Clone + Sync,
     O: Send,
     E: From<Error> + Send,
-    F: Fn(&mut Statement<'_>, Ranged<P>) -> Result<O, E> + Sync,
+    F: Fn(&RangeSource<'_>, &mut Statement<'_>, Ranged<P>) -> Result<O, E> + Sync,
 {
-    let interrupters: Vec<_> = readers.iter().map(|reader| reader.db().interrupter()).collect();
+    let interrupters: Vec<_> = readers.iter().map(|reader| reader.conn.db().interrupter()).collect();
     let leading = conn.db().interrupter().lead(interrupters.clone());
-    let shared = &Shared { next: AtomicUsize::new(0), failures: AtomicUsize::new(0), readers: interrupters };
+    let shared = &Shared {
+        next: AtomicUsize::new(0),
+        is_left: AtomicBool::new(false),
+        failures: AtomicUsize::new(0),
+        readers: interrupters,
+    };
     let mut reads = readers.into_iter().enumerate().map(|(number, reader)| move || shared.read(number, reader, work));
     let Some(own) = reads.next() else {
-        return (0, Ok(Vec::new()));
+        return (ScanPlan::by_ranges(0, ScanStrategy::Statement), Ok(Vec::new()));
     };
     // A reader whose thread is not started is closed, and the others read its ranges.
     let (own, others) = worker::run_beside("finalite partition", reads, own);
@@ -102,16 +114,18 @@ where
             Ok(results.into_iter().map(|(_, result)| result).collect())
         }
     };
-    (threads, result)
+    let is_by_pages = !shared.is_left.load(Ordering::Relaxed);
+    let strategy = if is_by_pages { ScanStrategy::Pages } else { ScanStrategy::Statement };
+    (ScanPlan::by_ranges(threads, strategy), result)
 }
 
 impl Shared {
     /// Reads ranges until there are no more, and closes the connection.
-    fn read<'p, P, O, E, F>(&self, number: usize, reader: Connection, work: &Work<'_, P, F>) -> Outcome<O, E>
+    fn read<'p, P, O, E, F>(&self, number: usize, reader: PartitionReader, work: &Work<'_, P, F>) -> Outcome<O, E>
     where
         P: Params<'p> + Clone,
         E: From<Error>,
-        F: Fn(&mut Statement<'_>, Ranged<P>) -> Result<O, E>,
+        F: Fn(&RangeSource<'_>, &mut Statement<'_>, Ranged<P>) -> Result<O, E>,
     {
         let result = panic::catch_unwind(AssertUnwindSafe(|| self.read_ranges(number, &reader, work)));
         let outcome = match result {
@@ -126,13 +140,13 @@ impl Shared {
     fn read_ranges<'p, P, O, E, F>(
         &self,
         number: usize,
-        reader: &Connection,
+        PartitionReader { conn: reader, view }: &PartitionReader,
         work: &Work<'_, P, F>,
     ) -> Result<Vec<(usize, O)>, E>
     where
         P: Params<'p> + Clone,
         E: From<Error>,
-        F: Fn(&mut Statement<'_>, Ranged<P>) -> Result<O, E>,
+        F: Fn(&RangeSource<'_>, &mut Statement<'_>, Ranged<P>) -> Result<O, E>,
     {
         // SQLite forgets an interrupt when no statement is running, so one runs to the end.
         let mut anchor = reader.prepare_cached_at("SELECT 1 FROM main.sqlite_schema", work.site)?;
@@ -142,6 +156,8 @@ impl Shared {
             return Err(Error::new(ErrorKind::Interrupted).in_sql(work.sql).into());
         }
         let mut statement = reader.prepare_cached_at(work.sql, work.site)?;
+        let pages = view.zip(work.known);
+        let source = RangeSource { conn: reader, pages, is_left: &self.is_left };
         let mut results = Vec::new();
         loop {
             let index = self.next.fetch_add(1, Ordering::Relaxed);
@@ -149,7 +165,7 @@ impl Shared {
                 return Ok(results);
             };
             let params = Ranged { params: work.params.clone(), range: Some(range) };
-            results.push((index, (work.read)(&mut statement, params)?));
+            results.push((index, (work.read)(&source, &mut statement, params)?));
         }
     }
 
