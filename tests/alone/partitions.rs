@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 use finalite::memory::AllocationFault;
+use finalite::scan::ScanStrategy;
 use finalite::{Connection, Error, ErrorKind, LeakCheck, OpenOptions, Result, Row, handles, memory};
 
 use crate::common::child::{fork_here, leave};
@@ -36,12 +37,22 @@ fn fill(path: &Path, journal: &str) -> Connection {
     conn
 }
 
-fn count(conn: &Connection, threads: usize, step: impl Fn(Row<'_>) -> Result<()> + Sync) -> Result<i64> {
+const STRATEGIES: [ScanStrategy; 2] = [ScanStrategy::Statement, ScanStrategy::Pages];
+
+fn count(
+    conn: &Connection,
+    (strategy, threads): (ScanStrategy, usize),
+    step: impl Fn(Row<'_>) -> Result<()> + Sync,
+) -> Result<i64> {
     let add = |rows: &mut i64, row: Row<'_>| {
         *rows += 1;
         step(row)
     };
-    conn.scan(SQL, ()).partitions_of("t", threads).fold(|| 0, add, |rows, more| *rows += more)
+    let mut plan = None;
+    let partitions = conn.scan(SQL, ()).strategy(strategy).partitions_of("t", threads).on_end(|end| plan = Some(end));
+    let rows = partitions.fold(|| 0, add, |rows, more| *rows += more)?;
+    assert!(plan.is_none_or(|plan| plan.strategy == strategy || plan.threads == 1));
+    Ok(rows)
 }
 
 /// Threads, descriptors and open handles of the process.
@@ -74,13 +85,17 @@ impl Counts {
 }
 
 fn nothing_is_left_behind() {
+    STRATEGIES.into_iter().for_each(nothing_is_left_behind_by);
+}
+
+fn nothing_is_left_behind_by(strategy: ScanStrategy) {
     let dir = tempfile::tempdir().unwrap();
     let leaks = LeakCheck::new();
     for journal in ["wal", "delete"] {
         let path = dir.path().join(journal);
         let conn = fill(&path, journal);
         // While a connection has a lock, SQLite keeps the descriptors of those that are closed, and takes them again.
-        assert_eq!(count(&conn, 5, |_| Ok(())).unwrap(), ROWS);
+        assert_eq!(count(&conn, (strategy, 5), |_| Ok(())).unwrap(), ROWS);
         let before = Counts::now();
         for threads in 1..=5 {
             let most = AtomicU64::new(0);
@@ -89,7 +104,7 @@ fn nothing_is_left_behind() {
                 most.fetch_max(connections, Ordering::Relaxed);
                 Ok(())
             };
-            assert_eq!(count(&conn, threads, see).unwrap(), ROWS);
+            assert_eq!(count(&conn, (strategy, threads), see).unwrap(), ROWS);
             assert_eq!(Counts::settled(&before), before, "{journal}, {threads} threads");
             let expected = if threads == 1 { 1 } else { 1 + threads as u64 };
             assert!(most.into_inner() <= expected);
@@ -104,10 +119,14 @@ fn nothing_is_left_behind() {
 }
 
 fn nothing_is_left_behind_by_errors_and_panics() {
+    STRATEGIES.into_iter().for_each(nothing_is_left_behind_by_errors_and_panics_by);
+}
+
+fn nothing_is_left_behind_by_errors_and_panics_by(strategy: ScanStrategy) {
     let dir = tempfile::tempdir().unwrap();
     let leaks = LeakCheck::new();
     let conn = fill(&dir.path().join("a.db"), "wal");
-    assert_eq!(count(&conn, 3, |_| Ok(())).unwrap(), ROWS);
+    assert_eq!(count(&conn, (strategy, 3), |_| Ok(())).unwrap(), ROWS);
     let before = Counts::now();
     for id in [1, 17, ROWS / 2, ROWS] {
         for threads in [2, 3] {
@@ -115,13 +134,13 @@ fn nothing_is_left_behind_by_errors_and_panics() {
                 found if found == id => Err(Error::external("on purpose")),
                 _ => Ok(()),
             };
-            assert!(matches!(count(&conn, threads, fail).unwrap_err().kind(), ErrorKind::External(_)));
+            assert!(matches!(count(&conn, (strategy, threads), fail).unwrap_err().kind(), ErrorKind::External(_)));
             assert_eq!(Counts::settled(&before), before);
             let panic = |row: Row<'_>| {
                 assert!(row.get::<i64>(0)? != id, "on purpose");
                 Ok(())
             };
-            assert!(catch_unwind(AssertUnwindSafe(|| count(&conn, threads, panic))).is_err());
+            assert!(catch_unwind(AssertUnwindSafe(|| count(&conn, (strategy, threads), panic))).is_err());
             assert_eq!(Counts::settled(&before), before);
             let handle = conn.interrupt_handle();
             let interrupt = |row: Row<'_>| {
@@ -131,7 +150,7 @@ fn nothing_is_left_behind_by_errors_and_panics() {
                 Ok(())
             };
             // The interrupt may come with the last row.
-            if let Err(error) = count(&conn, threads, interrupt) {
+            if let Err(error) = count(&conn, (strategy, threads), interrupt) {
                 assert!(error.is_interrupted());
             }
             assert_eq!(Counts::settled(&before), before);
@@ -161,10 +180,14 @@ fn the_counts_see_what_is_left() {
 
 /// Each allocation of SQLite's fails, once and with all that follow: the result is right or says so, and nothing stays.
 fn allocations_fail() {
+    STRATEGIES.into_iter().for_each(allocations_fail_by);
+}
+
+fn allocations_fail_by(strategy: ScanStrategy) {
     let dir = tempfile::tempdir().unwrap();
     let leaks = LeakCheck::new();
     let conn = fill(&dir.path().join("a.db"), "wal");
-    let total = || count(&conn, 2, |row| row.get::<&str>(1).map(drop));
+    let total = || count(&conn, (strategy, 2), |row| row.get::<&str>(1).map(drop));
     assert_eq!(total().unwrap(), ROWS);
     let before = Counts::now();
     let mut failed = 0;
@@ -202,6 +225,10 @@ fn allocations_fail() {
 
 /// The scan goes on in the parent. In the child, whose other threads do not exist, it ends.
 fn a_closure_forks_a_child() {
+    STRATEGIES.into_iter().for_each(a_closure_forks_a_child_by);
+}
+
+fn a_closure_forks_a_child_by(strategy: ScanStrategy) {
     let dir = tempfile::tempdir().unwrap();
     let conn = fill(&dir.path().join("a.db"), "wal");
     let parent = std::process::id();
@@ -219,7 +246,7 @@ fn a_closure_forks_a_child() {
                 }
                 Ok(())
             };
-            let result = count(&conn, threads, fork);
+            let result = count(&conn, (strategy, threads), fork);
             if std::process::id() != parent {
                 leave(result.is_err_and(|error| matches!(error.kind(), ErrorKind::Forked)));
             }
@@ -230,15 +257,19 @@ fn a_closure_forks_a_child() {
 }
 
 fn the_child_of_a_fork_has_no_partitions() {
+    STRATEGIES.into_iter().for_each(the_child_of_a_fork_has_no_partitions_by);
+}
+
+fn the_child_of_a_fork_has_no_partitions_by(strategy: ScanStrategy) {
     let dir = tempfile::tempdir().unwrap();
     let conn = fill(&dir.path().join("a.db"), "wal");
     assert!(crate::common::child::in_child(|| {
-        let plan = conn.scan(SQL, ()).partitions_of("t", 2).plan();
-        let found = count(&conn, 2, |_| Ok(()));
+        let plan = conn.scan(SQL, ()).strategy(strategy).partitions_of("t", 2).plan();
+        let found = count(&conn, (strategy, 2), |_| Ok(()));
         [plan.map(drop), found.map(drop)]
             .into_iter()
             .all(|result| result.is_err_and(|error| matches!(error.kind(), ErrorKind::Forked)))
     }));
-    assert_eq!(count(&conn, 2, |_| Ok(())).unwrap(), ROWS);
+    assert_eq!(count(&conn, (strategy, 2), |_| Ok(())).unwrap(), ROWS);
     conn.close().unwrap();
 }

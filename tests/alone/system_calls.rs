@@ -293,6 +293,7 @@ fn every_read_fails_in_every_way() {
             "SELECT c, id FROM t",
             "SELECT d FROM t",
             "SELECT c, d FROM t WHERE e IS NULL AND a COLLATE NOCASE > 'A' AND (d COLLATE RTRIM = 'later' OR b IS NOT NULL)",
+            "SELECT c, d FROM t WHERE id > 0 AND id < 100 AND a IS NOT NULL",
         ] {
             let sound = run(case.open().scan(sql, ()), STATEMENT);
             assert!(sound.error.is_none() && sound.rows.len() == 60);

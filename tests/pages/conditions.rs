@@ -102,9 +102,39 @@ fn condition(random: &mut Random, depth: usize) -> String {
         0 => format!("{left} IS NULL"),
         1 => format!("{left} NOTNULL"),
         2 => format!("{left} BETWEEN {} AND {}", value(random, &ONLY_COMPARED), value(random, &ONLY_COMPARED)),
-        3 => format!("{left} IN ({}, {})", value(random, &ONLY_COMPARED), value(random, &ONLY_COMPARED)),
+        3 => {
+            let not = if random.one_in(3) { "NOT " } else { "" };
+            // NULL, a blob, or a text that may be a number leaves the list to SQLite.
+            let kind = random.below(4);
+            let values = (0..2 + random.below(7)).map(|_| match kind {
+                0 => value(random, &ONLY_COMPARED).to_owned(),
+                1 => random.pick(&["'a'", "'abc'", "'ABC '", "'zz'", "'x'", "''", "7.0", "3"]).to_owned(),
+                _ => random.below(20).to_string(),
+            });
+            let values: Vec<_> = values.collect();
+            format!("{left} {not}IN ({})", values.join(", "))
+        }
         4 => format!("{left} {} {}", random.pick(&OPERATORS), operand(random)),
         _ => format!("{left} {} {}", random.pick(&OPERATORS), value(random, &ONLY_COMPARED)),
+    }
+}
+
+/// A condition on the rowid that limits the range of the rows, or one of its bounds.
+fn range(random: &mut Random) -> String {
+    let bound = |random: &mut Random| match random.below(8) {
+        0 => value(random, &ONLY_COMPARED).to_owned(),
+        1 => format!("{}.5", random.below(1300)),
+        2 => format!("'{}'", random.below(1300)),
+        _ => random.below(1300).to_string(),
+    };
+    let column = random.pick(&["id", "rowid"]);
+    match random.below(3) {
+        0 => format!("{column} BETWEEN {} AND {}", bound(random), bound(random)),
+        1 => format!("{column} {} {}", random.pick(&["<", "<=", ">", ">="]), bound(random)),
+        _ => {
+            let [first, last] = [(); 2].map(|()| bound(random));
+            format!("{column} {} {first} AND {last} {0} {column}", random.pick(&[">", ">="]))
+        }
     }
 }
 
@@ -112,6 +142,7 @@ fn condition(random: &mut Random, depth: usize) -> String {
 fn generated_conditions() {
     let dir = tempfile::tempdir().unwrap();
     let (mut by_pages, mut rows_by_pages, mut compared) = (0, 0, 0);
+    let (mut ranges, mut lists) = (0, 0);
     let seeds = std::env::var("FINALITE_CONDITIONS_SEEDS").map_or(6, |seeds| seeds.parse().unwrap());
     for seed in 0..seeds {
         let mut random = Random::new(seed, STREAM);
@@ -124,14 +155,23 @@ fn generated_conditions() {
         create(&conn, &mut random, 400);
         for _ in 0..60 {
             let selected = random.pick(&["*", "i, s", "rowid", "later, r", "id, more"]);
-            let sql = format!("SELECT {selected} FROM t NOT INDEXED WHERE {}", condition(&mut random, 2));
+            let condition = match random.below(6) {
+                0 => range(&mut random),
+                1 | 2 => format!("{} AND ({})", range(&mut random), condition(&mut random, 1)),
+                _ => condition(&mut random, 2),
+            };
+            let sql = format!("SELECT {selected} FROM t NOT INDEXED WHERE {condition}");
             let (is_pages, rows) = compare::both(&conn, &sql);
             compared += 1;
             by_pages += usize::from(is_pages);
+            ranges += usize::from(is_pages && (sql.contains("id BETWEEN") || sql.contains("id >")));
+            lists += usize::from(is_pages && sql.contains(" IN ("));
             rows_by_pages += if is_pages { rows } else { 0 };
         }
     }
     println!("{compared} scans compared, {by_pages} of them begun from pages, {rows_by_pages} rows of these");
+    println!("{ranges} of the latter with a range of rowids, {lists} with a list");
+    assert!(10 * ranges > by_pages && 20 * lists > by_pages, "{ranges} {lists} of {by_pages}");
     assert!(2 * by_pages > compared, "{by_pages} of {compared}");
     assert!(rows_by_pages > 20 * by_pages, "{rows_by_pages}");
 }
@@ -329,6 +369,8 @@ fn a_write_leaves_the_rest_to_sqlite() {
         "even = 1 AND (name = 'name 4' OR price > 900.5 OR data IS NULL) AND name IS NOT 'name 2'",
         "even = 1 AND +price >= 0.5 AND NOT (n = 4 OR name COLLATE BINARY = 'name 6')",
         "n > even AND even BETWEEN 1 AND 1",
+        "even IN (1, 2.5, 'x') AND name NOT IN ('name 1', 'NAME 3', 'x') AND rowid > 1",
+        "even NOT IN (0, 2, 3) OR n IN (-1, -3, -5)",
     ] {
         let (_dir, conn) = file(6000);
         let sql = format!("SELECT n, name FROM t NOT INDEXED WHERE {condition}");
@@ -592,4 +634,24 @@ fn a_file_that_is_cut_off_in_an_unwanted_row_is_read() {
     assert_eq!(end.unwrap().strategy, ScanStrategy::Pages);
     // Positive control: it is an error where the row is wanted.
     assert!(conn.scan("SELECT data FROM c WHERE n = 3 OR n = 4", ()).strategy(ScanStrategy::Pages).columns().is_err());
+}
+
+/// The key of an index that a list is stored in has `B` for `BINARY`, and for a collation of that name.
+#[test]
+fn a_collation_that_is_written_as_binary() {
+    for (name, is_by_pages) in [("B", false), ("b", true), ("C", true)] {
+        let dir = tempfile::tempdir().unwrap();
+        let conn = Connection::open(dir.path().join("a.db")).unwrap();
+        conn.create_collation(name, |left, right| left.to_lowercase().cmp(&right.to_lowercase())).unwrap();
+        conn.execute_batch(&format!(
+            "CREATE TABLE k(x TEXT, own TEXT COLLATE {name});
+             WITH RECURSIVE i(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM i WHERE n < 100)
+             INSERT INTO k SELECT 'X' || (n % 5), 'X' || (n % 5) FROM i;"
+        ))
+        .unwrap();
+        let own = compare::both(&conn, "SELECT x FROM k WHERE own IN ('x1', 'x2', 'y')");
+        assert_eq!(own, (false, 40), "{name}");
+        let binary = compare::both(&conn, "SELECT x FROM k WHERE x IN ('x1', 'X2', 'y')");
+        assert_eq!(binary, (is_by_pages, 20), "{name}");
+    }
 }

@@ -42,7 +42,7 @@ fn images() -> Vec<(&'static str, Image)> {
     ]
 }
 
-const SQLS: [&str; 8] = [
+const SQLS: [&str; 11] = [
     "SELECT * FROM t",
     "SELECT rowid FROM t",
     "SELECT c, a FROM t",
@@ -51,6 +51,9 @@ const SQLS: [&str; 8] = [
     "SELECT * FROM t WHERE a > 20 AND c IS NOT NULL",
     "SELECT a FROM t WHERE b COLLATE NOCASE > 'TEXT 3' OR d < 5",
     "SELECT rowid, b FROM t WHERE a >= 7",
+    "SELECT * FROM t WHERE rowid > 30 AND rowid <= 120",
+    "SELECT a FROM t WHERE rowid >= 80 AND a IN (100, 512000, 81, 729000)",
+    "SELECT rowid, a FROM t WHERE b NOT IN (1, 40.5, 50, 'text 3') AND rowid < 100",
 ];
 
 /// Damages a file where it counts.

@@ -1,6 +1,6 @@
 //! Generated schemas, and what becomes of them: inserts, updates, deletes, columns that come and go, vacuums.
 
-use std::ffi::{c_int, c_void};
+use std::ffi::{CStr, c_int, c_void};
 use std::path::Path;
 
 use finalite::scan::ScanStrategy;
@@ -31,6 +31,8 @@ struct World {
     columns: Vec<String>,
     has_virtual: bool,
     has_key: bool,
+    /// Name of the database that has the table.
+    database: &'static str,
     next_column: usize,
     compared: usize,
     by_pages: usize,
@@ -38,14 +40,14 @@ struct World {
 }
 
 /// Reserves bytes at the end of each page, before the first is written.
-fn reserve(conn: &Connection, bytes: c_int) {
+fn reserve(conn: &Connection, database: &CStr, bytes: c_int) {
     let mut bytes = bytes;
     // SAFETY: nothing is closed, and the pointer is not kept.
     let db = unsafe { conn.as_raw() };
     let argument: *mut c_int = &raw mut bytes;
     // SAFETY: the connection is open; SQLITE_FCNTL_RESERVE_BYTES takes a pointer to an int.
     let code = unsafe {
-        ffi::sqlite3_file_control(db, c"main".as_ptr(), ffi::SQLITE_FCNTL_RESERVE_BYTES, argument.cast::<c_void>())
+        ffi::sqlite3_file_control(db, database.as_ptr(), ffi::SQLITE_FCNTL_RESERVE_BYTES, argument.cast::<c_void>())
     };
     assert_eq!(code, ffi::SQLITE_OK);
 }
@@ -53,18 +55,27 @@ fn reserve(conn: &Connection, bytes: c_int) {
 impl World {
     fn new(seed: u64, path: &Path) -> Self {
         let mut random = Random::new(seed, STREAM);
-        let conn = OpenOptions::new()
-            .pragma("encoding", random.pick(&ENCODINGS))
-            .pragma("page_size", random.pick(&PAGE_BYTES))
-            .pragma("auto_vacuum", random.pick(&[0_i64, 0, 1, 2]))
-            .pragma("synchronous", "off")
-            .open(path)
-            .unwrap();
+        let options = OpenOptions::new().pragma("encoding", random.pick(&ENCODINGS));
+        // A third of the tables are of an attached database.
+        let (conn, database, c_database) = match seed % 3 {
+            2 => {
+                let conn = options.open(":memory:").unwrap();
+                conn.attach(path, "attached").unwrap().keep();
+                (conn, "attached", c"attached")
+            }
+            _ => (options.open(path).unwrap(), "main", c"main"),
+        };
+        let pragma = |name: &str, value: &str| {
+            conn.execute(&format!("PRAGMA {database}.{name} = {value}"), ()).unwrap();
+        };
+        pragma("page_size", &random.pick(&PAGE_BYTES).to_string());
+        pragma("auto_vacuum", random.pick(&["0", "0", "1", "2"]));
+        pragma("synchronous", "off");
         if random.one_in(3) {
-            reserve(&conn, random.pick(&[4, 8, 32]));
+            reserve(&conn, c_database, random.pick(&[4, 8, 32]));
         }
-        conn.execute(&format!("PRAGMA journal_mode = {}", random.pick(&JOURNALS)), ()).unwrap();
-        conn.execute(&format!("PRAGMA mmap_size = {}", random.pick(&[0, 1 << 26])), ()).unwrap();
+        pragma("journal_mode", random.pick(&JOURNALS));
+        pragma("mmap_size", random.pick(&["0", "67108864"]));
         let key = random.pick(&KEYS);
         let most = if random.one_in(8) { 150 } else { 10 };
         let count = 1 + random.below(most);
@@ -79,12 +90,23 @@ impl World {
         if random.one_in(3) {
             definitions.insert(random.below(definitions.len() + 1), "w REAL AS (length(c0) * 2) STORED".to_owned());
         }
-        conn.execute(&format!("CREATE TABLE t({key}{})", definitions.join(", ")), ()).unwrap();
+        conn.execute(&format!("CREATE TABLE {database}.t({key}{})", definitions.join(", ")), ()).unwrap();
         let has_key = !key.is_empty();
         if key.starts_with("id INTEGER") && random.one_in(2) {
             columns.insert(0, "id".to_owned());
         }
-        Self { conn, random, columns, has_virtual, has_key, next_column: count, compared: 0, by_pages: 0, rows: 0 }
+        Self {
+            conn,
+            random,
+            columns,
+            has_virtual,
+            has_key,
+            database,
+            next_column: count,
+            compared: 0,
+            by_pages: 0,
+            rows: 0,
+        }
     }
 
     fn value(&mut self) -> Value {
@@ -170,7 +192,7 @@ impl World {
                 *self.columns.last_mut().unwrap() = name;
             }
             10 => {
-                self.conn.execute("VACUUM", ()).unwrap();
+                self.conn.execute(&format!("VACUUM {}", self.database), ()).unwrap();
             }
             _ => {
                 // What is no UTF-8, no UTF-16 or half a character, as SQLite lets it in.
@@ -193,7 +215,8 @@ impl World {
             (format!("SELECT {} FROM t NOT INDEXED", self.columns.join(", ")), true),
             (format!("SELECT {} AS x, rowid, {0} FROM t NOT INDEXED", self.columns.last().unwrap()), true),
             ("SELECT rowid FROM t NOT INDEXED".to_owned(), true),
-            ("SELECT name, sql FROM sqlite_schema".to_owned(), true),
+            (format!("SELECT name, sql FROM {}.sqlite_schema", self.database), true),
+            ("SELECT * FROM t NOT INDEXED WHERE rowid > 5 AND rowid <= 200".to_owned(), !self.has_virtual),
         ];
         let one = self.columns[self.random.below(self.columns.len())].clone();
         queries.push((format!("SELECT {one} FROM t NOT INDEXED"), true));
@@ -216,7 +239,7 @@ impl World {
 #[test]
 fn generated_histories() {
     let dir = tempfile::tempdir().unwrap();
-    let (mut compared, mut by_pages, mut rows, mut with_keys) = (0, 0, 0, 0);
+    let (mut compared, mut by_pages, mut rows, mut with_keys, mut attached) = (0, 0, 0, 0, 0);
     // More of them on request.
     let seeds = std::env::var("FINALITE_PAGES_SEEDS").map_or(12, |seeds| seeds.parse().unwrap());
     for seed in 0..seeds {
@@ -229,10 +252,12 @@ fn generated_histories() {
         compared += world.compared;
         by_pages += world.by_pages;
         rows += world.rows;
+        attached += if world.database == "main" { 0 } else { world.by_pages };
         with_keys += usize::from(world.has_key);
     }
     println!("{compared} scans compared, {by_pages} of them from pages, {rows} rows; {with_keys} tables with keys");
     assert!(by_pages as u64 > 40 * seeds, "{by_pages}");
+    assert!(4 * attached > by_pages, "{attached} of {by_pages}");
     assert!(rows as u64 > 1_700 * seeds, "{rows}");
 }
 

@@ -1,6 +1,7 @@
 //! The page reader against SQLite's own execution: every value, type and byte, over generated histories, beside
 //! writers, after a kill, on damaged files.
 
+mod attached;
 mod checks;
 #[path = "../common/mod.rs"]
 mod common;
@@ -11,6 +12,7 @@ mod ends;
 mod fallbacks;
 mod findings;
 mod histories;
+mod ranges;
 mod threads;
 mod writers;
 

@@ -195,6 +195,27 @@ fn scans_beside_a_writer_are_of_pages() {
     assert!(pages > 10, "{pages} of {planned}");
 }
 
+/// The same by a connection whose main database is another one.
+#[test]
+fn totals_of_an_attached_table_balance_beside_a_writer() {
+    for journal in ["wal", "delete"] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("attached.db");
+        drop(fill(&path, journal));
+        let conn = OpenOptions::new().busy_timeout(Duration::from_secs(20)).open(":memory:").unwrap();
+        conn.attach(&path, "attached").unwrap().keep();
+        for sql in [ALL, ALL_BY_CONDITION, "SELECT id, amount FROM account WHERE id > 0 AND id <= 3000"] {
+            let scan = |_: &Connection| by_pages(&conn, sql);
+            let [scans, _, wrong, commits] = scan_beside_a_writer(&path, scan, Duration::from_secs(2));
+            // The statement has to be stepped once, if SQLite has given it up.
+            let plans = [(); 2].map(|()| conn.scan(sql, ()).strategy(ScanStrategy::Pages).plan().unwrap());
+            println!("{journal}: {scans} scans beside {commits} transactions: {wrong} wrong; now {}", plans[1]);
+            assert_eq!((plans[1].strategy, wrong), (ScanStrategy::Pages, 0), "{sql}");
+            assert!(scans > 5 && commits > 0, "{scans} {commits}");
+        }
+    }
+}
+
 #[test]
 fn totals_balance_beside_a_writer_with_a_journal() {
     let dir = tempfile::tempdir().unwrap();

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
-use finalite::scan::{ColumnType, Partitions, Relation, ScanPlan};
+use finalite::scan::{ColumnType, Partitions, Relation, ScanPlan, ScanStrategy};
 use finalite::{
     Connection, DbConfig, Error, ErrorKind, FromRow, LeakCheck, Limit, OpenOptions, Params, Row, TransactionBehavior,
     array, named_params, params, params_from_iter,
@@ -183,6 +183,59 @@ fn the_callers_parameters_are_bound_on_each_connection() {
             "SELECT id FROM sale WHERE id IN (SELECT value FROM list(?)) AND id BETWEEN :first_rowid AND :last_rowid";
         let (rows, plan) = read(|| conn.scan(sql, (&ids,)).partitions_of("sale", 2));
         assert_eq!((rows, plan.threads), (vec![5, 7, 2_000], 2));
+    });
+}
+
+/// Ranges of a plain scan are read from pages where that is asked for, or the default.
+#[test]
+fn ranges_are_read_from_pages() {
+    check(|conn| {
+        let expected: Vec<i64> = (1..=SALES).collect();
+        let by_pages = |sql| conn.scan(sql, ()).strategy(ScanStrategy::Pages).partitions_of("sale", 3);
+        let of_sales = "SELECT id, note FROM sale WHERE rowid BETWEEN :first_rowid AND :last_rowid";
+        for journal in ["delete", "wal"] {
+            conn.execute(&format!("PRAGMA journal_mode = {journal}"), ()).unwrap();
+            for (rows, plan) in [
+                read(|| conn.scan_table("sale").select(["id", "note"]).partitions(2)),
+                read(|| by_pages(of_sales)),
+                read(|| {
+                    let scan = conn.scan_table("sale").select(["id"]).filter("price", Relation::Greater, 0);
+                    scan.filter("region", Relation::Is, "region 3").partitions(2)
+                }),
+                read(|| {
+                    by_pages(
+                        "SELECT id FROM sale WHERE id BETWEEN :first_rowid AND :last_rowid AND price NOT IN (3, 6, 9)",
+                    )
+                }),
+            ] {
+                let rest = match rows.len() {
+                    3000 => expected.clone(),
+                    2997 => (4..=SALES).collect(),
+                    _ => (3..=SALES).step_by(7).collect(),
+                };
+                assert_eq!(rows, rest, "{journal}");
+                assert_eq!((plan.strategy, plan.reason), (ScanStrategy::Pages, PARALLEL), "{journal}");
+            }
+            // Not asked for, not a plain scan, with parameters whose values are not known.
+            let of_statement = [
+                read(|| conn.scan(of_sales, ()).partitions_of("sale", 2)),
+                read(|| conn.scan_table("sale").select(["id"]).strategy(ScanStrategy::Statement).partitions(2)),
+                read(|| by_pages("SELECT id + 0 FROM sale WHERE id BETWEEN :first_rowid AND :last_rowid")),
+            ];
+            let sql = "SELECT id FROM sale WHERE id BETWEEN :first_rowid AND :last_rowid AND price > ?";
+            let with_value = read(|| conn.scan(sql, (0,)).strategy(ScanStrategy::Pages).partitions_of("sale", 2));
+            for (rows, plan) in of_statement.into_iter().chain([with_value]) {
+                assert_eq!((&rows, plan.strategy, plan.reason), (&expected, ScanStrategy::Statement, PARALLEL));
+            }
+        }
+        // A row that SQLite has to judge, in one of the ranges.
+        conn.execute_batch("ALTER TABLE sale ADD COLUMN x NUMERIC; UPDATE sale SET x = iif(id = 1700, '3x', id)")
+            .unwrap();
+        let scan = || conn.scan_table("sale").select(["id"]).filter("x", Relation::NotEqual, -1);
+        let mut plan = None;
+        let rows: usize =
+            scan().partitions(2).on_end(|it| plan = Some(it)).columns().unwrap().iter().map(|batch| batch.len()).sum();
+        assert_eq!((rows, plan.unwrap().strategy), (3000, ScanStrategy::Statement));
     });
 }
 
