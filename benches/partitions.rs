@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use finalite::scan::Partitions;
+use finalite::scan::{Partitions, ScanStrategy};
 use finalite::{Connection, Result, Row};
 
 const ROWS: u32 = 1_000_000;
@@ -13,11 +13,12 @@ const PAIRS: usize = 40;
 type Groups = BTreeMap<String, (i64, f64)>;
 
 /// Statements, with a place for the condition on the rowid.
-const STATEMENTS: [(&str, &str); 4] = [
+const STATEMENTS: [(&str, &str); 5] = [
     ("aggregate with a condition", "SELECT '', count(*), sum(price) FROM sale WHERE amount % 3 = 0 AND {}"),
     ("GROUP BY", "SELECT region, count(*), sum(price) FROM sale WHERE {} GROUP BY region"),
     ("text LIKE", "SELECT '', count(*), sum(price) FROM sale WHERE note LIKE '%9 of%' AND {}"),
     ("each row", "SELECT region, amount, price FROM sale WHERE {}"),
+    ("each row, from pages", "SELECT region, amount, price FROM sale WHERE {}"),
 ];
 
 fn fill(conn: &Connection) -> Result<()> {
@@ -83,13 +84,14 @@ fn main() -> Result<()> {
         println!("{ROWS} rows, mmap_size {mmap_bytes}, {pairs} pairs: two threads over one");
         for (name, sql) in STATEMENTS {
             let (all, ranged) = (sql.replace("{}", "1"), sql.replace("{}", "id BETWEEN :first_rowid AND :last_rowid"));
+            let strategy = if name.ends_with("pages") { ScanStrategy::Pages } else { ScanStrategy::Statement };
             let one = || {
                 let mut groups = Groups::new();
-                conn.scan(&all, ()).for_each(|row| add(&mut groups, row))?;
+                conn.scan(&all, ()).strategy(strategy).for_each(|row| add(&mut groups, row))?;
                 Ok(groups)
             };
             let two = || -> Result<Groups> {
-                let partitions: Partitions<'_, ()> = conn.scan(&ranged, ()).partitions_of("sale", 2);
+                let partitions: Partitions<'_, ()> = conn.scan(&ranged, ()).strategy(strategy).partitions_of("sale", 2);
                 partitions.fold(Groups::new, add, merge)
             };
             let mut ratios = Vec::new();
