@@ -21,7 +21,10 @@ pub const FILTERS: [(&str, &str); 7] = [
     ("filter half, real", "SELECT * FROM t WHERE r1 < 4096.0"),
     ("filter none, three", "SELECT id, s2 FROM t WHERE i2 > 1000 AND r2 >= 10.5 AND b IS NULL"),
     ("filter 10,000 rowids", "SELECT * FROM t WHERE id > 5000 AND id <= 15000"),
-    ("filter list of 12", "SELECT * FROM t WHERE i1 IN (7, 11, 300, 1000, 2500, 4096, 8000, 9999, 15000, 20000, 25000, 29999)"),
+    (
+        "filter list of 12",
+        "SELECT * FROM t WHERE i1 IN (7, 11, 300, 1000, 2500, 4096, 8000, 9999, 15000, 20000, 25000, 29999)",
+    ),
     ("filter not in list", "SELECT id, i1 FROM t WHERE i1 NOT IN (7, 11, 300, 1000, 2500, 4096, 8000, 9999)"),
 ];
 
