@@ -1,8 +1,8 @@
-//! The page reader: scans a table by decoding its pages, while SQLite holds the lock and the snapshot.
+//! The page reader: scans a table or an index by decoding its pages, while SQLite holds the lock and the snapshot.
 //!
 //! The statement of the scan is stepped to its first row, and stays there. It keeps the read transaction open, knows
 //! the column names, and continues if the pages cannot be read. [`Program`] reads its bytecode to find out whether it
-//! is a plain scan of a table, and [`findings`] keeps that result. [`snapshot`] finds the version of each page that the
+//! is a plain scan, and [`findings`] keeps that result. [`snapshot`] finds the version of each page that the
 //! transaction sees. [`tree`] and [`cells`] decode, and do not use SQLite's interface.
 //!
 //! SQLite judges content that does not decode: the statement is stepped to that row, and continues. Each check here is
@@ -17,6 +17,7 @@ mod snapshot;
 mod threads;
 
 use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::Connection;
@@ -24,7 +25,7 @@ use crate::btree::cells::{Cells, Reader, Step};
 use crate::btree::condition::{Condition, Verdict};
 use crate::btree::format::{Damage, DamageKind, Encoding};
 use crate::btree::rowid_range::RowidRange;
-use crate::btree::tree::{Shape, Tree};
+use crate::btree::tree::{Pages, Shape, Tree, TreeKind};
 use crate::error::{Error, ErrorKind, Result, ResultCode};
 use crate::raw::storage::Storage;
 use crate::sql::quote_identifier;
@@ -33,13 +34,13 @@ use crate::statement::{OwnedRows, Record, Row, Rows, Statement};
 use crate::value::Value;
 pub(crate) use findings::SMALL_ROWS;
 use findings::{Findings, SMALL_RANGE_ROWS};
-use lookup::Names;
+use lookup::{KeyValue, Names};
 use program::Program;
 pub(crate) use snapshot::{LastCommit, View};
 use snapshot::{LogState, ReadError, Snapshot, SnapshotView};
 pub(crate) use threads::{DecoderThreads, Filled, Part, Piece, Split};
 
-const NOT_PLAIN: &str = "SQLite does more than scan a table: a condition, an order, an index, a computed column, …";
+const NOT_PLAIN: &str = "SQLite does more than scan a table or an index: a search, an order, a computed column, …";
 const CONDITION: &str = "SQLite evaluates its condition: a value of it is not known, or has to be converted, or the \
                          snapshot of the table is not known";
 const MOVED: &str = "another connection wrote while the scan began, or a transaction was already open";
@@ -400,7 +401,7 @@ pub(crate) fn note_rows(rows: &Rows<'_>, count: u64) {
     Findings::of(rows).note_rows(count);
 }
 
-/// Reads the rows of a table from its pages.
+/// Reads the rows of a table or an index from its pages.
 pub(crate) struct PageRows<'rows> {
     reader: Reader<Snapshot<'rows>>,
     record: Record<'rows>,
@@ -410,11 +411,14 @@ pub(crate) struct PageRows<'rows> {
     /// Name of the database, whose number may change.
     database: Box<str>,
     root: u32,
+    kind: TreeKind,
     schema_version: u32,
     database_bytes: u64,
     end: End,
     /// Whether the current row has not been returned yet.
     owes_row: bool,
+    /// Key of the last row in an index, if it is not that of the current row.
+    last_key: Option<Vec<KeyValue>>,
 }
 
 /// Result of a step.
@@ -534,10 +538,11 @@ impl<'rows> PageRows<'rows> {
             return Ok(Err(CONDITION));
         }
         let condition = condition.map(Box::new);
-        let mut cells = Cells::new(&program.sources, program.columns, condition, header.encoding, Vec::new());
+        let mut cells =
+            Cells::new(&program.sources, program.columns, condition, header.encoding, program.kind.key(), Vec::new());
         let database_bytes = u64::from(page_count) * header.page_bytes as u64;
         let payload_bytes_max = database_bytes.min(storage.value_bytes_max().into());
-        let tree = Tree::new(snapshot, root, Shape::new(header, page_count)).within(range);
+        let tree = Tree::new(snapshot, root, Shape::new(header, page_count), program.kind).within(range);
         let mut reader = Reader::new(tree, payload_bytes_max);
         let leaf = match reader.first_leaf(&mut cells) {
             Ok(leaf) => leaf,
@@ -559,8 +564,8 @@ impl<'rows> PageRows<'rows> {
         }
         let record = Record { cells, statement: rows.current_raw() };
         let schema_version = header.schema_version;
-        let (end, owes_row) = (End::Natural, false);
-        let values = values.into();
+        let (end, owes_row, last_key) = (End::Natural, false, None);
+        let (values, kind) = (values.into(), program.kind);
         Ok(Ok(Self {
             reader,
             record,
@@ -568,10 +573,12 @@ impl<'rows> PageRows<'rows> {
             values,
             database: name,
             root,
+            kind,
             schema_version,
             database_bytes,
             end,
             owes_row,
+            last_key,
         }))
     }
 
@@ -600,18 +607,23 @@ impl<'rows> PageRows<'rows> {
         Expected { rows: rows.saturating_add(rows / 16), bytes }
     }
 
+    /// Whether the rows are those of an index, or of a table without rowids.
+    pub(crate) fn is_of_index(&self) -> bool {
+        self.kind != TreeKind::Table
+    }
+
     pub(crate) fn has_condition(&self) -> bool {
         self.record.cells.condition().is_some()
     }
 
-    /// Returns the row of the next cell, if it meets the condition.
-    fn fill(&mut self) -> Result<Filled<'_>> {
+    /// Moves to the next cell.
+    fn step(&mut self) -> Result<Outcome> {
         let step = self.reader.step(&mut self.record.cells);
-        Ok(match self.settle(step)? {
-            Outcome::Row => Filled::Row(Row::of_record(&self.record)),
-            Outcome::Unwanted => Filled::Unwanted,
-            Outcome::Ended => Filled::Ended,
-        })
+        self.settle(step)
+    }
+
+    fn row(&self) -> Row<'_> {
+        Row::of_record(&self.record)
     }
 
     /// Returns the next row.
@@ -637,6 +649,7 @@ impl<'rows> PageRows<'rows> {
     /// Completes a step: looks up values that the record lacks, evaluates the condition, or notes the end.
     fn settle(&mut self, step: Result<Step, ReadError>) -> Result<Outcome> {
         let mut step = step;
+        let is_decoded = matches!(step, Ok(Step::RowWithoutDefaults | Step::RowWithoutVerdict));
         // After a write, SQLite may return another row.
         if matches!(step, Ok(Step::RowWithoutDefaults)) {
             step = self.reader.pages().check().map(|()| match self.find_defaults() {
@@ -664,8 +677,9 @@ impl<'rows> PageRows<'rows> {
                 End::Natural
             }
             Err(ReadError::Written) => {
-                // The write may have occurred while the rest of a long row was read.
-                self.owes_row = self.reader.is_on_row();
+                // The write may have occurred while the rest of a long row was read. Its rowid is known then, and in an
+                // index the key of the row before.
+                self.owes_row = is_decoded || self.kind == TreeKind::Table && self.reader.is_on_row();
                 End::Written
             }
             Err(ReadError::Interrupted) => End::Interrupted,
@@ -690,9 +704,17 @@ impl<'rows> PageRows<'rows> {
     }
 
     /// Returns the SQL that reads the remaining rows, and its parameters.
-    pub(crate) fn remaining_rows_query(&self) -> Result<(String, Vec<Value>)> {
-        let Record { cells, .. } = &self.record;
-        Ok(self.names()?.select_rest((cells.rowid, self.owes_row), self.reader.range().last, cells.condition()))
+    pub(crate) fn remaining_rows_query(&mut self) -> Result<(String, Vec<Value>)> {
+        let cells = &self.record.cells;
+        let names = self.names()?;
+        let key = match (self.kind, self.last_key.take()) {
+            (TreeKind::Table, _) => vec![Value::Integer(cells.rowid).into()],
+            (TreeKind::Index { .. }, Some(key)) => key,
+            (TreeKind::Index { .. }, None) => key_of(cells),
+        };
+        names.select_rest((key, self.owes_row), self.reader.range().last, cells.condition()).ok_or_else(|| {
+            Error::new(ErrorKind::Misuse { reason: "an index was altered while it was read from its pages" })
+        })
     }
 
     /// Looks up the names each time: they may have changed.
@@ -702,7 +724,7 @@ impl<'rows> PageRows<'rows> {
             return Err(Error::new(ErrorKind::Misuse { reason }));
         }
         let called = self.record.statement.column_names()?;
-        Names::find(self.conn, &self.database, self.root, &self.record.cells.sources(), called)
+        Names::find(self.conn, &self.database, (self.root, self.kind), &self.record.cells.sources(), called)
     }
 
     /// Whether the statement, re-prepared, would read the same columns of the same table.
@@ -723,6 +745,7 @@ impl<'rows> PageRows<'rows> {
                 now.condition.as_ref().and_then(|condition| condition.with_parameters(&self.values, &now.sources));
             database_name(self.conn, now.database).as_ref() == Some(&self.database)
                 && now.root == self.root
+                && now.kind == self.kind
                 && now.bounds.range(&self.values) == Some(self.reader.range())
                 && *now.sources == *sources
                 && now.condition.is_some() == self.has_condition()
@@ -775,6 +798,11 @@ impl<'rows> PageRows<'rows> {
         // Any error here is reported by the statement of the scan when it reaches that row.
         read().unwrap_or(false)
     }
+}
+
+/// Returns the values of the current row of an index that define its place.
+fn key_of<B: Deref<Target = [u8]>>(cells: &Cells<B>) -> Vec<KeyValue> {
+    cells.key().map(|value| KeyValue::of(value, cells.encoding())).collect()
 }
 
 /// Returns the error that ends a scan; `None` if the statement of the scan must judge the damage.

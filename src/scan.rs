@@ -13,18 +13,18 @@
 //!
 //! The page reader decodes the pages of a table itself, while SQLite holds the lock and the snapshot. It returns the
 //! same rows, types and bytes in the same order as the statement, several times as fast. It is used for
-//! [`Connection::scan_table`], and with [`Scan::strategy`] for a statement that is a plain scan of a rowid table, or of a
-//! range of its rowids (`WHERE id > 5 AND id <= 900`).
+//! [`Connection::scan_table`], and with [`Scan::strategy`] for a statement that is a plain scan of a table, of a range
+//! of its rowids (`WHERE id > 5 AND id <= 900`), or of an index that has all columns that are read.
 //! [`Scan::threads`] sets the number of decoding threads. [`Scan::plan`] returns whether the pages are read, and
 //! otherwise the reason.
 //!
 //! SQLite runs the statement instead:
 //!
-//! - with an order, an index, a column that is computed on read, or a condition that is more than comparisons of columns
-//!   with each other and with literals or [filters](Scan::filter), or `IN` and `NOT IN` of these, joined by `AND` and
-//!   `OR`;
+//! - with an order that no index has, a search in an index, a column that is computed on read, or a condition that is
+//!   more than comparisons of columns with each other and with literals or [filters](Scan::filter), or `IN` and
+//!   `NOT IN` of these, joined by `AND` and `OR`;
 //! - for one row by its rowid, for ranges of up to 200 rows unless pages are asked for, for views that are more than a
-//!   table, virtual tables, tables without rowids, and tables of temporary and in-memory databases;
+//!   table, virtual tables, and tables of temporary and in-memory databases;
 //! - with a shared cache, in exclusive locking mode, or with a file system (VFS) that does not come with SQLite;
 //! - while the connection has a write transaction open, and, with a write-ahead log, in a transaction that has read
 //!   before;
@@ -511,10 +511,10 @@ impl<'p, P: Params<'p>, E: From<Error>> Scan<'_, P, E> {
     /// Sets the source of the rows. The default is [`ScanStrategy::Statement`]. For [`Connection::scan_table`] it is
     /// [`ScanStrategy::Pages`], except for tables and ranges of rowids that are so small that the statement is as fast.
     ///
-    /// With [`ScanStrategy::Pages`], rows come from the pages of the table if the statement is a plain scan of a table;
-    /// otherwise SQLite runs the statement. [`plan`](Self::plan) returns which. The rows are those that existed when
-    /// the scan began. A closure that writes to the table sees its changes from the next piece of the table on. A
-    /// closure that changes the schema may end the scan with [`ErrorKind::Misuse`].
+    /// With [`ScanStrategy::Pages`], rows come from the pages of the table if the statement is a plain scan of a table,
+    /// or of an index that has all its columns; otherwise SQLite runs the statement. [`plan`](Self::plan) returns which.
+    /// The rows are those that existed when the scan began. A closure that writes to the table sees its changes from
+    /// the next piece of the table on. A closure that changes the schema may end the scan with [`ErrorKind::Misuse`].
     pub fn strategy(mut self, strategy: ScanStrategy) -> Self {
         self.strategy = Some(strategy);
         self
@@ -605,7 +605,7 @@ impl<'p, P: Params<'p>, E: From<Error>> Scan<'_, P, E> {
 
     fn plan_of(&self, pages: Result<PageRows<'_>, &'static str>) -> ScanPlan {
         match pages {
-            Ok(pages) => ScanPlan::by_pages(self.threads, pages.has_condition()),
+            Ok(pages) => ScanPlan::by_pages(self.threads, &pages),
             Err(reason) => ScanPlan::by_statement(reason),
         }
     }

@@ -7,11 +7,13 @@
 
 use crate::track::Taint;
 
+mod index;
 mod parameters;
 mod pragmas;
 mod quote;
 mod statements;
 
+pub(crate) use index::{IndexSql, index_sql};
 pub(crate) use parameters::{first_token, numbers_in_use};
 pub(crate) use pragmas::{Pragma, PragmaKind};
 pub(crate) use quote::quote_text;

@@ -6,6 +6,8 @@
 //! record     header length, one serial type for each value, values
 //! ```
 //!
+//! In an index, a cell has no rowid. The record holds it as the last value, if the index is of a table with rowids.
+//!
 //! A step decodes only the record's header. It writes one [`ValuePosition`] for each value: the serial type, and the
 //! offset. Values are read from the page buffer when they are asked for, and are not copied, with two exceptions: a
 //! record that continues in overflow pages is assembled in `spilled`, and UTF-16 text is converted into `converted`.
@@ -19,11 +21,11 @@ use std::sync::Arc;
 
 use super::condition::{Condition, Verdict};
 use super::format::{
-    BYTES_BY_SERIAL, Damage, Encoding, append_utf8, local_bytes, payload_varint, read_u16, read_u32, serial_bytes,
-    varint,
+    BYTES_BY_SERIAL, Damage, Encoding, append_utf8, local_bytes, local_bytes_in_index, payload_varint, read_u16,
+    read_u32, serial_bytes, varint,
 };
 use super::rowid_range::RowidRange;
-use super::tree::{Leaf, Pages, SLACK_BYTES, Tree};
+use super::tree::{IndexLeaf, Leaf, Pages, SLACK_BYTES, Tree, TreeKind};
 use crate::value::{AsItIs, Sink, StoredValue, ValueRef, to_f64};
 
 /// A column of the result.
@@ -57,6 +59,8 @@ pub(crate) struct Cells<B = Vec<u8>> {
     is_spilled: bool,
     /// Text converted to UTF-8, in a database whose encoding is UTF-16.
     converted: Vec<u8>,
+    /// Number of values at the beginning of the record from which another statement can continue, in an index.
+    key: usize,
     /// Values of the record, up to the last one that is wanted.
     places: Vec<ValuePosition>,
     /// Whether each of `places` is wanted.
@@ -104,7 +108,7 @@ pub(crate) enum Step {
     End,
 }
 
-/// Cursor over the rows of a table's b-tree.
+/// Cursor over the rows of a b-tree.
 pub(crate) struct Reader<P> {
     tree: Tree<P>,
     /// Largest payload that is decoded; larger ones are left to SQLite.
@@ -171,35 +175,37 @@ impl<P: Pages> Reader<P> {
     /// Returns the first of these cells of the leaf page whose row may meet the condition, or the end: those before it
     /// fail one of its first tests. As in SQLite, no value behind those is looked at.
     #[inline(never)]
-    pub(crate) fn next_candidate<B: Deref<Target = [u8]>>(&self, mut among: Range<usize>, cells: &Cells<B>) -> usize {
+    pub(crate) fn next_candidate<B: Deref<Target = [u8]>>(&self, among: Range<usize>, cells: &Cells<B>) -> usize {
         let Some(condition) = cells.condition.as_deref().filter(|condition| condition.has_leading()) else {
             return among.start;
         };
         let usable = self.tree.usable_bytes();
         let page = &cells.buffer[self.leaf.at..self.leaf.at + usable + SLACK_BYTES];
-        if self.last < i64::MAX {
-            return self.next_candidate_in_range(among, page, condition);
-        }
-        let is_unwanted = |cell: &usize| {
-            self.locate(*cell, &page[..usable]).is_ok_and(|LeafCell { start, payload, record, .. }| {
-                condition.rejects(&page[start..], payload, record.len())
-            })
-        };
         let end = among.end;
-        among.find(|cell| !is_unwanted(cell)).unwrap_or(end)
+        let found = match self.leaf.index {
+            None if self.last < i64::MAX => self.find_candidate::<false, true>(among, page, condition),
+            None => self.find_candidate::<false, false>(among, page, condition),
+            Some(_) => self.find_candidate::<true, false>(among, page, condition),
+        };
+        found.unwrap_or(end)
     }
 
-    /// Returns the next candidate, which may be the first row behind the range: its rowid has to be decoded.
+    /// Returns the next candidate. In a range, that may be the first row behind it: its rowid has to be decoded.
     #[inline(never)]
-    fn next_candidate_in_range(&self, mut among: Range<usize>, page: &[u8], condition: &Condition) -> usize {
+    fn find_candidate<const MAY_BE_INDEX: bool, const MAY_END: bool>(
+        &self,
+        mut among: Range<usize>,
+        page: &[u8],
+        condition: &Condition,
+    ) -> Option<usize> {
         let usable = self.tree.usable_bytes();
         let is_unwanted = |cell: &usize| {
-            self.locate(*cell, &page[..usable]).is_ok_and(|LeafCell { start, payload, record, rowid }| {
-                rowid <= self.last && condition.rejects(&page[start..], payload, record.len())
+            let located = self.locate::<MAY_BE_INDEX>(*cell, &page[..usable]);
+            located.is_ok_and(|LeafCell { start, payload, record, rowid }| {
+                (!MAY_END || rowid <= self.last) && condition.rejects(&page[start..], payload, record.len())
             })
         };
-        let end = among.end;
-        among.find(|cell| !is_unwanted(cell)).unwrap_or(end)
+        among.find(|cell| !is_unwanted(cell))
     }
 
     /// Moves before the first row. Returns its leaf page, or one without cells.
@@ -210,7 +216,9 @@ impl<P: Pages> Reader<P> {
 
     /// Estimates the number of rows: assumes that all pages are as full as those on the path to the first leaf page.
     pub(crate) fn expected_rows(&self) -> u64 {
-        let rows = self.tree.expected_leaves().saturating_mul((self.leaf.cells + self.leaf.cell_number(0)) as u64);
+        // In an index, there is a row between two leaf pages.
+        let cells = self.leaf.cells + self.leaf.cell_number(0) + usize::from(self.tree.kind() != TreeKind::Table);
+        let rows = self.tree.expected_leaves().saturating_mul(cells as u64);
         rows.min(self.tree.range().len())
     }
 
@@ -262,25 +270,56 @@ impl<P: Pages> Reader<P> {
         Ok(true)
     }
 
-    /// Locates a cell of the leaf page, and its record. The error is the damage.
+    /// Locates a cell of the leaf page, and its record. The error is the damage. If the tree cannot be an index, nothing
+    /// is compiled for one.
     #[inline(always)]
-    fn locate<'page>(&self, index: usize, page: &'page [u8]) -> Result<LeafCell<'page>, &'static str> {
+    fn locate<'page, const MAY_BE_INDEX: bool>(
+        &self,
+        index: usize,
+        page: &'page [u8],
+    ) -> Result<LeafCell<'page>, &'static str> {
         let Leaf { pointers, content, .. } = self.leaf;
         let pointer = read_u16(page, pointers + 2 * index).unwrap_or(0);
         if pointer < content {
-            return Err("it is not among the cells of the page");
+            return if MAY_BE_INDEX { self.locate_in_index(pointer, page) } else { Err(NO_CELL) };
         }
         let Some((start, payload, rowid)) = cell_head(page, pointer) else {
-            return Err("its offset is outside the page");
+            return Err(OUTSIDE);
         };
         let Some(payload) = usize::try_from(payload).ok().filter(|_| payload <= self.payload_bytes_max) else {
-            return Err("its payload is larger than the database, or than SQLite allows");
+            return Err(TOO_LARGE);
         };
         let local = local_bytes(payload, page.len());
         let Some(record) = page.get(start..start + local) else {
-            return Err("its payload ends outside of the page");
+            return Err(CUT);
         };
         Ok(LeafCell { start, payload, record, rowid: rowid.cast_signed() })
+    }
+
+    /// Locates a cell at this offset in a page of an index, and its record. See [`locate`](Self::locate).
+    #[inline(never)]
+    fn locate_in_index<'page>(&self, pointer: usize, page: &'page [u8]) -> Result<LeafCell<'page>, &'static str> {
+        let index = self.leaf.index.filter(|index| pointer >= index.content);
+        let Some(IndexLeaf { child_bytes, .. }) = index else {
+            return Err(NO_CELL);
+        };
+        let start = pointer + child_bytes;
+        let Some((payload, bytes)) = page.get(start..).and_then(payload_varint) else {
+            return Err(OUTSIDE);
+        };
+        let start = start + bytes;
+        let Some(payload) = usize::try_from(payload).ok().filter(|_| payload <= self.payload_bytes_max) else {
+            return Err(TOO_LARGE);
+        };
+        let local = local_bytes_in_index(payload, page.len());
+        let Some(record) = page.get(start..start + local) else {
+            return Err(CUT);
+        };
+        let rowid = match self.tree.kind().reads_rowid_of_record() && local == payload {
+            true => last_rowid(record).ok_or(NO_ROWID)?,
+            false => 0,
+        };
+        Ok(LeafCell { start, payload, record, rowid })
     }
 
     #[inline(always)]
@@ -292,19 +331,18 @@ impl<P: Pages> Reader<P> {
         let Leaf { page: number, at, .. } = self.leaf;
         let usable = self.tree.usable_bytes();
         let page = &cells.buffer[at..at + usable];
-        let leaf = self.leaf;
-        let damage = |what| Damage::of_cell(number, leaf.cell_number(index), what);
+        let damage = |what| Damage::of_cell(number, self.leaf.cell_number(index), what);
         let LeafCell { start, payload, record, rowid } =
-            self.locate(index, page).map_err(|what| P::Error::from(damage(what)))?;
+            self.locate::<true>(index, page).map_err(|what| P::Error::from(damage(what)))?;
         if rowid > self.last {
             return Ok(Step::End);
         }
         cells.rowid = rowid;
-        cells.is_spilled = false;
         if record.len() < payload {
             let local = record.len();
             return self.read_long(index, start, local, payload, cells);
         }
+        cells.is_spilled = false;
         let found = read_places(record, at + start, payload, &mut cells.places);
         match found {
             Some(found) if cells.encoding == Encoding::Utf8 => {
@@ -330,8 +368,14 @@ impl<P: Pages> Reader<P> {
         cells: &mut Cells<B>,
     ) -> Result<Step, P::Error> {
         let Leaf { page: number, at, .. } = self.leaf;
-        let index = self.leaf.cell_number(index);
-        let damage = |what| Damage::of_cell(number, index, what);
+        let cell_number = self.leaf.cell_number(index);
+        let damage = |what| Damage::of_cell(number, cell_number, what);
+        if self.tree.kind() != TreeKind::Table {
+            // The cells still hold the row before, whose key is needed if this one cannot be read.
+            self.tree.pages().check()?;
+        }
+        let is_all_wanted = self.tree.kind().reads_rowid_of_record();
+        cells.is_spilled = false;
         let page = &cells.buffer[at..at + self.tree.usable_bytes()];
         let Some(overflow) = read_u32(page, start + local) else {
             return Err(damage("its overflow pages begin outside of the page").into());
@@ -339,9 +383,10 @@ impl<P: Pages> Reader<P> {
         let record = &page[start..start + local];
         // The wanted values may all be on the leaf page. If not, the number of bytes needed is known from here on.
         let wanted = match read_places(record, at + start, payload, &mut cells.places) {
-            Some(found) if found.end <= at + start + local => return Ok(cells.convert(found)),
+            Some(found) if found.end <= at + start + local && !is_all_wanted => return Ok(cells.convert(found)),
             // No other page is read for a row that is not wanted.
             Some(found) if cells.is_rejected_within(found, at + start + local) => return Ok(Step::Row),
+            Some(_) if is_all_wanted => payload,
             Some(found) => found.end - at - start,
             None if varint(record).is_some_and(|(header, _)| header <= local as u64) => {
                 return Err(damage("its record is malformed").into());
@@ -353,18 +398,45 @@ impl<P: Pages> Reader<P> {
         spilled.extend_from_slice(record);
         // `cells.buffer` holds the leaf pages that were read ahead, so overflow pages are read into another buffer.
         let mut pages = std::mem::take(&mut cells.converted);
-        let read = self.tree.read_overflow((number, index), overflow, wanted - local, &mut pages, &mut spilled);
+        let read = self.tree.read_overflow((number, cell_number), overflow, wanted - local, &mut pages, &mut spilled);
         cells.converted = pages;
         let found = read_places(&spilled, 0, payload, &mut cells.places);
         spilled.extend_from_slice(&[0; SLACK_BYTES]);
         cells.spilled = spilled;
         cells.is_spilled = true;
         read?;
+        if is_all_wanted {
+            let rowid = cells.spilled.get(..payload).and_then(last_rowid);
+            cells.rowid = rowid.ok_or_else(|| damage(NO_ROWID))?;
+        }
         match found {
             Some(found) => Ok(cells.convert(found)),
             None => Err(damage("its record is malformed").into()),
         }
     }
+}
+
+/// Descriptions of damaged cells.
+const NO_CELL: &str = "it is not among the cells of the page";
+const OUTSIDE: &str = "its offset is outside the page";
+const TOO_LARGE: &str = "its payload is larger than the database, or than SQLite allows";
+const CUT: &str = "its payload ends outside of the page";
+const NO_ROWID: &str = "its record does not end with a rowid";
+
+/// Returns the last value of a record of an index, which must be an integer.
+fn last_rowid(record: &[u8]) -> Option<i64> {
+    let header = usize::try_from(varint(record)?.0).ok().filter(|header| *header >= 3)?;
+    let serial = *record.get(..header)?.last()?;
+    let bytes = match serial {
+        1..=6 => usize::from(BYTES_BY_SERIAL[usize::from(serial)]),
+        8 => return Some(0),
+        9 => return Some(1),
+        _ => return None,
+    };
+    let value = record.get(header..)?;
+    let value = &value[value.len().checked_sub(bytes)?..];
+    let sign = if value[0] < 0x80 { 0 } else { -1 };
+    Some(value.iter().fold(sign, |value, byte| value << 8 | i64::from(*byte)))
 }
 
 /// Returns the offset of the record of a cell at this offset, its length, and the rowid.
@@ -440,20 +512,23 @@ fn read_long_header(record: &[u8], start: usize, payload: usize, places: &mut [V
 }
 
 impl<B: Deref<Target = [u8]>> Cells<B> {
-    /// Creates cells for these values, the first of which are the columns of the result.
+    /// Creates cells for these values, the first of which are the columns of the result. `key` is the number of values
+    /// that define the order of an index.
     pub(crate) fn new(
         sources: &[ColumnSource],
         columns: usize,
         condition: Option<Box<Condition>>,
         encoding: Encoding,
+        key: usize,
         buffer: B,
     ) -> Self {
         let count = sources.iter().map(|source| match source {
             ColumnSource::Rowid => 0,
             ColumnSource::Stored { place, .. } => place + 1,
         });
-        let count = count.max().unwrap_or(0);
+        let count = count.max().unwrap_or(0).max(key);
         let mut is_wanted = vec![false; count];
+        is_wanted[..key].fill(true);
         let mut defaults = vec![None; count];
         for source in sources {
             if let ColumnSource::Stored { place, has_default, .. } = *source {
@@ -471,6 +546,7 @@ impl<B: Deref<Target = [u8]>> Cells<B> {
             spilled: Vec::new(),
             is_spilled: false,
             converted: Vec::new(),
+            key,
             places: vec![ValuePosition { serial: 0, at: 0 }; count],
             is_wanted: is_wanted.into(),
             rowid: 0,
@@ -480,7 +556,17 @@ impl<B: Deref<Target = [u8]>> Cells<B> {
 
     /// Returns cells of the same columns, with another buffer.
     pub(crate) fn in_another<C: Deref<Target = [u8]>>(&self, buffer: C) -> Cells<C> {
-        Cells::new(&self.sources(), self.column_count(), self.condition.clone(), self.encoding, buffer)
+        Cells::new(&self.sources(), self.column_count(), self.condition.clone(), self.encoding, self.key, buffer)
+    }
+
+    /// Returns the values of the current row that define its place in an index.
+    pub(crate) fn key(&self) -> impl Iterator<Item = ValueRef<'_>> {
+        let source = |place| ColumnSource::Stored { place, is_real: false, has_default: false };
+        (0..self.key).map(move |place| self.read_into(&source(place), AsItIs))
+    }
+
+    pub(crate) fn encoding(&self) -> Encoding {
+        self.encoding
     }
 
     pub(crate) fn condition(&self) -> Option<&Condition> {
@@ -506,16 +592,22 @@ impl<B: Deref<Target = [u8]>> Cells<B> {
         let Some(condition) = &self.condition else {
             return false;
         };
-        let is_here = |index| match self.source(index) {
-            Some(&ColumnSource::Stored { place, .. }) => self
-                .places
+        let is_here = |place: usize| {
+            self.places
                 .get(place)
                 .filter(|_| place < found.places)
-                .is_some_and(|value| u64::from(value.at) + serial_bytes(value.serial.into()) <= end as u64),
-            _ => true,
+                .is_some_and(|value| u64::from(value.at) + serial_bytes(value.serial.into()) <= end as u64)
+        };
+        let is_operand_here = |index| match self.source(index) {
+            Some(&ColumnSource::Stored { place, .. }) => is_here(place),
+            // In an index, the rowid is at the end of the record.
+            _ => self.key == 0,
         };
         // Text in UTF-16 is converted with the whole record.
-        self.encoding == Encoding::Utf8 && condition.operands().all(is_here) && self.verdict() == Verdict::Reject
+        self.encoding == Encoding::Utf8
+            && condition.operands().all(is_operand_here)
+            && (0..self.key).all(is_here)
+            && self.verdict() == Verdict::Reject
     }
 
     /// Number of columns of the result.

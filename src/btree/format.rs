@@ -200,16 +200,27 @@ pub(crate) const BYTES_BY_SERIAL: [u8; 128] = {
     bytes
 };
 
-/// Number of bytes of a payload that are on the leaf page. <https://sqlite.org/fileformat2.html#b_tree_pages>
+/// Number of bytes of a payload that are on the leaf page of a table.
+/// <https://sqlite.org/fileformat2.html#b_tree_pages>
 #[inline(always)]
 pub(crate) fn local_bytes(payload: usize, usable: usize) -> usize {
-    if payload <= usable - 35 { payload } else { local_bytes_of_long(payload, usable) }
+    local_bytes_up_to(usable - 35, payload, usable)
+}
+
+/// Number of bytes of a payload that are on the page of an index.
+#[inline(always)]
+pub(crate) fn local_bytes_in_index(payload: usize, usable: usize) -> usize {
+    local_bytes_up_to((usable - 12) * 64 / 255 - 23, payload, usable)
+}
+
+#[inline(always)]
+fn local_bytes_up_to(most: usize, payload: usize, usable: usize) -> usize {
+    if payload <= most { payload } else { local_bytes_of_long(most, payload, usable) }
 }
 
 #[inline(never)]
-fn local_bytes_of_long(payload: usize, usable: usize) -> usize {
+fn local_bytes_of_long(most: usize, payload: usize, usable: usize) -> usize {
     let least = (usable - 12) * 32 / 255 - 23;
-    let most = usable - 35;
     let local = least + (payload - least) % (usable - 4);
     if local <= most { local } else { least }
 }
@@ -288,6 +299,20 @@ mod tests {
             (65_502, 65_536, 8199),
         ] {
             assert_eq!(local_bytes(payload, usable), local, "{payload} of {usable}");
+        }
+        for (payload, usable, local) in [
+            (102, 512, 102),
+            (103, 512, 39),
+            (39 + 508 + 63, 512, 39 + 63),
+            (39 + 508 + 64, 512, 39),
+            (1002, 4096, 1002),
+            (1003, 4096, 489),
+            (489 + 4092 + 513, 4096, 489 + 513),
+            (489 + 4092 + 514, 4096, 489),
+            (16_422, 65_536, 16_422),
+            (16_423, 65_536, 8199),
+        ] {
+            assert_eq!(local_bytes_in_index(payload, usable), local, "{payload} of {usable}, in an index");
         }
     }
 

@@ -1,4 +1,4 @@
-//! Traverses the b-tree of a table, leaf page by leaf page, in rowid order.
+//! Traverses the b-tree of a table or an index, leaf page by leaf page, in the order of its keys.
 //!
 //! ```text
 //! levels[0]          no page: its only child is the root
@@ -16,6 +16,9 @@
 //! In a range of rowids, the first row is looked for by the keys of interior pages, as SQLite does. Behind the page that
 //! has the last rowid by these keys, pages are read one by one: as in SQLite, the first row behind the range ends it.
 //!
+//! In an index, also an interior page has rows: each is between the rows of two of its children. Such a row is returned
+//! as a leaf page of one cell, from a copy of the interior page behind the pages of a piece.
+//!
 //! The file may be damaged. Each page number, pointer and count is checked before it is used, and the number of visited
 //! pages is limited by the size of the database, so that a loop ends.
 
@@ -27,6 +30,11 @@ use super::rowid_range::{RowidRange, RowidSeek};
 /// Source of pages.
 pub(crate) trait Pages {
     type Error: From<Damage>;
+
+    /// Whether pages can still be read.
+    fn check(&self) -> Result<(), Self::Error> {
+        Ok(())
+    }
 
     /// Longest readable run starting at `first` (at most `pages`, at least 1), and its stride in bytes.
     fn piece(&self, first: u32, pages: u32) -> (u32, usize);
@@ -67,10 +75,53 @@ impl Shape {
     }
 }
 
-/// Position in a table's b-tree.
+/// Kind of a b-tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TreeKind {
+    /// Rows by rowid, in the leaf pages.
+    Table,
+    /// Records in their own order, in all pages: an index, or a table without rowids.
+    Index {
+        /// Number of values at the beginning of a record that no two records have in common. They define the order.
+        key: usize,
+        /// Whether the last value of the record is read as the rowid.
+        reads_rowid: bool,
+    },
+}
+
+impl TreeKind {
+    fn leaf_type(self) -> u8 {
+        match self {
+            Self::Table => LEAF,
+            Self::Index { .. } => INDEX_LEAF,
+        }
+    }
+
+    fn interior_type(self) -> u8 {
+        match self {
+            Self::Table => INTERIOR,
+            Self::Index { .. } => INDEX_INTERIOR,
+        }
+    }
+
+    pub(crate) fn reads_rowid_of_record(self) -> bool {
+        matches!(self, Self::Index { reads_rowid: true, .. })
+    }
+
+    /// Number of values that define the order of the rows, where they are values of the record.
+    pub(crate) fn key(self) -> usize {
+        match self {
+            Self::Table => 0,
+            Self::Index { key, .. } => key,
+        }
+    }
+}
+
+/// Position in a b-tree.
 pub(crate) struct Tree<P> {
     pages: P,
     shape: Shape,
+    kind: TreeKind,
     range: RowidRange,
     /// Search for the first row of the range, until it is found.
     seek: Option<RowidSeek>,
@@ -98,12 +149,18 @@ struct TreeLevel {
     /// Number of children that have rows of the range.
     in_range: usize,
     is_above_leaves: bool,
+    /// The page, in an index.
+    content: Vec<u8>,
+    /// Whether the cell between the last child that was read and the next one is still to be returned.
+    owes_cell: bool,
 }
 
 #[derive(Clone, Copy, Default)]
 struct TreePosition {
     page: u32,
     at: usize,
+    /// The cell of an interior page of an index; `None` for a whole page.
+    cell: Option<usize>,
 }
 
 /// A leaf page in the buffer.
@@ -116,14 +173,32 @@ pub(crate) struct Leaf {
     pub(crate) cells: usize,
     /// Offset of their pointers, from the beginning of the page.
     pub(crate) pointers: usize,
-    /// End of its cell pointers, after which cells begin.
+    /// End of its cell pointers, after which cells begin. In an index it is beyond any page: the cells are then where
+    /// `index` says, and one comparison tells the kinds apart.
     pub(crate) content: usize,
+    pub(crate) index: Option<IndexLeaf>,
+}
+
+/// Leaf page of an index, or a cell of an interior page.
+#[derive(Clone, Copy)]
+pub(crate) struct IndexLeaf {
+    /// End of the cell pointers of the page.
+    pub(crate) content: usize,
+    /// Number of bytes before the payload's length.
+    pub(crate) child_bytes: usize,
 }
 
 impl Leaf {
-    /// Returns the number of a cell in the page.
+    /// Returns the number of a cell in its page.
+    #[cold]
     pub(crate) fn cell_number(&self, index: usize) -> usize {
-        index + self.pointers.saturating_sub(head_in_page(self.page) + LEAF_HEAD_BYTES) / 2
+        let head = LEAF_HEAD_BYTES + self.index.map_or(0, |index| index.child_bytes);
+        index + self.pointers.saturating_sub(head_in_page(self.page) + head) / 2
+    }
+
+    /// Returns the page and the offset of the pointer of a cell.
+    pub(crate) fn position(&self, index: usize) -> (u32, usize) {
+        (self.page, self.pointers + 2 * index)
     }
 }
 
@@ -133,6 +208,8 @@ pub(crate) const SLACK_BYTES: usize = 8;
 /// Page types.
 const LEAF: u8 = 13;
 const INTERIOR: u8 = 5;
+const INDEX_LEAF: u8 = 10;
+const INDEX_INTERIOR: u8 = 2;
 
 /// Sizes of page headers, and of the child pointer before each key.
 const LEAF_HEAD_BYTES: usize = 8;
@@ -160,18 +237,19 @@ pub(crate) fn head_in_file(page: u32, page_bytes: usize) -> u64 {
 
 /// Returns the number of cells, if this is the header of a leaf page.
 pub(crate) fn leaf_cells(head: [u8; HEAD_BYTES]) -> Option<u16> {
-    let [LEAF, _, _, high, low] = head else {
+    let [LEAF | INDEX_LEAF, _, _, high, low] = head else {
         return None;
     };
     Some(u16::from_be_bytes([high, low]))
 }
 
 impl<P: Pages> Tree<P> {
-    pub(crate) fn new(pages: P, root: u32, shape: Shape) -> Self {
-        let root = TreeLevel { page: 0, children: vec![root], next: 0, last: 0, in_range: 1, is_above_leaves: false };
+    pub(crate) fn new(pages: P, root: u32, shape: Shape, kind: TreeKind) -> Self {
+        let root = TreeLevel { children: vec![root], in_range: 1, ..TreeLevel::default() };
         Self {
             pages,
             shape,
+            kind,
             range: RowidRange::ALL,
             seek: None,
             map: PointerMap::default(),
@@ -191,11 +269,15 @@ impl<P: Pages> Tree<P> {
 
     /// Returns a tree of the same file, without a root.
     pub(crate) fn anew<Q: Pages>(&self, pages: Q) -> Tree<Q> {
-        Tree::new(pages, 0, self.shape).within(self.range)
+        Tree::new(pages, 0, self.shape, self.kind).within(self.range)
     }
 
     pub(crate) fn range(&self) -> RowidRange {
         self.range
+    }
+
+    pub(crate) fn kind(&self) -> TreeKind {
+        self.kind
     }
 
     pub(crate) fn pages(&self) -> &P {
@@ -238,6 +320,9 @@ impl<P: Pages> Tree<P> {
         while let Some(&place) = self.ahead.get(self.ahead_next) {
             self.ahead_next += 1;
             let page = &buffer[place.at..place.at + self.shape.usable_bytes];
+            if let Some(cell) = place.cell {
+                return Ok(Some(interior_cell(place, cell, page)));
+            }
             if let Some(leaf) = self.look_at(place, page)? {
                 return Ok(Some(leaf));
             }
@@ -247,13 +332,13 @@ impl<P: Pages> Tree<P> {
 
     /// Examines a page. Returns a leaf page; an interior page becomes the next level, and `None` is returned.
     fn look_at(&mut self, place: TreePosition, page: &[u8]) -> Result<Option<Leaf>, P::Error> {
-        let TreePosition { page: number, at } = place;
+        let TreePosition { page: number, at, .. } = place;
         let damage = |what| Damage::of_page(number, what);
         let header = head_in_page(number);
         let cells = read_u16(page, header + 3).unwrap_or(0);
         let parent = &mut self.levels[self.depth - 1];
         match page.get(header) {
-            Some(&LEAF) => {
+            Some(&kind) if kind == self.kind.leaf_type() => {
                 parent.is_above_leaves = true;
                 // There is a row, so that even a root has cells.
                 if cells == 0 {
@@ -263,7 +348,12 @@ impl<P: Pages> Tree<P> {
                     return Err(damage("more cells than fit").into());
                 }
                 let pointers = header + LEAF_HEAD_BYTES;
-                let leaf = Leaf { page: number, at, cells, pointers, content: pointers + 2 * cells };
+                let content = pointers + 2 * cells;
+                let leaf = Leaf { page: number, at, cells, pointers, content, index: None };
+                if self.kind != TreeKind::Table {
+                    let index = Some(IndexLeaf { content, child_bytes: 0 });
+                    return Ok(Some(Leaf { content: usize::MAX, index, ..leaf }));
+                }
                 let Some(seek) = self.seek.take() else {
                     return Ok(Some(leaf));
                 };
@@ -272,7 +362,7 @@ impl<P: Pages> Tree<P> {
                 let leaf = Leaf { cells: cells - before, pointers: pointers + 2 * before, ..leaf };
                 Ok((leaf.cells > 0).then_some(leaf))
             }
-            Some(&INTERIOR) => {
+            Some(&kind) if kind == self.kind.interior_type() => {
                 if parent.is_above_leaves && parent.page != 0 {
                     return Err(damage("an interior page among leaves").into());
                 }
@@ -289,7 +379,11 @@ impl<P: Pages> Tree<P> {
                 self.descend(number, page, header, cells)?;
                 Ok(None)
             }
-            _ => Err(damage("not a page of a table").into()),
+            _ => Err(damage(match self.kind {
+                TreeKind::Table => "not a page of a table",
+                TreeKind::Index { .. } => "not a page of an index",
+            })
+            .into()),
         }
     }
 
@@ -302,7 +396,12 @@ impl<P: Pages> Tree<P> {
         level.next = 0;
         level.last = cells;
         level.is_above_leaves = false;
+        level.owes_cell = false;
         level.children.clear();
+        level.content.clear();
+        if self.kind != TreeKind::Table {
+            level.content.extend_from_slice(page);
+        }
         let pointers = header + INTERIOR_HEAD_BYTES;
         let content = pointers + 2 * cells;
         let mut key_before = None;
@@ -335,7 +434,8 @@ impl<P: Pages> Tree<P> {
         Ok(())
     }
 
-    /// Reads the next pages: a single page of unknown type, or some leaf pages. Returns `false` at the end.
+    /// Reads the next pages: a single page of unknown type, or some leaf pages; or returns to an interior page for one of
+    /// its cells. Returns `false` at the end.
     pub(crate) fn read_ahead(&mut self, buffer: &mut Vec<u8>) -> Result<bool, P::Error> {
         let level = loop {
             let Some(last) = self.depth.checked_sub(1) else {
@@ -347,6 +447,16 @@ impl<P: Pages> Tree<P> {
             }
             self.depth = last;
         };
+        self.ahead.clear();
+        self.ahead_next = 0;
+        if std::mem::take(&mut level.owes_cell) {
+            // The buffer is overwritten, as if a page was read.
+            self.pages.check()?;
+            self.ahead.push(TreePosition { page: level.page, at: 0, cell: level.next.checked_sub(1) });
+            level.put_content(0, buffer);
+            return Ok(true);
+        }
+        let is_index = self.kind != TreeKind::Table;
         let first = level.children[level.next];
         let most = if level.is_above_leaves { self.stride } else { 1 };
         let in_range = level.next..=level.last.max(level.next);
@@ -358,20 +468,22 @@ impl<P: Pages> Tree<P> {
             last = child;
         }
         let (pages, apart) = self.pages.piece(first, last - first + 1);
-        self.ahead.clear();
-        self.ahead_next = 0;
-        let mut before = 0;
+        let mut last = TreePosition::default();
+        let mut taken = 0;
         for &child in &level.children[in_range] {
-            if child <= before || child < first || child - first >= pages {
+            if child <= last.page || child < first || child - first >= pages {
                 break;
             }
-            before = child;
-            self.ahead.push(TreePosition { page: child, at: (child - first) as usize * apart });
+            if is_index && taken > 0 {
+                self.ahead.push(TreePosition { page: level.page, at: 0, cell: Some(level.next + taken - 1) });
+            }
+            last = TreePosition { page: child, at: (child - first) as usize * apart, cell: None };
+            self.ahead.push(last);
+            taken += 1;
         }
         if level.is_above_leaves {
             self.stride = (2 * self.stride).min(pages_at_once(self.shape));
         }
-        let last = self.ahead.last().copied().unwrap_or_default();
         let bytes = last.at + self.shape.page_bytes;
         if buffer.len() < bytes + SLACK_BYTES {
             buffer.resize(bytes + SLACK_BYTES, 0);
@@ -382,13 +494,23 @@ impl<P: Pages> Tree<P> {
             // The pages are then read one by one, as SQLite does: rows before the unreadable page are still returned.
             self.ahead.truncate(1);
             self.stride = 1;
+            taken = 1;
         }
-        let taken = self.ahead.len();
-        self.levels[self.depth - 1].next += taken;
+        let level = &mut self.levels[self.depth - 1];
+        level.next += taken;
+        if is_index {
+            level.owes_cell = level.next < level.children.len();
+            if taken > 1 {
+                level.put_content(bytes, buffer);
+            }
+            for place in self.ahead.iter_mut().filter(|place| place.cell.is_some()) {
+                place.at = bytes;
+            }
+        }
         self.visit(first, u32::try_from(taken).unwrap_or(u32::MAX))?;
         // A page of zeros has no valid type, which SQLite reports as well.
         let kind = buffer.get(head_in_page(first)).copied();
-        if read == 0 && matches!(kind, Some(LEAF | INTERIOR)) {
+        if read == 0 && kind.is_some_and(|kind| kind == self.kind.leaf_type() || kind == self.kind.interior_type()) {
             return Err(Damage::cut_off(first).into());
         }
         Ok(true)
@@ -486,6 +608,27 @@ fn cells_before(leaf: Leaf, page: &[u8], seek: RowidSeek) -> Result<usize, Damag
         }
     }
     Ok(before)
+}
+
+impl TreeLevel {
+    /// Puts the page into the buffer.
+    fn put_content(&self, at: usize, buffer: &mut Vec<u8>) {
+        let end = at + self.content.len();
+        if buffer.len() < end + SLACK_BYTES {
+            buffer.resize(end + SLACK_BYTES, 0);
+        }
+        buffer[at..end].copy_from_slice(&self.content);
+    }
+}
+
+/// Returns a cell of an interior page of an index, which was examined before its children.
+fn interior_cell(place: TreePosition, cell: usize, page: &[u8]) -> Leaf {
+    let TreePosition { page: number, at, .. } = place;
+    let header = head_in_page(number);
+    let first_pointer = header + INTERIOR_HEAD_BYTES;
+    let content = first_pointer + 2 * read_u16(page, header + 3).unwrap_or(0);
+    let index = Some(IndexLeaf { content, child_bytes: CHILD_BYTES });
+    Leaf { page: number, at, cells: 1, pointers: first_pointer + 2 * cell, content: usize::MAX, index }
 }
 
 /// Maximum number of pages read in one piece.

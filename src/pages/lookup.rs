@@ -1,15 +1,17 @@
-//! SQL that reads the rest of a table from a given row on.
+//! SQL that reads the rest of a table, or of an index, from a given row on.
 
 use crate::Connection;
 use crate::btree::cells::ColumnSource;
 use crate::btree::condition::{
     Collation, Comparison, ComparisonAffinity, Condition, ConditionStep, Constant, Operand, Target, Test,
 };
+use crate::btree::format::Encoding;
 use crate::btree::rowid_range::RowidRange;
+use crate::btree::tree::TreeKind;
 use crate::btree::value_set::ValueList;
 use crate::error::{Error, ErrorKind, Result};
-use crate::sql::{quote_identifier, rowid_name};
-use crate::value::Value;
+use crate::sql::{IndexSql, index_sql, quote_identifier, rowid_name};
+use crate::value::{Value, ValueRef};
 
 /// A table and the values that are read of it, as SQL.
 pub(super) struct Names {
@@ -17,8 +19,50 @@ pub(super) struct Names {
     sources: Vec<String>,
     /// Columns of the result, with their names.
     columns: String,
+    /// The table, with the index that SQLite must use.
     table: String,
-    rowid: String,
+    /// Condition of a partial index.
+    filter: Option<String>,
+    /// Values by which the rows are ordered. No two rows have all of them in common.
+    key: Vec<KeyTerm>,
+}
+
+/// A value by which the rows are ordered.
+struct KeyTerm {
+    name: String,
+    /// `None` for the rowid.
+    collation: Option<String>,
+    is_descending: bool,
+}
+
+/// A value of a row that is a parameter of the statement for the remaining rows.
+pub(super) struct KeyValue {
+    value: Value,
+    /// Whether a text is given as its bytes, which need not be valid UTF-8.
+    is_text: bool,
+}
+
+impl KeyValue {
+    pub(super) fn of(value: ValueRef<'_>, encoding: Encoding) -> Self {
+        match value {
+            ValueRef::Text(text) if encoding == Encoding::Utf8 => {
+                Self { value: Value::Blob(text.to_vec()), is_text: true }
+            }
+            ValueRef::Text(text) => {
+                Self { value: Value::Text(String::from_utf8_lossy(text).into_owned()), is_text: false }
+            }
+            ValueRef::Null => Self::from(Value::Null),
+            ValueRef::Integer(value) => Self::from(Value::Integer(value)),
+            ValueRef::Real(value) => Self::from(Value::Real(value)),
+            ValueRef::Blob(blob) => Self::from(Value::Blob(blob.to_vec())),
+        }
+    }
+}
+
+impl From<Value> for KeyValue {
+    fn from(value: Value) -> Self {
+        Self { value, is_text: false }
+    }
 }
 
 impl Names {
@@ -26,37 +70,83 @@ impl Names {
     pub(super) fn find(
         conn: &Connection,
         database: &str,
-        root: u32,
+        (root, kind): (u32, TreeKind),
         sources: &[ColumnSource],
         called: &[Box<str>],
     ) -> Result<Self> {
-        let unknown = || Error::new(ErrorKind::Misuse { reason: "the scanned table no longer exists" });
         let quoted = quote_identifier(database);
-        let table = if root == 1 {
-            "sqlite_schema".to_owned()
+        let (name, index) = if root == 1 {
+            ("sqlite_schema".to_owned(), None)
         } else {
-            let sql = format!("SELECT name FROM {quoted}.sqlite_schema WHERE rootpage = ? AND type = 'table'");
-            conn.prepare(&sql)?.query_optional::<String>((root,))?.ok_or_else(unknown)?
+            let sql = format!("SELECT tbl_name, type, name, sql FROM {quoted}.sqlite_schema WHERE rootpage = ?");
+            let (table, object, name, sql) = conn
+                .prepare(&sql)?
+                .query_optional::<(String, String, String, Option<String>)>((root,))?
+                .ok_or_else(unknown)?;
+            let index = match (kind, &*object) {
+                (TreeKind::Table, "table") => None,
+                (TreeKind::Index { .. }, "index") => Some((name, sql)),
+                // A table without rowids is the index of its primary key.
+                (TreeKind::Index { .. }, "table") => {
+                    let sql = "SELECT name FROM pragma_index_list(?, ?) WHERE origin = 'pk'";
+                    let name = conn.prepare(sql)?.query_optional::<String>((&*table, database))?;
+                    Some((name.ok_or_else(unknown)?, None))
+                }
+                _ => return Err(unknown()),
+            };
+            (table, index)
         };
         // Columns computed on read (virtual generated columns) have no place in a record.
         let columns = conn
             .prepare("SELECT name FROM pragma_table_xinfo(?, ?) WHERE hidden <> 2 ORDER BY cid")?
-            .query_all::<String>((&*table, database))?;
-        let rowid = rowid_name(&columns)
-            .ok_or_else(|| Error::new(ErrorKind::Misuse { reason: "columns have taken all names of the rowid" }))?;
-        let table = format!("{quoted}.{}", quote_identifier(&table));
+            .query_all::<String>((&*name, database))?;
+        let table = format!("{quoted}.{}", quote_identifier(&name));
+        let rowid = || {
+            let name = rowid_name(&columns)
+                .ok_or_else(|| Error::new(ErrorKind::Misuse { reason: "columns have taken all names of the rowid" }))?;
+            Ok(format!("{table}.{name}"))
+        };
         // Qualified by the table, an unknown name is an error, and not a string literal.
-        let name = |source: &ColumnSource| match *source {
-            ColumnSource::Rowid => Some(format!("{table}.{rowid}")),
-            ColumnSource::Stored { place, .. } => {
-                columns.get(place).map(|name| format!("{table}.{}", quote_identifier(name)))
+        let column = |name: &str| format!("{table}.{}", quote_identifier(name));
+        let (stored, mut key, filter) = match &index {
+            None => {
+                let key = KeyTerm { name: rowid()?, collation: None, is_descending: false };
+                (columns.iter().map(|name| column(name)).collect(), vec![key], None)
+            }
+            Some((index, sql)) => {
+                let IndexSql { terms, condition } = sql.as_deref().map(index_sql).unwrap_or_default();
+                let mut stored = Vec::new();
+                let mut key = Vec::new();
+                let found = conn
+                    .prepare("SELECT cid, name, \"desc\", coll FROM pragma_index_xinfo(?, ?) ORDER BY seqno")?
+                    .query_all::<(i64, Option<String>, bool, Option<String>)>((&**index, database))?;
+                for (cid, name, is_descending, collation) in found {
+                    let name = match (cid, name) {
+                        (_, Some(name)) => column(&name),
+                        (-1, None) => rowid()?,
+                        // The line break ends a comment.
+                        _ => terms.get(stored.len()).map(|term| format!("({term}\n)")).ok_or_else(unknown)?,
+                    };
+                    stored.push(name.clone());
+                    key.push(KeyTerm { name, collation, is_descending });
+                }
+                (stored, key, condition.map(|condition| format!("({condition}\n)")))
             }
         };
-        let sources = sources.iter().map(name).collect::<Option<Vec<_>>>().ok_or_else(unknown)?;
+        key.truncate(kind.key().max(1));
+        let name = |source: &ColumnSource| match *source {
+            ColumnSource::Rowid => rowid(),
+            ColumnSource::Stored { place, .. } => stored.get(place).cloned().ok_or_else(unknown),
+        };
+        let sources = sources.iter().map(name).collect::<Result<Vec<_>>>()?;
         let columns =
             sources.iter().zip(called).map(|(source, called)| format!("{source} AS {}", quote_identifier(called)));
         let columns = columns.collect::<Vec<_>>().join(", ");
-        Ok(Self { sources, columns, table, rowid: rowid.to_owned() })
+        let table = match index {
+            Some((index, _)) => format!("{table} INDEXED BY {}", quote_identifier(&index)),
+            None => format!("{table} NOT INDEXED"),
+        };
+        Ok(Self { sources, columns, table, filter, key })
     }
 
     /// Returns the schema version of a database.
@@ -66,41 +156,77 @@ impl Names {
 
     /// Returns a `SELECT` of all values of all rows in a range, in the order of the pages, and its parameters.
     pub(super) fn select_all(&self, range: RowidRange) -> (String, Vec<Value>) {
-        let Self { table, rowid, .. } = self;
-        let sql = format!("SELECT {} FROM {table} NOT INDEXED", self.sources.join(", "));
+        let sql = format!("SELECT {} FROM {}", self.sources.join(", "), self.table);
         if range == RowidRange::ALL {
-            return (sql, Vec::new());
+            let filter = self.filter.as_ref().map_or(String::new(), |filter| format!(" WHERE {filter}"));
+            return (sql + &filter, Vec::new());
         }
-        let sql = format!("{sql} WHERE {table}.{rowid} BETWEEN ?1 AND ?2 ORDER BY {table}.{rowid}");
+        let rowid = &self.key[0].name;
+        let sql = format!("{sql} WHERE {rowid} BETWEEN ?1 AND ?2 ORDER BY {rowid}");
         (sql, vec![range.first.into(), range.last.into()])
     }
 
-    /// Returns a `SELECT` of the rows after a row, or from that row on, up to a last one, that meet the condition, and
-    /// its parameters.
+    /// Returns a `SELECT` of the rows after the row with this key, or from that row on, up to a last rowid, that meet the
+    /// condition, and its parameters. `None` if the row has another number of values in its key.
     pub(super) fn select_rest(
         &self,
-        (from, is_from_it_on): (i64, bool),
+        (key, is_from_it_on): (Vec<KeyValue>, bool),
         last: i64,
         condition: Option<&Condition>,
-    ) -> (String, Vec<Value>) {
-        let Self { columns, table, rowid, .. } = self;
-        let comparison = if is_from_it_on { ">=" } else { ">" };
-        let mut parameters = vec![from.into(), last.into()];
-        let condition = match condition {
-            Some(condition) => {
-                parameters.extend(condition.constants.iter().map(|constant| match constant {
-                    Constant::Value(value) => value.clone(),
-                    Constant::Parameter(_) => Value::Null,
-                }));
-                format!(" AND {}", self.expression(condition, 0))
-            }
-            None => String::new(),
-        };
-        let sql = format!(
-            "SELECT {columns} FROM {table} NOT INDEXED \
-             WHERE {table}.{rowid} {comparison} ?1 AND {table}.{rowid} <= ?2{condition} ORDER BY {table}.{rowid}"
-        );
-        (sql, parameters)
+    ) -> Option<(String, Vec<Value>)> {
+        if key.len() != self.key.len() {
+            return None;
+        }
+        let Self { columns, table, .. } = self;
+        let mut wheres = vec![self.is_after(&key, is_from_it_on)];
+        wheres.extend(self.filter.clone());
+        wheres.extend(condition.map(|condition| self.expression(condition, 0)));
+        let constants = condition.iter().flat_map(|condition| &condition.constants).map(|constant| match constant {
+            Constant::Value(value) => value.clone(),
+            Constant::Parameter(_) => Value::Null,
+        });
+        let mut parameters: Vec<_> = key.into_iter().map(|key| key.value).chain(constants).collect();
+        // Tables alone have ranges, and their key is the rowid.
+        if last < i64::MAX {
+            parameters.push(last.into());
+            wheres.push(format!("{} <= ?{}", self.key[0].name, parameters.len()));
+        }
+        let order =
+            self.key.iter().map(|term| format!("{}{}", term.ordered(), if term.is_descending { " DESC" } else { "" }));
+        let order = order.collect::<Vec<_>>().join(", ");
+        let sql = format!("SELECT {columns} FROM {table} WHERE {} ORDER BY {order}", wheres.join(" AND "));
+        Some((sql, parameters))
+    }
+
+    /// Returns an expression for the rows after the row with this key, or from it on, with its values as the first
+    /// parameters. NULL is before all other values.
+    fn is_after(&self, key: &[KeyValue], is_from_it_on: bool) -> String {
+        let mut after = String::new();
+        for (index, (term, key)) in self.key.iter().zip(key).enumerate().rev() {
+            let number = index + 1;
+            let parameter = if key.is_text { format!("+CAST(?{number} AS TEXT)") } else { format!("?{number}") };
+            let name = &term.name;
+            // Values are compared as they are stored. A rowid alone remains a column, by which SQLite finds the row.
+            let value = match term.collation {
+                Some(_) => format!("(+{name}) {}", term.collate()),
+                None => name.clone(),
+            };
+            let is_last = after.is_empty();
+            let equals = if is_last && is_from_it_on { "=" } else { "" };
+            let is_beyond = match (&key.value, term.is_descending) {
+                (Value::Null, false) if is_last && is_from_it_on => format!("?{number} IS NULL"),
+                (Value::Null, false) => format!("{name} IS NOT ?{number}"),
+                (Value::Null, true) if is_last && is_from_it_on => format!("{name} IS ?{number}"),
+                (Value::Null, true) => format!("?{number} IS NOT NULL"),
+                (_, false) => format!("{value} >{equals} {parameter}"),
+                (_, true) => format!("({value} <{equals} {parameter} OR {name} IS NULL)"),
+            };
+            after = match is_last {
+                true => is_beyond,
+                false => format!("({is_beyond} OR ({value} IS {parameter} AND {after}))"),
+            };
+        }
+        after
     }
 
     /// Returns an expression for the condition from a step on, with the constants as parameters from the third on.
@@ -146,9 +272,23 @@ impl Names {
     fn operand(&self, operand: Operand) -> String {
         match operand {
             Operand::Source(index) => self.sources[index].clone(),
-            Operand::Constant(index) => format!("?{}", index + 3),
+            Operand::Constant(index) => format!("?{}", self.key.len() + index + 1),
         }
     }
+}
+
+impl KeyTerm {
+    fn collate(&self) -> String {
+        self.collation.as_ref().map_or(String::new(), |name| format!("COLLATE {}", quote_identifier(name)))
+    }
+
+    fn ordered(&self) -> String {
+        format!("{} {}", self.name, self.collate())
+    }
+}
+
+fn unknown() -> Error {
+    Error::new(ErrorKind::Misuse { reason: "the scanned table no longer exists" })
 }
 
 fn collation_name(collation: Collation) -> &'static str {

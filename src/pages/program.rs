@@ -1,5 +1,5 @@
-//! Reads the bytecode of a statement (`EXPLAIN`): whether it is a plain scan of a table, which table, the source of each
-//! column of the result, and the condition on the rows.
+//! Reads the bytecode of a statement (`EXPLAIN`): whether it is a plain scan of a table or of an index, which one, the
+//! source of each column of the result, and the condition on the rows.
 //!
 //! The SQL text is not examined, since its names are ambiguous: a view may be just a table, `a` may be a computed
 //! column, and a table may be read from an index. An unexpected instruction only means that SQLite runs the statement.
@@ -13,12 +13,13 @@ use crate::btree::condition::{
     Collation, Comparison, ComparisonAffinity, Condition, ConditionStep, Constant, Operand, Target, Test,
 };
 use crate::btree::rowid_range::{RowidBound, RowidBounds};
+use crate::btree::tree::TreeKind;
 use crate::btree::value_set::ValueList;
 use crate::connection::bytecode::Instruction;
 use crate::error::Result;
 use crate::value::{Relation, Value, ValueRef};
 
-/// A plain scan of a table.
+/// A plain scan of a table, or of an index.
 #[derive(Debug, PartialEq)]
 pub(super) struct Program {
     /// Number of the database: 0 for main, 1 for temp, 2 and more for attached ones.
@@ -26,6 +27,7 @@ pub(super) struct Program {
     /// Version of the schema for which the statement was compiled.
     pub(super) schema_version: i64,
     pub(super) root: u32,
+    pub(super) kind: TreeKind,
     /// Number of columns of the result.
     pub(super) columns: usize,
     /// Columns of the result, followed by values that only the condition needs.
@@ -105,8 +107,18 @@ enum Expected {
     Nothing,
 }
 
-fn is_number(p4: Option<&str>) -> bool {
-    p4.is_some_and(|p4| p4.parse::<i64>().is_ok())
+/// Maximum number of values in the key of an index, which a statement for the remaining rows compares.
+const KEY_MAX: usize = 64;
+
+/// Returns the kind of the b-tree that a cursor opens: P4 is the number of columns of a table, or describes the key of an
+/// index, or of a table without rowids.
+fn tree_kind(p4: Option<&str>) -> Option<TreeKind> {
+    let p4 = p4?;
+    let Some(description) = p4.strip_prefix("k(") else {
+        return p4.parse::<i64>().is_ok().then_some(TreeKind::Table);
+    };
+    let key = description.split([',', ')']).next()?.parse().ok().filter(|key| (1..=KEY_MAX).contains(key))?;
+    Some(TreeKind::Index { key, reads_rowid: false })
 }
 
 /// A register, and its content.
@@ -158,6 +170,7 @@ struct Parser {
     database: i64,
     schema_version: i64,
     root: i64,
+    kind: Option<TreeKind>,
     first: Option<RawBound>,
     last: Option<RawBound>,
     /// Address of the first instruction of the loop.
@@ -197,13 +210,17 @@ impl Parser {
                 None => self.next = Expected::Row,
             }
         }
+        // Only its rows have ranges: a search in an index is left to SQLite.
+        let is_of_table = self.kind == Some(TreeKind::Table);
         let next = match (self.next, code) {
             // Annotations for readers of the bytecode, and for the assertions of SQLITE_DEBUG.
             (now, "Explain" | "Noop" | "ReleaseReg") => now,
             (Expected::Init, "Init") => Expected::Open,
-            // For an index, or a table without rowids, P4 is a key description instead of a number of columns.
-            (Expected::Open, "OpenRead") if is_number(p4_text) && p5 == 0 => {
-                (self.cursor, self.root, self.database) = (p1, p2, p3);
+            (Expected::Open, "OpenRead") if p5 == 0 => {
+                (self.cursor, self.root, self.database, self.kind) = (p1, p2, p3, tree_kind(p4_text));
+                if self.kind.is_none() {
+                    return false;
+                }
                 Expected::Rewind
             }
             (now @ Expected::Rewind, "ColumnsUsed") if p1 == self.cursor => now,
@@ -211,17 +228,29 @@ impl Parser {
                 self.loop_start = address + 1;
                 Expected::Loop
             }
-            (Expected::Rewind, "SeekGE" | "SeekGT") if p1 == self.cursor => {
+            (Expected::Rewind, "SeekGE" | "SeekGT") if p1 == self.cursor && is_of_table => {
                 self.first = Some(RawBound { register: p3, is_exclusive: code == "SeekGT", target: p2 });
                 self.loop_start = address + 1;
                 Expected::Loop
             }
-            (now @ Expected::Row, "Rowid") if p1 == self.cursor => {
+            (now @ Expected::Row, "Rowid") if p1 == self.cursor && is_of_table => {
+                self.set(p2, Content::Source(ColumnSource::Rowid), address);
+                now
+            }
+            (now @ Expected::Row, "IdxRowid") if p1 == self.cursor => {
+                let Some(TreeKind::Index { reads_rowid, .. }) = &mut self.kind else {
+                    return false;
+                };
+                *reads_rowid = true;
                 self.set(p2, Content::Source(ColumnSource::Rowid), address);
                 now
             }
             (now @ Expected::Row, "Gt" | "Ge")
-                if p5 == END_OF_RANGE && self.last.is_none() && self.tests.is_empty() && p4.is_none() =>
+                if p5 == END_OF_RANGE
+                    && is_of_table
+                    && self.last.is_none()
+                    && self.tests.is_empty()
+                    && p4.is_none() =>
             {
                 // Of a row after the last one.
                 let is_of_rowid = self.get(p3) == Some(ColumnSource::Rowid);
@@ -475,6 +504,7 @@ impl Parser {
             database: i32::try_from(self.database).ok()?,
             schema_version: self.schema_version,
             root: u32::try_from(self.root).ok().filter(|&root| root > 0)?,
+            kind: self.kind?,
             columns,
             sources: sources.into(),
             bounds,

@@ -343,20 +343,6 @@ impl<'db> Snapshot<'db> {
     fn frame(&self, page: u32) -> Option<u32> {
         if self.frames.is_empty() { None } else { self.frames.get(&page).copied() }
     }
-
-    /// Checks that the connection has not written since the transaction began, and is not interrupted. Called before
-    /// each read: nothing else on the connection can run until the read is done.
-    pub(super) fn check(&self) -> Result<(), ReadError> {
-        if self.storage.is_interrupted() {
-            return Err(ReadError::Interrupted);
-        }
-        if self.name.as_ref().is_some_and(|name| !self.storage.is_named(name)) {
-            return Err(ReadError::Written);
-        }
-        let is_same = self.storage.data_version() == Some(self.data_version)
-            && self.storage.transaction() == TransactionState::Read;
-        if is_same { Ok(()) } else { Err(ReadError::Written) }
-    }
 }
 
 /// Returns the newest frame of each page that is not in the database file yet; `None` if the index cannot be read.
@@ -395,6 +381,20 @@ fn find_frames(storage: Storage<'_>, log: LogView) -> Option<Frames> {
 
 impl Pages for Snapshot<'_> {
     type Error = ReadError;
+
+    /// Checks that the connection has not written since the transaction began, and is not interrupted. Called before
+    /// each read: nothing else on the connection can run until the read is done.
+    fn check(&self) -> Result<(), ReadError> {
+        if self.storage.is_interrupted() {
+            return Err(ReadError::Interrupted);
+        }
+        if self.name.as_ref().is_some_and(|name| !self.storage.is_named(name)) {
+            return Err(ReadError::Written);
+        }
+        let is_same = self.storage.data_version() == Some(self.data_version)
+            && self.storage.transaction() == TransactionState::Read;
+        if is_same { Ok(()) } else { Err(ReadError::Written) }
+    }
 
     fn piece(&self, first: u32, pages: u32) -> (u32, usize) {
         if self.frames.is_empty() {

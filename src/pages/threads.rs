@@ -24,8 +24,9 @@ use std::ops::{Deref, Range};
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use super::PageRows;
+use super::lookup::KeyValue;
 use super::snapshot::ReadError;
+use super::{End, Outcome, PageRows, key_of};
 use crate::Connection;
 use crate::btree::cells::{Cells, Defaults, Reader, Step};
 use crate::btree::condition::Verdict;
@@ -300,6 +301,10 @@ pub(crate) struct DecoderThreads<'threads, 'rows, T> {
     empty_part: T,
     spare_parts: Vec<T>,
     spare_buffers: Vec<Vec<u8>>,
+    /// Rows of the last task, in an index: a statement may have to continue after the last of them.
+    last_spans: Vec<Span>,
+    /// Position of the row that was decoded last by the calling thread.
+    filled: Option<(u32, usize)>,
 }
 
 impl<'threads, 'rows, T: Part> DecoderThreads<'threads, 'rows, T> {
@@ -326,6 +331,8 @@ impl<'threads, 'rows, T: Part> DecoderThreads<'threads, 'rows, T> {
             empty_part,
             spare_parts: Vec::new(),
             spare_buffers: Vec::new(),
+            last_spans: Vec::new(),
+            filled: None,
         }
     }
 }
@@ -373,8 +380,41 @@ impl<T: Part> DecoderThreads<'_, '_, T> {
 
     fn end(&mut self, end: Result<(), ReadError>) -> Result<Option<Task<T>>> {
         self.pages.reader.leave();
+        let is_written = matches!(end, Err(ReadError::Written));
         self.pages.next_otherwise(end.map(|()| Step::End))?;
+        if is_written {
+            self.note_key_before(&[]);
+        }
         Ok(None)
+    }
+
+    /// Notes the key of the last of these rows of an index, or of the last task. The connection has written since, so no
+    /// other page is read for it.
+    fn note_key_before(&mut self, rows: &[(&Span, Range<usize>)]) {
+        if self.pages.is_of_index() {
+            // Without a key, there is no statement for the remaining rows.
+            self.pages.last_key = Some(self.key_before(rows).unwrap_or_default());
+        }
+    }
+
+    fn key_before(&mut self, rows: &[(&Span, Range<usize>)]) -> Option<Vec<KeyValue>> {
+        let last = self.last_spans.iter().map(|span| (span, span.cells.clone()));
+        let all: Vec<_> = last.chain(rows.iter().cloned()).collect();
+        for (Span { piece, leaf, .. }, cells) in all.into_iter().rev() {
+            self.decoder.cells.buffer = piece.clone();
+            self.decoder.reader.go_to(*leaf, 0, 0);
+            for cell in cells.rev() {
+                match self.decoder.reader.read_cell(cell, &mut self.decoder.cells) {
+                    Ok(_) => return Some(key_of(&self.decoder.cells)),
+                    Err(_) if self.filled == Some(leaf.position(cell)) => {
+                        return Some(key_of(&self.pages.record.cells));
+                    }
+                    // It continues on other pages, and was rejected by what is on this one.
+                    Err(_) => {}
+                }
+            }
+        }
+        None
     }
 
     /// Decodes the next undecoded row.
@@ -383,6 +423,7 @@ impl<T: Part> DecoderThreads<'_, '_, T> {
             return Ok(Filled::Ended);
         };
         let Span { piece, leaf, cells, first } = &task.spans[span];
+        let position = leaf.position(cell);
         let reader = &mut self.pages.reader;
         if !reader.is_at(leaf.page) {
             let buffer = &mut self.pages.record.cells.buffer;
@@ -391,7 +432,24 @@ impl<T: Part> DecoderThreads<'_, '_, T> {
             buffer.extend_from_slice(&[0; SLACK_BYTES]);
         }
         reader.go_to(Leaf { at: 0, ..*leaf }, cell, first + (cell - cells.start) as u64);
-        self.pages.fill()
+        Ok(match self.pages.step()? {
+            Outcome::Row => {
+                self.filled = Some(position);
+                Filled::Row(self.pages.row())
+            }
+            Outcome::Unwanted => {
+                self.filled = Some(position);
+                Filled::Unwanted
+            }
+            Outcome::Ended => {
+                if self.pages.end == End::Written && !self.pages.owes_row {
+                    let mut before: Vec<_> = task.spans[..span].iter().map(|span| (span, span.cells.clone())).collect();
+                    before.push((&task.spans[span], cells.start..cell));
+                    self.note_key_before(&before);
+                }
+                Filled::Ended
+            }
+        })
     }
 
     /// Takes a task back after all its rows were read. Returns `false` if the scan has ended; the reason is
@@ -403,6 +461,7 @@ impl<T: Part> DecoderThreads<'_, '_, T> {
             return Ok(false);
         }
         self.pages.record.cells.rowid = last_rowid;
+        let spans = if self.pages.is_of_index() { mem::replace(&mut self.last_spans, spans) } else { spans };
         self.spare_buffers.extend(spans.into_iter().filter_map(|span| Arc::into_inner(span.piece.0)));
         part.forget();
         self.spare_parts.push(part);

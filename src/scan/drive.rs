@@ -209,7 +209,7 @@ fn read_pages<E: From<Error>>(
     (position, plan): (&mut ScanProgress<'_>, &mut Option<ScanPlan>),
     reader: &mut impl Reader<E>,
 ) -> Result<Remaining, E> {
-    *plan = Some(ScanPlan::by_pages(threads, pages.has_condition()));
+    *plan = Some(ScanPlan::by_pages(threads, &pages));
     let expected = pages.expected();
     reader.expect(rows.current(), Expected { rows: expected.rows.min(position.limit), ..expected })?;
     let pause = match threads::drive(&mut pages, rows, threads, position, reader)? {
@@ -244,7 +244,7 @@ fn read_pages<E: From<Error>>(
 /// Passes the rows that were not read from the pages to the reader, by another statement.
 fn drive_rest<E: From<Error>>(
     conn: &Connection,
-    pages: PageRows<'_>,
+    mut pages: PageRows<'_>,
     position: &mut ScanProgress<'_>,
     reader: &mut impl Reader<E>,
 ) -> Result<Remaining, E> {

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::pages::PageRows;
+
 /// Reasons why SQLite runs the statement.
 pub(super) const NOT_ASKED: &str = "the page reader was not requested: see `Scan::strategy` and `scan_table`";
 pub(super) const UNTRUSTED: &str = "the database was opened as untrusted: SQLite alone decodes it";
@@ -13,9 +15,13 @@ impl ScanPlan {
         Self { strategy: ScanStrategy::Statement, threads: 1, reason }
     }
 
-    pub(super) fn by_pages(threads: usize, has_condition: bool) -> Self {
-        let reason =
-            if has_condition { "it is a scan of a table with a condition" } else { "it is a plain scan of a table" };
+    pub(super) fn by_pages(threads: usize, pages: &PageRows<'_>) -> Self {
+        let reason = match (pages.is_of_index(), pages.has_condition()) {
+            (false, false) => "it is a plain scan of a table",
+            (false, true) => "it is a scan of a table with a condition",
+            (true, false) => "it is a plain scan of an index, or of a table without rowids",
+            (true, true) => "it is a scan of an index, or of a table without rowids, with a condition",
+        };
         Self { strategy: ScanStrategy::Pages, threads, reason }
     }
 
@@ -61,7 +67,8 @@ pub struct ScanPlan {
 pub enum ScanStrategy {
     /// SQLite's own execution of the statement, step by step.
     Statement,
-    /// Pages of the table, decoded under the lock and the snapshot that SQLite holds.
+    /// Pages of the table, or of an index that has all columns that are read, decoded under the lock and the snapshot
+    /// that SQLite holds.
     Pages,
 }
 
