@@ -16,16 +16,21 @@ cases![
     allocations_of_a_scan_fail,
     allocations_of_a_scan_of_utf_16_fail,
     allocations_of_a_scan_by_threads_fail,
+    allocations_of_a_scan_without_rowids_fail,
     the_check_sees_what_is_left,
     #[cfg(not(sqlite_without_shared_cache))]
     a_cache_that_the_process_shares_is_left_to_sqlite,
 ];
 
 fn fill(path: &Path, journal: &str, encoding: &str) -> Connection {
+    fill_table(path, journal, encoding, "")
+}
+
+fn fill_table(path: &Path, journal: &str, encoding: &str, options: &str) -> Connection {
     let conn = OpenOptions::new().pragma("encoding", encoding).lookaside(0, 0).open(path).unwrap();
     conn.execute_batch(&format!(
         "PRAGMA journal_mode = {journal};
-         CREATE TABLE t(id INTEGER PRIMARY KEY, a REAL, b TEXT, c BLOB);
+         CREATE TABLE t(id INTEGER PRIMARY KEY, a REAL, b TEXT, c BLOB){options};
          WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 900)
          INSERT INTO t SELECT i, i / 2.0, 'text ' || i, zeroblob(i * 11 % 9000) FROM n;
          ALTER TABLE t ADD COLUMN d TEXT DEFAULT 'later';"
@@ -96,15 +101,20 @@ fn locks_are_as_before_a_scan() {
 }
 
 fn allocations_of_a_scan_fail() {
-    allocations_fail("delete", "UTF-8", 160, total);
+    allocations_fail("delete", "UTF-8", "", 160, total);
 }
 
 fn allocations_of_a_scan_of_utf_16_fail() {
-    allocations_fail("wal", "UTF-16le", 160, total);
+    allocations_fail("wal", "UTF-16le", "", 160, total);
 }
 
 fn allocations_of_a_scan_by_threads_fail() {
-    allocations_fail("wal", "UTF-8", 90, |conn| total_by_threads(conn, 2));
+    allocations_fail("wal", "UTF-8", "", 90, |conn| total_by_threads(conn, 2));
+}
+
+fn allocations_of_a_scan_without_rowids_fail() {
+    allocations_fail("wal", "UTF-8", "WITHOUT ROWID", 160, total);
+    allocations_fail("delete", "UTF-8", "WITHOUT ROWID", 90, |conn| total_by_threads(conn, 2));
 }
 
 fn locks_are_as_before(dir: &Path, journal: &str) {
@@ -162,10 +172,18 @@ fn threads_end_with_the_scan(conn: &Connection, threads: usize) {
 
 /// Each allocation of SQLite's fails, once and with all that follow: the scan is right or says so. There are at least so
 /// many.
-fn allocations_fail(journal: &str, encoding: &str, points_min: u64, total: impl Fn(&Connection) -> Result<(i64, u64)>) {
+fn allocations_fail(
+    journal: &str,
+    encoding: &str,
+    options: &str,
+    points_min: u64,
+    total: impl Fn(&Connection) -> Result<(i64, u64)>,
+) {
     let dir = tempfile::tempdir().unwrap();
     let check = LeakCheck::new();
-    let conn = fill(&dir.path().join("sweep.db"), journal, encoding);
+    let conn = fill_table(&dir.path().join("sweep.db"), journal, encoding, options);
+    let plan = conn.scan("SELECT * FROM t", ()).strategy(ScanStrategy::Pages).plan().unwrap();
+    assert_eq!(plan.strategy, ScanStrategy::Pages, "{plan}");
     let expected = total(&conn).unwrap();
     let mut points = 0;
     for sticky in [false, true] {

@@ -251,14 +251,16 @@ impl Case {
         let options = options.pragma("auto_vacuum", if name == "vacuum" { "full" } else { "none" });
         let conn = options.pragma("wal_autocheckpoint", 0_i64).open(&path).unwrap();
         let journal = if name == "wal" { "wal" } else { "delete" };
+        let key = if name == "keyed" { "PRIMARY KEY(c, id)) WITHOUT ROWID" } else { "PRIMARY KEY(id))" };
         conn.execute_batch(&format!(
             "PRAGMA journal_mode = {journal};
-             CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT, b BLOB, c TEXT);
+             CREATE TABLE t(id INTEGER, a TEXT, b BLOB, c TEXT, {key};
              WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 60)
              INSERT INTO t SELECT i, 'text ' || i, CAST(printf('%0*d', iif(i % 5, 60, 1500 + 30 * i), i) AS BLOB), 'after ' || i FROM n;
              ALTER TABLE t ADD COLUMN d TEXT DEFAULT 'later';
              ALTER TABLE t ADD COLUMN e;
-             UPDATE t SET d = 'now' WHERE id % 7 = 1;",
+             UPDATE t SET d = 'now' WHERE id % 7 = 1;
+             CREATE INDEX i ON t(c DESC, b, a, d, e);",
         ))
         .unwrap();
         if journal == "wal" {
@@ -286,7 +288,14 @@ fn every_read_fails_in_every_way() {
     let (mut runs, mut refused, mut right, mut zeros) = (0, 0, 0, 0);
     let (mut by_pages, mut left) = (0, 0);
     let mut seen = [0; 4];
-    for (name, encoding) in [("delete", "UTF-8"), ("wal", "UTF-8"), ("utf16", "UTF-16be"), ("vacuum", "UTF-8")] {
+    for (name, encoding, tree) in [
+        ("delete", "UTF-8", "NOT INDEXED"),
+        ("wal", "UTF-8", "NOT INDEXED"),
+        ("utf16", "UTF-16be", "NOT INDEXED"),
+        ("vacuum", "UTF-8", "NOT INDEXED"),
+        ("keyed", "UTF-8", "INDEXED BY sqlite_autoindex_t_1"),
+        ("indexed", "UTF-8", "INDEXED BY i"),
+    ] {
         let case = Case::new(dir.path(), name, encoding);
         for sql in [
             "SELECT * FROM t",
@@ -295,6 +304,7 @@ fn every_read_fails_in_every_way() {
             "SELECT c, d FROM t WHERE e IS NULL AND a COLLATE NOCASE > 'A' AND (d COLLATE RTRIM = 'later' OR b IS NOT NULL)",
             "SELECT c, d FROM t WHERE id > 0 AND id < 100 AND a IS NOT NULL",
         ] {
+            let sql = &*sql.replace("FROM t", &format!("FROM t {tree}"));
             let sound = run(case.open().scan(sql, ()), STATEMENT);
             assert!(sound.error.is_none() && sound.rows.len() == 60);
             let stored = &sound.rows;

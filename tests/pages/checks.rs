@@ -58,6 +58,8 @@ pub struct Image {
 
 const LEAF: u8 = 13;
 const INTERIOR: u8 = 5;
+pub const INDEX_LEAF: u8 = 10;
+pub const INDEX_INTERIOR: u8 = 2;
 
 impl Image {
     /// The file that this SQL makes, with the table `t`.
@@ -68,6 +70,11 @@ impl Image {
     /// The same, with so many bytes at the end of each page left alone. They are zeros: where SQLite reads beyond the
     /// end of what is on a page, it is known what it finds.
     pub fn with_reserve(page_bytes: usize, reserve: c_int, sql: &str) -> Self {
+        Self::of("t", page_bytes, reserve, sql)
+    }
+
+    /// The same, with the table or the index of this name.
+    pub fn of(name: &str, page_bytes: usize, reserve: c_int, sql: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.db");
         let conn = OpenOptions::new().pragma("page_size", i64::try_from(page_bytes).unwrap()).open(&path).unwrap();
@@ -79,7 +86,7 @@ impl Image {
             unsafe { ffi::sqlite3_file_control(conn.as_raw(), c"main".as_ptr(), control, (&raw mut bytes).cast()) };
         assert_eq!(code, ffi::SQLITE_OK);
         conn.execute_batch(sql).unwrap();
-        let root: i64 = conn.query_one("SELECT rootpage FROM sqlite_schema WHERE name = 't'", ()).unwrap();
+        let root: i64 = conn.query_one("SELECT rootpage FROM sqlite_schema WHERE name = ?", (name,)).unwrap();
         conn.close().unwrap();
         let bytes = std::fs::read(&path).unwrap();
         assert_eq!(c_int::from(bytes[20]), reserve);
@@ -90,7 +97,7 @@ impl Image {
         &mut self.bytes[(number - 1) * self.page_bytes..][..self.page_bytes]
     }
 
-    fn u16(&mut self, page: usize, at: usize) -> usize {
+    pub fn u16(&mut self, page: usize, at: usize) -> usize {
         let page = self.page(page);
         usize::from(u16::from_be_bytes([page[at], page[at + 1]]))
     }
@@ -107,9 +114,10 @@ impl Image {
         u32::from_be_bytes(*self.page(page)[at..].first_chunk().unwrap()) as usize
     }
 
-    /// Where a cell of a leaf begins.
-    pub fn cell(&mut self, leaf: usize, index: usize) -> usize {
-        self.u16(leaf, 8 + 2 * index)
+    /// Where a cell of a page begins.
+    pub fn cell(&mut self, page: usize, index: usize) -> usize {
+        let first = if [INTERIOR, INDEX_INTERIOR].contains(&self.page(page)[0]) { 12 } else { 8 };
+        self.u16(page, first + 2 * index)
     }
 
     /// Whether a page has a cell so near to its end that SQLite reads beyond it.
@@ -117,8 +125,8 @@ impl Image {
         /// The lengths of a payload and of a record's header, a rowid.
         const CELL_HEAD_BYTES: usize = 24;
         let first = match self.page(page)[0] {
-            LEAF => 8,
-            INTERIOR => 12,
+            LEAF | INDEX_LEAF => 8,
+            INTERIOR | INDEX_INTERIOR => 12,
             _ => return false,
         };
         let mask = self.page_bytes - 1;
@@ -126,14 +134,14 @@ impl Image {
         (0..cells).any(|cell| (self.u16(page, first + 2 * cell) & mask) + CELL_HEAD_BYTES > self.page_bytes)
     }
 
-    /// The pages of the table of this kind, in their order.
-    fn pages(&mut self, kind: u8) -> Vec<usize> {
+    /// The pages of the tree of these kinds, in their order.
+    fn pages(&mut self, kinds: [u8; 2]) -> Vec<usize> {
         let (mut found, mut todo) = (Vec::new(), vec![self.root]);
         while let Some(page) = todo.pop() {
-            if self.page(page)[0] == kind {
+            if kinds.contains(&self.page(page)[0]) {
                 found.push(page);
             }
-            if self.page(page)[0] == INTERIOR {
+            if [INTERIOR, INDEX_INTERIOR].contains(&self.page(page)[0]) {
                 todo.push(self.u32(page, 8));
                 for index in (0..self.u16(page, 3)).rev() {
                     let cell = self.u16(page, 12 + 2 * index);
@@ -145,15 +153,15 @@ impl Image {
     }
 
     pub fn leaves(&mut self) -> Vec<usize> {
-        self.pages(LEAF)
+        self.pages([LEAF, INDEX_LEAF])
     }
 
     pub fn interiors(&mut self) -> Vec<usize> {
-        self.pages(INTERIOR)
+        self.pages([INTERIOR, INDEX_INTERIOR])
     }
 
     /// Appends pages, and has the header count them. Returns the first.
-    fn append(&mut self, pages: usize) -> usize {
+    pub fn append(&mut self, pages: usize) -> usize {
         let first = self.bytes.len() / self.page_bytes + 1;
         self.bytes.resize(self.bytes.len() + pages * self.page_bytes, 0);
         self.set_u32(1, 28, first - 1 + pages);
@@ -197,12 +205,12 @@ pub fn agreed(open: impl Fn() -> Connection, sql: &str) -> (usize, Option<Result
 }
 
 #[track_caller]
-fn agreed_of(image: &Image, sql: &str) -> (usize, Option<ResultCode>) {
+pub fn agreed_of(image: &Image, sql: &str) -> (usize, Option<ResultCode>) {
     let (_dir, path) = image.write();
     agreed(|| OpenOptions::new().read_only(true).open(&path).unwrap(), sql)
 }
 
-const CORRUPT: Option<ResultCode> = Some(ResultCode::CORRUPT);
+pub const CORRUPT: Option<ResultCode> = Some(ResultCode::CORRUPT);
 
 /// 1000 rows on some hundred leaves, below two levels of interior pages.
 fn sound() -> Image {

@@ -59,15 +59,25 @@ fn plain_scans_are_told_from_others() {
     ] {
         assert_path(&conn, sql, ScanStrategy::Pages, "a plain scan of a table");
     }
+    for sql in ["SELECT a FROM t", "SELECT rowid FROM t", "SELECT * FROM k", "SELECT b, a FROM main.k ORDER BY a"] {
+        assert_path(&conn, sql, ScanStrategy::Pages, "a plain scan of an index, or of a table without rowids");
+    }
     for sql in [
         "SELECT * FROM t",
         "SELECT v FROM t",
-        "SELECT a FROM t",
         "SELECT a + 1, b FROM t",
         "SELECT b FROM t WHERE b LIKE 'text 4%'",
         "SELECT b FROM t WHERE length(b) > 4",
         "SELECT b FROM t WHERE b <> x'00'",
         "SELECT b FROM t WHERE a < -4",
+        // Searches in an index.
+        "SELECT a FROM t WHERE a < -4",
+        "SELECT id, a FROM t WHERE a >= -400 AND a < -4",
+        "SELECT a FROM t WHERE a IN (-4, -5, -6)",
+        "SELECT a FROM t WHERE a = -4 AND id > 1",
+        "SELECT * FROM k WHERE a > 'text 4'",
+        "SELECT b FROM k WHERE a < 'text 4'",
+        "SELECT * FROM k WHERE a IN ('text 4', 'text 5', 'text 6')",
         "SELECT b FROM t WHERE b IN ('text 4', x'00', NULL, 'text 6')",
         "SELECT b FROM t WHERE b IN (SELECT 'text 4')",
         "SELECT b FROM t WHERE a IN (SELECT value FROM json_each('[-4, -5, -6]'))",
@@ -89,8 +99,6 @@ fn plain_scans_are_told_from_others() {
         "SELECT b, 1 FROM t",
         "SELECT b FROM t UNION ALL SELECT b FROM t",
         "SELECT t.b, u.b FROM t JOIN t AS u ON u.id = t.id",
-        "SELECT * FROM k",
-        "SELECT a FROM k",
         "SELECT * FROM filtered",
         "SELECT * FROM f",
         "SELECT value FROM json_each('[1, 2]')",
@@ -113,6 +121,16 @@ fn plain_scans_are_told_from_others() {
     }
     assert_path(&conn, "SELECT * FROM temporary", ScanStrategy::Statement, "a temporary table");
     assert_path(&conn, "VALUES (1), (2)", ScanStrategy::Statement, "not a SELECT");
+    for sql in
+        ["SELECT a, id FROM t INDEXED BY t_a WHERE id > 4 AND id <= 400", "SELECT a FROM k WHERE b NOT IN (-4, -5, -6)"]
+    {
+        assert_path(
+            &conn,
+            sql,
+            ScanStrategy::Pages,
+            "a scan of an index, or of a table without rowids, with a condition",
+        );
+    }
     conn.execute("PRAGMA reverse_unordered_selects = on", ()).unwrap();
     assert_path(&conn, "SELECT b FROM t", ScanStrategy::Statement, "SQLite does more");
 }

@@ -23,6 +23,10 @@ const KEYS: [&str; 6] = [
     "id INTEGER PRIMARY KEY AUTOINCREMENT, ",
     "id TEXT PRIMARY KEY, ",
 ];
+/// Those of tables without rowids.
+const KEYS_WITHOUT_ROWID: [&str; 3] =
+    ["id INTEGER PRIMARY KEY, ", "id TEXT COLLATE NOCASE PRIMARY KEY DESC, ", "id REAL PRIMARY KEY, "];
+const INDEX_TERMS: [&str; 3] = ["c0", "c0 DESC", "c0 COLLATE RTRIM"];
 
 struct World {
     conn: Connection,
@@ -33,6 +37,8 @@ struct World {
     has_key: bool,
     /// Name of the database that has the table.
     database: &'static str,
+    /// The rowid, or the key of a table without rowids.
+    rowid: &'static str,
     next_column: usize,
     compared: usize,
     by_pages: usize,
@@ -76,7 +82,9 @@ impl World {
         }
         pragma("journal_mode", random.pick(&JOURNALS));
         pragma("mmap_size", random.pick(&["0", "67108864"]));
-        let key = random.pick(&KEYS);
+        let has_rowid = !random.one_in(3);
+        let key = if has_rowid { random.pick(&KEYS) } else { random.pick(&KEYS_WITHOUT_ROWID) };
+        let rowid = if has_rowid { "rowid" } else { "id" };
         let most = if random.one_in(8) { 150 } else { 10 };
         let count = 1 + random.below(most);
         let mut columns: Vec<String> = (0..count).map(|column| format!("c{column}")).collect();
@@ -90,9 +98,11 @@ impl World {
         if random.one_in(3) {
             definitions.insert(random.below(definitions.len() + 1), "w REAL AS (length(c0) * 2) STORED".to_owned());
         }
-        conn.execute(&format!("CREATE TABLE {database}.t({key}{})", definitions.join(", ")), ()).unwrap();
+        let options = if has_rowid { "" } else { " WITHOUT ROWID" };
+        conn.execute(&format!("CREATE TABLE {database}.t({key}{}){options}", definitions.join(", ")), ()).unwrap();
+        conn.execute(&format!("CREATE INDEX {database}.i ON t({})", random.pick(&INDEX_TERMS)), ()).unwrap();
         let has_key = !key.is_empty();
-        if key.starts_with("id INTEGER") && random.one_in(2) {
+        if !has_rowid || (key.starts_with("id INTEGER") && random.one_in(2)) {
             columns.insert(0, "id".to_owned());
         }
         Self {
@@ -102,6 +112,7 @@ impl World {
             has_virtual,
             has_key,
             database,
+            rowid,
             next_column: count,
             compared: 0,
             by_pages: 0,
@@ -142,8 +153,9 @@ impl World {
             let values: Vec<Value> = columns
                 .iter()
                 .map(|name| match &**name {
-                    // An integer, or the next.
-                    "id" if self.random.one_in(2) => Value::Null,
+                    // Any value, or an integer, or the next.
+                    "id" if self.rowid == "id" && self.random.one_in(3) => self.value(),
+                    "id" if self.rowid == "rowid" && self.random.one_in(2) => Value::Null,
                     "id" => Value::Integer(self.random.next().cast_signed() >> self.random.below(60)),
                     _ => self.value(),
                 })
@@ -154,7 +166,7 @@ impl World {
     }
 
     fn change(&mut self) {
-        let column = self.columns.last().unwrap().clone();
+        let (column, rowid) = (self.columns.last().unwrap().clone(), self.rowid);
         match self.random.below(12) {
             0..=2 => {
                 let rows = self.random.pick(&[1, 5, 60, 300]);
@@ -163,11 +175,11 @@ impl World {
             3 => {
                 let value = self.value();
                 self.conn
-                    .execute(&format!("UPDATE OR IGNORE t SET {column} = ? WHERE abs(rowid) % 7 = 3"), (value,))
+                    .execute(&format!("UPDATE OR IGNORE t SET {column} = ? WHERE ({rowid} & 255) % 7 = 3"), (value,))
                     .unwrap();
             }
             4 => {
-                self.conn.execute("DELETE FROM t WHERE abs(rowid) % 3 = 1", ()).unwrap();
+                self.conn.execute(&format!("DELETE FROM t WHERE ({rowid} & 255) % 3 = 1"), ()).unwrap();
             }
             5 if self.random.one_in(3) => {
                 self.conn.execute("DELETE FROM t", ()).unwrap();
@@ -210,13 +222,19 @@ impl World {
     }
 
     fn compare(&mut self) {
+        let rowid = self.rowid;
         let mut queries = vec![
             ("SELECT * FROM t NOT INDEXED".to_owned(), !self.has_virtual),
             (format!("SELECT {} FROM t NOT INDEXED", self.columns.join(", ")), true),
-            (format!("SELECT {} AS x, rowid, {0} FROM t NOT INDEXED", self.columns.last().unwrap()), true),
-            ("SELECT rowid FROM t NOT INDEXED".to_owned(), true),
+            (format!("SELECT {} AS x, {rowid}, {0} FROM t NOT INDEXED", self.columns.last().unwrap()), true),
+            (format!("SELECT {rowid} FROM t NOT INDEXED"), true),
+            ("SELECT c0 FROM t INDEXED BY i".to_owned(), true),
+            (format!("SELECT {rowid}, c0 FROM t INDEXED BY i"), true),
             (format!("SELECT name, sql FROM {}.sqlite_schema", self.database), true),
-            ("SELECT * FROM t NOT INDEXED WHERE rowid > 5 AND rowid <= 200".to_owned(), !self.has_virtual),
+            (
+                format!("SELECT * FROM t NOT INDEXED WHERE {rowid} > 5 AND {rowid} <= 200"),
+                rowid == "rowid" && !self.has_virtual,
+            ),
         ];
         let one = self.columns[self.random.below(self.columns.len())].clone();
         queries.push((format!("SELECT {one} FROM t NOT INDEXED"), true));
@@ -228,7 +246,7 @@ impl World {
             self.rows += rows;
         }
         // The path that is chosen by what earlier scans have found out, before the table changed.
-        let scan = || self.conn.scan_table("t").select(["c0", "rowid"]);
+        let scan = || self.conn.scan_table("t").select(["c0", rowid]);
         let expected = compare::read(scan(), ScanStrategy::Statement).unwrap();
         for _ in 0..2 {
             compare::assert_same(&expected, &compare::read_all(scan()).unwrap(), "scan_table");

@@ -12,6 +12,8 @@ mod ends;
 mod fallbacks;
 mod findings;
 mod histories;
+mod index_checks;
+mod indexes;
 mod ranges;
 mod threads;
 mod writers;

@@ -22,10 +22,15 @@ const TOTAL: i64 = 3_000 * EACH;
 const CHECKPOINTS: [&str; 4] = ["PASSIVE", "FULL", "RESTART", "TRUNCATE"];
 
 fn fill(path: &Path, journal: &str) -> Connection {
+    fill_table(path, journal, "")
+}
+
+fn fill_table(path: &Path, journal: &str, options: &str) -> Connection {
     let conn = Connection::open(path).unwrap();
     conn.execute_batch(&format!(
         "PRAGMA journal_mode = {journal}; PRAGMA synchronous = off;
-         CREATE TABLE account(id INTEGER PRIMARY KEY, amount INTEGER, filler BLOB);
+         CREATE TABLE account(id INTEGER PRIMARY KEY, amount INTEGER, filler BLOB){options};
+         CREATE INDEX account_amount ON account(amount);
          WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {ACCOUNTS})
          INSERT INTO account SELECT i, {EACH}, zeroblob(100) FROM n;"
     ))
@@ -100,6 +105,11 @@ const ALL: &str = "SELECT id, amount FROM account NOT INDEXED";
 /// The same rows, by a condition.
 const ALL_BY_CONDITION: &str = "SELECT id, amount FROM account NOT INDEXED WHERE amount > 1000000 OR amount <= 1000000";
 
+/// The same rows, from the pages of an index.
+const ALL_OF_INDEX: &str = "SELECT id, amount FROM account INDEXED BY account_amount";
+/// Those of a table without rowids.
+const ALL_OF_KEY: &str = "SELECT id, amount FROM account INDEXED BY sqlite_autoindex_account_1";
+
 /// The totals of a scan, and of a SELECT in the same transaction.
 fn by_pages(conn: &Connection, sql: &str) -> Option<(i64, usize)> {
     conn.execute("BEGIN", ()).unwrap();
@@ -123,9 +133,16 @@ fn totals_balance_beside_a_writer_with_a_log() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("wal.db");
     let conn = fill(&path, "wal");
-    for sql in [ALL, ALL_BY_CONDITION] {
+    let keyed_path = dir.path().join("keyed.db");
+    let keyed = fill_table(&keyed_path, "wal", "WITHOUT ROWID");
+    for (conn, path, sql) in [
+        (&conn, &path, ALL),
+        (&conn, &path, ALL_BY_CONDITION),
+        (&conn, &path, ALL_OF_INDEX),
+        (&keyed, &keyed_path, ALL_OF_KEY),
+    ] {
         let scan = |conn: &Connection| by_pages(conn, sql);
-        let [scans, _, wrong, commits] = scan_beside_a_writer(&path, scan, Duration::from_secs(5));
+        let [scans, _, wrong, commits] = scan_beside_a_writer(path, scan, Duration::from_secs(3));
         // Whether it was the page reader is known of scans that nobody writes beside.
         let plan = conn.scan(sql, ()).strategy(ScanStrategy::Pages).plan().unwrap();
         println!("{scans} scans beside {commits} transactions: {wrong} wrong; now {plan}");
@@ -184,7 +201,7 @@ fn scans_beside_a_writer_are_of_pages() {
     drop(fill(&path, "wal"));
     let (planned, pages) = (AtomicU64::new(0), AtomicU64::new(0));
     let plan = |conn: &Connection| {
-        let plan = conn.scan("SELECT id, amount FROM account", ()).strategy(ScanStrategy::Pages).plan().unwrap();
+        let plan = conn.scan(ALL, ()).strategy(ScanStrategy::Pages).plan().unwrap();
         planned.fetch_add(1, Ordering::Relaxed);
         pages.fetch_add(u64::from(plan.strategy == ScanStrategy::Pages), Ordering::Relaxed);
         None
@@ -221,9 +238,9 @@ fn totals_balance_beside_a_writer_with_a_journal() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("journal.db");
     drop(fill(&path, "delete"));
-    for sql in [ALL, ALL_BY_CONDITION] {
+    for sql in [ALL, ALL_BY_CONDITION, ALL_OF_INDEX] {
         let scan = |conn: &Connection| by_pages(conn, sql);
-        let [scans, _, wrong, commits] = scan_beside_a_writer(&path, scan, Duration::from_secs(3));
+        let [scans, _, wrong, commits] = scan_beside_a_writer(&path, scan, Duration::from_secs(2));
         println!("{scans} scans beside {commits} transactions: {wrong} wrong");
         assert_eq!(wrong, 0);
         assert!(scans > 5 && commits > 0, "{scans} {commits}");
@@ -344,9 +361,11 @@ fn after_a_kill_of_the_writer() {
         let end = Instant::now() + Duration::from_millis(300 + 37 * u64::try_from(round).unwrap());
         let conn = OpenOptions::new().busy_timeout(Duration::from_secs(30)).open(&path).unwrap();
         while Instant::now() < end {
-            let found = read(conn.scan("SELECT id, amount FROM account", ()), ScanStrategy::Pages).unwrap();
-            assert_eq!(sum(&found), TOTAL, "{journal}, beside a process");
-            beside += 1;
+            for sql in [ALL, ALL_OF_INDEX] {
+                let found = read(conn.scan(sql, ()), ScanStrategy::Pages).unwrap();
+                assert_eq!(sum(&found), TOTAL, "{journal}, beside a process");
+                beside += 1;
+            }
         }
         conn.close().unwrap();
         child.kill().unwrap();
@@ -354,12 +373,14 @@ fn after_a_kill_of_the_writer() {
         let left = |suffix| path.with_extension(suffix).metadata().is_ok_and(|left| left.len() > 0);
         hot += usize::from(left("db-journal") || left("db-wal"));
         let conn = Connection::open(&path).unwrap();
-        let found = read(conn.scan("SELECT id, amount FROM account", ()), ScanStrategy::Pages).unwrap();
-        let plan = conn.scan("SELECT id, amount FROM account", ()).strategy(ScanStrategy::Pages).plan().unwrap();
-        assert_eq!(plan.strategy, ScanStrategy::Pages, "{journal}: {plan}");
-        let expected = read(conn.scan("SELECT id, amount FROM account", ()), ScanStrategy::Statement).unwrap();
-        assert!(found == expected, "{journal}");
-        assert_eq!(sum(&found), TOTAL, "{journal}");
+        for sql in [ALL, ALL_OF_INDEX] {
+            let found = read(conn.scan(sql, ()), ScanStrategy::Pages).unwrap();
+            let plan = conn.scan(sql, ()).strategy(ScanStrategy::Pages).plan().unwrap();
+            assert_eq!(plan.strategy, ScanStrategy::Pages, "{journal}: {plan}");
+            let expected = read(conn.scan(sql, ()), ScanStrategy::Statement).unwrap();
+            assert!(found == expected, "{journal}");
+            assert_eq!(sum(&found), TOTAL, "{journal}");
+        }
     }
     println!("{hot} of 6 left a journal or a log; {beside} scans beside a process");
     assert!(hot >= 2, "{hot}");

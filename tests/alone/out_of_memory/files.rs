@@ -390,6 +390,20 @@ pub const SCENARIOS: &[Scenario] = &[
                     let scan = conn.scan_table("t").select(["a", "c"]).filter("b", Relation::NotEqual, "nowhere");
                     assert_eq!(scan.strategy(ScanStrategy::Pages).threads(threads).columns()?.len(), 33);
                 }
+                conn.execute_batch(
+                    "CREATE TABLE k(a PRIMARY KEY, b, c) WITHOUT ROWID; INSERT INTO k SELECT a, b, c FROM t;
+                     CREATE INDEX t_b_c ON t(b, c)",
+                )?;
+                for sql in ["SELECT a, c FROM k", "SELECT b, a, c FROM t INDEXED BY t_b_c"] {
+                    let mut rows = 0;
+                    conn.scan(sql, ()).strategy(ScanStrategy::Pages).for_each(|_| {
+                        rows += 1;
+                        // The rest is read by another statement.
+                        if rows == 2 { conn.execute("UPDATE t SET c = c WHERE a = 100", ()).map(drop) } else { Ok(()) }
+                    })?;
+                    assert_eq!(rows, 33);
+                    assert_eq!(conn.scan(sql, ()).strategy(ScanStrategy::Pages).threads(2).columns()?.len(), 33);
+                }
                 Ok(())
             })
         }),

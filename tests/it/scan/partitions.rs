@@ -228,6 +228,12 @@ fn ranges_are_read_from_pages() {
                 assert_eq!((&rows, plan.strategy, plan.reason), (&expected, ScanStrategy::Statement, PARALLEL));
             }
         }
+        // From the pages of an index, of which each range is a condition.
+        conn.execute("CREATE INDEX sale_price ON sale(price)", ()).unwrap();
+        let of_index = "SELECT id FROM sale INDEXED BY sale_price WHERE id BETWEEN :first_rowid AND :last_rowid";
+        let (rows, plan) = read(|| by_pages(of_index));
+        assert_eq!((rows, plan.strategy, plan.reason), (expected, ScanStrategy::Pages, PARALLEL));
+        conn.execute("DROP INDEX sale_price", ()).unwrap();
         // A row that SQLite has to judge, in one of the ranges.
         conn.execute_batch("ALTER TABLE sale ADD COLUMN x NUMERIC; UPDATE sale SET x = iif(id = 1700, '3x', id)")
             .unwrap();
