@@ -31,12 +31,23 @@ fuzz_target!(|bytes: &[u8]| {
         return;
     };
     for table in tables {
-        let table = table.replace('"', "\"\"");
-        for sql in [
-            format!("SELECT * FROM \"{table}\""),
-            format!("SELECT rowid FROM \"{table}\""),
-            format!("SELECT * FROM \"{table}\" WHERE rowid > 100 AND rowid <= 600"),
-        ] {
+        let indexes = conn
+            .query_all::<(String, String)>(
+                "SELECT i.name, group_concat(printf('\"%w\"', x.name), ', ')
+                 FROM pragma_index_list(?) AS i, pragma_index_xinfo(i.name) AS x WHERE x.name NOT NULL GROUP BY 1 LIMIT 2",
+                (&*table,),
+            )
+            .unwrap_or_default();
+        let name = table.replace('"', "\"\"");
+        let of_index = indexes.into_iter().map(|(index, columns)| {
+            format!("SELECT {columns} FROM \"{name}\" INDEXED BY \"{}\"", index.replace('"', "\"\""))
+        });
+        let of_table = [
+            format!("SELECT * FROM \"{name}\""),
+            format!("SELECT rowid FROM \"{name}\""),
+            format!("SELECT * FROM \"{name}\" WHERE rowid > 100 AND rowid <= 600"),
+        ];
+        for sql in of_table.into_iter().chain(of_index) {
             let by_sqlite = digest(&conn, &sql, ScanStrategy::Statement, 1);
             for threads in [1, 2] {
                 let by_pages = digest(&conn, &sql, ScanStrategy::Pages, threads);
@@ -121,8 +132,8 @@ fn may_be_read_beyond(bytes: &[u8]) -> bool {
     bytes.chunks(page_bytes).enumerate().any(|(index, page)| {
         let head = if index == 0 { 100 } else { 0 };
         let pointers = match page.get(head) {
-            Some(13) => page.get(head + 8..),
-            Some(5) => page.get(head + 12..),
+            Some(13 | 10) => page.get(head + 8..),
+            Some(5 | 2) => page.get(head + 12..),
             _ => None,
         };
         let cells = page.get(head + 3..head + 5).map_or(0, |cells| usize::from(cells[0]) << 8 | usize::from(cells[1]));

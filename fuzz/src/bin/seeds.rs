@@ -16,6 +16,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "CREATE TABLE t(a, b); INSERT INTO t VALUES (1, 2), (3, 4); ALTER TABLE t ADD COLUMN c DEFAULT 'later';
          INSERT INTO t VALUES (5, 6, 7); DELETE FROM t WHERE a = 3",
         "CREATE TABLE t(a BLOB, b TEXT, c); INSERT INTO t VALUES (zeroblob(3000), printf('%04000d', 1), 1), (2, 3, 4)",
+        "CREATE TABLE t(a, b REAL, c TEXT, PRIMARY KEY(c DESC, a)) WITHOUT ROWID;
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 90)
+         INSERT INTO t SELECT i * 7, i / 2.0, iif(i % 9, 'row ' || i, printf('%0700d', i)) FROM n;
+         ALTER TABLE t ADD COLUMN d DEFAULT 'later'",
+        "CREATE TABLE t(a, b TEXT);
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 90)
+         INSERT INTO t SELECT i * 7, iif(i % 9, 'row ' || i, printf('%0700d', i)) FROM n;
+         CREATE INDEX t_b ON t(b DESC, a)",
     ];
     for (number, schema) in schemas.iter().enumerate() {
         for (page_bytes, encoding) in [(512, "UTF-8"), (1024, "UTF-16le"), (4096, "UTF-16be")] {
