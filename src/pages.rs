@@ -48,6 +48,9 @@ pub(crate) const SMALL: &str = "the table is small: SQLite is as fast";
 const TEMPORARY: &str = "it reads a temporary table";
 const EMPTY: &str = "the table is empty";
 const SMALL_RANGE: &str = "the range of rowids is small: SQLite is as fast";
+pub(crate) const FIRST_ROWS: &str = "the first rows, for which SQLite is as fast, were enough";
+const WRITTEN: &str = "the connection has written since the scan began";
+const INTERRUPTED: &str = "the connection was interrupted";
 const UNREADABLE: &str = "a page cannot be read";
 const MALFORMED: &str = "a page is malformed";
 
@@ -275,6 +278,8 @@ pub(crate) fn begin<'stmt>(
     is_examined_later: bool,
 ) -> Result<FirstStep<'stmt>> {
     let db = conn.db();
+    // The view of its first rows would be that of the main database.
+    let is_examined_later = is_examined_later && Storage::new(db, ATTACHED).name().is_none();
     let (mut is_small, mut known) = (false, None);
     if !is_examined_later {
         let findings = Findings::of(rows);
@@ -362,6 +367,17 @@ pub(crate) fn begin<'stmt>(
     }
 }
 
+/// Notes that the statement returned few rows at once. If it took many steps to find them, the next scan by it is examined
+/// first: a condition may select few rows of a large table.
+pub(crate) fn note_first_rows(rows: &Rows<'_>) {
+    /// As many as for some values of [`SMALL_ROWS`] rows.
+    const STEPS_MAX: i32 = 2000;
+    if rows.current_raw().steps() > STEPS_MAX {
+        // From now on there are findings.
+        Findings::of(rows);
+    }
+}
+
 /// Determines the table of a statement without parameters that has returned its first rows. The view is that of its
 /// transaction. The error is the reason why SQLite runs it: an expired statement, whose SQL may mean something else by now,
 /// is one.
@@ -378,15 +394,9 @@ pub(crate) fn examine(
     let Ok(Some(program)) = Findings::of(rows).program(conn, statement.sql(), &[]) else {
         return Err(NOT_PLAIN);
     };
-    let view = match program.database {
-        MAIN => view,
-        TEMP => return Err(TEMPORARY),
-        database => match View::after(LogState::default(), Storage::new(conn.db(), database)) {
-            SnapshotView::View(view) => view,
-            SnapshotView::Moved => return Err(MOVED),
-            SnapshotView::Unknown(reason) => return Err(reason),
-        },
-    };
+    if program.database != MAIN {
+        return Err(TEMPORARY);
+    }
     let condition = match &program.condition {
         Some(_) if conn.db().has_replaced_collation() => return Err(CONDITION),
         Some(condition) => Some(condition.with_parameters(&[], &program.sources).ok_or(CONDITION)?),
@@ -516,8 +526,8 @@ impl<'rows> PageRows<'rows> {
             return Ok(Err(TEMPORARY));
         };
         let stopped = |error| match error {
-            ReadError::Written => Ok(Err("the connection has written since the scan began")),
-            ReadError::Interrupted => Ok(Err("the connection was interrupted")),
+            ReadError::Written => Ok(Err(WRITTEN)),
+            ReadError::Interrupted => Ok(Err(INTERRUPTED)),
             ReadError::Damage(damage) => damage_error(conn, damage).map_or(Ok(Err(MALFORMED)), Err),
             ReadError::Unreadable => Ok(Err(UNREADABLE)),
         };
@@ -588,7 +598,9 @@ impl<'rows> PageRows<'rows> {
             if self.next()?.is_none() {
                 return Ok(Err(match self.end {
                     End::Left(cause) => cause.reason(),
-                    End::Natural | End::Written | End::Interrupted => UNREADABLE,
+                    End::Natural => UNREADABLE,
+                    End::Written => WRITTEN,
+                    End::Interrupted => INTERRUPTED,
                 }));
             }
         }

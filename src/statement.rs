@@ -252,6 +252,8 @@ impl<'conn> Statement<'conn> {
     /// No transaction is opened. The changes of the runs before an error remain, unless the caller's transaction is
     /// rolled back.
     ///
+    /// SQLite holds the values of a set until the next one is bound, or the call ends.
+    ///
     /// # Errors
     ///
     /// The first error of the iterator or of [`execute`](Self::execute).

@@ -32,6 +32,10 @@ pub struct StatementCacheStats {
     pub evictions: u64,
 }
 
+/// Number of sets of hashes of missing statements, and of hashes in a set.
+const MISSING_SETS: usize = 64;
+const MISSING_PLACES: usize = 4;
+
 pub(crate) struct Cache {
     slots: Vec<CacheSlot>,
     /// Slots that are free.
@@ -45,8 +49,8 @@ pub(crate) struct Cache {
     generation: NonZeroU64,
     statements_max: usize,
     bytes_max: usize,
-    /// Hashes of SQL that was asked for once and not kept, each where its high bits say. Empty until there is one.
-    passed: Vec<u64>,
+    /// Hashes of SQL that was asked for once and not kept, each in the set that its high bits say. Empty until there is one.
+    missing: Vec<[u64; MISSING_PLACES]>,
     stats: StatementCacheStats,
 }
 
@@ -77,7 +81,7 @@ impl Cache {
             generation: NonZeroU64::MIN,
             statements_max,
             bytes_max,
-            passed: Vec::new(),
+            missing: Vec::new(),
             stats: StatementCacheStats::default(),
         }
     }
@@ -116,16 +120,22 @@ impl Cache {
         None
     }
 
-    /// Notes SQL that was not found. Returns whether it was noted before, and not many others since.
-    pub(crate) fn is_repeated(&mut self, sql: &str) -> bool {
-        const PLACES: usize = 256;
+    /// Notes SQL that was not found. Returns whether it was noted before, and few others of its set since.
+    pub(crate) fn note_missing(&mut self, sql: &str) -> bool {
+        const SHIFT: u32 = u64::BITS - MISSING_SETS.ilog2();
         if self.statements_max == 0 {
             return false;
         }
-        self.passed.resize(PLACES, 0);
-        let hash = hash(sql);
-        let place = (hash >> 56) as usize % PLACES;
-        std::mem::replace(&mut self.passed[place], hash) == hash
+        self.missing.resize(MISSING_SETS, [0; MISSING_PLACES]);
+        // 0 is an empty place.
+        let hash = hash(sql) | 1;
+        let set = &mut self.missing[(hash >> SHIFT) as usize];
+        if set.contains(&hash) {
+            return true;
+        }
+        set.rotate_right(1);
+        set[0] = hash;
+        false
     }
 
     #[inline]

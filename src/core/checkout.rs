@@ -121,7 +121,7 @@ impl Core {
         if let Some((parked, ticket)) = found {
             return Ok(Checkout::new(self.db.unpark(parked), self, Place::Slot(ticket)));
         }
-        let is_repeated = self.cache.borrow_mut().is_repeated(sql);
+        let is_repeated = self.cache.borrow_mut().note_missing(sql);
         self.prepare_for_cache(sql, if is_repeated { reuse(sql) } else { Reuse::Once }, site)
     }
 

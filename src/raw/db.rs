@@ -67,8 +67,9 @@ pub(crate) struct Db {
     is_given_out: Cell<bool>,
     /// Whether a transaction is known to be open: one was open after the last statement that may have changed that.
     has_transaction: Cell<bool>,
-    /// Whether a statement was prepared for which SQLite has read the schema.
-    pub(super) has_schema: Cell<bool>,
+    /// Whether a statement other than `PRAGMA` and `BEGIN` was prepared: SQLite reads the schema for the first one that needs
+    /// it.
+    pub(super) has_prepared: Cell<bool>,
     /// Error of a Drop that ended a transaction, for the next call to return.
     lost: Cell<Option<Fault>>,
     /// Files that the connection has open.
@@ -256,7 +257,7 @@ impl Db {
             recovery: OnceCell::new(),
             is_given_out: Cell::new(false),
             has_transaction: Cell::new(false),
-            has_schema: Cell::new(false),
+            has_prepared: Cell::new(false),
             lost: Cell::new(None),
             files: RefCell::default(),
             recorded: Cell::default(),

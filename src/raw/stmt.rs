@@ -188,7 +188,7 @@ impl Db {
         };
         // A cached statement should not occupy the lookaside slots, which speed up short-lived statements. With this flag,
         // SQLite takes none at all while it prepares; with the first statement it reads the schema, too.
-        let is_first = !self.has_schema.get();
+        let is_first = !self.has_prepared.get();
         let flags: c_uint = if is_for_cache && !is_first { ffi::SQLITE_PREPARE_PERSISTENT } else { 0 };
         let mut statement = ptr::null_mut();
         let mut tail: *const c_char = ptr::null();
@@ -228,7 +228,7 @@ impl Db {
             return Ok((None, taken));
         };
         if is_first {
-            self.has_schema.set(!["PRAGMA", "BEGIN"].iter().any(|keyword| sql::starts_with_keyword(sql, keyword)));
+            self.has_prepared.set(!["PRAGMA", "BEGIN"].iter().any(|keyword| sql::starts_with_keyword(sql, keyword)));
         }
         let kind = if is_for_cache { HandleKind::CachedStatement } else { HandleKind::Statement };
         counts::opened(kind);

@@ -139,10 +139,13 @@ pub(super) fn run_by_pages<E: From<Error>>(
             match unexamined {
                 None => (None, has_row, scan),
                 Some(view) => {
+                    *plan = Some(ScanPlan::by_statement(pages::FIRST_ROWS));
                     let mut first = FirstRows::new(rows, true, SMALL_ROWS);
                     let end = drive(&mut first, position, reader)?;
                     if end == DriveEnd::Enough || first.is_ended {
-                        *plan = Some(ScanPlan::by_statement(pages::SMALL));
+                        let reason = if first.is_ended { pages::SMALL } else { pages::FIRST_ROWS };
+                        plan::leave(plan, rows.current_raw().sql(), position.rows, reason, &reason);
+                        pages::note_first_rows(rows);
                         return Ok(());
                     }
                     (steps, is_owed) = (position.rows, false);

@@ -28,8 +28,8 @@ impl Connection {
     /// The rows are in rowid order; those of a table without rowids are in the order of its primary key, or of an index
     /// that has all columns that are read. They come from pages if that is possible, which is several times as fast as
     /// running a statement. SQLite runs a statement for a table of a few rows, and returns the first rows of a table of
-    /// which nothing is known yet. What a scan of a larger table finds out is kept with the cached statement: see
-    /// [`Scan::strategy`].
+    /// which nothing is known yet. What a scan of a larger table finds out is kept with the statement, which is cached
+    /// from the second scan on: see [`Scan::strategy`].
     ///
     /// # Example
     ///

@@ -36,6 +36,15 @@ fn a_scan_keeps_its_statement_when_it_is_repeated() {
     assert_eq!(handles_of(&conn), 2);
     assert_eq!(scan("SELECT 2"), 1);
     assert_eq!(conn.statement_cache_stats().hits, 2);
+    // Of two in turn, whose hashes may begin alike, both are kept.
+    for n in 100..200 {
+        let before = conn.statement_cache_stats().misses;
+        for _ in 0..4 {
+            scan(&format!("SELECT {n}"));
+            scan(&format!("SELECT {}", n + 100));
+        }
+        assert_eq!(conn.statement_cache_stats().misses - before, 4, "{n}");
+    }
     // Many others come in between, and the cache may be off.
     assert_eq!(scan("SELECT 3"), 1);
     (0..4_000).for_each(|n| assert_eq!(scan(&format!("SELECT 3, {n}")), 1));

@@ -287,6 +287,34 @@ fn the_closure_writes() {
 }
 
 /// The error of a damaged file names it, and the page.
+/// A table of which nothing is known: the closure writes before its statement could be examined.
+#[test]
+fn the_closure_writes_at_the_first_rows() {
+    for journals in [["delete", "delete"], ["wal", "wal"], ["delete", "wal"], ["wal", "delete"]] {
+        for is_known in [false, true] {
+            for at in [1, 5, 39, 45] {
+                let dir = tempfile::tempdir().unwrap();
+                let conn = Connection::open(file(dir.path(), "first", journals[0])).unwrap();
+                attach(&conn, &file(dir.path(), "second", journals[1]), "other");
+                if is_known {
+                    conn.scan_table("t").all_columns().columns().unwrap();
+                }
+                let mut ids = Vec::new();
+                let scan = conn.scan_table("other.t").select(["id"]);
+                scan.for_each(|row| {
+                    ids.push(row.get::<i64>(0)?);
+                    if ids.len() == at {
+                        conn.execute_batch("DELETE FROM other.t WHERE id <= 3; INSERT INTO other.t(id) VALUES (-1)")?;
+                    }
+                    Ok::<(), Error>(())
+                })
+                .unwrap();
+                assert!(ids.iter().copied().eq(1..=3000), "{journals:?}, row {at}: {} rows", ids.len());
+            }
+        }
+    }
+}
+
 #[test]
 fn a_damaged_file_is_named() {
     let dir = tempfile::tempdir().unwrap();

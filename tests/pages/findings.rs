@@ -299,3 +299,42 @@ fn what_the_first_rows_change_is_not_read() {
         assert_eq!(plan == Some(ScanStrategy::Pages), at > 40);
     }
 }
+
+/// The plan is told wherever the scan ends within the first rows.
+#[test]
+fn the_first_rows_may_be_all() {
+    let dir = tempfile::tempdir().unwrap();
+    let conn = tables(&dir, &[30, 1000]);
+    let told = |table: &str, limit: u64, fails_at: usize| {
+        let (mut plan, mut rows) = (None, 0);
+        let scan = conn.scan_table(table).all_columns().limit(limit).on_end(|it| plan = Some(it));
+        let result = scan.for_each(|_| {
+            rows += 1;
+            if rows == fails_at { Err(finalite::Error::external(std::fmt::Error)) } else { Ok(()) }
+        });
+        assert_eq!(result.is_err(), rows == fails_at);
+        plan.map(|plan| (plan.strategy, plan.reason)).unwrap()
+    };
+    let (small, enough) =
+        ("the table is small: SQLite is as fast", "the first rows, for which SQLite is as fast, were enough");
+    assert_eq!(told("t30", u64::MAX, 0), (ScanStrategy::Statement, small));
+    assert_eq!(told("t1000", 10, 0), (ScanStrategy::Statement, enough));
+    assert_eq!(told("t1000", u64::MAX, 7), (ScanStrategy::Statement, enough));
+    assert_eq!(told("t1000", u64::MAX, 500).0, ScanStrategy::Pages);
+}
+
+/// A view of few rows of a large table: it is examined when SQLite took long to find them.
+#[test]
+fn a_view_of_few_rows_is_examined_in_the_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let conn = tables(&dir, &[3000]);
+    conn.execute_batch("CREATE VIEW few AS SELECT * FROM t3000 WHERE a > 'row 99' AND a < 'row 999'").unwrap();
+    let strategies: Vec<_> = (0..4)
+        .map(|_| {
+            let mut plan = None;
+            let rows = conn.scan_table("few").all_columns().on_end(|it| plan = Some(it)).columns().unwrap().len();
+            (rows, plan.unwrap().strategy)
+        })
+        .collect();
+    assert_eq!(strategies[3], (9, ScanStrategy::Pages), "{strategies:?}");
+}

@@ -672,6 +672,11 @@ impl<'row> Row<'row> {
         self.0.is_expired()
     }
 
+    /// Number of instructions that SQLite has run for the statement, in all executions so far.
+    pub(crate) fn steps(self) -> i32 {
+        self.0.status(ffi::SQLITE_STMTSTATUS_VM_STEP)
+    }
+
     /// Returns the data stored with the statement until SQLite re-prepares it. It is created on the first call.
     ///
     /// # Panics
