@@ -653,21 +653,17 @@ fn run_next<'p>(core: &Core, repetition: &mut Repetition<'_, 'p, '_>, params: im
     Ok(core.changes_since(before))
 }
 
-#[inline(always)]
-fn trace_run(statement: &Stmt<'_>, core: &Core) {
-    use tracing::level_filters::{LevelFilter, STATIC_MAX_LEVEL};
-    // The macro alone would make this a call.
-    if STATIC_MAX_LEVEL >= LevelFilter::TRACE && LevelFilter::current() >= LevelFilter::TRACE {
-        trace_run_to_listeners(statement, core);
-    }
-}
-
-#[cold]
+/// Also without a subscriber: `tracing` may pass the event on to `log`.
 #[inline(never)]
-fn trace_run_to_listeners(statement: &Stmt<'_>, core: &Core) {
-    let (sql, prepared_at) = (statement.sql(), statement.site());
-    let (connection, name) = core.identity();
-    tracing::trace!(target: "finalite::statement", sql, connection, name, %prepared_at, "run");
+fn trace_run(statement: &Stmt<'_>, core: &Core) {
+    tracing::trace!(
+        target: "finalite::statement",
+        sql = statement.sql(),
+        connection = core.identity().0,
+        name = core.identity().1,
+        prepared_at = %statement.site(),
+        "run",
+    );
 }
 
 pub use crate::raw::stmt::Counters as StatementCounters;

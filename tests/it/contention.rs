@@ -86,6 +86,8 @@ fn busy_kinds_are_told_apart() {
 #[test]
 fn the_busy_timeout_waits_for_the_other() {
     let (_dir, mut first, second) = two("delete");
+    // The commit waits, too: the other holds a shared lock when it finds that it cannot write.
+    first.set_busy_timeout(Duration::from_secs(60)).unwrap();
     second.set_busy_timeout(Duration::from_secs(60)).unwrap();
     let tx = first.transaction_with(TransactionBehavior::Immediate).unwrap();
     let (started, wait) = std::sync::mpsc::channel();
