@@ -13,7 +13,7 @@ mod pragmas;
 mod quote;
 mod statements;
 
-pub(crate) use index::{IndexSql, index_sql};
+pub(crate) use index::{IndexSql, index_sql, is_integer, with_single_quotes};
 pub(crate) use parameters::{first_token, numbers_in_use};
 pub(crate) use pragmas::{Pragma, PragmaKind};
 pub(crate) use quote::quote_text;

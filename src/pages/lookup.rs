@@ -10,7 +10,7 @@ use crate::btree::rowid_range::RowidRange;
 use crate::btree::tree::TreeKind;
 use crate::btree::value_set::ValueList;
 use crate::error::{Error, ErrorKind, Result};
-use crate::sql::{IndexSql, index_sql, quote_identifier, rowid_name};
+use crate::sql::{IndexSql, index_sql, is_integer, quote_identifier, rowid_name, with_single_quotes};
 use crate::value::{Value, ValueRef};
 
 /// A table and the values that are read of it, as SQL.
@@ -33,6 +33,8 @@ struct KeyTerm {
     /// `None` for the rowid.
     collation: Option<String>,
     is_descending: bool,
+    /// Whether it is an integer, which `ORDER BY` takes for the number of a column, and which orders nothing.
+    is_constant: bool,
 }
 
 /// A value of a row that is a parameter of the statement for the remaining rows.
@@ -96,41 +98,55 @@ impl Names {
             };
             (table, index)
         };
-        // Columns computed on read (virtual generated columns) have no place in a record.
         let columns = conn
-            .prepare("SELECT name FROM pragma_table_xinfo(?, ?) WHERE hidden <> 2 ORDER BY cid")?
-            .query_all::<String>((&*name, database))?;
+            .prepare(
+                "SELECT name, hidden = 2, pk = 1 AND type = 'INTEGER' COLLATE NOCASE FROM pragma_table_xinfo(?, ?)",
+            )?
+            .query_all::<(String, bool, bool)>((&*name, database))?;
         let table = format!("{quoted}.{}", quote_identifier(&name));
+        let names: Vec<&str> = columns.iter().map(|(name, ..)| &**name).collect();
         let rowid = || {
-            let name = rowid_name(&columns)
+            let own = || columns.iter().find(|(.., is_rowid)| *is_rowid).map(|(name, ..)| quote_identifier(name));
+            let name = rowid_name(&names)
+                .map(str::to_owned)
+                .or_else(own)
                 .ok_or_else(|| Error::new(ErrorKind::Misuse { reason: "columns have taken all names of the rowid" }))?;
             Ok(format!("{table}.{name}"))
         };
+        let is_column = |name: &str| names.iter().any(|column| column.eq_ignore_ascii_case(name));
         // Qualified by the table, an unknown name is an error, and not a string literal.
         let column = |name: &str| format!("{table}.{}", quote_identifier(name));
         let (stored, mut key, filter) = match &index {
             None => {
-                let key = KeyTerm { name: rowid()?, collation: None, is_descending: false };
-                (columns.iter().map(|name| column(name)).collect(), vec![key], None)
+                let key = KeyTerm { name: rowid()?, collation: None, is_descending: false, is_constant: false };
+                // Columns computed on read (virtual generated columns) have no place in a record.
+                let stored = columns.iter().filter(|(_, is_virtual, _)| !is_virtual);
+                (stored.map(|(name, ..)| column(name)).collect(), vec![key], None)
             }
             Some((index, sql)) => {
                 let IndexSql { terms, condition } = sql.as_deref().map(index_sql).unwrap_or_default();
+                // The line break ends a comment.
+                let expression = |sql: &str| format!("({}\n)", with_single_quotes(sql, is_column));
                 let mut stored = Vec::new();
                 let mut key = Vec::new();
                 let found = conn
                     .prepare("SELECT cid, name, \"desc\", coll FROM pragma_index_xinfo(?, ?) ORDER BY seqno")?
                     .query_all::<(i64, Option<String>, bool, Option<String>)>((&**index, database))?;
                 for (cid, name, is_descending, collation) in found {
+                    let mut is_constant = false;
                     let name = match (cid, name) {
                         (_, Some(name)) => column(&name),
                         (-1, None) => rowid()?,
-                        // The line break ends a comment.
-                        _ => terms.get(stored.len()).map(|term| format!("({term}\n)")).ok_or_else(unknown)?,
+                        _ => {
+                            let term = terms.get(stored.len()).ok_or_else(unknown)?;
+                            is_constant = is_integer(term);
+                            expression(term)
+                        }
                     };
                     stored.push(name.clone());
-                    key.push(KeyTerm { name, collation, is_descending });
+                    key.push(KeyTerm { name, collation, is_descending, is_constant });
                 }
-                (stored, key, condition.map(|condition| format!("({condition}\n)")))
+                (stored, key, condition.map(expression))
             }
         };
         key.truncate(kind.key().max(1));
@@ -191,10 +207,11 @@ impl Names {
             parameters.push(last.into());
             wheres.push(format!("{} <= ?{}", self.key[0].name, parameters.len()));
         }
-        let order =
-            self.key.iter().map(|term| format!("{}{}", term.ordered(), if term.is_descending { " DESC" } else { "" }));
+        let terms = self.key.iter().filter(|term| !term.is_constant);
+        let order = terms.map(|term| format!("{}{}", term.ordered(), if term.is_descending { " DESC" } else { "" }));
         let order = order.collect::<Vec<_>>().join(", ");
-        let sql = format!("SELECT {columns} FROM {table} WHERE {} ORDER BY {order}", wheres.join(" AND "));
+        let order = if order.is_empty() { order } else { format!(" ORDER BY {order}") };
+        let sql = format!("SELECT {columns} FROM {table} WHERE {}{order}", wheres.join(" AND "));
         Some((sql, parameters))
     }
 

@@ -340,7 +340,7 @@ impl<'threads, 'rows, T: Part> DecoderThreads<'threads, 'rows, T> {
 impl<T: Part> DecoderThreads<'_, '_, T> {
     /// Returns the next task with its rows decoded, in the order of the table; `None` at the end.
     pub(crate) fn next(&mut self) -> Result<Option<Task<T>>> {
-        let is_all_read = self.read_end.is_some() && self.handed_over == self.made;
+        let is_all_read = matches!(self.read_end, Some(Ok(()))) && self.handed_over == self.made;
         let is_inherited = self.threads.conn.db().is_inherited();
         // The pages read ahead belong to the same snapshot. They are discarded after a write or an interrupt: SQLite
         // must supply newer rows. In a child process nothing is read, and there are no worker threads.

@@ -94,10 +94,11 @@ fn rows_end_at_the_deadline_also_between_two_of_them() {
     drop(deadline);
     let _deadline = conn.deadline(SOON).unwrap();
     let mut rows = statement.query(()).unwrap();
-    rows.next().unwrap();
+    // On a busy machine, the deadline may be over by now.
+    let first = rows.next().map(|_| ());
     // The caller is slow.
     std::thread::sleep(SOON);
-    assert_deadline(&rows.next().map(|_| ()).unwrap_err());
+    assert_deadline(&first.and_then(|()| rows.next().map(|_| ())).unwrap_err());
 }
 
 #[test]

@@ -355,3 +355,61 @@ fn the_closure_alters_the_table() {
         }
     }
 }
+
+/// Keys that the SQL for the remaining rows could take for something else.
+#[test]
+fn keys_that_read_like_something_else() {
+    let mut continued = 0;
+    for (schema, sql) in [
+        // A column computed on read hides the rowid.
+        (
+            "CREATE TABLE t(a, rowid AS (-a) VIRTUAL); CREATE INDEX i ON t(a); INSERT INTO t(a) SELECT i % 3 FROM n",
+            "SELECT a FROM t INDEXED BY i",
+        ),
+        ("CREATE TABLE t(a, rowid AS (-a) VIRTUAL); INSERT INTO t(a) SELECT i FROM n", "SELECT a FROM t NOT INDEXED"),
+        // Columns have all names of the rowid.
+        (
+            "CREATE TABLE t(id INTEGER PRIMARY KEY, rowid, oid, _rowid_, a); CREATE INDEX i ON t(a);
+             INSERT INTO t(a) SELECT i % 3 FROM n",
+            "SELECT a FROM t INDEXED BY i",
+        ),
+        // The number of a column of the result.
+        (
+            "CREATE TABLE t(a, b); CREATE INDEX i ON t(1, b DESC); INSERT INTO t SELECT i, i FROM n",
+            "SELECT b FROM t INDEXED BY i",
+        ),
+        (
+            "CREATE TABLE t(a, b); CREATE INDEX i ON t((-2), a); INSERT INTO t SELECT i, i FROM n",
+            "SELECT a FROM t INDEXED BY i",
+        ),
+        // A column with the name of an order.
+        (
+            "CREATE TABLE t(a, b, desc); CREATE INDEX i ON t(b, a || desc); INSERT INTO t SELECT i, i % 3, i FROM n",
+            "SELECT b FROM t INDEXED BY i",
+        ),
+        // A string in double quotes.
+        (
+            "CREATE TABLE t(a, b); CREATE INDEX i ON t(a, b) WHERE b = \"x\"; INSERT INTO t SELECT i, 'x' FROM n",
+            "SELECT a FROM t INDEXED BY i WHERE b = 'x'",
+        ),
+    ] {
+        for at in [1, 50, 599] {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("a.db");
+            let conn = Connection::open(&path).unwrap();
+            conn.set_db_config(finalite::DbConfig::DoubleQuotedStringsInDdl, true).unwrap();
+            conn.execute_batch(&format!(
+                "PRAGMA page_size = 512; PRAGMA synchronous = off; CREATE TABLE u(a); CREATE TEMP VIEW n AS
+                 WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000) SELECT i FROM n;
+                 {schema};"
+            ))
+            .unwrap();
+            let conn = Connection::open(&path).unwrap();
+            let expected = compare::read(conn.scan(sql, ()), ScanStrategy::Statement).unwrap();
+            let (found, is_continued) = read_with_write(&conn, sql, Way::Each, at, "INSERT INTO u VALUES (1)");
+            compare::assert_same(&expected, &found, &format!("{schema}, {at}"));
+            continued += usize::from(is_continued);
+        }
+    }
+    assert!(continued >= 14, "{continued}");
+}
