@@ -338,6 +338,8 @@ fn victim() {
         let amount = i64::try_from(random.below(9)).unwrap();
         tx.execute("UPDATE account SET amount = amount + iif(id % 2, ?1, -?1)", (amount,)).unwrap();
         tx.commit().unwrap();
+        // Changes are written under the exclusive lock, which lets no reader in.
+        std::thread::sleep(Duration::from_millis(1));
     }
 }
 
