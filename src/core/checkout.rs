@@ -88,9 +88,7 @@ impl<'conn> Checkout<'conn> {
     }
 
     fn run_to_end(&mut self) -> Result<()> {
-        let mut cursor = self.raw_mut().begin()?.run();
-        while cursor.step()?.is_some() {}
-        Ok(cursor.finish()?)
+        Ok(self.raw_mut().begin()?.run().complete(false)?)
     }
 }
 
@@ -107,9 +105,8 @@ impl Core {
     /// Takes a statement from the cache, or prepares it for the cache.
     #[inline]
     pub(crate) fn check_out(&self, sql: &str, site: &'static Location<'static>) -> Result<Checkout<'_>> {
-        let found = self.cache.borrow_mut().take(sql);
-        match found {
-            Some((parked, ticket)) => Ok(Checkout::new(self.db.unpark(parked), self, Place::Slot(ticket))),
+        match self.find(sql) {
+            Some(found) => Ok(found),
             None => self.prepare_for_cache(sql, reuse(sql), site),
         }
     }
@@ -117,12 +114,17 @@ impl Core {
     /// Takes a statement from the cache, or prepares it. It goes to the cache if the same SQL was asked for before: what
     /// is asked for once would displace others, and preparing it to be kept takes SQLite half as long again.
     pub(crate) fn check_out_if_repeated(&self, sql: &str, site: &'static Location<'static>) -> Result<Checkout<'_>> {
-        let found = self.cache.borrow_mut().take(sql);
-        if let Some((parked, ticket)) = found {
-            return Ok(Checkout::new(self.db.unpark(parked), self, Place::Slot(ticket)));
+        if let Some(found) = self.find(sql) {
+            return Ok(found);
         }
         let is_repeated = self.cache.borrow_mut().note_missing(sql);
         self.prepare_for_cache(sql, if is_repeated { reuse(sql) } else { Reuse::Once }, site)
+    }
+
+    #[inline(always)]
+    fn find(&self, sql: &str) -> Option<Checkout<'_>> {
+        let (parked, ticket) = self.cache.borrow_mut().take(sql)?;
+        Some(Checkout::new(self.db.unpark(parked), self, Place::Slot(ticket)))
     }
 
     #[inline(never)]

@@ -450,7 +450,7 @@ impl<'db> Stmt<'db> {
 
     /// Returns the declared type of a column, if it is a table's column.
     pub(crate) fn column_declared_type(&self, column: usize) -> Option<Box<str>> {
-        self.core().column_declared_type(column)
+        self.core().read_declared_type(column)
     }
 
     /// Returns the database, table and column from which a result column comes, if it is a table's column.
@@ -654,19 +654,7 @@ impl StmtCore {
         if let Some(names) = self.names.get() {
             return Ok(names);
         }
-        // SAFETY: the statement lives as long as its core, which `self` borrows (rule 19); reads a count stored in it
-        // (rule 20).
-        let count = unsafe { ffi::sqlite3_column_count(self.ptr.as_ptr()) };
-        let names = (0..count)
-            .map(|index| {
-                // SAFETY: the statement lives as long as its core, which `self` borrows (rule 19), and the index is
-                // below the count above; reads memory (rule 20, c3ref/column_name.html).
-                let name = unsafe { ffi::sqlite3_column_name(self.ptr.as_ptr(), index) };
-                // SAFETY: NULL ("If sqlite3_malloc() fails"), or a C string that is valid until the statement is
-                // re-prepared or queried again (c3ref/column_name.html); copied immediately (rule 22).
-                unsafe { text::copy(name) }.ok_or_else(Fault::no_memory)
-            })
-            .collect::<Result<Box<[_]>, _>>()?;
+        let names = self.read_column_names()?;
         Ok(self.names.get_or_init(|| names))
     }
 
@@ -676,17 +664,6 @@ impl StmtCore {
         }
         let heads = Arc::new(self.read_column_heads()?);
         Ok(self.heads.get_or_init(|| heads))
-    }
-
-    fn column_declared_type(&self, column: usize) -> Option<Box<str>> {
-        let column = c_int::try_from(column).ok()?;
-        // SAFETY: the statement lives as long as its core, which `self` borrows (rule 19); reads memory (rule 20,
-        // c3ref/column_decltype.html). The index is not negative; for one that is too large, SQLite's source returns
-        // NULL (`columnName`), where the page is silent.
-        let text = unsafe { ffi::sqlite3_column_decltype(self.ptr.as_ptr(), column) };
-        // SAFETY: NULL, or a C string that is valid until the statement is finalized, re-prepared or queried again;
-        // copied immediately (rule 22).
-        unsafe { text::copy(text) }
     }
 
     #[cold]

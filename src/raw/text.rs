@@ -42,13 +42,28 @@ impl Drop for SqliteString {
 ///
 /// `ptr` is NULL or a NUL-terminated string that stays valid during the call.
 pub(super) unsafe fn copy(ptr: *const c_char) -> Option<Box<str>> {
+    let mut copied = String::new();
+    // SAFETY: the caller's promise is that of `append` (rule 22).
+    unsafe { append(&mut copied, ptr) }.then(|| copied.into())
+}
+
+/// Appends a copy of a string owned by SQLite, as [`copy`] makes it. Returns `false` for NULL.
+///
+/// # Safety
+///
+/// `ptr` is NULL or a NUL-terminated string that stays valid during the call.
+pub(super) unsafe fn append(to: &mut String, ptr: *const c_char) -> bool {
     if ptr.is_null() {
-        return None;
+        return false;
     }
     // SAFETY: not NULL here; the caller promises a NUL-terminated string that stays valid during the call, which copies
     // it (rule 22).
     let text = unsafe { CStr::from_ptr(ptr) };
-    Some(text.to_string_lossy().into())
+    match str::from_utf8(text.to_bytes()) {
+        Ok(text) => to.push_str(text),
+        Err(_) => to.push_str(&text.to_string_lossy()),
+    }
+    true
 }
 
 /// Borrows a string owned by SQLite; `None` for NULL. A string that is not UTF-8 is copied, and the invalid part

@@ -1,10 +1,10 @@
 //! [`ColumnHeads`]: names and declared types of the columns of a result.
 
-use std::ffi::{CStr, c_char, c_int};
+use std::ffi::c_int;
 
 use super::StmtCore;
 use crate::error::Fault;
-use crate::raw::ffi;
+use crate::raw::{ffi, text};
 use crate::value::ColumnType;
 
 /// Names and declared types of the columns of a result, which the statement and batches of its rows share. The texts are
@@ -83,20 +83,11 @@ impl ColumnHeads {
 impl StmtCore {
     /// Reads the heads of the columns.
     pub(super) fn read_column_heads(&self) -> Result<ColumnHeads, Fault> {
-        // SAFETY: the statement lives as long as its core, which `self` borrows (rule 19); reads a count stored in it
-        // (rule 20).
-        let count = unsafe { ffi::sqlite3_column_count(self.ptr.as_ptr()) };
+        let count = self.column_count();
         let mut heads = Vec::with_capacity(usize::try_from(count).unwrap_or(0));
         let mut texts = String::with_capacity(16 * heads.capacity());
         for column in 0..count {
-            // SAFETY: the statement lives as long as its core, which `self` borrows (rule 19), and the index is below the
-            // count above; reads memory (rule 20, c3ref/column_name.html).
-            let name = unsafe { ffi::sqlite3_column_name(self.ptr.as_ptr(), column) };
-            // SAFETY: NULL ("If sqlite3_malloc() fails"), or a C string that is valid until the statement is re-prepared
-            // or queried again (c3ref/column_name.html); copied immediately (rule 22).
-            if !unsafe { push(&mut texts, name) } {
-                return Err(Fault::no_memory());
-            }
+            self.push_name(&mut texts, column)?;
             let name_end = texts.len();
             let is_declared = self.push_declared_type(&mut texts, column);
             let declared = is_declared.then(|| &texts[name_end..]);
@@ -106,31 +97,41 @@ impl StmtCore {
         Ok(ColumnHeads { texts, heads: heads.into() })
     }
 
+    fn column_count(&self) -> c_int {
+        // SAFETY: the statement lives as long as its core, which `self` borrows (rule 19); reads a count stored in it
+        // (rule 20).
+        unsafe { ffi::sqlite3_column_count(self.ptr.as_ptr()) }
+    }
+
+    pub(super) fn read_column_names(&self) -> Result<Box<[Box<str>]>, Fault> {
+        let name = |column| {
+            let mut name = String::new();
+            self.push_name(&mut name, column).map(|()| name.into())
+        };
+        (0..self.column_count()).map(name).collect()
+    }
+
+    pub(super) fn read_declared_type(&self, column: usize) -> Option<Box<str>> {
+        let mut declared = String::new();
+        self.push_declared_type(&mut declared, c_int::try_from(column).ok()?).then(|| declared.into())
+    }
+
+    fn push_name(&self, texts: &mut String, column: c_int) -> Result<(), Fault> {
+        // SAFETY: the statement lives as long as its core, which `self` borrows (rule 19), and the index is below
+        // `column_count`; reads memory (rule 20, c3ref/column_name.html).
+        let name = unsafe { ffi::sqlite3_column_name(self.ptr.as_ptr(), column) };
+        // SAFETY: NULL ("If sqlite3_malloc() fails"), or a C string that is valid until the statement is re-prepared or
+        // queried again (c3ref/column_name.html); copied immediately (rule 22).
+        if unsafe { text::append(texts, name) } { Ok(()) } else { Err(Fault::no_memory()) }
+    }
+
     fn push_declared_type(&self, texts: &mut String, column: c_int) -> bool {
-        // SAFETY: the statement lives as long as its core, which `self` borrows (rule 19); the caller's index is in
-        // range; reads memory (rule 20, c3ref/column_decltype.html).
+        // SAFETY: the statement lives as long as its core, which `self` borrows (rule 19); reads memory (rule 20,
+        // c3ref/column_decltype.html). The index is not negative; for one that is too large, SQLite's source returns
+        // NULL (`columnName`), where the page is silent.
         let declared = unsafe { ffi::sqlite3_column_decltype(self.ptr.as_ptr(), column) };
         // SAFETY: NULL, or a C string that is valid until the statement is finalized, re-prepared or queried again;
         // copied immediately (rule 22).
-        unsafe { push(texts, declared) }
+        unsafe { text::append(texts, declared) }
     }
-}
-
-/// Appends a string owned by SQLite, with invalid UTF-8 replaced. Returns `false` for NULL.
-///
-/// # Safety
-///
-/// `ptr` is NULL or a NUL-terminated string that stays valid during the call.
-unsafe fn push(texts: &mut String, ptr: *const c_char) -> bool {
-    if ptr.is_null() {
-        return false;
-    }
-    // SAFETY: not NULL here; the caller promises a NUL-terminated string that stays valid during the call, which copies
-    // it (rule 22).
-    let text = unsafe { CStr::from_ptr(ptr) };
-    match str::from_utf8(text.to_bytes()) {
-        Ok(text) => texts.push_str(text),
-        Err(_) => texts.push_str(&text.to_string_lossy()),
-    }
-    true
 }
