@@ -120,6 +120,17 @@ impl Image {
         self.u16(page, first + 2 * index)
     }
 
+    /// Makes this the number of cells of a leaf, all of which are its first.
+    pub fn repeat_first_cell(&mut self, leaf: usize, cells: usize) {
+        let cell = self.cell(leaf, 0);
+        self.set_u16(leaf, 3, cells);
+        let keep = self.page(leaf)[cell..].to_vec();
+        for index in 0..cells {
+            self.set_u16(leaf, 8 + 2 * index, cell);
+        }
+        self.page(leaf)[cell..].copy_from_slice(&keep);
+    }
+
     /// Whether a page has a cell so near to its end that SQLite reads beyond it.
     pub fn is_beyond(&mut self, page: usize) -> bool {
         /// The lengths of a payload and of a record's header, a rowid.
@@ -246,17 +257,8 @@ fn pages_of_the_tree() {
     assert_eq!(damaged(&|image| image.set_u16(first, 3, 0)), (0, CORRUPT));
     assert_eq!(damaged(&|image| image.set_u16(last, 3, 0)).1, CORRUPT);
     // More cells than SQLite takes for possible, though their pointers fit: all lead to the first.
-    let full = |image: &mut Image, cells: usize| {
-        let cell = image.cell(leaf, 0);
-        image.set_u16(leaf, 3, cells);
-        let keep = image.page(leaf)[cell..].to_vec();
-        for index in 0..cells {
-            image.set_u16(leaf, 8 + 2 * index, cell);
-        }
-        image.page(leaf)[cell..].copy_from_slice(&keep);
-    };
-    assert_eq!(damaged(&|image| full(image, 84)).1, None);
-    assert_eq!(damaged(&|image| full(image, 85)).1, CORRUPT);
+    assert_eq!(damaged(&|image| image.repeat_first_cell(leaf, 84)).1, None);
+    assert_eq!(damaged(&|image| image.repeat_first_cell(leaf, 85)).1, CORRUPT);
     // Another kind of page, or none.
     for kind in [0, 1, 2, 10, 12, 255] {
         assert_eq!(damaged(&|image| image.page(leaf)[0] = kind).1, CORRUPT, "{kind}");

@@ -60,17 +60,8 @@ fn pages_of_the_tree() {
     assert_eq!(damaged(&|image| image.set_u16(first, 3, 0)), (0, CORRUPT));
     assert_eq!(damaged(&|image| image.set_u16(last, 3, 0)).1, CORRUPT);
     // More cells than SQLite takes for possible.
-    let full = |image: &mut Image, cells: usize| {
-        let cell = image.cell(leaf, 0);
-        image.set_u16(leaf, 3, cells);
-        let keep = image.page(leaf)[cell..].to_vec();
-        for index in 0..cells {
-            image.set_u16(leaf, 8 + 2 * index, cell);
-        }
-        image.page(leaf)[cell..].copy_from_slice(&keep);
-    };
-    assert_eq!(damaged(&|image| full(image, 84)).1, None);
-    assert_eq!(damaged(&|image| full(image, 85)).1, CORRUPT);
+    assert_eq!(damaged(&|image| image.repeat_first_cell(leaf, 84)).1, None);
+    assert_eq!(damaged(&|image| image.repeat_first_cell(leaf, 85)).1, CORRUPT);
     // Another kind of page: of a table, or none.
     for kind in [0, 1, 5, 12, 13, 255] {
         for page in [leaf, middle, image.root] {

@@ -143,7 +143,7 @@ fn keys_and_rowids_that_are_out_of_order() {
             1 => (random.pick(&leaves[leaves.len() / 3..leaves.len() / 2]), 8),
             _ => (random.pick(&leaves), 8),
         };
-        let cells = usize::from(u16::from_be_bytes([image.page(page)[3], image.page(page)[4]]));
+        let cells = image.u16(page, 3);
         for _ in 0..1 + random.below(3) {
             let (one, other) = (pointers + 2 * random.below(cells), pointers + 2 * random.below(cells));
             for byte in 0..2 {
@@ -169,12 +169,11 @@ fn bounds_at_the_keys_above_the_leaves() {
     let mut compared = 0;
     for page in sound.clone().interiors() {
         let mut image = sound.clone();
-        let cells = usize::from(u16::from_be_bytes([image.page(page)[3], image.page(page)[4]]));
+        let cells = image.u16(page, 3);
         for cell in (0..cells).step_by(7) {
             let mut image = sound.clone();
-            let head = [image.page(page)[12 + 2 * cell], image.page(page)[13 + 2 * cell]];
             // The number of a page, and a key of two bytes, which is made smaller by one than the last row.
-            let key = usize::from(u16::from_be_bytes(head)) + 4;
+            let key = image.u16(page, 12 + 2 * cell) + 4;
             let [high, low] = [image.page(page)[key], image.page(page)[key + 1]];
             if high < 0x80 || !(1..0x80).contains(&low) {
                 continue;
