@@ -106,7 +106,7 @@ fn run_c(statement: &mut reference::Statement<'_>, scan: Scan, key: Option<i64>,
 }
 
 #[inline(always)]
-fn sum_of(value: ValueRef<'_>) -> u64 {
+pub fn sum_of(value: ValueRef<'_>) -> u64 {
     match value {
         ValueRef::Null => 0,
         ValueRef::Integer(value) => value.cast_unsigned(),
@@ -158,7 +158,7 @@ fn rows(conn: &Connection, sql: &str, key: Option<i64>, limit: u64) -> finalite:
 }
 
 #[inline(never)]
-fn for_each(scan: FinaliteScan<'_, impl finalite::Params<'static>>) -> finalite::Result<u64> {
+pub fn for_each<'p>(scan: FinaliteScan<'_, impl finalite::Params<'p>>) -> finalite::Result<u64> {
     let mut sum = 0_u64;
     scan.for_each(|row| {
         for column in 0..row.column_count() {
@@ -215,7 +215,7 @@ pub fn page_competitors<'a>(conn: &'a Connection, sql: &'static str) -> Result<V
 }
 
 /// Every value is read, as a user of columns reads them. `is_str`: texts as `&str`.
-fn sum_of_batch(batch: &ColumnBatch, is_str: bool) -> finalite::Result<u64> {
+pub fn sum_of_batch(batch: &ColumnBatch, is_str: bool) -> finalite::Result<u64> {
     let mut sums = 0_u64;
     for column in batch.columns() {
         sums = sums.wrapping_add(match column.data_type() {
@@ -241,7 +241,12 @@ type ByShape = fn(&rusqlite::Connection, &str, Option<i64>, u64) -> rusqlite::Re
 fn rusqlite_refs(peer: &rusqlite::Connection, sql: &str, key: Option<i64>, limit: u64) -> rusqlite::Result<u64> {
     let mut statement = peer.prepare_cached(sql)?;
     let columns = statement.column_count();
-    let mut rows = statement.query(rusqlite::params_from_iter(key))?;
+    sum_of_refs(statement.query(rusqlite::params_from_iter(key))?, columns, limit)
+}
+
+/// Reads every value of up to so many rows.
+#[inline(always)]
+pub fn sum_of_refs(mut rows: rusqlite::Rows<'_>, columns: usize, limit: u64) -> rusqlite::Result<u64> {
     let mut sum = 0_u64;
     for _ in 0..limit {
         let Some(row) = rows.next()? else {

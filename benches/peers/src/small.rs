@@ -1,13 +1,12 @@
 //! Small work: many tables that are scanned once, queries of a few rows whose SQL is new each time or is not, updates of
 //! one row.
 
-use finalite::scan::{ColumnBatch, ColumnType, Scan};
-use finalite::{Connection, ValueRef};
-use rusqlite::types::ValueRef as RusqliteRef;
+use finalite::Connection;
 
 use crate::Result;
 use crate::reference::{Handle, Scan as CScan};
-use crate::task::{bytes, sum};
+use crate::scans::{for_each, sum_of, sum_of_batch, sum_of_refs};
+use crate::task::sum;
 use crate::work::Competitor;
 
 /// How many tables there are.
@@ -59,13 +58,13 @@ pub fn once<'a>(
         of_each("rusqlite", |_, peer, (_, sql)| Ok(rusqlite_rows(&mut peer.prepare(sql)?, None)?)),
         of_each("finalite Rows", |conn, _, (_, sql)| Ok(rows(conn, sql)?)),
         of_each("finalite scan", |conn, _, (_, sql)| Ok(for_each(conn.scan(sql, ()))?)),
-        of_each("finalite columns", |conn, _, (_, sql)| Ok(sum_of(&conn.scan(sql, ()).columns()?)?)),
+        of_each("finalite columns", |conn, _, (_, sql)| Ok(sum_of_batch(&conn.scan(sql, ()).columns()?, false)?)),
     ];
     if queries.first().is_some_and(|(name, _)| !name.is_empty()) {
         all.extend([
             of_each("finalite scan_table", |conn, _, (name, _)| Ok(for_each(conn.scan_table(name).all_columns())?)),
             of_each("finalite scan_table columns", |conn, _, (name, _)| {
-                Ok(sum_of(&conn.scan_table(name).all_columns().columns()?)?)
+                Ok(sum_of_batch(&conn.scan_table(name).all_columns().columns()?, false)?)
             }),
         ]);
     }
@@ -102,7 +101,7 @@ pub fn by_key<'a>(
         of_each("rusqlite", |_, peer, sql, key| Ok(rusqlite_rows(&mut *peer.prepare_cached(sql)?, Some(key))?)),
         of_each("rusqlite into Vecs", |_, peer, sql, key| Ok(rusqlite_vecs(&mut *peer.prepare_cached(sql)?, key)?)),
         of_each("finalite scan", |conn, _, sql, key| Ok(for_each(conn.scan(sql, (key,)))?)),
-        of_each("finalite columns", |conn, _, sql, key| Ok(sum_of(&conn.scan(sql, (key,)).columns()?)?)),
+        of_each("finalite columns", |conn, _, sql, key| Ok(sum_of_batch(&conn.scan(sql, (key,)).columns()?, false)?)),
     ])
 }
 
@@ -149,17 +148,6 @@ fn rusqlite_updates(statement: &mut rusqlite::Statement<'_>, keys: &[i64]) -> ru
     Ok(changed)
 }
 
-#[inline(always)]
-fn cell(value: ValueRef<'_>) -> u64 {
-    match value {
-        ValueRef::Null => 0,
-        ValueRef::Integer(value) => value.cast_unsigned(),
-        ValueRef::Real(value) => value.to_bits(),
-        ValueRef::Text(text) => bytes(text),
-        ValueRef::Blob(blob) => bytes(blob),
-    }
-}
-
 #[inline(never)]
 fn rows(conn: &Connection, sql: &str) -> finalite::Result<u64> {
     let mut statement = conn.prepare(sql)?;
@@ -168,7 +156,7 @@ fn rows(conn: &Connection, sql: &str) -> finalite::Result<u64> {
     let mut sum = 0_u64;
     while let Some(row) = rows.next()? {
         for column in 0..columns {
-            sum = sum.wrapping_add(cell(row.value(column)?));
+            sum = sum.wrapping_add(sum_of(row.value(column)?));
         }
     }
     rows.finish()?;
@@ -176,51 +164,9 @@ fn rows(conn: &Connection, sql: &str) -> finalite::Result<u64> {
 }
 
 #[inline(never)]
-fn for_each<'p>(scan: Scan<'_, impl finalite::Params<'p>>) -> finalite::Result<u64> {
-    let mut sum = 0_u64;
-    scan.for_each(|row| {
-        for column in 0..row.column_count() {
-            sum = sum.wrapping_add(cell(row.value(column)?));
-        }
-        Ok(())
-    })?;
-    Ok(sum)
-}
-
-/// The columns here are an integer, a real and a text, in any order.
-#[inline(never)]
-fn sum_of(batch: &ColumnBatch) -> finalite::Result<u64> {
-    let mut sums = 0_u64;
-    for column in batch.columns() {
-        sums = sums.wrapping_add(match column.data_type() {
-            ColumnType::Integer => sum(column.as_i64()?),
-            ColumnType::Real => sum(column.as_f64()?),
-            _ => column.as_bytes()?.iter().flatten().fold(0, |sum, value| sum.wrapping_add(bytes(value))),
-        });
-    }
-    Ok(sums)
-}
-
-#[inline(never)]
 fn rusqlite_rows(statement: &mut rusqlite::Statement<'_>, key: Option<i64>) -> rusqlite::Result<u64> {
     let columns = statement.column_count();
-    let mut rows = match key {
-        Some(key) => statement.query((key,))?,
-        None => statement.query(())?,
-    };
-    let mut sum = 0_u64;
-    while let Some(row) = rows.next()? {
-        for column in 0..columns {
-            sum = sum.wrapping_add(match row.get_ref(column)? {
-                RusqliteRef::Null => 0,
-                RusqliteRef::Integer(value) => value.cast_unsigned(),
-                RusqliteRef::Real(value) => value.to_bits(),
-                RusqliteRef::Text(text) => bytes(text),
-                RusqliteRef::Blob(blob) => bytes(blob),
-            });
-        }
-    }
-    Ok(sum)
+    sum_of_refs(statement.query(rusqlite::params_from_iter(key))?, columns, u64::MAX)
 }
 
 /// Into a vector for each column, of owned values.

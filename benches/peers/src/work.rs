@@ -5,11 +5,11 @@ use std::ffi::CString;
 use std::hint::black_box;
 
 use finalite::ValueRef;
-use rusqlite::types::ValueRef as RusqliteRef;
 
 use crate::Result;
 use crate::reference::{self, CRecord, Handle, Insert, Lookup, Scan};
 use crate::sample::{INSERT, LOOKUP};
+use crate::scans::sum_of_refs;
 use crate::task::bytes;
 
 /// Somebody who does a piece of work: `run(n)` does it `n` times and returns the checksum.
@@ -115,23 +115,7 @@ fn finalite_text(statement: &mut finalite::Statement<'_>, limit: u64) -> finalit
 #[inline(never)]
 fn rusqlite_refs(statement: &mut rusqlite::Statement<'_>, limit: u64) -> rusqlite::Result<u64> {
     let columns = statement.column_count();
-    let mut rows = statement.query(())?;
-    let mut sum = 0_u64;
-    for _ in 0..limit {
-        let Some(row) = rows.next()? else {
-            break;
-        };
-        for column in 0..columns {
-            sum = sum.wrapping_add(match row.get_ref(column)? {
-                RusqliteRef::Null => 0,
-                RusqliteRef::Integer(value) => value.cast_unsigned(),
-                RusqliteRef::Real(value) => value.to_bits(),
-                RusqliteRef::Text(text) => bytes(text),
-                RusqliteRef::Blob(blob) => bytes(blob),
-            });
-        }
-    }
-    Ok(sum)
+    sum_of_refs(statement.query(())?, columns, limit)
 }
 
 /// Reads text and integer of one row by its key, for each of the first n keys. The statement is kept in C, and comes
