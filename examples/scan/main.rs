@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use finalite::handles::{self, HandleCounts};
 use finalite::memory::{self, ConnectionMemory, MemoryStats};
 use finalite::scan::{ScanPlan, ScanStrategy};
-use finalite::{ColumnBatch, Connection, ErrorKind, OpenOptions, ResultCode};
+use finalite::{ColumnBatch, Connection, ErrorKind, OpenOptions, ResultCode, Row};
 
 use summary::{Collation, Column};
 
@@ -250,17 +250,14 @@ fn scan(database: PathBuf, arguments: Arguments) -> Outcome<Scan> {
     if statement.column_count() == 0 {
         return Err(format!("the statement returns no rows: {}", statement.sql()).into());
     }
-    let mut columns: Vec<Column> = statement.column_names()?.map(Column::new).collect();
+    let mut columns = Columns { columns: statement.column_names()?.map(Column::new).collect(), collation };
     drop(statement);
 
     // The time is of this: every value is read and goes into the summary of its column.
     let start = Instant::now();
     let (count, during) = match mode {
-        Mode::Rows => read_rows(&conn, &sql, &mut columns, collation)?,
-        Mode::ForEach => read_for_each(&conn, &sql, ScanStrategy::Statement, &mut columns, collation)?,
-        Mode::Columns => read_columns(&conn, &sql, threads, &mut columns, collation)?,
-        Mode::Pages if threads > 1 => read_batches(&conn, &sql, threads, &mut columns, collation)?,
-        Mode::Pages => read_for_each(&conn, &sql, ScanStrategy::Pages, &mut columns, collation)?,
+        Mode::Rows => read_rows(&conn, &sql, &mut columns)?,
+        _ => read_scan(&conn, &sql, mode, threads, &mut columns)?,
     };
     let elapsed = start.elapsed();
     let plan = match strategy(mode, threads) {
@@ -280,7 +277,7 @@ fn scan(database: PathBuf, arguments: Arguments) -> Outcome<Scan> {
         sql,
         rows: count,
         elapsed,
-        columns,
+        columns: columns.columns,
         before,
         during: during.handles,
         after,
@@ -288,14 +285,34 @@ fn scan(database: PathBuf, arguments: Arguments) -> Outcome<Scan> {
     })
 }
 
-fn read_rows(conn: &Connection, sql: &str, columns: &mut [Column], collation: Collation) -> Outcome<(u64, During)> {
+/// The summaries of all columns.
+struct Columns {
+    columns: Vec<Column>,
+    collation: Collation,
+}
+
+impl Columns {
+    #[inline]
+    fn add_row(&mut self, row: Row<'_>) -> finalite::Result<()> {
+        for (index, column) in self.columns.iter_mut().enumerate() {
+            column.add(row.value(index)?, self.collation);
+        }
+        Ok(())
+    }
+
+    fn add_batch(&mut self, batch: &ColumnBatch) {
+        for (column, values) in self.columns.iter_mut().zip(batch.columns()) {
+            values.iter().for_each(|value| column.add(value, self.collation));
+        }
+    }
+}
+
+fn read_rows(conn: &Connection, sql: &str, columns: &mut Columns) -> Outcome<(u64, During)> {
     let mut statement = conn.prepare(sql)?;
     let mut rows = statement.query(())?;
     let mut count = 0;
     while let Some(row) = rows.next()? {
-        for (index, column) in columns.iter_mut().enumerate() {
-            column.add(row.value(index)?, collation);
-        }
+        columns.add_row(row)?;
         count += 1;
     }
     let during = During::now(conn);
@@ -303,52 +320,28 @@ fn read_rows(conn: &Connection, sql: &str, columns: &mut [Column], collation: Co
     Ok((count, during))
 }
 
-fn read_for_each(
+fn read_scan(
     conn: &Connection,
     sql: &str,
-    path: ScanStrategy,
-    columns: &mut [Column],
-    collation: Collation,
+    mode: Mode,
+    threads: usize,
+    columns: &mut Columns,
 ) -> Outcome<(u64, During)> {
-    let count = conn.scan(sql, ()).strategy(path).for_each(|row| {
-        for (index, column) in columns.iter_mut().enumerate() {
-            column.add(row.value(index)?, collation);
+    let scan = conn.scan(sql, ()).strategy(strategy(mode, threads)).threads(threads);
+    let count = match mode {
+        Mode::Columns => {
+            let batch = scan.columns()?;
+            columns.add_batch(&batch);
+            // What it holds counts.
+            return Ok((batch.len() as u64, During::now(conn)));
         }
-        Ok(())
-    })?;
+        _ if threads > 1 => scan.batches(4096, |batch| {
+            columns.add_batch(batch);
+            Ok(())
+        })?,
+        _ => scan.for_each(|row| columns.add_row(row))?,
+    };
     Ok((count, During::now(conn)))
-}
-
-fn read_columns(
-    conn: &Connection,
-    sql: &str,
-    threads: usize,
-    columns: &mut [Column],
-    collation: Collation,
-) -> Outcome<(u64, During)> {
-    let batch = conn.scan(sql, ()).strategy(strategy(Mode::Columns, threads)).threads(threads).columns()?;
-    add_batch(&batch, columns, collation);
-    Ok((batch.len() as u64, During::now(conn)))
-}
-
-fn read_batches(
-    conn: &Connection,
-    sql: &str,
-    threads: usize,
-    columns: &mut [Column],
-    collation: Collation,
-) -> Outcome<(u64, During)> {
-    let count = conn.scan(sql, ()).strategy(ScanStrategy::Pages).threads(threads).batches(4096, |batch| {
-        add_batch(batch, columns, collation);
-        Ok(())
-    })?;
-    Ok((count, During::now(conn)))
-}
-
-fn add_batch(batch: &ColumnBatch, columns: &mut [Column], collation: Collation) {
-    for (column, values) in columns.iter_mut().zip(batch.columns()) {
-        values.iter().for_each(|value| column.add(value, collation));
-    }
 }
 
 /// Opens the database for reading.
