@@ -3,6 +3,7 @@
 pub(crate) mod cells;
 pub(crate) mod condition;
 pub(crate) mod format;
+pub(crate) mod leading;
 pub(crate) mod pointer_map;
 pub(crate) mod rowid_range;
 pub(crate) mod tree;

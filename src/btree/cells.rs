@@ -16,14 +16,15 @@
 //! loop of the scan; all other cases are in functions that are not inlined. An integer is read as eight bytes, and
 //! shifted: each buffer therefore ends with [`SLACK_BYTES`].
 
-use std::ops::{Deref, Range};
+use std::ops::Deref;
 use std::sync::Arc;
 
 use super::condition::{Condition, Verdict};
 use super::format::{
-    BYTES_BY_SERIAL, Damage, Encoding, append_utf8, local_bytes, local_bytes_in_index, payload_varint, read_u16,
-    read_u32, serial_bytes, varint,
+    BYTES_BY_SERIAL, Damage, Encoding, append_utf8, local_bytes, local_bytes_in_index, local_max, local_max_in_index,
+    payload_varint, read_u16, read_u32, serial_bytes, varint,
 };
+use super::leading::{Candidate, Candidates, LeafRecords};
 use super::rowid_range::RowidRange;
 use super::tree::{IndexLeaf, Leaf, Pages, SLACK_BYTES, Tree, TreeKind};
 use crate::value::{AsItIs, Sink, StoredValue, ValueRef, to_f64};
@@ -117,6 +118,10 @@ pub(crate) struct Reader<P> {
     last: i64,
     leaf: Leaf,
     cell: usize,
+    /// Number of cells of the leaf page that are before the current one, or were tested: the candidates among them are
+    /// still to be read.
+    tested: usize,
+    candidates: Candidates,
     /// Number of rows in the leaf pages before this one.
     before: u64,
 }
@@ -124,7 +129,16 @@ pub(crate) struct Reader<P> {
 impl<P: Pages> Reader<P> {
     pub(crate) fn new(tree: Tree<P>, payload_bytes_max: u64) -> Self {
         let last = tree.range().last;
-        Self { tree, payload_bytes_max, last, leaf: Leaf::default(), cell: 0, before: 0 }
+        Self {
+            tree,
+            payload_bytes_max,
+            last,
+            leaf: Leaf::default(),
+            cell: 0,
+            tested: 0,
+            candidates: Candidates::default(),
+            before: 0,
+        }
     }
 
     /// Returns a reader of the same file's pages. It has no root, and is positioned by [`go_to`](Self::go_to).
@@ -159,9 +173,14 @@ impl<P: Pages> Reader<P> {
     #[inline(never)]
     fn step_by_condition(&mut self, cells: &mut Cells) -> Result<Step, P::Error> {
         loop {
-            self.cell = self.next_candidate(self.cell..self.leaf.cells, cells);
-            let step = self.step(cells)?;
-            if step != Step::Row {
+            let Some(candidate) = self.next_candidate(self.leaf.cells, cells) else {
+                if !self.next_leaf(cells)? {
+                    return Ok(Step::End);
+                }
+                continue;
+            };
+            let step = self.read_cell(candidate.cell, cells)?;
+            if step != Step::Row || candidate.is_wanted {
                 return Ok(step);
             }
             match cells.verdict() {
@@ -172,40 +191,50 @@ impl<P: Pages> Reader<P> {
         }
     }
 
-    /// Returns the first of these cells of the leaf page whose row may meet the condition, or the end: those before it
-    /// fail one of its first tests. As in SQLite, no value behind those is looked at.
-    #[inline(never)]
-    pub(crate) fn next_candidate<B: Deref<Target = [u8]>>(&self, among: Range<usize>, cells: &Cells<B>) -> usize {
-        let Some(condition) = cells.condition.as_deref().filter(|condition| condition.has_leading()) else {
-            return among.start;
-        };
-        let usable = self.tree.usable_bytes();
-        let page = &cells.buffer[self.leaf.at..self.leaf.at + usable + SLACK_BYTES];
-        let end = among.end;
-        let found = match self.leaf.index {
-            None if self.last < i64::MAX => self.find_candidate::<false, true>(among, page, condition),
-            None => self.find_candidate::<false, false>(among, page, condition),
-            Some(_) => self.find_candidate::<true, false>(among, page, condition),
-        };
-        found.unwrap_or(end)
+    /// Moves to the next cell of the leaf page before `end` whose row may meet the condition: the others fail one of its
+    /// first tests. As in SQLite, no value of theirs behind those is looked at.
+    #[inline(always)]
+    pub(crate) fn next_candidate<B: Deref<Target = [u8]>>(
+        &mut self,
+        end: usize,
+        cells: &Cells<B>,
+    ) -> Option<Candidate> {
+        loop {
+            if let Some(candidate) = self.candidates.next() {
+                self.cell = candidate.cell + 1;
+                return Some(candidate);
+            }
+            self.tested = self.tested.max(self.cell);
+            if self.tested >= end {
+                return None;
+            }
+            self.find_candidates(end, cells);
+        }
     }
 
-    /// Returns the next candidate. In a range, that may be the first row behind it: its rowid has to be decoded.
     #[inline(never)]
-    fn find_candidate<const MAY_BE_INDEX: bool, const MAY_END: bool>(
-        &self,
-        mut among: Range<usize>,
-        page: &[u8],
-        condition: &Condition,
-    ) -> Option<usize> {
+    fn find_candidates<B: Deref<Target = [u8]>>(&mut self, end: usize, cells: &Cells<B>) {
+        let among = self.tested..end.min(self.tested + Candidates::CELLS);
+        self.tested = among.end;
         let usable = self.tree.usable_bytes();
-        let is_unwanted = |cell: &usize| {
-            let located = self.locate::<MAY_BE_INDEX>(*cell, &page[..usable]);
-            located.is_ok_and(|LeafCell { start, payload, record, rowid }| {
-                (!MAY_END || rowid <= self.last) && condition.rejects(&page[start..], payload, record.len())
-            })
+        let Leaf { at, pointers, content, index, .. } = self.leaf;
+        let local_max = if index.is_some() { local_max_in_index(usable) } else { local_max(usable) };
+        let records = LeafRecords {
+            page: &cells.buffer[at..at + usable + SLACK_BYTES],
+            pointers,
+            content: index.map_or(content, |index| index.content),
+            child_bytes: index.map(|index| index.child_bytes),
+            payload_max: usize::try_from(self.payload_bytes_max).map_or(local_max, |max| max.min(local_max)),
+            last: self.last,
         };
-        among.find(|cell| !is_unwanted(cell))
+        let tests = cells.condition.as_deref().map(Condition::leading).unwrap_or_default();
+        self.candidates = Candidates::select(among, tests, &records);
+    }
+
+    /// Moves before a cell of the leaf page.
+    #[inline(always)]
+    fn set_cell(&mut self, cell: usize) {
+        (self.cell, self.tested, self.candidates) = (cell, cell, Candidates::default());
     }
 
     /// Moves before the first row. Returns its leaf page, or one without cells.
@@ -237,13 +266,14 @@ impl<P: Pages> Reader<P> {
 
     /// Leaves the current leaf page, and returns it. The reader is then between two rows.
     pub(crate) fn leave(&mut self) -> Leaf {
-        self.cell = 0;
+        self.set_cell(0);
         std::mem::take(&mut self.leaf)
     }
 
     /// Moves to a cell of a leaf page in the buffer. `number` is the number of that cell's row.
     pub(crate) fn go_to(&mut self, leaf: Leaf, cell: usize, number: u64) {
-        (self.leaf, self.cell) = (leaf, cell);
+        self.leaf = leaf;
+        self.set_cell(cell);
         self.before = number.saturating_sub(cell as u64);
     }
 
@@ -261,7 +291,7 @@ impl<P: Pages> Reader<P> {
     #[inline(never)]
     fn next_leaf(&mut self, cells: &mut Cells) -> Result<bool, P::Error> {
         self.before += self.leaf.cells as u64;
-        self.cell = 0;
+        self.set_cell(0);
         self.leaf = Leaf::default();
         match self.tree.next_leaf(&mut cells.buffer)? {
             Some(leaf) => self.leaf = leaf,
@@ -270,18 +300,13 @@ impl<P: Pages> Reader<P> {
         Ok(true)
     }
 
-    /// Locates a cell of the leaf page, and its record. The error is the damage. If the tree cannot be an index, nothing
-    /// is compiled for one.
+    /// Locates a cell of the leaf page, and its record. The error is the damage.
     #[inline(always)]
-    fn locate<'page, const MAY_BE_INDEX: bool>(
-        &self,
-        index: usize,
-        page: &'page [u8],
-    ) -> Result<LeafCell<'page>, &'static str> {
+    fn locate<'page>(&self, index: usize, page: &'page [u8]) -> Result<LeafCell<'page>, &'static str> {
         let Leaf { pointers, content, .. } = self.leaf;
         let pointer = read_u16(page, pointers + 2 * index).unwrap_or(0);
         if pointer < content {
-            return if MAY_BE_INDEX { self.locate_in_index(pointer, page) } else { Err(NO_CELL) };
+            return self.locate_in_index(pointer, page);
         }
         let Some((start, payload, rowid)) = cell_head(page, pointer) else {
             return Err(OUTSIDE);
@@ -333,7 +358,7 @@ impl<P: Pages> Reader<P> {
         let page = &cells.buffer[at..at + usable];
         let damage = |what| Damage::of_cell(number, self.leaf.cell_number(index), what);
         let LeafCell { start, payload, record, rowid } =
-            self.locate::<true>(index, page).map_err(|what| P::Error::from(damage(what)))?;
+            self.locate(index, page).map_err(|what| P::Error::from(damage(what)))?;
         if rowid > self.last {
             return Ok(Step::End);
         }

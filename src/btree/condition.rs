@@ -14,10 +14,10 @@
 use std::cmp::Ordering;
 use std::io::Write;
 
-use super::cells::{ColumnSource, bits};
-use super::format::BYTES_BY_SERIAL;
+use super::cells::ColumnSource;
+use super::leading::LeadingTest;
 use super::value_set::{ValueList, ValueSet};
-use crate::value::{Relation, Value, ValueRef, compare_integer, to_f64};
+use crate::value::{Relation, Value, ValueRef, compare_integer};
 
 /// A condition on the values of a row.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,111 +29,6 @@ pub(crate) struct Condition {
     sets: Box<[ValueSet]>,
     /// The first tests, as far as each rejects a row alone.
     leading: Box<[LeadingTest]>,
-}
-
-/// A test at the beginning of a condition that rejects a row if it is true, and needs one value of its record. Most rows
-/// are rejected by one: it has the kind and the constant at hand, which halves the instructions for such a row.
-#[derive(Clone, Debug, PartialEq)]
-struct LeadingTest {
-    place: usize,
-    /// Whether integers are read as reals.
-    is_real: bool,
-    kind: LeadingKind,
-    relation: Relation,
-    is_true_for_null: bool,
-}
-
-/// Constant of a comparison.
-#[derive(Clone, Debug, PartialEq)]
-enum LeadingKind {
-    IsNull,
-    IsNotNull,
-    Integer(i64),
-    Real(f64),
-    Text(String),
-    /// Values of which it is none.
-    NoneOf(ValueSet),
-}
-
-impl LeadingTest {
-    fn of(step: &ConditionStep, constants: &[Constant], sets: &[ValueSet], sources: &[ColumnSource]) -> Option<Self> {
-        if step.target != Target::Reject {
-            return None;
-        }
-        let (source, constant, relation, is_true_for_null) = match step.test {
-            Test::IsNull(Operand::Source(source)) => (source, None, Relation::Equal, true),
-            Test::IsNotNull(Operand::Source(source)) => (source, None, Relation::NotEqual, false),
-            // NULL is none of them.
-            Test::IsNoneOf(Operand::Source(source), _) => (source, None, Relation::NotEqual, true),
-            Test::Compare(Comparison {
-                left: Operand::Source(source),
-                relation,
-                right: Operand::Constant(right),
-                is_true_for_null,
-                ..
-            }) => (source, Some(&constants[right]), relation, is_true_for_null),
-            _ => return None,
-        };
-        let ColumnSource::Stored { place, is_real, .. } = *sources.get(source)? else {
-            return None;
-        };
-        let kind = match (constant, step.test) {
-            (None, Test::IsNull(_)) => LeadingKind::IsNull,
-            (None, Test::IsNoneOf(_, list)) => LeadingKind::NoneOf(sets[list].clone()),
-            (None, _) => LeadingKind::IsNotNull,
-            (Some(Constant::Value(Value::Integer(constant))), _) if !is_real => LeadingKind::Integer(*constant),
-            (Some(Constant::Value(Value::Real(constant))), _) => LeadingKind::Real(*constant),
-            (Some(Constant::Value(Value::Text(constant))), Test::Compare(comparison)) if comparison.is_of_bytes() => {
-                LeadingKind::Text(constant.clone())
-            }
-            _ => return None,
-        };
-        Some(Self { place, is_real, kind, relation, is_true_for_null })
-    }
-
-    /// Returns the result for a record of `payload` bytes, of which `local` are here, followed by
-    /// [`SLACK_BYTES`](super::tree::SLACK_BYTES); `None` where it is not certain.
-    #[inline(always)]
-    fn test(&self, record: &[u8], payload: usize, local: usize) -> Option<bool> {
-        let header = usize::from(*record.first()?);
-        if header >= 0x80 {
-            return None;
-        }
-        let (&serial, before) = record.get(1..header)?.get(..=self.place)?.split_last()?;
-        let (mut seen, mut at) = (serial, header);
-        for &serial in before {
-            seen |= serial;
-            at += usize::from(BYTES_BY_SERIAL[usize::from(serial & 0x7f)]);
-        }
-        let end = at + usize::from(BYTES_BY_SERIAL[usize::from(serial & 0x7f)]);
-        // A record that ends with this value is as long as its header says.
-        let is_last = header == self.place + 2;
-        if seen >= 0x80 || end > local || is_last && end != payload {
-            return None;
-        }
-        let number = || match serial {
-            8 => 0,
-            9 => 1,
-            _ => bits(record, serial.into(), at),
-        };
-        let ordering = match (&self.kind, serial) {
-            (LeadingKind::IsNull, 0) | (LeadingKind::IsNotNull, 1..=6 | 8 | 9 | 12..) => return Some(true),
-            (LeadingKind::IsNotNull, 0) | (LeadingKind::IsNull, 1..=6 | 8 | 9 | 12..) => return Some(false),
-            (_, 0) => return Some(self.is_true_for_null),
-            (LeadingKind::Integer(constant), 1..=6 | 8 | 9) => number().cmp(constant),
-            (LeadingKind::Real(constant), 7) => f64::from_bits(number().cast_unsigned()).partial_cmp(constant)?,
-            (LeadingKind::Real(constant), 1..=6 | 8 | 9) if self.is_real => to_f64(number()).partial_cmp(constant)?,
-            (LeadingKind::Text(constant), 13..) if serial % 2 == 1 => record.get(at..end)?.cmp(constant.as_bytes()),
-            (LeadingKind::NoneOf(set), 1..=6 | 8 | 9) if !self.is_real => {
-                return Some(!set.contains(ValueRef::Integer(number())));
-            }
-            (LeadingKind::NoneOf(set), 13..) if serial % 2 == 1 => {
-                return Some(!set.contains(ValueRef::Text(record.get(at..end)?)));
-            }
-            _ => return None,
-        };
-        Some(self.relation.holds(ordering))
-    }
 }
 
 /// A value that a row is compared with.
@@ -290,20 +185,9 @@ impl Condition {
         from[0]
     }
 
-    /// Whether rows may be rejected by [`rejects`](Self::rejects).
-    pub(super) fn has_leading(&self) -> bool {
-        !self.leading.is_empty()
-    }
-
-    /// Whether one of the leading tests rejects a record of `payload` bytes, of which `local` are here, followed by
-    /// [`SLACK_BYTES`](super::tree::SLACK_BYTES).
-    #[inline(always)]
-    pub(super) fn rejects(&self, record: &[u8], payload: usize, local: usize) -> bool {
-        let Some((first, others)) = self.leading.split_first() else {
-            return false;
-        };
-        first.test(record, payload, local) == Some(true)
-            || others.iter().any(|test| test.test(record, payload, local) == Some(true))
+    /// Returns the first tests, as far as each rejects a row alone, and whether they are all.
+    pub(super) fn leading(&self) -> (&[LeadingTest], bool) {
+        (&self.leading, self.leading.len() == self.steps.len())
     }
 
     /// Indices of the values of the row that are compared.
@@ -414,7 +298,7 @@ impl Comparison {
 
     /// Whether texts are compared by their bytes.
     #[inline(always)]
-    fn is_of_bytes(&self) -> bool {
+    pub(super) fn is_of_bytes(&self) -> bool {
         self.collation == Collation::Binary && self.affinity != ComparisonAffinity::Numeric
     }
 

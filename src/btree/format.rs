@@ -204,13 +204,25 @@ pub(crate) const BYTES_BY_SERIAL: [u8; 128] = {
 /// <https://sqlite.org/fileformat2.html#b_tree_pages>
 #[inline(always)]
 pub(crate) fn local_bytes(payload: usize, usable: usize) -> usize {
-    local_bytes_up_to(usable - 35, payload, usable)
+    local_bytes_up_to(local_max(usable), payload, usable)
+}
+
+/// Largest payload that is on the leaf page of a table as a whole.
+#[inline(always)]
+pub(crate) fn local_max(usable: usize) -> usize {
+    usable - 35
 }
 
 /// Number of bytes of a payload that are on the page of an index.
 #[inline(always)]
 pub(crate) fn local_bytes_in_index(payload: usize, usable: usize) -> usize {
-    local_bytes_up_to((usable - 12) * 64 / 255 - 23, payload, usable)
+    local_bytes_up_to(local_max_in_index(usable), payload, usable)
+}
+
+/// Largest payload that is on the page of an index as a whole.
+#[inline(always)]
+pub(crate) fn local_max_in_index(usable: usize) -> usize {
+    (usable - 12) * 64 / 255 - 23
 }
 
 #[inline(always)]

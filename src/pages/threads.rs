@@ -31,6 +31,7 @@ use crate::Connection;
 use crate::btree::cells::{Cells, Defaults, Reader, Step};
 use crate::btree::condition::Verdict;
 use crate::btree::format::Damage;
+use crate::btree::leading::Candidate;
 use crate::btree::tree::{Leaf, Pages, SLACK_BYTES};
 use crate::error::Result;
 use crate::statement::Row;
@@ -239,16 +240,10 @@ impl Decoder {
         let (mut before, mut is_over) = (0, false);
         for (index, span) in task.spans.iter_mut().enumerate() {
             mem::swap(&mut span.piece, &mut self.cells.buffer);
-            self.reader.go_to(span.leaf, 0, 0);
-            let Range { start: mut next, end } = span.cells;
-            loop {
-                let cell = self.reader.next_candidate(next..end, &self.cells);
-                if cell == end {
-                    break;
-                }
-                next = cell + 1;
+            self.reader.go_to(span.leaf, span.cells.start, 0);
+            while let Some(Candidate { cell, is_wanted }) = self.reader.next_candidate(span.cells.end, &self.cells) {
                 match self.reader.read_cell(cell, &mut self.cells) {
-                    Ok(Step::Row) => match self.cells.verdict() {
+                    Ok(Step::Row) => match if is_wanted { Verdict::Accept } else { self.cells.verdict() } {
                         Verdict::Accept => {
                             task.part.push(&self.cells);
                             before += 1;
