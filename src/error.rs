@@ -247,7 +247,8 @@ impl Error {
             ErrorKind::TooBig { .. } => Some(ResultCode::TOOBIG),
             ErrorKind::Function { code, .. }
             | ErrorKind::FunctionArgument { code, .. }
-            | ErrorKind::FunctionResult { code, .. } => Some(code),
+            | ErrorKind::FunctionResult { code, .. }
+            | ErrorKind::VirtualTable { code, .. } => Some(code),
             ErrorKind::TooManyParameters { .. } | ErrorKind::BlobUnavailable { .. } => Some(ResultCode::ERROR),
             ErrorKind::BlobExpired => Some(ResultCode::ABORT),
             ErrorKind::FailedCheck { .. } => Some(ResultCode::CORRUPT),
@@ -508,7 +509,9 @@ impl Error {
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match &self.0.kind {
-            ErrorKind::External(error) | ErrorKind::Function { error, .. } => Some(&**error),
+            ErrorKind::External(error) | ErrorKind::Function { error, .. } | ErrorKind::VirtualTable { error, .. } => {
+                Some(&**error)
+            }
             ErrorKind::Migration { problem, .. } => problem.error()?.source(),
             ErrorKind::ColumnConversion { problem, .. }
             | ErrorKind::ParameterConversion { problem, .. }

@@ -54,6 +54,7 @@ mod options;
 mod reading;
 mod register;
 mod scalar;
+pub mod virtual_table;
 
 pub use aggregate::{
     Aggregate, AggregateFunction, CallbackError, StepFunction, StepResult, Window, WindowFunction, aggregate, window,

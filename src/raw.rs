@@ -27,6 +27,7 @@ pub(crate) mod library;
 pub(crate) mod limit;
 pub(crate) mod list;
 pub(crate) mod math;
+pub(crate) mod module;
 pub(crate) mod os;
 mod recovery;
 pub(crate) mod serialize;

@@ -44,7 +44,7 @@ count() {
 # per_operation PROGRAM WORKLOAD COMPETITOR: with one decimal
 per_operation() {
     case $2 in
-        open* | backup | list*) n=50 ;;
+        open* | backup | list* | table*) n=50 ;;
         *) n=2000 ;;
     esac
     once=$(count "$1" "$2" "$3" $n)

@@ -23,6 +23,8 @@ pub(crate) enum FunctionCause {
     Result(ConversionError),
     /// The function returned an error.
     Returned(Box<dyn StdError + Send + Sync>),
+    /// It is a virtual table: the method, and its error.
+    Method(&'static str, Box<dyn StdError + Send + Sync>),
 }
 
 impl FunctionFault {
@@ -37,6 +39,7 @@ impl FunctionFault {
             }
             FunctionCause::Result(problem) => ErrorKind::FunctionResult { code, function, problem },
             FunctionCause::Returned(error) => ErrorKind::Function { code, function, error },
+            FunctionCause::Method(method, error) => ErrorKind::VirtualTable { code, table: function, method, error },
         }
     }
 }
@@ -52,6 +55,7 @@ impl fmt::Display for FunctionFault {
             FunctionCause::Missing { argument } => write!(f, "function {function}: argument {argument} is missing"),
             FunctionCause::Result(problem) => write!(f, "function {function}, result: {problem}"),
             FunctionCause::Returned(error) => write!(f, "function {function}: {error}"),
+            FunctionCause::Method(method, error) => write!(f, "table {function}, {method}: {error}"),
         }
     }
 }

@@ -393,6 +393,20 @@ pub enum ErrorKind {
         /// Reason, with the name of the Rust type.
         problem: ConversionError,
     },
+    /// A method of a [virtual table](crate::extend::virtual_table) of the program returned an error, which is the
+    /// [`source`](std::error::Error::source).
+    #[error("table {table}, {method}: {error}")]
+    #[non_exhaustive]
+    VirtualTable {
+        /// The extended result code under which SQLite reports the error.
+        code: ResultCode,
+        /// Name of the table.
+        table: Box<str>,
+        /// Name of the method, as the trait has it.
+        method: &'static str,
+        /// Error that the method returned.
+        error: Box<dyn StdError + Send + Sync>,
+    },
     /// A [`Blob`](crate::data::Blob) can no longer be used: its row was changed or deleted, the transaction was rolled
     /// back, or [`reopen`](crate::data::Blob::reopen) failed.
     #[error("the blob has expired: its row was changed or deleted, or the transaction was rolled back (open it again)")]

@@ -58,6 +58,8 @@ pub(super) struct Callbacks {
     /// Values that SQLite released, to be dropped by `settle_callbacks`: their Drop is the program's.
     released: RefCell<Vec<Released>>,
     entries: RefCell<Vec<Registered>>,
+    /// Number of entries that SQLite owns ([`Entry::give`]).
+    given: Cell<u32>,
     /// Whether a reset is running, which ends an execution: its results are of no use.
     is_ending: Cell<bool>,
     pub(super) states: RefCell<States>,
@@ -72,10 +74,12 @@ pub(super) struct Callbacks {
     pub(super) sessions: Cell<u32>,
 }
 
-/// A value that SQLite has released, or the state of an aggregate that no statement uses any more.
+/// A value that SQLite has released: one that it held, the state of an aggregate that no statement uses any more, or an
+/// entry that it owned.
 enum Released {
     Held(NonNull<Held>),
     State(Box<dyn Any + Send>),
+    Entry(Box<dyn Any>),
 }
 
 /// States of aggregates whose statements are running. SQLite's aggregate context has the number of the state and no
@@ -203,6 +207,29 @@ impl Db {
         let charge = Charge::to_nobody();
         let result = panic::catch_unwind(AssertUnwindSafe(run));
         drop(charge);
+        self.callbacks.ascend();
+        if self.callbacks.are_settled() {
+            self.entry.set(entry);
+        } else {
+            self.drop_released_by_call();
+        }
+        match result {
+            Ok(result) => Some(result),
+            Err(payload) => {
+                self.park(payload);
+                None
+            }
+        }
+    }
+
+    /// Runs a method of a cursor for C, as [`call_back`](Self::call_back) does: it is called for each row and each cell. A
+    /// statement that steps is not one of a connection that is being closed. SQLite's memory stays charged to the connection:
+    /// a text that the method sets is its own.
+    #[inline(always)]
+    pub(super) fn call_back_for_row<R>(&self, run: impl FnOnce() -> R) -> Option<R> {
+        let entry = self.entry.replace(Moment::NEVER);
+        self.callbacks.deepen();
+        let result = panic::catch_unwind(AssertUnwindSafe(run));
         self.callbacks.ascend();
         if self.callbacks.are_settled() {
             self.entry.set(entry);
@@ -387,6 +414,7 @@ impl Db {
                 // callbacks that could have borrowed it have returned (rules 15, 22).
                 Released::Held(held) => self.drop_as_callback(unsafe { Box::from_raw(held.as_ptr()) }),
                 Released::State(state) => self.drop_as_callback(state),
+                Released::Entry(entry) => self.drop_as_callback(entry),
             }
         }
     }
@@ -529,7 +557,7 @@ impl Db {
 
     /// Whether closures are registered.
     pub(super) fn has_callbacks(&self) -> bool {
-        !self.callbacks.entries.borrow().is_empty() || self.has_hooks()
+        !self.callbacks.entries.borrow().is_empty() || self.callbacks.given.get() > 0 || self.has_hooks()
     }
 
     /// Whether the connection calls code of the program, or foreign code may have changed what it calls.
@@ -661,6 +689,10 @@ pub(super) struct Entry<F> {
 }
 
 impl<F> Entry<F> {
+    pub(super) fn new(db: &Db, tracked: Tracked, call: F) -> Self {
+        Self { db: NonNull::from(db), tracked, call }
+    }
+
     /// Returns the entry that C passes to a trampoline.
     ///
     /// # Safety
@@ -688,6 +720,28 @@ impl<F> Entry<F> {
         // which keeps `self`. C was entered by its one thread, which is this one (rule 12).
         unsafe { self.db.as_ref() }
     }
+}
+
+impl<F: Send + 'static> Entry<F> {
+    /// Gives the entry to SQLite, which calls [`release_entry`] when it has let go of it.
+    pub(super) fn give(self) -> *mut c_void {
+        let given = &self.db().callbacks.given;
+        given.set(given.get() + 1);
+        Box::into_raw(Box::new(self)).cast()
+    }
+}
+
+/// Destructor of an [`Entry`] that SQLite owned. Drop of its value is the program's code, and does not run here.
+pub(super) unsafe extern "C" fn release_entry<F: Send + 'static>(address: *mut c_void) {
+    // SAFETY: made by `Entry::give` of the same `F`; SQLite calls the destructor once, when nothing of it can call the
+    // entry any more (rules 14, 22).
+    let entry = unsafe { Box::from_raw(address.cast::<Entry<F>>()) };
+    // SAFETY: SQLite releases what it owns at the latest in `sqlite3_close`, and the connection is freed after that
+    // (rule 6). It does not move (rule 14).
+    let db = unsafe { entry.db.as_ref() };
+    db.callbacks.given.set(db.callbacks.given.get() - 1);
+    db.disturb();
+    db.callbacks.released.borrow_mut().push(Released::Entry(entry));
 }
 
 /// Runs a call of a closure. While times are taken, it is added to the closure's record.

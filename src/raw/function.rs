@@ -179,7 +179,7 @@ impl<'call> Call<'call> {
     ///
     /// SQLite has called a function of `db` with this context and these arguments, and `'call` ends with that call.
     #[inline(always)]
-    unsafe fn new(
+    pub(super) unsafe fn new(
         context: *mut ffi::sqlite3_context,
         count: c_int,
         arguments: *mut *mut ffi::sqlite3_value,
@@ -392,7 +392,7 @@ impl<'call> Call<'call> {
 
     /// Makes the call an error if its closure did not run to its end.
     #[inline(always)]
-    fn end<R>(&self, result: Option<R>) -> Option<R> {
+    pub(super) fn end<R>(&self, result: Option<R>) -> Option<R> {
         if result.is_none() {
             self.aside(|call| call.fail_with("a function panicked, or its connection is being closed"));
         }

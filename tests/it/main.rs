@@ -61,6 +61,7 @@ mod transaction;
 mod transaction_state;
 mod types;
 mod untrusted;
+mod virtual_tables;
 mod wal_status;
 mod watch;
 mod words;

@@ -17,6 +17,7 @@ pub mod scans;
 pub mod small;
 pub mod statistics;
 pub mod structs;
+pub mod tables;
 pub mod task;
 pub mod work;
 

@@ -11,13 +11,13 @@ use finalite_peers::column::Column;
 use finalite_peers::work::{self, Competitor};
 use finalite_peers::{
     Result, dates, environment, functions, hooks, listener, lists, moving, native, reference, sample, scans, small,
-    task,
+    tables, task,
 };
 
 /// Rows of the table: the most that a scan can be asked for.
 const ROWS: u64 = 4_000;
 
-const WORKLOADS: [&str; 32] = [
+const WORKLOADS: [&str; 34] = [
     "scan one",
     "scan num",
     "scan text",
@@ -39,6 +39,8 @@ const WORKLOADS: [&str; 32] = [
     "list alone",
     "list in",
     "list join",
+    "table read",
+    "table sum",
     "date bind",
     "date read",
     "blob read",
@@ -144,6 +146,9 @@ fn with_competitors(workload: &str, run: impl FnOnce(&mut [Competitor<'_>]) -> R
     if let Some(form) = workload.strip_prefix("list ") {
         let keys = task::keys(lists::KEYS, ROWS)?;
         return run(&mut lists::competitors(&conn, &peer, &keys, form)?);
+    }
+    if let Some(form) = workload.strip_prefix("table ") {
+        return run(&mut tables::competitors(&conn, &peer, form)?);
     }
     if let Some(direction) = workload.strip_prefix("date ") {
         return run(&mut dates::competitors(&conn, &peer, direction)?);
