@@ -13,6 +13,12 @@ use crate::extend::reading::ReadConnection;
 use crate::raw::module::InValues;
 use crate::value::{ConversionError, RawParam, Type, ValueRef};
 
+/// Makes an error of a value that a method has got.
+#[cold]
+fn fault(table: &str, cause: FunctionCause) -> Error {
+    Error::new(FunctionFault { function: table.into(), cause }.into_kind(ResultCode::ERROR))
+}
+
 impl<'call> TableDefinition<'call> {
     /// Returns the connection, to read the database.
     #[must_use]
@@ -38,6 +44,18 @@ impl<'call> IntegrityCheck<'call> {
 }
 
 impl<'call> OldRow<'call> {
+    /// Returns the primary key of a table that is declared `WITHOUT ROWID`, the rowid of another.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::FunctionArgument`] if it does not convert, [`ErrorKind::NoMemory`].
+    pub fn key<T: FromSql<'call>>(&self) -> Result<T> {
+        let value = self.value()?;
+        T::from_sql(value).map_err(|problem| {
+            fault(self.table(), FunctionCause::Argument { argument: 1, found: value.data_type(), problem })
+        })
+    }
+
     /// Returns the connection, to read the database.
     #[must_use]
     pub fn connection(&self) -> ReadConnection<'call> {
@@ -63,11 +81,11 @@ impl<'call> FilterCall<'call> {
         let value = match self.argument(argument) {
             Some(Ok(value)) => value,
             Some(Err(())) => return Err(Error::new(ErrorKind::NoMemory { code: ResultCode::NOMEM })),
-            None => return Err(self.error(FunctionCause::Missing { argument: argument + 1 })),
+            None => return Err(fault(self.table(), FunctionCause::Missing { argument: argument + 1 })),
         };
         T::from_sql(value).map_err(|problem| {
             let found = value.data_type();
-            self.error(FunctionCause::Argument { argument: argument + 1, found, problem })
+            fault(self.table(), FunctionCause::Argument { argument: argument + 1, found, problem })
         })
     }
 
@@ -90,13 +108,8 @@ impl<'call> FilterCall<'call> {
     pub fn in_list<T: FunctionArgument>(&self, argument: usize) -> Result<InList<'_, T>> {
         match self.in_values(argument) {
             Some(values) => Ok(InList { values, table: self.table(), argument: argument + 1, read: PhantomData }),
-            None => Err(self.error(FunctionCause::Missing { argument: argument + 1 })),
+            None => Err(fault(self.table(), FunctionCause::Missing { argument: argument + 1 })),
         }
-    }
-
-    #[cold]
-    fn error(&self, cause: FunctionCause) -> Error {
-        Error::new(FunctionFault { function: self.table().into(), cause }.into_kind(ResultCode::ERROR))
     }
 }
 
@@ -113,18 +126,16 @@ impl<T: FunctionArgument> Iterator for InList<'_, T> {
 
     fn next(&mut self) -> Option<Result<T>> {
         let read = |value: ValueRef<'_>| T::from_sql(value).map_err(|problem| (value.data_type(), problem));
-        let fault =
-            |cause| Error::new(FunctionFault { function: self.table.into(), cause }.into_kind(ResultCode::ERROR));
         let argument = self.argument;
         Some(match self.values.next(read)? {
             Ok(Ok(value)) => Ok(value),
-            Ok(Err((found, problem))) => Err(fault(FunctionCause::Argument { argument, found, problem })),
+            Ok(Err((found, problem))) => Err(fault(self.table, FunctionCause::Argument { argument, found, problem })),
             Err(code) if code == ResultCode::NOMEM.number() => {
                 Err(Error::new(ErrorKind::NoMemory { code: ResultCode::NOMEM }))
             }
             Err(_) => {
                 let problem = ConversionError::message("InList", "not a list that is passed at once");
-                Err(fault(FunctionCause::Argument { argument, found: Type::Null, problem }))
+                Err(fault(self.table, FunctionCause::Argument { argument, found: Type::Null, problem }))
             }
         })
     }
@@ -203,13 +214,11 @@ impl<'call> NewRow<'call> {
     /// [`ErrorKind::FunctionArgument`], with the number of the column from 1, if it does not convert;
     /// [`ErrorKind::Function`] if there is none; [`ErrorKind::NoMemory`].
     pub fn get<T: FromSql<'call>>(&self, column: usize) -> Result<T> {
-        let error =
-            |cause| Error::new(FunctionFault { function: self.table().into(), cause }.into_kind(ResultCode::ERROR));
         let Some(value) = self.column(column)? else {
-            return Err(error(FunctionCause::Missing { argument: column + 1 }));
+            return Err(fault(self.table(), FunctionCause::Missing { argument: column + 1 }));
         };
         T::from_sql(value).map_err(|problem| {
-            error(FunctionCause::Argument { argument: column + 1, found: value.data_type(), problem })
+            fault(self.table(), FunctionCause::Argument { argument: column + 1, found: value.data_type(), problem })
         })
     }
 

@@ -62,18 +62,17 @@ impl<'call> OldRow<'call> {
     ///
     /// # Errors
     ///
-    /// In a table that is declared `WITHOUT ROWID`, the primary key takes its place ([`key`](Self::key)), which need not be
-    /// an integer.
+    /// In a table that is declared `WITHOUT ROWID`, the [`key`](Self::key) takes its place, which need not be an integer.
     pub fn rowid(&self) -> Result<i64, CallbackError> {
         self.0.rowid(0)?.ok_or_else(|| "the row has no rowid".into())
     }
 
-    /// Returns the primary key of a table that is declared `WITHOUT ROWID`, the rowid of another.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::NoMemory`](crate::ErrorKind::NoMemory).
-    pub fn key(&self) -> Result<ValueRef<'call>> {
+    pub(crate) fn table(&self) -> &'call str {
+        self.0.table
+    }
+
+    /// Returns the value that stands for the row.
+    pub(crate) fn value(&self) -> Result<ValueRef<'call>> {
         Ok(self.0.value(0)?.unwrap_or(ValueRef::Null))
     }
 }
