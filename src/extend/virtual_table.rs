@@ -101,7 +101,7 @@ mod register;
 
 pub use crate::raw::module::{
     CellCall, ConflictPolicy, Constraint, ConstraintOperator, Declared, Distinctness, FilterCall, IndexQuery,
-    IntegrityCheck, IntegrityMethod, NewRow, OldRow, OrderTerm, OverloadedFunction, RenameMethod, TableCall,
-    TableCursor, TableDefinition, TableError, TableKind, TableOptions, TransactionalTable, VirtualTable, WritableTable,
+    IntegrityCheck, NewRow, OldRow, OrderTerm, OverloadedFunction, TableCall, TableCursor, TableDefinition, TableError,
+    TableKind, TableOptions, TransactionalTable, VirtualTable, WritableTable,
 };
 pub use calls::InList;

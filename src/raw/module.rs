@@ -35,8 +35,7 @@ pub use failure::TableError;
 pub use index::{Constraint, ConstraintOperator, Distinctness, IndexQuery, OrderTerm};
 pub use update::{ConflictPolicy, NewRow, OldRow};
 pub use virtual_table::{
-    IntegrityCheck, IntegrityMethod, RenameMethod, TableCall, TableCursor, TableKind, TableOptions, TransactionalTable,
-    VirtualTable, WritableTable,
+    IntegrityCheck, TableCall, TableCursor, TableKind, TableOptions, TransactionalTable, VirtualTable, WritableTable,
 };
 
 /// Error of a callback.
@@ -182,9 +181,9 @@ impl<T: VirtualTable> Readable<T> {
         column: Some(cursor::column::<T>),
         rowid: Some(cursor::rowid::<T>),
         find_function: Some(connect::find_function::<T>),
-        rename: if T::RENAME.is_some() { Some(connect::rename::<T>) } else { None },
+        rename: Some(connect::rename::<T>),
         shadow_name: if T::SHADOW_NAMES.is_empty() { None } else { Some(connect::shadow_name::<T>) },
-        integrity: if T::INTEGRITY.is_some() { Some(connect::integrity::<T>) } else { None },
+        integrity: Some(connect::integrity::<T>),
         ..NONE
     };
 }

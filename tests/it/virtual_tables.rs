@@ -14,9 +14,8 @@ use std::sync::{Arc, Mutex};
 
 use finalite::extend::CallbackError;
 use finalite::extend::virtual_table::{
-    CellCall, ConstraintOperator, Declared, FilterCall, IndexQuery, IntegrityCheck, IntegrityMethod, NewRow, OldRow,
-    RenameMethod, TableCall, TableCursor, TableDefinition, TableError, TableOptions, TransactionalTable, VirtualTable,
-    WritableTable,
+    CellCall, ConstraintOperator, Declared, FilterCall, IndexQuery, IntegrityCheck, NewRow, OldRow, TableCall,
+    TableCursor, TableDefinition, TableError, TableOptions, TransactionalTable, VirtualTable, WritableTable,
 };
 use finalite::{Connection, Error, ErrorKind, ResultCode};
 
@@ -143,15 +142,6 @@ impl Probe {
         let schema = shared.0.schema.lock().unwrap().clone();
         Ok(Declared::new(schema, Self { shared: shared.clone() }))
     }
-
-    fn rename(&self, _: &str, _: &TableCall<'_>) -> Result<(), CallbackError> {
-        self.shared.enter("rename")
-    }
-
-    fn integrity(&self, _: &IntegrityCheck<'_>) -> Result<Option<String>, CallbackError> {
-        self.shared.enter("integrity")?;
-        Ok(None)
-    }
 }
 
 impl VirtualTable for Probe {
@@ -159,8 +149,6 @@ impl VirtualTable for Probe {
     type Cursor<'t> = ProbeCursor<'t>;
 
     const OPTIONS: TableOptions = TableOptions::new().constraint_support();
-    const RENAME: Option<RenameMethod<Self>> = Some(Self::rename);
-    const INTEGRITY: Option<IntegrityMethod<Self>> = Some(Self::integrity);
 
     fn connect(shared: &Shared, _: &TableDefinition<'_>) -> Result<Declared<Self>, CallbackError> {
         Self::make("connect", shared)
@@ -172,6 +160,15 @@ impl VirtualTable for Probe {
 
     fn destroy(&self, _: &TableCall<'_>) -> Result<(), CallbackError> {
         self.shared.enter("destroy")
+    }
+
+    fn rename(&self, _: &str, _: &TableCall<'_>) -> Result<(), CallbackError> {
+        self.shared.enter("rename")
+    }
+
+    fn integrity(&self, _: &IntegrityCheck<'_>) -> Result<Option<String>, CallbackError> {
+        self.shared.enter("integrity")?;
+        Ok(None)
     }
 
     fn best_index(&self, query: &mut IndexQuery<'_>) -> Result<(), CallbackError> {

@@ -340,10 +340,7 @@ pub(super) unsafe extern "C" fn rename<T: VirtualTable>(base: *mut ffi::sqlite3_
     // SAFETY: a NUL-terminated text that is unchanged during the call (vtab.html, xRename; rules 22, 25).
     let name = unsafe { text::borrow(name) }.unwrap_or_default();
     let call = TableCall { db: connected.db() };
-    let renamed = connected.call("rename", |table| match T::RENAME {
-        Some(rename) => rename(table, &name, &call),
-        None => Ok(()),
-    });
+    let renamed = connected.call("rename", |table| table.rename(&name, &call));
     renamed.err().unwrap_or(ffi::SQLITE_OK)
 }
 
@@ -367,8 +364,7 @@ pub(super) unsafe extern "C" fn integrity<T: VirtualTable>(
     let (database, name) = unsafe { (text::borrow(database), text::borrow(table)) };
     let (database, name) = (database.unwrap_or_default(), name.unwrap_or_default());
     let check = IntegrityCheck { db: connected.db(), database: &database, table: &name, is_quick: flags & 1 != 0 };
-    let checked =
-        connected.try_call("integrity", |table| T::INTEGRITY.map_or(Ok(None), |check_of| check_of(table, &check)));
+    let checked = connected.try_call("integrity", |table| table.integrity(&check));
     match checked {
         Ok(None) => ffi::SQLITE_OK,
         Ok(Some(problem)) => {

@@ -12,9 +12,6 @@ use crate::raw::Db;
 /// All methods take `&self`: SQLite writes to a table while cursors on it are open, and a method may read the table that
 /// it belongs to through the connection of its call. A table that changes has a `Cell` or a `RefCell`.
 ///
-/// A method that not every table has is a constant, a function or `None`: SQLite treats a table that cannot be renamed
-/// otherwise than one whose `rename` fails.
-///
 /// See [the module](crate::extend::virtual_table) for an example.
 ///
 /// C: [Virtual Table Methods](https://sqlite.org/vtab.html#virtual_table_methods)
@@ -40,17 +37,6 @@ pub trait VirtualTable: Sized + Send + 'static {
     ///
     /// C: [xShadowName](https://sqlite.org/vtab.html#the_xshadowname_method)
     const SHADOW_NAMES: &'static [&'static str] = &[];
-
-    /// Method that `ALTER TABLE .. RENAME TO` calls with the new name. Without it the table cannot be renamed.
-    ///
-    /// C: [xRename](https://sqlite.org/vtab.html#the_xrename_method)
-    const RENAME: Option<RenameMethod<Self>> = None;
-
-    /// Method that `PRAGMA integrity_check` and `PRAGMA quick_check` call. It returns a description of a problem, if
-    /// there is one.
-    ///
-    /// C: [xIntegrity](https://sqlite.org/vtab.html#the_xintegrity_method)
-    const INTEGRITY: Option<IntegrityMethod<Self>> = None;
 
     /// Returns the functions that have another implementation where their first argument is a column of this table. By
     /// default there are none.
@@ -87,6 +73,32 @@ pub trait VirtualTable: Sized + Send + 'static {
     fn destroy(&self, call: &TableCall<'_>) -> Result<(), CallbackError> {
         let _ = call;
         Ok(())
+    }
+
+    /// Hears that the table gets a new name: `ALTER TABLE .. RENAME TO`. It is connected again afterwards, under that name.
+    /// By default there is nothing to do.
+    ///
+    /// # Errors
+    ///
+    /// Any error: the table keeps its name.
+    ///
+    /// C: [xRename](https://sqlite.org/vtab.html#the_xrename_method)
+    fn rename(&self, name: &str, call: &TableCall<'_>) -> Result<(), CallbackError> {
+        let _ = (name, call);
+        Ok(())
+    }
+
+    /// Checks the table, for `PRAGMA integrity_check` and `PRAGMA quick_check`. Returns a description of a problem, if
+    /// there is one. By default there is none.
+    ///
+    /// # Errors
+    ///
+    /// Any error: the pragma reports its result code.
+    ///
+    /// C: [xIntegrity](https://sqlite.org/vtab.html#the_xintegrity_method)
+    fn integrity(&self, check: &IntegrityCheck<'_>) -> Result<Option<String>, CallbackError> {
+        let _ = check;
+        Ok(None)
     }
 
     /// Tells SQLite about one way to read the table: the constraints that [`filter`](TableCursor::filter) will use, and
@@ -246,12 +258,6 @@ pub trait TransactionalTable: WritableTable {
         Ok(())
     }
 }
-
-/// The method of [`VirtualTable::RENAME`], which gets the new name.
-pub type RenameMethod<T> = fn(&T, &str, &TableCall<'_>) -> Result<(), CallbackError>;
-
-/// The method of [`VirtualTable::INTEGRITY`].
-pub type IntegrityMethod<T> = fn(&T, &IntegrityCheck<'_>) -> Result<Option<String>, CallbackError>;
 
 /// How a virtual table comes into being.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -126,10 +126,10 @@ fn an_integrity_check_reports_what_it_finds() {
     impl VirtualTable for Broken {
         type Shared = ();
         type Cursor<'t> = Never;
-        const INTEGRITY: Option<IntegrityMethod<Self>> = Some(|_, check| {
+        fn integrity(&self, check: &IntegrityCheck<'_>) -> Result<Option<String>, CallbackError> {
             let kind = if check.is_quick() { "quick" } else { "full" };
             Ok(Some(format!("{kind}: {}.{} is broken", check.database_name(), check.table_name())))
-        });
+        }
         fn connect(_: &(), _: &TableDefinition<'_>) -> Result<Declared<Self>, CallbackError> {
             Ok(Declared::new("CREATE TABLE x(a)", Self))
         }

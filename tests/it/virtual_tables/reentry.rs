@@ -44,17 +44,18 @@ impl VirtualTable for Uses {
     type Shared = Shared;
     type Cursor<'t> = UsesCursor<'t>;
 
-    const RENAME: Option<RenameMethod<Self>> = Some(|_, name, call| {
+    fn rename(&self, name: &str, call: &TableCall<'_>) -> Result<(), CallbackError> {
         try_everything("rename");
         assert_eq!((name, call.connection().query_one::<i64>("SELECT 1", ())?), ("u", 1));
         try_everything("rename");
         Ok(())
-    });
-    const INTEGRITY: Option<IntegrityMethod<Self>> = Some(|_, check| {
+    }
+
+    fn integrity(&self, check: &IntegrityCheck<'_>) -> Result<Option<String>, CallbackError> {
         try_everything("integrity");
         assert_eq!(check.connection().query_one::<i64>("SELECT count(*) FROM t", ())?, 3);
         Ok(None)
-    });
+    }
 
     fn connect(shared: &Shared, definition: &TableDefinition<'_>) -> Result<Declared<Self>, CallbackError> {
         try_everything("connect");
