@@ -544,6 +544,8 @@ impl Db {
         let charge = entered.charge();
         let code = uninstall();
         drop(charge);
+        // One that `init` of a pool has registered would be missing.
+        self.add_taint(Taint::REGISTERED);
         self.check(code)?;
         let removed = self.callbacks.entries.borrow_mut().remove(place);
         drop(removed);

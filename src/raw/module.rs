@@ -341,6 +341,7 @@ impl Db {
         let code =
             unsafe { ffi::sqlite3_create_module_v2(entered.db(), name.as_ptr(), ptr::null(), ptr::null_mut(), None) };
         drop(charge);
+        self.add_taint(Taint::REGISTERED);
         let result = self.check(code);
         self.settle_callbacks();
         self.resume();
@@ -357,6 +358,7 @@ impl Db {
         // c3ref/drop_modules.html). SQLite releases a module with its last table (rule 18).
         let code = unsafe { sqlite3_drop_modules(entered.db(), keep.as_mut_ptr()) };
         drop(charge);
+        self.add_taint(Taint::REGISTERED);
         let result = self.check(code);
         self.settle_callbacks();
         self.resume();

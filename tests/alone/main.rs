@@ -42,6 +42,7 @@ mod system_calls;
 mod system_errors;
 mod thread_end;
 mod untrusted;
+mod virtual_tables;
 
 use std::process::ExitCode;
 
@@ -107,6 +108,7 @@ const ALL: &[&[Case]] = &[
     system_errors::CASES,
     thread_end::CASES,
     untrusted::CASES,
+    virtual_tables::CASES,
 ];
 
 fn main() -> ExitCode {

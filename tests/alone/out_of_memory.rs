@@ -7,6 +7,7 @@ mod files;
 mod moving;
 mod scenarios;
 mod services;
+mod virtual_tables;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -368,6 +369,7 @@ cases![
     when_one_fails_with_lookaside,
     when_all_fail_without_lookaside,
     when_they_fail_beside_files,
+    when_they_fail_in_virtual_tables,
     when_they_fail_on_all_threads,
 ];
 
@@ -398,6 +400,13 @@ fn statements(sticky: bool, lookaside: bool, points_min: u64) {
 fn when_they_fail_beside_files() {
     let ways = [(false, true), (true, false)].map(|(sticky, lookaside)| Way { sticky, lookaside, all_threads: false });
     sweep_all(files::SCENARIOS.iter().flat_map(|scenario| ways.iter().map(move |&way| (scenario, way))), 28_000);
+}
+
+fn when_they_fail_in_virtual_tables() {
+    let ways = [(false, false), (true, true), (false, true), (true, false)];
+    let ways = ways.map(|(sticky, lookaside)| Way { sticky, lookaside, all_threads: false });
+    let all = virtual_tables::SCENARIOS.iter();
+    sweep_all(all.flat_map(|scenario| ways.iter().map(move |&way| (scenario, way))), 9_000);
 }
 
 fn when_they_fail_on_all_threads() {

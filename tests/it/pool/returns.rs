@@ -579,6 +579,16 @@ fn functions_of_a_borrower_stay_with_its_connection() -> Outcome {
     }
     // Using them is no change.
     assert_eq!(pool.status().destroyed(DestroyReason::Registered), 2);
+    // Removing one is.
+    let reader = pool.reader()?;
+    assert!(reader.remove_function("of_all", Some(0))?);
+    drop(reader);
+    assert_eq!(pool.status().destroyed(DestroyReason::Registered), 3);
+    assert!(knows(&*pool.reader()?, "of_all"));
+    let reader = pool.reader()?;
+    reader.remove_module("fts5")?;
+    drop(reader);
+    assert_eq!(pool.status().destroyed(DestroyReason::Registered), 4);
     Ok(())
 }
 

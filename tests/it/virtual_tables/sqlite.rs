@@ -100,8 +100,8 @@ fn a_definition_has_its_names_and_arguments() {
     }
     let error = conn.execute("CREATE VIRTUAL TABLE t USING defined", ()).unwrap_err();
     assert!(error.to_string().contains("already exists"), "{error}");
-    let error = conn.execute("CREATE VIRTUAL TABLE z USING nothing", ()).unwrap_err();
-    assert!(error.to_string().contains("no such module: nothing"), "{error}");
+    let error = conn.execute("CREATE VIRTUAL TABLE z USING missing", ()).unwrap_err();
+    assert!(error.to_string().contains("no such module: missing"), "{error}");
 }
 
 #[test]
