@@ -55,7 +55,7 @@ pub struct HandleCounts {
     pub transactions: u64,
     /// [`Savepoint`](crate::Savepoint)s.
     pub savepoints: u64,
-    /// Closures that SQLite calls: functions, collations, hooks, and the tables of
+    /// Closures that SQLite calls: functions, collations, hooks, modules of virtual tables, and the tables of
     /// [`create_diagnostic_tables`](crate::Connection::create_diagnostic_tables).
     pub callbacks: u64,
     /// [`Blob`](crate::data::Blob)s.

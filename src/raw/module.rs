@@ -16,9 +16,10 @@ use std::panic::Location;
 use std::ptr;
 
 use super::callback::{Entry, release_entry};
+use super::db::Entered;
 use super::function::Call;
 use super::{Db, ffi};
-use crate::error::Fault;
+use crate::error::{Fault, FaultKind};
 use crate::track::{HandleKind, Taint};
 
 mod connect;
@@ -290,24 +291,30 @@ impl Db {
             .map(|function| Entry::new(self, track(&format!("function {}", function.name)), function))
             .collect();
         let tracked = track(&format!("module {}", name.to_string_lossy()));
-        // SQLite takes its mark of an earlier lack of memory for a failure of the call below, and then both has the
-        // module and releases it.
+        self.change_modules(&entered, |db| {
+            let address = Entry::new(self, tracked, Module::<T> { shared, functions }).give();
+            let methods = ptr::from_ref(methods).cast();
+            // SAFETY: the connection is open (entered, rule 20), and the name NUL-terminated (rule 22). The methods are a
+            // constant with the layout of `sqlite3_module`. SQLite owns the entry from now on, also if the call fails
+            // (c3ref/create_module.html), and releases it when no table of the module is left, nor is it registered
+            // (rules 14, 18).
+            unsafe {
+                ffi::sqlite3_create_module_v2(db, name.as_ptr(), methods, address, Some(release_entry::<Module<T>>))
+            }
+        })
+    }
+
+    /// Changes which modules there are. What SQLite releases is dropped.
+    fn change_modules(
+        &self,
+        entered: &Entered<'_>,
+        change: impl FnOnce(*mut ffi::sqlite3) -> c_int,
+    ) -> Result<(), Fault> {
+        // SQLite takes its mark of an earlier lack of memory for a failure of the call below, and then both has a new module
+        // and releases it.
         self.take_out_of_memory_mark();
-        let address = Entry::new(self, tracked, Module::<T> { shared, functions }).give();
         let charge = entered.charge();
-        // SAFETY: the connection is open (entered, rule 20), and the name NUL-terminated (rule 22). The methods are a
-        // constant with the layout of `sqlite3_module`. SQLite owns the entry from now on, also if the call fails
-        // (c3ref/create_module.html), and releases it when no table of the module is left, one that is replaced, too
-        // (rules 14, 18).
-        let code = unsafe {
-            ffi::sqlite3_create_module_v2(
-                entered.db(),
-                name.as_ptr(),
-                ptr::from_ref(methods).cast(),
-                address,
-                Some(release_entry::<Module<T>>),
-            )
-        };
+        let code = change(entered.db());
         drop(charge);
         self.add_taint(Taint::REGISTERED);
         let result = self.check(code);
@@ -321,48 +328,35 @@ impl Db {
     fn overload(&self, function: &OverloadedFunction) -> Result<(), Fault> {
         let entered = self.enter_to_register()?;
         let Ok(name) = CString::new(&*function.name) else {
-            return Err(Fault::new(crate::error::FaultKind::Misuse("the name of a function contains a NUL character")));
+            return Err(Fault::new(FaultKind::Misuse("the name of a function contains a NUL character")));
         };
+        let (db, arguments) = (entered.db(), c_int::from(function.arguments));
         let _charge = entered.charge();
         // SAFETY: the connection is open (entered, rule 20), and the name NUL-terminated, and copied (rule 22,
         // c3ref/overload_function.html).
-        let code =
-            unsafe { ffi::sqlite3_overload_function(entered.db(), name.as_ptr(), c_int::from(function.arguments)) };
+        let code = unsafe { ffi::sqlite3_overload_function(db, name.as_ptr(), arguments) };
         self.check(code)
     }
 
     /// Removes a module. Its tables that are connected stay until they are disconnected.
     pub(crate) fn remove_module(&self, name: &CStr) -> Result<(), Fault> {
         let entered = self.enter_to_register()?;
-        self.take_out_of_memory_mark();
-        let charge = entered.charge();
-        // SAFETY: the connection is open (entered, rule 20), and the name NUL-terminated (rule 22).
-        // c3ref/create_module.html: NULL methods remove the module; SQLite releases it with its last table (rule 18).
-        let code =
-            unsafe { ffi::sqlite3_create_module_v2(entered.db(), name.as_ptr(), ptr::null(), ptr::null_mut(), None) };
-        drop(charge);
-        self.add_taint(Taint::REGISTERED);
-        let result = self.check(code);
-        self.settle_callbacks();
-        self.resume();
-        result
+        self.change_modules(&entered, |db| {
+            // SAFETY: the connection is open (entered, rule 20), and the name NUL-terminated (rule 22).
+            // c3ref/create_module.html: NULL methods remove the module; SQLite releases it with its last table (rule 18).
+            unsafe { ffi::sqlite3_create_module_v2(db, name.as_ptr(), ptr::null(), ptr::null_mut(), None) }
+        })
     }
 
     /// Removes all modules but these.
     pub(crate) fn retain_modules(&self, names: &[CString]) -> Result<(), Fault> {
         let entered = self.enter_to_register()?;
-        self.take_out_of_memory_mark();
         let mut keep: Vec<*const c_char> = names.iter().map(|name| name.as_ptr()).chain([ptr::null()]).collect();
-        let charge = entered.charge();
-        // SAFETY: the connection is open (entered, rule 20); an array of NUL-terminated names that ends with NULL (rule 22,
-        // c3ref/drop_modules.html). SQLite releases a module with its last table (rule 18).
-        let code = unsafe { sqlite3_drop_modules(entered.db(), keep.as_mut_ptr()) };
-        drop(charge);
-        self.add_taint(Taint::REGISTERED);
-        let result = self.check(code);
-        self.settle_callbacks();
-        self.resume();
-        result
+        self.change_modules(&entered, |db| {
+            // SAFETY: the connection is open (entered, rule 20); an array of NUL-terminated names that ends with NULL
+            // (rule 22, c3ref/drop_modules.html). SQLite releases a module with its last table (rule 18).
+            unsafe { sqlite3_drop_modules(db, keep.as_mut_ptr()) }
+        })
     }
 }
 

@@ -107,7 +107,7 @@ enum End {
 }
 
 fn use_tables(end: End) {
-    let texts: Vec<String> = ["one", "two", "fail"].map(|text| text.repeat(1)).into();
+    let texts: Vec<String> = ["one", "two", "fail"].map(|text| text.to_owned()).into();
     let conn = Connection::open_in_memory().unwrap();
     conn.create_transactional_module::<Texts>("texts", texts.clone()).unwrap();
     conn.execute("CREATE VIRTUAL TABLE t USING texts", ()).unwrap();

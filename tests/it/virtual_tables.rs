@@ -44,6 +44,8 @@ enum Fault {
     Panic,
 }
 
+type Rows = BTreeMap<i64, (i64, String)>;
+
 /// What the tables of a module have in common: a log of calls, and a method that fails.
 #[derive(Default)]
 struct State {
@@ -52,9 +54,9 @@ struct State {
     schema: Mutex<String>,
     tables: AtomicUsize,
     cursors: AtomicUsize,
-    rows: Mutex<BTreeMap<i64, (i64, String)>>,
+    rows: Mutex<Rows>,
     /// Rows at the beginning of the transaction, and at each savepoint.
-    saved: Mutex<Vec<(i32, BTreeMap<i64, (i64, String)>)>>,
+    saved: Mutex<Vec<(i32, Rows)>>,
 }
 
 #[derive(Clone)]

@@ -36,6 +36,10 @@ impl Connection {
     ///
     /// See [`create_module`](Self::create_module).
     ///
+    /// # Example
+    ///
+    /// See [`create_transactional_module`](Self::create_transactional_module), whose tables can do more.
+    ///
     /// C: [sqlite3_create_module_v2](https://sqlite.org/c3ref/create_module.html)
     #[track_caller]
     pub fn create_writable_module<T: WritableTable>(&self, name: &str, shared: T::Shared) -> Result<()> {
@@ -48,6 +52,110 @@ impl Connection {
     /// # Errors
     ///
     /// See [`create_module`](Self::create_module).
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use std::cell::RefCell;
+    /// use finalite::Connection;
+    /// use finalite::extend::{CallbackError, virtual_table::*};
+    ///
+    /// /// A list of texts, whose rowids are their places. Deleting leaves a gap.
+    /// #[derive(Default)]
+    /// struct Texts {
+    ///     texts: RefCell<Vec<Option<String>>>,
+    ///     before: RefCell<Vec<Option<String>>>,
+    /// }
+    ///
+    /// struct Place<'t>(&'t Texts, usize);
+    ///
+    /// impl Place<'_> {
+    ///     /// Goes to the next text from here on.
+    ///     fn seek(&mut self) -> bool {
+    ///         let texts = self.0.texts.borrow();
+    ///         self.1 += texts.iter().skip(self.1).take_while(|text| text.is_none()).count();
+    ///         self.1 < texts.len()
+    ///     }
+    /// }
+    ///
+    /// impl VirtualTable for Texts {
+    ///     type Shared = ();
+    ///     type Cursor<'t> = Place<'t>;
+    ///
+    ///     fn connect(_: &(), _: &TableDefinition<'_>) -> Result<Declared<Self>, CallbackError> {
+    ///         Ok(Declared::new("CREATE TABLE x(text TEXT)", Self::default()))
+    ///     }
+    ///
+    ///     fn open(&self) -> Result<Place<'_>, CallbackError> {
+    ///         Ok(Place(self, 0))
+    ///     }
+    /// }
+    ///
+    /// impl TableCursor for Place<'_> {
+    ///     fn filter(&mut self, _: &FilterCall<'_>) -> Result<bool, CallbackError> {
+    ///         self.1 = 0;
+    ///         Ok(self.seek())
+    ///     }
+    ///
+    ///     fn next(&mut self, _: &TableCall<'_>) -> Result<bool, CallbackError> {
+    ///         self.1 += 1;
+    ///         Ok(self.seek())
+    ///     }
+    ///
+    ///     fn column(&self, _: usize, cell: &CellCall<'_>) -> Result<(), CallbackError> {
+    ///         cell.set(self.0.texts.borrow()[self.1].as_deref())
+    ///     }
+    ///
+    ///     fn rowid(&self) -> Result<i64, CallbackError> {
+    ///         Ok(self.1.try_into()?)
+    ///     }
+    /// }
+    ///
+    /// impl WritableTable for Texts {
+    ///     fn insert(&self, row: &NewRow<'_>) -> Result<i64, CallbackError> {
+    ///         if row.rowid()?.is_some() {
+    ///             return Err("the table chooses the rowid".into());
+    ///         }
+    ///         let mut texts = self.texts.borrow_mut();
+    ///         texts.push(row.get(0)?);
+    ///         Ok((texts.len() - 1).try_into()?)
+    ///     }
+    ///
+    ///     fn update(&self, old: &OldRow<'_>, row: &NewRow<'_>) -> Result<(), CallbackError> {
+    ///         self.texts.borrow_mut()[usize::try_from(old.rowid()?)?] = row.get(0)?;
+    ///         Ok(())
+    ///     }
+    ///
+    ///     fn delete(&self, old: &OldRow<'_>) -> Result<(), CallbackError> {
+    ///         self.texts.borrow_mut()[usize::try_from(old.rowid()?)?] = None;
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// impl TransactionalTable for Texts {
+    ///     fn begin(&self) -> Result<(), CallbackError> {
+    ///         *self.before.borrow_mut() = self.texts.borrow().clone();
+    ///         Ok(())
+    ///     }
+    ///
+    ///     fn commit(&self) {}
+    ///
+    ///     fn rollback(&self) {
+    ///         *self.texts.borrow_mut() = self.before.take();
+    ///     }
+    /// }
+    ///
+    /// let mut conn = Connection::open_in_memory()?;
+    /// conn.create_transactional_module::<Texts>("texts", ())?;
+    /// conn.execute_batch("CREATE VIRTUAL TABLE note USING texts; INSERT INTO note VALUES ('one'), ('two')")?;
+    /// let tx = conn.transaction()?;
+    /// assert_eq!(tx.execute("DELETE FROM note WHERE text = 'one'", ())?, 1);
+    /// assert_eq!(tx.query_all::<String>("SELECT text FROM note", ())?, ["two"]);
+    /// tx.rollback()?;
+    /// assert_eq!(conn.execute("UPDATE note SET text = text || '!' WHERE rowid = 1", ())?, 1);
+    /// assert_eq!(conn.query_all::<String>("SELECT text FROM note", ())?, ["one", "two!"]);
+    /// # Ok::<(), finalite::Error>(())
+    /// ```
     ///
     /// C: [sqlite3_create_module_v2](https://sqlite.org/c3ref/create_module.html)
     #[track_caller]
@@ -76,6 +184,20 @@ impl Connection {
     ///
     /// [`ErrorKind::Misuse`] within a callback; [`ErrorKind::NoMemory`].
     ///
+    /// # Example
+    ///
+    /// ```
+    /// use finalite::Connection;
+    ///
+    /// let conn = Connection::open_in_memory()?;
+    /// conn.execute("CREATE VIRTUAL TABLE a USING fts5(text)", ())?;
+    /// conn.remove_module("fts5")?;
+    /// conn.execute("INSERT INTO a VALUES ('one two')", ())?;
+    /// let error = conn.execute("CREATE VIRTUAL TABLE b USING fts5(text)", ()).unwrap_err();
+    /// assert!(error.to_string().starts_with("no such module: fts5"));
+    /// # Ok::<(), finalite::Error>(())
+    /// ```
+    ///
     /// C: [sqlite3_create_module_v2](https://sqlite.org/c3ref/create_module.html)
     pub fn remove_module(&self, name: &str) -> Result<()> {
         let Ok(name) = CString::new(name) else {
@@ -90,6 +212,18 @@ impl Connection {
     /// # Errors
     ///
     /// [`ErrorKind::Misuse`] within a callback; [`ErrorKind::NoMemory`].
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use finalite::Connection;
+    ///
+    /// let conn = Connection::open_in_memory()?;
+    /// conn.retain_modules(&["rtree"])?;
+    /// assert!(conn.execute("CREATE VIRTUAL TABLE a USING fts5(text)", ()).is_err());
+    /// conn.execute("CREATE VIRTUAL TABLE b USING rtree(id, low, high)", ())?;
+    /// # Ok::<(), finalite::Error>(())
+    /// ```
     ///
     /// C: [sqlite3_drop_modules](https://sqlite.org/c3ref/drop_modules.html)
     pub fn retain_modules(&self, names: &[&str]) -> Result<()> {

@@ -360,9 +360,10 @@ pub(super) unsafe extern "C" fn integrity<T: VirtualTable>(
 ) -> c_int {
     // SAFETY: the table of this call (rule 25).
     let connected = unsafe { Connected::<T>::of(base) };
-    // SAFETY: NUL-terminated texts that are unchanged during the call (vtab.html, xIntegrity; rules 22, 25).
-    let (database, name) = unsafe { (text::borrow(database), text::borrow(table)) };
-    let (database, name) = (database.unwrap_or_default(), name.unwrap_or_default());
+    // SAFETY: a NUL-terminated text that is unchanged during the call (vtab.html, xIntegrity; rules 22, 25).
+    let database = unsafe { text::borrow(database) }.unwrap_or_default();
+    // SAFETY: another text of this call, unchanged during it (vtab.html, xIntegrity; rules 22, 25).
+    let name = unsafe { text::borrow(table) }.unwrap_or_default();
     let check = IntegrityCheck { db: connected.db(), database: &database, table: &name, is_quick: flags & 1 != 0 };
     let checked = connected.try_call("integrity", |table| table.integrity(&check));
     match checked {
@@ -398,13 +399,11 @@ pub(super) unsafe extern "C" fn find_function<T: VirtualTable>(
     let Some(entry) = connected.entry().call.functions.iter().find(is_it) else {
         return 0;
     };
-    // SAFETY: SQLite's out pointers, valid during the call (rule 25). The entry lives as long as the module's, which
-    // SQLite releases when no table of it is connected; statements that call the function keep the table connected
-    // (rule 18; vtab.html, xFindFunction).
-    unsafe {
-        function.write(Some(overloaded));
-        user_data.write(ptr::from_ref(entry).cast_mut().cast());
-    }
+    // SAFETY: SQLite's out pointer, valid during the call (vtab.html, xFindFunction; rule 25).
+    unsafe { function.write(Some(overloaded)) };
+    // SAFETY: SQLite's other out pointer (rule 25). The entry lives as long as the module's, which SQLite releases when no
+    // table of it is connected; statements that call the function keep the table connected (rule 18).
+    unsafe { user_data.write(ptr::from_ref(entry).cast_mut().cast()) };
     entry.call.constraint.map_or(1, |number| CONSTRAINT_FUNCTION + c_int::from(number))
 }
 
@@ -413,9 +412,11 @@ unsafe extern "C" fn overloaded(
     count: c_int,
     arguments: *mut *mut ffi::sqlite3_value,
 ) {
-    // SAFETY: the context of this call of a function, whose user data `find_function` has set to the address of an entry
-    // of this type, which lives while statements call it (rules 15, 18).
-    let entry = unsafe { Entry::<OverloadedFunction>::of(ffi::sqlite3_user_data(context)) };
+    // SAFETY: the context of a call of a function (rule 15); c3ref/user_data.html: returns the pointer that belongs to it.
+    let address = unsafe { ffi::sqlite3_user_data(context) };
+    // SAFETY: `find_function` has given SQLite the address of an entry of this type, which lives while statements call it
+    // (rules 15, 18).
+    let entry = unsafe { Entry::<OverloadedFunction>::of(address) };
     // SAFETY: the context and the arguments of this call, at whose end the value is gone (rule 15).
     let call = unsafe { Call::new(context, count, arguments, entry.db()) };
     call.end(entry.call_back(|function| (function.call)(&call)));

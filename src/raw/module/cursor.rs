@@ -14,7 +14,7 @@ use super::{
 };
 use crate::raw::value::{self, OutOfMemory};
 use crate::raw::{Db, ffi, list, text};
-use crate::track::registry;
+use crate::track::{registry, shielded};
 use crate::value::{RawParam, ValueRef};
 
 /// The `sqlite3_vtab_cursor` of a cursor.
@@ -126,8 +126,22 @@ pub(super) unsafe extern "C" fn close<T: VirtualTable>(base: *mut ffi::sqlite3_v
     } else {
         // Its statement was forgotten, and the connection has moved to another thread, which a cursor need not survive.
         mem::forget(cursor);
+        tell_of_leak(db);
     }
     ffi::SQLITE_OK
+}
+
+#[cold]
+fn tell_of_leak(db: &Db) {
+    shielded(|| {
+        let (connection, name) = (db.id(), db.info().name());
+        tracing::error!(
+            target: "finalite::leak",
+            connection,
+            name,
+            "a cursor of a virtual table is leaked: its statement was forgotten, and ends on another thread"
+        );
+    });
 }
 
 pub(super) unsafe extern "C" fn filter<T: VirtualTable>(

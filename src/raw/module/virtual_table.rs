@@ -25,7 +25,7 @@ pub trait VirtualTable: Sized + Send + 'static {
     where
         Self: 't;
 
-    /// How the table comes into being. The default is `CREATE VIRTUAL TABLE`.
+    /// Way in which the table comes into being. The default is `CREATE VIRTUAL TABLE`.
     const KIND: TableKind = TableKind::Ordinary;
 
     /// Properties.
@@ -259,7 +259,7 @@ pub trait TransactionalTable: WritableTable {
     }
 }
 
-/// How a virtual table comes into being.
+/// Way in which a virtual table comes into being.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TableKind {
