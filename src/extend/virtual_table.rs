@@ -38,7 +38,7 @@
 //!         Ok(())
 //!     }
 //!
-//!     fn open(&self) -> Result<Power, CallbackError> {
+//!     fn open(&self, _: &()) -> Result<Power, CallbackError> {
 //!         Ok(Power { base: 0, value: 1 })
 //!     }
 //! }

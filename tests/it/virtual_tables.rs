@@ -183,7 +183,7 @@ impl VirtualTable for Probe {
         Ok(())
     }
 
-    fn open(&self) -> Result<ProbeCursor<'_>, CallbackError> {
+    fn open(&self, _: &Self::Shared) -> Result<ProbeCursor<'_>, CallbackError> {
         self.shared.enter("open")?;
         self.shared.0.cursors.fetch_add(1, Ordering::Relaxed);
         Ok(ProbeCursor { table: self, rows: Vec::new(), at: 0 })

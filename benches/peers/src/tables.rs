@@ -69,7 +69,7 @@ fn repeated<'a>(name: &'static str, mut query: impl FnMut() -> Result<i64> + 'a)
     Competitor::new(name, move |n| (0..n).try_fold(0_u64, |sum, _| Ok(sum.wrapping_add(query()?.cast_unsigned()))))
 }
 
-struct Items(Box<[Item]>);
+struct Items;
 
 struct ItemCursor<'t> {
     items: &'t [Item],
@@ -82,13 +82,12 @@ impl VirtualTable for Items {
 
     const KIND: TableKind = TableKind::EponymousOnly;
 
-    fn connect(shared: &Self::Shared, _: &TableDefinition<'_>) -> Result<Declared<Self>, CallbackError> {
-        let copy = shared.iter().map(|item| Item { name: item.name.clone(), ..*item }).collect();
-        Ok(Declared::new(SCHEMA.to_str()?, Self(copy)))
+    fn connect(_: &Self::Shared, _: &TableDefinition<'_>) -> Result<Declared<Self>, CallbackError> {
+        Ok(Declared::new(SCHEMA.to_str()?, Self))
     }
 
-    fn open(&self) -> Result<ItemCursor<'_>, CallbackError> {
-        Ok(ItemCursor { items: &self.0, at: 0 })
+    fn open<'t>(&'t self, items: &'t Self::Shared) -> Result<ItemCursor<'t>, CallbackError> {
+        Ok(ItemCursor { items, at: 0 })
     }
 }
 

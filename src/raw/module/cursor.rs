@@ -98,7 +98,9 @@ pub(super) unsafe extern "C" fn open<T: VirtualTable>(
     // `close`. The lifetime is longer than that of the table, which the types of the program cannot tell: they are
     // written for any.
     let connected: &'static Connected<T> = unsafe { Connected::<T>::of(base) };
-    match connected.call("open", |_| connected.table.open()) {
+    // SQLite releases the module's shared value after the table (rule 18).
+    let shared = &connected.entry().call.shared;
+    match connected.call("open", |_| connected.table.open(shared)) {
         Ok(cursor) => {
             let base = ffi::sqlite3_vtab_cursor { pVtab: ptr::null_mut() };
             let thread = registry::current_thread().map(|thread| thread.id());

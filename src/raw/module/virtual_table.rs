@@ -116,12 +116,13 @@ pub trait VirtualTable: Sized + Send + 'static {
         Ok(())
     }
 
-    /// Opens a cursor. SQLite calls [`filter`](TableCursor::filter) before it reads a row.
+    /// Opens a cursor, which may borrow the table and the shared value. SQLite calls [`filter`](TableCursor::filter)
+    /// before it reads a row.
     ///
     /// # Errors
     ///
     /// Any error: it is that of the statement.
-    fn open(&self) -> Result<Self::Cursor<'_>, CallbackError>;
+    fn open<'t>(&'t self, shared: &'t Self::Shared) -> Result<Self::Cursor<'t>, CallbackError>;
 }
 
 /// A cursor on a virtual table. It stands at a row, or behind the last one.
