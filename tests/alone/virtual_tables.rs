@@ -41,7 +41,7 @@ impl VirtualTable for Texts {
         if keeps { Err("it is kept".into()) } else { Ok(()) }
     }
 
-    fn open(&self) -> Result<TextCursor<'_>, CallbackError> {
+    fn open(&self, _: &Self::Shared) -> Result<TextCursor<'_>, CallbackError> {
         Ok(TextCursor(self.0.iter(), None, vec![7; 1000].into()))
     }
 }

@@ -86,7 +86,7 @@ impl Connection {
     ///         Ok(Declared::new("CREATE TABLE x(text TEXT)", Self::default()))
     ///     }
     ///
-    ///     fn open(&self) -> Result<Place<'_>, CallbackError> {
+    ///     fn open(&self, _: &Self::Shared) -> Result<Place<'_>, CallbackError> {
     ///         Ok(Place(self, 0))
     ///     }
     /// }

@@ -144,7 +144,7 @@ impl VirtualTable for Words {
         Ok(())
     }
 
-    fn open(&self) -> Result<WordCursor<'_>, CallbackError> {
+    fn open(&self, _: &Self::Shared) -> Result<WordCursor<'_>, CallbackError> {
         Ok(WordCursor { table: self, rows: Vec::new(), at: 0 })
     }
 }

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use finalite::extend::virtual_table::TableKind;
 
 use super::*;
+use crate::common::leaked;
 
 /// Steps a statement to its first row, and forgets it there.
 fn forget_within(conn: &Connection, sql: &str) {
@@ -165,7 +166,7 @@ fn rule_18_an_eponymous_table_is_replaced_while_its_statement_runs() {
         fn connect(shared: &i64, _: &TableDefinition<'_>) -> Result<Declared<Self>, CallbackError> {
             Ok(Declared::new("CREATE TABLE x(n)", Self(*shared)))
         }
-        fn open(&self) -> Result<Count, CallbackError> {
+        fn open(&self, _: &Self::Shared) -> Result<Count, CallbackError> {
             Ok(Count(0, self.0))
         }
     }
@@ -248,7 +249,7 @@ fn rule_5_a_panic_in_the_drop_of_the_shared_value() {
         fn connect(_: &Bomb, _: &TableDefinition<'_>) -> Result<Declared<Self>, CallbackError> {
             Ok(Declared::new("CREATE TABLE x(n)", Self))
         }
-        fn open(&self) -> Result<Nothing, CallbackError> {
+        fn open(&self, _: &Self::Shared) -> Result<Nothing, CallbackError> {
             Ok(Nothing)
         }
     }
@@ -301,7 +302,7 @@ fn rule_4_the_drop_of_a_cursor_and_of_a_table_cannot_use_the_connection() {
         fn connect(shared: &Self::Shared, _: &TableDefinition<'_>) -> Result<Declared<Self>, CallbackError> {
             Ok(Declared::new("CREATE TABLE x(n)", Self(shared.clone(), Uses(shared.clone()))))
         }
-        fn open(&self) -> Result<Cursor, CallbackError> {
+        fn open(&self, _: &Self::Shared) -> Result<Cursor, CallbackError> {
             let _ = &self.1;
             Ok(Cursor(Uses(self.0.clone())))
         }
@@ -333,15 +334,48 @@ fn rule_4_the_drop_of_a_cursor_and_of_a_table_cannot_use_the_connection() {
 
 #[test]
 fn rule_12_a_cursor_is_not_dropped_on_another_thread() {
-    let shared = Shared::with_rows(3);
+    /// A table whose cursors have a note of their own, which is leaked with them.
+    struct Noted(Arc<AtomicUsize>);
+    struct Note(Arc<AtomicUsize>);
+    impl VirtualTable for Noted {
+        type Shared = Arc<AtomicUsize>;
+        type Cursor<'t> = Note;
+        fn connect(shared: &Self::Shared, _: &TableDefinition<'_>) -> Result<Declared<Self>, CallbackError> {
+            Ok(Declared::new("CREATE TABLE x(n)", Self(Arc::clone(shared))))
+        }
+        fn open(&self, _: &Self::Shared) -> Result<Note, CallbackError> {
+            Ok(Note(Arc::clone(&self.0)))
+        }
+    }
+    impl TableCursor for Note {
+        fn filter(&mut self, _: &FilterCall<'_>) -> Result<bool, CallbackError> {
+            Ok(true)
+        }
+        fn next(&mut self, _: &TableCall<'_>) -> Result<bool, CallbackError> {
+            Ok(true)
+        }
+        fn column(&self, _: usize, cell: &CellCall<'_>) -> Result<(), CallbackError> {
+            cell.set(1)
+        }
+    }
+    impl Drop for Note {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    let dropped = Arc::new(AtomicUsize::new(0));
+    leaked::note(Arc::as_ptr(&dropped).cast());
+    let with_forgotten = || {
+        let conn = open();
+        conn.create_module::<Noted>("noted", Arc::clone(&dropped)).unwrap();
+        conn.execute("CREATE VIRTUAL TABLE t USING noted", ()).unwrap();
+        forget_within(&conn, "SELECT n FROM t");
+        conn
+    };
     // The control: on its own thread it is.
-    let conn = probe(&shared);
-    forget_within(&conn, "SELECT a FROM t");
-    drop(conn);
-    assert_eq!(shared.alive(), (0, 0));
-    let conn = probe(&shared);
-    forget_within(&conn, "SELECT a FROM t");
+    with_forgotten().close().unwrap();
+    assert_eq!((dropped.load(Ordering::Relaxed), Arc::strong_count(&dropped)), (1, 1));
+    let conn = with_forgotten();
     std::thread::spawn(move || conn.close().unwrap()).join().unwrap();
-    assert_eq!(shared.alive(), (0, 1));
-    assert!(!shared.take_calls().contains(&"drop cursor"));
+    assert_eq!((dropped.load(Ordering::Relaxed), Arc::strong_count(&dropped)), (1, 2));
 }

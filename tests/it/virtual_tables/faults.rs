@@ -133,7 +133,7 @@ fn an_integrity_check_reports_what_it_finds() {
         fn connect(_: &(), _: &TableDefinition<'_>) -> Result<Declared<Self>, CallbackError> {
             Ok(Declared::new("CREATE TABLE x(a)", Self))
         }
-        fn open(&self) -> Result<Never, CallbackError> {
+        fn open(&self, _: &Self::Shared) -> Result<Never, CallbackError> {
             Ok(Never)
         }
     }
@@ -247,7 +247,7 @@ fn a_value_that_sqlite_cannot_represent_is_an_error() {
         fn connect(_: &(), _: &TableDefinition<'_>) -> Result<Declared<Self>, CallbackError> {
             Ok(Declared::new("CREATE TABLE x(nan, large, list, huge, fine)", Self))
         }
-        fn open(&self) -> Result<Cell, CallbackError> {
+        fn open(&self, _: &Self::Shared) -> Result<Cell, CallbackError> {
             Ok(Cell)
         }
     }
@@ -306,7 +306,7 @@ fn an_error_of_finalite_keeps_its_kind_and_its_source() {
             definition.connection().query_one::<i64>("SELECT count(*) FROM missing", ())?;
             Ok(Declared::new("CREATE TABLE x(a)", Self))
         }
-        fn open(&self) -> Result<Never, CallbackError> {
+        fn open(&self, _: &Self::Shared) -> Result<Never, CallbackError> {
             Ok(Never)
         }
     }

@@ -49,7 +49,7 @@ impl VirtualTable for Asked {
         Ok(())
     }
 
-    fn open(&self) -> Result<AskedCursor<'_>, CallbackError> {
+    fn open(&self, _: &Self::Shared) -> Result<AskedCursor<'_>, CallbackError> {
         Ok(AskedCursor(self, 0))
     }
 }

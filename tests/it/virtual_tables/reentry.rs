@@ -79,9 +79,9 @@ impl VirtualTable for Uses {
         self.0.best_index(query)
     }
 
-    fn open(&self) -> Result<UsesCursor<'_>, CallbackError> {
+    fn open<'t>(&'t self, shared: &'t Shared) -> Result<UsesCursor<'t>, CallbackError> {
         try_everything("open");
-        self.0.open().map(UsesCursor)
+        self.0.open(shared).map(UsesCursor)
     }
 }
 
@@ -242,7 +242,7 @@ fn rule_4_a_table_that_reads_itself_without_end_is_an_error() {
             assert!(error.to_string().contains("recursively"), "{error}");
             Ok(Declared::new("CREATE TABLE x(a)", Self))
         }
-        fn open(&self) -> Result<Cursor, CallbackError> {
+        fn open(&self, _: &Self::Shared) -> Result<Cursor, CallbackError> {
             Ok(Cursor)
         }
     }

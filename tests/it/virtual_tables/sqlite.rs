@@ -54,7 +54,7 @@ impl VirtualTable for Defined {
         Ok(Declared::new("CREATE TABLE x(text)", Self { texts }))
     }
 
-    fn open(&self) -> Result<DefinedCursor<'_>, CallbackError> {
+    fn open(&self, _: &Self::Shared) -> Result<DefinedCursor<'_>, CallbackError> {
         Ok(DefinedCursor(&self.texts))
     }
 }
@@ -325,7 +325,7 @@ fn hidden_columns() {
             }
             Ok(())
         }
-        fn open(&self) -> Result<Args, CallbackError> {
+        fn open(&self, _: &Self::Shared) -> Result<Args, CallbackError> {
             Ok(Args(Vec::new()))
         }
     }
@@ -368,7 +368,7 @@ fn kinds_of_tables() {
                 fn connect(_: &(), _: &TableDefinition<'_>) -> Result<Declared<Self>, CallbackError> {
                     Ok(Declared::new("CREATE TABLE x(text)", Self))
                 }
-                fn open(&self) -> Result<DefinedCursor<'_>, CallbackError> {
+                fn open(&self, _: &Self::Shared) -> Result<DefinedCursor<'_>, CallbackError> {
                     Ok(DefinedCursor(&[]))
                 }
             }
@@ -413,7 +413,7 @@ fn shadow_tables_are_protected() {
         fn connect(_: &(), _: &TableDefinition<'_>) -> Result<Declared<Self>, CallbackError> {
             Ok(Declared::new("CREATE TABLE x(text)", Self))
         }
-        fn open(&self) -> Result<DefinedCursor<'_>, CallbackError> {
+        fn open(&self, _: &Self::Shared) -> Result<DefinedCursor<'_>, CallbackError> {
             Ok(DefinedCursor(&[]))
         }
     }
@@ -444,7 +444,7 @@ fn a_schema_that_is_not_trusted_uses_innocuous_tables_alone() {
                 fn connect(_: &(), _: &TableDefinition<'_>) -> Result<Declared<Self>, CallbackError> {
                     Ok(Declared::new("CREATE TABLE x(text)", Self))
                 }
-                fn open(&self) -> Result<DefinedCursor<'_>, CallbackError> {
+                fn open(&self, _: &Self::Shared) -> Result<DefinedCursor<'_>, CallbackError> {
                     Ok(DefinedCursor(&[]))
                 }
             }

@@ -90,7 +90,7 @@ impl VirtualTable for Keyed {
         Ok(Declared::new(schema, Self { log: Arc::clone(log) }))
     }
 
-    fn open(&self) -> Result<KeyedCursor, CallbackError> {
+    fn open(&self, _: &Self::Shared) -> Result<KeyedCursor, CallbackError> {
         Ok(KeyedCursor { rows: Vec::new(), at: 0, log: Arc::clone(&self.log) })
     }
 }
