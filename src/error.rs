@@ -340,7 +340,9 @@ impl Error {
     #[must_use]
     pub fn constraint(&self) -> Option<Constraint<'_>> {
         let (code, message) = match &self.0.kind {
-            ErrorKind::Sqlite { code, message } => (code, message),
+            ErrorKind::Sqlite { code, message } => (code, &**message),
+            // It has words of its own, and none of SQLite's.
+            ErrorKind::VirtualTable { code, .. } => (code, ""),
             ErrorKind::Migration { problem, .. } => return problem.error()?.constraint(),
             _ => return None,
         };

@@ -1,7 +1,7 @@
 //! Writes: rowids and keys, conflict policies, unchanged columns, transactions and savepoints.
 
-use finalite::Value;
 use finalite::extend::virtual_table::{ConflictPolicy, TableKind};
+use finalite::{ConstraintKind, Value};
 
 use super::*;
 
@@ -51,6 +51,7 @@ fn rowids_are_those_of_the_statement_or_of_the_table() {
     for sql in ["INSERT INTO t(rowid, a, b) VALUES ('x', 1, 'x')", "UPDATE t SET rowid = 'x' WHERE a = 70"] {
         let error = conn.execute(sql, ()).unwrap_err();
         assert_eq!(error.code(), Some(ResultCode::MISMATCH), "{error:?}");
+        assert!(error.constraint().is_none());
     }
     assert_eq!(shared.rows().len(), 3);
     // What SQL triggers reads the same.
@@ -202,6 +203,8 @@ fn the_policy_of_the_statement_is_followed() {
         let error = conn.execute(&format!("INSERT {or} INTO t VALUES ('a', 9, 'x')"), ()).unwrap_err();
         assert_is_of(&error, "insert", ResultCode::CONSTRAINT);
         assert!(error.to_string().contains("the key is taken"), "{error}");
+        let constraint = error.constraint().unwrap();
+        assert_eq!((constraint.kind(), constraint.target()), (ConstraintKind::Other, None));
         assert_eq!(log.take(), [format!("insert a {policy} Null None")]);
     }
     assert_eq!(log.text(), "a1aaa b2bbb c3ccc ");
