@@ -52,8 +52,8 @@ const RANGES_PER_THREAD: usize = 8;
 /// - a transaction is open, or a statement of the connection is running;
 /// - the statement is not a `SELECT`, or reads more than the main database; the table is a view, virtual, temporary, of
 ///   an attached database or `WITHOUT ROWID`, or has no two rows;
-/// - the connection has functions, collations, hooks or an authorizer of the program's, a deadline or limits; or its
-///   handle was given out;
+/// - the connection has functions, collations, virtual tables, hooks or an authorizer of the program's, a deadline or
+///   limits; or its handle was given out;
 /// - others commit while the connections begin to read, and the write lock is not free within 250 ms (or the busy
 ///   timeout, if that is shorter), or the connection is read-only, and they do so again and again;
 /// - the statement reads a virtual table or a table-valued function, and it or the schema has the name of a `pragma_…`

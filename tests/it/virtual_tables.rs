@@ -1,5 +1,6 @@
 //! Virtual tables of the program. `sqlite.rs` has the behaviours of SQLite's own tests of virtual tables.
 
+mod elsewhere;
 mod endings;
 mod faults;
 mod index;

@@ -125,7 +125,7 @@ pub(super) fn check(conn: &Connection, statement: &Statement<'_>) -> Result<(), 
     } else if db.has_limits() {
         "a deadline or a limit is set, which belongs to this connection"
     } else if db.has_foreign_code() {
-        "the connection has functions, collations, hooks or an authorizer of the program, or its handle was given out"
+        "the connection has functions, collations, virtual tables, hooks or an authorizer of the program, or its handle was given out"
     } else if !main.vfs_name().is_some_and(|name| SYSTEMS.iter().any(|known| known.as_bytes() == name.to_bytes())) {
         "the files are not read by a file system (VFS) of SQLite's by whose locks connections can read at once"
     } else if main.uri_parameters().iter().any(|name| !PARAMETERS.contains(&&**name)) {

@@ -140,7 +140,7 @@ fn what_only_the_connection_has_is_read_by_one_thread() {
 
 #[test]
 fn what_the_program_has_registered_is_called_by_one_thread() {
-    let reason = "functions, collations, hooks or an authorizer of the program";
+    let reason = "functions, collations, virtual tables, hooks or an authorizer of the program";
     type Register = fn(&Connection) -> Result<Box<dyn std::any::Any>>;
     let all: [Register; 6] = [
         |conn| Ok(Box::new(conn.create_scalar_function("lower", |_: &str| "mine")?)),
