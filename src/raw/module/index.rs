@@ -155,7 +155,7 @@ pub enum Distinctness {
     Ordered,
     /// All rows, so that those which are equal in the terms come one after the other, in any order: GROUP BY.
     Grouped,
-    /// As `Grouped`, but of rows that are equal in the terms, one suffices: DISTINCT.
+    /// As `Grouped`, but of rows that are equal in all [used](IndexQuery::uses_column) columns, one suffices: DISTINCT.
     Distinct,
     /// In the order of the terms, and of rows that are equal in all [used](IndexQuery::uses_column) columns, one suffices:
     /// DISTINCT with ORDER BY.
@@ -369,7 +369,8 @@ impl<'call> IndexQuery<'call> {
         terms.into_iter()
     }
 
-    /// Tells SQLite that the rows come in the order that the statement needs, so that it does not sort them.
+    /// Tells SQLite that the rows come as the statement needs them ([`order_by`](Self::order_by),
+    /// [`distinctness`](Self::distinctness)), so that it does not sort them. If they do not, the result is wrong.
     pub fn consume_order(&mut self) {
         self.info_mut().orderByConsumed = 1;
     }
