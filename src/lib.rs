@@ -136,6 +136,8 @@ pub mod data;
 mod error;
 pub mod explain;
 pub mod extend;
+#[cfg(feature = "fault-injection")]
+pub mod faults;
 #[allow(unsafe_code)]
 pub mod ffi;
 pub mod insert;
@@ -153,6 +155,7 @@ mod statement;
 mod track;
 mod transaction;
 mod value;
+pub mod vfs;
 mod worker;
 #[doc(hidden)]
 pub mod workspace;

@@ -44,6 +44,7 @@ mod system;
 pub(crate) mod table;
 mod text;
 pub(crate) mod value;
+pub(crate) mod vfs;
 
 pub(crate) use libsqlite3_sys as ffi;
 

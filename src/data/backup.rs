@@ -315,6 +315,7 @@ impl<'src> Backup<'src> {
     }
 
     fn end(self) -> Result<Connection> {
+        self.raw.check_usable()?;
         let (result, destination, note) = self.raw.finish();
         let destination: Box<dyn Any> = destination;
         result.map_err(|fault| Error::from(fault).in_databases(|| note.destination_files))?;

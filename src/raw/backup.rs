@@ -116,6 +116,11 @@ impl RawBackup<'_> {
         }
     }
 
+    /// Returns an error if the backup may not be used now.
+    pub(crate) fn check_usable(&self) -> Result<(), Fault> {
+        self.db.check_usable()
+    }
+
     /// Returns the number of pages of the source, and of those that are left, as of the last step.
     pub(crate) fn counts(&self) -> (u64, u64) {
         // SAFETY: the backup is not finished: `self` owns it (rules 7, 19); reads a number stored in it (rule 20).
@@ -153,6 +158,10 @@ impl RawBackup<'_> {
 
 impl Drop for RawBackup<'_> {
     fn drop(&mut self) {
+        if self.db.is_in_any_callback() && !self.db.is_inherited() {
+            // C may be using it: the backup is left to close, as a forgotten one.
+            return;
+        }
         // The code is that of a step, which has returned it.
         let (_, destination, _) = self.release();
         drop(destination);

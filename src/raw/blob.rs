@@ -198,6 +198,9 @@ impl RawBlob<'_> {
     /// for writing commits.
     pub(crate) fn close(self) -> Result<(), Fault> {
         let db = self.db;
+        if db.is_in_callback() && !db.is_inherited() {
+            return Err(db.refuse());
+        }
         let code = ManuallyDrop::new(self).release().0;
         let result = db.check(code);
         db.resume();
@@ -235,6 +238,10 @@ impl RawBlob<'_> {
 impl Drop for RawBlob<'_> {
     fn drop(&mut self) {
         let (db, site) = (self.db, self.core().site);
+        if db.is_in_callback() && !db.is_inherited() {
+            // C is running, and may be using it: the blob is left to close, as a forgotten one.
+            return;
+        }
         let (code, returned) = self.release();
         if code != ffi::SQLITE_OK && code != returned {
             let fault = db.fault(code);

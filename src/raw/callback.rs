@@ -36,6 +36,7 @@ use super::hook::Hooks;
 use super::limit::Limits;
 use super::os::clock;
 use super::os::fork::Moment;
+use super::vfs::running;
 use super::{Parked, Stmt};
 use crate::error::{Fault, FaultKind, FunctionFault};
 use crate::track::registry::Tracked;
@@ -156,6 +157,9 @@ impl States {
         Some(state)
     }
 }
+
+/// Event of a panic that is lost with its connection.
+const DISCARDED: &str = "a callback panicked during a cleanup, and no call followed to resume the panic";
 
 /// Panics that were parked while a cleanup was in C, so that a later call had to resume them.
 static LATE: AtomicU64 = AtomicU64::new(0);
@@ -281,7 +285,7 @@ impl Db {
         if self.callbacks.cleanups.get() > 0 || thread::panicking() {
             return;
         }
-        if let Some(payload) = self.callbacks.take_parked() {
+        if let Some(payload) = self.callbacks.take_parked().or_else(running::take_parked) {
             panic::resume_unwind(payload);
         }
     }
@@ -290,7 +294,7 @@ impl Db {
     pub(super) fn resume_late(&self) {
         if self.callbacks.cleanups.get() == 0
             && !thread::panicking()
-            && let Some(payload) = self.callbacks.take_parked()
+            && let Some(payload) = self.callbacks.take_parked().or_else(running::take_parked)
         {
             self.tell_of_late_panic("a callback panicked during a cleanup: this call resumes the panic");
             panic::resume_unwind(payload);
@@ -306,9 +310,10 @@ impl Db {
         });
     }
 
-    /// Whether a callback is running that may not use its connection.
+    /// Whether a callback is running that may not use its connection, or a method of a file system of the program, which
+    /// may use none.
     pub(super) fn is_in_callback(&self) -> bool {
-        self.callbacks.depth.get() > self.callbacks.open_depth.get()
+        self.callbacks.depth.get() > self.callbacks.open_depth.get() || running::is_running()
     }
 
     /// Starts a registration. Returns an error within any callback of the connection, also one that may read.
@@ -322,7 +327,7 @@ impl Db {
 
     /// Whether a callback of the connection is running, also one that may read.
     pub(super) fn is_in_any_callback(&self) -> bool {
-        self.callbacks.depth.get() > 0
+        self.callbacks.depth.get() > 0 || running::is_running()
     }
 
     /// Opens the connection to the running callback, for as long as the guard exists. Only for callbacks in which SQLite
@@ -578,7 +583,15 @@ impl Db {
             self.drop_as_callback(entry);
         }
         if let Some(payload) = self.callbacks.take_parked() {
-            self.tell_of_late_panic("a callback panicked during a cleanup, and no call followed to resume the panic");
+            self.tell_of_late_panic(DISCARDED);
+            discard(payload);
+        }
+    }
+
+    /// Discards the panic of a file system of the program that closing has caused; not one that was parked before.
+    pub(super) fn end_panic_of_closing(&self, was_parked: bool) {
+        if !was_parked && let Some(payload) = running::take_parked() {
+            self.tell_of_late_panic(DISCARDED);
             discard(payload);
         }
     }

@@ -18,6 +18,7 @@ use super::os::fork::{self, Moment};
 use super::recovery::Recovery;
 use super::storage::TransactionState;
 use super::system::Unopened;
+use super::vfs::running;
 use super::{Parked, ffi, library};
 use crate::error::{Fault, FaultKind};
 use crate::track::counts::Counted;
@@ -117,6 +118,9 @@ impl Drop for OwnedDb {
 const IN_CALLBACK: &str =
     "the connection is running SQL that called this callback: it can be used again when the callback has returned";
 
+/// Error of a use of any connection within a method of a file system.
+const IN_VFS: &str = "SQLite called this method of a file system: connections can be used again when it has returned";
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Gate {
     Open,
@@ -131,6 +135,12 @@ pub(crate) struct OpenFlags {
     pub(crate) create: bool,
     pub(crate) uri: bool,
     pub(crate) no_follow: bool,
+}
+
+/// Returns what the next entry of a connection compares, if nothing is left to do for it: with file systems of the program,
+/// each entry is late, and looks whether a method of one is running.
+fn moment_of_entry(now: Moment) -> Moment {
+    if running::is_in_use() { Moment::NEVER } else { now }
 }
 
 /// Proof that the connection may be used now. The pointer for calls that reach the database is obtained through it.
@@ -170,6 +180,9 @@ impl Db {
         site: &'static Location<'static>,
     ) -> Result<OwnedDb, Fault> {
         library::check().map_err(|reason| Fault::new(FaultKind::Unsupported(reason)))?;
+        if running::is_running() {
+            return Err(Fault::new(FaultKind::Misuse(IN_VFS)));
+        }
         fork::watch();
         let mut bits = ffi::SQLITE_OPEN_NOMUTEX | ffi::SQLITE_OPEN_EXRESCODE;
         bits |= if flags.read_only { ffi::SQLITE_OPEN_READONLY } else { ffi::SQLITE_OPEN_READWRITE };
@@ -199,6 +212,7 @@ impl Db {
         drop(charge);
         allocator::settle_mode();
         let db = db.ok_or_else(Fault::no_memory)?;
+        running::resume();
         if code != ffi::SQLITE_OK {
             return Err(db.fault_of_opening(code, |errno| {
                 let is_of_files = |vfs: &CStr| [&b"unix"[..], b"win32"].iter().any(|of| vfs.to_bytes().starts_with(of));
@@ -236,7 +250,8 @@ impl Db {
         };
         counts::opened(HandleKind::Connection);
         // If figures have been requested, the first entry publishes them.
-        let moment = if fork::are_figures_asked() { Moment::NEVER } else { fork::now() };
+        let moment =
+            if fork::are_figures_asked() || running::is_in_use() { Moment::NEVER } else { fork::now() };
         let db = OwnedDb(NonNull::from(Box::leak(Box::new(Self {
             ptr,
             id,
@@ -330,7 +345,7 @@ impl Db {
         self.resume_late();
         let now = fork::now();
         if self.callbacks.are_settled() {
-            self.entry.set(now);
+            self.entry.set(moment_of_entry(now));
         }
         if self.published.replace(now) != now {
             self.publish();
@@ -358,7 +373,7 @@ impl Db {
 
     fn set_gate(&self, gate: Gate) {
         self.gate.set(gate);
-        self.entry.set(if gate == Gate::Open { fork::now() } else { Moment::NEVER });
+        self.entry.set(if gate == Gate::Open { moment_of_entry(fork::now()) } else { Moment::NEVER });
     }
 
     #[cold]
@@ -366,6 +381,8 @@ impl Db {
     pub(super) fn refuse(&self) -> Fault {
         Fault::new(if self.is_inherited() {
             FaultKind::Forked
+        } else if running::is_running() {
+            FaultKind::Misuse(IN_VFS)
         } else if self.is_open() {
             FaultKind::Misuse(IN_CALLBACK)
         } else {
@@ -597,6 +614,7 @@ impl OwnedDb {
             interrupter.disarm();
         }
         self.publish_counts();
+        let had_panic = running::has_parked();
         let closing = fork::Opening::begin();
         let charge = self.account.charge();
         // SAFETY: `self` owns the handle, which is open and not inherited (both checked above, rules 12, 19), and
@@ -604,6 +622,7 @@ impl OwnedDb {
         // returns SQLITE_BUSY and leaves the connection open if anything unfinalized remains.
         let code = unsafe { ffi::sqlite3_close(self.ptr.as_ptr()) };
         drop(charge);
+        self.end_panic_of_closing(had_panic);
         if code == ffi::SQLITE_OK {
             self.files.borrow_mut().clear();
         }

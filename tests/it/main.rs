@@ -62,6 +62,7 @@ mod transaction_state;
 mod types;
 mod untrusted;
 mod virtual_tables;
+mod vfs;
 mod wal_status;
 mod watch;
 mod words;

@@ -1,0 +1,242 @@
+//! Operations give the same results in the file system of SQLite, in memory, and in a wrapped one: on files, through C's
+//! methods, and through SQL.
+
+use std::path::Path;
+
+use finalite::vfs::{Access, Existing, ExistingFile, FileKind, FileName, LockLevel, Memory, OpenFlags, SyncMode};
+use finalite::{Connection, OpenOptions};
+
+use super::{registered, watching};
+use crate::common::random::Random;
+
+#[derive(Clone, Copy, PartialEq)]
+enum Seen {
+    No,
+    Yes,
+}
+
+/// Runs the same operations, made of a seed, on files of a file system. Returns the transcript of their results, without
+/// paths and numbers of the system's errors.
+fn on_files(system: Existing, dir: &Path, seed: u64) -> Vec<String> {
+    let mut random = Random::new(seed, 1);
+    let paths = ["one", "two"].map(|name| dir.join(format!("{name}-{seed}")));
+    let mut files: Vec<Option<(usize, ExistingFile)>> = (0..4).map(|_| None).collect();
+    let mut transcript = Vec::new();
+    let code = |error: finalite::vfs::VfsError| error.code().map(|code| code.name());
+    for _ in 0..250 {
+        let (slot, path) = (random.below(files.len()), random.below(2));
+        let (offset, len) = (random.below(9000) as u64, 1 + random.below(5000));
+        let operation = random.below(14);
+        let line = match (operation, &files[slot]) {
+            (0 | 1, None) | (2.., None) => {
+                let name = FileName::new(&paths[path], &[]).unwrap();
+                let flags = match random.below(3) {
+                    0 => OpenFlags::read_only(FileKind::MainDatabase),
+                    _ => OpenFlags::read_write(FileKind::MainDatabase),
+                };
+                let opened = system.open(Some(&name), flags);
+                let line = format!("open {:?}", opened.as_ref().map(ExistingFile::is_read_only).map_err(|&error| code(error)));
+                files[slot] = opened.ok().map(|file| (path, file));
+                line
+            }
+            (0, Some(_)) => {
+                files[slot] = None;
+                "close".to_owned()
+            }
+            (1, Some(_)) => {
+                // Nobody deletes a file that is open.
+                let is_open = files.iter().flatten().any(|(of, _)| *of == path);
+                let deleted = (!is_open).then(|| system.delete(&paths[path], true).map_err(code));
+                format!("delete {deleted:?}")
+            }
+            (2 | 3, Some((_, file))) => {
+                let mut bytes = vec![7; len];
+                let read = file.read_at(&mut bytes, offset).map_err(code);
+                let sum = bytes.iter().fold(0_u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(*byte)));
+                format!("read {read:?} {sum}")
+            }
+            (4 | 5, Some((_, file))) if !file.is_read_only() => {
+                format!("write {:?}", file.write_at(&random.bytes(len), offset).map_err(code))
+            }
+            (6, Some((_, file))) if !file.is_read_only() => format!("truncate {:?}", file.truncate(offset).map_err(code)),
+            (7, Some((_, file))) => format!("sync {:?}", file.sync(SyncMode { full: true, data_only: false }).map_err(code)),
+            (8 | 9, Some((_, file))) => {
+                let level = random.pick(&[LockLevel::Shared, LockLevel::Reserved, LockLevel::Exclusive]);
+                // A file that is read only gets no exclusive lock from the system.
+                let level = if file.is_read_only() { LockLevel::Shared } else { level };
+                format!("lock {level:?} {:?}", file.lock_to(level).map_err(code))
+            }
+            (10, Some((_, file))) => {
+                let level = random.pick(&[LockLevel::None, LockLevel::Shared]);
+                format!("unlock {level:?} {:?}", file.unlock_to(level).map_err(code))
+            }
+            (11, Some((_, file))) => format!("reserved {:?}", file.is_reserved().map_err(code)),
+            (12, _) => format!("exists {:?}", system.access(&paths[path], Access::Exists).map_err(code)),
+            (_, Some((_, file))) => format!("size {:?}", file.size().map_err(code)),
+        };
+        transcript.push(line);
+    }
+    transcript
+}
+
+/// Runs the same SQL, made of a seed, on two connections. Returns the transcript of their results.
+fn on_connections(vfs: &str, path: &Path, seed: u64) -> Vec<String> {
+    let mut random = Random::new(seed, 2);
+    let mode = random.pick(&["delete", "truncate", "persist", "wal"]);
+    let plain = OpenOptions::new().vfs(vfs).busy_timeout(std::time::Duration::ZERO);
+    let options = plain.clone().pragma("cache_size", 10).pragma("journal_mode", mode);
+    let mut all: Vec<Connection> = (0..2).map(|_| options.open(path).unwrap()).collect();
+    all[0].execute_batch("CREATE TABLE t(id INTEGER PRIMARY KEY, a)").unwrap();
+    let mut transcript = vec![mode.to_owned()];
+    for _ in 0..120 {
+        let which = random.below(2);
+        let (id, bytes) = (random.below(60), random.below(4000));
+        let sql = match random.below(12) {
+            0 => "BEGIN".to_owned(),
+            1 => "BEGIN IMMEDIATE".to_owned(),
+            2 => "BEGIN EXCLUSIVE".to_owned(),
+            3 => "COMMIT".to_owned(),
+            4 => "ROLLBACK".to_owned(),
+            5 => format!("DELETE FROM t WHERE id > {id}"),
+            6 => "SELECT count(*) FROM t".to_owned(),
+            7 => "PRAGMA wal_checkpoint(TRUNCATE)".to_owned(),
+            8 => "VACUUM".to_owned(),
+            9 => format!("WITH n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20) INSERT INTO t(a) SELECT zeroblob({bytes}) FROM n"),
+            _ => format!("INSERT OR REPLACE INTO t VALUES ({id}, zeroblob({bytes}))"),
+        };
+        if random.one_in(30) {
+            let reopened = options.open(path);
+            transcript.push(format!("open {:?}", reopened.as_ref().map(drop).map_err(|error| error.extended_code())));
+            all[which] = reopened.unwrap_or_else(|_| plain.open(path).unwrap());
+        }
+        let result = all[which].execute_batch(&sql).map_err(|error| error.extended_code());
+        transcript.push(format!("{which} {sql}: {result:?}"));
+        let sum = all[which].query_one::<(i64, i64)>("SELECT count(*), coalesce(sum(length(a)), 0) FROM t", ());
+        transcript.push(format!("{:?}", sum.map_err(|error| error.extended_code())));
+    }
+    for conn in &all {
+        let _ = conn.execute_batch("ROLLBACK");
+        transcript.push(conn.query_one::<String>("PRAGMA integrity_check", ()).unwrap());
+    }
+    transcript
+}
+
+/// The transcripts of all file systems, for a seed.
+fn transcripts<T: PartialEq + std::fmt::Debug>(run: impl Fn(&str, &Path) -> Vec<T>) -> [Vec<T>; 3] {
+    let (memory, (wrapped, _)) = (registered(Memory::new()), watching());
+    let wrapped = registered(wrapped);
+    ["unix", memory.name(), wrapped.name()].map(|name| {
+        let dir = tempfile::tempdir().unwrap();
+        run(name, dir.path())
+    })
+}
+
+fn assert_same(seed: u64, [system, memory, wrapped]: [Vec<String>; 3]) -> Seen {
+    for (name, other) in [("memory", &memory), ("wrapped", &wrapped)] {
+        let differs = system.iter().zip(other).position(|(one, other)| one != other);
+        if let Some(at) = differs {
+            let before = &system[at.saturating_sub(20)..at];
+            panic!("seed {seed}, {name}, {at}: {} in the system, here {}, after {before:#?}", system[at], other[at]);
+        }
+        assert_eq!(system.len(), other.len());
+    }
+    let has = |word: &str| system.iter().any(|line| line.contains(word));
+    if has("Exclusive Ok") && has("BUSY") && has("delete Some(Ok") { Seen::Yes } else { Seen::No }
+}
+
+#[test]
+#[cfg(unix)]
+fn operations_on_files_give_the_same_results_as_in_the_system() {
+    let run = |seed| transcripts(|name, dir| on_files(Existing::named(name).unwrap(), dir, seed));
+    let seen: Vec<Seen> = (0..60).map(|seed| assert_same(seed, run(seed))).collect();
+    assert!(seen.contains(&Seen::Yes));
+}
+
+#[test]
+#[cfg(unix)]
+fn sql_gives_the_same_results_as_in_the_system() {
+    for seed in 0..40 {
+        let all = transcripts(|name, dir| on_connections(name, &dir.join("a.db"), seed));
+        assert_same(seed, all);
+    }
+}
+
+/// The comparison sees a file system that is another one: locks that exclude nobody.
+#[test]
+#[cfg(unix)]
+#[should_panic(expected = "here ")]
+fn the_comparison_sees_a_difference() {
+    use finalite::vfs::{Vfs, VfsFile, VfsResult};
+    struct Lax(Existing);
+    struct LaxFile(ExistingFile);
+    impl Vfs for Lax {
+        type File = LaxFile;
+        fn existing(&self) -> Option<&Existing> {
+            Some(&self.0)
+        }
+        fn open(&self, name: Option<&FileName>, flags: OpenFlags) -> VfsResult<LaxFile> {
+            self.0.open(name, flags).map(LaxFile)
+        }
+    }
+    impl VfsFile for LaxFile {
+        fn existing(&self) -> Option<&ExistingFile> {
+            Some(&self.0)
+        }
+        fn lock(&mut self, _level: LockLevel) -> VfsResult<()> {
+            Ok(())
+        }
+    }
+    let lax = registered(Lax(Existing::named("unix").unwrap()));
+    for seed in 0..60 {
+        let [one, other] = ["unix", lax.name()].map(|name| {
+            let dir = tempfile::tempdir().unwrap();
+            on_files(Existing::named(name).unwrap(), dir.path(), seed)
+        });
+        assert_same(seed, [one.clone(), one, other]);
+    }
+}
+
+#[test]
+fn orders_of_locks_that_sqlite_does_not_use_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let name = FileName::new(&dir.path().join("a"), &[]).unwrap();
+    let system = Existing::default_one().unwrap();
+    let file = system.open(Some(&name), OpenFlags::read_write(FileKind::MainDatabase)).unwrap();
+    for level in [LockLevel::Reserved, LockLevel::Pending, LockLevel::Exclusive] {
+        assert!(file.lock_to(level).is_err(), "{level:?}");
+    }
+    file.unlock_to(LockLevel::None).unwrap();
+    file.lock_to(LockLevel::Shared).unwrap();
+    assert!(file.lock_to(LockLevel::Pending).is_err());
+    file.lock_to(LockLevel::Reserved).unwrap();
+    assert!(file.is_reserved().unwrap());
+    // Opens that C does not define.
+    for kind in [FileKind::MainDatabase, FileKind::Wal, FileKind::Other] {
+        assert!(system.open(None, OpenFlags::read_write(kind)).is_err(), "{kind:?}");
+    }
+    assert!(system.open(Some(&name), OpenFlags::read_write(FileKind::Other)).is_err());
+    assert!(system.open(None, OpenFlags::read_only(FileKind::TempDatabase)).is_err());
+    let temporary = system.open(None, OpenFlags::read_write(FileKind::TempDatabase)).unwrap();
+    temporary.write_at(b"abc", 0).unwrap();
+    assert_eq!(temporary.size().unwrap(), 3);
+}
+
+#[test]
+fn offsets_beyond_what_c_has_are_errors() {
+    let (memory, dir) = (registered(Memory::new()), tempfile::tempdir().unwrap());
+    for name in [vfs_default(), memory.name().to_owned()] {
+        let name_of_file = FileName::new(&dir.path().join("a"), &[]).unwrap();
+        let system = Existing::named(&name).unwrap();
+        let file = system.open(Some(&name_of_file), OpenFlags::read_write(FileKind::MainDatabase)).unwrap();
+        assert!(file.read_at(&mut [0], u64::MAX).is_err() && file.write_at(&[0], u64::MAX).is_err());
+        assert!(file.read_at(&mut [0], i64::MAX as u64).is_err() && file.truncate(u64::MAX).is_err());
+        assert_eq!(file.read_at(&mut [], 5).unwrap(), 0);
+        file.write_at(&[], 5).unwrap();
+        assert_eq!(file.size().unwrap(), 0);
+    }
+    assert!(FileName::new(Path::new("a\0b"), &[]).is_err() && FileName::new(Path::new("a"), &[("", "x")]).is_err());
+}
+
+fn vfs_default() -> String {
+    finalite::vfs::default_name().unwrap()
+}
