@@ -116,6 +116,8 @@ fn on_connections(vfs: &str, path: &Path, seed: u64) -> Vec<String> {
     }
     for conn in &all {
         let _ = conn.execute_batch("ROLLBACK");
+    }
+    for conn in &all {
         transcript.push(conn.query_one::<String>("PRAGMA integrity_check", ()).unwrap());
     }
     transcript
