@@ -278,12 +278,13 @@ pub trait VfsFile: Send + 'static {
     }
 
     /// Returns the number of bytes that the device writes at once; SQLite takes the next power of 2 from 512 to 65,536, and
-    /// 4,096 for 0.
+    /// 4,096 for 0. It is asked for once, when the file was opened.
     fn sector_size(&self) -> u32 {
         self.existing().map_or(0, ExistingFile::sector_size)
     }
 
-    /// Returns the promises of the device.
+    /// Returns the promises of the device. They are asked for when the file was opened, and again after
+    /// [`FileControl::PowersafeOverwrite`].
     fn device(&self) -> DeviceCharacteristics {
         self.existing().map_or(DeviceCharacteristics::NONE, ExistingFile::device)
     }

@@ -30,6 +30,9 @@ struct State<F> {
     /// Whether a method runs. SQLite calls no other until it returns; code of the program that makes it do so, within a
     /// method and by another driver, gets an error.
     is_busy: Cell<bool>,
+    /// SQLite decides by them at several points of a transaction: they change with the file control for them alone.
+    device: Cell<c_int>,
+    sector_bytes: c_int,
     parts: UnsafeCell<Parts<F>>,
     count: OpenCount,
 }
@@ -61,12 +64,20 @@ pub(super) unsafe fn publish<F: VfsFile>(to: *mut ffi::sqlite3_file, file: F, co
         Shared::None => &Methods::<F>::V1,
         Shared::Own(_) | Shared::Existing(_) => &Methods::<F>::V2,
     };
+    let (device, sector_bytes) = (Cell::new(file.device().0), sector_bytes(file.sector_size()));
     let parts = UnsafeCell::new(Parts { file, shared });
-    let state = Box::new(State { is_busy: Cell::new(false), parts, count });
+    let state = Box::new(State { is_busy: Cell::new(false), device, sector_bytes, parts, count });
     let to = to.cast::<CFile>();
     let file = CFile { base: ffi::sqlite3_file { pMethods: methods }, state: Box::into_raw(state).cast() };
     // SAFETY: memory for a `CFile` (the caller's promise), which `close` takes the state out of (rule 26).
     unsafe { to.write(file) };
+}
+
+/// Converts the size of a sector: SQLite computes with powers of 2 in this range.
+fn sector_bytes(size: u32) -> c_int {
+    const DEFAULT: u32 = 4096;
+    let size = if size == 0 { DEFAULT } else { size.clamp(512, 65_536).next_power_of_two() };
+    c_int::try_from(size).unwrap_or(c_int::MAX)
 }
 
 struct Methods<F>(std::marker::PhantomData<F>);
@@ -106,17 +117,27 @@ impl<F: VfsFile> Methods<F> {
     };
 }
 
+/// Returns the state of a file.
+///
+/// # Safety
+///
+/// `file` is the file of a method that C calls, made by [`publish`] with this `F`. The state is not used after the call.
+unsafe fn state<'call, F>(file: *mut ffi::sqlite3_file) -> &'call State<F> {
+    // SAFETY: made by `publish`, and not closed: SQLite calls no method after xClose (the caller's promise, rule 26).
+    let state = unsafe { (*file.cast::<CFile>()).state };
+    // SAFETY: the state of this `F`, which `close` frees. Only shared references to it exist, by the thread that uses the
+    // connection (rules 12, 26).
+    unsafe { &*state.cast::<State<F>>() }
+}
+
 /// Uses the parts of a file. Returns `None` if a method is running. `run` does not panic.
 ///
 /// # Safety
 ///
 /// `file` is the file of a method that C calls, made by [`publish`] with this `F`.
 unsafe fn with<F: VfsFile, R>(file: *mut ffi::sqlite3_file, run: impl FnOnce(&mut Parts<F>) -> R) -> Option<R> {
-    // SAFETY: made by `publish`, and not closed: SQLite calls no method after xClose (the caller's promise, rule 26).
-    let state = unsafe { (*file.cast::<CFile>()).state };
-    // SAFETY: the state of this `F`, which `close` frees. Only shared references to it exist, by the thread that uses the
-    // connection (rules 12, 26).
-    let state = unsafe { &*state.cast::<State<F>>() };
+    // SAFETY: the caller's promise is the same (rule 26).
+    let state = unsafe { state::<F>(file) };
     if state.is_busy.replace(true) {
         return None;
     }
@@ -274,18 +295,13 @@ unsafe extern "C" fn is_reserved<F: VfsFile>(file: *mut ffi::sqlite3_file, out: 
 }
 
 unsafe extern "C" fn sector_size<F: VfsFile>(file: *mut ffi::sqlite3_file) -> c_int {
-    const DEFAULT: u32 = 4096;
     // SAFETY: a file of `publish` with this `F`, in a call of C (rule 26).
-    let size = unsafe { call(file, ResultCode::IOERR, |of: &mut F| Ok(of.sector_size())) };
-    let size = size.ok().filter(|&size| size != 0).unwrap_or(DEFAULT);
-    // SQLite computes with powers of 2 in this range.
-    let size = size.clamp(512, 65_536).next_power_of_two();
-    c_int::try_from(size).unwrap_or(c_int::MAX)
+    unsafe { state::<F>(file) }.sector_bytes
 }
 
 unsafe extern "C" fn device<F: VfsFile>(file: *mut ffi::sqlite3_file) -> c_int {
     // SAFETY: a file of `publish` with this `F`, in a call of C (rule 26).
-    unsafe { call(file, ResultCode::IOERR, |of: &mut F| Ok(of.device().0)) }.unwrap_or(0)
+    unsafe { state::<F>(file) }.device.get()
 }
 
 unsafe extern "C" fn control<F: VfsFile>(
@@ -293,31 +309,45 @@ unsafe extern "C" fn control<F: VfsFile>(
     operation: c_int,
     argument: *mut c_void,
 ) -> c_int {
+    // SAFETY: the file, the operation and its argument, in a call of C (rule 26).
+    let code = unsafe { control_file::<F>(file, operation, argument) };
+    if operation == ffi::SQLITE_FCNTL_POWERSAFE_OVERWRITE {
+        // SAFETY: a file of `publish` with this `F`, in a call of C (rule 26).
+        if let Ok(device) = unsafe { call(file, ResultCode::IOERR, |of: &mut F| Ok(of.device().0)) } {
+            // SAFETY: as above, a file of `publish` in a call of C (rule 26).
+            unsafe { state::<F>(file) }.device.set(device);
+        }
+    }
+    if operation != ffi::SQLITE_FCNTL_VFSNAME || argument.is_null() {
+        return code;
+    }
+    // SAFETY: a file of `publish` with this `F`, in a call of C (rule 26).
+    let name = unsafe { state::<F>(file) }.count.vfs_name();
+    // SAFETY: c3ref/c_fcntl_begin_atomic_write.html: SQLITE_FCNTL_VFSNAME takes a pointer to a string of SQLite's
+    // allocator, which was NULL before an existing file has set it (rule 26).
+    unsafe { prepend_name(argument.cast(), name) }
+}
+
+/// Has the program's file answer, or the existing one. Returns a code.
+///
+/// # Safety
+///
+/// The arguments are those of a call of C, for a file of [`publish`] with this `F`.
+unsafe fn control_file<F: VfsFile>(file: *mut ffi::sqlite3_file, operation: c_int, argument: *mut c_void) -> c_int {
     // SAFETY: the operation and its argument, in a call of C (rule 26).
     let request = unsafe { request_of(operation, argument) };
     // SAFETY: a file of `publish` with this `F`, in a call of C (rule 26).
-    let reply = unsafe { call(file, ResultCode::IOERR, |of: &mut F| of.control(request)) };
-    match reply {
+    match unsafe { call(file, ResultCode::IOERR, |of: &mut F| of.control(request)) } {
         Err(code) => return code,
+        Ok(ControlReply::NotFound) => {}
         // SAFETY: the operation and its argument, in a call of C (rule 26).
-        Ok(reply) if reply != ControlReply::NotFound => return unsafe { answer(operation, argument, reply) },
-        Ok(_) => {}
+        Ok(reply) => return unsafe { answer(operation, argument, reply) },
     }
     let existing = |parts: &mut Parts<F>| running::call(|| parts.file.existing().map(ExistingFile::share));
     // SAFETY: a file of `publish` with this `F`, in a call of C (rule 26).
     let existing = unsafe { with(file, existing) }.flatten().flatten();
     // SAFETY: what SQLite passes for the operation, in this call (rule 26).
-    let code = existing.map_or(ffi::SQLITE_NOTFOUND, |existing| unsafe { existing.control(operation, argument) });
-    if operation != ffi::SQLITE_FCNTL_VFSNAME || argument.is_null() {
-        return code;
-    }
-    // SAFETY: as in `with`: the file is open, and its state is freed by `close` (rule 26).
-    let state = unsafe { (*file.cast::<CFile>()).state };
-    // SAFETY: as in `with`, shared references only (rule 26).
-    let name = unsafe { &(*state.cast::<State<F>>()).count }.vfs_name();
-    // SAFETY: c3ref/c_fcntl_begin_atomic_write.html: SQLITE_FCNTL_VFSNAME takes a pointer to a string of SQLite's
-    // allocator, which was NULL before an existing file has set it (rule 26).
-    unsafe { prepend_name(argument.cast(), name) }
+    existing.map_or(ffi::SQLITE_NOTFOUND, |existing| unsafe { existing.control(operation, argument) })
 }
 
 /// Puts a name before that of the file system below.
