@@ -69,7 +69,8 @@ pub enum Failure {
     Code(ResultCode),
     /// A write or a read does its first half, then fails as [`Io`](Self::Io). Other operations fail so.
     Half,
-    /// A read finds the end of the file after half of the bytes. Other operations fail as [`Io`](Self::Io).
+    /// A read finds the end of the file after half of the bytes, which SQLite takes for zeros, as it must at the end of a
+    /// file: it may report corruption, or store what it computes of them. Other operations fail as [`Io`](Self::Io).
     ShortRead,
     /// The operation does nothing and reports success, as a device does that lies about syncs. A read returns zeros; an
     /// open or an access fails as [`Io`](Self::Io).
@@ -273,8 +274,9 @@ impl<V: vfs::Vfs> Vfs<V> {
     /// then as much as `cut` says. To be opened, they are given to [`Memory::restore`](crate::vfs::Memory::restore), or
     /// written to a directory.
     ///
-    /// A file that was created is there for sure from its first sync on, and one that was deleted is gone for sure if
-    /// SQLite asked for that (`PRAGMA synchronous = EXTRA`, for the journal of a commit).
+    /// A file that was created is there for sure from its first sync on, and one that was deleted is gone for sure when
+    /// another file of the directory was first synced, or if SQLite asked for that (`PRAGMA synchronous = EXTRA`, for the
+    /// journal of a commit).
     #[must_use]
     pub fn image(&self, cut: PowerCut) -> BTreeMap<PathBuf, Vec<u8>> {
         self.state.disk().image(cut)

@@ -89,20 +89,31 @@ impl Disk {
         lock(record).pending.push(change);
     }
 
-    /// Makes a file durable, and its name.
+    /// Makes a file durable and, with its first sync, all names of its directory, as SQLite's `unix` file system does for
+    /// journals.
     pub(super) fn sync(&mut self, record: &Record) {
         let mut file = lock(record);
         let pending = std::mem::take(&mut file.pending);
         pending.iter().for_each(|change| apply(&mut file.durable, change));
         let was_named = std::mem::replace(&mut file.is_named, true);
         drop(file);
-        if !was_named {
-            let is_its = |name: &&mut Name| name.current.as_ref().is_some_and(|current| Arc::ptr_eq(current, record));
-            if let Some(name) = self.0.values_mut().find(is_its) {
+        if was_named {
+            return;
+        }
+        let is_its = |name: &Name| name.current.as_ref().is_some_and(|current| Arc::ptr_eq(current, record));
+        let path = self.0.iter().find(|(_, name)| is_its(name)).map(|(path, _)| path.clone());
+        let Some(directory) = path.as_deref().map(Path::parent) else {
+            // It was deleted.
+            return;
+        };
+        self.0.retain(|path, name| {
+            if path.parent() == directory {
                 name.before.clear();
                 name.may_be_none = false;
+                name.current.iter().for_each(|current| lock(current).is_named = true);
             }
-        }
+            !name.before.is_empty() || name.current.is_some()
+        });
     }
 
     pub(super) fn image(&self, cut: PowerCut) -> BTreeMap<PathBuf, Vec<u8>> {

@@ -43,6 +43,8 @@ mod system_errors;
 mod thread_end;
 mod untrusted;
 mod virtual_tables;
+#[cfg(unix)]
+mod vfs;
 
 use std::process::ExitCode;
 
@@ -109,6 +111,8 @@ const ALL: &[&[Case]] = &[
     thread_end::CASES,
     untrusted::CASES,
     virtual_tables::CASES,
+    #[cfg(unix)]
+    vfs::CASES,
 ];
 
 fn main() -> ExitCode {

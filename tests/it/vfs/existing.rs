@@ -157,7 +157,7 @@ fn operations_on_files_give_the_same_results_as_in_the_system() {
 #[test]
 #[cfg(unix)]
 fn sql_gives_the_same_results_as_in_the_system() {
-    for seed in 0..40 {
+    for seed in 0..15 {
         let all = transcripts(|name, dir| on_connections(name, &dir.join("a.db"), seed));
         assert_same(seed, all);
     }
