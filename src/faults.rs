@@ -13,8 +13,8 @@ use std::time::{Duration, SystemTime};
 
 use crate::ResultCode;
 use crate::vfs::{
-    self, Access, ControlReply, DeviceCharacteristics, Existing, ExistingFile, FileControl, FileKind, FileName, FullPath,
-    LockLevel, OpenFlags, SharedMemory, SyncMode, VfsError, VfsFile, VfsResult,
+    self, Access, ControlReply, DeviceCharacteristics, Existing, ExistingFile, FileControl, FileKind, FileName,
+    FullPath, LockLevel, OpenFlags, SharedMemory, SyncMode, VfsError, VfsFile, VfsResult,
 };
 use power_cut::{Change, Disk, Record};
 
@@ -34,7 +34,7 @@ pub enum Operation {
     Write,
     /// The size of a file is set.
     Truncate,
-    /// What was written is made durable.
+    /// Written data are made durable.
     Sync,
     /// The size of a file is read.
     Size,
@@ -192,8 +192,8 @@ impl State {
         let mut armed = self.armed();
         *armed.counts.entry(operation).or_default() += 1;
         let fault = armed.fault.as_mut()?;
-        let is_meant = fault.operation.is_none_or(|meant| meant == operation)
-            && (fault.kind.is_none() || fault.kind == kind);
+        let is_meant =
+            fault.operation.is_none_or(|meant| meant == operation) && (fault.kind.is_none() || fault.kind == kind);
         if !is_meant {
             return None;
         }
@@ -332,7 +332,7 @@ impl fmt::Debug for ArmedFault {
 }
 
 impl<V: vfs::Vfs> vfs::Vfs for Vfs<V> {
-    type File = File<V::File>;
+    type File = FaultyFile<V::File>;
 
     fn existing(&self) -> Option<&Existing> {
         self.inner.existing()
@@ -350,7 +350,7 @@ impl<V: vfs::Vfs> vfs::Vfs for Vfs<V> {
             None => None,
             Some(path) => Some(self.state.disk().open(path, || content(&mut file))?),
         };
-        Ok(File { inner: file, state: Arc::clone(&self.state), kind, record })
+        Ok(FaultyFile { inner: file, state: Arc::clone(&self.state), kind, record })
     }
 
     fn delete(&self, path: &Path, sync_directory: bool) -> VfsResult<()> {
@@ -396,14 +396,14 @@ fn content(file: &mut impl VfsFile) -> VfsResult<Vec<u8>> {
 }
 
 /// An open file of [`Vfs`].
-pub struct File<F> {
+pub struct FaultyFile<F> {
     inner: F,
     state: Arc<State>,
     kind: FileKind,
     record: Option<Record>,
 }
 
-impl<F: VfsFile> File<F> {
+impl<F: VfsFile> FaultyFile<F> {
     /// Adds a change to what is not durable.
     fn note(&self, change: Change) {
         if let Some(record) = &self.record {
@@ -418,13 +418,13 @@ impl<F: VfsFile> File<F> {
     }
 }
 
-impl<F: fmt::Debug> fmt::Debug for File<F> {
+impl<F: fmt::Debug> fmt::Debug for FaultyFile<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("File").field("inner", &self.inner).field("kind", &self.kind).finish_non_exhaustive()
+        f.debug_struct("FaultyFile").field("inner", &self.inner).field("kind", &self.kind).finish_non_exhaustive()
     }
 }
 
-impl<F: VfsFile> VfsFile for File<F> {
+impl<F: VfsFile> VfsFile for FaultyFile<F> {
     fn existing(&self) -> Option<&ExistingFile> {
         self.inner.existing()
     }
@@ -515,7 +515,9 @@ impl<F: VfsFile> VfsFile for File<F> {
             DeviceCharacteristics::UNDELETABLE_WHEN_OPEN,
             DeviceCharacteristics::IMMUTABLE,
         ];
-        kept.into_iter().filter(|&promise| promised.contains(promise)).fold(DeviceCharacteristics::NONE, |all, one| all | one)
+        kept.into_iter()
+            .filter(|&promise| promised.contains(promise))
+            .fold(DeviceCharacteristics::NONE, |all, one| all | one)
     }
 
     fn shared_memory(&self) -> Option<&SharedMemory> {

@@ -250,8 +250,7 @@ impl Db {
         };
         counts::opened(HandleKind::Connection);
         // If figures have been requested, the first entry publishes them.
-        let moment =
-            if fork::are_figures_asked() || running::is_in_use() { Moment::NEVER } else { fork::now() };
+        let moment = if fork::are_figures_asked() || running::is_in_use() { Moment::NEVER } else { fork::now() };
         let db = OwnedDb(NonNull::from(Box::leak(Box::new(Self {
             ptr,
             id,

@@ -119,9 +119,7 @@ impl Vfs for Memory {
                         return Err(VfsError::new(ResultCode::CANTOPEN));
                     }
                     Some(content) => Arc::clone(content),
-                    None if flags.is_create() => {
-                        Arc::clone(files.entry(name.path().to_path_buf()).or_default())
-                    }
+                    None if flags.is_create() => Arc::clone(files.entry(name.path().to_path_buf()).or_default()),
                     None => return Err(VfsError::new(ResultCode::CANTOPEN)),
                 }
             }

@@ -136,7 +136,8 @@ impl Images {
         if !conn.exists("SELECT 1 FROM sqlite_schema WHERE name = 'u'", ()).map_err(of)? {
             return Ok(0);
         }
-        let sql = "SELECT (SELECT count(*) FROM t), (SELECT ifnull(max(a), 0) FROM t), count(*), ifnull(max(a), 0) FROM u";
+        let sql =
+            "SELECT (SELECT count(*) FROM t), (SELECT ifnull(max(a), 0) FROM t), count(*), ifnull(max(a), 0) FROM u";
         let found = conn.query_one::<(i64, i64, i64, i64)>(sql, ()).map_err(of)?;
         let rows = found.0;
         if found == (rows, rows, rows, rows) { Ok(rows) } else { Err(format!("half of a transaction: {found:?}")) }
@@ -194,7 +195,9 @@ fn cut(mode: &str, synchronous: &str, lost: i64) -> (u64, Vec<String>) {
         let armed = faulty.arm(Fault::after_any(n).sticky(true));
         let (committed, _) = scenario("faulty", mode, synchronous);
         let failures = armed.disarm();
-        let cuts = [PowerCut::Nothing, PowerCut::Everything].into_iter().chain((0..4).map(|seed| PowerCut::Random(n * 7 + seed)));
+        let cuts = [PowerCut::Nothing, PowerCut::Everything]
+            .into_iter()
+            .chain((0..4).map(|seed| PowerCut::Random(n * 7 + seed)));
         for cut in cuts {
             opened += 1;
             match images.transactions(faulty.image(cut)) {
@@ -223,7 +226,12 @@ fn what_was_committed_survives_a_power_cut() {
     ] {
         let (opened, violations) = cut(mode, synchronous, lost);
         println!("{opened} images of {mode}, {synchronous}");
-        assert!(violations.is_empty(), "{} of {opened}: {:#?}", violations.len(), &violations[..violations.len().min(9)]);
+        assert!(
+            violations.is_empty(),
+            "{} of {opened}: {:#?}",
+            violations.len(),
+            &violations[..violations.len().min(9)]
+        );
         assert!(opened > 300, "{opened}");
     }
 }
@@ -287,8 +295,12 @@ fn a_kill_leaves_a_whole_database_over_a_wrapped_file_system() {
         let path = dir.path().join("a.db");
         let mut last = 0;
         for round in 0..10 {
-            let mut child =
-                process_of("vfs::wrapped_writer").env(PATH, &path).env("MODE", mode).stdout(Stdio::piped()).spawn().unwrap();
+            let mut child = process_of("vfs::wrapped_writer")
+                .env(PATH, &path)
+                .env("MODE", mode)
+                .stdout(Stdio::piped())
+                .spawn()
+                .unwrap();
             let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
             // What it says was committed before it is killed.
             for _ in 0..=round {

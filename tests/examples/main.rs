@@ -487,3 +487,14 @@ fn a_watch_follows_what_others_write() {
     let expected = ["watching sale", "total 350", "total 0", "others wrote: true", "total 7", "closed cleanly: true"];
     assert_eq!(lines, expected);
 }
+
+#[test]
+fn faults_of_files_lose_nothing() {
+    let outcome = run(&mut Command::new(program("fault_vfs")));
+    assert_eq!((outcome.code, &*outcome.stderr), (Some(0), ""), "{}", outcome.stdout);
+    let lines: Vec<&str> = outcome.stdout.lines().collect();
+    let [failed, lost] = lines[..] else { panic!("{lines:?}") };
+    let failed = failed.strip_suffix(" writes failed, and each error was reported").unwrap();
+    assert!(failed.parse::<u32>().unwrap() > 10, "{failed}");
+    assert_eq!(lost, "20 power cuts, and nothing was lost");
+}

@@ -96,7 +96,8 @@ fn a_name_is_registered_once_and_not_while_it_is_used_removed() {
     registration.unregister().unwrap();
     assert!(!vfs::exists(&name) && is_misuse(&registration.make_default().unwrap_err()));
     assert_eq!(in_memory.query_one::<i64>("SELECT random() IS NOT NULL AND julianday() > 2450000", ()).unwrap(), 1);
-    let spilled = "PRAGMA temp_store = file; PRAGMA temp.cache_size = 5; CREATE TEMP TABLE t AS SELECT zeroblob(1000000)";
+    let spilled =
+        "PRAGMA temp_store = file; PRAGMA temp.cache_size = 5; CREATE TEMP TABLE t AS SELECT zeroblob(1000000)";
     assert_eq!(in_memory.execute_batch(spilled).unwrap_err().code(), Some(ResultCode::CANTOPEN));
     assert!(OpenOptions::new().vfs(&name).open("a.db").is_err());
     // The name is free again.
@@ -148,7 +149,8 @@ fn a_uri_names_a_file_system_and_its_parameters_arrive() {
     conn.attach_uri(&uri, "x").unwrap().keep();
     conn.execute_batch("CREATE TABLE x.t(a); PRAGMA x.journal_mode = wal; INSERT INTO x.t VALUES (1)").unwrap();
     let seen = seen.lock().unwrap();
-    let rest = r#"Some("red ish") true 12 x.db-wal [("color", "red ish"), ("quick", "on"), ("size", "12"), ("empty", "")]"#;
+    let rest =
+        r#"Some("red ish") true 12 x.db-wal [("color", "red ish"), ("quick", "on"), ("size", "12"), ("empty", "")]"#;
     for (kind, path) in [("MainDatabase", "x.db"), ("MainJournal", "x.db-journal"), ("Wal", "x.db-wal")] {
         assert!(seen.contains(&format!("{kind} {path} x.db {rest}")), "{kind}: {seen:#?}");
     }
@@ -162,7 +164,10 @@ fn each_kind_of_file_is_opened_as_what_it_is() {
     let options = OpenOptions::new().vfs(registration.name()).pragma("temp_store", "file");
     let conn = options.open(dir.path().join("a.db")).unwrap();
     // A cache of a few pages, so that temporary tables, sorts and savepoints go to files.
-    conn.execute_batch("PRAGMA cache_size = 5; PRAGMA temp.cache_size = 5; PRAGMA cache_spill = 2; CREATE TABLE t(a, b)").unwrap();
+    conn.execute_batch(
+        "PRAGMA cache_size = 5; PRAGMA temp.cache_size = 5; PRAGMA cache_spill = 2; CREATE TABLE t(a, b)",
+    )
+    .unwrap();
     conn.execute_batch(
         "BEGIN; WITH n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000)
          INSERT INTO t SELECT i, randomblob(200) FROM n; COMMIT;
@@ -173,7 +178,10 @@ fn each_kind_of_file_is_opened_as_what_it_is() {
     conn.query_all::<i64>("SELECT a FROM t ORDER BY b, a", ()).unwrap();
     conn.query_all::<i64>("SELECT count(*) FROM (SELECT DISTINCT randomblob(3000 + a) FROM t)", ()).unwrap();
     conn.attach(dir.path().join("b.db"), "other").unwrap().keep();
-    conn.execute_batch("CREATE TABLE other.v(a); BEGIN; INSERT INTO other.v VALUES (1); DELETE FROM t WHERE a = 1; COMMIT").unwrap();
+    conn.execute_batch(
+        "CREATE TABLE other.v(a); BEGIN; INSERT INTO other.v VALUES (1); DELETE FROM t WHERE a = 1; COMMIT",
+    )
+    .unwrap();
     conn.execute_batch("VACUUM").unwrap();
     conn.detach("other").unwrap();
     conn.set_pragma("journal_mode", "wal").unwrap();
@@ -225,7 +233,8 @@ fn every_journal_mode_commits_and_rolls_back() {
             let options = OpenOptions::new().vfs(registration.name()).pragma("journal_mode", mode);
             let conn = options.open(&path).unwrap();
             assert_eq!(conn.pragma::<String>("journal_mode").unwrap(), mode);
-            conn.execute_batch("CREATE TABLE t(a, b); BEGIN; INSERT INTO t VALUES (1, zeroblob(50000)); COMMIT").unwrap();
+            conn.execute_batch("CREATE TABLE t(a, b); BEGIN; INSERT INTO t VALUES (1, zeroblob(50000)); COMMIT")
+                .unwrap();
             if mode != "off" {
                 conn.execute_batch("BEGIN; UPDATE t SET b = 1; INSERT INTO t VALUES (2, 3); ROLLBACK").unwrap();
             }
@@ -248,7 +257,8 @@ fn backup_vacuum_and_attached_databases_work() {
     drop(copy);
     let uri = format!("file:b.db?vfs={}", registration.name());
     conn.attach_uri(&uri, "b").unwrap().keep();
-    conn.execute_batch("BEGIN; INSERT INTO t VALUES (1); INSERT INTO b.t VALUES (2); COMMIT; VACUUM; VACUUM b").unwrap();
+    conn.execute_batch("BEGIN; INSERT INTO t VALUES (1); INSERT INTO b.t VALUES (2); COMMIT; VACUUM; VACUUM b")
+        .unwrap();
     conn.execute_batch(&format!("VACUUM INTO 'file:c.db?vfs={}'", registration.name())).unwrap();
     assert_eq!(open(&registration, "c.db").query_one::<i64>("SELECT count(*) FROM t", ()).unwrap(), 2);
     assert_eq!(open(&registration, "b.db").query_one::<i64>("SELECT count(*) FROM t", ()).unwrap(), 2);
@@ -274,7 +284,8 @@ fn a_pool_and_threads_share_a_log() {
                     let mut last = 0;
                     while last < 2 * ROWS {
                         let reader = pool.reader().unwrap();
-                        let (count, sum) = reader.query_one::<(i64, i64)>("SELECT count(*), coalesce(sum(1), 0) FROM t", ()).unwrap();
+                        let (count, sum) =
+                            reader.query_one::<(i64, i64)>("SELECT count(*), coalesce(sum(1), 0) FROM t", ()).unwrap();
                         assert!(count >= last && count == sum);
                         last = count;
                     }

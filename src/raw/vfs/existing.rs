@@ -126,7 +126,7 @@ impl Existing {
     /// The file system's; `SQLITE_CANTOPEN` for flags that SQLite does not use: a file without a name that is not
     /// temporary, or not created.
     pub fn open(&self, name: Option<&FileName>, flags: OpenFlags) -> VfsResult<ExistingFile> {
-                let is_sound = match flags.kind() {
+        let is_sound = match flags.kind() {
             FileKind::Other => false,
             FileKind::MainDatabase | FileKind::MainJournal | FileKind::Wal | FileKind::SuperJournal => name.is_some(),
             _ => name.is_some() || flags.is_create(),
@@ -186,7 +186,7 @@ impl Existing {
     /// The file system's.
     pub fn full_path(&self, path: &Path) -> VfsResult<FullPath> {
         let path = c_path(path)?;
-                let Some(method) = field!(self, xFullPathname) else {
+        let Some(method) = field!(self, xFullPathname) else {
             return Err(VfsError::new(ResultCode::CANTOPEN_FULLPATH));
         };
         let longest = field!(self, mxPathname).max(0);

@@ -159,8 +159,7 @@ unsafe fn call<F: VfsFile, R>(
     code: ResultCode,
     run: impl FnOnce(&mut F) -> VfsResult<R>,
 ) -> Result<R, c_int> {
-    // SAFETY: the caller's promise is the same.
-    // Rule 26.
+    // SAFETY: the caller's promise is the same (rule 26).
     let result = unsafe { with(file, |parts: &mut Parts<F>| running::call(|| run(&mut parts.file))) };
     running::set_errno(0);
     match result.flatten() {
@@ -398,8 +397,7 @@ unsafe fn request_of<'call>(operation: c_int, argument: *mut c_void) -> FileCont
         ffi::SQLITE_FCNTL_PERSIST_WAL => FileControl::PersistWal(switch()),
         ffi::SQLITE_FCNTL_POWERSAFE_OVERWRITE => FileControl::PowersafeOverwrite(switch()),
         ffi::SQLITE_FCNTL_PRAGMA => {
-            // SAFETY: "an array of pointers to strings": an out pointer, the name, and the value or NULL (as above).
-            // Rule 26.
+            // SAFETY: "an array of pointers to strings": an out pointer, the name, and the value or NULL (as above, rule 26).
             let [_, name, value] = unsafe { argument.cast::<[*mut c_char; 3]>().read() };
             // SAFETY: NUL-terminated, or NULL, and valid during the call (as above, rule 26).
             let text = |text: *mut c_char| (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) }.to_str().ok());

@@ -1,4 +1,4 @@
-//! What SQLite asks file systems for: kinds of files, locks, durability; and what devices promise.
+//! Requests of SQLite to file systems (kinds of files, locks, durability), and promises of devices.
 
 use std::ffi::c_int;
 use std::fmt;

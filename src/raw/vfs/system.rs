@@ -18,7 +18,7 @@ use super::file;
 use super::flags::{Access, OpenFlags};
 use super::name::{FileName, c_path, path_of};
 use super::running;
-use crate::error::{Error, Fault, FaultKind, ResultCode, Result};
+use crate::error::{Error, Fault, FaultKind, Result, ResultCode};
 use crate::raw::db::code_fault;
 use crate::raw::ffi;
 use crate::raw::initialize::initialize;
@@ -35,7 +35,7 @@ struct Shell<V> {
     vfs: Mutex<Option<Arc<V>>>,
 }
 
-/// What does not depend on the type of the file system.
+/// Part that does not depend on the type of the file system.
 struct Info {
     name: CString,
     open_files: AtomicUsize,

@@ -35,7 +35,8 @@ fn on_files(system: Existing, dir: &Path, seed: u64) -> Vec<String> {
                     _ => OpenFlags::read_write(FileKind::MainDatabase),
                 };
                 let opened = system.open(Some(&name), flags);
-                let line = format!("open {:?}", opened.as_ref().map(ExistingFile::is_read_only).map_err(|&error| code(error)));
+                let line =
+                    format!("open {:?}", opened.as_ref().map(ExistingFile::is_read_only).map_err(|&error| code(error)));
                 files[slot] = opened.ok().map(|file| (path, file));
                 line
             }
@@ -58,8 +59,12 @@ fn on_files(system: Existing, dir: &Path, seed: u64) -> Vec<String> {
             (4 | 5, Some((_, file))) if !file.is_read_only() => {
                 format!("write {:?}", file.write_at(&random.bytes(len), offset).map_err(code))
             }
-            (6, Some((_, file))) if !file.is_read_only() => format!("truncate {:?}", file.truncate(offset).map_err(code)),
-            (7, Some((_, file))) => format!("sync {:?}", file.sync(SyncMode { full: true, data_only: false }).map_err(code)),
+            (6, Some((_, file))) if !file.is_read_only() => {
+                format!("truncate {:?}", file.truncate(offset).map_err(code))
+            }
+            (7, Some((_, file))) => {
+                format!("sync {:?}", file.sync(SyncMode { full: true, data_only: false }).map_err(code))
+            }
             (8 | 9, Some((_, file))) => {
                 let level = random.pick(&[LockLevel::Shared, LockLevel::Reserved, LockLevel::Exclusive]);
                 // A file that is read only gets no exclusive lock from the system.
@@ -101,7 +106,9 @@ fn on_connections(vfs: &str, path: &Path, seed: u64) -> Vec<String> {
             6 => "SELECT count(*) FROM t".to_owned(),
             7 => "PRAGMA wal_checkpoint(TRUNCATE)".to_owned(),
             8 => "VACUUM".to_owned(),
-            9 => format!("WITH n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20) INSERT INTO t(a) SELECT zeroblob({bytes}) FROM n"),
+            9 => format!(
+                "WITH n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20) INSERT INTO t(a) SELECT zeroblob({bytes}) FROM n"
+            ),
             _ => format!("INSERT OR REPLACE INTO t VALUES ({id}, zeroblob({bytes}))"),
         };
         if random.one_in(30) {

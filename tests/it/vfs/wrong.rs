@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use finalite::vfs::{
-    Access, ControlReply, DeviceCharacteristics, FileControl, FileName, FullPath, LockLevel, Memory, MemoryFile, OpenFlags,
-    SharedMemory, SyncMode, Vfs, VfsError, VfsFile, VfsResult,
+    Access, ControlReply, DeviceCharacteristics, FileControl, FileName, FullPath, LockLevel, Memory, MemoryFile,
+    OpenFlags, SharedMemory, SyncMode, Vfs, VfsError, VfsFile, VfsResult,
 };
 use finalite::{Connection, ErrorKind, OpenOptions, Result, ResultCode, Statement};
 
@@ -202,7 +202,11 @@ impl VfsFile for WrongFile {
 
     fn size(&mut self) -> VfsResult<u64> {
         let size = self.inner.size()?;
-        Ok(if self.shared.check(Method::Size)? { [u64::MAX, i64::MAX as u64, 0, 7][size as usize / 4096 % 4] } else { size })
+        Ok(if self.shared.check(Method::Size)? {
+            [u64::MAX, i64::MAX as u64, 0, 7][size as usize / 4096 % 4]
+        } else {
+            size
+        })
     }
 
     fn lock(&mut self, level: LockLevel) -> VfsResult<()> {
@@ -260,7 +264,9 @@ fn scenario(vfs: &str) -> Result<()> {
     let other = options.open("a.db")?;
     // A journal that is in use, which it must not take for one that was left.
     conn.execute_batch("BEGIN; UPDATE t SET b = 2 WHERE a = 2")?;
-    other.query_one::<i64>("SELECT count(*) FROM t", ()).or_else(|error| if error.is_busy() { Ok(0) } else { Err(error) })?;
+    other
+        .query_one::<i64>("SELECT count(*) FROM t", ())
+        .or_else(|error| if error.is_busy() { Ok(0) } else { Err(error) })?;
     conn.execute_batch("COMMIT")?;
     conn.query_one::<String>("PRAGMA journal_mode = wal", ())?;
     conn.execute("INSERT INTO t(b) VALUES (zeroblob(9000))", ())?;
@@ -279,7 +285,10 @@ fn run(shared: &Shared, vfs: &str, wrong: Option<Wrongness>) -> (u64, bool) {
     let mut caught = |outcome: std::thread::Result<Result<()>>| match outcome {
         Ok(Ok(())) => {}
         Ok(Err(error)) => {
-            assert!(error.code().is_some() || matches!(error.kind(), ErrorKind::ColumnConversion { .. }), "{wrong:?}: {error:?}");
+            assert!(
+                error.code().is_some() || matches!(error.kind(), ErrorKind::ColumnConversion { .. }),
+                "{wrong:?}: {error:?}"
+            );
         }
         Err(payload) => {
             has_panicked = true;
@@ -436,7 +445,9 @@ fn rule_26_handles_that_a_method_drops_wait_for_close() {
         let mut backup = finalite::data::Backup::new(conn, Connection::open_in_memory().unwrap()).unwrap();
         backup.step(1).unwrap();
         let statement: Statement<'static> = conn.prepare("SELECT b FROM t").unwrap();
-        HELD.with(|held| *held.borrow_mut() = vec![Box::new(rows), Box::new(blob), Box::new(backup), Box::new(statement)]);
+        HELD.with(|held| {
+            *held.borrow_mut() = vec![Box::new(rows), Box::new(blob), Box::new(backup), Box::new(statement)]
+        });
         conn.execute("UPDATE t SET a = a + 1", ()).unwrap();
         assert!(HELD.with(|held| held.borrow().is_empty()));
     }
