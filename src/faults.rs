@@ -346,7 +346,7 @@ impl<V: vfs::Vfs> vfs::Vfs for Vfs<V> {
         let mut file = self.inner.open(name, flags)?;
         // Nobody finds a file without a name after a power cut.
         let named = name.filter(|_| !flags.is_deleted_on_close());
-        let record = match named.map(|name| name.path()) {
+        let record = match named.map(FileName::path) {
             None => None,
             Some(path) => Some(self.state.disk().open(path, || content(&mut file))?),
         };

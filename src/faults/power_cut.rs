@@ -210,7 +210,7 @@ fn apply_parts(bytes: &mut Vec<u8>, change: &Change, random: &mut Random) {
     }
 }
 
-/// Numbers made of a seed (SplitMix64).
+/// Numbers made of a seed, by the generator `SplitMix64`.
 struct Random(u64);
 
 impl Random {

@@ -10,6 +10,7 @@ use super::api::FullPath;
 use super::error::{VfsError, VfsResult};
 use super::flags::{Access, DeviceCharacteristics, FileKind, LockLevel, OpenFlags, SyncMode};
 use super::name::{FileName, c_path, owned_path};
+use super::running;
 use crate::error::{Error, Fault, FaultKind, ResultCode};
 use crate::raw::db::code_fault;
 use crate::raw::ffi;
@@ -115,7 +116,9 @@ impl Existing {
         }
     }
 
+    /// Converts the code of a call. A file system of the program that the call was for, and not SQLite's, may have panicked.
     fn check(&self, code: c_int) -> VfsResult<()> {
+        running::resume();
         if code == ffi::SQLITE_OK { Ok(()) } else { Err(self.error(code)) }
     }
 

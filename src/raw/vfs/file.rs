@@ -451,10 +451,10 @@ fn sqlite_string(text: &str) -> *mut c_char {
     // SAFETY: takes a number of bytes (rule 22, c3ref/free.html).
     let copy: *mut c_char = unsafe { ffi::sqlite3_malloc64(bytes.len() as u64 + 1) }.cast();
     if !copy.is_null() {
-        // SAFETY: the new memory has room for the bytes and a NUL, and is nobody else's (rule 22).
+        // SAFETY: the new memory has this size (rule 22).
+        unsafe { copy.write_bytes(0, bytes.len() + 1) };
+        // SAFETY: the new memory has room for the bytes before its last zero, and is nobody else's (rule 22).
         unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), copy.cast(), bytes.len()) };
-        // SAFETY: the last byte of the new memory (rule 22).
-        unsafe { copy.add(bytes.len()).write(0) };
     }
     copy
 }

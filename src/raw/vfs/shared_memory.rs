@@ -201,7 +201,7 @@ mod tests {
     fn members() -> (SharedMemory, Member, Member) {
         let memory = SharedMemory::new();
         let mut two = [Member::new(memory.clone()), Member::new(memory.clone())];
-        two.iter_mut().for_each(|member| drop(member.map(0, 32768, true)));
+        two.iter_mut().for_each(|member| assert!(member.map(0, 32768, true).is_ok()));
         let [one, other] = two;
         (memory, one, other)
     }
@@ -233,6 +233,55 @@ mod tests {
             assert_eq!(one.lock(first, count, LOCK_SHARED), ffi::SQLITE_IOERR_SHMLOCK, "{first} {count}");
         }
         assert_eq!(Member::new(SharedMemory::new()).lock(0, 1, LOCK_SHARED), ffi::SQLITE_IOERR_SHMLOCK);
+    }
+
+    /// The same requests, made of a seed, are answered as by the shared memory of the system.
+    #[test]
+    #[cfg(unix)]
+    fn locks_are_those_of_the_system() {
+        use crate::raw::vfs::{Existing, FileKind, FileName, OpenFlags};
+
+        let dir = tempfile::tempdir().unwrap();
+        let name = FileName::new(&dir.path().join("a.db"), &[]).unwrap();
+        let system = Existing::named("unix").unwrap();
+        let open = || system.open(Some(&name), OpenFlags::read_write(FileKind::MainDatabase)).unwrap();
+        let files = [open(), open(), open()];
+        let memory = SharedMemory::new();
+        let mut members = [(); 3].map(|()| Member::new(memory.clone()));
+        for (file, member) in files.iter().zip(&mut members) {
+            assert_eq!(file.map(0, 32768, true).0, ffi::SQLITE_OK);
+            member.map(0, 32768, true).unwrap();
+        }
+        let mut seed = 1_u32;
+        let mut random = |end: c_int| {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            c_int::try_from(seed >> 16).unwrap() % end
+        };
+        let (mut busy, mut granted) = (0, 0);
+        // Locks that each connection has: SQLite asks for none twice, and releases those that it has.
+        let mut held: [Vec<(c_int, c_int, c_int)>; 3] = Default::default();
+        for _ in 0..3000 {
+            let who = usize::try_from(random(3)).unwrap();
+            let (first, is_shared) = (random(8), random(2) == 0);
+            let count = if is_shared { 1 } else { 1 + random(8 - first) };
+            let flags = if is_shared { LOCK_SHARED } else { LOCK_EXCLUSIVE };
+            let overlaps = |&(of, n, _): &(c_int, c_int, c_int)| of < first + count && first < of + n;
+            let (first, count, flags) = match held[who].iter().position(overlaps) {
+                Some(at) => {
+                    let (first, count, flags) = held[who].swap_remove(at);
+                    (first, count, flags ^ ffi::SQLITE_SHM_LOCK ^ ffi::SQLITE_SHM_UNLOCK)
+                }
+                None => (first, count, flags),
+            };
+            let code = files[who].lock_shared(first, count, flags);
+            assert_eq!(members[who].lock(first, count, flags), code, "{who} {first} {count} {flags}");
+            if flags & ffi::SQLITE_SHM_LOCK != 0 && code == ffi::SQLITE_OK {
+                held[who].push((first, count, flags));
+                granted += 1;
+            }
+            busy += c_int::from(code == ffi::SQLITE_BUSY);
+        }
+        assert!(busy > 100 && granted > 100, "{busy} {granted}");
     }
 
     #[test]

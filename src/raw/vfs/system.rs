@@ -1,5 +1,6 @@
 //! File systems of the program, as C calls them (`sqlite3_vfs`), and their registration.
 
+use std::any::Any;
 use std::cell::UnsafeCell;
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::fmt;
@@ -81,7 +82,8 @@ impl<V: Vfs> Shell<V> {
 trait AnyShell: Sync {
     fn info(&self) -> &Info;
     fn register(&self, make_default: bool) -> c_int;
-    fn unregister(&self) -> std::result::Result<(), Fault>;
+    /// Returns the file system, whose Drop is the program's.
+    fn unregister(&self) -> std::result::Result<Option<Arc<dyn Any + Send + Sync>>, Fault>;
     fn is_registered(&self) -> bool;
 }
 
@@ -96,19 +98,18 @@ impl<V: Vfs> AnyShell for Shell<V> {
         unsafe { ffi::sqlite3_vfs_register(ptr::from_ref(self).cast_mut().cast(), c_int::from(make_default)) }
     }
 
-    fn unregister(&self) -> std::result::Result<(), Fault> {
+    fn unregister(&self) -> std::result::Result<Option<Arc<dyn Any + Send + Sync>>, Fault> {
         let mut slot = self.slot();
         if self.info.open_files.load(Ordering::SeqCst) > 0 {
             return Err(Fault::new(FaultKind::Misuse("files of the file system are open")));
         }
         let Some(vfs) = slot.take() else {
-            return Ok(());
+            return Ok(None);
         };
         drop(slot);
         // SAFETY: registered, as it was not taken before; the object stays (c3ref/vfs_find.html, rules 24, 26).
         unsafe { ffi::sqlite3_vfs_unregister(ptr::from_ref(self).cast_mut().cast()) };
-        drop(vfs);
-        Ok(())
+        Ok(Some(vfs))
     }
 
     fn is_registered(&self) -> bool {
@@ -162,8 +163,10 @@ impl Registration {
     ///
     /// [`ErrorKind::Misuse`](crate::ErrorKind::Misuse) if [files](Self::open_files) are open: nothing has changed then.
     pub fn unregister(&self) -> Result<()> {
-        let _one_at_a_time = REGISTERING.lock();
-        self.0.unregister().map_err(Error::from)
+        let one_at_a_time = REGISTERING.lock();
+        let unregistered = self.0.unregister();
+        drop(one_at_a_time);
+        unregistered.map(drop).map_err(Error::from)
     }
 }
 
@@ -190,7 +193,7 @@ pub(crate) fn register<V: Vfs>(name: &str, vfs: V) -> Result<Registration> {
     let Some(c_name) = CString::new(name).ok().filter(|name| !name.is_empty()) else {
         return misuse("the name of a file system is empty or contains NUL");
     };
-    let _one_at_a_time = REGISTERING.lock();
+    let one_at_a_time = REGISTERING.lock();
     if Existing::find(Some(&c_name)).is_some() {
         return misuse("a file system of this name exists");
     }
@@ -208,7 +211,9 @@ pub(crate) fn register<V: Vfs>(name: &str, vfs: V) -> Result<Registration> {
     match check(registration.0.register(false)) {
         Ok(()) => Ok(registration),
         Err(error) => {
-            drop(shell.slot().take());
+            let failed = shell.slot().take();
+            drop(one_at_a_time);
+            drop(failed);
             Err(error)
         }
     }

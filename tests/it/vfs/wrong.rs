@@ -181,7 +181,7 @@ impl VfsFile for WrongFile {
     fn read_at(&mut self, into: &mut [u8], offset: u64) -> VfsResult<usize> {
         if self.shared.check(Method::Read)? {
             into.fill(0x5a);
-            return Ok(if offset % 3 == 0 { into.len() + 1 } else { into.len() / 2 });
+            return Ok(if offset.is_multiple_of(3) { into.len() + 1 } else { into.len() / 2 });
         }
         self.inner.read_at(into, offset)
     }
