@@ -249,6 +249,7 @@ impl Error {
             | ErrorKind::FunctionArgument { code, .. }
             | ErrorKind::FunctionResult { code, .. }
             | ErrorKind::VirtualTable { code, .. } => Some(code),
+            | ErrorKind::Tokenizer { code, .. } => Some(code),
             ErrorKind::TooManyParameters { .. } | ErrorKind::BlobUnavailable { .. } => Some(ResultCode::ERROR),
             ErrorKind::BlobExpired => Some(ResultCode::ABORT),
             ErrorKind::FailedCheck { .. } => Some(ResultCode::CORRUPT),
@@ -503,6 +504,7 @@ impl Error {
             }
             ErrorKind::FunctionResult { function, problem, .. } => Ok(Some((function, FunctionCause::Result(problem)))),
             ErrorKind::Function { function, error, .. } => Ok(Some((function, FunctionCause::Returned(error)))),
+            ErrorKind::Tokenizer { tokenizer, error, .. } => Ok(Some((tokenizer, FunctionCause::Tokenizer(error)))),
             kind => Err(Self::new(kind)),
         }
     }
@@ -512,6 +514,7 @@ impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match &self.0.kind {
             ErrorKind::External(error) | ErrorKind::Function { error, .. } | ErrorKind::VirtualTable { error, .. } => {
+            ErrorKind::External(error) | ErrorKind::Function { error, .. } | ErrorKind::Tokenizer { error, .. } => {
                 Some(&**error)
             }
             ErrorKind::Migration { problem, .. } => problem.error()?.source(),

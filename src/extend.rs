@@ -48,6 +48,7 @@ mod argument;
 mod collation;
 mod context;
 mod deadline;
+mod fts;
 mod hooks;
 mod math;
 mod options;
@@ -55,6 +56,7 @@ mod reading;
 mod register;
 mod scalar;
 pub mod virtual_table;
+mod tokenizer;
 
 pub use aggregate::{
     Aggregate, AggregateFunction, CallbackError, StepFunction, StepResult, Window, WindowFunction, aggregate, window,
@@ -62,11 +64,15 @@ pub use aggregate::{
 pub use argument::{Argument, FunctionArgument, Lent, Nullable, Owned};
 pub use context::{FunctionContext, FunctionResult, Reply};
 pub use deadline::{ActiveLimits, Deadline};
+pub use fts::{FtsContext, FtsInstance, FtsPosition, FtsRow};
 pub use hooks::{HookAnswer, Subscription};
 pub use options::{Flagged, FunctionOptions, deterministic, direct_only, innocuous};
 pub use reading::ReadConnection;
 pub use register::Replaced;
 pub use scalar::ScalarFunction;
+pub use tokenizer::{
+    Token, TokenList, TokenizeReason, TokenizeRequest, Tokenizer, TokenizerSetup, Tokens, WrappedTokenizer,
+};
 
 #[cfg(feature = "session")]
 pub use crate::raw::hook::PreUpdate;

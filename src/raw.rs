@@ -17,6 +17,7 @@ mod column_metadata;
 pub(crate) mod db;
 mod extension;
 pub(crate) mod file_control;
+pub(crate) mod fts;
 pub(crate) mod function;
 mod hardening;
 pub(crate) mod hook;

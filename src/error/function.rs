@@ -25,6 +25,8 @@ pub(crate) enum FunctionCause {
     Returned(Box<dyn StdError + Send + Sync>),
     /// It is a virtual table: the method, and its error.
     Method(&'static str, Box<dyn StdError + Send + Sync>),
+    /// A tokenizer, whose name is in place of the function's, returned an error.
+    Tokenizer(Box<dyn StdError + Send + Sync>),
 }
 
 impl FunctionFault {
@@ -40,6 +42,7 @@ impl FunctionFault {
             FunctionCause::Result(problem) => ErrorKind::FunctionResult { code, function, problem },
             FunctionCause::Returned(error) => ErrorKind::Function { code, function, error },
             FunctionCause::Method(method, error) => ErrorKind::VirtualTable { code, table: function, method, error },
+            FunctionCause::Tokenizer(error) => ErrorKind::Tokenizer { code, tokenizer: function, error },
         }
     }
 }
@@ -56,6 +59,7 @@ impl fmt::Display for FunctionFault {
             FunctionCause::Result(problem) => write!(f, "function {function}, result: {problem}"),
             FunctionCause::Returned(error) => write!(f, "function {function}: {error}"),
             FunctionCause::Method(method, error) => write!(f, "table {function}, {method}: {error}"),
+            FunctionCause::Tokenizer(error) => write!(f, "tokenizer {function}: {error}"),
         }
     }
 }

@@ -366,6 +366,18 @@ pub enum ErrorKind {
         /// Error that the function returned.
         error: Box<dyn StdError + Send + Sync>,
     },
+    /// A tokenizer of the program ([`Connection::create_tokenizer`](crate::Connection::create_tokenizer)) returned an
+    /// error, which is the [`source`](std::error::Error::source).
+    #[error("tokenizer {tokenizer}: {error}")]
+    #[non_exhaustive]
+    Tokenizer {
+        /// The extended result code under which SQLite reports the error.
+        code: ResultCode,
+        /// Name of the tokenizer.
+        tokenizer: Box<str>,
+        /// Error that the tokenizer, or what creates it, returned.
+        error: Box<dyn StdError + Send + Sync>,
+    },
     /// A function of the program was called with an argument that cannot be converted to the type that it takes, or the
     /// table `list` with something that is no list: see [`array`](crate::array()).
     #[error("function {function}, argument {argument}, {found}: {problem}")]

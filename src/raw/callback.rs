@@ -38,6 +38,7 @@ use super::os::clock;
 use super::os::fork::Moment;
 use super::vfs::running;
 use super::{Parked, Stmt};
+use super::{Parked, Stmt, ffi};
 use crate::error::{Fault, FaultKind, FunctionFault};
 use crate::track::registry::Tracked;
 use crate::track::{HandleKind, Taint, activity, discard, shielded};
@@ -66,6 +67,8 @@ pub(super) struct Callbacks {
     pub(super) states: RefCell<States>,
     /// Error that a function returned last, with its text, which SQLite repeats.
     failure: Cell<Option<(Box<str>, FunctionFault)>>,
+    /// Number of errors that were kept.
+    failures: Cell<u32>,
     /// Statements that callbacks have prepared to read, the most recent last.
     pub(super) readers: RefCell<Vec<(Box<str>, Parked)>>,
     pub(super) hooks: Hooks,
@@ -483,13 +486,36 @@ impl Db {
 
     /// Keeps the error of a function. SQLite gets its text.
     pub(super) fn keep_failure(&self, text: Box<str>, fault: FunctionFault) {
+        self.callbacks.failures.set(self.callbacks.failures.get().wrapping_add(1));
         drop(self.callbacks.failure.replace(Some((text, fault))));
     }
 
-    /// Returns the error of a function that has this text.
-    pub(super) fn take_failure(&self, text: &str) -> Option<FunctionFault> {
+    /// Keeps the error of a callback that has no place for a text. Returns the code that SQLite gets.
+    #[cold]
+    pub(super) fn keep_failure_of_code(&self, failure: CallbackFailure) -> c_int {
+        match failure {
+            CallbackFailure::NoMemory => ffi::SQLITE_NOMEM,
+            CallbackFailure::Fault(fault) => {
+                self.keep_failure(fault.to_string().into(), fault);
+                KEPT_FAILURE
+            }
+        }
+    }
+
+    /// Returns the error that was kept with this code.
+    pub(super) fn take_kept_failure(&self, code: c_int) -> Option<FunctionFault> {
+        (code == KEPT_FAILURE).then(|| self.callbacks.failure.take().map(|(_, fault)| fault))?
+    }
+
+    /// Returns the number of errors that were kept so far.
+    pub(crate) fn failures(&self) -> u32 {
+        self.callbacks.failures.get()
+    }
+
+    /// Returns the error of a function that has this text, or that SQLite reports by the code of kept errors.
+    pub(super) fn take_failure(&self, code: c_int, text: &str) -> Option<FunctionFault> {
         let (kept, fault) = self.callbacks.failure.take()?;
-        if *kept == *text {
+        if *kept == *text || code == KEPT_FAILURE {
             return Some(fault);
         }
         self.drop_as_callback(fault);
@@ -521,7 +547,8 @@ impl Db {
         self.check(code)?;
         let registered = Registered { key, _entry: entry };
         let mut entries = self.callbacks.entries.borrow_mut();
-        let before = match entries.iter_mut().find(|before| before.key == registered.key) {
+        let replaced = entries.iter_mut().find(|before| before.key == registered.key && before.key.is_of_one());
+        let before = match replaced {
             Some(before) => Some(std::mem::replace(before, registered)),
             None => {
                 entries.push(registered);
@@ -671,11 +698,15 @@ impl Drop for Cleanup<'_> {
     }
 }
 
-/// Identity of a closure: at most one of each key is registered.
+/// Identity of a closure: at most one of each key is registered, but for those that FTS5 keeps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Key {
     /// Name of the table.
     Table(&'static str),
+    /// Name of a tokenizer of FTS5. One does not end another.
+    Tokenizer(Box<str>),
+    /// Name of an auxiliary function of FTS5. One does not end another.
+    FtsFunction(Box<str>),
     /// Name of the function in lower case, and its number of arguments; `None` for any.
     Function(Box<str>, Option<u8>),
     /// Name of the collation in lower case.
@@ -683,10 +714,20 @@ pub(super) enum Key {
     CollationNeeded,
 }
 
+impl Key {
+    /// Whether SQLite lets go of a closure when it gets another of this key. FTS5 keeps those before: tables and
+    /// statements use them until the connection closes.
+    fn is_of_one(&self) -> bool {
+        !matches!(self, Self::Tokenizer(_) | Self::FtsFunction(_))
+    }
+}
+
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Table(name) => write!(f, "table {name}"),
+            Self::Tokenizer(name) => write!(f, "tokenizer {name}"),
+            Self::FtsFunction(name) => write!(f, "FTS5 function {name}"),
             Self::Function(name, Some(arguments)) => write!(f, "function {name}({arguments})"),
             Self::Function(name, None) => write!(f, "function {name}(..)"),
             Self::Collation(name) => write!(f, "collation {name}"),
@@ -789,6 +830,17 @@ fn add_call(tracked: &Tracked, began: u64) {
 struct Registered {
     key: Key,
     _entry: Rc<dyn Any>,
+}
+
+/// Result code of a callback whose error the connection keeps. It is none of SQLite's, which passes it on as one of
+/// `SQLITE_ERROR`.
+pub(super) const KEPT_FAILURE: c_int = ffi::SQLITE_ERROR | 200 << 8;
+
+/// The error of a callback.
+#[derive(Debug)]
+pub(crate) enum CallbackFailure {
+    NoMemory,
+    Fault(FunctionFault),
 }
 
 /// A value of the program that SQLite holds for a running statement, and releases by [`release_held`].

@@ -6,6 +6,7 @@ pub mod controls;
 mod files;
 mod moving;
 mod scenarios;
+mod search;
 mod services;
 mod virtual_tables;
 
@@ -391,9 +392,8 @@ fn when_all_fail_without_lookaside() {
 
 fn statements(sticky: bool, lookaside: bool, points_min: u64) {
     let way = Way { sticky, lookaside, all_threads: false };
-    let all =
-        scenarios::SCENARIOS.iter().chain(callbacks::SCENARIOS).chain(moving::SCENARIOS).chain(services::SCENARIOS);
-    sweep_all(all.map(|scenario| (scenario, way)), points_min);
+    let parts = [scenarios::SCENARIOS, callbacks::SCENARIOS, moving::SCENARIOS, services::SCENARIOS, search::SCENARIOS];
+    sweep_all(parts.into_iter().flatten().map(|scenario| (scenario, way)), points_min);
 }
 
 /// Those that copy files take longer, and are run in two ways.

@@ -28,6 +28,7 @@ mod exact;
 mod explain;
 mod extension;
 mod file_control;
+mod fts;
 mod functions;
 mod hooks;
 mod insert;

@@ -5,6 +5,7 @@ use std::ptr;
 
 use super::Db;
 use crate::error::{Fault, FaultKind};
+use crate::raw::callback::KEPT_FAILURE;
 use crate::raw::system::{self, Unopened};
 use crate::raw::{ffi, library, text};
 use crate::track::activity;
@@ -40,7 +41,8 @@ impl Db {
             }
             _ => errno.map(system::words),
         };
-        if let Some(fault) = self.take_failure(&message) {
+        if let Some(fault) = self.take_failure(code, &message) {
+            let code = if code == KEPT_FAILURE { ffi::SQLITE_ERROR } else { code };
             return Fault::new(FaultKind::Function { code, offset, fault });
         }
         if let Some(cut) = self.take_cut(code) {

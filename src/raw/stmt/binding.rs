@@ -1,5 +1,6 @@
 //! Binding of the parameters of one execution.
 
+use std::cell::Cell;
 use std::ffi::{CStr, c_int, c_void};
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
@@ -130,6 +131,13 @@ impl<'s, 'p> Binding<'s, 'p> {
         self.core.bound = Bound::Memory;
         // The address is that of a `LentColumns<'p>`, which `lent_columns.rs` reads under this type's name alone.
         self.bind_pointer(index, ptr::from_ref(columns).cast_mut().cast(), lent_columns::POINTER_TYPE, None)
+    }
+
+    /// Binds a place for the address of FTS5's interface, 1-based.
+    pub(in crate::raw) fn bind_fts5_place(&mut self, index: usize, place: &'p Cell<*mut c_void>) -> Result<(), Fault> {
+        self.core.bound = Bound::Memory;
+        // fts5.html, "Extending FTS5": its function writes an address to a place that it receives under this name.
+        self.bind_pointer(index, place.as_ptr().cast(), c"fts5_api_ptr", None)
     }
 
     /// Binds an address that only readers of the type's name receive; the callers have set the mark in `bound`.
