@@ -1,4 +1,4 @@
-//! SQL that calls Rust: functions, aggregates, window functions, collations, hooks, deadlines.
+//! SQL that calls Rust: functions, aggregates, window functions, collations, full-text search, R-trees, hooks, deadlines.
 //!
 //! [`Connection::create_scalar_function`](crate::Connection::create_scalar_function) makes a closure an SQL function:
 //! the number and the types of its arguments are those of the closure.
@@ -54,6 +54,7 @@ mod math;
 mod options;
 mod reading;
 mod register;
+mod rtree;
 mod scalar;
 pub mod virtual_table;
 mod tokenizer;
@@ -69,6 +70,7 @@ pub use hooks::{HookAnswer, Subscription};
 pub use options::{Flagged, FunctionOptions, deterministic, direct_only, innocuous};
 pub use reading::ReadConnection;
 pub use register::Replaced;
+pub use rtree::{RtreeBox, RtreeMatch, RtreeQuery, Within};
 pub use scalar::ScalarFunction;
 pub use tokenizer::{
     Token, TokenList, TokenizeReason, TokenizeRequest, Tokenizer, TokenizerSetup, Tokens, WrappedTokenizer,

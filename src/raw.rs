@@ -31,6 +31,7 @@ pub(crate) mod math;
 pub(crate) mod module;
 pub(crate) mod os;
 mod recovery;
+pub(crate) mod rtree;
 pub(crate) mod serialize;
 #[cfg(feature = "session")]
 pub(crate) mod session;

@@ -237,7 +237,7 @@ impl Connection {
     }
 
     /// Whether SQLite knows a function of this name and number of arguments.
-    fn has_function(&self, name: &str, arguments: Option<u8>) -> bool {
+    pub(super) fn has_function(&self, name: &str, arguments: Option<u8>) -> bool {
         let count = arguments.map_or(-1, i64::from);
         let mut is_known = false;
         self.each_function(|known, its| is_known |= known.eq_ignore_ascii_case(name) && its == count);
@@ -260,7 +260,7 @@ impl Connection {
     }
 }
 
-fn replaced(is_own: bool, before: bool) -> Replaced {
+pub(super) fn replaced(is_own: bool, before: bool) -> Replaced {
     match (is_own, before) {
         (true, _) => Replaced::Registered,
         (false, true) => Replaced::Other,

@@ -1,5 +1,6 @@
 //! Tokenizers of full-text search.
 
+use std::error::Error as StdError;
 use std::ffi::CString;
 use std::fmt;
 use std::ops::Range;
@@ -353,7 +354,7 @@ impl Connection {
                 arguments(setup).and_then(|arguments| create(&mut TokenizerSetup { arguments, wrapping: setup }));
             match created {
                 Ok(tokenizer) => Ok(Named { name: Arc::clone(&name), tokenizer }),
-                Err(error) => Err(failure(&name, error)),
+                Err(error) => Err(failure(&name, error, FunctionCause::Tokenizer)),
             }
         };
         self.db().create_tokenizer(&c_name, Location::caller(), create).map_err(|fault| self.error(fault))
@@ -400,18 +401,22 @@ impl<T: Tokenizer> raw::RawTokenizer for Named<T> {
                 }
             }
         };
-        tokenize().map_err(|error| failure(&self.name, error))
+        tokenize().map_err(|error| failure(&self.name, error, FunctionCause::Tokenizer))
     }
 }
 
-/// Returns the failure of a tokenizer. The error of one that it wraps is in it.
-fn failure(name: &str, error: CallbackError) -> CallbackFailure {
-    let fault = |cause| CallbackFailure::Fault(FunctionFault { function: name.into(), cause });
-    match error.downcast::<Error>() {
-        Ok(error) if matches!(error.kind(), ErrorKind::NoMemory { .. }) => CallbackFailure::NoMemory,
-        Ok(error) => fault(FunctionCause::Tokenizer(error)),
-        Err(error) => fault(FunctionCause::Tokenizer(error)),
+/// Returns the failure of a callback that returned an error.
+pub(super) fn failure(
+    name: &str,
+    error: CallbackError,
+    cause: fn(Box<dyn StdError + Send + Sync>) -> FunctionCause,
+) -> CallbackFailure {
+    if let Some(error) = error.downcast_ref::<Error>()
+        && matches!(error.kind(), ErrorKind::NoMemory { .. })
+    {
+        return CallbackFailure::NoMemory;
     }
+    CallbackFailure::Fault(FunctionFault { function: name.into(), cause: cause(error) })
 }
 
 #[cfg(test)]

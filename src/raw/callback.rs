@@ -22,7 +22,7 @@
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
-use std::ffi::{c_int, c_void};
+use std::ffi::{CStr, c_int, c_void};
 use std::fmt;
 use std::panic::{self, AssertUnwindSafe, Location};
 use std::ptr::{self, NonNull};
@@ -715,6 +715,11 @@ pub(super) enum Key {
 }
 
 impl Key {
+    /// Returns the key of a function of any number of arguments.
+    pub(super) fn any_function(name: &CStr) -> Self {
+        Self::Function(name.to_string_lossy().to_ascii_lowercase().into(), None)
+    }
+
     /// Whether SQLite lets go of a closure when it gets another of this key. FTS5 keeps those before: tables and
     /// statements use them until the connection closes.
     fn is_of_one(&self) -> bool {

@@ -46,6 +46,7 @@ mod pragma;
 mod print;
 mod returning;
 mod rows;
+mod rtree;
 mod rules;
 mod scan;
 mod schema;

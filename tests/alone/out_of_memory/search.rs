@@ -1,6 +1,6 @@
-//! Full-text search: tokenizers and auxiliary functions of the program.
+//! Full-text search and R-trees: tokenizers, auxiliary functions and queries of the program.
 
-use finalite::extend::{CallbackError, TokenizeRequest, Tokenizer, Tokens, WrappedTokenizer};
+use finalite::extend::{CallbackError, RtreeMatch, TokenizeRequest, Tokenizer, Tokens, Within, WrappedTokenizer};
 use finalite::{Connection, OpenOptions, Result};
 
 use super::Run::Alone;
@@ -69,6 +69,26 @@ pub const SCENARIOS: &[Scenario] = &[
             let sql = "SELECT described(t) FROM t WHERE t MATCH 'one' ORDER BY rowid";
             let found: Vec<String> = conn.query_all(sql, ())?;
             assert_eq!(found, ["one two: 3 [2, 5, 1] 2 2 Some(2)", "two one one: 3 [2, 5, 2] 3 3 Some(3)"]);
+            conn.close()
+        }),
+    },
+    Scenario {
+        name: "shapes and queries of an R-tree",
+        run: Alone(|world| {
+            let conn = open(world)?;
+            conn.create_rtree_geometry("overlap", |area, at| Ok(area.min(0) <= at[0] && at[0] <= area.max(0)))?;
+            conn.create_rtree_query("named", |query| {
+                let names = query.state(|| Ok(query.parameter::<String>(0)?))?;
+                assert_eq!(names, "grüße");
+                Ok(RtreeMatch::new(Within::Partly, -query.area().min(0)))
+            })?;
+            conn.execute("CREATE VIRTUAL TABLE tree USING rtree(id, low, high)", ())?;
+            conn.execute("INSERT INTO tree VALUES (1, 0, 2), (2, 1, 5), (3, 4, 6)", ())?;
+            let overlap = "SELECT id FROM tree WHERE id MATCH overlap(1.5) ORDER BY id";
+            assert_eq!(conn.query_all::<i64>(overlap, ())?, [1, 2]);
+            let named = "SELECT count(*) FROM tree WHERE id MATCH named(?)";
+            assert_eq!(conn.query_one::<i64>(named, ("grüße",))?, 3);
+            conn.remove_function("named", None)?;
             conn.close()
         }),
     },
