@@ -16,12 +16,17 @@ fn main() {
         build.define("FINALITE_FAULT_INJECTION", None);
     }
     build.compile("finalite_allocator");
+    println!("cargo::rustc-check-cfg=cfg(has_add_change)");
     // docs.rs does not link.
     println!("cargo::rerun-if-env-changed=DOCS_RS");
     if env::var_os("DOCS_RS").is_none() {
         let missing = NEEDED.iter().filter(|(feature, function, _)| has(feature) && lacks(function) == Some(true));
         let (features, flags): (Vec<_>, Vec<_>) =
-            missing.map(|(feature, _, flags)| (feature.to_ascii_lowercase(), *flags)).unzip();
+            missing.map(|(feature, _, flags)| (feature.to_ascii_lowercase().replace('_', "-"), *flags)).unzip();
+        // The oldest SQLite lacks it.
+        if has("SESSION") && lacks("sqlite3changegroup_add_change") == Some(false) {
+            println!("cargo::rustc-cfg=has_add_change");
+        }
         if !features.is_empty() {
             let (features, flags) = (features.join(" and "), flags.join(" "));
             println!(
@@ -35,9 +40,10 @@ fn main() {
 }
 
 /// A function that SQLite has if it is compiled for a feature, and the flags that do so.
-const NEEDED: [(&str, &str, &str); 2] = [
+const NEEDED: [(&str, &str, &str); 3] = [
     ("SESSION", "sqlite3session_create", "-DSQLITE_ENABLE_SESSION -DSQLITE_ENABLE_PREUPDATE_HOOK"),
     ("SNAPSHOT", "sqlite3_snapshot_get", "-DSQLITE_ENABLE_SNAPSHOT"),
+    ("SCAN_STATUS", "sqlite3_stmt_scanstatus_v2", "-DSQLITE_ENABLE_STMT_SCANSTATUS"),
 ];
 
 /// Whether the SQLite that is linked lacks a function; `None` if that is not known.

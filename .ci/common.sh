@@ -4,9 +4,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 TARGET="$(rustc -vV | sed -n 's/^host: //p')"
 # Every allocation of SQLite's by itself: its pools hide accesses to freed memory.
 NO_POOLS="-DSQLITE_OMIT_LOOKASIDE -DSQLITE_DEFAULT_PCACHE_INITSZ=0"
-# For the features `session` and `snapshot`.
-EXTENDED="-DSQLITE_ENABLE_SESSION -DSQLITE_ENABLE_PREUPDATE_HOOK -DSQLITE_ENABLE_SNAPSHOT"
-EXTENDED_FEATURES="finalite/session,finalite/snapshot"
+# For the features `session`, `snapshot` and `scan-status`.
+EXTENDED="-DSQLITE_ENABLE_SESSION -DSQLITE_ENABLE_PREUPDATE_HOOK -DSQLITE_ENABLE_SNAPSHOT -DSQLITE_ENABLE_STMT_SCANSTATUS"
+EXTENDED_FEATURES="finalite/session,finalite/snapshot,finalite/scan-status"
 # Those that convert types of other crates.
 CONVERSIONS="finalite/chrono,finalite/time,finalite/jiff,finalite/uuid,finalite/url,finalite/serde_json,finalite/rust_decimal"
 # What docs.rs is told to build.

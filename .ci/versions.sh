@@ -46,6 +46,10 @@ libsqlite3-sys = \"=0.35.0\"" <<< "$program"
 cargo run -q --features bundled | tee "$scratch/out"
 grep -q ': 2, counting$' "$scratch/out"
 
+say "the functions of SQLite's C interface there"
+header="$(cargo metadata -q --format-version 1 | grep -o '[^"]*libsqlite3-sys-0.35.0/Cargo.toml' | head -1)"
+C_API_HEADER="$(dirname "$header")/sqlite3/sqlite3.h" cargo test -q --manifest-path "$root/Cargo.toml" --test tidy c_api
+
 say "the newest libsqlite3-sys, bundled"
 somebody newest "$finalite" <<< "$program"
 cargo run -q --features bundled | tee "$scratch/out"

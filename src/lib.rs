@@ -62,6 +62,7 @@
 //! | `bundled`, on by default | SQLite, compiled into the binary; without it the system's is linked |
 //! | `session` | sessions, changesets and pre-update hooks: `Connection::session`, `apply_changeset`, `on_preupdate` |
 //! | `snapshot` | snapshots of a write-ahead log: `Connection::snapshot`, `transaction_at` |
+//! | `scan-status` | what SQLite measures of each step of a statement: `Statement::scan_status` |
 //! | `sqlcipher` | encrypted databases: SQLCipher in place of SQLite, with the system's OpenSSL; `OpenOptions::key` |
 //! | `derive` | `#[derive(FromRow, Params)]` for structs that are rows, `#[derive(FromSql, ToSql)]` for types that are columns |
 //! | `chrono`, `time`, `jiff` | dates and times of these crates, in a [format](convert#dates-and-times) that the type tells |
@@ -69,11 +70,12 @@
 //! | `count-system-sqlite` | [`memory`] of a system SQLite |
 //! | `fault-injection` | allocations that fail: `memory::fail_after`; files that do, and power cuts: `faults` |
 //!
-//! `session` and `snapshot` need a SQLite that is compiled for them. In a program's `.cargo/config.toml`:
+//! `session`, `snapshot` and `scan-status` need a SQLite that is compiled for them. In a program's `.cargo/config.toml`,
+//! for all three:
 //!
 //! ```toml
 //! [env]
-//! LIBSQLITE3_FLAGS = "-DSQLITE_ENABLE_SESSION -DSQLITE_ENABLE_PREUPDATE_HOOK -DSQLITE_ENABLE_SNAPSHOT"
+//! LIBSQLITE3_FLAGS = "-DSQLITE_ENABLE_SESSION -DSQLITE_ENABLE_PREUPDATE_HOOK -DSQLITE_ENABLE_SNAPSHOT -DSQLITE_ENABLE_STMT_SCANSTATUS"
 //! ```
 //!
 //! # Logging
@@ -192,6 +194,9 @@ pub use statement::{
 };
 pub use transaction::{CommitError, DropBehavior, Savepoint, Transaction, TransactionBehavior, TransactionState};
 pub use value::{ConversionError, Type, Value, ValueRef};
+
+#[cfg(feature = "scan-status")]
+pub use statement::ScanStep;
 
 #[cfg(feature = "derive")]
 pub use finalite_derive::{FromRow, FromSql, Params, ToSql};

@@ -38,3 +38,29 @@ pub fn source_id() -> &'static str {
 pub fn compile_options() -> impl Iterator<Item = &'static str> {
     library::compile_options()
 }
+
+/// Returns the keywords of SQL, in capital letters. Some of them can be names without quotes all the same; the functions
+/// of [`sql`](crate::sql) quote each name.
+///
+/// # Example
+///
+/// ```
+/// use finalite::sqlite;
+///
+/// assert!(sqlite::keywords().any(|keyword| keyword == "SELECT"));
+/// assert!(sqlite::is_keyword("select") && !sqlite::is_keyword("selected"));
+/// ```
+///
+/// C: [sqlite3_keyword_name](https://sqlite.org/c3ref/keyword_check.html),
+/// [sqlite3_keyword_count](https://sqlite.org/c3ref/keyword_check.html)
+pub fn keywords() -> impl Iterator<Item = &'static str> {
+    library::keywords()
+}
+
+/// Whether a word is a keyword of SQL, in letters of any case.
+///
+/// C: [sqlite3_keyword_check](https://sqlite.org/c3ref/keyword_check.html)
+#[must_use]
+pub fn is_keyword(word: &str) -> bool {
+    library::is_keyword(word)
+}

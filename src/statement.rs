@@ -14,6 +14,8 @@ pub(crate) mod params;
 mod row;
 mod row_iterators;
 mod rows;
+#[cfg(feature = "scan-status")]
+mod scan_status;
 pub(crate) mod to_columns;
 pub(crate) mod tuples;
 
@@ -24,6 +26,8 @@ pub(crate) use row::Record;
 pub use row::{ColumnIndex, ColumnKey, Row};
 pub use row_iterators::{QueryAs, QueryMap, RowSource};
 pub use rows::{OwnedRows, Rows};
+#[cfg(feature = "scan-status")]
+pub use scan_status::ScanStep;
 pub use to_columns::ToColumns;
 
 /// Items that derived code calls.

@@ -50,6 +50,32 @@ impl Connection {
         self.execute("PRAGMA optimize", ()).map(drop)
     }
 
+    /// Writes the changed pages of a transaction that is open to the files, those of all databases, so that its commit has
+    /// less to write. Pages that statements are reading are left out. Without a transaction it does nothing.
+    ///
+    /// # Errors
+    ///
+    /// `SQLITE_BUSY` if another connection has a lock; errors of the file; [`ErrorKind::NoMemory`].
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use finalite::Connection;
+    ///
+    /// let mut conn = Connection::open_in_memory()?;
+    /// conn.execute("CREATE TABLE t(a)", ())?;
+    /// let tx = conn.transaction()?;
+    /// tx.execute("INSERT INTO t VALUES (zeroblob(100000))", ())?;
+    /// tx.flush_cache()?;
+    /// tx.commit()?;
+    /// # Ok::<(), finalite::Error>(())
+    /// ```
+    ///
+    /// C: [sqlite3_db_cacheflush](https://sqlite.org/c3ref/db_cacheflush.html)
+    pub fn flush_cache(&self) -> Result<()> {
+        self.db().flush_cache().map_err(|fault| self.error(fault))
+    }
+
     /// Checks the databases of the connection: the pages, the records, the indexes, and the constraints `UNIQUE`,
     /// `NOT NULL`, `CHECK` and those of `STRICT` tables. Returns an iterator over the problems, which is empty if there
     /// are none. It reads everything, and holds a read transaction open until it is dropped.

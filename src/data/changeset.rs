@@ -249,6 +249,10 @@ pub struct Change<'at> {
 }
 
 impl<'at> Change<'at> {
+    fn raw(&self) -> RawChange<'at> {
+        self.raw
+    }
+
     fn of(raw: RawChange<'at>) -> Result<Self> {
         let head = raw.head()?;
         Ok(Self {

@@ -35,6 +35,11 @@ type OnInput = unsafe extern "C" fn(*mut c_void, *mut c_void, *mut c_int) -> c_i
 
 // The oldest bindings lack these. Each is described at sqlite.org/session/ under its name.
 unsafe extern "C" {
+    #[cfg(has_add_change)]
+    fn sqlite3changegroup_add_change(
+        group: *mut ffi::sqlite3_changegroup,
+        iterator: *mut ffi::sqlite3_changeset_iter,
+    ) -> c_int;
     fn sqlite3changeset_start_v2(
         iterator: *mut *mut ffi::sqlite3_changeset_iter,
         len: c_int,
@@ -334,6 +339,23 @@ impl RawGroup {
         let code = unsafe { ffi::sqlite3changegroup_add(self.0.as_ptr(), len, bytes.as_ptr().cast_mut().cast()) };
         drop(charge);
         check(code)
+    }
+
+    /// Adds one change.
+    #[cfg(has_add_change)]
+    pub(crate) fn add_change(&mut self, change: RawChange<'_>) -> Result<(), Fault> {
+        let charge = Charge::to_nobody();
+        // SAFETY: the group is not deleted: `self` owns it. The iterator stands at a change, which SQLite copies (rule 16,
+        // session/sqlite3changegroup_add_change.html).
+        let code = unsafe { sqlite3changegroup_add_change(self.0.as_ptr(), change.iterator.as_ptr()) };
+        drop(charge);
+        check(code)
+    }
+
+    /// This SQLite has no such function.
+    #[cfg(not(has_add_change))]
+    pub(crate) fn add_change(&mut self, _change: RawChange<'_>) -> Result<(), Fault> {
+        Err(Fault::new(FaultKind::Unsupported("single changes of a group: they need a newer SQLite".into())))
     }
 
     pub(crate) fn add_stream(&mut self, reader: &mut dyn Read) -> Result<(), StreamError> {

@@ -1,8 +1,8 @@
 //! The SQLite library that is linked into this process.
 
 use std::ffi::{CStr, c_char, c_int};
-use std::ptr;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::{ptr, slice, str};
 
 use libsqlite3_sys as ffi;
 
@@ -40,6 +40,26 @@ pub(crate) fn compile_options() -> impl Iterator<Item = &'static str> {
         // (rule 22).
         (!option.is_null()).then(|| unsafe { constant(option) })
     })
+}
+
+/// Returns the keywords of SQL.
+pub(crate) fn keywords() -> impl Iterator<Item = &'static str> {
+    // SAFETY: takes no argument, and returns a constant (rule 20, c3ref/keyword_check.html).
+    let count = unsafe { ffi::sqlite3_keyword_count() };
+    (0..count).filter_map(|n| {
+        let (mut name, mut len) = (ptr::null(), 0);
+        // SAFETY: the places of the results; c3ref/keyword_check.html: any number is allowed (rule 22).
+        let code = unsafe { ffi::sqlite3_keyword_name(n, &raw mut name, &raw mut len) };
+        let len = usize::try_from(len).ok().filter(|_| code == ffi::SQLITE_OK)?;
+        // SAFETY: on success, `len` bytes of a constant, without a NUL (rule 22, c3ref/keyword_check.html).
+        str::from_utf8(unsafe { slice::from_raw_parts(name.cast(), len) }).ok()
+    })
+}
+
+/// Whether a word is a keyword of SQL.
+pub(crate) fn is_keyword(word: &str) -> bool {
+    // SAFETY: `len` bytes, which the call reads (rule 22, c3ref/keyword_check.html).
+    c_int::try_from(word.len()).is_ok_and(|len| unsafe { ffi::sqlite3_keyword_check(word.as_ptr().cast(), len) != 0 })
 }
 
 /// Whether the SQL ends with a complete statement.

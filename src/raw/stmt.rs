@@ -29,6 +29,8 @@ mod binding;
 mod column_heads;
 mod cursor;
 mod plans;
+#[cfg(feature = "scan-status")]
+mod scan_status;
 
 pub(crate) use binding::{Binding, RawCopy, RawList};
 pub(crate) use column_heads::ColumnHeads;

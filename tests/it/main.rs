@@ -49,6 +49,8 @@ mod rows;
 mod rtree;
 mod rules;
 mod scan;
+#[cfg(feature = "scan-status")]
+mod scan_status;
 mod schema;
 mod serialize;
 #[cfg(feature = "session")]

@@ -125,3 +125,46 @@ fn optimize_analyzes_where_it_is_useful() {
     conn.set_pragma("query_only", 1).unwrap();
     conn.optimize().unwrap();
 }
+
+#[test]
+fn changed_pages_are_written_before_the_commit() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("flushed.db");
+    let mut conn = OpenOptions::new().busy_timeout(std::time::Duration::ZERO).open(&path).unwrap();
+    conn.execute_batch("CREATE TABLE t(a); INSERT INTO t VALUES (1)").unwrap();
+    let bytes = || std::fs::metadata(&path).unwrap().len();
+    let before = bytes();
+    conn.flush_cache().unwrap();
+    let tx = conn.transaction().unwrap();
+    tx.execute("INSERT INTO t VALUES (zeroblob(500000))", ()).unwrap();
+    assert_eq!(bytes(), before);
+    // The file is not written while somebody reads it.
+    let other = Connection::open(&path).unwrap();
+    let mut statement = other.prepare("SELECT a FROM t").unwrap();
+    let mut rows = statement.query(()).unwrap();
+    rows.next().unwrap();
+    assert_eq!(tx.flush_cache().unwrap_err().code(), Some(ResultCode::BUSY));
+    drop(rows);
+    drop(statement);
+    tx.flush_cache().unwrap();
+    assert!(bytes() > before + 400_000);
+    tx.rollback().unwrap();
+    assert_eq!(conn.query_one::<i64>("SELECT count(*) FROM t", ()).unwrap(), 1);
+    assert_eq!(problems(conn.integrity_check(CheckScope::All).unwrap()), [""; 0]);
+}
+
+#[test]
+fn keywords_are_those_of_sqlite() {
+    use finalite::sqlite;
+    let keywords: Vec<&str> = sqlite::keywords().collect();
+    assert!(keywords.len() > 140, "{}", keywords.len());
+    let conn = Connection::open_in_memory().unwrap();
+    for keyword in &keywords {
+        assert!(sqlite::is_keyword(keyword) && sqlite::is_keyword(&keyword.to_lowercase()));
+        let sql = format!("SELECT 1 AS {}", finalite::sql::quote_identifier(keyword));
+        assert_eq!(conn.prepare(&sql).unwrap().column_names().unwrap().next(), Some(*keyword));
+    }
+    for word in ["", "selected", "sel", "SELECT ", "größe", "\0", "SELECT\0"] {
+        assert!(!sqlite::is_keyword(word), "{word:?}");
+    }
+}

@@ -3,6 +3,7 @@
 //! A rule is a function from a file to what is wrong with it. Before it reads the repository it is shown files that
 //! break it, and must say so, and files that look like it and are sound.
 
+mod c_api;
 mod levels;
 mod source;
 mod tests;

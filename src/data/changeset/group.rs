@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::{Read, Write};
 
 use super::format::{Bytes, Tables};
-use super::{Applied, Changeset, stream_error};
+use super::{Applied, Change, Changeset, stream_error};
 use crate::error::{Error, ErrorKind, Result};
 use crate::raw::changeset::{RawGroup, RawRebaser};
 
@@ -64,6 +64,48 @@ impl ChangeGroup {
         self.check()?;
         self.has_failed = true;
         self.raw.add(changeset.as_bytes())?;
+        self.has_failed = false;
+        Ok(())
+    }
+
+    /// Adds one change of a changeset, made after those of the group: what is not wanted is left out. After an error, the
+    /// group cannot be used any more.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`add`](Self::add); `SQLITE_ERROR` for a change that is inverted; [`ErrorKind::Unsupported`] if
+    /// SQLite was built from a release that lacks this, as 3.45 is.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use finalite::{Connection, data::ChangeGroup};
+    ///
+    /// let conn = Connection::open_in_memory()?;
+    /// conn.execute_batch("CREATE TABLE kept(a INTEGER PRIMARY KEY); CREATE TABLE secret(a INTEGER PRIMARY KEY)")?;
+    /// let mut session = conn.session()?;
+    /// session.attach_all()?;
+    /// conn.execute_batch("INSERT INTO kept VALUES (1); INSERT INTO secret VALUES (2)")?;
+    /// let recorded = session.changeset()?;
+    /// let mut group = ChangeGroup::new()?;
+    /// let mut changes = recorded.changes()?;
+    /// while let Some(change) = changes.next()? {
+    ///     if change.table() != "secret" {
+    ///         group.add_change(&change)?;
+    ///     }
+    /// }
+    /// let sent = group.changeset()?;
+    /// let mut changes = sent.changes()?;
+    /// assert_eq!(changes.next()?.unwrap().table(), "kept");
+    /// assert!(changes.next()?.is_none());
+    /// # Ok::<(), finalite::Error>(())
+    /// ```
+    ///
+    /// C: [sqlite3changegroup_add_change](https://sqlite.org/session/sqlite3changegroup_add_change.html)
+    pub fn add_change(&mut self, change: &Change<'_>) -> Result<()> {
+        self.check()?;
+        self.has_failed = true;
+        self.raw.add_change(change.raw())?;
         self.has_failed = false;
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! Changesets from changesets: inverted, combined, rebased, as SQL.
 
 use finalite::data::{ChangeGroup, Changeset, ConflictAction, Rebaser};
-use finalite::{ChangesetObstacle, Connection, ErrorKind, ResultCode, Value};
+use finalite::{ChangesetObstacle, Connection, ErrorKind, ResultCode, Value, ValueRef};
 
 use crate::common::random::Random;
 
@@ -50,6 +50,34 @@ fn changesets_are_combined() {
     let mut written = Vec::new();
     group.write_to(&mut written).unwrap();
     assert_eq!(Changeset::from(written), both);
+}
+
+#[test]
+fn single_changes_are_combined() {
+    let conn = filled();
+    let first = changeset_of(&conn, "INSERT INTO t VALUES (5, 'a', 0), (6, 'b', 0); UPDATE t SET a = 'x' WHERE id = 1");
+    let second = changeset_of(&conn, "DELETE FROM t WHERE id = 5; UPDATE t SET a = 'c' WHERE id = 6");
+    let mut group = ChangeGroup::new().unwrap();
+    // Of both, all but those of the row 1.
+    for changeset in [&first, &second] {
+        let mut changes = changeset.changes().unwrap();
+        while let Some(change) = changes.next().unwrap() {
+            if change.old_value(0).unwrap() == Some(ValueRef::Integer(1)) {
+                continue;
+            }
+            match group.add_change(&change) {
+                Ok(()) => {}
+                Err(error) if matches!(error.kind(), ErrorKind::Unsupported { .. }) => return,
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+    assert_eq!(lines_of(&group.changeset().unwrap()), ["t + _,_,_ -> 6,c,0"]);
+    // Those that are inverted while they are read are no changes of a group, which cannot be used afterwards.
+    let mut changes = first.inverted_changes().unwrap();
+    let change = changes.next().unwrap().unwrap();
+    assert_eq!(group.add_change(&change).unwrap_err().code(), Some(ResultCode::ERROR));
+    assert!(matches!(group.add_change(&change).unwrap_err().kind(), ErrorKind::Misuse { .. }));
 }
 
 #[test]
