@@ -13,6 +13,7 @@ use std::panic::Location;
 use std::ptr::{self, NonNull};
 use std::slice;
 
+use super::callback::KEPT_FAILURE;
 use super::db::code_fault;
 use super::{Db, ffi};
 use crate::error::{Fault, FaultKind};
@@ -127,6 +128,7 @@ impl Db {
     fn fault_within(&self, code: c_int) -> Fault {
         match self.take_kept_failure(code) {
             Some(fault) => Fault::new(FaultKind::Function { code: ffi::SQLITE_ERROR, offset: None, fault }),
+            None if code == KEPT_FAILURE => code_fault(ffi::SQLITE_ERROR),
             None => code_fault(code),
         }
     }

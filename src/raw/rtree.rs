@@ -8,8 +8,8 @@ use std::slice;
 
 use super::callback::{CallbackFailure, Entry, Held, Key, release_held};
 use super::value::{self, OutOfMemory};
-use super::{Db, ffi};
-use crate::error::Fault;
+use super::{Db, ffi, library};
+use crate::error::{Fault, FaultKind};
 use crate::value::ValueRef;
 
 /// Relation of a box to what is looked for, as C numbers it.
@@ -123,6 +123,14 @@ impl<'call> RtreeCall<'call> {
     }
 }
 
+/// Returns an error if this SQLite passes integers in place of reals.
+fn check_reals() -> Result<(), Fault> {
+    match library::compile_options().any(|option| option == "RTREE_INT_ONLY") {
+        false => Ok(()),
+        true => Err(Fault::new(FaultKind::Unsupported("R-trees: SQLite was compiled with integers alone".into()))),
+    }
+}
+
 impl Db {
     /// Registers a geometry callback, which gets the coordinates of a box and the parameters, and returns whether they
     /// overlap. Returns whether it replaced a function of the program's.
@@ -135,6 +143,7 @@ impl Db {
     where
         F: Fn(&[f64], &[f64]) -> Result<bool, CallbackFailure> + Send + 'static,
     {
+        check_reals()?;
         let entered = self.enter_to_register()?;
         self.register(&entered, Key::any_function(name), site, overlaps, |entry| {
             // SAFETY: the connection is open (entered, rule 20), and the name NUL-terminated (rule 22). `entry` is an
@@ -154,6 +163,7 @@ impl Db {
     where
         F: Fn(&RtreeCall<'_>) -> Result<(RawWithin, f64), CallbackFailure> + Send + 'static,
     {
+        check_reals()?;
         let entered = self.enter_to_register()?;
         self.register(&entered, Key::any_function(name), site, judge, |entry| {
             // SAFETY: as for a geometry callback (rules 14, 20, 22, 27); the destructor may be NULL.

@@ -41,8 +41,9 @@ impl Db {
             }
             _ => errno.map(system::words),
         };
-        if let Some(fault) = self.take_failure(code, &message) {
-            let code = if code == KEPT_FAILURE { ffi::SQLITE_ERROR } else { code };
+        let kept = self.take_failure(code, &message);
+        let code = if code == KEPT_FAILURE { ffi::SQLITE_ERROR } else { code };
+        if let Some(fault) = kept {
             return Fault::new(FaultKind::Function { code, offset, fault });
         }
         if let Some(cut) = self.take_cut(code) {

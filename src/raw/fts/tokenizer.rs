@@ -418,7 +418,8 @@ unsafe extern "C" fn tokenize_with_locale<T: RawTokenizer>(
     let mut tokens =
         Tokens { db, context, take, request, utf8, wrapped: &instance.wrapped, before: None, code: ffi::SQLITE_OK };
     let done = db.call_back(|| match tokenizer.tokenize(request, &mut tokens) {
-        // FTS5 is told what it has answered.
+        // As for SQLite's own tokenizers, it is no error that FTS5 has had enough.
+        _ if tokens.code == ffi::SQLITE_DONE => ffi::SQLITE_OK,
         _ if tokens.code != ffi::SQLITE_OK => tokens.code,
         Ok(()) => ffi::SQLITE_OK,
         Err(failure) => db.keep_failure_of_code(failure),

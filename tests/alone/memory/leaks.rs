@@ -1,5 +1,6 @@
 //! The control of everything that says "nothing is left".
 
+use finalite::extend::{CallbackError, RtreeMatch, TokenizeRequest, Tokenizer, Tokens, Within, WrappedTokenizer};
 use finalite::{Connection, LeakCheck, memory};
 
 use super::native::Block;
@@ -10,6 +11,7 @@ use crate::runner::cases;
 cases![
     within nothing_is_left_by:
     a_leak_of_the_c_library_is_shown,
+    search_leaves_nothing,
 ];
 
 fn a_leak_of_the_c_library_is_shown() {
@@ -55,4 +57,63 @@ fn a_leak_of_the_c_library_is_shown() {
     drop(Block::new(12_345));
     let report = check.finish();
     assert!(report.is_clean(), "{report}");
+}
+
+/// A tokenizer that fails for one text.
+struct Failing(WrappedTokenizer);
+
+impl Tokenizer for Failing {
+    fn tokenize(&mut self, request: TokenizeRequest<'_>, tokens: &mut Tokens<'_>) -> Result<(), CallbackError> {
+        for token in tokens.of_wrapped(&self.0, request.text)?.iter() {
+            tokens.push(token.bytes, token.range)?;
+        }
+        if request.text == "bad" { Err("bad".into()) } else { Ok(()) }
+    }
+}
+
+/// Tokenizers, auxiliary functions and queries of R-trees: in use, failing, replaced, forgotten.
+fn search_leaves_nothing() {
+    for is_forgotten in [false, true] {
+        let check = LeakCheck::new();
+        let conn = Connection::open_in_memory().unwrap();
+        for _ in 0..3 {
+            conn.create_tokenizer("failing", |setup| {
+                let wrapped = Failing(setup.wrap("porter", &[])?);
+                if setup.arguments().is_empty() { Ok(wrapped) } else { Err("not this".into()) }
+            })
+            .unwrap();
+            conn.create_fts_function("kept", |fts| {
+                let kept = fts.auxiliary(|| Ok(fts.tokenize("one two")?.len()))?;
+                fts.query_phrase(0, |row| Ok(row.column_text(0)?.is_some()))?;
+                Ok(*kept as i64)
+            })
+            .unwrap();
+            conn.create_rtree_query("kept_by", |query| {
+                let kept = query.state(|| Ok(vec![0_u8; 100]))?;
+                Ok(RtreeMatch::new(Within::Partly, kept.len() as f64))
+            })
+            .unwrap();
+        }
+        conn.execute("CREATE VIRTUAL TABLE x USING fts5(a, tokenize = 'failing no')", ()).unwrap_err();
+        conn.execute_batch(
+            "CREATE VIRTUAL TABLE t USING fts5(a, tokenize = 'failing'); INSERT INTO t VALUES ('one two'), ('two');
+             CREATE VIRTUAL TABLE u USING fts5(a, tokenize = 'failing'); DROP TABLE u;
+             CREATE VIRTUAL TABLE tree USING rtree(id, low, high); INSERT INTO tree VALUES (1, 0, 1), (2, 3, 4)",
+        )
+        .unwrap();
+        conn.execute("INSERT INTO t VALUES ('bad')", ()).unwrap_err();
+        for sql in ["SELECT kept(t) FROM t WHERE t MATCH 'two'", "SELECT id FROM tree WHERE id MATCH kept_by()"] {
+            assert_eq!(conn.query_all::<i64>(sql, ()).unwrap().len(), 2);
+            let mut statement = conn.prepare(sql).unwrap();
+            let mut rows = statement.query(()).unwrap();
+            assert!(rows.next().unwrap().is_some());
+            if is_forgotten {
+                std::mem::forget(rows);
+                std::mem::forget(statement);
+            }
+        }
+        conn.close().unwrap();
+        let report = check.finish();
+        assert!(report.is_clean() || is_forgotten, "{report}");
+    }
 }

@@ -1,6 +1,8 @@
 //! Tokenizers.
 
+use std::cell::RefCell;
 use std::error::Error as StdError;
+use std::rc::{Rc, Weak};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -565,20 +567,78 @@ fn registrations_that_cannot_be_are_typed_errors() {
     conn.create_scalar_function("fts5", |pointer: Option<i64>| pointer.is_none()).unwrap();
     let error = conn.create_tokenizer("words", |_| Ok(of(words))).unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Unsupported { .. }), "{error}");
-    // Nor is anything registered within a callback.
-    let conn = Arc::new(Mutex::new(Some(open())));
-    let other = Arc::clone(&conn);
-    let locked = conn.lock().unwrap();
-    let inner = locked.as_ref().unwrap();
-    inner
-        .create_scalar_function("register", move || {
-            assert!(other.try_lock().is_err());
-            1
-        })
-        .unwrap();
-    assert_eq!(inner.query_one::<i64>("SELECT register()", ()).unwrap(), 1);
-    drop(locked);
+    // Nor is anything registered within a callback, whatever way leads to the connection.
+    thread_local! {
+        static CONNECTION: RefCell<Weak<Connection>> = const { RefCell::new(Weak::new()) };
+    }
+    let conn = Rc::new(open());
+    CONNECTION.set(Rc::downgrade(&conn));
+    conn.execute_batch("CREATE VIRTUAL TABLE t USING fts5(a); INSERT INTO t VALUES ('a')").unwrap();
+    conn.create_fts_function("register", |_| {
+        let conn = CONNECTION.with_borrow(Weak::upgrade).unwrap();
+        for result in [
+            conn.create_tokenizer("words", |_| Ok(of(words))),
+            conn.create_fts_function("other", |_| Ok(1)),
+            conn.create_rtree_geometry("other", |_, _| Ok(true)).map(drop),
+        ] {
+            let error = result.unwrap_err();
+            assert!(matches!(error.kind(), ErrorKind::Misuse { .. }), "{error}");
+        }
+        Ok(1)
+    })
+    .unwrap();
+    assert_eq!(conn.query_one::<i64>("SELECT register(t) FROM t WHERE t MATCH 'a'", ()).unwrap(), 1);
     // A table whose tokenizer this connection lacks is an error of SQLite's.
     let error = open().execute("CREATE VIRTUAL TABLE t USING fts5(a, tokenize = 'words')", ()).unwrap_err();
     assert!(error.to_string().contains("no such tokenizer: words"), "{error}");
+}
+
+#[test]
+fn each_connection_registers_what_its_tables_use() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("notes.db");
+    let open = || Connection::open(&path).unwrap();
+    let conn = open();
+    conn.create_tokenizer("words", |_| Ok(of(words))).unwrap();
+    conn.execute_batch("CREATE VIRTUAL TABLE t USING fts5(a, tokenize = 'words'); INSERT INTO t VALUES ('One two')")
+        .unwrap();
+    conn.close().unwrap();
+    let conn = open();
+    let error = conn.query_all::<i64>("SELECT rowid FROM t WHERE t MATCH 'one'", ()).unwrap_err();
+    assert!(error.to_string().contains("no such tokenizer"), "{error}");
+    // It is known from then on, also to a table that has failed.
+    conn.create_tokenizer("words", |_| Ok(of(words))).unwrap();
+    assert_eq!(found(&conn, "one"), [1]);
+    conn.execute("INSERT INTO t VALUES ('three')", ()).unwrap();
+    conn.close().unwrap();
+    let conn = open();
+    conn.create_tokenizer("words", |_| Ok(of(words))).unwrap();
+    assert_eq!(found(&conn, "three"), [2]);
+}
+
+/// An error that is kept, and that SQLite does not pass on, is not that of another statement.
+#[test]
+fn a_kept_error_is_that_of_its_statement() {
+    let conn = open();
+    conn.create_tokenizer("picky", |_| {
+        Ok(of(|request, tokens| if request.text == "bad" { Err("bad text".into()) } else { words(request, tokens) }))
+    })
+    .unwrap();
+    conn.execute_batch("CREATE VIRTUAL TABLE t USING fts5(a, tokenize = 'picky'); INSERT INTO t VALUES ('good')")
+        .unwrap();
+    let error = conn.execute("INSERT INTO t VALUES ('bad')", ()).unwrap_err();
+    assert_eq!(cause(&error), "bad text");
+    let error = conn.execute("SELECT nowhere FROM t", ()).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Sqlite { .. }), "{error:?}");
+    let error = conn.execute("INSERT INTO t(t) VALUES ('nonsense')", ()).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Sqlite { code, .. } if *code == ResultCode::ERROR), "{error:?}");
+    // The second of two errors, where the first was dealt with.
+    conn.create_fts_function("twice", |fts| {
+        let first = fts.tokenize("bad").unwrap_err();
+        assert!(first.to_string().contains("bad text"));
+        Ok(fts.phrase_size(7)? as i64)
+    })
+    .unwrap();
+    let error = conn.query_all::<i64>("SELECT twice(t) FROM t WHERE t MATCH 'good'", ()).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Function { .. }) && error.to_string().contains("no phrase"), "{error:?}");
 }
