@@ -248,7 +248,7 @@ impl Error {
             ErrorKind::Function { code, .. }
             | ErrorKind::FunctionArgument { code, .. }
             | ErrorKind::FunctionResult { code, .. }
-            | ErrorKind::VirtualTable { code, .. } => Some(code),
+            | ErrorKind::VirtualTable { code, .. }
             | ErrorKind::Tokenizer { code, .. } => Some(code),
             ErrorKind::TooManyParameters { .. } | ErrorKind::BlobUnavailable { .. } => Some(ResultCode::ERROR),
             ErrorKind::BlobExpired => Some(ResultCode::ABORT),
@@ -513,10 +513,10 @@ impl Error {
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match &self.0.kind {
-            ErrorKind::External(error) | ErrorKind::Function { error, .. } | ErrorKind::VirtualTable { error, .. } => {
-            ErrorKind::External(error) | ErrorKind::Function { error, .. } | ErrorKind::Tokenizer { error, .. } => {
-                Some(&**error)
-            }
+            ErrorKind::External(error)
+            | ErrorKind::Function { error, .. }
+            | ErrorKind::VirtualTable { error, .. }
+            | ErrorKind::Tokenizer { error, .. } => Some(&**error),
             ErrorKind::Migration { problem, .. } => problem.error()?.source(),
             ErrorKind::ColumnConversion { problem, .. }
             | ErrorKind::ParameterConversion { problem, .. }

@@ -56,8 +56,8 @@ mod reading;
 mod register;
 mod rtree;
 mod scalar;
-pub mod virtual_table;
 mod tokenizer;
+pub mod virtual_table;
 
 pub use aggregate::{
     Aggregate, AggregateFunction, CallbackError, StepFunction, StepResult, Window, WindowFunction, aggregate, window,

@@ -37,7 +37,6 @@ use super::limit::Limits;
 use super::os::clock;
 use super::os::fork::Moment;
 use super::vfs::running;
-use super::{Parked, Stmt};
 use super::{Parked, Stmt, ffi};
 use crate::error::{Fault, FaultKind, FunctionFault};
 use crate::track::registry::Tracked;

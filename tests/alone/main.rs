@@ -42,9 +42,9 @@ mod system_calls;
 mod system_errors;
 mod thread_end;
 mod untrusted;
-mod virtual_tables;
 #[cfg(unix)]
 mod vfs;
+mod virtual_tables;
 
 use std::process::ExitCode;
 
