@@ -315,9 +315,14 @@ impl Db {
         self.take_out_of_memory_mark();
         let charge = entered.charge();
         let code = change(entered.db());
-        drop(charge);
         self.add_taint(Taint::REGISTERED);
         let result = self.check(code);
+        let mut none = ptr::null_mut();
+        // SQLite disconnects an eponymous table of a module that is gone when it next prepares anything.
+        // SAFETY: the connection is open (entered, rule 20); an empty text, of which no statement is made
+        // (c3ref/prepare.html), and an out pointer.
+        unsafe { ffi::sqlite3_prepare_v3(entered.db(), c"".as_ptr(), -1, 0, &raw mut none, ptr::null_mut()) };
+        drop(charge);
         self.settle_callbacks();
         self.resume();
         result

@@ -426,11 +426,17 @@ impl<'db> Stmt<'db> {
         if self.db.is_inherited() {
             return ffi::SQLITE_OK;
         }
-        let _charge = self.db.charge();
+        let charge = self.db.charge();
         // SAFETY: `self` owned the statement, and this is its only finalize, as the core is freed with it (rule 19).
         // The callers repaired it (rule 2), and it is not inherited (checked above, rule 12). c3ref/finalize.html: may
         // be called at any point of the statement's life.
-        unsafe { ffi::sqlite3_finalize(core.ptr.as_ptr()) }
+        let code = unsafe { ffi::sqlite3_finalize(core.ptr.as_ptr()) };
+        drop(charge);
+        // The last statement of a module that was removed has SQLite release the module.
+        if self.db.is_disturbed() {
+            self.db.settle_callbacks();
+        }
+        code
     }
 
     /// Whether its result has columns; a statement without columns returns no rows.

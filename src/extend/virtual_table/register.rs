@@ -173,7 +173,10 @@ impl Connection {
         match CString::new(name) {
             Err(_) => misuse("the name of the module contains a NUL character"),
             Ok(_) if name.is_empty() => misuse("the name of the module is empty"),
-            Ok(name) => register(&name).map_err(|fault| self.error(fault)),
+            Ok(name) => {
+                self.forget_tables();
+                register(&name).map_err(|fault| self.error(fault))
+            }
         }
     }
 
@@ -203,6 +206,7 @@ impl Connection {
         let Ok(name) = CString::new(name) else {
             return Ok(());
         };
+        self.forget_tables();
         self.db().remove_module(&name).map_err(|fault| self.error(fault))
     }
 
@@ -228,6 +232,13 @@ impl Connection {
     /// C: [sqlite3_drop_modules](https://sqlite.org/c3ref/drop_modules.html)
     pub fn retain_modules(&self, names: &[&str]) -> Result<()> {
         let names: Vec<CString> = names.iter().filter_map(|&name| CString::new(name).ok()).collect();
+        self.forget_tables();
         self.db().retain_modules(&names).map_err(|fault| self.error(fault))
+    }
+
+    /// Ends the statements of the cache: one that is prepared keeps the eponymous table that it has found, so that the
+    /// same SQL would go on to read a module that is replaced or removed.
+    fn forget_tables(&self) {
+        self.clear_statement_cache();
     }
 }
