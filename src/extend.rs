@@ -56,6 +56,7 @@ mod reading;
 mod register;
 mod rtree;
 mod scalar;
+mod table_function;
 mod tokenizer;
 pub mod virtual_table;
 
@@ -72,6 +73,9 @@ pub use reading::ReadConnection;
 pub use register::Replaced;
 pub use rtree::{RtreeBox, RtreeMatch, RtreeQuery, Within};
 pub use scalar::ScalarFunction;
+pub use table_function::{
+    Fallible, Iterated, TableColumns, TableFunction, TableFunctionCall, TableItem, TableRow, TableRows,
+};
 pub use tokenizer::{
     Token, TokenList, TokenizeReason, TokenizeRequest, Tokenizer, TokenizerSetup, Tokens, WrappedTokenizer,
 };

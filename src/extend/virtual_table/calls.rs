@@ -83,6 +83,21 @@ impl<'call> FilterCall<'call> {
             Some(Err(())) => return Err(Error::new(ErrorKind::NoMemory { code: ResultCode::NOMEM })),
             None => return Err(fault(self.table(), FunctionCause::Missing { argument: argument + 1 })),
         };
+        self.converted(value, argument)
+    }
+
+    /// Returns the argument that is passed at this position as that of this number, 0-based. One that is not passed is
+    /// NULL, if the type allows that.
+    pub(in crate::extend) fn get_as<T: FromSql<'call>>(&self, position: Option<usize>, argument: usize) -> Result<T> {
+        match position.and_then(|position| self.argument(position)) {
+            Some(Ok(value)) => self.converted(value, argument),
+            Some(Err(())) => Err(Error::new(ErrorKind::NoMemory { code: ResultCode::NOMEM })),
+            None => T::from_sql(ValueRef::Null)
+                .map_err(|_| fault(self.table(), FunctionCause::Missing { argument: argument + 1 })),
+        }
+    }
+
+    fn converted<T: FromSql<'call>>(&self, value: ValueRef<'call>, argument: usize) -> Result<T> {
         T::from_sql(value).map_err(|problem| {
             let found = value.data_type();
             fault(self.table(), FunctionCause::Argument { argument: argument + 1, found, problem })
