@@ -70,13 +70,14 @@ fn to_columns(input: &DeriveInput, fields: &Fields, p: &Lifetime, bounds: Vec<To
     let add_own = (own > 0).then(|| quote!(names.add(&[#(#names),*]);));
     let indexes = 0..own;
     let push: Vec<_> = fields.columns.iter().map(push).collect();
-    let push_indexes = 0..own;
+    let (push_indexes, value_indexes) = (0..own, 0..own);
+    let values = fields.columns.iter().map(value);
 
     let items =
         |item: &'static str| -> Vec<_> { fields.parts.iter().map(|part| part.item("ToColumns", None, item)).collect() };
     let part_columns = items("COLUMNS");
     let (part_names, part_find) = (items("names"), items("find"));
-    let (part_bind_one, part_bind_all) = (items("bind_one"), items("bind_all"));
+    let (part_bind_one, part_bind_all, part_value) = (items("bind_one"), items("bind_all"), items("value"));
     let parts = fields.parts.iter().map(|part| {
         let (member, span) = (&part.member, part.ty.span().resolved_at(Span::call_site()));
         quote_spanned!(span=> &self.#member)
@@ -138,6 +139,20 @@ fn to_columns(input: &DeriveInput, fields: &Fields, p: &Lifetime, bounds: Vec<To
             }
 
             #[inline(always)]
+            fn value<#p>(&#p self, column: usize) -> ::finalite::Param<#p> {
+                match column {
+                    #(#value_indexes => return ::finalite::ToSql::into_param(#values),)*
+                    _ => {}
+                }
+                #(
+                    if column < #before + #part_columns {
+                        return #part_value(#parts, column - (#before));
+                    }
+                )*
+                ::finalite::Param::null()
+            }
+
+            #[inline(always)]
             fn bind_all<#p>(&#p self, binder: &mut ::finalite::Binder<'_, #p>) -> ::finalite::Result<()> {
                 #(#push?;)*
                 #(#part_bind_all(#parts, binder)?;)*
@@ -149,18 +164,24 @@ fn to_columns(input: &DeriveInput, fields: &Fields, p: &Lifetime, bounds: Vec<To
 
 /// Returns the expression that binds a column.
 fn push(column: &Column) -> TokenStream {
+    let (value, span) = (value(column), column.span());
+    quote_spanned!(span=> binder.push(#value))
+}
+
+/// Returns the expression of the value of a column.
+fn value(column: &Column) -> TokenStream {
     let member = &column.member;
     let span = column.span();
     let json = json();
     match &column.conversion {
-        Conversion::Own => quote_spanned!(span=> binder.push(&self.#member)),
+        Conversion::Own => quote_spanned!(span=> &self.#member),
         Conversion::With(path) => {
-            quote_spanned!(path.span().resolved_at(Span::call_site())=> binder.push(#path::to_sql(&self.#member)))
+            quote_spanned!(path.span().resolved_at(Span::call_site())=> #path::to_sql(&self.#member))
         }
         Conversion::Json if option_of(&column.ty).is_some() => {
-            quote_spanned!(span=> binder.push(self.#member.as_ref().map(#json)))
+            quote_spanned!(span=> self.#member.as_ref().map(#json))
         }
-        Conversion::Json => quote_spanned!(span=> binder.push(#json(&self.#member))),
+        Conversion::Json => quote_spanned!(span=> #json(&self.#member)),
     }
 }
 

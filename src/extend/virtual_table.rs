@@ -98,6 +98,8 @@ use super::aggregate::CallbackError;
 mod calls;
 mod functions;
 mod register;
+mod series;
+mod slice;
 
 pub use crate::raw::module::{
     CellCall, ConflictPolicy, Constraint, ConstraintOperator, Declared, Distinctness, FilterCall, IndexQuery,
@@ -105,3 +107,4 @@ pub use crate::raw::module::{
     TableKind, TableOptions, TransactionalTable, VirtualTable, WritableTable,
 };
 pub use calls::InList;
+pub use series::Series;

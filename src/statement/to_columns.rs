@@ -31,6 +31,10 @@ pub trait ToColumns {
     #[doc(hidden)]
     fn bind_one<'p>(&'p self, column: usize, binder: &mut Binder<'_, 'p>) -> Result<()>;
 
+    /// Returns the value of the column with this index.
+    #[doc(hidden)]
+    fn value<'p>(&'p self, column: usize) -> Param<'p>;
+
     /// Binds all columns, in order.
     #[doc(hidden)]
     fn bind_all<'p>(&'p self, binder: &mut Binder<'_, 'p>) -> Result<()>;
@@ -52,6 +56,10 @@ impl<T: ToColumns> ToColumns for Option<T> {
             Some(value) => value.bind_one(column, binder),
             None => binder.push(Param::null()),
         }
+    }
+
+    fn value<'p>(&'p self, column: usize) -> Param<'p> {
+        self.as_ref().map_or_else(Param::null, |value| value.value(column))
     }
 
     fn bind_all<'p>(&'p self, binder: &mut Binder<'_, 'p>) -> Result<()> {

@@ -61,6 +61,7 @@ mod sql_text;
 mod statement;
 mod statement_key;
 mod status;
+mod table_functions;
 mod transaction;
 mod transaction_state;
 mod types;
