@@ -123,19 +123,19 @@ fn lend_reals<'a, T: ArrowPrimitiveType<Native: Into<f64>>>(array: &'a dyn Array
     })
 }
 
-/// Reads the cells of a column that SQLite cannot read in place.
-struct CellReader<'a> {
+/// Reads the cells of a column, one by one.
+pub(crate) struct CellReader<'a> {
     nulls: Option<&'a NullBuffer>,
     read: Read<'a>,
 }
 
 impl<'a> CellReader<'a> {
-    fn new(array: &'a dyn Array) -> Result<Self, &'static str> {
+    pub(crate) fn new(array: &'a dyn Array) -> Result<Self, &'static str> {
         Ok(Self { nulls: array.nulls(), read: reader(array)? })
     }
 
     /// Reads the value of a row, which must be one of the array's.
-    fn read(&self, row: usize) -> Result<Param<'a>, &'static str> {
+    pub(crate) fn read(&self, row: usize) -> Result<Param<'a>, &'static str> {
         if self.nulls.is_some_and(|nulls| nulls.is_null(row)) { Ok(Param::null()) } else { (self.read)(row) }
     }
 }

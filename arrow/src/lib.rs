@@ -103,6 +103,7 @@ mod insert_value;
 mod options;
 mod read;
 mod stream;
+mod table;
 #[doc(hidden)]
 pub mod workspace;
 
@@ -112,6 +113,7 @@ pub use insert::{InsertOptions, OnConflict, insert_record_batches};
 pub use options::{Mismatch, Options};
 pub use read::{RecordBatches, for_each_record_batch, record_batches};
 pub use stream::RecordBatchStream;
+pub use table::create_batch_table;
 
 /// The README's program.
 #[cfg(doctest)]
