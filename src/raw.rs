@@ -43,7 +43,6 @@ pub(crate) mod storage;
 #[cfg(feature = "session")]
 pub(crate) mod stream;
 mod system;
-pub(crate) mod table;
 mod text;
 pub(crate) mod value;
 pub(crate) mod vfs;

@@ -7,7 +7,7 @@ use super::argument::{Argument, with_arguments};
 use super::reading::ReadConnection;
 use super::virtual_table::{
     CellCall, Constraint, ConstraintOperator, Declared, FilterCall, IndexQuery, TableCall, TableCursor,
-    TableDefinition, TableKind, VirtualTable,
+    TableDefinition, TableKind, TableOptions, VirtualTable,
 };
 use crate::Connection;
 use crate::convert::FromSql;
@@ -19,7 +19,7 @@ mod rows;
 
 pub use rows::{Fallible, Iterated, TableItem, TableRow, TableRows};
 
-/// Columns of a table function, and names of its arguments.
+/// Columns of a table function, names of its arguments, and its properties.
 ///
 /// # Example
 ///
@@ -34,6 +34,7 @@ pub use rows::{Fallible, Iterated, TableItem, TableRow, TableRows};
 pub struct TableColumns {
     columns: Vec<(String, String)>,
     arguments: Option<Vec<String>>,
+    is_direct_only: bool,
 }
 
 impl TableColumns {
@@ -41,6 +42,12 @@ impl TableColumns {
     /// `SELECT *`. By default they are called `argument1` and so on.
     pub fn arguments<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
         self.arguments = Some(names.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Forbids the use in views and triggers. For a function with side effects, or one that reveals anything.
+    pub fn direct_only(mut self) -> Self {
+        self.is_direct_only = true;
         self
     }
 
@@ -97,21 +104,24 @@ impl std::fmt::Display for TableColumns {
 impl<const N: usize> From<[&str; N]> for TableColumns {
     /// Columns without a type.
     fn from(names: [&str; N]) -> Self {
-        Self { columns: names.map(|name| (name.to_owned(), String::new())).into(), arguments: None }
+        Self { columns: names.map(|name| (name.to_owned(), String::new())).into(), ..Self::default() }
     }
 }
 
 impl<const N: usize> From<[(&str, &str); N]> for TableColumns {
     /// Columns and their declared types.
     fn from(columns: [(&str, &str); N]) -> Self {
-        Self { columns: columns.map(|(name, declared)| (name.to_owned(), declared.to_owned())).into(), arguments: None }
+        Self {
+            columns: columns.map(|(name, declared)| (name.to_owned(), declared.to_owned())).into(),
+            ..Self::default()
+        }
     }
 }
 
 impl From<Vec<(String, String)>> for TableColumns {
     /// Columns and their declared types.
     fn from(columns: Vec<(String, String)>) -> Self {
-        Self { columns, arguments: None }
+        Self { columns, ..Self::default() }
     }
 }
 
@@ -229,7 +239,7 @@ struct Definition<F> {
 }
 
 /// The table of a table function.
-struct FunctionTable<F, M> {
+struct FunctionTable<F, M, const IS_DIRECT_ONLY: bool> {
     columns: usize,
     arguments: usize,
     of: PhantomData<fn() -> (F, M)>,
@@ -247,11 +257,12 @@ struct FunctionCursor<'t, F: TableFunction<M>, M> {
     number: i64,
 }
 
-impl<F: TableFunction<M>, M: 'static> VirtualTable for FunctionTable<F, M> {
+impl<F: TableFunction<M>, M: 'static, const IS_DIRECT_ONLY: bool> VirtualTable for FunctionTable<F, M, IS_DIRECT_ONLY> {
     type Shared = Definition<F>;
     type Cursor<'t> = FunctionCursor<'t, F, M>;
 
     const KIND: TableKind = TableKind::EponymousOnly;
+    const OPTIONS: TableOptions = if IS_DIRECT_ONLY { TableOptions::new().direct_only() } else { TableOptions::new() };
 
     fn connect(
         definition: &Definition<F>,
@@ -385,7 +396,10 @@ impl Connection {
     ) -> Result<()> {
         let columns = columns.into().with_arguments(F::ARGUMENTS.unwrap_or(0));
         columns.check(Row::<F, M>::COLUMNS, F::ARGUMENTS)?;
-        self.create_module::<FunctionTable<F, M>>(name, Definition { columns, function })
+        match columns.is_direct_only {
+            true => self.create_module::<FunctionTable<F, M, true>>(name, Definition { columns, function }),
+            false => self.create_module::<FunctionTable<F, M, false>>(name, Definition { columns, function }),
+        }
     }
 
     /// Makes a closure a table function. The closure reads its arguments, whose names `columns` has, from a

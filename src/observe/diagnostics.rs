@@ -1,29 +1,13 @@
 //! Memory figures and open handles as SQL tables.
 
-use std::panic::Location;
-
 use super::handles::{self, LiveHandles, OpenHandle};
 use super::memory;
 use crate::Connection;
 use crate::error::Result;
+use crate::extend::TableColumns;
 use crate::raw::allocator;
-use crate::raw::table::{Cell, Table};
 use crate::track::HandleKind;
 use crate::track::figures::AccountMemory;
-
-static MEMORY: Table = Table {
-    name: c"finalite_memory",
-    schema: c"CREATE TABLE x(scope TEXT, connection INTEGER, opened_at TEXT, bytes INTEGER, peak_bytes INTEGER, \
-              blocks INTEGER)",
-    rows: memory_rows,
-};
-
-static HANDLES: Table = Table {
-    name: c"finalite_handles",
-    schema: c"CREATE TABLE x(kind TEXT, handles INTEGER, id INTEGER, parent INTEGER, opened_at TEXT, age_ms INTEGER, \
-              running_ms INTEGER, thread TEXT, sql TEXT)",
-    rows: handle_rows,
-};
 
 impl Connection {
     /// Adds two tables to this connection. They show the state of the whole process when a query begins. Views and
@@ -58,123 +42,82 @@ impl Connection {
     /// C: [table-valued functions](https://sqlite.org/vtab.html#tabfunc2)
     #[track_caller]
     pub fn create_diagnostic_tables(&mut self) -> Result<()> {
-        for table in [&MEMORY, &HANDLES] {
-            self.db().create_table(table, Location::caller())?;
-        }
-        Ok(())
+        let memory = [
+            ("scope", "TEXT"),
+            ("connection", "INTEGER"),
+            ("opened_at", "TEXT"),
+            ("bytes", "INTEGER"),
+            ("peak_bytes", "INTEGER"),
+            ("blocks", "INTEGER"),
+        ];
+        let handles = [
+            ("kind", "TEXT"),
+            ("handles", "INTEGER"),
+            ("id", "INTEGER"),
+            ("parent", "INTEGER"),
+            ("opened_at", "TEXT"),
+            ("age_ms", "INTEGER"),
+            ("running_ms", "INTEGER"),
+            ("thread", "TEXT"),
+            ("sql", "TEXT"),
+        ];
+        // A schema from a database file should not read the state of this process.
+        self.create_table_function("finalite_memory", TableColumns::from(memory).direct_only(), memory_rows)?;
+        self.create_table_function("finalite_handles", TableColumns::from(handles).direct_only(), handle_rows)
     }
 }
 
-fn memory_rows() -> Vec<Vec<Cell>> {
+/// Scope, connection, where it was opened, bytes, peak of bytes, blocks.
+type MemoryRow = (&'static str, Option<u64>, Option<String>, u64, Option<u64>, u64);
+
+fn memory_rows() -> Vec<MemoryRow> {
     let stats = memory::stats();
-    let row =
-        |scope: &str, connection: Option<u64>, opened_at: Option<String>, [bytes, peak_bytes, blocks]: [u64; 3]| {
-            vec![
-                Cell::Text(scope.into()),
-                connection.map_or(Cell::Null, integer),
-                opened_at.map_or(Cell::Null, |site| Cell::Text(site.into())),
-                integer(bytes),
-                integer(peak_bytes),
-                integer(blocks),
-            ]
-        };
-    let mut rows = vec![row("process", None, None, [stats.bytes, stats.peak_bytes, stats.blocks])];
-    let of = |memory: AccountMemory| [memory.bytes, memory.peak_bytes, memory.blocks];
-    rows.extend(allocator::accounts().map(|account| {
-        row("connection", Some(account.connection), Some(account.site.to_string()), of(account.memory))
-    }));
-    rows.extend(allocator::lingering().map(|account| {
-        row("closed connection", Some(account.connection), Some(account.site.to_string()), of(account.memory))
-    }));
-    let mut unattributed = row("unattributed", None, None, [stats.unattributed_bytes, 0, stats.unattributed_blocks]);
-    unattributed[4] = Cell::Null;
-    rows.push(unattributed);
+    let of = |scope, connection: u64, site: &dyn ToString, memory: AccountMemory| {
+        (scope, Some(connection), Some(site.to_string()), memory.bytes, Some(memory.peak_bytes), memory.blocks)
+    };
+    let mut rows: Vec<MemoryRow> = vec![("process", None, None, stats.bytes, Some(stats.peak_bytes), stats.blocks)];
+    rows.extend(allocator::accounts().map(|it| of("connection", it.connection, &it.site, it.memory)));
+    rows.extend(allocator::lingering().map(|it| of("closed connection", it.connection, &it.site, it.memory)));
+    rows.push(("unattributed", None, None, stats.unattributed_bytes, None, stats.unattributed_blocks));
     rows
 }
 
-fn handle_rows() -> Vec<Vec<Cell>> {
+/// Kind, number, id, parent, where it was opened, age and time since it runs in milliseconds, thread, SQL.
+type HandleRow = (
+    &'static str,
+    u64,
+    Option<u64>,
+    Option<u64>,
+    Option<String>,
+    Option<i64>,
+    Option<i64>,
+    Option<Box<str>>,
+    Option<Box<str>>,
+);
+
+fn handle_rows() -> Vec<HandleRow> {
     let LiveHandles { records, unrecorded } = handles::list();
     let unrecorded =
         HandleKind::ALL.into_iter().map(|kind| (kind, unrecorded.of(kind))).filter(|&(_, count)| count > 0);
-    let unrecorded = unrecorded.map(|(kind, count)| {
-        let mut row = vec![Cell::Text(kind.name().into()), integer(count)];
-        row.resize(9, Cell::Null);
-        row
-    });
+    let unrecorded = unrecorded.map(|(kind, count)| (kind.name(), count, None, None, None, None, None, None, None));
     records.into_iter().map(record_row).chain(unrecorded).collect()
 }
 
-fn record_row(record: OpenHandle) -> Vec<Cell> {
+fn record_row(record: OpenHandle) -> HandleRow {
     let thread = record.thread_name.or_else(|| record.thread.map(|id| format!("{id:?}").into()));
-    vec![
-        Cell::Text(record.kind.name().into()),
-        Cell::Integer(1),
-        integer(record.id),
-        record.parent.map_or(Cell::Null, integer),
-        Cell::Text(record.opened_at.to_string().into()),
-        milliseconds(record.age),
-        record.running.map_or(Cell::Null, milliseconds),
-        thread.map_or(Cell::Null, Cell::Text),
-        record.sql.map_or(Cell::Null, Cell::Text),
-    ]
+    (
+        record.kind.name(),
+        1,
+        Some(record.id),
+        record.parent,
+        Some(record.opened_at.to_string()),
+        Some(milliseconds(record.age)),
+        record.running.map(milliseconds),
+        thread,
+        record.sql,
+    )
 }
 
-fn integer(value: u64) -> Cell {
-    Cell::Integer(i64::try_from(value).unwrap_or(i64::MAX))
-}
-
-fn milliseconds(duration: std::time::Duration) -> Cell {
-    Cell::Integer(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::any::Any;
-    use std::panic::{AssertUnwindSafe, catch_unwind};
-
-    use super::*;
-
-    static BROKEN: Table =
-        Table { name: c"broken", schema: c"CREATE TABLE x(a)", rows: || panic!("while the rows were made") };
-
-    static EMPTY: Table = Table { name: c"empty", schema: c"CREATE TABLE x(a)", rows: Vec::new };
-
-    fn open() -> Connection {
-        let conn = Connection::open_in_memory().unwrap();
-        for table in [&BROKEN, &EMPTY] {
-            conn.db().create_table(table, Location::caller()).unwrap();
-        }
-        conn
-    }
-
-    fn panic_of(run: impl FnOnce()) -> Box<dyn Any + Send> {
-        catch_unwind(AssertUnwindSafe(run)).unwrap_err()
-    }
-
-    fn is_of_the_table(payload: &(dyn Any + Send)) -> bool {
-        payload.downcast_ref() == Some(&"while the rows were made")
-    }
-
-    #[test]
-    fn rule_5_a_panic_in_a_callback_is_caught_and_resumed_by_the_call_that_entered_sqlite() {
-        let conn = open();
-        let sql = "SELECT a FROM broken";
-        let calls: [(&str, &dyn Fn()); 5] = [
-            ("query_all", &|| drop(conn.query_all::<i64>(sql, ()))),
-            ("execute", &|| drop(conn.execute(sql, ()))),
-            ("execute_batch", &|| drop(conn.execute_batch("SELECT 1; SELECT a FROM broken"))),
-            ("scan", &|| drop(conn.scan(sql, ()).for_each(|_| Ok::<_, crate::Error>(())))),
-            ("rows that own their statement", &|| {
-                drop(conn.prepare(sql).unwrap().into_rows(()).unwrap().next());
-            }),
-        ];
-        for (call, run) in calls {
-            assert!(is_of_the_table(&*panic_of(run)), "{call}");
-            // Once, and the connection goes on.
-            assert_eq!(conn.query_all::<i64>("SELECT a FROM empty", ()).unwrap(), [0_i64; 0], "after {call}");
-            let error = conn.query_one::<i64>("SELECT abs(-9223372036854775808)", ()).unwrap_err();
-            assert_eq!(error.kind().to_string(), "integer overflow", "after {call}");
-        }
-        conn.close().unwrap();
-    }
+fn milliseconds(duration: std::time::Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }

@@ -700,8 +700,6 @@ impl Drop for Cleanup<'_> {
 /// Identity of a closure: at most one of each key is registered, but for those that FTS5 keeps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Key {
-    /// Name of the table.
-    Table(&'static str),
     /// Name of a tokenizer of FTS5. One does not end another.
     Tokenizer(Box<str>),
     /// Name of an auxiliary function of FTS5. One does not end another.
@@ -729,7 +727,6 @@ impl Key {
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Table(name) => write!(f, "table {name}"),
             Self::Tokenizer(name) => write!(f, "tokenizer {name}"),
             Self::FtsFunction(name) => write!(f, "FTS5 function {name}"),
             Self::Function(name, Some(arguments)) => write!(f, "function {name}({arguments})"),
@@ -875,3 +872,6 @@ pub(super) unsafe extern "C" fn release_held(held: *mut c_void) {
     // It is unsettled until it is dropped.
     db.callbacks.released.borrow_mut().push(Released::Held(held));
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,7 +13,7 @@ use std::ops::Range;
 use std::ptr::{self, NonNull};
 
 use super::db::Entered;
-use super::{Db, ffi, table, value};
+use super::{Db, ffi, value};
 use crate::error::{FunctionCause, FunctionFault};
 use crate::sql;
 use crate::value::{ConversionError, List, RawParam, Type, ValueRef};
@@ -229,9 +229,16 @@ pub(super) unsafe fn connect_as(
     pointer: c_int,
     out: *mut *mut ffi::sqlite3_vtab,
 ) -> c_int {
+    // SAFETY: the caller is xConnect with its own `db`, and c3ref/declare_vtab.html requires the call there (rule 25);
+    // the text is NUL-terminated (rule 22).
+    let code = unsafe { ffi::sqlite3_declare_vtab(db, schema.as_ptr()) };
+    if code != ffi::SQLITE_OK {
+        return code;
+    }
     // No parameter reaches a view or a trigger, so that none of them can use the table.
-    // SAFETY: the caller is xConnect, with its own `db` (rule 25).
-    let code = unsafe { table::declare_direct_only(db, schema) };
+    // SAFETY: called within xConnect and with its `db`, as c3ref/vtab_config.html requires; this option takes no
+    // further argument (rule 25).
+    let code = unsafe { ffi::sqlite3_vtab_config(db, ffi::SQLITE_VTAB_DIRECTONLY) };
     if code != ffi::SQLITE_OK {
         return code;
     }

