@@ -296,7 +296,7 @@ fn header() -> (PathBuf, bool) {
         return (path.into(), true);
     }
     let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version", "1", "--offline", "--locked"])
+        .args(["metadata", "--format-version", "1", "--locked"])
         .current_dir(root())
         .output()
         .unwrap();
