@@ -140,7 +140,8 @@ impl Existing {
         let words = usize::try_from(field!(self, szOsFile)).unwrap_or(0).div_ceil(8).max(1);
         let memory = NonNull::from(Box::leak(vec![0_u64; words].into_boxed_slice()));
         // From here on, its Drop frees the memory, and closes the file if there are methods.
-        let mut real = Real { memory, vfs: *self, flags, level: LockLevel::None, _name: name.cloned() };
+        let mut real =
+            Real { memory, vfs: *self, flags, level: LockLevel::None, has_mapped: false, _name: name.cloned() };
         let bits = if name.is_none() { flags.bits() | ffi::SQLITE_OPEN_DELETEONCLOSE } else { flags.bits() };
         let mut out = bits;
         let path = name.map_or(ptr::null(), FileName::as_ptr);
@@ -237,6 +238,8 @@ struct Real {
     flags: OpenFlags,
     /// Lock that was taken last; it may be [`LockLevel::Pending`] in place of [`LockLevel::Reserved`].
     level: LockLevel,
+    /// Whether shared memory was asked for, which closing does not give up.
+    has_mapped: bool,
     /// The file keeps its address.
     _name: Option<FileName>,
 }
@@ -266,6 +269,13 @@ impl Real {
 
 impl Drop for Real {
     fn drop(&mut self) {
+        if self.has_mapped
+            && let Some(unmap) = self.shared_methods().and_then(|methods| methods.xShmUnmap)
+        {
+            // SAFETY: open, as it has methods; its shared memory is used by nobody, as the last owner of the file, which
+            // those that have addresses of it are, goes (rule 26).
+            unsafe { unmap(self.file(), 0) };
+        }
         if let Some(close) = self.methods().and_then(|methods| methods.xClose) {
             // SAFETY: open, as it has methods, and closed once, by its only owner (rules 19, 26).
             unsafe { close(self.file()) };
@@ -465,10 +475,11 @@ impl ExistingFile {
     /// Maps a region of the shared memory, which stays as long as the file is open or until `unmap`. Returns a code, and
     /// the address, which may be there with an error as well (`SQLITE_READONLY`).
     pub(super) fn map(&self, region: c_int, bytes: c_int, extend: bool) -> (c_int, *mut c_void) {
-        let real = self.lock();
+        let mut real = self.lock();
         let Some(map) = real.shared_methods().and_then(|methods| methods.xShmMap) else {
             return (ffi::SQLITE_IOERR_SHMMAP, ptr::null_mut());
         };
+        real.has_mapped = true;
         let mut memory = ptr::null_mut();
         // SAFETY: the file is open and used by this thread alone, and has the method; numbers, as SQLite passes them, and
         // a local (rule 26).
@@ -496,7 +507,8 @@ impl ExistingFile {
 
     /// Gives the shared memory up. Returns a code.
     pub(super) fn unmap(&self, delete: c_int) -> c_int {
-        let real = self.lock();
+        let mut real = self.lock();
+        real.has_mapped = false;
         match real.shared_methods().and_then(|methods| methods.xShmUnmap) {
             // SAFETY: the file is open and used by this thread alone, and has the method; SQLite, which calls for this,
             // uses no address of the memory any more (rule 26).
