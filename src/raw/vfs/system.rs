@@ -180,7 +180,8 @@ impl fmt::Debug for Registration {
     }
 }
 
-static REGISTERING: PerProcess<()> = PerProcess::new(|| ());
+/// All that were ever registered, which are not freed. Its lock lets one thread at a time change SQLite's list.
+static REGISTERING: PerProcess<Vec<&'static dyn AnyShell>> = PerProcess::new(Vec::new);
 
 fn check(code: c_int) -> Result<()> {
     if code == ffi::SQLITE_OK { Ok(()) } else { Err(code_fault(code).into()) }
@@ -193,7 +194,7 @@ pub(crate) fn register<V: Vfs>(name: &str, vfs: V) -> Result<Registration> {
     let Some(c_name) = CString::new(name).ok().filter(|name| !name.is_empty()) else {
         return misuse("the name of a file system is empty or contains NUL");
     };
-    let one_at_a_time = REGISTERING.lock();
+    let mut all = REGISTERING.lock();
     if Existing::find(Some(&c_name)).is_some() {
         return misuse("a file system of this name exists");
     }
@@ -206,13 +207,14 @@ pub(crate) fn register<V: Vfs>(name: &str, vfs: V) -> Result<Registration> {
         info: Info { name: c_name, open_files: AtomicUsize::new(0) },
         vfs: Mutex::new(Some(Arc::new(vfs))),
     }));
+    all.push(shell);
     running::begin_use();
     let registration = Registration(shell);
     match check(registration.0.register(false)) {
         Ok(()) => Ok(registration),
         Err(error) => {
             let failed = shell.slot().take();
-            drop(one_at_a_time);
+            drop(all);
             drop(failed);
             Err(error)
         }
