@@ -10,7 +10,7 @@ EXTENDED_FEATURES="finalite/session,finalite/snapshot,finalite/scan-status"
 # Those that convert types of other crates.
 CONVERSIONS="finalite/chrono,finalite/time,finalite/jiff,finalite/uuid,finalite/url,finalite/serde_json,finalite/rust_decimal"
 # What docs.rs is told to build.
-DOCUMENTED="finalite/count-system-sqlite,finalite/derive,finalite/fault-injection,$EXTENDED_FEATURES,$CONVERSIONS"
+DOCUMENTED="finalite/count-system-sqlite,finalite/csv,finalite/derive,finalite/fault-injection,$EXTENDED_FEATURES,$CONVERSIONS"
 target_dir() { echo "${CARGO_TARGET_DIR:-target}/ci-$1"; }
 # With the minutes since the script began.
 say() { printf '\n== %s (%d min)\n' "$*" $((SECONDS / 60)); }

@@ -96,6 +96,8 @@
 use super::aggregate::CallbackError;
 
 mod calls;
+#[cfg(feature = "csv")]
+mod csv;
 mod functions;
 mod register;
 mod series;
@@ -107,4 +109,6 @@ pub use crate::raw::module::{
     TableKind, TableOptions, TransactionalTable, VirtualTable, WritableTable,
 };
 pub use calls::InList;
+#[cfg(feature = "csv")]
+pub use csv::{Csv, CsvCursor};
 pub use series::Series;

@@ -403,6 +403,25 @@ fn a_large_value_is_streamed_in_and_out() {
 }
 
 #[test]
+fn csv_files_are_tables() {
+    let outcome = run(&mut Command::new(program("csv_table")));
+    assert_eq!((outcome.code, &*outcome.stderr), (Some(0), ""), "{outcome:?}");
+    assert!(outcome.stdout.contains("1009650"), "{outcome:?}");
+    let directory = TempDir::new().unwrap();
+    let path = |name: &str, text: &str| {
+        let path = directory.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let (sales, cities) = (path("sales.csv", "city,price\nO,7\nY,8\nO,1\n"), path("a b.csv", "id,name\nO,Oslo\n"));
+    let sql = "SELECT name, sum(price) FROM sales JOIN \"a b\" ON id = city GROUP BY 1";
+    let outcome = run(Command::new(program("csv_table")).arg(sql).args([&sales, &cities]));
+    assert!(outcome.code == Some(0) && outcome.stdout.contains("Oslo") && outcome.stdout.contains('8'), "{outcome:?}");
+    let outcome = run(Command::new(program("csv_table")).arg(sql).arg(directory.path().join("missing.csv")));
+    assert!(outcome.code == Some(1) && outcome.stderr.contains("SQLITE_CANTOPEN"), "{outcome:?}");
+}
+
+#[test]
 fn a_csv_file_goes_in_and_out_with_its_types() {
     let outcome = run(Command::new(program("csv")).arg("700"));
     assert_eq!(outcome.code, Some(0), "{outcome:?}");

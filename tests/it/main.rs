@@ -19,6 +19,7 @@ mod collations;
 mod common;
 mod contention;
 mod conversions;
+mod csv;
 mod db_config;
 mod deadlines;
 mod derive;
