@@ -128,7 +128,7 @@ fn insertions_write_virtual_tables() {
 fn the_schema_and_copies_know_virtual_tables() {
     let shared = Shared::with_rows(2);
     let conn = probe(&shared);
-    assert_eq!(conn.table_exists(None, "t").unwrap(), true);
+    assert!(conn.table_exists(None, "t").unwrap());
     assert!(conn.blob(("t", "b", 1), finalite::data::Access::ReadOnly).is_err());
     // A copy has the definition, and needs the module.
     let copy = Connection::deserialize(&conn.serialize("main").unwrap()).unwrap();
