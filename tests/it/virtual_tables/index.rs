@@ -300,23 +300,25 @@ fn order_and_distinctness_are_told() {
         }
         Ok(format!("{:?} {terms:?}", query.distinctness()))
     });
+    // Whether DISTINCT sorts all the same depends on the version of SQLite.
     let is_sorted = |sql: &str| {
         let plan: Vec<(i64, i64, i64, String)> = conn.query_all(&format!("EXPLAIN QUERY PLAN {sql}"), ()).unwrap();
         plan.iter().any(|step| step.3.contains("TEMP B-TREE"))
     };
     for (sql, expected, sorts) in [
-        ("SELECT a FROM t ORDER BY a", "Ordered [(Some(0), false)]", false),
-        ("SELECT a FROM t ORDER BY a DESC", "Ordered [(Some(0), true)]", true),
-        ("SELECT a FROM t ORDER BY rowid", "Ordered [(None, false)]", false),
-        ("SELECT a FROM t ORDER BY b, a", "Ordered [(Some(1), false), (Some(0), false)]", true),
-        ("SELECT a, count(*) FROM t GROUP BY a", "Grouped [(Some(0), false)]", false),
-        ("SELECT DISTINCT a FROM t", "Distinct [(Some(0), false)]", false),
-        ("SELECT DISTINCT a FROM t ORDER BY a", "DistinctAndOrdered [(Some(0), false)]", false),
+        ("SELECT a FROM t ORDER BY a", "Ordered [(Some(0), false)]", Some(false)),
+        ("SELECT a FROM t ORDER BY a DESC", "Ordered [(Some(0), true)]", Some(true)),
+        ("SELECT a FROM t ORDER BY rowid", "Ordered [(None, false)]", Some(false)),
+        ("SELECT a FROM t ORDER BY b, a", "Ordered [(Some(1), false), (Some(0), false)]", Some(true)),
+        ("SELECT a, count(*) FROM t GROUP BY a", "Grouped [(Some(0), false)]", Some(false)),
+        ("SELECT DISTINCT a FROM t", "Distinct [(Some(0), false)]", None),
+        ("SELECT DISTINCT a FROM t ORDER BY a", "DistinctAndOrdered [(Some(0), false)]", Some(false)),
     ] {
         log.questions.lock().unwrap().clear();
         conn.query_all::<Value>(&format!("SELECT 1 FROM ({sql} LIMIT -1)"), ()).unwrap();
         log.questions.lock().unwrap().clear();
-        assert_eq!(is_sorted(sql), sorts, "{sql}");
+        assert!(sorts.is_none_or(|sorts| is_sorted(sql) == sorts), "{sql}");
+        conn.prepare(sql).unwrap();
         assert!(
             log.questions.lock().unwrap().iter().any(|question| question == expected),
             "{sql}: {:?}",
