@@ -62,7 +62,7 @@ pub struct Csv {
 
 #[derive(Debug)]
 enum Source {
-    File(PathBuf),
+    Path(PathBuf),
     Text(String),
 }
 
@@ -101,7 +101,7 @@ impl Csv {
         const BUFFER_BYTES: usize = 64 << 10;
         let source: Box<dyn Read + '_> = match &self.source {
             Source::Text(text) => Box::new(text.as_bytes()),
-            Source::File(path) => {
+            Source::Path(path) => {
                 let system = Existing::default_one()?;
                 let path = system.full_path(path)?.path;
                 let flags = OpenFlags::read_only(FileKind::MainDatabase);
@@ -158,7 +158,7 @@ impl VirtualTable for Csv {
             let (key, value) = (key.trim().to_ascii_lowercase(), unquoted(value.trim()));
             match &*key {
                 "filename" | "data" if source.is_some() => return Err("the source is given twice".into()),
-                "filename" => source = Some(Source::File(PathBuf::from(&*value))),
+                "filename" => source = Some(Source::Path(PathBuf::from(&*value))),
                 "data" => source = Some(Source::Text(value.into_owned())),
                 "schema" => schema = Some(value.into_owned()),
                 "header" => has_header = boolean(&value).ok_or("header is neither yes nor no")?,
