@@ -5,7 +5,7 @@ use std::ffi::c_void;
 use std::ops::ControlFlow;
 
 use finalite::scan::ScanStrategy;
-use finalite::{Connection, Error, ErrorKind, OpenOptions, ffi};
+use finalite::{Connection, Error, ErrorKind, OpenOptions, ffi, vfs};
 
 use crate::compare::both;
 
@@ -197,17 +197,10 @@ fn other_connections() {
 /// A file system that is not known to read as much as it is asked for.
 #[test]
 fn a_foreign_file_system() {
-    // SAFETY: the default file system is registered, and its methods are copied under another name, for good.
-    let code = unsafe {
-        let mut vfs = *ffi::sqlite3_vfs_find(std::ptr::null());
-        vfs.zName = c"pages-foreign".as_ptr();
-        vfs.pNext = std::ptr::null_mut();
-        ffi::sqlite3_vfs_register(Box::leak(Box::new(vfs)), 0)
-    };
-    assert_eq!(code, ffi::SQLITE_OK);
+    vfs::register("pages-foreign", vfs::Memory::new()).unwrap();
     let dir = tempfile::tempdir().unwrap();
-    drop(file(&dir));
-    let conn = OpenOptions::new().vfs("pages-foreign").open(dir.path().join("a.db")).unwrap();
+    file(&dir).execute_batch("VACUUM INTO 'file:a.db?vfs=pages-foreign'").unwrap();
+    let conn = OpenOptions::new().vfs("pages-foreign").open("a.db").unwrap();
     assert_path(&conn, "SELECT id, b FROM t NOT INDEXED", ScanStrategy::Statement, "not one of SQLite's own");
 }
 
