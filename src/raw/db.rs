@@ -140,7 +140,7 @@ pub(crate) struct OpenFlags {
 /// Returns what the next entry of a connection compares, if nothing is left to do for it: with file systems of the program,
 /// each entry is late, and looks whether a method of one is running.
 fn moment_of_entry(now: Moment) -> Moment {
-    if running::is_in_use() { Moment::NEVER } else { now }
+    if running::is_in_use() { Moment::WATCHED } else { now }
 }
 
 /// Proof that the connection may be used now. The pointer for calls that reach the database is obtained through it.
@@ -322,7 +322,18 @@ impl Db {
     /// Starts a use of the connection, if there is nothing to check or to do before.
     #[inline(always)]
     pub(super) fn enter_undisturbed(&self) -> Option<Entered<'_>> {
-        (self.entry.get() == fork::now()).then_some(Entered(self))
+        (self.entry.get() == fork::now() || self.is_calm()).then_some(Entered(self))
+    }
+
+    /// Whether there is nothing to check or to do, in a process with file systems of the program: none of their methods is
+    /// running on this thread, or has panicked.
+    #[cold]
+    #[inline(never)]
+    fn is_calm(&self) -> bool {
+        self.entry.get() == Moment::WATCHED
+            && self.published.get() == fork::now()
+            && !running::is_running()
+            && !running::has_parked()
     }
 
     /// Starts a use of the connection as [`enter`](Self::enter) does; `None` in place of the error.
@@ -336,6 +347,9 @@ impl Db {
     #[cold]
     #[inline(never)]
     fn enter_late(&self) -> Option<Entered<'_>> {
+        if self.is_calm() {
+            return Some(Entered(self));
+        }
         if self.gate.get() != Gate::Open || self.is_inherited() || self.is_in_callback() {
             return None;
         }
@@ -361,7 +375,7 @@ impl Db {
     /// Whether there may be something to check or to do before the connection is used.
     #[inline(always)]
     pub(super) fn is_disturbed(&self) -> bool {
-        self.entry.get() != fork::now()
+        self.entry.get() != fork::now() && !self.is_calm()
     }
 
     /// Whether the connection is neither being closed nor closed.

@@ -29,6 +29,8 @@ pub(crate) struct Moment(u64);
 impl Moment {
     /// A value that `NOW` never has: the number of forks cannot reach 2^32 - 1.
     pub(crate) const NEVER: Self = Self(u64::MAX);
+    /// Another one.
+    pub(crate) const WATCHED: Self = Self(u64::MAX - 1);
 }
 
 #[inline(always)]
