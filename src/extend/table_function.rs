@@ -87,6 +87,9 @@ impl TableColumns {
 /// Those that are given are a bit each in the number of the plan.
 const ARGUMENTS_MAX: usize = 30;
 
+/// Name of the column with the number of the row in its call, behind the arguments.
+const ROW_NUMBER: &str = "row number";
+
 impl std::fmt::Display for TableColumns {
     /// Writes the columns as in `CREATE TABLE`.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -270,12 +273,24 @@ impl<F: TableFunction<M>, M: 'static, const IS_DIRECT_ONLY: bool> VirtualTable f
     ) -> std::result::Result<Declared<Self>, CallbackError> {
         let columns = &definition.columns;
         let table = Self { columns: columns.columns.len(), arguments: columns.argument_count(), of: PhantomData };
-        Ok(Declared::new(format!("CREATE TABLE x({columns})"), table))
+        // Where SQLite reads a table once for each of several conditions, it leaves out rows that it has seen by their keys.
+        // The number of a row alone is not one: another call has a row of the same number.
+        let number = quote_identifier(ROW_NUMBER);
+        let key = columns.arguments.iter().flatten().map(|name| quote_identifier(name)).chain([number.clone()]);
+        let key = key.collect::<Vec<_>>().join(", ");
+        let schema = format!("CREATE TABLE x({columns}, {number} HIDDEN, PRIMARY KEY ({key})) WITHOUT ROWID");
+        Ok(Declared::new(schema, table))
     }
 
     fn best_index(&self, query: &mut IndexQuery<'_>) -> std::result::Result<(), CallbackError> {
         /// Cost of a call with all arguments.
         const COST: f64 = 100.0;
+        // What is given beyond the arguments would be the number.
+        let number = self.columns + self.arguments;
+        let is_given = |it: &Constraint| it.column() == Some(number) && it.operator() == ConstraintOperator::Equal;
+        if query.constraints().any(|it| is_given(&it)) {
+            return Err(format!("it has {} arguments, and more are given", self.arguments).into());
+        }
         let (mut given, mut missing) = (0, 0);
         for argument in 0..self.arguments {
             let column = self.columns + argument;
@@ -296,7 +311,8 @@ impl<F: TableFunction<M>, M: 'static, const IS_DIRECT_ONLY: bool> VirtualTable f
             }
         }
         query.set_plan(given);
-        query.set_cost(COST * 10_f64.powi(missing));
+        // Any way that gives more arguments is taken.
+        query.set_cost(COST * 1e12_f64.powi(missing));
         Ok(())
     }
 
@@ -338,13 +354,12 @@ impl<F: TableFunction<M>, M: 'static> TableCursor for FunctionCursor<'_, F, M> {
     fn column(&self, column: usize, cell: &CellCall<'_>) -> std::result::Result<(), CallbackError> {
         match (&self.row, column.checked_sub(Row::<F, M>::COLUMNS)) {
             (Some(row), None) => row.answer(column, cell),
-            (_, Some(argument)) => self.arguments.get(argument).map_or(Ok(()), |argument| cell.set(argument)),
+            (_, Some(argument)) => match self.arguments.get(argument) {
+                Some(argument) => cell.set(argument),
+                None => cell.set(self.number),
+            },
             (None, None) => Ok(()),
         }
-    }
-
-    fn rowid(&self) -> std::result::Result<i64, CallbackError> {
-        Ok(self.number)
     }
 }
 
@@ -357,8 +372,9 @@ impl Connection {
     /// of one of these. The iterator owns its data. It is dropped when the statement ends, or the function is called
     /// again: in a join, once for each row of the table that the arguments come from.
     ///
-    /// An argument that SQL does not give is NULL for an `Option`, and otherwise an error. Argument types are those of
-    /// scalar functions ([`extend`](crate::extend)), so are errors and panics.
+    /// An argument that SQL does not give is NULL for an `Option`, and otherwise an error. `WHERE argument = NULL` is the same
+    /// as the argument NULL. Argument types are those of scalar functions ([`extend`](crate::extend)), so are errors and
+    /// panics. The table has no rowid.
     ///
     /// # Errors
     ///

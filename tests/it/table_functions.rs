@@ -63,7 +63,7 @@ fn rows_are_values_tuples_and_results_of_them() {
     assert_eq!(all::<i64>(&conn, "SELECT a FROM values_of(3)"), [0, 1, 2]);
     assert_eq!(all::<String>(&conn, "SELECT a FROM texts()"), ["x", "y"]);
     assert_eq!(all::<(i64, String)>(&conn, "SELECT * FROM pairs(2)"), [(0, "n0".into()), (1, "n1".into())]);
-    assert_eq!(all::<(i64, i64)>(&conn, "SELECT rowid, a FROM singles"), [(1, 1), (2, 2)]);
+    assert_eq!(all::<i64>(&conn, "SELECT a FROM singles"), [1, 2]);
     let rows: Vec<(Value, Value)> = all(&conn, "SELECT * FROM options");
     assert_eq!(rows, [(Value::Real(1.5), Value::Null), (Value::Null, Value::Blob(vec![7]))]);
     assert_eq!(all::<i64>(&conn, "SELECT a FROM fallible(2)"), [1, 0]);
@@ -98,7 +98,34 @@ fn columns_have_names_and_types() {
     assert_eq!(all::<(i64, i64, i64)>(&conn, sql), [(4, 2, 4), (9, 2, 4)]);
     assert_eq!(all::<i64>(&conn, "SELECT c FROM f(2, 4) WHERE \"to\" = 5"), [0; 0]);
     assert_eq!(all::<(i64, i64)>(&conn, "SELECT \"to\", c FROM f WHERE \"from\" = 1 AND \"to\" IN (2, 3)").len(), 3);
-    assert!(error(&conn, "SELECT * FROM f(1, 2, 3)").to_string().contains("too many arguments on f() - max 2"));
+    assert!(error(&conn, "SELECT * FROM f(1, 2, 3)").to_string().contains("it has 2 arguments, and more are given"));
+    assert!(error(&conn, "SELECT * FROM f(1, 2, 3, 4)").to_string().contains("too many arguments on f()"));
+}
+
+/// SQLite reads a table once for each side of an OR, and leaves out what it has seen by its key.
+#[test]
+fn rows_of_two_calls_are_two_rows() {
+    let conn = open();
+    conn.create_module::<Series>("generate_series", ()).unwrap();
+    conn.create_table_function("f", ["x"], |n: Option<i64>| n.map(|n| n * 10)).unwrap();
+    let sql = "SELECT x FROM f WHERE (argument1 = 1 AND x = 10) OR (argument1 = 2 AND x = 20)";
+    assert_eq!(all::<i64>(&conn, sql), [10, 20]);
+    assert!(conn.query_plan(sql).unwrap().to_string().contains("MULTI-INDEX OR"));
+    // The same row, found twice, is one.
+    assert_eq!(
+        all::<i64>(&conn, "SELECT x FROM f WHERE (argument1 = 1 AND x > 1) OR (argument1 = 1 AND x < 99)"),
+        [10]
+    );
+    let sql = "SELECT value FROM generate_series WHERE (start = 3 AND stop = 4) OR (start = 9 AND stop = 9)";
+    assert_eq!(all::<i64>(&conn, sql), [3, 4, 9]);
+    conn.execute_batch("CREATE TABLE t(a, b); INSERT INTO t VALUES (1, 2), (3, 3)").unwrap();
+    let sql = "SELECT a, x FROM t JOIN f ON (argument1 = a AND x > 0) OR (argument1 = b AND x > 0)";
+    assert_eq!(all::<(i64, i64)>(&conn, sql), [(1, 10), (1, 20), (3, 30)]);
+    for join in ["RIGHT", "FULL"] {
+        let sql = format!("SELECT a, x FROM t {join} JOIN f(5) ON a = x");
+        let found: Vec<(Option<i64>, Option<i64>)> = all(&conn, &sql);
+        assert!(found.contains(&(None, Some(50))), "{found:?}");
+    }
 }
 
 #[test]
@@ -400,6 +427,9 @@ fn bounds_and_orders_of_a_series() {
     let sql = "SELECT start, stop, step, value FROM generate_series(2, 9, 4)";
     assert_eq!(all::<(i64, i64, i64, i64)>(&conn, sql), [(2, 9, 4, 2), (2, 9, 4, 6)]);
     assert!(error(&conn, "SELECT value FROM generate_series").to_string().contains("argument 1 is missing"));
+    assert_eq!(all::<i64>(&conn, "SELECT value FROM generate_series(2.0, ' 3')"), [2, 3]);
+    let wrong = error(&conn, "SELECT value FROM generate_series(1.5)");
+    assert!(matches!(wrong.kind(), ErrorKind::FunctionArgument { argument: 1, .. }), "{wrong:?}");
     let wrong = error(&conn, "SELECT value FROM generate_series('a')");
     assert!(matches!(wrong.kind(), ErrorKind::FunctionArgument { argument: 1, .. }), "{wrong:?}");
 }

@@ -10,7 +10,8 @@ use crate::value::ValueRef;
 /// library lacks.
 ///
 /// `stop` is 4294967295 if it is not given, and `step` is 1. A step of 0 counts as 1; a negative one counts down. If an
-/// argument is NULL, there is no row. Bounds in WHERE, and LIMIT, end the series: `WHERE value BETWEEN 10 AND 20`.
+/// argument is NULL, there is no row; one that is no integer is an error. Bounds in WHERE, and LIMIT, end the series:
+/// `WHERE value BETWEEN 10 AND 20`. The table has no rowid.
 ///
 /// # Example
 ///
@@ -58,7 +59,9 @@ impl VirtualTable for Series {
     const OPTIONS: TableOptions = TableOptions::new().innocuous();
 
     fn connect(_: &(), _: &TableDefinition<'_>) -> Result<Declared<Self>, CallbackError> {
-        let schema = "CREATE TABLE x(value INTEGER, start HIDDEN, stop HIDDEN, step HIDDEN)";
+        // By its whole key: another call has the same value.
+        let schema = "CREATE TABLE x(value INTEGER, start HIDDEN, stop HIDDEN, step HIDDEN, \
+                      PRIMARY KEY (value, start, stop, step)) WITHOUT ROWID";
         Ok(Declared::new(schema, Self(())))
     }
 
@@ -76,7 +79,8 @@ impl VirtualTable for Series {
                     query.refuse();
                     return Ok(());
                 }
-                None if column == START => return Err("argument 1 is missing, the start of the series".into()),
+                // There may be another way, with a start. If there is none, `filter` says so.
+                None if column == START => query.set_cost(f64::MAX),
                 None => {}
             }
         }
@@ -102,7 +106,9 @@ impl VirtualTable for Series {
         }
         let is_bounded = plan & (HAS_STOP | HAS_EQUAL | HAS_HIGHEST | HAS_BELOW) != 0;
         query.set_rows(if is_bounded { 1_000 } else { 1 << 31 });
-        query.set_cost(if is_bounded { 2.0 } else { 2_147_483_647.0 });
+        if plan & HAS_START != 0 {
+            query.set_cost(if is_bounded { 2.0 } else { 2_147_483_647.0 });
+        }
         query.set_plan(plan);
         Ok(())
     }
@@ -156,6 +162,19 @@ impl SeriesCursor {
     }
 }
 
+/// Returns an argument, of which a number or a text that is an integer will do, as in SQLite's shell; `None` for NULL.
+fn integer(call: &FilterCall<'_>, argument: usize) -> Result<Option<i64>, CallbackError> {
+    let parsed = match call.value(argument)? {
+        ValueRef::Real(real) => real.to_string().parse().ok(),
+        ValueRef::Text(text) => std::str::from_utf8(text).ok().and_then(|text| text.trim().parse().ok()),
+        _ => None,
+    };
+    match parsed {
+        Some(integer) => Ok(Some(integer)),
+        None => Ok(call.get(argument)?),
+    }
+}
+
 /// Returns the integers next to a bound, from above and from below: the bound itself, if it is an integer. SQLite tests
 /// the values that remain, so that it need not be said whether the bound is among them, and a bound of another type is
 /// left to it.
@@ -172,6 +191,9 @@ fn integers(bound: ValueRef<'_>) -> Option<(i64, i64)> {
 impl TableCursor for SeriesCursor {
     fn filter(&mut self, call: &FilterCall<'_>) -> Result<bool, CallbackError> {
         let plan = call.plan();
+        if plan & HAS_START == 0 {
+            return Err("argument 1 is missing, the start of the series".into());
+        }
         let mut next = 0;
         let mut passed = |bit: i32| {
             let argument = (plan & bit != 0).then_some(next);
@@ -181,7 +203,7 @@ impl TableCursor for SeriesCursor {
         let mut arguments = [0, STOP_MAX, 1];
         for (argument, bit) in arguments.iter_mut().zip([HAS_START, HAS_STOP, HAS_STEP]) {
             if let Some(number) = passed(bit) {
-                match call.get::<Option<i64>>(number)? {
+                match integer(call, number)? {
                     Some(value) => *argument = value,
                     None => return Ok(false),
                 }
@@ -229,9 +251,5 @@ impl TableCursor for SeriesCursor {
             VALUE => cell.set(self.value),
             _ => cell.set(self.arguments.get(column - 1).copied()),
         }
-    }
-
-    fn rowid(&self) -> Result<i64, CallbackError> {
-        Ok(self.value)
     }
 }
