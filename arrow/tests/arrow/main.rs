@@ -4,6 +4,7 @@ mod cells;
 mod insert;
 mod schema;
 mod stream;
+mod table;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{ByteArrayType, Date32Type, Decimal128Type, Float64Type, Int64Type, TimestampMicrosecondType};
