@@ -3,10 +3,7 @@
 use std::borrow::Cow;
 use std::ffi::{CStr, c_int};
 
-use finalite::extend::CallbackError;
-use finalite::extend::virtual_table::{
-    CellCall, Declared, FilterCall, TableCall, TableCursor, TableDefinition, TableKind, VirtualTable,
-};
+use finalite::Params;
 use rusqlite::vtab;
 
 use crate::Result;
@@ -16,6 +13,7 @@ use crate::work::Competitor;
 const ROWS: i64 = 1_000;
 const SCHEMA: &CStr = c"CREATE TABLE x(id INTEGER, score REAL, name TEXT)";
 
+#[derive(Params)]
 struct Item {
     id: i64,
     score: f64,
@@ -32,7 +30,7 @@ pub fn competitors<'a>(
     peer: &'a rusqlite::Connection,
     form: &str,
 ) -> Result<Vec<Competitor<'a>>> {
-    conn.create_module::<Items>("items", items())?;
+    conn.create_slice_table("items", items())?;
     const MODULE: vtab::Module<PeerItems> = vtab::Module::eponymous_only_module();
     peer.create_module(c"peer_items", &MODULE, Some(items()))?;
     let sql = |table: &str| match form {
@@ -67,49 +65,6 @@ pub fn competitors<'a>(
 
 fn repeated<'a>(name: &'static str, mut query: impl FnMut() -> Result<i64> + 'a) -> Competitor<'a> {
     Competitor::new(name, move |n| (0..n).try_fold(0_u64, |sum, _| Ok(sum.wrapping_add(query()?.cast_unsigned()))))
-}
-
-struct Items;
-
-struct ItemCursor<'t> {
-    items: &'t [Item],
-    at: usize,
-}
-
-impl VirtualTable for Items {
-    type Shared = Box<[Item]>;
-    type Cursor<'t> = ItemCursor<'t>;
-
-    const KIND: TableKind = TableKind::EponymousOnly;
-
-    fn connect(_: &Self::Shared, _: &TableDefinition<'_>) -> Result<Declared<Self>, CallbackError> {
-        Ok(Declared::new(SCHEMA.to_str()?, Self))
-    }
-
-    fn open<'t>(&'t self, items: &'t Self::Shared) -> Result<ItemCursor<'t>, CallbackError> {
-        Ok(ItemCursor { items, at: 0 })
-    }
-}
-
-impl TableCursor for ItemCursor<'_> {
-    fn filter(&mut self, _: &FilterCall<'_>) -> Result<bool, CallbackError> {
-        self.at = 0;
-        Ok(!self.items.is_empty())
-    }
-
-    fn next(&mut self, _: &TableCall<'_>) -> Result<bool, CallbackError> {
-        self.at += 1;
-        Ok(self.at < self.items.len())
-    }
-
-    fn column(&self, column: usize, cell: &CellCall<'_>) -> Result<(), CallbackError> {
-        let item = &self.items[self.at];
-        match column {
-            0 => cell.set(item.id),
-            1 => cell.set(item.score),
-            _ => cell.set(&item.name),
-        }
-    }
 }
 
 #[repr(C)]

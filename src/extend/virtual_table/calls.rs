@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use std::mem;
 
 use super::{CallbackError, CellCall, FilterCall, IntegrityCheck, NewRow, OldRow, TableCall, TableDefinition};
-use crate::convert::{FromSql, ParamValue, ToSql};
+use crate::convert::{FromSql, Param, ParamValue, ToSql};
 use crate::error::{Error, ErrorKind, FunctionCause, FunctionFault, Result, ResultCode};
 use crate::extend::FunctionArgument;
 use crate::extend::reading::ReadConnection;
@@ -176,7 +176,12 @@ impl<'call> CellCall<'call> {
     /// The error of a value that SQLite cannot represent.
     #[inline(always)]
     pub fn set(&self, value: impl ToSql) -> std::result::Result<(), CallbackError> {
-        let value = value.to_sql().into_value();
+        self.set_param(value.to_sql())
+    }
+
+    #[inline(always)]
+    pub(super) fn set_param(&self, value: Param<'_>) -> std::result::Result<(), CallbackError> {
+        let value = value.into_value();
         let plain = match value {
             ParamValue::Null => Some(RawParam::Null),
             ParamValue::Integer(value) => Some(RawParam::Integer(value)),

@@ -128,7 +128,7 @@ impl<T: ToColumns> TableCursor for SliceCursor<'_, T> {
     #[inline(always)]
     fn column(&self, column: usize, cell: &CellCall<'_>) -> std::result::Result<(), CallbackError> {
         match self.rows.get(self.left.start) {
-            Some(row) => cell.set(row.value(column)),
+            Some(row) => cell.set_param(row.value(column)),
             None => Ok(()),
         }
     }
