@@ -35,7 +35,7 @@ pub use to_columns::ToColumns;
 pub mod derive {
     pub use super::column_list::{ColumnList, Listed, Unlisted};
     pub use super::from_columns::{Cells, ColumnFinder, read_row};
-    pub use super::to_columns::{ColumnNames, bind};
+    pub use super::to_columns::{ColumnNames, bind, param};
 }
 
 /// A prepared statement. Dropping it finalizes it immediately. A statement from

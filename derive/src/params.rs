@@ -141,7 +141,7 @@ fn to_columns(input: &DeriveInput, fields: &Fields, p: &Lifetime, bounds: Vec<To
             #[inline(always)]
             fn value<#p>(&#p self, column: usize) -> ::finalite::Param<#p> {
                 match column {
-                    #(#value_indexes => return ::finalite::ToSql::into_param(#values),)*
+                    #(#value_indexes => return #values,)*
                     _ => {}
                 }
                 #(
@@ -168,20 +168,21 @@ fn push(column: &Column) -> TokenStream {
     quote_spanned!(span=> binder.push(#value))
 }
 
-/// Returns the expression of the value of a column.
+/// Returns the parameter of a column. All go through one function, so that a type that is none is one error.
 fn value(column: &Column) -> TokenStream {
     let member = &column.member;
     let span = column.span();
     let json = json();
     match &column.conversion {
-        Conversion::Own => quote_spanned!(span=> &self.#member),
+        Conversion::Own => quote_spanned!(span=> ::finalite::derive::param(&self.#member)),
         Conversion::With(path) => {
-            quote_spanned!(path.span().resolved_at(Span::call_site())=> #path::to_sql(&self.#member))
+            quote_spanned!(path.span().resolved_at(Span::call_site())=>
+                ::finalite::derive::param(#path::to_sql(&self.#member)))
         }
         Conversion::Json if option_of(&column.ty).is_some() => {
-            quote_spanned!(span=> self.#member.as_ref().map(#json))
+            quote_spanned!(span=> ::finalite::derive::param(self.#member.as_ref().map(#json)))
         }
-        Conversion::Json => quote_spanned!(span=> #json(&self.#member)),
+        Conversion::Json => quote_spanned!(span=> ::finalite::derive::param(#json(&self.#member))),
     }
 }
 

@@ -1,7 +1,7 @@
 //! [`ToColumns`]: structs whose fields are bound by the names of columns.
 
 use super::params::Binder;
-use crate::convert::Param;
+use crate::convert::{Param, ToSql};
 use crate::error::Result;
 
 /// A struct whose fields are values of columns. `#[derive(Params)]` implements it for structs with named fields, beside
@@ -80,6 +80,13 @@ pub fn bind<'p, T: ToColumns>(value: &'p T, binder: &mut Binder<'_, 'p>) -> Resu
     }
     binder.reserve(T::COLUMNS)?;
     value.bind_all(binder)
+}
+
+/// Returns the parameter of a field.
+#[doc(hidden)]
+#[inline(always)]
+pub fn param<'p>(field: impl ToSql + 'p) -> Param<'p> {
+    field.into_param()
 }
 
 /// Returns the names of the columns.
