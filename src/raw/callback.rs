@@ -429,7 +429,7 @@ impl Db {
     /// Drops a value of the program, whose Drop may not use the connection, and parks its panic.
     #[cold]
     #[inline(never)]
-    fn drop_as_callback<T>(&self, value: T) {
+    pub(super) fn drop_as_callback<T>(&self, value: T) {
         let entry = self.entry.replace(Moment::NEVER);
         self.callbacks.deepen();
         let dropped = panic::catch_unwind(AssertUnwindSafe(|| drop(value)));
@@ -483,10 +483,12 @@ impl Db {
         self.callbacks.is_ending.get()
     }
 
-    /// Keeps the error of a function. SQLite gets its text.
+    /// Keeps the error of a function, in place of one that no call has returned. SQLite gets its text.
     pub(super) fn keep_failure(&self, text: Box<str>, fault: FunctionFault) {
         self.callbacks.failures.set(self.callbacks.failures.get().wrapping_add(1));
-        drop(self.callbacks.failure.replace(Some((text, fault))));
+        if let Some((_, unreturned)) = self.callbacks.failure.replace(Some((text, fault))) {
+            self.drop_as_callback(unreturned);
+        }
     }
 
     /// Keeps the error of a callback that has no place for a text. Returns the code that SQLite gets.

@@ -2,6 +2,7 @@
 
 mod elsewhere;
 mod endings;
+mod errors;
 mod faults;
 mod index;
 mod reentry;
@@ -38,9 +39,11 @@ fn panic_of<R>(run: impl FnOnce() -> R) -> String {
 }
 
 /// What a method does in place of its work.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug)]
 enum Fault {
     Error,
+    /// An error of a type of the test.
+    Made(fn() -> CallbackError),
     Coded(ResultCode),
     Panic,
 }
@@ -84,6 +87,7 @@ impl Shared {
         match fault {
             Some((failing, fault)) if failing == method => match fault {
                 Fault::Error => Err(format!("{method} on purpose").into()),
+                Fault::Made(make) => Err(make()),
                 Fault::Coded(code) => Err(TableError::new(code, format!("{method} with a code")).into()),
                 Fault::Panic => panic!("{method} panics"),
             },

@@ -165,11 +165,9 @@ impl<T: VirtualTable> Connected<T> {
         method: &'static str,
         run: impl FnOnce(&T) -> Result<R, CallbackError>,
     ) -> Result<R, Failure> {
-        match self.entry().call_back(|_| run(&self.table)) {
-            Some(Ok(result)) => Ok(result),
-            Some(Err(error)) => Err(Failure::new(&self.name, method, error)),
-            None => Err(Failure::of_panic(&self.name, method)),
-        }
+        let called =
+            self.entry().call_back(|_| run(&self.table).map_err(|error| Failure::new(&self.name, method, error)));
+        called.unwrap_or_else(|| Err(Failure::of_panic(&self.name, method)))
     }
 
     /// Leaves the error where SQLite takes it from. Returns its code.
@@ -230,7 +228,8 @@ unsafe fn construct<T: VirtualTable>(
     // SAFETY: called as xCreate or xConnect, with these arguments (the caller's promise, rule 25).
     let definition = unsafe { TableDefinition::new(db, is_new, count, arguments) };
     let (method, make): (_, fn(&_, &_) -> _) = if is_new { ("create", T::create) } else { ("connect", T::connect) };
-    let failure = match entry.call_back(|module| make(&module.shared, &definition)) {
+    let fail = |error| Failure::new(definition.table_name(), method, error);
+    let failure = match entry.call_back(|module| make(&module.shared, &definition).map_err(fail)) {
         Some(Ok(Declared { schema, table })) => {
             // SAFETY: within xCreate or xConnect, with its own `handle` (the caller's promise, rule 25).
             match unsafe { declare::<T>(db, handle, &schema) } {
@@ -243,15 +242,16 @@ unsafe fn construct<T: VirtualTable>(
                     unsafe { out.write(Box::into_raw(connected).cast()) };
                     return ffi::SQLITE_OK;
                 }
-                Err(error) => {
-                    db.call_back_at_close(move || drop(table));
-                    Failure::new(definition.table_name(), method, error)
-                }
+                Err(error) => db.call_back_at_close(move || {
+                    drop(table);
+                    fail(error)
+                }),
             }
         }
-        Some(Err(error)) => Failure::new(definition.table_name(), method, error),
-        None => Failure::of_panic(definition.table_name(), method),
+        Some(Err(failure)) => Some(failure),
+        None => None,
     };
+    let failure = failure.unwrap_or_else(|| Failure::of_panic(definition.table_name(), method));
     // SAFETY: SQLite's place for a message, which it has set to NULL, and which it frees (vtab.html, xCreate; rule 25).
     unsafe { failure.report(db, message) }
 }
@@ -377,7 +377,7 @@ pub(super) unsafe extern "C" fn integrity<T: VirtualTable>(
             unsafe { message.write(problem) };
             ffi::SQLITE_OK
         }
-        // The pragma reports the code in a row of its result, and goes on.
+        // The pragma fails with it. It takes no message.
         Err(failure) => failure.report_code(connected.db()),
     }
 }

@@ -8,10 +8,7 @@ use std::thread::ThreadId;
 
 use super::connect::Connected;
 use super::failure::Failure;
-use super::{
-    CallbackError, TableCall, TableCursor, VirtualTable, sqlite3_vtab_in_first, sqlite3_vtab_in_next,
-    sqlite3_vtab_nochange,
-};
+use super::{TableCall, TableCursor, VirtualTable, sqlite3_vtab_in_first, sqlite3_vtab_in_next, sqlite3_vtab_nochange};
 use crate::raw::value::{self, OutOfMemory};
 use crate::raw::{Db, ffi, list, text};
 use crate::track::{registry, shielded};
@@ -47,7 +44,7 @@ impl<T: VirtualTable> OpenCursor<T> {
 
     /// Makes the result of a method SQLite's.
     #[inline(always)]
-    fn end(&self, method: &'static str, result: Option<Result<(), CallbackError>>) -> c_int {
+    fn end(&self, method: &'static str, result: Option<Result<(), Failure>>) -> c_int {
         match result {
             Some(Ok(())) => ffi::SQLITE_OK,
             result => self.fail(method, result.and_then(Result::err)),
@@ -56,12 +53,9 @@ impl<T: VirtualTable> OpenCursor<T> {
 
     #[cold]
     #[inline(never)]
-    fn fail(&self, method: &'static str, error: Option<CallbackError>) -> c_int {
+    fn fail(&self, method: &'static str, failure: Option<Failure>) -> c_int {
         let connected = self.connected();
-        connected.report(match error {
-            Some(error) => Failure::new(connected.name(), method, error),
-            None => Failure::of_panic(connected.name(), method),
-        })
+        connected.report(failure.unwrap_or_else(|| Failure::of_panic(connected.name(), method)))
     }
 }
 
@@ -183,8 +177,12 @@ pub(super) unsafe extern "C" fn next<T: VirtualTable>(base: *mut ffi::sqlite3_vt
     let open = unsafe { exclusive::<T>(base) };
     // SAFETY: the connection, as in `OpenCursor::db` (rules 6, 12, 14).
     let db = unsafe { open.db.as_ref() };
+    // SAFETY: the table of the cursor, which outlives it (rule 18).
+    let connected = unsafe { open.connected.as_ref() };
     let cursor = &mut open.cursor;
-    let result = db.call_back_for_row(|| cursor.next(&TableCall { db }));
+    let result = db.call_back_for_row(|| {
+        cursor.next(&TableCall { db }).map_err(|error| Failure::new(connected.name(), "next", error))
+    });
     match result {
         Some(Ok(is_at_row)) => {
             open.is_at_row = is_at_row;
@@ -212,7 +210,10 @@ pub(super) unsafe extern "C" fn column<T: VirtualTable>(
     let open = unsafe { shared::<T>(base) };
     let db = open.db();
     let cell = CellCall { context, db };
-    let result = db.call_back_for_row(|| open.cursor.column(list::to_usize(index), &cell));
+    let result = db.call_back_for_row(|| {
+        let result = open.cursor.column(list::to_usize(index), &cell);
+        result.map_err(|error| Failure::new(open.connected().name(), "column", error))
+    });
     open.end("column", result)
 }
 
@@ -222,7 +223,10 @@ pub(super) unsafe extern "C" fn rowid<T: VirtualTable>(
 ) -> c_int {
     // SAFETY: the cursor of this call of xRowid (rules 18, 25).
     let open = unsafe { shared::<T>(base) };
-    match open.db().call_back_for_row(|| open.cursor.rowid()) {
+    let result = open.db().call_back_for_row(|| {
+        open.cursor.rowid().map_err(|error| Failure::new(open.connected().name(), "rowid", error))
+    });
+    match result {
         Some(Ok(rowid)) => {
             // SAFETY: SQLite's out pointer, valid during the call (vtab.html, xRowid; rule 25).
             unsafe { out.write(rowid) };

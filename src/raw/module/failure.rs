@@ -3,6 +3,7 @@
 use std::error::Error as StdError;
 use std::ffi::{c_char, c_int, c_void};
 use std::fmt;
+use std::ptr;
 
 use super::{CallbackError, to_sqlite};
 use crate::error::{Error, FunctionCause, FunctionFault, ResultCode};
@@ -11,6 +12,10 @@ use crate::raw::{Db, ffi, library};
 /// An error of a method of a virtual table, with the result code under which SQLite reports it.
 ///
 /// Any other error is reported as `SQLITE_ERROR`.
+///
+/// SQLite takes some codes for its own trouble with the database file: `SQLITE_IOERR`, `SQLITE_FULL` and `SQLITE_NOMEM`
+/// roll the whole transaction back, also where a statement that only reads returns them, and `SQLITE_INTERRUPT` does so in
+/// one that writes. (The last two of the first three undo only a statement that SQLite keeps a journal for.)
 ///
 /// # Example
 ///
@@ -73,13 +78,16 @@ impl StdError for TableError {
 }
 
 /// The error of a method.
-pub(super) struct Failure {
+pub(super) struct Failure(Box<Parts>);
+
+struct Parts {
     code: c_int,
     text: Box<str>,
     fault: Option<FunctionFault>,
 }
 
 impl Failure {
+    /// Within a callback: the error of the program is formatted, and perhaps dropped.
     #[cold]
     pub(super) fn new(table: &str, method: &'static str, error: CallbackError) -> Self {
         let mut code = ffi::SQLITE_ERROR;
@@ -104,24 +112,24 @@ impl Failure {
         let fault = FunctionFault { function: table.into(), cause };
         // SQLite's message ends at a NUL.
         let text = fault.to_string().split('\0').next().unwrap_or_default().into();
-        Self { code, text, fault: Some(fault) }
+        Self(Box::new(Parts { code, text, fault: Some(fault) }))
     }
 
     /// The error of a method that did not run to its end: its panic is parked.
     #[cold]
     pub(super) fn of_panic(table: &str, method: &'static str) -> Self {
         let text = format!("table {table}, {method}: it panicked, or the connection is being closed").into();
-        Self { code: ffi::SQLITE_ERROR, text, fault: None }
+        Self(Box::new(Parts { code: ffi::SQLITE_ERROR, text, fault: None }))
     }
 
     fn of_memory() -> Self {
-        Self { code: ffi::SQLITE_NOMEM, text: "out of memory".into(), fault: None }
+        Self(Box::new(Parts { code: ffi::SQLITE_NOMEM, text: "out of memory".into(), fault: None }))
     }
 
     /// Makes a failure that would mean something else to SQLite a plain error.
     pub(super) fn without_code(mut self, code: c_int) -> Self {
-        if self.code & 0xff == code {
-            self.code = ffi::SQLITE_ERROR;
+        if self.0.code & 0xff == code {
+            self.0.code = ffi::SQLITE_ERROR;
         }
         self
     }
@@ -134,11 +142,9 @@ impl Failure {
     /// `message` is a place for a string of SQLite, which is NULL or such a string.
     #[cold]
     pub(super) unsafe fn report(self, db: &Db, message: *mut *mut c_char) -> c_int {
-        if self.code == ffi::SQLITE_NOMEM {
-            return self.code;
-        }
-        let new = to_sqlite(&self.text);
+        let new = if self.0.code == ffi::SQLITE_NOMEM { ptr::null_mut() } else { to_sqlite(&self.0.text) };
         if new.is_null() {
+            db.drop_as_callback(self.0.fault);
             return ffi::SQLITE_NOMEM;
         }
         // SAFETY: the caller promises a place for a string (rule 25).
@@ -151,14 +157,15 @@ impl Failure {
     /// Keeps the error of a method of which SQLite takes no message: it reports that of the code. Returns the code.
     #[cold]
     pub(super) fn report_code(mut self, db: &Db) -> c_int {
-        self.text = library::code_message(self.code).into();
+        self.0.text = library::code_message(self.0.code).into();
         self.keep(db)
     }
 
     fn keep(self, db: &Db) -> c_int {
-        if let Some(fault) = self.fault {
-            db.keep_failure(self.text, fault);
+        let Parts { code, text, fault } = *self.0;
+        if let Some(fault) = fault {
+            db.keep_failure(text, fault);
         }
-        self.code
+        code
     }
 }
