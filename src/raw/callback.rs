@@ -69,7 +69,7 @@ pub(super) struct Callbacks {
     /// Number of errors that were kept.
     failures: Cell<u32>,
     /// Statements that callbacks have prepared to read, the most recent last.
-    pub(super) readers: RefCell<Vec<(Box<str>, Parked)>>,
+    readers: RefCell<Vec<(Box<str>, Parked)>>,
     pub(super) hooks: Hooks,
     pub(super) limits: Limits,
     /// Number of open sessions, which use SQLite's pre-update hook.
@@ -364,6 +364,13 @@ impl Db {
         let surplus = (readers.len() > READERS_MAX).then(|| readers.remove(0));
         drop(readers);
         surplus.map(|(_, parked)| self.unpark(parked))
+    }
+
+    /// Finalizes the statements that callbacks have kept.
+    pub(super) fn end_readers(&self) {
+        for (_, parked) in self.callbacks.readers.take() {
+            drop(self.unpark(parked));
+        }
     }
 
     /// Marks a cleanup (a Drop that runs SQL) for as long as the guard exists: it resumes no panic.

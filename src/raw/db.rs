@@ -611,10 +611,10 @@ impl OwnedDb {
             return Ok(());
         }
         self.set_gate(Gate::Closing);
-        let readers = self.callbacks.readers.take();
-        for kept in parked.into_iter().chain(readers.into_iter().map(|(_, kept)| kept)) {
+        for kept in parked {
             drop(self.unpark(kept));
         }
+        self.end_readers();
         self.finalize_children();
         if self.is_inherited() {
             // A listener to the events of forgotten statements has forked.

@@ -304,12 +304,14 @@ impl Db {
         })
     }
 
-    /// Changes which modules there are. What SQLite releases is dropped.
+    /// Changes which modules there are. What SQLite releases is dropped. Statements of callbacks end before: they would go
+    /// on with the eponymous tables that they have found.
     fn change_modules(
         &self,
         entered: &Entered<'_>,
         change: impl FnOnce(*mut ffi::sqlite3) -> c_int,
     ) -> Result<(), Fault> {
+        self.end_readers();
         // SQLite takes its mark of an earlier lack of memory for a failure of the call below, and then both has a new module
         // and releases it.
         self.take_out_of_memory_mark();
