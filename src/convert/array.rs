@@ -34,6 +34,9 @@ pub struct Array<'p>(Box<List<'p>>);
 /// to the rest of SQL. (SQLite's `carray` is empty then; with `NOT IN`, a `DELETE` would delete every row.) A NaN, or a
 /// `u64` beyond `i64::MAX`, is [`ErrorKind::FunctionResult`](crate::ErrorKind::FunctionResult).
 ///
+/// Behind 16 other conditions on its columns, as in `WHERE value > ? AND ..`, `list` is an error, since SQLite would compare
+/// it with itself. `+value > ?` is no such condition.
+///
 /// Views and triggers cannot use `list`, since no parameter reaches them. A table of the database that is named `list`
 /// takes precedence; `rarray` is for such a database. A connection has these functions from the first SQL on that calls
 /// them and would otherwise be an error. From then on, SQLite refuses `DROP TABLE IF EXISTS list` where no such table

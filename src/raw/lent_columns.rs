@@ -112,6 +112,14 @@ impl PointedRows for LentColumns<'static> {
 #[derive(Default)]
 pub(super) struct ColumnsTables(RefCell<Vec<usize>>);
 
+impl ColumnsTables {
+    /// Hears that modules were removed.
+    pub(super) fn remove_modules(&self, is_removed: impl Fn(&CStr) -> bool) {
+        let is_kept = |&columns: &usize| CString::new(table_name(columns)).is_ok_and(|name| !is_removed(&name));
+        self.0.borrow_mut().retain(is_kept);
+    }
+}
+
 static MODULE: ffi::sqlite3_module = list::module::<LentColumns<'static>>(connect);
 
 /// Returns the name of the table of this many columns.

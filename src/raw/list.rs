@@ -5,8 +5,8 @@
 //! A connection has `list` from the first SQL on that names it. One that had them from the beginning would refuse `DROP
 //! TABLE IF EXISTS list` of a program that has never heard of them.
 
-use std::cell::Cell;
-use std::ffi::{CStr, c_char, c_int, c_void};
+use std::cell::RefCell;
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::ops::Range;
@@ -28,9 +28,26 @@ pub(super) const POINTER_TYPE: &CStr =
 /// Names of the tables.
 const NAMES: [&CStr; 2] = [c"list", c"rarray"];
 
-/// Which of the tables a connection has.
+/// Names of the modules that a connection has in place of these tables: finalite's, or those of the program, as they were
+/// registered.
 #[derive(Default)]
-pub(super) struct Lists([Cell<bool>; 2]);
+pub(super) struct Lists(RefCell<[Option<CString>; 2]>);
+
+impl Lists {
+    /// Hears that the program has registered a module.
+    pub(super) fn add_module(&self, name: &CStr) {
+        if let Some(place) = NAMES.iter().position(|ours| ours.to_bytes().eq_ignore_ascii_case(name.to_bytes())) {
+            self.0.borrow_mut()[place] = Some(name.to_owned());
+        }
+    }
+
+    /// Hears that modules were removed.
+    pub(super) fn remove_modules(&self, is_removed: impl Fn(&CStr) -> bool) {
+        for known in &mut *self.0.borrow_mut() {
+            known.take_if(|name| is_removed(name));
+        }
+    }
+}
 
 /// Rows behind a pointer that is bound to a parameter. The type has no lifetime: it is read only while it lives.
 pub(super) trait PointedRows: 'static {
@@ -96,32 +113,41 @@ impl PointedRows for List<'static> {
 }
 
 impl Db {
-    /// Adds the tables that the SQL calls and that the connection lacks. Returns whether there was one, or SQLite's
-    /// result code.
+    /// Adds a table that the SQL calls, and that the connection lacks: SQLite has just refused the SQL for that. Returns
+    /// whether there was one, or SQLite's result code.
     ///
-    /// The SQL was refused. Within a callback that may read this is allowed, other than for what the program registers:
-    /// nothing is replaced.
+    /// It replaces nothing, and is thus allowed within a callback that may read: SQLite would free a module whose method
+    /// may be running. A module of the program is known. Foreign code may have others: an eponymous one has another error
+    /// than this, and while a callback is running, nothing is added beside foreign code.
     #[cold]
     #[inline(never)]
-    pub(super) fn create_lists(&self, entered: &Entered<'_>, sql: &str) -> Result<bool, c_int> {
-        let mut is_new = false;
-        for ((name, has_table), module) in NAMES.into_iter().zip(&self.lists.0).zip(&MODULES) {
-            if has_table.get() || !sql::calls(sql, name.to_str().unwrap_or_default()) {
-                continue;
-            }
-            let _charge = entered.charge();
-            let own = ptr::from_ref(self).cast_mut().cast();
-            // SAFETY: the connection is open (entered, rule 20); the name is NUL-terminated and the module a static
-            // (rule 22). The connection does not move, and is freed after SQLite has closed it (rules 6, 14).
-            // c3ref/create_module.html: the destructor may be NULL.
-            let code = unsafe { ffi::sqlite3_create_module_v2(entered.db(), name.as_ptr(), module, own, None) };
-            if code != ffi::SQLITE_OK {
-                return Err(code);
-            }
-            has_table.set(true);
-            is_new = true;
+    pub(super) fn create_list(&self, entered: &Entered<'_>, sql: &str) -> Result<bool, c_int> {
+        if self.is_in_any_callback() && self.is_given_out() {
+            return Ok(false);
         }
-        Ok(is_new)
+        let message = self.call_message(ffi::SQLITE_ERROR);
+        let missing = message.strip_prefix("no such table: ").and_then(|table| table.rsplit('.').next());
+        let found = NAMES.into_iter().zip(&MODULES).enumerate().find(|(place, (name, _))| {
+            let name = name.to_str().unwrap_or_default();
+            missing.is_some_and(|missing| missing.eq_ignore_ascii_case(name))
+                && self.lists.0.borrow()[*place].is_none()
+                && sql::calls(sql, name)
+        });
+        let Some((place, (name, module))) = found else {
+            return Ok(false);
+        };
+        let charge = entered.charge();
+        let own = ptr::from_ref(self).cast_mut().cast();
+        // SAFETY: the connection is open (entered, rule 20); the name is NUL-terminated and the module a static
+        // (rule 22), which replaces none (rules 4, 18). The connection does not move, and is freed after SQLite has closed
+        // it (rules 6, 14). c3ref/create_module.html: the destructor may be NULL.
+        let code = unsafe { ffi::sqlite3_create_module_v2(entered.db(), name.as_ptr(), module, own, None) };
+        drop(charge);
+        if code != ffi::SQLITE_OK {
+            return Err(code);
+        }
+        self.lists.0.borrow_mut()[place] = Some(name.to_owned());
+        Ok(true)
     }
 }
 
@@ -157,8 +183,9 @@ impl TableInstance {
     }
 
     fn db(&self) -> &Db {
-        // SAFETY: `create_lists` or `create_columns_table` passed the address of the connection, which does not move and is freed after SQLite
-        // has disconnected its tables (rules 6, 14). C was entered by its one thread, which is this one (rule 12).
+        // SAFETY: `create_list` or `create_columns_table` passed the address of the connection, which does not move and is
+        // freed after SQLite has disconnected its tables (rules 6, 14). C was entered by its one thread, which is this one
+        // (rule 12).
         unsafe { self.db.as_ref() }
     }
 }
@@ -184,6 +211,10 @@ type Connect = unsafe extern "C" fn(
     *mut *mut ffi::sqlite3_vtab,
     *mut *mut c_char,
 ) -> c_int;
+
+/// Number of the constraints that SQLite leaves to a table: it tests those behind them in any case. A pointer, which SQL
+/// sees as NULL, would not pass.
+pub(super) const OMITTED_MAX: usize = 16;
 
 /// Returns a module. No method writes, and there is no `xCreate`: the tables are eponymous-only.
 pub(super) const fn module<T: PointedRows>(connect: Connect) -> ffi::sqlite3_module {
@@ -212,7 +243,7 @@ unsafe extern "C" fn connect<const NAME: usize>(
     out: *mut *mut ffi::sqlite3_vtab,
     _error: *mut *mut c_char,
 ) -> c_int {
-    // SAFETY: called within xConnect, with its own `db` and out pointer, and with what `create_lists` passed (rule 25).
+    // SAFETY: called within xConnect, with its own `db` and out pointer, and with what `create_list` passed (rule 25).
     unsafe { connect_as(db, own, c"CREATE TABLE x(value, pointer HIDDEN)", NAMES[NAME], 1, out) }
 }
 
@@ -301,6 +332,10 @@ unsafe extern "C" fn best_index(connected: *mut ffi::sqlite3_vtab, info: *mut ff
         // The argument comes from a table that is not read yet: SQLite tries another order.
         return ffi::SQLITE_CONSTRAINT;
     };
+    if index >= OMITTED_MAX {
+        let error = "the list is behind 16 other conditions on its table: write `+value` for `value` in some";
+        return connected.fail(FunctionCause::Returned(error.into()));
+    }
     // SAFETY: SQLite has one element here for each constraint, and `index` is below their number (vtab.html,
     // xBestIndex; rule 25).
     let usage = unsafe { info.aConstraintUsage.add(index) };

@@ -301,7 +301,9 @@ impl Db {
             unsafe {
                 ffi::sqlite3_create_module_v2(db, name.as_ptr(), methods, address, Some(release_entry::<Module<T>>))
             }
-        })
+        })?;
+        self.lists.add_module(name);
+        Ok(())
     }
 
     /// Changes which modules there are. What SQLite releases is dropped. Statements of callbacks end before: they would go
@@ -352,7 +354,15 @@ impl Db {
             // SAFETY: the connection is open (entered, rule 20), and the name NUL-terminated (rule 22).
             // c3ref/create_module.html: NULL methods remove the module; SQLite releases it with its last table (rule 18).
             unsafe { ffi::sqlite3_create_module_v2(db, name.as_ptr(), ptr::null(), ptr::null_mut(), None) }
-        })
+        })?;
+        self.forget_modules(|removed| removed.to_bytes().eq_ignore_ascii_case(name.to_bytes()));
+        Ok(())
+    }
+
+    /// Notes that modules were removed, those of finalite among them: they are made again when they are needed.
+    fn forget_modules(&self, is_removed: impl Fn(&CStr) -> bool) {
+        self.lists.remove_modules(&is_removed);
+        self.columns_tables.remove_modules(&is_removed);
     }
 
     /// Removes all modules but these.
@@ -363,7 +373,9 @@ impl Db {
             // SAFETY: the connection is open (entered, rule 20); an array of NUL-terminated names that ends with NULL
             // (rule 22, c3ref/drop_modules.html). SQLite releases a module with its last table (rule 18).
             unsafe { sqlite3_drop_modules(db, keep.as_mut_ptr()) }
-        })
+        })?;
+        self.forget_modules(|module| names.iter().all(|kept| kept.as_c_str() != module));
+        Ok(())
     }
 }
 

@@ -211,10 +211,11 @@ impl Db {
             }
         };
         let mut code = self.while_preparing(&mut call);
-        if code == ffi::SQLITE_ERROR {
-            code = match self.create_lists(&entered, sql) {
+        // Each is added once.
+        while code == ffi::SQLITE_ERROR {
+            code = match self.create_list(&entered, sql) {
                 Ok(true) => self.while_preparing(&mut call),
-                Ok(false) => code,
+                Ok(false) => break,
                 Err(failed) => failed,
             };
         }

@@ -1,6 +1,7 @@
 //! Lists bound as one parameter, and read by `list(?)`.
 
 mod errors;
+mod modules;
 mod rule_10;
 
 use finalite::{Connection, ErrorKind, ToSql, Type, Value, array, named_params, params};

@@ -98,6 +98,11 @@ impl Db {
         self.lost.take()
     }
 
+    /// Returns SQLite's message for the call that returned this code.
+    pub(in crate::raw) fn call_message(&self, code: c_int) -> Box<str> {
+        self.call_error(code).message
+    }
+
     /// Returns SQLite's information about the call that returned this code.
     fn call_error(&self, code: c_int) -> CallError {
         let db = self.ptr.as_ptr();
