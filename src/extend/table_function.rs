@@ -291,7 +291,7 @@ impl<F: TableFunction<M>, M: 'static, const IS_DIRECT_ONLY: bool> VirtualTable f
         if query.constraints().any(|it| is_given(&it)) {
             return Err(format!("it has {} arguments, and more are given", self.arguments).into());
         }
-        let (mut given, mut missing) = (0, 0);
+        let (mut given, mut tested, mut missing) = (0, 0_u32, 0);
         for argument in 0..self.arguments {
             let column = self.columns + argument;
             let is_of_argument =
@@ -301,6 +301,7 @@ impl<F: TableFunction<M>, M: 'static, const IS_DIRECT_ONLY: bool> VirtualTable f
                 Some(constraint) => {
                     query.omit(*constraint)?;
                     given |= 1 << argument;
+                    tested |= u32::from(!query.is_omitted(*constraint)) << argument;
                 }
                 // It comes from a table that would be read later.
                 None if !all.is_empty() => {
@@ -311,6 +312,9 @@ impl<F: TableFunction<M>, M: 'static, const IS_DIRECT_ONLY: bool> VirtualTable f
             }
         }
         query.set_plan(given);
+        if tested != 0 {
+            query.set_plan_text(tested.to_string())?;
+        }
         // Any way that gives more arguments is taken.
         query.set_cost(COST * 1e12_f64.powi(missing));
         Ok(())
@@ -341,6 +345,14 @@ impl<F: TableFunction<M>, M: 'static> TableCursor for FunctionCursor<'_, F, M> {
         let call = TableFunctionCall { call };
         let arguments = (0..self.definition.columns.argument_count()).map(|argument| call.get(argument));
         self.arguments = arguments.collect::<Result<_>>()?;
+        // Those that SQLite compares with their columns, a bit each.
+        let tested: u32 = call.call.plan_text().and_then(|tested| tested.parse().ok()).unwrap_or(0);
+        let is_tested = |argument: usize| tested >> argument & 1 != 0;
+        if self.arguments.iter().enumerate().any(|(index, value)| is_tested(index) && matches!(value, Value::Null)) {
+            return Err("an argument behind 16 others, or behind 16 conditions on the table, is NULL, which SQLite \
+                        compares with itself: write `+column` for a column in some of the conditions"
+                .into());
+        }
         self.rows = Some(self.definition.function.start(&call)?);
         self.advance()
     }
@@ -372,9 +384,13 @@ impl Connection {
     /// of one of these. The iterator owns its data. It is dropped when the statement ends, or the function is called
     /// again: in a join, once for each row of the table that the arguments come from.
     ///
-    /// An argument that SQL does not give is NULL for an `Option`, and otherwise an error. `WHERE argument = NULL` is the same
-    /// as the argument NULL. Argument types are those of scalar functions ([`extend`](crate::extend)), so are errors and
-    /// panics. The table has no rowid.
+    /// An argument that SQL does not give is NULL for an `Option`, and otherwise an error. Arguments are columns that are
+    /// not in `SELECT *`, and so a comparison with one in `WHERE` gives it: with `WHERE argument1 = NULL`, which no row of
+    /// an ordinary table fulfils, the function is called with NULL. SQLite compares the argument itself where it is the
+    /// 17th, or has so many other conditions on the table before it; NULL is an error there.
+    ///
+    /// Argument types are those of scalar functions ([`extend`](crate::extend)), so are errors and panics. The table has no
+    /// rowid.
     ///
     /// # Errors
     ///

@@ -5,8 +5,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
-use finalite::extend::TableColumns;
 use finalite::extend::virtual_table::Series;
+use finalite::extend::{FunctionOptions, TableColumns};
 use finalite::{Connection, Error, ErrorKind, Type, Value};
 
 fn open() -> Connection {
@@ -435,6 +435,59 @@ fn bounds_and_orders_of_a_series() {
 }
 
 // ---- slices
+
+// ---- what SQLite leaves to the function
+
+#[test]
+fn an_argument_that_sqlite_compares_may_not_be_null() {
+    let conn = open();
+    let names: Vec<String> = (1..=17).map(|n| format!("p{n}")).collect();
+    let columns = TableColumns::from(["sum"]).arguments(names);
+    conn.create_table_function_with("sum17", columns, |call| {
+        let values: Result<Vec<Option<i64>>, _> = (0..17).map(|argument| call.get(argument)).collect();
+        Ok([values?.into_iter().flatten().sum::<i64>()])
+    })
+    .unwrap();
+    let call = |null: Option<usize>| {
+        let values = (1..=17).map(|n| if null == Some(n) { "NULL".into() } else { n.to_string() });
+        format!("SELECT sum FROM sum17({})", values.collect::<Vec<_>>().join(", "))
+    };
+    assert_eq!(all::<i64>(&conn, &call(None)), [153]);
+    assert_eq!(all::<i64>(&conn, &call(Some(16))), [137]);
+    assert!(error(&conn, &call(Some(17))).to_string().contains("is NULL"));
+
+    conn.create_table_function("or_zero", ["n"], |n: Option<i64>| [n.unwrap_or(0)]).unwrap();
+    let sql = |argument: &str, conditions: usize| {
+        let conditions: Vec<String> = (1..=conditions).map(|n| format!("n > -{n}")).collect();
+        format!("SELECT n FROM or_zero({argument}) WHERE {}", conditions.join(" AND "))
+    };
+    assert_eq!(all::<i64>(&conn, &sql("NULL", 15)), [0]);
+    assert_eq!(all::<i64>(&conn, &sql("5", 16)), [5]);
+    assert!(error(&conn, &sql("NULL", 16)).to_string().contains("is NULL"));
+    // By name, too, though no row of an ordinary table fulfils it.
+    assert_eq!(all::<i64>(&conn, "SELECT n FROM or_zero WHERE argument1 = NULL"), [0]);
+}
+
+#[test]
+fn a_function_that_has_read_a_table_reads_the_one_that_replaces_it() {
+    let conn = open();
+    let seen = "SELECT seen()";
+    conn.create_scalar_function_with("seen", FunctionOptions::new(), |call| {
+        assert_eq!(call.connection().query_one::<i64>("SELECT 1", ())?, 1);
+        Ok(call.connection().query_one::<i64>("SELECT n FROM latest", ())?)
+    })
+    .unwrap();
+    for n in 1..4 {
+        conn.create_table_function("latest", ["n"], move || [n]).unwrap();
+        assert_eq!(all::<i64>(&conn, seen), [n]);
+    }
+    conn.remove_module("latest").unwrap();
+    assert!(error(&conn, seen).to_string().contains("no such table: latest"));
+    conn.create_table_function("latest", ["n"], || [4]).unwrap();
+    assert_eq!(all::<i64>(&conn, seen), [4]);
+    conn.retain_modules(&[]).unwrap();
+    assert!(error(&conn, seen).to_string().contains("no such table: latest"));
+}
 
 #[cfg(feature = "derive")]
 mod slices {

@@ -194,6 +194,17 @@ impl<'call> IndexQuery<'call> {
         }
     }
 
+    fn raw_usages(&self) -> &[ffi::sqlite3_index_constraint_usage] {
+        match self.info().nConstraint {
+            // SAFETY: SQLite has an element here for each constraint, valid during the call; changes need `&mut self`
+            // (vtab.html, xBestIndex; rule 25).
+            1.. => unsafe {
+                std::slice::from_raw_parts(self.info().aConstraintUsage, list::to_usize(self.info().nConstraint))
+            },
+            _ => &[],
+        }
+    }
+
     fn usages(&mut self) -> &mut [ffi::sqlite3_index_constraint_usage] {
         match self.info().nConstraint {
             // SAFETY: SQLite has an element here for each constraint, valid during the call, to which nothing else refers
@@ -230,21 +241,24 @@ impl<'call> IndexQuery<'call> {
     /// Has the right-hand side of a constraint passed to [`filter`](super::TableCursor::filter). Returns the 0-based
     /// number that it has there: the first that is passed has 0, the next one 1.
     ///
-    /// SQLite still tests the constraint for each row, unless the table [omits](Self::omit) that. A constraint that was
-    /// passed before keeps its number.
+    /// SQLite still tests the constraint for each row, unless the table [omits](Self::omit) that. One that is passed as
+    /// `OFFSET` is omitted: SQLite would leave out as many rows again. A constraint that was passed before keeps its number.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Misuse`] for a constraint that is not usable, or is not one of this query.
     pub fn pass(&mut self, constraint: Constraint) -> Result<usize> {
         let misuse = |reason| Err(Error::new(ErrorKind::Misuse { reason }));
-        let is_usable = self.raw_constraints().get(constraint.index).map(|raw| raw.usable != 0);
+        let raw = self.raw_constraints().get(constraint.index).copied();
         let passed = self.passed;
-        let Some((usage, is_usable)) = self.usages().get_mut(constraint.index).zip(is_usable) else {
+        let Some((usage, raw)) = self.usages().get_mut(constraint.index).zip(raw) else {
             return misuse("the constraint is not one of this query");
         };
-        if !is_usable {
+        if raw.usable == 0 {
             return misuse("the constraint is not usable: its right-hand side is not known when the table is read");
+        }
+        if ConstraintOperator::new(raw.op) == ConstraintOperator::Offset {
+            usage.omit = 1;
         }
         if usage.argvIndex == 0 {
             usage.argvIndex = passed + 1;
@@ -257,6 +271,9 @@ impl<'call> IndexQuery<'call> {
     /// Has the right-hand side of a constraint passed, as [`pass`](Self::pass) does, and tells SQLite not to test the
     /// constraint: each row that the cursor visits fulfils it.
     ///
+    /// SQLite leaves only the first 16 constraints to the table, and tests the others in any case, as
+    /// [`is_omitted`](Self::is_omitted) tells. So a table sets the columns of its rows such that they pass.
+    ///
     /// # Errors
     ///
     /// See [`pass`](Self::pass).
@@ -266,6 +283,20 @@ impl<'call> IndexQuery<'call> {
             usage.omit = 1;
         }
         Ok(number)
+    }
+
+    /// Whether SQLite leaves the test of a constraint to the table, after [`omit`](Self::omit). It does not for the
+    /// constraints behind the first 16, nor for a comparison of row values that is not one of equality. A table whose rows
+    /// would not pass, such as an argument that is NULL, has to [refuse](Self::refuse) or to fail then.
+    #[must_use]
+    pub fn is_omitted(&self, constraint: Constraint) -> bool {
+        const MAX: usize = list::OMITTED_MAX;
+        let usage = self.raw_usages().get(constraint.index);
+        usage.is_some_and(|usage| {
+            let is_early = constraint.index < MAX && list::to_usize(usage.argvIndex) <= MAX;
+            let is_of_column = !matches!(constraint.operator, ConstraintOperator::Limit | ConstraintOperator::Offset);
+            usage.omit != 0 && (is_early || !is_of_column)
+        })
     }
 
     /// Returns the name of the collation by which SQLite would compare the values of a constraint: `BINARY`, `NOCASE` or
@@ -422,6 +453,9 @@ impl<'call> IndexQuery<'call> {
     }
 
     /// Tells SQLite that the cursor visits at most one row.
+    ///
+    /// Of a writable table that visits several, SQLite changes a row while the cursor still stands before others: it finds
+    /// the rows to change first only where there may be more than one.
     pub fn set_unique(&mut self) {
         self.info_mut().idxFlags |= ffi::SQLITE_INDEX_SCAN_UNIQUE;
     }

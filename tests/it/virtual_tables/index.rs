@@ -396,3 +396,63 @@ fn a_unique_plan_visits_one_row_and_rows_are_estimated() {
     // SQLite stops after it, where it needs no more.
     assert_eq!(one::<i64>(&conn, "SELECT a FROM t WHERE rowid = 103"), 3);
 }
+
+#[test]
+fn the_first_sixteen_constraints_are_left_to_the_table() {
+    let (conn, log) = asked(|query| {
+        let mut omitted = Vec::new();
+        for constraint in query.constraints().filter(|it| it.is_usable()).collect::<Vec<_>>() {
+            assert!(!query.is_omitted(constraint));
+            query.omit(constraint)?;
+            omitted.push(query.is_omitted(constraint));
+        }
+        Ok(omitted.iter().map(|&is| if is { '1' } else { '0' }).collect())
+    });
+    // Of conditions that no row fulfils, those that SQLite tests take all rows out.
+    let count = |conditions: usize| {
+        let conditions = (1..=conditions).map(|n| format!("a > {}", n + 100)).collect::<Vec<_>>();
+        one::<i64>(&conn, &format!("SELECT count(*) FROM t WHERE {}", conditions.join(" AND ")))
+    };
+    assert_eq!((count(16), log.questions.lock().unwrap().last().unwrap().as_str()), (10, "1111111111111111"));
+    assert_eq!((count(18), log.questions.lock().unwrap().last().unwrap().as_str()), (0, "111111111111111100"));
+}
+
+#[test]
+fn an_offset_that_is_passed_is_the_tables_alone() {
+    for has_omitted in [false, true] {
+        let (conn, _) = asked(move |query| {
+            for constraint in query.constraints().collect::<Vec<_>>() {
+                match constraint.operator() {
+                    ConstraintOperator::Offset if has_omitted => query.omit(constraint)?,
+                    _ => query.pass(constraint)?,
+                };
+            }
+            Ok(String::new())
+        });
+        // The table leaves out none, so that SQLite can be seen to leave out none.
+        assert_eq!(conn.query_all::<i64>("SELECT a FROM t LIMIT 3 OFFSET 2", ()).unwrap(), [0, 1, 2]);
+    }
+    let (conn, _) = asked(|_| Ok(String::new()));
+    assert_eq!(conn.query_all::<i64>("SELECT a FROM t LIMIT 3 OFFSET 2", ()).unwrap(), [2, 3, 4]);
+}
+
+#[test]
+fn rowids_are_used_where_no_sql_names_them() {
+    let (conn, _) = asked(|query| {
+        // Each term of OR is a way to read the table.
+        if let Some(constraint) = query.constraints().find(|it| it.is_usable() && it.column() == Some(0)) {
+            query.pass(constraint)?;
+            query.set_cost(1.0);
+            query.set_rows(1);
+        } else if let Some(constraint) = query.constraints().find(|it| it.is_usable() && it.column() == Some(1)) {
+            query.pass(constraint)?;
+            query.set_cost(1.0);
+            query.set_rows(1);
+        }
+        Ok(String::new())
+    });
+    // Row 3 is found by both terms, and returned once.
+    assert_eq!(conn.query_all::<i64>("SELECT a FROM t WHERE a = 3 OR b = '3' OR b = '4'", ()).unwrap(), [3, 4]);
+    let sql = "SELECT t.a FROM (SELECT 3 AS n) x RIGHT JOIN t ON t.a = x.n WHERE t.a < 5";
+    assert_eq!(conn.query_all::<i64>(sql, ()).unwrap().len(), 5);
+}
