@@ -373,6 +373,11 @@ impl<F: TableFunction<M>, M: 'static> TableCursor for FunctionCursor<'_, F, M> {
             (None, None) => Ok(()),
         }
     }
+
+    /// A table that is declared WITHOUT ROWID is not asked.
+    fn rowid(&self) -> std::result::Result<i64, CallbackError> {
+        Ok(self.number)
+    }
 }
 
 impl Connection {

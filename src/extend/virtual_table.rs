@@ -58,6 +58,10 @@
 //!     fn column(&self, column: usize, cell: &CellCall<'_>) -> Result<(), CallbackError> {
 //!         cell.set(if column == 0 { self.value } else { self.base })
 //!     }
+//!
+//!     fn rowid(&self) -> Result<i64, CallbackError> {
+//!         Ok(self.value)
+//!     }
 //! }
 //!
 //! let conn = Connection::open_in_memory()?;

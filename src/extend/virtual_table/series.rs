@@ -252,4 +252,9 @@ impl TableCursor for SeriesCursor {
             _ => cell.set(self.arguments.get(column - 1).copied()),
         }
     }
+
+    /// A table that is declared WITHOUT ROWID is not asked.
+    fn rowid(&self) -> Result<i64, CallbackError> {
+        Ok(self.value)
+    }
 }

@@ -93,7 +93,7 @@ pub trait VirtualTable: Sized + Send + 'static {
     ///
     /// # Errors
     ///
-    /// Any error: the pragma reports its result code.
+    /// Any error: the pragma fails with it, and does not check the tables that follow. A problem of the table is no error.
     ///
     /// C: [xIntegrity](https://sqlite.org/vtab.html#the_xintegrity_method)
     fn integrity(&self, check: &IntegrityCheck<'_>) -> Result<Option<String>, CallbackError> {
@@ -156,15 +156,17 @@ pub trait TableCursor {
     /// Any error: it is that of the statement.
     fn column(&self, column: usize, cell: &CellCall<'_>) -> Result<(), CallbackError>;
 
-    /// Returns the rowid of the row. SQLite asks for it where SQL names it, and to update or delete the row. A table
-    /// that is declared `WITHOUT ROWID` has none.
+    /// Returns the rowid of the row. The rowids of one scan are distinct, and a row has the same one in each scan of a
+    /// statement: SQLite takes rows of equal rowids for one row.
+    ///
+    /// SQLite asks for it where SQL names it, to update or delete the row, and where no SQL names it: for terms that are
+    /// joined by `OR`, each of which the table is read by, and for `RIGHT` and `FULL JOIN`. It does not ask a table that
+    /// is declared `WITHOUT ROWID`.
     ///
     /// # Errors
     ///
-    /// Any error: it is that of the statement. By default, the table has no rowid.
-    fn rowid(&self) -> Result<i64, CallbackError> {
-        Err("the table has no rowid".into())
-    }
+    /// Any error: it is that of the statement.
+    fn rowid(&self) -> Result<i64, CallbackError>;
 }
 
 /// A virtual table that is written.
@@ -174,8 +176,9 @@ pub trait TableCursor {
 ///
 /// C: [xUpdate](https://sqlite.org/vtab.html#the_xupdate_method)
 pub trait WritableTable: VirtualTable {
-    /// Inserts a row. Returns its rowid: [`NewRow::rowid`] if the statement has given one. The rowid of a table that is
-    /// declared `WITHOUT ROWID` is not used.
+    /// Inserts a row. Returns its rowid: [`NewRow::rowid`] if the statement has given one. It is the connection's
+    /// [`last_insert_rowid`](crate::Connection::last_insert_rowid) then, also that of a table which is declared
+    /// `WITHOUT ROWID`, to which it means nothing else.
     ///
     /// # Errors
     ///

@@ -42,6 +42,10 @@ impl TableCursor for Number {
     fn column(&self, _: usize, cell: &CellCall<'_>) -> Result<(), CallbackError> {
         cell.set(self.0)
     }
+
+    fn rowid(&self) -> Result<i64, CallbackError> {
+        Ok(self.0)
+    }
 }
 
 fn endless() -> Connection {
@@ -208,6 +212,10 @@ impl TableCursor for AnyCursor<'_> {
     fn column(&self, _: usize, cell: &CellCall<'_>) -> Result<(), CallbackError> {
         let value = self.0.0.borrow()[self.1].clone();
         cell.set(value)
+    }
+
+    fn rowid(&self) -> Result<i64, CallbackError> {
+        Ok(self.1.try_into()?)
     }
 }
 

@@ -182,6 +182,9 @@ fn rule_18_an_eponymous_table_is_replaced_while_its_statement_runs() {
         fn column(&self, _: usize, cell: &CellCall<'_>) -> Result<(), CallbackError> {
             cell.set(self.0)
         }
+        fn rowid(&self) -> Result<i64, CallbackError> {
+            Ok(self.0)
+        }
     }
     let conn = open();
     conn.create_module::<Numbers>("numbers", 3).unwrap();
@@ -264,6 +267,9 @@ fn rule_5_a_panic_in_the_drop_of_the_shared_value() {
         fn column(&self, _: usize, _: &CellCall<'_>) -> Result<(), CallbackError> {
             Ok(())
         }
+        fn rowid(&self) -> Result<i64, CallbackError> {
+            Ok(1)
+        }
     }
     let conn = open();
     conn.create_module::<Empty>("empty", Bomb).unwrap();
@@ -318,6 +324,9 @@ fn rule_4_the_drop_of_a_cursor_and_of_a_table_cannot_use_the_connection() {
         fn column(&self, _: usize, _: &CellCall<'_>) -> Result<(), CallbackError> {
             Ok(())
         }
+        fn rowid(&self) -> Result<i64, CallbackError> {
+            Ok(1)
+        }
     }
     let conn = Rc::new(open());
     let refused = Arc::new(AtomicUsize::new(0));
@@ -356,6 +365,9 @@ fn rule_12_a_cursor_is_not_dropped_on_another_thread() {
         }
         fn column(&self, _: usize, cell: &CellCall<'_>) -> Result<(), CallbackError> {
             cell.set(1)
+        }
+        fn rowid(&self) -> Result<i64, CallbackError> {
+            Ok(1)
         }
     }
     impl Drop for Note {

@@ -4,7 +4,7 @@ use finalite::extend::virtual_table::TableKind;
 
 use super::*;
 
-type Action = fn(&Connection) -> finalite::Result<()>;
+pub(super) type Action = fn(&Connection) -> finalite::Result<()>;
 
 /// Makes SQLite forget the schema, so that the table is connected again.
 fn reset(conn: &Connection) {
@@ -20,7 +20,7 @@ fn run(sql: &'static str, conn: &Connection) -> finalite::Result<()> {
 }
 
 /// The methods whose error is that of the statement, and statements that call them.
-const METHODS: &[(&str, Action)] = &[
+pub(super) const METHODS: &[(&str, Action)] = &[
     ("create", |conn| run("CREATE VIRTUAL TABLE t USING probe", conn)),
     ("connect", |conn| {
         reset(conn);
@@ -55,6 +55,7 @@ fn failing(method: &'static str, action: Action, fault: Fault) -> (Shared, Conne
     shared.fail(method, fault);
     match fault {
         Fault::Panic => assert_eq!(panic_of(|| action(&conn)), format!("{method} panics")),
+        Fault::Made(_) => assert!(action(&conn).is_err()),
         Fault::Error => {
             let error = action(&conn).unwrap_err();
             assert_is_of(&error, method, ResultCode::ERROR);
@@ -150,12 +151,12 @@ fn an_integrity_check_reports_what_it_finds() {
     shared.fail("integrity", Fault::Panic);
     assert_eq!(panic_of(|| conn.query_all::<String>("PRAGMA integrity_check", ())), "integrity panics");
     shared.fail("integrity", Fault::Coded(ResultCode::CORRUPT));
-    let found = conn.query_all::<String>("PRAGMA integrity_check", ());
-    assert!(found.as_ref().map_or(true, |rows| rows != &["ok"]), "{found:?}");
+    let error = conn.query_all::<String>("PRAGMA integrity_check", ()).unwrap_err();
+    assert_is_of(&error, "integrity", ResultCode::CORRUPT);
 }
 
 /// A cursor without rows.
-struct Never;
+pub(super) struct Never;
 
 impl TableCursor for Never {
     fn filter(&mut self, _: &FilterCall<'_>) -> Result<bool, CallbackError> {
@@ -168,6 +169,10 @@ impl TableCursor for Never {
 
     fn column(&self, _: usize, _: &CellCall<'_>) -> Result<(), CallbackError> {
         Ok(())
+    }
+
+    fn rowid(&self) -> Result<i64, CallbackError> {
+        Ok(1)
     }
 }
 
@@ -270,6 +275,9 @@ fn a_value_that_sqlite_cannot_represent_is_an_error() {
                 }
             }
         }
+        fn rowid(&self) -> Result<i64, CallbackError> {
+            Ok(1)
+        }
     }
     let conn = open();
     conn.create_module::<Odd>("t", ()).unwrap();
@@ -280,8 +288,28 @@ fn a_value_that_sqlite_cannot_represent_is_an_error() {
     let error = conn.query_one::<i64>("SELECT huge FROM t", ()).unwrap_err();
     assert_eq!(error.code(), Some(ResultCode::TOOBIG), "{error:?}");
     assert_eq!(one::<String>(&conn, "SELECT fine FROM t"), "second");
-    let error = conn.query_one::<i64>("SELECT rowid FROM t", ()).unwrap_err();
-    assert_is_of(&error, "rowid", ResultCode::ERROR);
+}
+
+#[test]
+fn some_codes_roll_the_transaction_back_also_of_a_statement_that_reads() {
+    for (code, is_ended) in [
+        (ResultCode::IOERR, true),
+        (ResultCode::FULL, true),
+        (ResultCode::INTERRUPT, false),
+        (ResultCode::BUSY, false),
+        (ResultCode::ERROR, false),
+    ] {
+        let shared = Shared::with_rows(3);
+        let conn = probe(&shared);
+        conn.execute_batch("CREATE TABLE o(a); BEGIN; INSERT INTO o VALUES (1)").unwrap();
+        shared.fail("next", Fault::Coded(code));
+        assert!(read(&conn).is_err());
+        assert_eq!(
+            (conn.is_autocommit(), one(&conn, "SELECT count(*) FROM o")),
+            (is_ended, i64::from(!is_ended)),
+            "{code}"
+        );
+    }
 }
 
 #[test]

@@ -262,6 +262,9 @@ fn rule_4_a_table_that_reads_itself_without_end_is_an_error() {
         fn column(&self, _: usize, _: &CellCall<'_>) -> Result<(), CallbackError> {
             Ok(())
         }
+        fn rowid(&self) -> Result<i64, CallbackError> {
+            Ok(1)
+        }
     }
     let conn = open();
     conn.create_module::<Endless>("t", ()).unwrap();

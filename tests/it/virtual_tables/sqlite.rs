@@ -71,6 +71,10 @@ impl TableCursor for DefinedCursor<'_> {
     fn column(&self, _: usize, cell: &CellCall<'_>) -> Result<(), CallbackError> {
         cell.set(self.0.join("|"))
     }
+
+    fn rowid(&self) -> Result<i64, CallbackError> {
+        Ok(1)
+    }
 }
 
 fn defined() -> Connection {
@@ -342,6 +346,9 @@ fn hidden_columns() {
                 1 | 2 => cell.set(self.0.get(column - 1).copied()),
                 _ => cell.set(self.0.iter().sum::<i64>()),
             }
+        }
+        fn rowid(&self) -> Result<i64, CallbackError> {
+            Ok(1)
         }
     }
     let conn = open();

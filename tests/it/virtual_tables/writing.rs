@@ -118,6 +118,10 @@ impl TableCursor for KeyedCursor {
             _ => cell.set(None::<i64>),
         }
     }
+
+    fn rowid(&self) -> Result<i64, CallbackError> {
+        Err("a table without rowid is not asked".into())
+    }
 }
 
 impl Keyed {
