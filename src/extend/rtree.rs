@@ -200,8 +200,8 @@ impl Connection {
     ///
     /// `SQLITE_BUSY` if it replaces a function while a statement is running; [`ErrorKind::Misuse`] for a name that
     /// contains a NUL, and within a callback; [`ErrorKind::NoMemory`]; [`ErrorKind::Unsupported`] for a SQLite whose
-    /// R-trees have integers alone. A program that calls this does not link with a SQLite without R-trees. An error of the closure ends the statement:
-    /// [`ErrorKind::Function`].
+    /// R-trees have integers alone. Where memory runs out, the function of this name may be gone. A program that calls this
+    /// does not link with a SQLite without R-trees. An error of the closure ends the statement: [`ErrorKind::Function`].
     ///
     /// # Example
     ///

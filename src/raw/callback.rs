@@ -22,7 +22,7 @@
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
-use std::ffi::{CStr, c_int, c_void};
+use std::ffi::{c_int, c_void};
 use std::fmt;
 use std::panic::{self, AssertUnwindSafe, Location};
 use std::ptr::{self, NonNull};
@@ -59,6 +59,8 @@ pub(super) struct Callbacks {
     /// Values that SQLite released, to be dropped by `settle_callbacks`: their Drop is the program's.
     released: RefCell<Vec<Released>>,
     entries: RefCell<Vec<Registered>>,
+    /// Whether a function of an R-tree was ever registered.
+    pub(super) has_shapes: Cell<bool>,
     /// Number of entries that SQLite owns ([`Entry::give`]).
     given: Cell<u32>,
     /// Whether a reset is running, which ends an execution: its results are of no use.
@@ -721,11 +723,6 @@ pub(super) enum Key {
 }
 
 impl Key {
-    /// Returns the key of a function of any number of arguments.
-    pub(super) fn any_function(name: &CStr) -> Self {
-        Self::Function(name.to_string_lossy().to_ascii_lowercase().into(), None)
-    }
-
     /// Whether SQLite lets go of a closure when it gets another of this key. FTS5 keeps those before: tables and
     /// statements use them until the connection closes.
     fn is_of_one(&self) -> bool {

@@ -1,11 +1,12 @@
 //! SQL functions: registration, and the trampolines of their calls.
 
 use std::any::Any;
-use std::ffi::{CStr, c_int};
+use std::ffi::{CStr, c_int, c_void};
 use std::panic::Location;
 use std::ptr::{self, NonNull};
 
 use super::callback::{Entry, Held, Key, StateId, release_held};
+use super::db::Entered;
 use super::value::{self, OutOfMemory};
 use super::{Db, ffi};
 use crate::error::{Fault, FunctionFault};
@@ -42,6 +43,7 @@ impl Signature<'_> {
         self.arguments.map_or(-1, c_int::from)
     }
 
+    /// Returns the properties as flags of SQLite's, without the encoding of text.
     fn flags(&self) -> c_int {
         let Properties { is_deterministic, is_direct_only, is_innocuous, reads_subtypes, sets_subtype } =
             self.properties;
@@ -54,7 +56,7 @@ impl Signature<'_> {
         ]
         .into_iter()
         .filter(|(is_set, _)| *is_set)
-        .fold(ffi::SQLITE_UTF8, |flags, (_, flag)| flags | flag)
+        .fold(0, |flags, (_, flag)| flags | flag)
     }
 }
 
@@ -85,7 +87,7 @@ impl Db {
         function: F,
     ) -> Result<bool, Fault> {
         let entered = self.enter_to_register()?;
-        self.register(&entered, signature.key(), site, function, |entry| {
+        self.register_function(&entered, signature, site, function, |entry, encoding| {
             // SAFETY: the connection is open (entered, rule 20), and the name NUL-terminated (rule 22). `entry` is the
             // address of an `Entry<F>`, which lives until SQLite has let go of it (rule 14), so there is nothing to
             // destroy. c3ref/create_function.html: a scalar function has xFunc alone.
@@ -94,7 +96,7 @@ impl Db {
                     entered.db(),
                     signature.name.as_ptr(),
                     signature.count(),
-                    signature.flags(),
+                    signature.flags() | encoding,
                     entry,
                     Some(scalar::<F>),
                     None,
@@ -115,7 +117,7 @@ impl Db {
         is_window: bool,
     ) -> Result<bool, Fault> {
         let entered = self.enter_to_register()?;
-        self.register(&entered, signature.key(), site, function, |entry| {
+        self.register_function(&entered, signature, site, function, |entry, encoding| {
             // SAFETY: as in `create_scalar`: an open connection, a NUL-terminated name, and an `Entry<A>` that lives
             // until SQLite has let go of it (rules 14, 20, 22). c3ref/create_function.html: xValue and xInverse are
             // both given, or both NULL "in which case a regular aggregate function is created".
@@ -124,7 +126,7 @@ impl Db {
                     entered.db(),
                     signature.name.as_ptr(),
                     signature.count(),
-                    signature.flags(),
+                    signature.flags() | encoding,
                     entry,
                     Some(step::<A>),
                     Some(finish::<A>),
@@ -139,28 +141,79 @@ impl Db {
         })
     }
 
+    /// Registers a function. Returns whether it replaced one of the program's. `install` gets the encoding of text besides
+    /// the entry.
+    ///
+    /// SQLite has a function of any number of arguments for each encoding. R-trees register all three, and one that was
+    /// removed hides those of the other encodings: where there was an R-tree's, all three change together. They are removed
+    /// first, so that a running statement refuses them before one of them calls the new closure.
+    pub(super) fn register_function<F: Send + 'static>(
+        &self,
+        entered: &Entered<'_>,
+        signature: Signature<'_>,
+        site: &'static Location<'static>,
+        function: F,
+        install: impl FnOnce(*mut c_void, c_int) -> c_int,
+    ) -> Result<bool, Fault> {
+        let key = signature.key();
+        if signature.arguments.is_some() || !self.callbacks.has_shapes.get() {
+            return self.register(entered, key, site, function, |entry| install(entry, ffi::SQLITE_UTF8));
+        }
+        let is_removed = self.unregister(entered, &key, || remove(entered, signature))?;
+        let mut failed = None;
+        let is_replaced = self.register(entered, key, site, function, |entry| {
+            let code = install(entry, ffi::SQLITE_ANY);
+            if code == ffi::SQLITE_OK || remove(entered, signature) == ffi::SQLITE_OK {
+                return code;
+            }
+            // A statement is running. SQLite may call the closure, for some encoding: the connection's list keeps it.
+            failed = Some(code);
+            ffi::SQLITE_OK
+        })?;
+        self.check(failed.unwrap_or(ffi::SQLITE_OK))?;
+        Ok(is_removed || is_replaced)
+    }
+
+    /// Registers the function of an R-tree, which SQLite installs for each encoding of text. Returns whether it replaced
+    /// one of the program's.
+    pub(super) fn register_shape<F: Send + 'static>(
+        &self,
+        entered: &Entered<'_>,
+        name: &CStr,
+        site: &'static Location<'static>,
+        function: F,
+        install: impl FnOnce(*mut c_void) -> c_int,
+    ) -> Result<bool, Fault> {
+        self.callbacks.has_shapes.set(true);
+        let signature = Signature { name, arguments: None, properties: Properties::default() };
+        self.register_function(entered, signature, site, function, |entry, _| install(entry))
+    }
+
     /// Removes a function that was registered with this name and number of arguments. Returns whether there was one.
     pub(crate) fn remove_function(&self, name: &CStr, arguments: Option<u8>) -> Result<bool, Fault> {
         let entered = self.enter_to_register()?;
         let signature = Signature { name, arguments, properties: Properties::default() };
-        self.unregister(&entered, &signature.key(), || {
-            // SAFETY: the connection is open (entered, rule 20), and the name NUL-terminated (rule 22).
-            // c3ref/create_function.html: NULL functions remove the function, unless a statement is running, which
-            // might call it (rule 14).
-            unsafe {
-                ffi::sqlite3_create_function_v2(
-                    entered.db(),
-                    name.as_ptr(),
-                    signature.count(),
-                    ffi::SQLITE_UTF8,
-                    ptr::null_mut(),
-                    None,
-                    None,
-                    None,
-                    None,
-                )
-            }
-        })
+        self.unregister(&entered, &signature.key(), || remove(&entered, signature))
+    }
+}
+
+/// Removes a function for each encoding of text. SQLite refuses that before it has removed any.
+fn remove(entered: &Entered<'_>, signature: Signature<'_>) -> c_int {
+    // SAFETY: the connection is open (entered, rule 20), and the name NUL-terminated (rule 22). c3ref/create_function.html:
+    // NULL functions remove the function, unless a statement is running, which might call it (rule 14); it is nothing to
+    // remove one that does not exist.
+    unsafe {
+        ffi::sqlite3_create_function_v2(
+            entered.db(),
+            signature.name.as_ptr(),
+            signature.count(),
+            ffi::SQLITE_ANY,
+            ptr::null_mut(),
+            None,
+            None,
+            None,
+            None,
+        )
     }
 }
 

@@ -6,7 +6,7 @@ use std::panic::Location;
 use std::ptr::NonNull;
 use std::slice;
 
-use super::callback::{CallbackFailure, Entry, Held, Key, release_held};
+use super::callback::{CallbackFailure, Entry, Held, release_held};
 use super::value::{self, OutOfMemory};
 use super::{Db, ffi, library};
 use crate::error::{Fault, FaultKind};
@@ -57,10 +57,11 @@ impl<'call> RtreeCall<'call> {
         let info = self.info();
         // SAFETY: an array of as many values as parameters, and `index` is below their number (rule 27).
         let place = unsafe { info.apSqlParam.add(index) };
-        // SAFETY: an element of that array, which lives for the whole query (rule 27).
+        // SAFETY: an element of that array, which SQLite keeps until it filters the table anew (rule 27).
         let parameter = unsafe { place.read() };
         let _charge = self.db.charge();
-        // SAFETY: a copy that the query owns: a protected value, which is read as its own type alone (rules 9, 12, 27).
+        // SAFETY: a copy of SQLite's, as long as the array: a protected value, which is read as its own type alone (rules
+        // 9, 12, 27).
         match unsafe { value::read(parameter) } {
             Ok(value) => Ok(Some(value)),
             Err(OutOfMemory) => Err(Fault::no_memory()),
@@ -145,7 +146,7 @@ impl Db {
     {
         check_reals()?;
         let entered = self.enter_to_register()?;
-        self.register(&entered, Key::any_function(name), site, overlaps, |entry| {
+        self.register_shape(&entered, name, site, overlaps, |entry| {
             // SAFETY: the connection is open (entered, rule 20), and the name NUL-terminated (rule 22). `entry` is an
             // `Entry<F>`, which lives until SQLite has let go of the function (rules 14, 27).
             unsafe { ffi::sqlite3_rtree_geometry_callback(entered.db(), name.as_ptr(), Some(geometry::<F>), entry) }
@@ -165,7 +166,7 @@ impl Db {
     {
         check_reals()?;
         let entered = self.enter_to_register()?;
-        self.register(&entered, Key::any_function(name), site, judge, |entry| {
+        self.register_shape(&entered, name, site, judge, |entry| {
             // SAFETY: as for a geometry callback (rules 14, 20, 22, 27); the destructor may be NULL.
             unsafe { ffi::sqlite3_rtree_query_callback(entered.db(), name.as_ptr(), Some(query::<F>), entry, None) }
         })

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use finalite::extend::{CallbackError, Replaced, RtreeBox, RtreeMatch, RtreeQuery, Within};
+use finalite::extend::{
+    AggregateFunction, CallbackError, FunctionContext, Replaced, RtreeBox, RtreeMatch, RtreeQuery, WindowFunction, Within,
+};
 use finalite::{Connection, ErrorKind, OpenOptions};
 
 use crate::common::random::Random;
@@ -273,6 +275,93 @@ fn functions_are_replaced_and_removed_as_others() {
     conn.create_rtree_geometry("shape", shape(counted(), true)).unwrap();
     conn.close().unwrap();
     assert_eq!(drops.load(Ordering::Relaxed), 7);
+}
+
+/// A window function of any number of arguments, which is 1.
+struct Variadic;
+
+impl AggregateFunction for Variadic {
+    type State = ();
+    type Output = i64;
+
+    fn start(&self) {}
+
+    fn step(&self, (): &mut (), _: &FunctionContext<'_>) -> Result<(), CallbackError> {
+        Ok(())
+    }
+
+    fn finish(&self, (): ()) -> i64 {
+        1
+    }
+}
+
+impl WindowFunction for Variadic {
+    fn inverse(&self, (): &mut (), _: &FunctionContext<'_>) -> Result<(), CallbackError> {
+        Ok(())
+    }
+
+    fn value(&self, (): &()) -> i64 {
+        1
+    }
+}
+
+/// SQLite has a function of any number of arguments for each encoding of text, and R-trees register all three.
+#[test]
+fn rule_27_a_function_is_replaced_and_removed_in_each_encoding() {
+    let sql = "SELECT count(*) FROM tree WHERE id MATCH shape()";
+    for encoding in ["UTF-8", "UTF-16le", "UTF-16be"] {
+        let drops = Arc::new(AtomicUsize::new(0));
+        let conn = OpenOptions::new().pragma("encoding", encoding).open_in_memory().unwrap();
+        fill(&conn, "rtree", 1, 50);
+        let create = |result: bool| {
+            let counted = Counted(Arc::clone(&drops));
+            conn.create_rtree_geometry("shape", move |_, _| {
+                let _ = &counted;
+                Ok(result)
+            })
+        };
+        let known = || conn.query_one::<i64>("SELECT count(*) FROM pragma_function_list WHERE name = 'shape'", ());
+        let found = || conn.query_one::<i64>(sql, ());
+        let dropped = || drops.load(Ordering::Relaxed);
+        assert_eq!(create(true).unwrap(), Replaced::Nothing);
+        assert_eq!((found().unwrap(), known().unwrap(), dropped()), (50, 3, 0));
+        assert!(conn.remove_function("Shape", None).unwrap());
+        // What is dropped is unknown to SQLite.
+        assert_eq!((known().unwrap(), dropped()), (0, 1), "{encoding}");
+        assert!(conn.prepare(sql).is_err(), "{encoding}");
+        // A function of the name that was removed is no hindrance while a statement runs.
+        let mut statement = conn.prepare("SELECT id FROM tree").unwrap();
+        let mut rows = statement.query(()).unwrap();
+        rows.next().unwrap();
+        assert_eq!(create(false).unwrap(), Replaced::Nothing, "{encoding}");
+        assert_eq!((known().unwrap(), dropped()), (3, 1));
+        assert!(create(true).unwrap_err().is_busy());
+        assert!(conn.remove_function("shape", None).unwrap_err().is_busy());
+        // The one that was refused.
+        assert_eq!((found().unwrap(), known().unwrap(), dropped()), (0, 3, 2));
+        drop(rows);
+        drop(statement);
+        // Functions of other kinds take its place, and it theirs.
+        let options = finalite::extend::FunctionOptions::new();
+        let scalar = || conn.create_scalar_function_with("shape", options, |_| Ok(7));
+        let last = || conn.query_one::<i64>("SELECT shape()", ());
+        assert_eq!(scalar().unwrap(), Replaced::Registered);
+        assert_eq!((last().unwrap(), dropped()), (7, 3), "{encoding}");
+        assert!(found().is_err());
+        assert!(conn.remove_function("shape", None).unwrap());
+        assert_eq!(known().unwrap(), 0);
+        assert_eq!(scalar().unwrap(), Replaced::Nothing);
+        assert_eq!(last().unwrap(), 7, "{encoding}");
+        assert_eq!(create(true).unwrap(), Replaced::Registered);
+        assert_eq!((found().unwrap(), dropped()), (50, 3));
+        conn.create_window_function("shape", Variadic).unwrap();
+        assert_eq!((last().unwrap(), dropped()), (1, 4), "{encoding}");
+        assert!(found().is_err());
+        let query = |_: &RtreeQuery<'_>| Ok(RtreeMatch::new(Within::Fully, 0.0));
+        assert_eq!(conn.create_rtree_query("shape", query).unwrap(), Replaced::Registered);
+        assert_eq!(found().unwrap(), 50);
+        conn.close().unwrap();
+    }
 }
 
 #[test]

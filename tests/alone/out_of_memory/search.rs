@@ -1,7 +1,9 @@
 //! Full-text search and R-trees: tokenizers, auxiliary functions and queries of the program.
 
+use std::sync::Arc;
+
 use finalite::extend::{CallbackError, RtreeMatch, TokenizeRequest, Tokenizer, Tokens, Within, WrappedTokenizer};
-use finalite::{Connection, OpenOptions, Result};
+use finalite::{Connection, ErrorKind, OpenOptions, Result};
 
 use super::Run::Alone;
 use super::{Scenario, World};
@@ -89,6 +91,41 @@ pub const SCENARIOS: &[Scenario] = &[
             let named = "SELECT count(*) FROM tree WHERE id MATCH named(?)";
             assert_eq!(conn.query_one::<i64>(named, ("grüße",))?, 3);
             conn.remove_function("named", None)?;
+            conn.close()
+        }),
+    },
+    Scenario {
+        name: "a shape that is registered while a statement runs",
+        run: Alone(|world| {
+            let conn = open(world)?;
+            conn.execute("CREATE VIRTUAL TABLE tree USING rtree(id, low, high)", ())?;
+            conn.execute("INSERT INTO tree VALUES (1, 0, 2), (2, 1, 5)", ())?;
+            let kept = Arc::new(());
+            let create = || {
+                let kept = Arc::clone(&kept);
+                conn.create_rtree_geometry("shape", move |_, _| Ok(Arc::strong_count(&kept) > 0)).map(drop)
+            };
+            let sql = "SELECT count(*) FROM tree WHERE id MATCH shape()";
+            // SQLite knows no function whose closure was dropped, and calls the one that it knows.
+            let check = || match conn.query_one::<i64>(sql, ()) {
+                Ok(count) => assert_eq!((count, Arc::strong_count(&kept)), (2, 2)),
+                Err(_) if Arc::strong_count(&kept) == 1 => {}
+                Err(error) => assert!(matches!(error.kind(), ErrorKind::NoMemory { .. }), "{error}"),
+            };
+            let mut statement = conn.prepare("SELECT id FROM tree")?;
+            let mut rows = statement.query(())?;
+            rows.next()?;
+            let created = create();
+            check();
+            drop(rows);
+            drop(statement);
+            check();
+            created?;
+            let replaced = create();
+            check();
+            replaced?;
+            conn.remove_function("shape", None)?;
+            assert_eq!(Arc::strong_count(&kept), 1);
             conn.close()
         }),
     },
