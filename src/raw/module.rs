@@ -280,6 +280,7 @@ impl Db {
         methods: &'static Methods,
         site: &'static Location<'static>,
     ) -> Result<(), Fault> {
+        check_name(name)?;
         let entered = self.enter_to_register()?;
         let functions = T::functions();
         for function in &functions {
@@ -349,6 +350,7 @@ impl Db {
 
     /// Removes a module. Its tables that are connected stay until they are disconnected.
     pub(crate) fn remove_module(&self, name: &CStr) -> Result<(), Fault> {
+        check_name(name)?;
         let entered = self.enter_to_register()?;
         self.change_modules(&entered, |db| {
             // SAFETY: the connection is open (entered, rule 20), and the name NUL-terminated (rule 22).
@@ -365,10 +367,11 @@ impl Db {
         self.columns_tables.remove_modules(&is_removed);
     }
 
-    /// Removes all modules but these.
+    /// Removes all modules but these, and that of full-text search.
     pub(crate) fn retain_modules(&self, names: &[CString]) -> Result<(), Fault> {
         let entered = self.enter_to_register()?;
-        let mut keep: Vec<*const c_char> = names.iter().map(|name| name.as_ptr()).chain([ptr::null()]).collect();
+        let names = names.iter().map(|name| name.as_ptr());
+        let mut keep: Vec<*const c_char> = names.chain([FTS5.as_ptr(), ptr::null()]).collect();
         self.change_modules(&entered, |db| {
             // SAFETY: the connection is open (entered, rule 20); an array of NUL-terminated names that ends with NULL
             // (rule 22, c3ref/drop_modules.html). SQLite releases a module with its last table (rule 18).
@@ -376,6 +379,17 @@ impl Db {
         })?;
         self.forget_modules(|module| names.iter().all(|kept| kept.as_c_str() != module));
         Ok(())
+    }
+}
+
+/// The module whose functions of SQL go on to read what it has freed when it is removed (rule 27).
+const FTS5: &CStr = c"fts5";
+
+/// Returns an error if the module of this name is one that stays.
+fn check_name(name: &CStr) -> Result<(), Fault> {
+    match name.to_bytes().eq_ignore_ascii_case(FTS5.to_bytes()) {
+        true => Err(Fault::new(FaultKind::Misuse("SQLite cannot replace or remove its module fts5"))),
+        false => Ok(()),
     }
 }
 

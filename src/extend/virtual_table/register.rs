@@ -11,12 +11,13 @@ impl Connection {
     /// Registers a module of [virtual tables](crate::extend::virtual_table) that are read. `shared` is what its tables
     /// have in common.
     ///
-    /// A module of the same name is replaced, for tables that are connected later. SQLite's own modules, such as `fts5`,
-    /// can be replaced, too.
+    /// A module of the same name is replaced, for tables that are connected later. SQLite's own modules, such as `rtree`,
+    /// can be replaced, too, but for `fts5`.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Misuse`] for a name that is empty or contains a NUL, and within a callback; [`ErrorKind::NoMemory`].
+    /// [`ErrorKind::Misuse`] for a name that is empty or contains a NUL, for `fts5`, and within a callback;
+    /// [`ErrorKind::NoMemory`].
     ///
     /// # Example
     ///
@@ -183,9 +184,11 @@ impl Connection {
     /// Removes the module with this name, of the program or of SQLite, for tables that are connected later. Tables that
     /// are connected go on. Without such a module, nothing is done.
     ///
+    /// That of full-text search, `fts5`, cannot be removed: its SQL functions would read memory that SQLite has freed.
+    ///
     /// # Errors
     ///
-    /// [`ErrorKind::Misuse`] within a callback; [`ErrorKind::NoMemory`].
+    /// [`ErrorKind::Misuse`] for `fts5`, and within a callback; [`ErrorKind::NoMemory`].
     ///
     /// # Example
     ///
@@ -193,11 +196,11 @@ impl Connection {
     /// use finalite::Connection;
     ///
     /// let conn = Connection::open_in_memory()?;
-    /// conn.execute("CREATE VIRTUAL TABLE a USING fts5(text)", ())?;
-    /// conn.remove_module("fts5")?;
-    /// conn.execute("INSERT INTO a VALUES ('one two')", ())?;
-    /// let error = conn.execute("CREATE VIRTUAL TABLE b USING fts5(text)", ()).unwrap_err();
-    /// assert!(error.to_string().starts_with("no such module: fts5"));
+    /// conn.execute("CREATE VIRTUAL TABLE a USING rtree(id, low, high)", ())?;
+    /// conn.remove_module("rtree")?;
+    /// conn.execute("INSERT INTO a VALUES (1, 0, 2)", ())?;
+    /// let error = conn.execute("CREATE VIRTUAL TABLE b USING rtree(id, low, high)", ()).unwrap_err();
+    /// assert!(error.to_string().starts_with("no such module: rtree"));
     /// # Ok::<(), finalite::Error>(())
     /// ```
     ///
@@ -211,7 +214,7 @@ impl Connection {
     }
 
     /// Removes all modules but those with these names, as [`remove_module`](Self::remove_module) does one: those of
-    /// SQLite, too. Names are compared byte by byte with those that were registered.
+    /// SQLite, too, but for `fts5`, which stays. Names are compared byte by byte with those that were registered.
     ///
     /// # Errors
     ///
@@ -224,7 +227,7 @@ impl Connection {
     ///
     /// let conn = Connection::open_in_memory()?;
     /// conn.retain_modules(&["rtree"])?;
-    /// assert!(conn.execute("CREATE VIRTUAL TABLE a USING fts5(text)", ()).is_err());
+    /// assert!(conn.execute("CREATE VIRTUAL TABLE a USING rtree_i32(id, low, high)", ()).is_err());
     /// conn.execute("CREATE VIRTUAL TABLE b USING rtree(id, low, high)", ())?;
     /// # Ok::<(), finalite::Error>(())
     /// ```

@@ -586,7 +586,7 @@ fn functions_of_a_borrower_stay_with_its_connection() -> Outcome {
     assert_eq!(pool.status().destroyed(DestroyReason::Registered), 3);
     assert!(knows(&*pool.reader()?, "of_all"));
     let reader = pool.reader()?;
-    reader.remove_module("fts5")?;
+    reader.remove_module("rtree")?;
     drop(reader);
     assert_eq!(pool.status().destroyed(DestroyReason::Registered), 4);
     Ok(())

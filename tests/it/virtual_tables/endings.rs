@@ -150,7 +150,7 @@ fn a_module_that_nothing_uses_is_dropped_by_the_call_that_removes_it() {
     conn.create_module::<Probe>("c", Shared::new()).unwrap();
     assert_eq!(held(), [0, 0, 0, 0]);
     assert!(
-        !conn.exists("SELECT 1 FROM pragma_module_list WHERE name IN ('a', 'b', 'd', 'fts5')", ()).is_ok_and(|it| it)
+        !conn.exists("SELECT 1 FROM pragma_module_list WHERE name IN ('a', 'b', 'd', 'rtree')", ()).is_ok_and(|it| it)
     );
     drop(conn);
 }
