@@ -8,7 +8,6 @@ use std::str;
 
 use super::aggregate::CallbackError;
 use super::context::{FunctionContext, FunctionName, FunctionResult, Reply};
-use super::reading::ReadConnection;
 use super::tokenizer::{TokenList, checked};
 use crate::Connection;
 use crate::convert::{FromSql, ToSql};
@@ -276,12 +275,6 @@ impl<'call> FtsContext<'call> {
         self.call.reply(value)
     }
 
-    /// Returns the connection of the call, to read the database.
-    #[must_use]
-    pub fn connection(&self) -> ReadConnection<'call> {
-        self.call.connection()
-    }
-
     /// Returns the auxiliary data of the query, or computes it in the first row: for example the number of rows in which
     /// each phrase is. It is dropped when the query ends.
     ///
@@ -344,7 +337,9 @@ impl Connection {
     /// A function of the same name that prepared statements use stays with them, and its closure is kept until the
     /// connection closes. A function cannot be removed.
     ///
-    /// The rules of [`extend`](super) hold: it reads by [`FtsContext::connection`], and a panic ends the statement.
+    /// The rules of [`extend`](super) hold: a panic ends the statement. Unlike other functions it has no connection to read
+    /// through: FTS5 takes any query of the table for its own while it orders rows by such a function. What the function
+    /// needs of other tables is an argument, or read before by the program.
     ///
     /// # Errors
     ///
