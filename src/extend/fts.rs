@@ -1,6 +1,7 @@
 //! Auxiliary functions of full-text search.
 
 use std::any::Any;
+use std::cell::Cell;
 use std::fmt;
 use std::ops::Deref;
 use std::panic::Location;
@@ -235,6 +236,8 @@ impl fmt::Debug for FtsRow<'_> {
 pub struct FtsContext<'call> {
     row: FtsRow<'call>,
     call: FunctionContext<'call>,
+    /// Whether a reply has made the call an error.
+    has_failed: Cell<bool>,
 }
 
 impl<'call> Deref for FtsContext<'call> {
@@ -272,7 +275,13 @@ impl<'call> FtsContext<'call> {
 
     /// Sets the result, which may borrow the row: text and bytes are copied now. The closure returns the [`Reply`].
     pub fn reply(&self, value: impl ToSql) -> Reply {
-        self.call.reply(value)
+        let db = self.row.0.db();
+        let failures = db.failures();
+        let reply = self.call.reply(value);
+        if db.failures() != failures {
+            self.has_failed.set(true);
+        }
+        reply
     }
 
     /// Returns the auxiliary data of the query, or computes it in the first row: for example the number of rows in which
@@ -392,11 +401,13 @@ impl Connection {
         }
         let name = FunctionName(name.into());
         let call = move |row: &FtsCall<'_>, call: &Call<'_>| {
-            let context = FtsContext { row: FtsRow(row), call: FunctionContext::new(call, &name) };
+            let call = FunctionContext::new(call, &name);
+            let context = FtsContext { row: FtsRow(row), call, has_failed: Cell::new(false) };
             let result = function(&context);
+            // Errors of the function itself: those that it has dealt with do not count.
             let failures = row.db().failures();
             result.answer(&context.call);
-            row.db().failures() == failures
+            row.db().failures() == failures && !context.has_failed.get()
         };
         self.db().create_fts_function(&c_name, Location::caller(), call).map_err(|fault| self.error(fault))
     }
