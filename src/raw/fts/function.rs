@@ -193,8 +193,9 @@ impl<'call> FtsCall<'call> {
         Ok(tokens)
     }
 
-    /// Returns the text of a column; `None` for NULL, and for a table without contents. It stays for the call: the row is
-    /// that of the cursor's own statement, which is not stepped meanwhile, and its cells are read as texts alone.
+    /// Returns the text of a column; `None` for NULL, and for a table without contents. It stays for the call: the cursor's
+    /// statement, which may be another one than that which calls, is not stepped meanwhile, and its cells are read as texts
+    /// alone.
     pub(crate) fn column_text(&self, column: usize) -> Result<Option<&[u8]>, Fault> {
         let (column, mut text, mut len) = (self.column(column)?, ptr::null(), 0);
         let code = ask!(self, column_text(column, &raw mut text, &raw mut len));
@@ -401,7 +402,8 @@ unsafe extern "C" fn called<F: Fn(&FtsCall<'_>, &Call<'_>) -> bool + Send + 'sta
     let Some(user_data) = member!(api.as_ptr(), user_data) else {
         return;
     };
-    // SAFETY: FTS5's function and the cursor of the call (rule 27): returns the pointer of the function that it calls.
+    // SAFETY: FTS5's function and the cursor of the call, of this statement or of another (rule 27): returns the pointer of
+    // the function that it calls.
     let entry = unsafe { user_data(fts.as_ptr()) };
     // SAFETY: FTS5 calls what `create_fts_function` registered, with an `Entry<F>` (rules 14, 27).
     let entry = unsafe { Entry::<F>::of(entry) };

@@ -1,10 +1,13 @@
 //! Auxiliary functions.
 
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use finalite::extend::virtual_table::Series;
 use finalite::extend::{CallbackError, FtsContext, FtsRow};
-use finalite::{Connection, Error, ErrorKind, Value};
+use finalite::{Connection, Error, ErrorKind, ResultCode, Value, array};
 
 use super::{Counted, count, of, open, open_each, panic_of, words};
 use crate::common::random::Random;
@@ -165,9 +168,6 @@ fn phrases_and_instances_agree_in_each_detail() {
         let sizes = [fts.column_size(0)?, fts.column_size(1)?, fts.column_size(2)?].map(Option::unwrap);
         assert_eq!(fts.column_size(None)?, Some(sizes.iter().sum()));
         assert_eq!(sizes[2], 0);
-        let rowid: i64 = fts.rowid()?;
-        let known: String = fts.connection().query_one("SELECT a FROM t WHERE rowid = ?", (rowid,))?;
-        assert_eq!(fts.column_text(0)?, Some(&*known));
         Ok(fts.reply(fts.column_text(0)?))
     })
     .unwrap();
@@ -307,7 +307,6 @@ fn errors_of_functions_are_those_of_the_statement() {
     conn.create_fts_function("failing", |fts| match fts.get::<i64>(0)? {
         0 => Err("on purpose".into()),
         1 => Ok(fts.phrase_size(99)? as i64),
-        2 => Ok(fts.connection().query_one::<i64>("SELECT absent", ())?),
         n => Ok(n),
     })
     .unwrap();
@@ -316,7 +315,7 @@ fn errors_of_functions_are_those_of_the_statement() {
         ("SELECT failing(t, ?) FROM t WHERE t MATCH 'one'", false),
         ("SELECT rowid FROM t WHERE t MATCH 'one' AND rank MATCH 'failing(' || ? || ')' ORDER BY rank", true),
     ] {
-        for (n, words) in [(0, "on purpose"), (1, "no phrase of this index"), (2, "no such column")] {
+        for (n, words) in [(0, "on purpose"), (1, "no phrase of this index")] {
             let error = conn.query_all::<i64>(sql, (n,)).unwrap_err();
             let ErrorKind::Function { function, error: inner, .. } = error.kind() else {
                 panic!("{sql} {n}: {error:?}")
@@ -325,6 +324,15 @@ fn errors_of_functions_are_those_of_the_statement() {
             assert!(inner.to_string().contains(words), "{error}");
         }
         assert!(!conn.query_all::<i64>(sql, (5,)).unwrap().is_empty(), "{orders}");
+    }
+    // Errors that the reply itself makes.
+    conn.create_fts_function("replying", |fts| Ok(fts.reply(array(&[1_i64])))).unwrap();
+    for sql in [
+        "SELECT replying(t) FROM t WHERE t MATCH 'one'",
+        "SELECT rowid FROM t WHERE t MATCH 'one' AND rank MATCH 'replying()' ORDER BY rank",
+    ] {
+        let error = conn.query_all::<i64>(sql, ()).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::FunctionResult { .. }), "{sql}: {error:?}");
     }
     let error = conn.query_all::<i64>("SELECT failing(t, 'x') FROM t WHERE t MATCH 'one'", ()).unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::FunctionArgument { argument: 1, .. }), "{error:?}");
@@ -538,7 +546,10 @@ fn a_function_may_tokenize_and_query_while_it_looks_at_tokens() {
             let again = fts.tokenize(&word.repeat(500))?;
             inner += again.len();
             assert_eq!(text[token.range.clone()].replace('ü', "u"), word);
-            inner += fts.connection().query_one::<usize>("SELECT count(*) FROM t WHERE t MATCH ?", (word,))?;
+            fts.query_phrase(0, |row| {
+                inner += row.tokenize(word)?.len();
+                Ok(true)
+            })?;
         }
         Ok(fts.reply(Value::Integer(inner as i64)))
     })
@@ -547,21 +558,122 @@ fn a_function_may_tokenize_and_query_while_it_looks_at_tokens() {
     assert!(rows.iter().sum::<i64>() > 0);
 }
 
+thread_local! {
+    static HERE: RefCell<Option<Rc<Connection>>> = const { RefCell::new(None) };
+}
+
+/// Another query of the table, while FTS5 sorts its rows by rank, would read the rows of that query, or address 0.
 #[test]
-fn the_connection_is_shut_within_a_function() {
-    let conn = Arc::new(Mutex::new(open()));
-    let weak = Arc::downgrade(&conn);
-    let guard = conn.lock().unwrap();
-    fill(&guard, "", 5);
-    guard.execute_batch("CREATE TABLE d(a)").unwrap();
-    guard
-        .create_fts_function("inside", move |fts| {
-            assert!(weak.upgrade().is_some());
-            let error = fts.connection().query_all::<i64>("DELETE FROM d RETURNING 1", ()).unwrap_err();
-            assert!(matches!(error.kind(), ErrorKind::Misuse { .. }), "{error}");
-            Ok(fts.row_count()?)
-        })
+fn rule_27_the_connection_is_shut_within_a_function() {
+    let conn = Rc::new(open());
+    fill(&conn, "", 20);
+    HERE.set(Some(Rc::clone(&conn)));
+    conn.create_fts_function("inside", |fts| {
+        HERE.with_borrow(|here| {
+            for sql in ["SELECT count(*) FROM t", "SELECT rowid FROM t WHERE t MATCH 'two'", "SELECT 1"] {
+                let error = here.as_ref().unwrap().query_all::<i64>(sql, ()).unwrap_err();
+                assert!(matches!(error.kind(), ErrorKind::Misuse { .. }), "{error}");
+            }
+        });
+        fts.query_phrase(0, |row| Ok(row.rowid()? < 5))?;
+        Ok(fts.rowid()?)
+    })
+    .unwrap();
+    let expected: Vec<i64> = conn.query_all("SELECT rowid FROM t WHERE t MATCH 'one' ORDER BY rowid", ()).unwrap();
+    for sql in [
+        "SELECT inside(t) FROM t WHERE t MATCH 'one' ORDER BY rowid",
+        "SELECT rowid FROM t WHERE t MATCH 'one' AND rank MATCH 'inside()' ORDER BY rank",
+    ] {
+        assert_eq!(conn.query_all::<i64>(sql, ()).unwrap(), expected, "{sql}");
+    }
+    HERE.take();
+}
+
+/// The first argument is a number, and SQL may pass that of any cursor that is open.
+#[test]
+fn rule_27_a_function_may_run_on_the_cursor_of_another_statement() {
+    let conn = open();
+    fill(&conn, "", 30);
+    conn.execute_batch("CREATE TABLE d(a); INSERT INTO d VALUES (0); CREATE VIRTUAL TABLE n USING fts5(a, content = 'd')")
         .unwrap();
-    let counts: Vec<i64> = guard.query_all("SELECT inside(t) FROM t", ()).unwrap();
-    assert_eq!(counts, [5; 5]);
+    // SQL passes a column of `n`, which is the number of a cursor.
+    let pass = |cursor: i64| conn.execute("UPDATE d SET a = ?", (cursor,)).unwrap();
+    conn.create_fts_function("described", |fts| {
+        let text = fts.column_text(0)?.unwrap_or_default();
+        for phrase in 0..fts.phrase_count()? {
+            fts.query_phrase(phrase, |row| Ok(row.column_text(0)?.is_some()))?;
+            fts.phrase_positions(phrase)?;
+            fts.phrase_columns(phrase)?;
+        }
+        let made = fts.auxiliary(|| Ok(fts.rowid()?))?;
+        let (instances, tokens) = (fts.instances()?.len(), fts.tokenize(text)?.len());
+        assert_eq!(fts.column_size(0)?, Some(tokens));
+        Ok(format!("{} {} {made} {instances} {text}", fts.rowid()?, fts.column_count()?))
+    })
+    .unwrap();
+    let mut statement = conn.prepare("SELECT t, described(t) FROM t WHERE t MATCH 'one OR two' ORDER BY rowid").unwrap();
+    let mut rows = statement.query(()).unwrap();
+    let mut seen = 0;
+    while let Some(row) = rows.next().unwrap() {
+        let (cursor, own): (i64, String) = (row.get(0).unwrap(), row.get(1).unwrap());
+        pass(cursor);
+        for sql in ["SELECT described(a) FROM n", "SELECT described(a) FROM n ORDER BY rowid DESC"] {
+            assert_eq!(conn.query_one::<String>(sql, ()).unwrap(), own, "{sql}");
+        }
+        seen += 1;
+    }
+    assert!(seen > 5);
+    drop(rows);
+    drop(statement);
+    // Each cursor of a statement, also where its loop has not begun or has ended.
+    let mut found = 0;
+    for offset in 1..12 {
+        for sql in [
+            "SELECT described(n.a) FROM t JOIN n LEFT JOIN t AS u ON u.rowid = n.a AND u.a MATCH 'one' WHERE t.a MATCH 'one'",
+            "SELECT described(n.a) FROM n, t WHERE t MATCH 'two' ORDER BY t.rank",
+        ] {
+            // The next cursors are those of the statement.
+            pass(conn.query_one::<i64>("SELECT t FROM t LIMIT 1", ()).unwrap() + offset);
+            match conn.query_all::<String>(sql, ()) {
+                Ok(rows) => found += rows.len(),
+                // Where a loop has ended there is no row, which FTS5 takes for a damaged table.
+                Err(error) if error.extended_code() == Some(ResultCode::CORRUPT_VTAB) => {}
+                Err(error) => assert!(error.to_string().contains("no such cursor"), "{error}"),
+            }
+        }
+    }
+    assert!(found > 0);
+}
+
+/// FTS5's functions of SQL refer to what its module owns.
+#[test]
+fn rule_27_the_module_of_full_text_search_stays() {
+    let conn = open();
+    let refused = |result: Result<(), Error>| {
+        let error = result.unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Misuse { .. }), "{error}");
+    };
+    for name in ["fts5", "Fts5", "FTS5"] {
+        refused(conn.remove_module(name));
+        refused(conn.create_module::<Series>(name, ()));
+        refused(conn.create_table_function(name, ["a"], |n: i64| (0..n).map(|n| (n,))));
+    }
+    for kept in [&["rtree", "fts5"][..], &["rtree"], &["FTS5"], &[]] {
+        conn.retain_modules(kept).unwrap();
+        let other = conn.execute("CREATE VIRTUAL TABLE temp.r USING rtree(id, low, high)", ());
+        assert_eq!(other.is_ok(), kept.contains(&"rtree"));
+        assert_eq!(
+            conn.query_all::<String>("SELECT name FROM pragma_module_list WHERE name LIKE 'fts5'", ()).unwrap(),
+            ["fts5"]
+        );
+        conn.create_fts_function("one", |_| Ok(1)).unwrap();
+        conn.query_one::<String>("SELECT fts5_source_id()", ()).unwrap();
+        if finalite::sqlite::version_number() >= 3_047_000 {
+            conn.query_one::<Option<Vec<u8>>>("SELECT CAST(fts5_locale('en', 'x') AS BLOB)", ()).unwrap();
+        }
+        conn.execute_batch("CREATE VIRTUAL TABLE t USING fts5(a); INSERT INTO t VALUES ('x')").unwrap();
+        assert_eq!(conn.query_one::<i64>("SELECT one(t) FROM t WHERE t MATCH 'x'", ()).unwrap(), 1);
+        conn.execute_batch("DROP TABLE t; DROP TABLE IF EXISTS r").unwrap();
+    }
+    conn.close().unwrap();
 }
