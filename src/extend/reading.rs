@@ -3,16 +3,17 @@
 use std::fmt;
 use std::panic::Location;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Fault, Result};
 use crate::raw::{Db, OpenToCallback, Stmt};
 use crate::sql;
 use crate::statement::params::{Binder, Params};
 use crate::statement::{FromRow, Row};
+use crate::value::ValueRef;
 
 /// The connection of a callback, for reading: it runs statements that return rows and change nothing.
 ///
 /// It can neither commit nor close nor register anything. Its statements are kept until the connection closes, so that
-/// a function that is called for each row prepares them once.
+/// a function that is called for each row prepares them once; but those that read virtual tables.
 ///
 /// # Example
 ///
@@ -111,18 +112,39 @@ impl<'call> ReadConnection<'call> {
         read: impl FnOnce(&mut Reading<'_>) -> Result<R>,
     ) -> Result<R> {
         let open = self.db.open_to_callback();
-        let mut statement = match self.db.take_reader(sql) {
-            Some(statement) => statement,
-            None => self.prepare(sql, site)?,
+        let (mut statement, known) = match self.db.take_reader(sql) {
+            Some(Some(statement)) => (statement, Some(false)),
+            Some(None) => (self.prepare(sql, site)?, Some(true)),
+            None => (self.prepare(sql, site)?, None),
         };
+        let before = statement.reprepares();
         let result = Self::run(&open, &mut statement, params, read);
         // One that failed is finalized.
-        if result.is_ok()
-            && let Some(surplus) = self.db.keep_reader(statement)
-        {
-            drop(surplus);
+        if result.is_ok() {
+            // The schema may have changed, for one that SQLite has prepared anew.
+            let known = known.filter(|_| statement.reprepares() == before);
+            let is_each_time = known.unwrap_or_else(|| self.may_read_virtual_table(sql, site));
+            drop(self.db.keep_reader(statement, is_each_time));
         }
         result
+    }
+
+    /// Whether a statement may read a virtual table. It is prepared each time: FTS5 refuses a query of a table whose contents
+    /// it is reading where that is prepared, and takes it for its own where it is run.
+    fn may_read_virtual_table(&self, sql: &str, site: &'static Location<'static>) -> bool {
+        let reads = || {
+            let Some(mut statement) = self.db.prepare(&format!("EXPLAIN {sql}"), false, site)?.0 else {
+                return Ok(true);
+            };
+            let mut program = statement.begin()?.run();
+            while let Some(row) = program.step()? {
+                if matches!(row.value(1), Ok(ValueRef::Text(code)) if *code == *b"VOpen") {
+                    return Ok(true);
+                }
+            }
+            Ok::<_, Fault>(false)
+        };
+        reads().unwrap_or(true)
     }
 
     fn run<'p, R>(

@@ -70,8 +70,8 @@ pub(super) struct Callbacks {
     failure: Cell<Option<(Box<str>, FunctionFault)>>,
     /// Number of errors that were kept.
     failures: Cell<u32>,
-    /// Statements that callbacks have prepared to read, the most recent last.
-    readers: RefCell<Vec<(Box<str>, Parked)>>,
+    /// Statements that callbacks have prepared to read, the most recent last; `None` for one that is prepared each time.
+    readers: RefCell<Vec<(Box<str>, Option<Parked>)>>,
     pub(super) hooks: Hooks,
     pub(super) limits: Limits,
     /// Number of open sessions, which use SQLite's pre-update hook.
@@ -345,33 +345,40 @@ impl Db {
         }
     }
 
-    /// Returns a statement that a callback has kept.
-    pub(crate) fn take_reader(&self, sql: &str) -> Option<Stmt<'_>> {
+    /// Returns a statement that a callback has kept; `Some(None)` for one that is prepared each time.
+    pub(crate) fn take_reader(&self, sql: &str) -> Option<Option<Stmt<'_>>> {
         let mut readers = self.callbacks.readers.borrow_mut();
         let place = readers.iter().position(|(known, _)| **known == *sql)?;
         let (_, parked) = readers.remove(place);
         drop(readers);
-        Some(self.unpark(parked))
+        Some(parked.map(|parked| self.unpark(parked)))
     }
 
-    /// Keeps a statement for the next callback that reads by this SQL. Returns the one that gives way to it.
-    pub(crate) fn keep_reader<'db>(&'db self, statement: Stmt<'db>) -> Option<Stmt<'db>> {
+    /// Keeps a statement for the next callback that reads by this SQL, or that it is prepared each time. Returns the one
+    /// that gives way.
+    pub(crate) fn keep_reader<'db>(&'db self, statement: Stmt<'db>, is_each_time: bool) -> Option<Stmt<'db>> {
         /// Largest number of kept statements.
         const READERS_MAX: usize = 16;
         let sql: Box<str> = statement.sql().into();
-        // If parking fails, the statement is finalized.
-        let parked = statement.park().ok()?;
+        let parked = match is_each_time {
+            true => {
+                drop(statement);
+                None
+            }
+            // If parking fails, the statement is finalized.
+            false => Some(statement.park().ok()?),
+        };
         let mut readers = self.callbacks.readers.borrow_mut();
         readers.push((sql, parked));
         let surplus = (readers.len() > READERS_MAX).then(|| readers.remove(0));
         drop(readers);
-        surplus.map(|(_, parked)| self.unpark(parked))
+        surplus?.1.map(|parked| self.unpark(parked))
     }
 
     /// Finalizes the statements that callbacks have kept.
     pub(super) fn end_readers(&self) {
         for (_, parked) in self.callbacks.readers.take() {
-            drop(self.unpark(parked));
+            drop(parked.map(|parked| self.unpark(parked)));
         }
     }
 

@@ -527,6 +527,11 @@ impl<'db> Stmt<'db> {
         unsafe { ffi::sqlite3_stmt_isexplain(self.core().ptr.as_ptr()) }
     }
 
+    /// Returns how often SQLite has prepared the statement anew.
+    pub(crate) fn reprepares(&self) -> c_int {
+        self.core().status(ffi::SQLITE_STMTSTATUS_REPREPARE)
+    }
+
     pub(crate) fn counters(&self) -> Counters {
         Counters {
             fullscan_steps: self.core().status(ffi::SQLITE_STMTSTATUS_FULLSCAN_STEP),

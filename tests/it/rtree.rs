@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use finalite::extend::{
-    AggregateFunction, CallbackError, FunctionContext, Replaced, RtreeBox, RtreeMatch, RtreeQuery, WindowFunction, Within,
+    AggregateFunction, CallbackError, FunctionContext, Replaced, RtreeBox, RtreeMatch, RtreeQuery, WindowFunction,
+    Within,
 };
 use finalite::{Connection, ErrorKind, OpenOptions};
 
