@@ -116,6 +116,22 @@ impl Existing {
         }
     }
 
+    /// Returns the longest path, in bytes, that the file system has room for.
+    pub(super) fn longest_path(&self) -> usize {
+        usize::try_from(field!(self, mxPathname)).unwrap_or(0)
+    }
+
+    /// Refuses a path for which C's buffers have no room: `unix` copies those of journals and logs without a look.
+    fn check_length(&self, path: &[u8]) -> VfsResult<()> {
+        if path.len() <= self.longest_path() { Ok(()) } else { Err(VfsError::new(ResultCode::CANTOPEN)) }
+    }
+
+    /// Converts a path for C, if it is not too long.
+    fn path(&self, path: &Path) -> VfsResult<CString> {
+        let path = c_path(path)?;
+        self.check_length(path.as_bytes()).map(|()| path)
+    }
+
     /// Converts the code of a call. A file system of the program that the call was for, and not SQLite's, may have panicked.
     fn check(&self, code: c_int) -> VfsResult<()> {
         running::resume();
@@ -127,7 +143,7 @@ impl Existing {
     /// # Errors
     ///
     /// The file system's; `SQLITE_CANTOPEN` for flags that SQLite does not use: a file without a name that is not
-    /// temporary, or not created.
+    /// temporary, or not created; and for a path longer than the file system's longest (512 bytes for `unix`).
     pub fn open(&self, name: Option<&FileName>, flags: OpenFlags) -> VfsResult<ExistingFile> {
         let is_sound = match flags.kind() {
             FileKind::Other => false,
@@ -137,6 +153,7 @@ impl Existing {
         let Some(open) = field!(self, xOpen).filter(|_| is_sound) else {
             return Err(VfsError::new(ResultCode::CANTOPEN));
         };
+        name.map_or(Ok(()), |name| self.check_length(name.as_bytes()))?;
         let words = usize::try_from(field!(self, szOsFile)).unwrap_or(0).div_ceil(8).max(1);
         let memory = NonNull::from(Box::leak(vec![0_u64; words].into_boxed_slice()));
         // From here on, its Drop frees the memory, and closes the file if there are methods.
@@ -146,7 +163,8 @@ impl Existing {
         let mut out = bits;
         let path = name.map_or(ptr::null(), FileName::as_ptr);
         // SAFETY: registered (rule 24). The memory has szOsFile bytes, zeroed and aligned, and `real` keeps the name until
-        // the file is closed, as c3ref/vfs.html asks for; `out` is a local (rule 26).
+        // the file is closed, as c3ref/vfs.html asks for; its path is no longer than mxPathname, as those of SQLite, which
+        // C copies into buffers of that size. `out` is a local (rule 26).
         let code = unsafe { open(self.as_ptr(), path, real.file(), bits, &raw mut out) };
         self.check(code)?;
         real.flags = OpenFlags(out);
@@ -157,9 +175,9 @@ impl Existing {
     ///
     /// # Errors
     ///
-    /// The file system's; `SQLITE_IOERR_DELETE_NOENT` if there is no such file.
+    /// The file system's; `SQLITE_IOERR_DELETE_NOENT` if there is no such file; `SQLITE_CANTOPEN` for a path that is too long.
     pub fn delete(&self, path: &Path, sync_directory: bool) -> VfsResult<()> {
-        let path = c_path(path)?;
+        let path = self.path(path)?;
         let Some(delete) = field!(self, xDelete) else {
             return Err(VfsError::new(ResultCode::IOERR_DELETE));
         };
@@ -171,9 +189,9 @@ impl Existing {
     ///
     /// # Errors
     ///
-    /// The file system's.
+    /// The file system's; `SQLITE_CANTOPEN` for a path that is too long.
     pub fn access(&self, path: &Path, access: Access) -> VfsResult<bool> {
-        let path = c_path(path)?;
+        let path = self.path(path)?;
         let Some(method) = field!(self, xAccess) else {
             return Err(VfsError::new(ResultCode::IOERR_ACCESS));
         };
@@ -187,9 +205,9 @@ impl Existing {
     ///
     /// # Errors
     ///
-    /// The file system's.
+    /// The file system's; `SQLITE_CANTOPEN` for a path that is too long.
     pub fn full_path(&self, path: &Path) -> VfsResult<FullPath> {
-        let path = c_path(path)?;
+        let path = self.path(path)?;
         let Some(method) = field!(self, xFullPathname) else {
             return Err(VfsError::new(ResultCode::CANTOPEN_FULLPATH));
         };

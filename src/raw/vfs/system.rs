@@ -194,6 +194,8 @@ pub(crate) fn register<V: Vfs>(name: &str, vfs: V) -> Result<Registration> {
     let Some(c_name) = CString::new(name).ok().filter(|name| !name.is_empty()) else {
         return misuse("the name of a file system is empty or contains NUL");
     };
+    // Code of the program runs under no lock.
+    let longest = vfs.existing().map_or(usize::MAX, Existing::longest_path);
     let mut all = REGISTERING.lock();
     if Existing::find(Some(&c_name)).is_some() {
         return misuse("a file system of this name exists");
@@ -203,7 +205,7 @@ pub(crate) fn register<V: Vfs>(name: &str, vfs: V) -> Result<Registration> {
         SYSTEM.store(default, Ordering::Release);
     }
     let shell: &'static Shell<V> = Box::leak(Box::new(Shell {
-        base: UnsafeCell::new(methods::<V>(&c_name)),
+        base: UnsafeCell::new(methods::<V>(&c_name, longest)),
         info: Info { name: c_name, open_files: AtomicUsize::new(0) },
         vfs: Mutex::new(Some(Arc::new(vfs))),
     }));
@@ -221,15 +223,16 @@ pub(crate) fn register<V: Vfs>(name: &str, vfs: V) -> Result<Registration> {
     }
 }
 
-/// Longest path, in bytes, that a file system of the program returns.
-const PATH_BYTES_MAX: c_int = 1024;
+/// Longest path, in bytes, of a file system of the program that is built on no other.
+const PATH_BYTES_MAX: usize = 1024;
 
-/// Returns the object for C. The name is that of the shell, whose text does not move.
-fn methods<V: Vfs>(name: &CString) -> ffi::sqlite3_vfs {
+/// Returns the object for C. The name is that of the shell, whose text does not move. `longest`: path, in bytes, that the
+/// file system below has room for.
+fn methods<V: Vfs>(name: &CString, longest: usize) -> ffi::sqlite3_vfs {
     ffi::sqlite3_vfs {
         iVersion: 2,
         szOsFile: c_int::try_from(file::BYTES).unwrap_or(c_int::MAX),
-        mxPathname: PATH_BYTES_MAX,
+        mxPathname: c_int::try_from(longest.min(PATH_BYTES_MAX)).unwrap_or(0),
         pNext: ptr::null_mut(),
         zName: name.as_ptr(),
         pAppData: ptr::null_mut(),

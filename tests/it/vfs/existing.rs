@@ -246,6 +246,68 @@ fn offsets_beyond_what_c_has_are_errors() {
     assert!(FileName::new(Path::new("a\0b"), &[]).is_err() && FileName::new(Path::new("a"), &[("", "x")]).is_err());
 }
 
+/// Returns a path of this many bytes, in directories that it creates.
+fn path_of_bytes(dir: &Path, bytes: usize, end: &str) -> std::path::PathBuf {
+    let mut path = dir.to_path_buf();
+    while bytes - path.as_os_str().len() > 200 + end.len() {
+        path.push("d".repeat(100));
+    }
+    std::fs::create_dir_all(&path).unwrap();
+    let rest = bytes - path.as_os_str().len() - 1 - end.len();
+    path.push("f".repeat(rest) + end);
+    assert_eq!(path.as_os_str().len(), bytes);
+    path
+}
+
+/// C copies the paths of journals and logs into a buffer of 512 bytes, up to the last `-`, without a look at its size.
+#[test]
+#[cfg(unix)]
+fn rule_26_a_path_longer_than_the_file_systems_longest_is_refused() {
+    let (dir, wrapped) = (tempfile::tempdir().unwrap(), registered(watching().0));
+    let refused = |result: finalite::vfs::VfsResult<()>| {
+        assert_eq!(result.unwrap_err().code(), Some(finalite::ResultCode::CANTOPEN));
+    };
+    for system in [Existing::named("unix").unwrap(), Existing::named(wrapped.name()).unwrap()] {
+        for (kind, suffix) in [(FileKind::MainJournal, "-journal"), (FileKind::Wal, "-wal")] {
+            let flags = OpenFlags::read_write(kind);
+            for bytes in [500, 512, 513, 1016, 3000] {
+                // A dot ends C's search for the `-`.
+                for end in [suffix.to_owned(), format!("{suffix}.x")] {
+                    let path = path_of_bytes(dir.path(), bytes, &end);
+                    let name = FileName::new(&path, &[]).unwrap();
+                    if bytes > 512 {
+                        refused(system.open(Some(&name), flags).map(drop));
+                        refused(system.delete(&path, false));
+                        refused(system.access(&path, Access::Exists).map(drop));
+                        refused(system.full_path(&path).map(drop));
+                        continue;
+                    }
+                    // C takes the permissions of the database.
+                    let database = path.to_str().unwrap().replace(&end, "");
+                    let database = FileName::new(Path::new(&database), &[]).unwrap();
+                    let database = system.open(Some(&database), OpenFlags::read_write(FileKind::MainDatabase)).unwrap();
+                    database.write_at(b"x", 0).unwrap();
+                    system.open(Some(&name), flags).unwrap().write_at(b"x", 0).unwrap();
+                    assert!(system.access(&path, Access::Exists).unwrap());
+                    system.delete(&path, false).unwrap();
+                }
+            }
+        }
+    }
+    // SQLite knows the limit, and needs 8 bytes of it for the suffix.
+    for (bytes, is_short) in [(504, true), (505, false), (1016, false)] {
+        let path = path_of_bytes(dir.path(), bytes, ".db");
+        let opened = OpenOptions::new().vfs(wrapped.name()).open(&path);
+        let written = opened.and_then(|conn| conn.execute("CREATE TABLE t(a)", ()));
+        assert_eq!(written.is_ok(), is_short, "{bytes}: {written:?}");
+    }
+    let memory = registered(Memory::new());
+    for (bytes, is_short) in [(1016, true), (1017, false)] {
+        let opened = OpenOptions::new().vfs(memory.name()).open("m".repeat(bytes));
+        assert_eq!(opened.is_ok(), is_short, "{bytes}");
+    }
+}
+
 fn vfs_default() -> String {
     finalite::vfs::default_name().unwrap()
 }
