@@ -181,7 +181,8 @@ impl From<PathBuf> for FullPath {
 /// C: [`sqlite3_io_methods`](https://sqlite.org/c3ref/io_methods.html)
 pub trait VfsFile: Send + 'static {
     /// Returns the file of the system that this one is built on, which has the same content and the same locks. Its
-    /// shared memory and its file controls are used too. SQLite's use of the shared memory keeps the file open.
+    /// shared memory and its file controls are used too. It is asked for once for these, when the file was opened, and stays
+    /// open as long. Two open files need two existing ones: the open of the second on the same one is `SQLITE_CANTOPEN`.
     fn existing(&self) -> Option<&ExistingFile> {
         None
     }

@@ -2,6 +2,7 @@
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::fmt;
+use std::mem;
 use std::path::Path;
 use std::ptr::{self, NonNull};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -158,7 +159,7 @@ impl Existing {
         let memory = NonNull::from(Box::leak(vec![0_u64; words].into_boxed_slice()));
         // From here on, its Drop frees the memory, and closes the file if there are methods.
         let mut real =
-            Real { memory, vfs: *self, flags, level: LockLevel::None, has_mapped: false, _name: name.cloned() };
+            Real { memory, vfs: *self, flags, level: LockLevel::None, is_claimed: false, has_mapped: false, _name: name.cloned() };
         let bits = if name.is_none() { flags.bits() | ffi::SQLITE_OPEN_DELETEONCLOSE } else { flags.bits() };
         let mut out = bits;
         let path = name.map_or(ptr::null(), FileName::as_ptr);
@@ -256,6 +257,9 @@ struct Real {
     flags: OpenFlags,
     /// Lock that was taken last; it may be [`LockLevel::Pending`] in place of [`LockLevel::Reserved`].
     level: LockLevel,
+    /// Whether a file that is open for C is built on it: SQLite uses its addresses of the shared memory until that file, and
+    /// not another one, gives the memory up.
+    is_claimed: bool,
     /// Whether shared memory was asked for, which closing does not give up.
     has_mapped: bool,
     /// The file keeps its address.
@@ -290,8 +294,8 @@ impl Drop for Real {
         if self.has_mapped
             && let Some(unmap) = self.shared_methods().and_then(|methods| methods.xShmUnmap)
         {
-            // SAFETY: open, as it has methods; its shared memory is used by nobody, as the last owner of the file, which
-            // those that have addresses of it are, goes (rule 26).
+            // SAFETY: open, as it has methods; its shared memory is used by nobody, as the last owner of the file goes: the
+            // file of C that has addresses of it is one, from `claim` to its end (rule 26).
             unsafe { unmap(self.file(), 0) };
         }
         if let Some(close) = self.methods().and_then(|methods| methods.xClose) {
@@ -321,9 +325,16 @@ impl ExistingFile {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns another owner of the file, for its shared memory.
-    pub(super) fn share(&self) -> Self {
-        Self(Arc::clone(&self.0))
+    /// Returns another owner of the file, for the one file of C that is built on it.
+    ///
+    /// # Errors
+    ///
+    /// `SQLITE_CANTOPEN` if there was one before.
+    pub(super) fn claim(&self) -> VfsResult<Self> {
+        if mem::replace(&mut self.lock().is_claimed, true) {
+            return Err(VfsError::new(ResultCode::CANTOPEN));
+        }
+        Ok(Self(Arc::clone(&self.0)))
     }
 
     /// Whether the file was opened for reading only, though it may have been asked for more.
@@ -528,8 +539,8 @@ impl ExistingFile {
         let mut real = self.lock();
         real.has_mapped = false;
         match real.shared_methods().and_then(|methods| methods.xShmUnmap) {
-            // SAFETY: the file is open and used by this thread alone, and has the method; SQLite, which calls for this,
-            // uses no address of the memory any more (rule 26).
+            // SAFETY: the file is open and used by this thread alone, and has the method; SQLite, which calls for this, uses
+            // no address of the memory any more, and no other file of C has any, as one has claimed this (rule 26).
             Some(unmap) => unsafe { unmap(real.file(), delete) },
             None => ffi::SQLITE_OK,
         }

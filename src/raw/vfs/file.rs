@@ -39,6 +39,8 @@ struct State<F> {
 
 struct Parts<F> {
     file: F,
+    /// The file that this one is built on.
+    existing: Option<ExistingFile>,
     shared: Shared,
 }
 
@@ -46,31 +48,37 @@ struct Parts<F> {
 enum Shared {
     None,
     Own(Member),
-    Existing(ExistingFile),
+    OfExisting,
 }
 
 /// Opens a file for C: passes it the state, and the methods.
 ///
+/// # Errors
+///
+/// `SQLITE_CANTOPEN` if another file was built on the same existing one.
+///
 /// # Safety
 ///
 /// `to` is the memory that C passes to `xOpen`, of `size_of::<CFile>()` bytes.
-pub(super) unsafe fn publish<F: VfsFile>(to: *mut ffi::sqlite3_file, file: F, count: OpenCount) {
-    let shared = match (file.shared_memory(), file.existing()) {
+pub(super) unsafe fn publish<F: VfsFile>(to: *mut ffi::sqlite3_file, file: F, count: OpenCount) -> VfsResult<()> {
+    let existing = file.existing().map(ExistingFile::claim).transpose()?;
+    let shared = match (file.shared_memory(), &existing) {
         (Some(memory), _) => Shared::Own(Member::new(memory.clone())),
-        (None, Some(existing)) if existing.has_shared_memory() => Shared::Existing(existing.share()),
+        (None, Some(existing)) if existing.has_shared_memory() => Shared::OfExisting,
         _ => Shared::None,
     };
     let methods: &'static ffi::sqlite3_io_methods = match shared {
         Shared::None => &Methods::<F>::V1,
-        Shared::Own(_) | Shared::Existing(_) => &Methods::<F>::V2,
+        Shared::Own(_) | Shared::OfExisting => &Methods::<F>::V2,
     };
     let (device, sector_bytes) = (Cell::new(file.device().0), sector_bytes(file.sector_size()));
-    let parts = UnsafeCell::new(Parts { file, shared });
+    let parts = UnsafeCell::new(Parts { file, existing, shared });
     let state = Box::new(State { is_busy: Cell::new(false), device, sector_bytes, parts, count });
     let to = to.cast::<CFile>();
     let file = CFile { base: ffi::sqlite3_file { pMethods: methods }, state: Box::into_raw(state).cast() };
     // SAFETY: memory for a `CFile` (the caller's promise), which `close` takes the state out of (rule 26).
     unsafe { to.write(file) };
+    Ok(())
 }
 
 /// Converts the size of a sector: SQLite computes with powers of 2 in this range.
@@ -342,11 +350,12 @@ unsafe fn control_file<F: VfsFile>(file: *mut ffi::sqlite3_file, operation: c_in
         // SAFETY: the operation and its argument, in a call of C (rule 26).
         Ok(reply) => return unsafe { answer(operation, argument, reply) },
     }
-    let existing = |parts: &mut Parts<F>| running::call(|| parts.file.existing().map(ExistingFile::share));
+    let pass_on = |parts: &mut Parts<F>| {
+        // SAFETY: what SQLite passes for the operation, in this call (rule 26).
+        parts.existing.as_ref().map(|existing| unsafe { existing.control(operation, argument) })
+    };
     // SAFETY: a file of `publish` with this `F`, in a call of C (rule 26).
-    let existing = unsafe { with(file, existing) }.flatten().flatten();
-    // SAFETY: what SQLite passes for the operation, in this call (rule 26).
-    existing.map_or(ffi::SQLITE_NOTFOUND, |existing| unsafe { existing.control(operation, argument) })
+    unsafe { with(file, pass_on) }.flatten().unwrap_or(ffi::SQLITE_NOTFOUND)
 }
 
 /// Puts a name before that of the file system below.
@@ -466,13 +475,13 @@ unsafe extern "C" fn map<F: VfsFile>(
     extend: c_int,
     out: *mut *mut c_void,
 ) -> c_int {
-    let map = |parts: &mut Parts<F>| match &mut parts.shared {
-        Shared::None => (ffi::SQLITE_IOERR_SHMMAP, ptr::null_mut()),
-        Shared::Own(member) => match member.map(region, bytes, extend != 0) {
+    let map = |parts: &mut Parts<F>| match (&mut parts.shared, &parts.existing) {
+        (Shared::Own(member), _) => match member.map(region, bytes, extend != 0) {
             Ok(memory) => (ffi::SQLITE_OK, memory),
             Err(code) => (code, ptr::null_mut()),
         },
-        Shared::Existing(existing) => existing.map(region, bytes, extend != 0),
+        (Shared::OfExisting, Some(existing)) => existing.map(region, bytes, extend != 0),
+        _ => (ffi::SQLITE_IOERR_SHMMAP, ptr::null_mut()),
     };
     // SAFETY: a file of `publish` with this `F`, in a call of C (rule 26).
     let (code, memory) = unsafe { with(file, map) }.unwrap_or((ffi::SQLITE_IOERR_SHMMAP, ptr::null_mut()));
@@ -487,33 +496,33 @@ unsafe extern "C" fn lock_shared<F: VfsFile>(
     count: c_int,
     flags: c_int,
 ) -> c_int {
-    let lock = |parts: &mut Parts<F>| match &mut parts.shared {
-        Shared::None => ffi::SQLITE_IOERR_SHMLOCK,
-        Shared::Own(member) => member.lock(first, count, flags),
-        Shared::Existing(existing) => existing.lock_shared(first, count, flags),
+    let lock = |parts: &mut Parts<F>| match (&mut parts.shared, &parts.existing) {
+        (Shared::Own(member), _) => member.lock(first, count, flags),
+        (Shared::OfExisting, Some(existing)) => existing.lock_shared(first, count, flags),
+        _ => ffi::SQLITE_IOERR_SHMLOCK,
     };
     // SAFETY: a file of `publish` with this `F`, in a call of C (rule 26).
     unsafe { with(file, lock) }.unwrap_or(ffi::SQLITE_IOERR_SHMLOCK)
 }
 
 unsafe extern "C" fn barrier<F: VfsFile>(file: *mut ffi::sqlite3_file) {
-    let barrier = |parts: &mut Parts<F>| match &parts.shared {
-        Shared::None => {}
-        Shared::Own(member) => member.barrier(),
-        Shared::Existing(existing) => existing.barrier(),
+    let barrier = |parts: &mut Parts<F>| match (&parts.shared, &parts.existing) {
+        (Shared::Own(member), _) => member.barrier(),
+        (Shared::OfExisting, Some(existing)) => existing.barrier(),
+        _ => {}
     };
     // SAFETY: a file of `publish` with this `F`, in a call of C (rule 26).
     let _ = unsafe { with(file, barrier) };
 }
 
 unsafe extern "C" fn unmap<F: VfsFile>(file: *mut ffi::sqlite3_file, delete: c_int) -> c_int {
-    let unmap = |parts: &mut Parts<F>| match &mut parts.shared {
-        Shared::None => ffi::SQLITE_OK,
-        Shared::Own(member) => {
+    let unmap = |parts: &mut Parts<F>| match (&mut parts.shared, &parts.existing) {
+        (Shared::Own(member), _) => {
             member.unmap();
             ffi::SQLITE_OK
         }
-        Shared::Existing(existing) => existing.unmap(delete),
+        (Shared::OfExisting, Some(existing)) => existing.unmap(delete),
+        _ => ffi::SQLITE_OK,
     };
     // SAFETY: a file of `publish` with this `F`, in a call of C (rule 26).
     unsafe { with(file, unmap) }.unwrap_or(ffi::SQLITE_IOERR)

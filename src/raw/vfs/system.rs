@@ -314,7 +314,7 @@ unsafe extern "C" fn open<V: Vfs>(
         let file = vfs.open(name.as_ref(), asked)?;
         let is_read_only = asked.is_read_only() || file.is_read_only();
         // SAFETY: the memory of this call of xOpen (rule 26).
-        unsafe { file::publish(to, file, count) };
+        unsafe { file::publish(to, file, count) }?;
         Ok(is_read_only)
     });
     match end(opened, ResultCode::CANTOPEN) {

@@ -308,6 +308,50 @@ fn rule_26_a_path_longer_than_the_file_systems_longest_is_refused() {
     }
 }
 
+/// One file of the system serves one file of C: of two, one would give up the shared memory that the other uses.
+#[test]
+#[cfg(unix)]
+fn rule_26_an_existing_file_serves_one_connection() {
+    use std::sync::{Arc, Mutex};
+
+    use finalite::vfs::{Vfs, VfsFile, VfsResult};
+    struct Sharing(Existing, Mutex<Option<Arc<ExistingFile>>>);
+    struct SharingFile(Arc<ExistingFile>);
+    impl Vfs for Sharing {
+        type File = SharingFile;
+        fn existing(&self) -> Option<&Existing> {
+            Some(&self.0)
+        }
+        fn open(&self, name: Option<&FileName>, flags: OpenFlags) -> VfsResult<SharingFile> {
+            if flags.kind() != FileKind::MainDatabase {
+                return self.0.open(name, flags).map(Arc::new).map(SharingFile);
+            }
+            let mut first = self.1.lock().unwrap();
+            let file = match &*first {
+                Some(file) => Arc::clone(file),
+                None => Arc::new(self.0.open(name, flags)?),
+            };
+            *first = Some(Arc::clone(&file));
+            Ok(SharingFile(file))
+        }
+    }
+    impl VfsFile for SharingFile {
+        fn existing(&self) -> Option<&ExistingFile> {
+            Some(&self.0)
+        }
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let registration = registered(Sharing(Existing::named("unix").unwrap(), Mutex::default()));
+    let options = OpenOptions::new().vfs(registration.name()).pragma("journal_mode", "wal");
+    let conn = options.open(dir.path().join("a.db")).unwrap();
+    conn.execute_batch("CREATE TABLE t(a); INSERT INTO t VALUES (1)").unwrap();
+    let second = options.open(dir.path().join("a.db"));
+    assert_eq!(second.unwrap_err().code(), Some(finalite::ResultCode::CANTOPEN));
+    assert_eq!(registration.open_files(), 2);
+    conn.execute("INSERT INTO t VALUES (2)", ()).unwrap();
+    assert_eq!(conn.query_one::<i64>("SELECT count(*) FROM t", ()).unwrap(), 2);
+}
+
 fn vfs_default() -> String {
     finalite::vfs::default_name().unwrap()
 }
