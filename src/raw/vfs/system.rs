@@ -331,12 +331,15 @@ unsafe extern "C" fn open<V: Vfs>(
     }
 }
 
-/// Returns a path that C passes.
+/// Returns a path that C passes; the empty one for NULL.
 ///
 /// # Safety
 ///
-/// `path` is a NUL-terminated string, valid for `'call`.
+/// `path` is NULL, or a NUL-terminated string, valid for `'call`.
 unsafe fn path<'call>(path: *const c_char) -> &'call Path {
+    if path.is_null() {
+        return Path::new("");
+    }
     // SAFETY: the caller's promise (rule 26).
     path_of(unsafe { std::ffi::CStr::from_ptr(path) }.to_bytes())
 }
@@ -383,7 +386,9 @@ unsafe extern "C" fn full_path<V: Vfs>(
     // A panic of the program's code for the path is caught with that of the method.
     let run = |vfs: &V| {
         let FullPath { path, has_symlink } = vfs.full_path(path)?;
-        Ok((c_path(&path)?, has_symlink))
+        // SQLite makes no names of the journal and the log beside an empty one, and later passes NULL.
+        let path = c_path(&path).ok().filter(|path| !path.is_empty());
+        Ok((path.ok_or(VfsError::new(ResultCode::CANTOPEN_FULLPATH))?, has_symlink))
     };
     // SAFETY: C passes the object of the method, which is this one for `V` (rule 26).
     match unsafe { call(vfs, ResultCode::CANTOPEN_FULLPATH, run) } {
