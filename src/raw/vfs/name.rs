@@ -89,15 +89,12 @@ impl FileName {
     ///
     /// # Errors
     ///
-    /// `SQLITE_CANTOPEN` if the path or a parameter contains NUL, or a parameter has an empty name; `SQLITE_NOMEM`.
+    /// `SQLITE_CANTOPEN` if the path is empty, it or a parameter contains NUL, or a parameter has an empty name;
+    /// `SQLITE_NOMEM`.
     pub fn new(path: &Path, parameters: &[(&str, &str)]) -> VfsResult<Self> {
         let invalid = VfsError::new(ResultCode::CANTOPEN);
         let database = c_path(path)?;
-        let beside = |suffix: &str| {
-            let bytes = [database.as_bytes(), suffix.as_bytes()].concat();
-            CString::new(bytes).map_err(|_| invalid)
-        };
-        let (journal, wal) = (beside("-journal")?, beside("-wal")?);
+        let (journal, wal) = (beside(&database, "-journal")?, beside(&database, "-wal")?);
         let mut texts = Vec::with_capacity(parameters.len() * 2);
         for (key, value) in parameters {
             if key.is_empty() {
@@ -126,9 +123,9 @@ impl FileName {
             FileKind::Wal => Part::Wal,
             // C reads no further than to the NUL of other names.
             _ => {
-                let none = c"".as_ptr();
                 // SAFETY: SQLite's name, NUL-terminated and valid during the call (the caller's promise, rule 26).
-                return unsafe { Self::create(name, none, none, Vec::new(), Part::Database) }.map(Some);
+                let name = unsafe { CStr::from_ptr(name) };
+                return Self::new(path_of(name.to_bytes()), &[]).map(Some);
             }
         };
         // SAFETY: c3ref/filename_database.html: "a filename passed into the xOpen method", of one of the three kinds for
@@ -148,8 +145,9 @@ impl FileName {
             // SAFETY: the same filename, and a name of a parameter of it, so that the result is not NULL (rule 26).
             pairs.extend([key, unsafe { sqlite3_uri_parameter(name, key) }]);
         }
+        // Without write-ahead logs, SQLite has no name for one.
         let or_empty = |text: *const c_char| if text.is_null() { c"".as_ptr() } else { text };
-        // SAFETY: strings of SQLite's filename, valid during the call; a log has no name where SQLite lacks it (rule 26).
+        // SAFETY: strings of SQLite's filename, valid during the call (the caller's promise, rule 26).
         unsafe { Self::create(database, or_empty(journal), or_empty(wal), pairs, part) }.map(Some)
     }
 
@@ -166,6 +164,11 @@ impl FileName {
         mut pairs: Vec<*const c_char>,
         part: Part,
     ) -> VfsResult<Self> {
+        // SAFETY: a NUL-terminated string, whose first byte is there (the caller's promise, rule 26).
+        if unsafe { *database } == 0 {
+            // C finds the start of a name by the NULs before it: it would take this one for the name behind it.
+            return Err(VfsError::new(ResultCode::CANTOPEN));
+        }
         let count = c_int::try_from(pairs.len() / 2).map_err(|_| VfsError::new(ResultCode::CANTOPEN))?;
         // SAFETY: c3ref/create_filename.html: strings that are not NULL, and "an array of 2*N pointers to strings", which
         // the call copies (the caller's promise, rules 22, 26).
@@ -291,6 +294,12 @@ impl fmt::Debug for FileName {
             .field("parameters", &self.parameters().collect::<Vec<_>>())
             .finish()
     }
+}
+
+/// Returns the name of a file beside a database.
+fn beside(database: &CStr, suffix: &str) -> VfsResult<CString> {
+    let bytes = [database.to_bytes(), suffix.as_bytes()].concat();
+    CString::new(bytes).map_err(|_| VfsError::new(ResultCode::CANTOPEN))
 }
 
 /// Converts bytes of a path that C has passed.

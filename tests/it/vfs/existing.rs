@@ -243,6 +243,8 @@ fn offsets_beyond_what_c_has_are_errors() {
         file.write_at(&[], 5).unwrap();
         assert_eq!(file.size().unwrap(), 0);
     }
+    // C reads beyond a name that is empty.
+    assert!(FileName::new(Path::new(""), &[]).is_err() && FileName::new(Path::new(""), &[("a", "b")]).is_err());
     assert!(FileName::new(Path::new("a\0b"), &[]).is_err() && FileName::new(Path::new("a"), &[("", "x")]).is_err());
 }
 
