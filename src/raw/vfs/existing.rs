@@ -255,7 +255,8 @@ struct Real {
     vfs: Existing,
     /// Flags that the file system has returned.
     flags: OpenFlags,
-    /// Lock that was taken last; it may be [`LockLevel::Pending`] in place of [`LockLevel::Reserved`].
+    /// Lock that was asked for last, by which the order of the next one is checked. The file's own may be another, after an
+    /// error: it alone answers.
     level: LockLevel,
     /// Whether a file that is open for C is built on it: SQLite uses its addresses of the shared memory until that file, and
     /// not another one, gives the memory up.
@@ -410,7 +411,7 @@ impl ExistingFile {
     }
 
     /// Raises the lock to a level. SQLite never asks for [`LockLevel::Pending`], begins with [`LockLevel::Shared`], and
-    /// has that when it asks for [`LockLevel::Reserved`]; other orders are refused.
+    /// has that when it asks for [`LockLevel::Reserved`]; other orders are refused. [`LockLevel::None`] asks for nothing.
     ///
     /// # Errors
     ///
@@ -418,34 +419,34 @@ impl ExistingFile {
     pub fn lock_to(&self, level: LockLevel) -> VfsResult<()> {
         let mut real = self.lock();
         let is_sound = match level {
-            LockLevel::None | LockLevel::Shared => true,
+            LockLevel::None => return Ok(()),
+            LockLevel::Shared => true,
             LockLevel::Reserved | LockLevel::Exclusive => real.level >= LockLevel::Shared,
             LockLevel::Pending => false,
         };
-        if real.level >= level {
-            return Ok(());
-        }
         if !is_sound {
             return Err(VfsError::new(ResultCode::IOERR_LOCK));
         }
+        // c3ref/io_methods.html: "If the file lock is already at or above the requested lock, then the call to xLock() is a
+        // no-op".
         call!(real, xLock(level.to_c()), IOERR_LOCK)?;
-        real.level = level;
+        real.level = real.level.max(level);
         Ok(())
     }
 
-    /// Lowers the lock to [`LockLevel::Shared`] or [`LockLevel::None`].
+    /// Lowers the lock to [`LockLevel::Shared`], which it then has or exceeds, or to [`LockLevel::None`].
     ///
     /// # Errors
     ///
-    /// The file system's.
+    /// The file system's. It may have released the lock, or not: what is asked for next goes to it in any case.
+    /// `SQLITE_IOERR_UNLOCK` for [`LockLevel::Shared`] without a lock.
     pub fn unlock_to(&self, level: LockLevel) -> VfsResult<()> {
         let (mut real, level) = (self.lock(), level.min(LockLevel::Shared));
-        if real.level <= level {
-            return Ok(());
+        if real.level < level {
+            return Err(VfsError::new(ResultCode::IOERR_UNLOCK));
         }
-        call!(real, xUnlock(level.to_c()), IOERR_UNLOCK)?;
         real.level = level;
-        Ok(())
+        call!(real, xUnlock(level.to_c()), IOERR_UNLOCK)
     }
 
     /// Whether any connection has [`LockLevel::Reserved`] or more.
@@ -455,9 +456,6 @@ impl ExistingFile {
     /// The file system's.
     pub fn is_reserved(&self) -> VfsResult<bool> {
         let real = self.lock();
-        if real.level > LockLevel::Shared {
-            return Ok(true);
-        }
         let mut is_reserved = 0;
         call!(real, xCheckReservedLock(&raw mut is_reserved), IOERR_CHECKRESERVEDLOCK)?;
         Ok(is_reserved != 0)

@@ -310,6 +310,63 @@ fn rule_26_a_path_longer_than_the_file_systems_longest_is_refused() {
     }
 }
 
+/// An unlock that fails may have released the lock or not. What is asked for next goes to the file, whose lock counts.
+#[test]
+fn rule_26_after_an_unlock_that_fails_the_files_own_lock_counts() {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use finalite::vfs::{MemoryFile, SharedMemory, Vfs, VfsError, VfsFile, VfsResult};
+    /// Keeps its lock when an unlock fails.
+    struct Failing(Memory, Arc<AtomicBool>);
+    struct FailingFile(MemoryFile, Arc<AtomicBool>);
+    impl Vfs for Failing {
+        type File = FailingFile;
+        fn open(&self, name: Option<&FileName>, flags: OpenFlags) -> VfsResult<FailingFile> {
+            self.0.open(name, flags).map(|file| FailingFile(file, Arc::clone(&self.1)))
+        }
+    }
+    impl VfsFile for FailingFile {
+        fn size(&mut self) -> VfsResult<u64> {
+            self.0.size()
+        }
+        fn lock(&mut self, level: LockLevel) -> VfsResult<()> {
+            self.0.lock(level)
+        }
+        fn unlock(&mut self, level: LockLevel) -> VfsResult<()> {
+            if self.1.load(Ordering::Relaxed) { Err(VfsError::new(finalite::ResultCode::IOERR)) } else { self.0.unlock(level) }
+        }
+        fn is_reserved(&mut self) -> VfsResult<bool> {
+            self.0.is_reserved()
+        }
+        fn shared_memory(&self) -> Option<&SharedMemory> {
+            None
+        }
+    }
+    let fails = Arc::new(AtomicBool::new(false));
+    let registration = registered(Failing(Memory::new(), Arc::clone(&fails)));
+    let (system, name) = (Existing::named(registration.name()).unwrap(), FileName::new(Path::new("a"), &[]).unwrap());
+    let open = || system.open(Some(&name), OpenFlags::read_write(FileKind::MainDatabase)).unwrap();
+    let (file, other) = (open(), open());
+    for target in [LockLevel::None, LockLevel::Shared] {
+        for level in [LockLevel::Shared, LockLevel::Reserved, LockLevel::Exclusive] {
+            file.lock_to(level).unwrap();
+        }
+        fails.store(true, Ordering::Relaxed);
+        assert!(file.unlock_to(target).is_err());
+        // It has its lock still.
+        assert!(other.lock_to(LockLevel::Shared).is_err() && other.is_reserved().unwrap());
+        // Another try is no success either, as nothing was released.
+        assert!(file.unlock_to(target).is_err());
+        fails.store(false, Ordering::Relaxed);
+        file.unlock_to(target).unwrap();
+        other.lock_to(LockLevel::Shared).unwrap();
+        other.unlock_to(LockLevel::None).unwrap();
+        file.unlock_to(LockLevel::None).unwrap();
+    }
+    assert!(file.unlock_to(LockLevel::Shared).is_err());
+}
+
 /// One file of the system serves one file of C: of two, one would give up the shared memory that the other uses.
 #[test]
 #[cfg(unix)]
