@@ -373,10 +373,6 @@ impl<V: vfs::Vfs> vfs::Vfs for Vfs<V> {
         self.inner.full_path(path)
     }
 
-    fn randomness(&self, into: &mut [u8]) -> usize {
-        self.inner.randomness(into)
-    }
-
     fn sleep(&self, duration: Duration) -> Duration {
         self.inner.sleep(duration)
     }

@@ -10,7 +10,6 @@ use super::existing::{Existing, ExistingFile};
 use super::flags::{Access, DeviceCharacteristics, LockLevel, OpenFlags, SyncMode};
 use super::name::FileName;
 use super::shared_memory::SharedMemory;
-use super::system::of_sqlite;
 use crate::error::ResultCode;
 
 /// A file system for SQLite: [`register`](crate::vfs::register).
@@ -21,6 +20,9 @@ use crate::error::ResultCode;
 ///
 /// No connection of finalite can be used within a method, on its thread: SQLite is in the middle of something, for a
 /// connection that it does not name. Each call returns [`ErrorKind::Misuse`](crate::ErrorKind::Misuse).
+///
+/// Extensions are loaded, and random bytes made, by SQLite's own file system: SQLite asks for the bytes with a lock of its
+/// generator held, which a method of the program that opens a file would wait for.
 ///
 /// # Files of the system
 ///
@@ -136,11 +138,6 @@ pub trait Vfs: Send + Sync + 'static {
             Some(existing) => existing.full_path(path),
             None => Ok(path.to_path_buf().into()),
         }
-    }
-
-    /// Fills a buffer with random bytes, with which SQLite seeds its generator. Returns the number of bytes that are.
-    fn randomness(&self, into: &mut [u8]) -> usize {
-        self.existing().copied().or_else(of_sqlite).map_or(0, |existing| existing.randomness(into))
     }
 
     /// Waits, for a lock that another connection holds. Returns the time that it has waited.

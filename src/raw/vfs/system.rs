@@ -6,7 +6,6 @@ use std::ffi::{CString, c_char, c_int, c_void};
 use std::fmt;
 use std::path::Path;
 use std::ptr;
-use std::slice;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -244,7 +243,7 @@ fn methods<V: Vfs>(name: &CString, longest: usize) -> ffi::sqlite3_vfs {
         xDlError: Some(load_error),
         xDlSym: Some(load_symbol),
         xDlClose: Some(unload),
-        xRandomness: Some(randomness::<V>),
+        xRandomness: Some(randomness),
         xSleep: Some(sleep::<V>),
         xCurrentTime: Some(current_day::<V>),
         xGetLastError: Some(last_error),
@@ -406,25 +405,6 @@ unsafe extern "C" fn full_path<V: Vfs>(
     }
 }
 
-unsafe extern "C" fn randomness<V: Vfs>(vfs: *mut ffi::sqlite3_vfs, bytes: c_int, out: *mut c_char) -> c_int {
-    let len = usize::try_from(bytes).unwrap_or(0);
-    if len == 0 {
-        return 0;
-    }
-    // SAFETY: SQLite's buffer of this many bytes, which it need not have initialized (c3ref/vfs.html, rule 26).
-    unsafe { out.cast::<u8>().write_bytes(0, len) };
-    // SAFETY: the same bytes, initialized now, which nobody else uses during the call (rule 26).
-    let buffer = unsafe { slice::from_raw_parts_mut(out.cast::<u8>(), len) };
-    // SAFETY: C passes the object of the method, which is this one for `V` (rule 26).
-    let shell = unsafe { shell::<V>(vfs) };
-    let run = || match shell.vfs() {
-        Some(vfs) => vfs.randomness(buffer),
-        None => of_sqlite().map_or(0, |system| system.randomness(buffer)),
-    };
-    let filled = running::call(run).unwrap_or(0);
-    c_int::try_from(filled.min(len)).unwrap_or(bytes)
-}
-
 unsafe extern "C" fn sleep<V: Vfs>(vfs: *mut ffi::sqlite3_vfs, microseconds: c_int) -> c_int {
     let asked = Duration::from_micros(u64::try_from(microseconds).unwrap_or(0));
     // SAFETY: C passes the object of the method, which is this one for `V` (rule 26).
@@ -489,7 +469,16 @@ unsafe extern "C" fn last_error(_vfs: *mut ffi::sqlite3_vfs, _bytes: c_int, _out
     running::errno()
 }
 
-// Extensions are loaded by SQLite's own file system.
+// Extensions are loaded, and random bytes made, by SQLite's own file system. SQLite asks for the bytes under a mutex of its
+// generator, which is not recursive, and which the opening of a temporary file takes: no code of the program runs there.
+
+unsafe extern "C" fn randomness(_vfs: *mut ffi::sqlite3_vfs, bytes: c_int, out: *mut c_char) -> c_int {
+    match of_sqlite().and_then(|system| Some((system.as_ptr(), field!(system, xRandomness)?))) {
+        // SAFETY: a registered file system, and the arguments of the same method (rules 24, 26).
+        Some((system, randomness)) => unsafe { randomness(system, bytes, out) },
+        None => 0,
+    }
+}
 
 unsafe extern "C" fn load(_vfs: *mut ffi::sqlite3_vfs, path: *const c_char) -> *mut c_void {
     let load = of_sqlite().and_then(|system| Some((system.as_ptr(), field!(system, xDlOpen)?)));

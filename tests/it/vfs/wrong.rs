@@ -24,7 +24,6 @@ enum Method {
     Delete,
     Access,
     FullPath,
-    Randomness,
     CurrentTime,
     IsReadOnly,
     Read,
@@ -160,12 +159,6 @@ impl Vfs for Wrong {
     fn full_path(&self, path: &Path) -> VfsResult<FullPath> {
         let lie = self.shared.check(Method::FullPath)?;
         Ok(if lie { PathBuf::from("x".repeat(self.shared.lie_bytes())) } else { path.to_path_buf() }.into())
-    }
-
-    fn randomness(&self, into: &mut [u8]) -> usize {
-        let lie = self.shared.next(Method::Randomness).is_some();
-        into.fill(7);
-        if lie { usize::MAX } else { into.len() }
     }
 
     fn sleep(&self, _duration: Duration) -> Duration {
