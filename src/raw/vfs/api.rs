@@ -281,8 +281,8 @@ pub trait VfsFile: Send + 'static {
         self.existing().map_or(0, ExistingFile::sector_size)
     }
 
-    /// Returns the promises of the device. They are asked for when the file was opened, and again after
-    /// [`FileControl::PowersafeOverwrite`].
+    /// Returns the promises of the device. They are asked for when the file was opened; after
+    /// [`FileControl::PowersafeOverwrite`], that promise is asked for again, and the others are not.
     fn device(&self) -> DeviceCharacteristics {
         self.existing().map_or(DeviceCharacteristics::NONE, ExistingFile::device)
     }

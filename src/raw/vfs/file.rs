@@ -322,7 +322,9 @@ unsafe extern "C" fn control<F: VfsFile>(
         // SAFETY: a file of `publish` with this `F`, in a call of C (rule 26).
         if let Ok(device) = unsafe { call(file, ResultCode::IOERR, |of: &mut F| Ok(of.device().0)) } {
             // SAFETY: as above, a file of `publish` in a call of C (rule 26).
-            unsafe { state::<F>(file) }.device.set(device);
+            let known = &unsafe { state::<F>(file) }.device;
+            let changed = ffi::SQLITE_IOCAP_POWERSAFE_OVERWRITE;
+            known.set(known.get() & !changed | device & changed);
         }
     }
     if operation != ffi::SQLITE_FCNTL_VFSNAME || argument.is_null() {
