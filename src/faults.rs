@@ -67,7 +67,7 @@ pub enum Failure {
     Full,
     /// This code.
     Code(ResultCode),
-    /// A write or a read does its first half, then fails as [`Io`](Self::Io). Other operations fail so.
+    /// A write does its first half, then fails as [`Io`](Self::Io). Other operations fail as that, and do nothing.
     Half,
     /// A read finds the end of the file after half of the bytes, which SQLite takes for zeros, as it must at the end of a
     /// file: it may report corruption, or store what it computes of them. Other operations fail as [`Io`](Self::Io).
@@ -274,9 +274,13 @@ impl<V: vfs::Vfs> Vfs<V> {
     /// then as much as `cut` says. To be opened, they are given to [`Memory::restore`](crate::vfs::Memory::restore), or
     /// written to a directory.
     ///
-    /// A file that was created is there for sure from its first sync on, and one that was deleted is gone for sure when
-    /// another file of the directory was first synced, or if SQLite asked for that (`PRAGMA synchronous = EXTRA`, for the
-    /// journal of a commit).
+    /// A file that was created is there for sure, and one that was deleted is gone for sure, once its directory was synced.
+    /// SQLite's `unix` file system does that with the first sync of a journal, a write-ahead log or a super-journal, and
+    /// where SQLite asks for it when a file is deleted (`PRAGMA synchronous = EXTRA`, for the journal of a commit). The sync
+    /// of a database does not make its name durable.
+    ///
+    /// Only files that were opened in this file system are in the image. Where a database with a journal or a log is there
+    /// before, connections open these when they first read: an image of an earlier moment lacks them.
     #[must_use]
     pub fn image(&self, cut: PowerCut) -> BTreeMap<PathBuf, Vec<u8>> {
         self.state.disk().image(cut)
@@ -350,7 +354,10 @@ impl<V: vfs::Vfs> vfs::Vfs for Vfs<V> {
             None => None,
             Some(path) => Some(self.state.disk().open(path, || content(&mut file))?),
         };
-        Ok(FaultyFile { inner: file, state: Arc::clone(&self.state), kind, record })
+        // Those of which SQLite's `unix` file system syncs the directory with the first sync.
+        let settles_names =
+            flags.is_create() && matches!(kind, FileKind::MainJournal | FileKind::Wal | FileKind::SuperJournal);
+        Ok(FaultyFile { inner: file, state: Arc::clone(&self.state), kind, record, settles_names })
     }
 
     fn delete(&self, path: &Path, sync_directory: bool) -> VfsResult<()> {
@@ -397,6 +404,8 @@ pub struct FaultyFile<F> {
     state: Arc<State>,
     kind: FileKind,
     record: Option<Record>,
+    /// Whether the next sync makes the names of the directory durable.
+    settles_names: bool,
 }
 
 impl<F: VfsFile> FaultyFile<F> {
@@ -467,9 +476,12 @@ impl<F: VfsFile> VfsFile for FaultyFile<F> {
 
     fn sync(&mut self, mode: SyncMode) -> VfsResult<()> {
         if self.state.check(Operation::Sync, Some(self.kind))? {
+            // What another thread writes meanwhile may come too late.
+            let before = self.record.as_ref().map(|record| (record, self.state.disk().pending(record)));
             self.inner.sync(mode)?;
-            if let Some(record) = &self.record {
-                self.state.disk().sync(record);
+            if let Some((record, count)) = before {
+                let with_names = std::mem::take(&mut self.settles_names);
+                self.state.disk().sync(record, count, with_names);
             }
         }
         Ok(())
@@ -495,7 +507,11 @@ impl<F: VfsFile> VfsFile for FaultyFile<F> {
     }
 
     fn control(&mut self, request: FileControl<'_>) -> VfsResult<ControlReply> {
-        self.inner.control(request)
+        match request {
+            // Hints, by which the other file could grow: the record of the power cut does not know these bytes.
+            FileControl::SizeHint(_) | FileControl::ChunkSize(_) => Ok(ControlReply::Done),
+            _ => self.inner.control(request),
+        }
     }
 
     fn sector_size(&self) -> u32 {

@@ -77,11 +77,12 @@ impl Disk {
     }
 
     pub(super) fn delete(&mut self, path: &Path, is_durable: bool) {
-        if is_durable {
-            self.0.remove(path);
-        } else if let Some(name) = self.0.get_mut(path) {
+        if let Some(name) = self.0.get_mut(path) {
             name.before.extend(name.current.take());
             name.may_be_none = true;
+        }
+        if is_durable {
+            self.settle(path.parent());
         }
     }
 
@@ -89,23 +90,30 @@ impl Disk {
         lock(record).pending.push(change);
     }
 
-    /// Makes a file durable and, with its first sync, all names of its directory, as SQLite's `unix` file system does for
-    /// journals.
-    pub(super) fn sync(&mut self, record: &Record) {
+    /// Makes the first changes of a file durable, of which there are `count`. `with_names`: and all names of its directory.
+    pub(super) fn sync(&mut self, record: &Record, count: usize, with_names: bool) {
         let mut file = lock(record);
-        let pending = std::mem::take(&mut file.pending);
-        pending.iter().for_each(|change| apply(&mut file.durable, change));
-        let was_named = std::mem::replace(&mut file.is_named, true);
+        let end = count.min(file.pending.len());
+        let synced: Vec<Change> = file.pending.drain(..end).collect();
+        synced.iter().for_each(|change| apply(&mut file.durable, change));
         drop(file);
-        if was_named {
+        if !with_names {
             return;
         }
         let is_its = |name: &Name| name.current.as_ref().is_some_and(|current| Arc::ptr_eq(current, record));
-        let path = self.0.iter().find(|(_, name)| is_its(name)).map(|(path, _)| path.clone());
-        let Some(directory) = path.as_deref().map(Path::parent) else {
-            // It was deleted.
-            return;
-        };
+        // Without a path, it was deleted.
+        if let Some(path) = self.0.iter().find(|(_, name)| is_its(name)).map(|(path, _)| path.clone()) {
+            self.settle(path.parent());
+        }
+    }
+
+    /// Returns the number of changes of a file that are not durable.
+    pub(super) fn pending(&self, record: &Record) -> usize {
+        lock(record).pending.len()
+    }
+
+    /// Makes the names of a directory durable.
+    fn settle(&mut self, directory: Option<&Path>) {
         self.0.retain(|path, name| {
             if path.parent() == directory {
                 name.before.clear();

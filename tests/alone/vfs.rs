@@ -20,6 +20,7 @@ cases![
     a_device_that_lies_about_syncs_loses_commits,
     syncs_that_were_left_out_lose_commits,
     an_image_is_made_of_its_seed,
+    the_name_of_a_database_is_durable_with_its_directory,
     a_kill_leaves_a_whole_database_over_a_wrapped_file_system,
     wrapped_writer,
     the_default_can_be_changed,
@@ -285,6 +286,27 @@ fn an_image_is_made_of_its_seed() {
     let other = OpenOptions::new().vfs("again").open("a.db").unwrap();
     other.query_one::<i64>("SELECT count(*) FROM t", ()).unwrap();
     assert_eq!(again.image(PowerCut::Nothing), again.inner().snapshot());
+}
+
+/// C's `unix` syncs the directory with journals and logs alone: after the sync of a new database, its name may be lost.
+fn the_name_of_a_database_is_durable_with_its_directory() {
+    for (number, (mode, is_durable)) in
+        [("memory", false), ("off", false), ("delete", true), ("truncate", true), ("wal", true)].into_iter().enumerate()
+    {
+        let faulty = faults::Vfs::new(Memory::new());
+        let name = format!("faulty-{number}");
+        let _registration = vfs::register(&name, faulty.clone()).unwrap();
+        let options = OpenOptions::new().vfs(&name).pragma("journal_mode", mode).pragma("synchronous", "full");
+        let conn = options.open("a.db").unwrap();
+        conn.execute_batch("CREATE TABLE t(a)").unwrap();
+        let image = faulty.image(PowerCut::Nothing);
+        assert_eq!(image.contains_key(Path::new("a.db")), is_durable, "{mode}");
+        // The control: it was synced, and other cuts show it.
+        assert!(faulty.count(Operation::Sync) > 0);
+        assert!(faulty.image(PowerCut::Everything)[Path::new("a.db")].len() > 0, "{mode}");
+        let found = (0..60).map(|seed| faulty.image(PowerCut::Random(seed)).contains_key(Path::new("a.db")));
+        assert_eq!(found.filter(|is_there| !is_there).count() > 0, !is_durable, "{mode}");
+    }
 }
 
 const PATH: &str = "FINALITE_KILLED";
