@@ -641,6 +641,12 @@ impl Db {
     }
 }
 
+/// Logs and counts a panic of a file system of the program that no call can resume, as its thread ends.
+pub(super) fn tell_of_lost_panic() {
+    LATE.fetch_add(1, Ordering::Relaxed);
+    shielded(|| tracing::error!(target: "finalite::vfs", "{DISCARDED}"));
+}
+
 /// Runs a closure of the program for a C function that belongs to no connection. Returns the payload of its panic, which
 /// the caller of that function resumes.
 #[cfg(feature = "session")]

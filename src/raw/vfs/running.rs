@@ -2,7 +2,8 @@
 //!
 //! Such a call belongs to a thread: C does not say which connection it works for. While one runs, no connection of this
 //! thread can be entered ([`is_running`]). A panic is parked for the thread ([`call`]), and resumed by the next call of a
-//! connection of this thread that may resume one: that is the call that entered C, unless it is a cleanup.
+//! connection of this thread that may resume one: that is the call that entered C, unless it is a cleanup. On a thread of
+//! SQLite's own, which sorts, no call follows: the panic is logged and counted when the thread ends.
 //!
 //! In a process that never registers such a file system, no connection looks here: see [`begin_use`].
 
@@ -13,6 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use crate::raw::allocator::Charge;
+use crate::raw::callback::tell_of_lost_panic;
 use crate::raw::os::fork;
 use crate::track::discard;
 
@@ -32,7 +34,9 @@ struct Slot(Cell<Option<Box<dyn Any + Send>>>);
 
 impl Drop for Slot {
     fn drop(&mut self) {
+        // The thread ends: one of SQLite's, or of another driver's.
         if let Some(payload) = self.0.take() {
+            tell_of_lost_panic();
             discard(payload);
         }
     }
