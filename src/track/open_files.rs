@@ -9,9 +9,9 @@
 //! The list needs no lock, so that a child process forked at any moment finds it consistent.
 
 #[cfg(not(unix))]
-pub(crate) use elsewhere::{FileId, OpenFile, log_bytes, was_inherited};
+pub(crate) use elsewhere::{FileId, OpenFile, is_open, log_bytes, was_inherited};
 #[cfg(unix)]
-pub(crate) use unix::{FileId, OpenFile, log_bytes, was_inherited};
+pub(crate) use unix::{FileId, OpenFile, is_open, log_bytes, was_inherited};
 
 #[cfg(unix)]
 mod unix {
@@ -61,6 +61,10 @@ mod unix {
         fn claimed() -> Self {
             Self { owner: AtomicU64::new(CLAIMED), device: AtomicU64::new(0), inode: AtomicU64::new(0) }
         }
+
+        fn is(&self, file: FileId) -> bool {
+            self.device.load(Ordering::Relaxed) == file.device && self.inode.load(Ordering::Relaxed) == file.inode
+        }
     }
 
     const FREE: u64 = 0;
@@ -99,13 +103,15 @@ mod unix {
         }
     }
 
+    /// Whether a connection of this process has the file open.
+    pub(crate) fn is_open(file: FileId) -> bool {
+        PLACES.iter().any(|place| place.owner.load(Ordering::Acquire) == owner() && place.is(file))
+    }
+
     /// Whether a process that this one was forked from had the file open at the fork.
     pub(crate) fn was_inherited(file: FileId) -> bool {
         let others = |place: &&FileEntry| ![FREE, CLAIMED, owner()].contains(&place.owner.load(Ordering::Acquire));
-        generation() != 0
-            && PLACES.iter().filter(others).any(|place| {
-                place.device.load(Ordering::Relaxed) == file.device && place.inode.load(Ordering::Relaxed) == file.inode
-            })
+        generation() != 0 && PLACES.iter().filter(others).any(|place| place.is(file))
     }
 }
 
@@ -135,6 +141,10 @@ mod elsewhere {
         pub(crate) fn new(file: FileId) -> Self {
             match file {}
         }
+    }
+
+    pub(crate) fn is_open(file: FileId) -> bool {
+        match file {}
     }
 
     pub(crate) fn was_inherited(file: FileId) -> bool {

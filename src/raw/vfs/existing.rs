@@ -16,6 +16,7 @@ use crate::error::{Error, Fault, FaultKind, ResultCode};
 use crate::raw::db::code_fault;
 use crate::raw::ffi;
 use crate::raw::initialize::initialize;
+use crate::track::open_files::{FileId, is_open};
 
 /// Reads a field of a registered file system. `pNext`, which SQLite writes, is none of them.
 macro_rules! field {
@@ -141,10 +142,15 @@ impl Existing {
 
     /// Opens a file; one without a name is a temporary file, which is deleted when it is closed.
     ///
+    /// **A database is [`FileKind::MainDatabase`].** SQLite keeps no record of the locks of other kinds of files, and
+    /// closing one drops all locks of the process on the file, as closing a [`File`](std::fs::File) does. For the same
+    /// reason, a database is opened in one of SQLite's file systems alone, not in `unix` and `unix-none` at a time.
+    ///
     /// # Errors
     ///
     /// The file system's; `SQLITE_CANTOPEN` for flags that SQLite does not use: a file without a name that is not
-    /// temporary, or not created; and for a path longer than the file system's longest (512 bytes for `unix`).
+    /// temporary, or not created; and for a path longer than the file system's longest (512 bytes for `unix`), or
+    /// for a database that a connection of finalite has open, as a file of another kind.
     pub fn open(&self, name: Option<&FileName>, flags: OpenFlags) -> VfsResult<ExistingFile> {
         let is_sound = match flags.kind() {
             FileKind::Other => false,
@@ -154,12 +160,25 @@ impl Existing {
         let Some(open) = field!(self, xOpen).filter(|_| is_sound) else {
             return Err(VfsError::new(ResultCode::CANTOPEN));
         };
-        name.map_or(Ok(()), |name| self.check_length(name.as_bytes()))?;
+        if let Some(name) = name {
+            self.check_length(name.as_bytes())?;
+            // `unix` keeps a record of locks for databases alone: closing a file of another kind drops those of the process.
+            if flags.kind() != FileKind::MainDatabase && FileId::of(name.c_str()).is_some_and(is_open) {
+                return Err(VfsError::new(ResultCode::CANTOPEN));
+            }
+        }
         let words = usize::try_from(field!(self, szOsFile)).unwrap_or(0).div_ceil(8).max(1);
         let memory = NonNull::from(Box::leak(vec![0_u64; words].into_boxed_slice()));
         // From here on, its Drop frees the memory, and closes the file if there are methods.
-        let mut real =
-            Real { memory, vfs: *self, flags, level: LockLevel::None, is_claimed: false, has_mapped: false, _name: name.cloned() };
+        let mut real = Real {
+            memory,
+            vfs: *self,
+            flags,
+            level: LockLevel::None,
+            is_claimed: false,
+            has_mapped: false,
+            _name: name.cloned(),
+        };
         let bits = if name.is_none() { flags.bits() | ffi::SQLITE_OPEN_DELETEONCLOSE } else { flags.bits() };
         let mut out = bits;
         let path = name.map_or(ptr::null(), FileName::as_ptr);

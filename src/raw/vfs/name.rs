@@ -190,7 +190,7 @@ impl FileName {
         }
     }
 
-    fn c_str(&self) -> &CStr {
+    pub(super) fn c_str(&self) -> &CStr {
         let name = self.as_ptr();
         if name.is_null() {
             return c"";

@@ -310,6 +310,28 @@ fn rule_26_a_path_longer_than_the_file_systems_longest_is_refused() {
     }
 }
 
+/// Closing it would drop the locks of the connection.
+#[test]
+#[cfg(unix)]
+fn rule_11_a_database_that_is_open_is_no_file_of_another_kind() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, linked) = (dir.path().join("a.db"), dir.path().join("linked"));
+    let system = Existing::named("unix").unwrap();
+    let conn = Connection::open(&path).unwrap();
+    conn.execute_batch("CREATE TABLE t(a); BEGIN IMMEDIATE").unwrap();
+    std::os::unix::fs::symlink(&path, &linked).unwrap();
+    let open = |path: &Path, kind| system.open(Some(&FileName::new(path, &[]).unwrap()), OpenFlags::read_only(kind));
+    for kind in [FileKind::MainJournal, FileKind::Wal, FileKind::SuperJournal, FileKind::TempDatabase] {
+        for path in [&path, &linked] {
+            assert_eq!(open(path, kind).unwrap_err().code(), Some(finalite::ResultCode::CANTOPEN), "{kind:?}");
+        }
+    }
+    drop(open(&path, FileKind::MainDatabase).unwrap());
+    // The control: a file that no connection has open.
+    conn.close().unwrap();
+    drop(open(&path, FileKind::SuperJournal).unwrap());
+}
+
 /// An unlock that fails may have released the lock or not. What is asked for next goes to the file, whose lock counts.
 #[test]
 fn rule_26_after_an_unlock_that_fails_the_files_own_lock_counts() {
@@ -334,7 +356,11 @@ fn rule_26_after_an_unlock_that_fails_the_files_own_lock_counts() {
             self.0.lock(level)
         }
         fn unlock(&mut self, level: LockLevel) -> VfsResult<()> {
-            if self.1.load(Ordering::Relaxed) { Err(VfsError::new(finalite::ResultCode::IOERR)) } else { self.0.unlock(level) }
+            if self.1.load(Ordering::Relaxed) {
+                Err(VfsError::new(finalite::ResultCode::IOERR))
+            } else {
+                self.0.unlock(level)
+            }
         }
         fn is_reserved(&mut self) -> VfsResult<bool> {
             self.0.is_reserved()
