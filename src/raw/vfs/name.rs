@@ -117,17 +117,12 @@ impl FileName {
         if name.is_null() {
             return Ok(None);
         }
-        let part = match kind {
-            FileKind::MainDatabase => Part::Database,
-            FileKind::MainJournal => Part::Journal,
-            FileKind::Wal => Part::Wal,
+        if !matches!(kind, FileKind::MainDatabase | FileKind::MainJournal | FileKind::Wal) {
             // C reads no further than to the NUL of other names.
-            _ => {
-                // SAFETY: SQLite's name, NUL-terminated and valid during the call (the caller's promise, rule 26).
-                let name = unsafe { CStr::from_ptr(name) };
-                return Self::new(path_of(name.to_bytes()), &[]).map(Some);
-            }
-        };
+            // SAFETY: SQLite's name, NUL-terminated and valid during the call (the caller's promise, rule 26).
+            let name = unsafe { CStr::from_ptr(name) };
+            return Self::new(path_of(name.to_bytes()), &[]).map(Some);
+        }
         // SAFETY: c3ref/filename_database.html: "a filename passed into the xOpen method", of one of the three kinds for
         // which it is defined (the caller's promise, rule 26).
         let database = unsafe { sqlite3_filename_database(name) };
@@ -135,6 +130,12 @@ impl FileName {
         let journal = unsafe { sqlite3_filename_journal(name) };
         // SAFETY: as above, of the same filename (rule 26).
         let wal = unsafe { sqlite3_filename_wal(name) };
+        // A program may open any of the names as any kind of file.
+        let part = match name {
+            name if ptr::eq(name, journal) => Part::Journal,
+            name if ptr::eq(name, wal) => Part::Wal,
+            _ => Part::Database,
+        };
         let mut pairs = Vec::new();
         for index in 0.. {
             // SAFETY: the same filename; NULL beyond the last parameter (c3ref/uri_boolean.html, rule 26).
