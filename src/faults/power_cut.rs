@@ -18,8 +18,8 @@ pub enum PowerCut {
     /// Everything.
     Everything,
     /// Any part, by a seed: each sector of 512 bytes of each write is there, is not, or has other bytes; each change of
-    /// the size is there or not, and a file that grew may end anywhere; each file that was created or deleted since the
-    /// last sync exists or does not. The same seed after the same operations is the same image.
+    /// the size is there or not, and a file that grew may end anywhere; each file that was created or deleted since its
+    /// directory was last synced exists or does not. The same seed after the same operations is the same image.
     Random(u64),
 }
 

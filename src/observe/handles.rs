@@ -188,7 +188,8 @@ pub fn forgotten() -> HandleCounts {
 
 /// Returns the number of panics of callbacks, since the process began, that were caught while a `Drop` was in SQLite:
 /// the rollback of a transaction, the reset of rows. The next call on the connection resumes such a panic; closing the
-/// connection discards it. Each is logged at level ERROR with the target `finalite::statement`.
+/// connection discards it. Each is logged at level ERROR with the target `finalite::statement`. A panic of a file system of
+/// the program on a thread that ends without such a call, as those on which SQLite sorts, is counted and logged too.
 #[must_use]
 pub fn late_panics() -> u64 {
     callback::late_panics()

@@ -644,7 +644,7 @@ impl Db {
 /// Logs and counts a panic of a file system of the program that no call can resume, as its thread ends.
 pub(super) fn tell_of_lost_panic() {
     LATE.fetch_add(1, Ordering::Relaxed);
-    shielded(|| tracing::error!(target: "finalite::vfs", "{DISCARDED}"));
+    shielded(|| tracing::error!(target: "finalite::statement", "{DISCARDED}"));
 }
 
 /// Runs a closure of the program for a C function that belongs to no connection. Returns the payload of its panic, which

@@ -7,8 +7,10 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use finalite::faults::{self, Failure, Fault, Operation, PowerCut};
-use finalite::vfs::{self, Existing, ExistingFile, FileName, Memory, OpenFlags, Registration, Vfs, VfsFile, VfsResult};
-use finalite::{Connection, LeakCheck, OpenOptions, Result};
+use finalite::vfs::{
+    self, Existing, ExistingFile, FileKind, FileName, Memory, OpenFlags, Registration, Vfs, VfsFile, VfsResult,
+};
+use finalite::{Connection, LeakCheck, OpenOptions, Result, ResultCode};
 
 use crate::runner::{cases, process_of};
 
@@ -25,6 +27,7 @@ cases![
     wrapped_writer,
     the_default_can_be_changed,
     a_panic_without_a_connection_is_resumed_by_the_next_call,
+    a_panic_on_a_thread_of_sqlites_own_is_counted,
 ];
 
 /// The file system of SQLite, by methods of this one.
@@ -303,7 +306,7 @@ fn the_name_of_a_database_is_durable_with_its_directory() {
         assert_eq!(image.contains_key(Path::new("a.db")), is_durable, "{mode}");
         // The control: it was synced, and other cuts show it.
         assert!(faulty.count(Operation::Sync) > 0);
-        assert!(faulty.image(PowerCut::Everything)[Path::new("a.db")].len() > 0, "{mode}");
+        assert!(!faulty.image(PowerCut::Everything)[Path::new("a.db")].is_empty(), "{mode}");
         let found = (0..60).map(|seed| faulty.image(PowerCut::Random(seed)).contains_key(Path::new("a.db")));
         assert_eq!(found.filter(|is_there| !is_there).count() > 0, !is_durable, "{mode}");
     }
@@ -395,4 +398,25 @@ fn a_panic_without_a_connection_is_resumed_by_the_next_call() {
     assert_eq!(armed.disarm(), 1);
     let conn = options.open("a.db").unwrap();
     assert_eq!(conn.query_one::<i64>("SELECT count(*) FROM t", ()).unwrap(), 0);
+}
+
+/// Large sorts write their files on threads that call nothing that could resume the panic.
+fn a_panic_on_a_thread_of_sqlites_own_is_counted() {
+    let faulty = faults::Vfs::new(Memory::new());
+    let _registration = vfs::register("faulty", faulty.clone()).unwrap();
+    let options = OpenOptions::new().vfs("faulty").pragma("temp_store", "file").pragma("threads", 2);
+    let conn = options.open("a.db").unwrap();
+    conn.execute_batch(
+        "PRAGMA cache_size = 5; CREATE TABLE t(a, b);
+         WITH n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000) INSERT INTO t SELECT i, randomblob(2000) FROM n",
+    )
+    .unwrap();
+    let sorted = || conn.query_all::<i64>("SELECT a FROM t ORDER BY b", ());
+    assert_eq!(sorted().unwrap().len(), 5000);
+    assert_eq!(finalite::handles::late_panics(), 0);
+    let armed = faulty.arm(Fault::after(0, Operation::Write).on(FileKind::TempJournal).failure(Failure::Panic));
+    assert_eq!(sorted().unwrap_err().extended_code(), Some(ResultCode::IOERR_WRITE));
+    assert_eq!(armed.disarm(), 1);
+    assert_eq!(finalite::handles::late_panics(), 1);
+    assert_eq!(sorted().unwrap().len(), 5000);
 }

@@ -17,7 +17,7 @@ use crate::error::ResultCode;
 /// It is used by all threads at a time. A method that panics is an error for SQLite; the call of finalite's that made
 /// SQLite call it resumes the panic, as it does for callbacks. If that call is a `Drop`, or belongs to another driver,
 /// the next call on the thread does. On a thread of SQLite's own (`PRAGMA threads`, for sorting) there is none: the panic
-/// is logged and counted ([`late_panics`](crate::late_panics)), and SQLite has the error alone.
+/// is logged and counted ([`late_panics`](crate::handles::late_panics)), and SQLite has the error alone.
 ///
 /// No connection of finalite can be used within a method, on its thread: SQLite is in the middle of something, for a
 /// connection that it does not name. Each call returns [`ErrorKind::Misuse`](crate::ErrorKind::Misuse). A connection that

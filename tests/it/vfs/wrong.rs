@@ -396,7 +396,8 @@ fn rule_26_no_connection_of_the_thread_is_used_within_a_method() {
     assert_fired(&each_call(How::UsesSqlite, &ALL), &ALL);
 }
 
-/// Statements, rows, blobs and backups that a method drops, of the connection that is running, are left to its close.
+/// Statements, rows, blobs and backups that a method drops, of the connection that is running, are left to its close. Another
+/// connection is closed.
 #[test]
 fn rule_26_handles_that_a_method_drops_wait_for_close() {
     struct Dropping(Memory);
@@ -443,10 +444,15 @@ fn rule_26_handles_that_a_method_drops_wait_for_close() {
         let mut backup = finalite::data::Backup::new(conn, Connection::open_in_memory().unwrap()).unwrap();
         backup.step(1).unwrap();
         let statement: Statement<'static> = conn.prepare("SELECT b FROM t").unwrap();
+        let another = super::open(&registration, "b.db");
+        another.execute_batch("CREATE TABLE IF NOT EXISTS t(a)").unwrap();
         HELD.with(|held| {
-            *held.borrow_mut() = vec![Box::new(rows), Box::new(blob), Box::new(backup), Box::new(statement)]
+            *held.borrow_mut() =
+                vec![Box::new(rows), Box::new(blob), Box::new(backup), Box::new(statement), Box::new(another)]
         });
+        assert_eq!(registration.open_files(), 2);
         conn.execute("UPDATE t SET a = a + 1", ()).unwrap();
+        assert_eq!(registration.open_files(), 1);
         assert!(HELD.with(|held| held.borrow().is_empty()));
     }
     assert_eq!(conn.query_all::<i64>("SELECT a FROM t", ()).unwrap(), [4, 5]);
