@@ -370,8 +370,8 @@ impl Db {
     /// Removes all modules but these, and that of full-text search.
     pub(crate) fn retain_modules(&self, names: &[CString]) -> Result<(), Fault> {
         let entered = self.enter_to_register()?;
-        let names = names.iter().map(|name| name.as_ptr());
-        let mut keep: Vec<*const c_char> = names.chain([FTS5.as_ptr(), ptr::null()]).collect();
+        let kept = names.iter().map(|name| name.as_ptr());
+        let mut keep: Vec<*const c_char> = kept.chain([FTS5.as_ptr(), ptr::null()]).collect();
         self.change_modules(&entered, |db| {
             // SAFETY: the connection is open (entered, rule 20); an array of NUL-terminated names that ends with NULL
             // (rule 22, c3ref/drop_modules.html). SQLite releases a module with its last table (rule 18).
