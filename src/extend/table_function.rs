@@ -12,7 +12,7 @@ use super::virtual_table::{
 use crate::Connection;
 use crate::convert::FromSql;
 use crate::error::{Error, ErrorKind, Result};
-use crate::sql::quote_identifier;
+use crate::sql::{quote_identifier, quote_literal};
 use crate::value::Value;
 
 mod rows;
@@ -74,6 +74,10 @@ impl TableColumns {
         if arguments.is_some_and(|arguments| arguments != self.argument_count()) {
             return misuse("the table function has another number of arguments than it names");
         }
+        let names = self.columns.iter().map(|(name, _)| name).chain(self.arguments.iter().flatten());
+        if names.into_iter().any(|name| name.eq_ignore_ascii_case(ROW_KEY)) {
+            return misuse("`finalite_row_key` is a column that each table function has");
+        }
         if self.argument_count() > ARGUMENTS_MAX {
             return misuse("a table function has at most 30 arguments");
         }
@@ -87,8 +91,8 @@ impl TableColumns {
 /// Those that are given are a bit each in the number of the plan.
 const ARGUMENTS_MAX: usize = 30;
 
-/// Name of the column with the number of the row in its call, behind the arguments.
-const ROW_NUMBER: &str = "row number";
+/// Name of the column with the key of a row, behind the arguments: they, and the number of the row in its call.
+const ROW_KEY: &str = "finalite_row_key";
 
 impl std::fmt::Display for TableColumns {
     /// Writes the columns as in `CREATE TABLE`.
@@ -274,20 +278,19 @@ impl<F: TableFunction<M>, M: 'static, const IS_DIRECT_ONLY: bool> VirtualTable f
         let columns = &definition.columns;
         let table = Self { columns: columns.columns.len(), arguments: columns.argument_count(), of: PhantomData };
         // Where SQLite reads a table once for each of several conditions, it leaves out rows that it has seen by their keys.
-        // The number of a row alone is not one: another call has a row of the same number.
-        let number = quote_identifier(ROW_NUMBER);
-        let key = columns.arguments.iter().flatten().map(|name| quote_identifier(name)).chain([number.clone()]);
-        let key = key.collect::<Vec<_>>().join(", ");
-        let schema = format!("CREATE TABLE x({columns}, {number} HIDDEN, PRIMARY KEY ({key})) WITHOUT ROWID");
+        // The number of a row alone is not one: another call has a row of the same number. The arguments themselves cannot
+        // be part of a key, whose columns SQLite takes for never NULL.
+        let key = quote_identifier(ROW_KEY);
+        let schema = format!("CREATE TABLE x({columns}, {key} HIDDEN PRIMARY KEY) WITHOUT ROWID");
         Ok(Declared::new(schema, table))
     }
 
     fn best_index(&self, query: &mut IndexQuery<'_>) -> std::result::Result<(), CallbackError> {
         /// Cost of a call with all arguments.
         const COST: f64 = 100.0;
-        // What is given beyond the arguments would be the number.
-        let number = self.columns + self.arguments;
-        let is_given = |it: &Constraint| it.column() == Some(number) && it.operator() == ConstraintOperator::Equal;
+        // What is given beyond the arguments would be the key.
+        let key = self.columns + self.arguments;
+        let is_given = |it: &Constraint| it.column() == Some(key) && it.operator() == ConstraintOperator::Equal;
         if query.constraints().any(|it| is_given(&it)) {
             return Err(format!("it has {} arguments, and more are given", self.arguments).into());
         }
@@ -315,8 +318,9 @@ impl<F: TableFunction<M>, M: 'static, const IS_DIRECT_ONLY: bool> VirtualTable f
         if tested != 0 {
             query.set_plan_text(tested.to_string())?;
         }
-        // Any way that gives more arguments is taken.
-        query.set_cost(COST * 1e12_f64.powi(missing));
+        // Ways that give more arguments are taken before: those of an OR for each row of a table of a million, which is what
+        // SQLite expects of one that it knows nothing of.
+        query.set_cost(COST * 1e7_f64.powi(missing));
         Ok(())
     }
 
@@ -326,6 +330,13 @@ impl<F: TableFunction<M>, M: 'static, const IS_DIRECT_ONLY: bool> VirtualTable f
 }
 
 impl<F: TableFunction<M>, M: 'static> FunctionCursor<'_, F, M> {
+    /// Returns the key of the row: the arguments and its number, as literals of SQL.
+    #[cold]
+    fn key(&self) -> String {
+        let arguments = self.arguments.iter().map(|argument| quote_literal(argument.as_value_ref()));
+        arguments.chain([self.number.to_string()]).collect::<Vec<_>>().join(",")
+    }
+
     /// Goes to the next row of the iterator.
     #[inline(always)]
     fn advance(&mut self) -> std::result::Result<bool, CallbackError> {
@@ -368,7 +379,7 @@ impl<F: TableFunction<M>, M: 'static> TableCursor for FunctionCursor<'_, F, M> {
             (Some(row), None) => row.answer(column, cell),
             (_, Some(argument)) => match self.arguments.get(argument) {
                 Some(argument) => cell.set(argument),
-                None => cell.set(self.number),
+                None => cell.set(self.key()),
             },
             (None, None) => Ok(()),
         }

@@ -292,7 +292,7 @@ impl Db {
             .map(|function| Entry::new(self, track(&format!("function {}", function.name)), function))
             .collect();
         let tracked = track(&format!("module {}", name.to_string_lossy()));
-        self.change_modules(&entered, |db| {
+        let create = |db| {
             let address = Entry::new(self, tracked, Module::<T> { shared, functions }).give();
             let methods = ptr::from_ref(methods).cast();
             // SAFETY: the connection is open (entered, rule 20), and the name NUL-terminated (rule 22). The methods are a
@@ -302,17 +302,17 @@ impl Db {
             unsafe {
                 ffi::sqlite3_create_module_v2(db, name.as_ptr(), methods, address, Some(release_entry::<Module<T>>))
             }
-        })?;
-        self.lists.add_module(name);
-        Ok(())
+        };
+        self.change_modules(&entered, create, || self.lists.add_module(name))
     }
 
-    /// Changes which modules there are. What SQLite releases is dropped. Statements of callbacks end before: they would go
+    /// Changes which modules there are, and notes that. What SQLite releases is dropped. Statements of callbacks end before: they would go
     /// on with the eponymous tables that they have found.
     fn change_modules(
         &self,
         entered: &Entered<'_>,
         change: impl FnOnce(*mut ffi::sqlite3) -> c_int,
+        note: impl FnOnce(),
     ) -> Result<(), Fault> {
         self.end_readers();
         // SQLite takes its mark of an earlier lack of memory for a failure of the call below, and then both has a new module
@@ -322,6 +322,10 @@ impl Db {
         let code = change(entered.db());
         self.add_taint(Taint::REGISTERED);
         let result = self.check(code);
+        // Before the program's code runs, which may panic.
+        if result.is_ok() {
+            note();
+        }
         let mut none = ptr::null_mut();
         // SQLite disconnects an eponymous table of a module that is gone when it next prepares anything.
         // SAFETY: the connection is open (entered, rule 20); an empty text, of which no statement is made
@@ -352,13 +356,14 @@ impl Db {
     pub(crate) fn remove_module(&self, name: &CStr) -> Result<(), Fault> {
         check_name(name)?;
         let entered = self.enter_to_register()?;
-        self.change_modules(&entered, |db| {
+        let remove = |db| {
             // SAFETY: the connection is open (entered, rule 20), and the name NUL-terminated (rule 22).
             // c3ref/create_module.html: NULL methods remove the module; SQLite releases it with its last table (rule 18).
             unsafe { ffi::sqlite3_create_module_v2(db, name.as_ptr(), ptr::null(), ptr::null_mut(), None) }
-        })?;
-        self.forget_modules(|removed| removed.to_bytes().eq_ignore_ascii_case(name.to_bytes()));
-        Ok(())
+        };
+        self.change_modules(&entered, remove, || {
+            self.forget_modules(|removed| removed.to_bytes().eq_ignore_ascii_case(name.to_bytes()));
+        })
     }
 
     /// Notes that modules were removed, those of finalite among them: they are made again when they are needed.
@@ -372,13 +377,14 @@ impl Db {
         let entered = self.enter_to_register()?;
         let kept = names.iter().map(|name| name.as_ptr());
         let mut keep: Vec<*const c_char> = kept.chain([FTS5.as_ptr(), ptr::null()]).collect();
-        self.change_modules(&entered, |db| {
+        let drop_others = |db| {
             // SAFETY: the connection is open (entered, rule 20); an array of NUL-terminated names that ends with NULL
             // (rule 22, c3ref/drop_modules.html). SQLite releases a module with its last table (rule 18).
             unsafe { sqlite3_drop_modules(db, keep.as_mut_ptr()) }
-        })?;
-        self.forget_modules(|module| names.iter().all(|kept| kept.as_c_str() != module));
-        Ok(())
+        };
+        self.change_modules(&entered, drop_others, || {
+            self.forget_modules(|module| names.iter().all(|kept| kept.as_c_str() != module));
+        })
     }
 }
 

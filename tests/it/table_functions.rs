@@ -121,6 +121,21 @@ fn rows_of_two_calls_are_two_rows() {
     conn.execute_batch("CREATE TABLE t(a, b); INSERT INTO t VALUES (1, 2), (3, 3)").unwrap();
     let sql = "SELECT a, x FROM t JOIN f ON (argument1 = a AND x > 0) OR (argument1 = b AND x > 0)";
     assert_eq!(all::<(i64, i64)>(&conn, sql), [(1, 10), (1, 20), (3, 30)]);
+    // NULL is an argument like others.
+    let columns = TableColumns::from(["x"]).arguments(["a", "b"]);
+    conn.create_table_function("g", columns, |a: Option<i64>, b: Option<i64>| [format!("{a:?} {b:?}")]).unwrap();
+    conn.execute_batch("CREATE TABLE k(k); INSERT INTO k VALUES (NULL), (1)").unwrap();
+    for (sql, rows) in [
+        ("SELECT x FROM g(NULL, 2) WHERE a IS NULL", 1),
+        ("SELECT x FROM g(NULL, 2) WHERE a IS NOT NULL", 0),
+        ("SELECT x FROM g WHERE b IS NULL", 1),
+        ("SELECT x FROM g(NULL) WHERE +a IN (SELECT k FROM k)", 0),
+        ("SELECT x FROM g(1) WHERE +a IN (SELECT k FROM k)", 1),
+        ("SELECT x FROM g(NULL, 1) JOIN k ON k.k = g.a", 0),
+        ("SELECT x FROM g WHERE (a = 1 AND x > '') OR (b = 1 AND x > '')", 2),
+    ] {
+        assert_eq!(all::<String>(&conn, sql).len(), rows, "{sql}");
+    }
     for join in ["RIGHT", "FULL"] {
         let sql = format!("SELECT a, x FROM t {join} JOIN f(5) ON a = x");
         let found: Vec<(Option<i64>, Option<i64>)> = all(&conn, &sql);
