@@ -7,6 +7,7 @@ use std::ops::Deref;
 use std::panic::Location;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
+use std::sync::atomic::{Ordering, fence};
 
 use super::allocator::{self, Account, Charge};
 use super::callback::Callbacks;
@@ -140,6 +141,8 @@ pub(crate) struct OpenFlags {
 /// Returns what the next entry of a connection compares, if nothing is left to do for it: with file systems of the program,
 /// each entry is late, and looks whether a method of one is running.
 fn moment_of_entry(now: Moment) -> Moment {
+    // `now` was read before.
+    fence(Ordering::Acquire);
     if running::is_in_use() { Moment::WATCHED } else { now }
 }
 
@@ -250,7 +253,11 @@ impl Db {
         };
         counts::opened(HandleKind::Connection);
         // If figures have been requested, the first entry publishes them.
-        let moment = if fork::are_figures_asked() || running::is_in_use() { Moment::NEVER } else { fork::now() };
+        // Taken before it is asked whether a file system of the program is there: one that comes in between is seen at the
+        // first entry.
+        let now = fork::now();
+        fence(Ordering::Acquire);
+        let moment = if fork::are_figures_asked() || running::is_in_use() { Moment::NEVER } else { now };
         let db = OwnedDb(NonNull::from(Box::leak(Box::new(Self {
             ptr,
             id,

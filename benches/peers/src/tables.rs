@@ -125,8 +125,8 @@ unsafe impl vtab::VTabCursor for PeerCursor<'_> {
     fn column(&self, context: &mut vtab::Context, column: c_int) -> rusqlite::Result<()> {
         let item = &self.items[self.at];
         match column {
-            0 => context.set_result(&item.id),
-            1 => context.set_result(&item.score),
+            0 => context.set_result(item.id),
+            1 => context.set_result(item.score),
             _ => context.set_result(&item.name),
         }
     }

@@ -47,7 +47,7 @@ pub(crate) fn generation() -> u32 {
 
 /// Requests the figures of all connections: each publishes them when it is next used.
 pub(crate) fn request_figures() {
-    let _ = NOW.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |now| Some(after_request(now)));
+    let _ = NOW.fetch_update(Ordering::Release, Ordering::Relaxed, |now| Some(after_request(now)));
 }
 
 /// Returns the value after a request. The lower half wraps around to 1 and does not carry into the upper half.

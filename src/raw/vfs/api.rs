@@ -106,6 +106,11 @@ pub trait Vfs: Send + Sync + 'static {
 
     /// Opens a file. One without a name is temporary, and nobody else opens it.
     ///
+    /// The flags are the file system's to obey: a file is created if [`is_create`](OpenFlags::is_create), must not exist if
+    /// [`is_exclusive`](OpenFlags::is_exclusive) too, and is deleted by its Drop if
+    /// [`is_deleted_on_close`](OpenFlags::is_deleted_on_close). One that cannot be written is opened for reading, and
+    /// [says so](VfsFile::is_read_only).
+    ///
     /// # Errors
     ///
     /// What SQLite is to report; `SQLITE_CANTOPEN` for an [`io::Error`](std::io::Error).
@@ -121,7 +126,7 @@ pub trait Vfs: Send + Sync + 'static {
         self.existing().ok_or(VfsError::new(ResultCode::IOERR_DELETE))?.delete(path, sync_directory)
     }
 
-    /// Answers a question about a file.
+    /// Answers a question about a file. `false` for one that does not exist is no error.
     ///
     /// # Errors
     ///
@@ -130,7 +135,9 @@ pub trait Vfs: Send + Sync + 'static {
         self.existing().ok_or(VfsError::new(ResultCode::IOERR_ACCESS))?.access(path, access)
     }
 
-    /// Returns the absolute path of a file, as which it is opened. Without an existing file system, the path itself.
+    /// Returns the absolute path of a file, as which it is opened. Without an existing file system, the path itself. It has
+    /// at most 1,024 bytes, or as many as the existing file system allows, and that of a database 8 less: SQLite cannot
+    /// open one that is longer.
     ///
     /// # Errors
     ///
@@ -174,8 +181,9 @@ impl From<PathBuf> for FullPath {
 ///
 /// A method that is not implemented is that of the [existing](Self::existing) file. Without one, a file implements at
 /// least [`read_at`](Self::read_at), [`write_at`](Self::write_at), [`truncate`](Self::truncate) and
-/// [`size`](Self::size): what it does not implement of these fails. Locks, which a file for one connection can do
-/// without, are in [`LockTable`](crate::vfs::LockTable); [`SharedMemory`] is what write-ahead logs need.
+/// [`size`](Self::size): what it does not implement of these fails. SQLite locks databases alone; dropping a file gives
+/// its locks up. Locks, which a file for one connection can do without, are in [`LockTable`](crate::vfs::LockTable);
+/// [`SharedMemory`] is what write-ahead logs need.
 ///
 /// C: [`sqlite3_io_methods`](https://sqlite.org/c3ref/io_methods.html)
 pub trait VfsFile: Send + 'static {

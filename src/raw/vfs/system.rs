@@ -122,7 +122,8 @@ static SYSTEM: AtomicPtr<ffi::sqlite3_vfs> = AtomicPtr::new(ptr::null_mut());
 /// Returns SQLite's own file system, also when one of the program is the default.
 pub(super) fn of_sqlite() -> Option<Existing> {
     let system = SYSTEM.load(Ordering::Acquire);
-    if system.is_null() { Existing::find(None) } else { Existing::from_ptr(system) }
+    // Without one at the first registration, the default is one of the program.
+    if system.is_null() && !running::is_in_use() { Existing::find(None) } else { Existing::from_ptr(system) }
 }
 
 /// A file system that is registered: [`register`](crate::vfs::register). Dropping it changes nothing.
