@@ -179,7 +179,9 @@ impl Existing {
             has_mapped: false,
             _name: name.cloned(),
         };
-        let bits = if name.is_none() { flags.bits() | ffi::SQLITE_OPEN_DELETEONCLOSE } else { flags.bits() };
+        // As SQLite opens a temporary file.
+        let temporary = ffi::SQLITE_OPEN_DELETEONCLOSE | ffi::SQLITE_OPEN_EXCLUSIVE;
+        let bits = if name.is_none() { flags.bits() | temporary } else { flags.bits() };
         let mut out = bits;
         let path = name.map_or(ptr::null(), FileName::as_ptr);
         // SAFETY: registered (rule 24). The memory has szOsFile bytes, zeroed and aligned, and `real` keeps the name until
