@@ -1,17 +1,18 @@
 //! Cursors, and the calls of their methods. `xNext`, `xEof` and `xColumn` are called for each row.
 
+use std::cell::Cell;
 use std::ffi::{c_char, c_int};
 use std::fmt;
 use std::mem;
 use std::ptr::{self, NonNull};
-use std::thread::ThreadId;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::connect::Connected;
 use super::failure::Failure;
 use super::{TableCall, TableCursor, VirtualTable, sqlite3_vtab_in_first, sqlite3_vtab_in_next, sqlite3_vtab_nochange};
 use crate::raw::value::{self, OutOfMemory};
 use crate::raw::{Db, ffi, list, text};
-use crate::track::{registry, shielded};
+use crate::track::shielded;
 use crate::value::{RawParam, ValueRef};
 
 /// The `sqlite3_vtab_cursor` of a cursor.
@@ -22,10 +23,26 @@ struct OpenCursor<T: VirtualTable> {
     connected: NonNull<Connected<T>>,
     /// Whether the cursor stands at a row.
     is_at_row: bool,
-    /// Thread that has opened it.
-    thread: Option<ThreadId>,
+    /// Number of the thread that has opened it.
+    thread: u64,
     /// Borrows the table: dropped before it, by `close`.
     cursor: T::Cursor<'static>,
+}
+
+/// Returns the number of this thread, which no other has; 0 where there is none. It is known until the thread has ended:
+/// connections in thread-local variables are dropped then.
+fn thread_number() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    thread_local! {
+        static NUMBER: Cell<u64> = const { Cell::new(0) };
+    }
+    let of_thread = |number: &Cell<u64>| {
+        if number.get() == 0 {
+            number.set(NEXT.fetch_add(1, Ordering::Relaxed));
+        }
+        number.get()
+    };
+    NUMBER.try_with(of_thread).unwrap_or_default()
 }
 
 impl<T: VirtualTable> OpenCursor<T> {
@@ -97,7 +114,7 @@ pub(super) unsafe extern "C" fn open<T: VirtualTable>(
     match connected.call("open", |_| connected.table.open(shared)) {
         Ok(cursor) => {
             let base = ffi::sqlite3_vtab_cursor { pVtab: ptr::null_mut() };
-            let thread = registry::current_thread().map(|thread| thread.id());
+            let thread = thread_number();
             let db = NonNull::from(connected.db());
             let cursor = OpenCursor::<T> { base, db, connected: connected.into(), is_at_row: false, thread, cursor };
             // SAFETY: SQLite's out pointer, valid during the call. `base` comes first in the struct; `close` frees it
@@ -116,7 +133,7 @@ pub(super) unsafe extern "C" fn close<T: VirtualTable>(base: *mut ffi::sqlite3_v
     let OpenCursor { db, thread, cursor, .. } = *open;
     // SAFETY: the connection, which is freed after SQLite has closed its cursors (rules 6, 14).
     let db = unsafe { db.as_ref() };
-    if thread.is_some() && thread == registry::current_thread().map(|thread| thread.id()) {
+    if thread != 0 && thread == thread_number() {
         // Also while the connection is being closed.
         db.call_back_at_close(move || drop(cursor));
     } else {
