@@ -210,24 +210,10 @@ impl Db {
     /// Runs a closure of the program for C, also while the connection is being closed.
     #[inline(always)]
     pub(super) fn call_back_at_close<R>(&self, run: impl FnOnce() -> R) -> Option<R> {
-        let entry = self.entry.replace(Moment::NEVER);
-        self.callbacks.deepen();
-        let charge = Charge::to_nobody();
-        let result = panic::catch_unwind(AssertUnwindSafe(run));
-        drop(charge);
-        self.callbacks.ascend();
-        if self.callbacks.are_settled() {
-            self.entry.set(entry);
-        } else {
-            self.drop_released_by_call();
-        }
-        match result {
-            Ok(result) => Some(result),
-            Err(payload) => {
-                self.park(payload);
-                None
-            }
-        }
+        self.call_back_for_row(|| {
+            let _charge = Charge::to_nobody();
+            run()
+        })
     }
 
     /// Runs a method of a cursor for C, as [`call_back`](Self::call_back) does: it is called for each row and each cell. A
