@@ -324,15 +324,13 @@ impl LeadingTest {
         }
     }
 
-    /// Returns the result for a value; `None` if it is not certain.
+    /// Returns the result for a value, but for what [`narrow`](Self::narrow) has a loop for; `None` if it is not certain.
     #[inline]
     fn test(&self, value: LocatedValue<'_>) -> Option<bool> {
         let ordering = match (&self.kind, value.serial) {
             (LeadingKind::IsNull, 0) | (LeadingKind::IsNotNull, 1..=6 | 8 | 9 | 12..) => return Some(true),
             (LeadingKind::IsNotNull, 0) | (LeadingKind::IsNull, 1..=6 | 8 | 9 | 12..) => return Some(false),
             (_, 0) => return Some(self.is_true_for_null),
-            (LeadingKind::Integer(constant), _) => value.integer()?.cmp(constant),
-            (LeadingKind::Real(constant), 7) => value.real().partial_cmp(constant)?,
             (LeadingKind::Real(constant), _) if self.is_real => to_f64(value.integer()?).partial_cmp(constant)?,
             (LeadingKind::Text(constant), _) => value.text()?.cmp(constant.as_bytes()),
             (LeadingKind::NoneOf(set), _) => {
