@@ -5,6 +5,7 @@ use crate::insert::InsertColumn;
 use crate::scan::{ColumnBatch, ColumnType, Scan};
 use crate::{Connection, ConversionError, Error, Params, Result};
 
+pub use crate::extend::virtual_table::positions::{plan_positions, positions};
 pub use crate::insert::insertion::{InsertFailure, Insertion};
 pub use crate::value::RawParam;
 pub use crate::worker::{Stop, Worker};

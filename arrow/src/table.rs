@@ -7,10 +7,10 @@ use arrow_schema::{DataType, Schema};
 use finalite::Connection;
 use finalite::extend::CallbackError;
 use finalite::extend::virtual_table::{
-    CellCall, ConstraintOperator, Declared, FilterCall, IndexQuery, TableCall, TableCursor, TableDefinition, TableKind,
-    VirtualTable,
+    CellCall, Declared, FilterCall, IndexQuery, TableCall, TableCursor, TableDefinition, TableKind, VirtualTable,
 };
 use finalite::sql::quote_identifier;
+use finalite::workspace::{plan_positions, positions};
 
 use crate::error::{Error, Result};
 use crate::insert_value::CellReader;
@@ -92,9 +92,6 @@ struct Part {
 
 struct BatchTable;
 
-/// Plan of the one row of a rowid. That of all rows is 0.
-const ONE: i32 = 1;
-
 struct BatchCursor<'t> {
     batches: &'t Batches,
     /// Columns of the batch that the cursor stands in, and its number.
@@ -120,19 +117,7 @@ impl VirtualTable for BatchTable {
     }
 
     fn best_index(&self, query: &mut IndexQuery<'_>) -> std::result::Result<(), CallbackError> {
-        let mut of_rowid = query.constraints().filter(|it| it.is_of_rowid() && it.is_usable());
-        if let Some(rowid) = of_rowid.find(|it| it.operator() == ConstraintOperator::Equal) {
-            query.pass(rowid)?;
-            query.set_plan(ONE);
-            query.set_cost(1.0);
-            query.set_rows(1);
-            query.set_unique();
-        }
-        let mut order = query.order_by();
-        if order.len() == 1 && order.all(|term| term.column.is_none() && !term.is_descending) {
-            query.consume_order();
-        }
-        Ok(())
+        plan_positions(query)
     }
 
     fn open<'t>(&'t self, batches: &'t Batches) -> std::result::Result<BatchCursor<'t>, CallbackError> {
@@ -172,15 +157,8 @@ impl BatchCursor<'_> {
 
 impl TableCursor for BatchCursor<'_> {
     fn filter(&mut self, call: &FilterCall<'_>) -> std::result::Result<bool, CallbackError> {
-        let (mut first, mut count) = (0, self.batches.rows);
-        if call.plan() == ONE
-            && let Ok(rowid) = call.get::<i64>(0)
-        {
-            // SQLite compares the rowid itself: a value that is no integer is tested for each row.
-            first = rowid.checked_sub(1).and_then(|index| usize::try_from(index).ok()).unwrap_or(usize::MAX);
-            count = usize::from(first < count);
-        }
-        let Some(left) = count.checked_sub(1) else {
+        let rows = positions(call, self.batches.rows);
+        let (first, Some(left)) = (rows.start, rows.len().checked_sub(1)) else {
             return Ok(false);
         };
         self.left = left;

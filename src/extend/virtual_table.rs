@@ -103,6 +103,7 @@ mod calls;
 #[cfg(feature = "csv")]
 mod csv;
 mod functions;
+pub(crate) mod positions;
 mod register;
 mod series;
 mod slice;

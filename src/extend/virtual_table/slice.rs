@@ -2,9 +2,10 @@
 
 use std::marker::PhantomData;
 
+use super::positions::{plan_positions, positions};
 use super::{
-    CallbackError, CellCall, ConstraintOperator, Declared, FilterCall, IndexQuery, TableCall, TableCursor,
-    TableDefinition, TableKind, VirtualTable,
+    CallbackError, CellCall, Declared, FilterCall, IndexQuery, TableCall, TableCursor, TableDefinition, TableKind,
+    VirtualTable,
 };
 use crate::Connection;
 use crate::error::{Error, ErrorKind, Result};
@@ -70,9 +71,6 @@ struct SliceCursor<'t, T> {
     left: std::ops::Range<usize>,
 }
 
-/// Plan of the one row of a rowid. That of all rows is 0.
-const ONE: i32 = 1;
-
 impl<T: ToColumns + 'static, R: AsRef<[T]> + Send + 'static> VirtualTable for SliceTable<T, R> {
     type Shared = R;
     type Cursor<'t> = SliceCursor<'t, T>;
@@ -85,19 +83,7 @@ impl<T: ToColumns + 'static, R: AsRef<[T]> + Send + 'static> VirtualTable for Sl
     }
 
     fn best_index(&self, query: &mut IndexQuery<'_>) -> std::result::Result<(), CallbackError> {
-        let mut of_rowid = query.constraints().filter(|it| it.is_of_rowid() && it.is_usable());
-        if let Some(rowid) = of_rowid.find(|it| it.operator() == ConstraintOperator::Equal) {
-            query.pass(rowid)?;
-            query.set_plan(ONE);
-            query.set_cost(1.0);
-            query.set_rows(1);
-            query.set_unique();
-        }
-        let mut order = query.order_by();
-        if order.len() == 1 && order.all(|term| term.column.is_none() && !term.is_descending) {
-            query.consume_order();
-        }
-        Ok(())
+        plan_positions(query)
     }
 
     fn open<'t>(&'t self, rows: &'t R) -> std::result::Result<SliceCursor<'t, T>, CallbackError> {
@@ -107,15 +93,7 @@ impl<T: ToColumns + 'static, R: AsRef<[T]> + Send + 'static> VirtualTable for Sl
 
 impl<T: ToColumns> TableCursor for SliceCursor<'_, T> {
     fn filter(&mut self, call: &FilterCall<'_>) -> std::result::Result<bool, CallbackError> {
-        self.left = 0..self.rows.len();
-        if call.plan() == ONE {
-            // SQLite compares the rowid itself: a value that is no integer has no row, or is tested for each.
-            if let Ok(rowid) = call.get::<i64>(0) {
-                let index = rowid.checked_sub(1).and_then(|index| usize::try_from(index).ok());
-                let index = index.filter(|&index| index < self.rows.len());
-                self.left = index.map_or(0..0, |index| index..index + 1);
-            }
-        }
+        self.left = positions(call, self.rows.len());
         Ok(!self.left.is_empty())
     }
 
