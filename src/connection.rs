@@ -179,7 +179,7 @@ impl Connection {
     /// cache.
     ///
     /// [`execute`](Self::execute) and the `query_…` methods use the cache as well. [`scan`](Self::scan) does too, but
-    /// inserts a statement only when its SQL is scanned again. `PRAGMA` statements are not cached.
+    /// inserts a statement only when its SQL is scanned again. `PRAGMA` and `EXPLAIN` are not cached.
     ///
     /// # Errors
     ///

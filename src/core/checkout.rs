@@ -278,7 +278,9 @@ impl Core {
     }
 }
 
-/// Returns the expected use of a statement that the program may run again. A pragma works while it is prepared.
+/// Returns the expected use of a statement that the program may run again. A pragma works while it is prepared; an
+/// `EXPLAIN` shows the program of that time, which SQLite does not replace when the schema changes.
 fn reuse(sql: &str) -> Reuse {
-    if sql::starts_with_keyword(sql, "PRAGMA") { Reuse::Once } else { Reuse::Cached }
+    let is_of_its_time = ["PRAGMA", "EXPLAIN"].iter().any(|keyword| sql::starts_with_keyword(sql, keyword));
+    if is_of_its_time { Reuse::Once } else { Reuse::Cached }
 }

@@ -228,3 +228,25 @@ fn a_statement_that_comes_back_to_a_full_cache_keeps_to_its_bytes() {
     assert_eq!((stats.statements, stats.evictions), (1, 1));
     assert!(stats.bytes <= bytes * 3 / 2);
 }
+
+/// SQLite prepares a statement anew when the schema has changed, but no `EXPLAIN`: a kept one shows the plan of its time.
+#[test]
+fn a_plan_is_that_of_the_present_schema() {
+    let conn = Connection::open_in_memory().unwrap();
+    conn.execute_batch("CREATE TABLE t(a, b)").unwrap();
+    for explain in ["EXPLAIN QUERY PLAN SELECT b FROM t WHERE a = 1", " explain QUERY plan SELECT b FROM t WHERE a = 1"] {
+        let plan = || conn.query_row(explain, (), |row| row.get::<String>("detail")).unwrap();
+        let cached = || {
+            let mut statement = conn.prepare_cached(explain).unwrap();
+            statement.query_row((), |row| row.get::<String>("detail")).unwrap()
+        };
+        conn.execute_batch("CREATE INDEX i ON t(a)").unwrap();
+        let searched = String::from("SEARCH t USING INDEX i (a=?)");
+        assert_eq!((plan(), cached()), (searched.clone(), searched.clone()));
+        let mut kept = conn.prepare(explain).unwrap();
+        conn.execute_batch("DROP INDEX i").unwrap();
+        assert_eq!((plan(), cached()), ("SCAN t".into(), "SCAN t".into()));
+        assert_eq!(kept.query_row((), |row| row.get::<String>("detail")).unwrap(), searched, "the control");
+    }
+    assert_eq!(handles_of(&conn), 0);
+}
