@@ -11,10 +11,19 @@ EXTENDED_FEATURES="finalite/session,finalite/snapshot,finalite/scan-status"
 CONVERSIONS="finalite/chrono,finalite/time,finalite/jiff,finalite/uuid,finalite/url,finalite/serde_json,finalite/rust_decimal"
 # What docs.rs is told to build.
 DOCUMENTED="finalite/count-system-sqlite,finalite/csv,finalite/derive,finalite/fault-injection,$EXTENDED_FEATURES,$CONVERSIONS"
-target_dir() { echo "${CARGO_TARGET_DIR:-target}/ci-$1"; }
+# With FINALITE_SHARED_TARGET, as in `.ci/run`, the modes share one, and compile once what they have in common. Those with
+# flags of the compiler have their own in any case.
+target_dir() {
+    case "${FINALITE_SHARED_TARGET:+shared} $1" in
+        "shared asan" | "shared tsan" | "shared debug-pages" | " "*) echo "${CARGO_TARGET_DIR:-target}/ci-$1" ;;
+        *) echo "${CARGO_TARGET_DIR:-target}" ;;
+    esac
+}
 # With the minutes since the script began.
 say() { printf '\n== %s (%d min)\n' "$*" $((SECONDS / 60)); }
 # What runs under a sanitizer unless arguments say otherwise: all tests but those about the compiler and the shell
-# (ui, tidy, examples, service).
-TESTS=(-p finalite -p finalite-endpoint --lib --test it --test alone --test scan --test pages
-    --test endpoint --test metrics --test threads)
+# (ui, tidy, examples, service). The endpoint's have no `unsafe`, and are left out of `.ci/run`.
+DRIVER_TESTS=(-p finalite --lib --test it --test alone --test scan --test pages)
+TESTS=("${DRIVER_TESTS[@]}" -p finalite-endpoint --test endpoint --test metrics --test threads)
+# Filters for those tests of `it` that start threads.
+of_threads() { (cd tests/it && grep -rlE 'thread::|spawn|threads\(' . | sed 's|^\./||; s|\.rs$|::|; s|/|::|g'); }

@@ -6,6 +6,7 @@
 # with the argument `pages`.
 . "$(dirname "$0")/common.sh"
 export LIBSQLITE3_FLAGS="-DSQLITE_DEBUG -DSQLITE_MEMDEBUG $NO_POOLS $EXTENDED"
+PAGES_TARGET="$(target_dir debug-pages)"
 CARGO_TARGET_DIR="$(target_dir debug)"; export CARGO_TARGET_DIR
 if [ "${1:-}" != pages ]; then
     arguments=("${@:-${TESTS[@]}}")
@@ -13,7 +14,8 @@ if [ "${1:-}" != pages ]; then
     cargo test --features "$EXTENDED_FEATURES" "${arguments[@]}" --skip partitions
 fi
 if [ $# = 0 ] || [ "$1" = pages ]; then
-    export LIBSQLITE3_FLAGS="$LIBSQLITE3_FLAGS -DSQLITE_OMIT_SHARED_CACHE" CARGO_TARGET_DIR="$CARGO_TARGET_DIR-pages"
+    export LIBSQLITE3_FLAGS="$LIBSQLITE3_FLAGS -DSQLITE_OMIT_SHARED_CACHE"
+    export CARGO_TARGET_DIR="$PAGES_TARGET"
     export RUSTFLAGS="${RUSTFLAGS:-} --cfg sqlite_without_shared_cache"
     cargo test --test scan --test pages -- ${1:+fallbacks writers}
     [ $# != 0 ] || cargo test --lib --test it --test alone -- partitions

@@ -3,6 +3,8 @@
 # drivers really say.
 . "$(dirname "$0")/common.sh"
 CARGO_TARGET_DIR="$(realpath -m "$(target_dir peers)")"; export CARGO_TARGET_DIR
+# Nothing is measured here.
+export CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
 cd benches/peers
 cargo fmt --check
 cargo clippy --quiet --all-targets -- -D warnings
