@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# What docs/policies.md promises about dependencies and features: licences, sources, one version of each package, known
+# vulnerabilities; each pair of features compiles without a warning. Installs cargo-deny and cargo-hack where they are
+# missing.
+. "$(dirname "$0")/common.sh"
+for tool in cargo-deny cargo-hack; do
+    command -v "$tool" > /dev/null || cargo install --quiet --locked "$tool"
+done
+say "licences, sources, versions"
+cargo deny --workspace check bans licenses sources
+say "vulnerabilities"
+if git ls-remote --quiet --exit-code https://github.com/RustSec/advisory-db HEAD > /dev/null 2>&1; then
+    cargo deny --workspace check advisories
+else
+    echo "the database of RustSec cannot be reached: not checked"
+fi
+say "pairs of features"
+# `session`, `snapshot` and `scan-status` need flags of SQLite, `sqlcipher` OpenSSL: `.ci/extended.sh`.
+CARGO_TARGET_DIR="$(target_dir policies)" RUSTFLAGS="-D warnings" \
+    cargo hack check --quiet -p finalite --no-dev-deps --feature-powerset --depth 2 \
+    --exclude-features session,snapshot,scan-status,sqlcipher
+say "documentation as docs.rs builds it"
+DOCS_RS=1 RUSTC_BOOTSTRAP=1 RUSTDOCFLAGS="-D warnings --cfg docsrs" CARGO_TARGET_DIR="$(target_dir policies)" \
+    cargo doc --no-deps --features "$DOCUMENTED"
