@@ -3,6 +3,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 use std::io;
+use std::mem::discriminant;
 
 use crate::raw::library;
 use crate::sql;
@@ -525,6 +526,40 @@ impl StdError for Error {
             | ErrorKind::FunctionResult { problem, .. } => problem.source(),
             _ => None,
         }
+    }
+}
+
+/// Compares what two errors say: the variant of their kind, their SQL, and their text, which names the place, the column or
+/// the parameter. For tests, and for errors of a program that contain this one and derive `PartialEq`.
+///
+/// An error with a [`source`](StdError::source) is equal to no other and not to itself, since nothing is known of the
+/// source but its text.
+///
+/// # Example
+///
+/// ```
+/// use finalite::{Connection, Error};
+///
+/// #[derive(Debug, PartialEq)]
+/// enum StoreError {
+///     Database(Error),
+///     NoSuchUser,
+/// }
+///
+/// let conn = Connection::open_in_memory()?;
+/// let error = conn.query_one::<i64>("SELECT 1 WHERE false", ()).unwrap_err();
+/// assert_ne!(StoreError::Database(error), StoreError::NoSuchUser);
+/// assert_eq!(Error::no_rows(), Error::no_rows());
+/// assert_ne!(Error::external("a"), Error::external("a"));
+/// # Ok::<(), Error>(())
+/// ```
+impl PartialEq for Error {
+    fn eq(&self, other: &Self) -> bool {
+        discriminant(&self.0.kind) == discriminant(&other.0.kind)
+            && self.source().is_none()
+            && other.source().is_none()
+            && self.0.sql == other.0.sql
+            && self.to_string() == other.to_string()
     }
 }
 

@@ -11,7 +11,7 @@ use finalite::{
 };
 
 /// A program's own error.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 enum AppError {
     Database(Error),
     NotANumber,
@@ -475,5 +475,34 @@ mod values {
             format!("[{:>4}|{:<4}|{:4}|{:^5}]", Value::Null, Value::from("a"), Value::from(1), Value::from(0.5)),
             "[NULL|a   |   1| 0.5 ]"
         );
+    }
+}
+
+mod errors {
+    use super::*;
+
+    fn failure(conn: &Connection, sql: &str) -> AppError {
+        conn.execute(sql, []).unwrap_err().into()
+    }
+
+    /// What assertions of programs compare.
+    #[test]
+    fn are_equal_if_they_say_the_same() {
+        let conn = users();
+        assert_eq!(failure(&conn, "SELECT nam FROM user"), failure(&conn, "SELECT nam FROM user"));
+        assert_ne!(failure(&conn, "SELECT nam FROM user"), failure(&conn, "SELECT nam  FROM user"));
+        assert_ne!(failure(&conn, "SELECT nam FROM user"), failure(&conn, "SELECT mail FROM user"));
+        assert_ne!(failure(&conn, "SELECT nam FROM user"), AppError::NotANumber);
+        let duplicate = "INSERT INTO user VALUES (1, 'Ada', NULL)";
+        assert_eq!(failure(&conn, duplicate), failure(&conn, duplicate));
+        let missing = conn.query_one::<i64>("SELECT id FROM user WHERE id = 9", []).unwrap_err();
+        assert_ne!(missing, Error::no_rows(), "the former knows its SQL");
+        assert_eq!(missing.kind().to_string(), Error::no_rows().kind().to_string());
+    }
+
+    #[test]
+    fn that_wrap_another_are_equal_to_none() {
+        let error = Error::external("the program's");
+        assert!(error != error && error != Error::external("the program's"));
     }
 }
