@@ -203,6 +203,7 @@ pub use wide_integer::{IntegerBlob, U64Bits};
     note = "for a type of your own, implement `finalite::FromSql`; for another crate's, read what it is made from",
     note = "with features of their names, types of chrono, time, jiff, uuid, url, serde_json and rust_decimal can"
 )]
+#[doc(alias = "column_result")]
 pub trait FromSql<'row>: Sized {
     /// Converts the value to this type.
     ///

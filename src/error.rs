@@ -113,6 +113,7 @@ impl Error {
     /// assert!(matches!(error.kind(), ErrorKind::External(_)));
     /// assert!(error.source().unwrap().is::<std::fmt::Error>());
     /// ```
+    #[doc(alias("UserFunctionError", "FromSqlConversionFailure"))]
     pub fn external(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self::new(ErrorKind::External(error.into()))
     }
@@ -230,6 +231,7 @@ impl Error {
 
     /// Returns the primary result code, if the error has one.
     #[must_use]
+    #[doc(alias = "sqlite_error_code")]
     pub fn code(&self) -> Option<ResultCode> {
         self.extended_code().map(ResultCode::primary)
     }
@@ -353,6 +355,7 @@ impl Error {
 
     /// Whether a call that expects a row found none.
     #[must_use]
+    #[doc(alias = "QueryReturnedNoRows")]
     pub fn is_no_rows(&self) -> bool {
         matches!(self.0.kind, ErrorKind::RowCount { found: 0 })
     }

@@ -60,6 +60,7 @@ impl Connection {
     ///   connection that another thread uses, unless SQLite is in serialized mode: connections that share a cache
     ///   share its memory.
     #[track_caller]
+    #[doc(alias = "from_handle")]
     pub unsafe fn from_raw(handle: *mut sqlite3) -> crate::Result<Self> {
         // SAFETY: the caller passes ownership of the handle, as `# Safety` above requires: it is NULL, or open and used
         // by no other code from now on (rule 19).

@@ -87,6 +87,7 @@ impl Connection {
     ///
     /// C: [BEGIN TRANSACTION](https://sqlite.org/lang_transaction.html)
     #[track_caller]
+    #[doc(alias = "transaction_with_behavior")]
     pub fn transaction_with(&mut self, behavior: TransactionBehavior) -> Result<Transaction<'_>> {
         self.core().guards().forget_all(self.db());
         self.begin(behavior)

@@ -129,7 +129,14 @@ impl CloseError {
     /// Returns the connection, which is still open.
     #[must_use]
     pub fn into_connection(self) -> Connection {
-        self.0.0.into_inner().unwrap_or_else(PoisonError::into_inner)
+        self.into_parts().0
+    }
+
+    /// Returns the connection, which is still open, and the error of closing.
+    #[must_use]
+    pub fn into_parts(self) -> (Connection, Error) {
+        let (connection, error) = *self.0;
+        (connection.into_inner().unwrap_or_else(PoisonError::into_inner), error)
     }
 }
 

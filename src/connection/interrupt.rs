@@ -53,6 +53,7 @@ impl fmt::Debug for InterruptHandle {
 impl Connection {
     /// Returns a handle that interrupts this connection from any thread.
     #[must_use]
+    #[doc(alias = "get_interrupt_handle")]
     pub fn interrupt_handle(&self) -> InterruptHandle {
         InterruptHandle(self.db().interrupter())
     }

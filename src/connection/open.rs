@@ -244,6 +244,23 @@ impl OpenOptions {
         self.read_only || self.immutable
     }
 
+    /// Whether these options create a file that does not exist: [`create`](Self::create), unless the database is opened
+    /// for reading only.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use finalite::OpenOptions;
+    ///
+    /// assert!(OpenOptions::new().creates_file());
+    /// assert!(!OpenOptions::new().create(false).creates_file());
+    /// assert!(!OpenOptions::new().read_only(true).creates_file());
+    /// ```
+    #[must_use]
+    pub fn creates_file(&self) -> bool {
+        self.create && !self.is_read_only()
+    }
+
     /// Sets the VFS to use, by its name.
     ///
     /// C: [VFS](https://sqlite.org/vfs.html)

@@ -42,6 +42,20 @@ impl From<u32> for PragmaValue {
     }
 }
 
+/// A number above [`i64::MAX`] is passed as text, which no pragma takes, so that setting it is an error.
+impl From<u64> for PragmaValue {
+    fn from(value: u64) -> Self {
+        i64::try_from(value).map_or_else(|_| value.to_string().into(), Into::into)
+    }
+}
+
+/// As that of [`u64`], for the length of a list.
+impl From<usize> for PragmaValue {
+    fn from(value: usize) -> Self {
+        i64::try_from(value).map_or_else(|_| value.to_string().into(), Into::into)
+    }
+}
+
 impl From<bool> for PragmaValue {
     fn from(value: bool) -> Self {
         i64::from(value).into()
@@ -144,7 +158,7 @@ impl Connection {
     ///
     /// C: [PRAGMA](https://sqlite.org/pragma.html)
     #[track_caller]
-    #[doc(alias = "pragma_update")]
+    #[doc(alias("pragma_update", "pragma_update_and_check"))]
     pub fn set_pragma(&self, name: &str, value: impl Into<PragmaValue>) -> Result<()> {
         let value = value.into();
         let literal = match &value.0 {

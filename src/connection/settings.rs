@@ -47,6 +47,7 @@ impl Connection {
     /// [`ErrorKind::Forked`](crate::ErrorKind::Forked).
     ///
     /// C: [sqlite3_busy_timeout](https://sqlite.org/c3ref/busy_timeout.html)
+    #[doc(alias = "busy_timeout")]
     pub fn set_busy_timeout(&self, timeout: Duration) -> Result<()> {
         self.db().add_taint(Taint::SETTING);
         Ok(self.db().set_busy_timeout(milliseconds(timeout))?)
@@ -84,6 +85,7 @@ impl Connection {
 
     /// Sets the limits of the statement cache: the number of statements (default 128; 0 disables the cache) and the
     /// memory in bytes that they may use together (default 8 MiB). Statements beyond a limit are finalized immediately.
+    #[doc(alias = "set_prepared_statement_cache_capacity")]
     pub fn set_statement_cache_limits(&self, statements: usize, bytes: usize) {
         self.db().add_taint(Taint::SETTING);
         let evicted = self.core.cache().borrow_mut().set_limits(statements, bytes);

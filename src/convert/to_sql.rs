@@ -3,12 +3,13 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use crate::value::{ConversionError, List};
+use crate::value::{ConversionError, List, Value, ValueRef};
 
 /// A value to bind to a parameter.
 ///
 /// Borrowed text and bytes are bound without a copy: SQLite reads them in place, and the borrow `'p` lasts as long as
 /// the rows. SQLite copies owned text and bytes.
+#[doc(alias = "ToSqlOutput")]
 pub struct Param<'p>(ParamValue<'p>);
 
 /// The value of a [`Param`].
@@ -217,6 +218,33 @@ impl ToSql for Param<'_> {
         Self: Sized + 'p,
     {
         self
+    }
+}
+
+macro_rules! impl_from {
+    ($($type:ty)*) => {
+        $(
+            /// As this type binds.
+            impl<'p> From<$type> for Param<'p> {
+                #[inline]
+                fn from(value: $type) -> Self {
+                    value.into_param()
+                }
+            }
+        )*
+    };
+}
+
+impl_from! {
+    bool i8 i16 i32 i64 isize u8 u16 u32 u64 usize f32 f64
+    &'p str String Cow<'p, str> &'p [u8] Vec<u8> Cow<'p, [u8]> Value ValueRef<'p>
+}
+
+/// NULL for `None`.
+impl<'p, T: Into<Self>> From<Option<T>> for Param<'p> {
+    #[inline]
+    fn from(value: Option<T>) -> Self {
+        value.map_or_else(Self::null, Into::into)
     }
 }
 

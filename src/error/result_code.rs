@@ -17,6 +17,7 @@ use std::fmt;
 ///
 /// C: [Result codes](https://sqlite.org/rescode.html)
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[doc(alias = "ErrorCode")]
 pub struct ResultCode(i32);
 
 impl ResultCode {

@@ -38,6 +38,7 @@ pub(super) struct FunctionName(pub(super) Box<str>);
 /// assert_eq!(conn.query_one::<String>("SELECT longest('a', 'bcd', 'ef')", ())?, "bcd");
 /// # Ok::<(), finalite::Error>(())
 /// ```
+#[doc(alias = "Context")]
 pub struct FunctionContext<'call> {
     call: &'call Call<'call>,
     function: &'call FunctionName,
@@ -82,6 +83,7 @@ impl<'call> FunctionContext<'call> {
     /// # Errors
     ///
     /// [`ErrorKind::Function`] if there is none, [`ErrorKind::NoMemory`].
+    #[doc(alias = "get_raw")]
     pub fn value(&self, argument: usize) -> Result<ValueRef<'call>> {
         self.get(argument)
     }
@@ -171,6 +173,7 @@ impl<'call> FunctionContext<'call> {
     /// ```
     ///
     /// C: [sqlite3_get_auxdata](https://sqlite.org/c3ref/get_auxdata.html)
+    #[doc(alias = "get_or_create_aux")]
     pub fn auxiliary<T: Any + Send>(
         &self,
         argument: usize,

@@ -114,6 +114,7 @@ impl<'s, 'p> Binder<'s, 'p> {
     /// was set by name; [`ErrorKind::ParameterConversion`] if the value cannot be converted; [`ErrorKind::NoMemory`];
     /// and `SQLITE_TOOBIG` for text or bytes beyond SQLite's limit.
     #[inline(always)]
+    #[doc(alias = "raw_bind_parameter")]
     pub fn push(&mut self, value: impl ToSql + 'p) -> Result<()> {
         let index = self.positional + 1;
         if self.has_marks() || index > self.raw.parameter_count() {

@@ -94,6 +94,7 @@ impl<'row> Row<'row> {
     /// # Ok::<(), finalite::Error>(())
     /// ```
     #[inline]
+    #[doc(alias = "get_unwrap")]
     pub fn get<T: FromSql<'row>>(&self, column: impl ColumnIndex) -> Result<T> {
         self.get_with(column.find(self)?, T::from_sql)
     }
@@ -131,6 +132,7 @@ impl<'row> Row<'row> {
     ///
     /// C: [sqlite3_column_value](https://sqlite.org/c3ref/column_blob.html)
     #[inline(always)]
+    #[doc(alias = "get_ref")]
     pub fn value(&self, column: usize) -> Result<ValueRef<'row>> {
         match self.source {
             Source::Statement(raw) => raw.value(column).map_err(|CellError| self.cell_error(column)),

@@ -34,9 +34,15 @@ impl<'conn> CommitError<'conn> {
     /// Returns the transaction, which is still open unless SQLite has ended it
     /// ([`ErrorKind::TransactionEnded`](crate::ErrorKind::TransactionEnded)).
     pub fn into_transaction(self) -> Transaction<'conn> {
-        let Uncommitted { mut transaction, drop_behavior, .. } = *self.0;
+        self.into_parts().0
+    }
+
+    /// Returns the transaction, as [`into_transaction`](Self::into_transaction) does, and the error of the commit.
+    #[must_use]
+    pub fn into_parts(self) -> (Transaction<'conn>, Error) {
+        let Uncommitted { mut transaction, drop_behavior, error } = *self.0;
         transaction.set_drop_behavior(drop_behavior);
-        transaction
+        (transaction, error)
     }
 }
 

@@ -7,6 +7,7 @@ use std::str::Utf8Error;
 /// The reason why a value cannot be converted. It names types, and never contains the value of a column.
 ///
 /// The only value it contains is one that SQLite cannot store: an integer beyond 64 bits that is to be bound.
+#[doc(alias = "FromSqlError")]
 pub struct ConversionError(Box<Inner>);
 
 struct Inner {

@@ -44,6 +44,8 @@ fn a_connection_that_cannot_be_closed_comes_back_usable() {
     assert!(error.error().is_busy(), "{error:?}");
     assert!(error.to_string().contains("unfinalized"), "{error}");
     let conn = error.into_connection();
+    let (conn, error) = conn.close_or_return().unwrap_err().into_parts();
+    assert!(error.is_busy(), "{error:?}");
     assert_eq!(conn.query_one::<i64>("SELECT a FROM t", ()).unwrap(), 1);
     assert!(interrupt.interrupt(), "the interrupt handle works again");
     finalize(foreign);

@@ -177,6 +177,24 @@ mod parameters {
         assert!(first(&conn, "SELECT id FROM user WHERE name = ?", params![name + "!"]).unwrap_err().is_no_rows());
     }
 
+    /// `ToSql` of a type that wraps another.
+    #[test]
+    fn made_from_what_binds() {
+        let conn = users();
+        let class = |param: Param<'_>| conn.query_one::<String>("SELECT typeof(?)", [param]).unwrap();
+        let text = String::from("x");
+        assert_eq!(
+            [Param::from(1_u8), Param::from(-1_i64), Param::from(true), 7_usize.into()].map(class),
+            ["integer"; 4]
+        );
+        assert_eq!([Param::from(0.5_f32), 0.5_f64.into()].map(class), ["real"; 2]);
+        assert_eq!([Param::from("x"), text.clone().into(), Param::from(Some(&*text))].map(class), ["text"; 3]);
+        assert_eq!([Param::from(&b"x"[..]), vec![0_u8].into(), Value::Blob([1].into()).into()].map(class), ["blob"; 3]);
+        assert_eq!([Param::from(None::<i64>), Value::Null.into()].map(class), ["null"; 2]);
+        let error = conn.execute("SELECT ?", [Param::from(u64::MAX)]).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::ParameterConversion { .. }), "{error}");
+    }
+
     /// What `ToSql` alone says is bound by reference and by value, text of its own included.
     #[test]
     fn one_impl_is_enough() {

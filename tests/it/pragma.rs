@@ -169,6 +169,18 @@ fn a_setting_that_sqlite_ignores_is_an_error() {
 }
 
 #[test]
+fn numbers_without_a_sign_are_exact() {
+    let conn = Connection::open_in_memory().unwrap();
+    conn.set_pragma("user_version", [1, 2, 3].len()).unwrap();
+    assert_eq!(conn.pragma::<usize>("user_version").unwrap(), 3);
+    conn.set_pragma("cache_size", 4000_u64).unwrap();
+    assert_eq!(conn.pragma::<i64>("cache_size").unwrap(), 4000);
+    // As a number it would wrap, or be a REAL.
+    let error = conn.set_pragma("user_version", u64::MAX).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Pragma { .. }), "{error:?}");
+}
+
+#[test]
 fn names_and_values_are_quoted() {
     let conn = Connection::open_in_memory().unwrap();
     conn.execute("CREATE TABLE t(a)", ()).unwrap();

@@ -126,6 +126,8 @@ fn a_commit_that_fails_gives_the_transaction_back() {
     let error = tx.commit_or_return().unwrap_err();
     assert!(error.error().is_busy(), "{error}");
     let tx = error.into_transaction();
+    let (tx, error) = tx.commit_or_return().unwrap_err().into_parts();
+    assert!(error.is_busy(), "{error}");
     reader.execute("COMMIT", ()).unwrap();
     tx.commit().unwrap();
     assert_eq!(all(&conn), [1]);
