@@ -74,6 +74,13 @@ impl From<String> for PragmaValue {
     }
 }
 
+/// As the value that is referred to.
+impl<T: Clone + Into<Self>> From<&T> for PragmaValue {
+    fn from(value: &T) -> Self {
+        value.clone().into()
+    }
+}
+
 /// Shows a number, but only the length of a word, which may be an encryption key.
 impl fmt::Debug for PragmaValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
