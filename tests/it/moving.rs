@@ -524,3 +524,70 @@ mod errors {
         assert!(error != error && error != Error::external("the program's"));
     }
 }
+
+/// The table of behaviours in docs/from_rusqlite.md, where no other test is nearer.
+mod behaviour {
+    use finalite::OpenOptions;
+
+    use super::*;
+
+    #[test]
+    fn opening() {
+        let error = Connection::open("file:moving?mode=memory").unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Path { .. }), "{error}");
+        OpenOptions::new().uri(true).open("file:moving?mode=memory").unwrap();
+        assert!(Connection::open_in_memory().unwrap().pragma::<bool>("foreign_keys").unwrap());
+        let former = OpenOptions::new().foreign_keys(false).open_in_memory().unwrap();
+        assert!(!former.pragma::<bool>("foreign_keys").unwrap());
+        let creates = |options: OpenOptions| options.creates_file();
+        assert!(creates(OpenOptions::new()) && !creates(OpenOptions::new().create(false)));
+        assert!(!creates(OpenOptions::new().read_only(true)) && !creates(OpenOptions::new().immutable(true)));
+    }
+
+    #[test]
+    fn a_pragma_without_effect_is_an_error_and_as_sql_none() {
+        let conn = users();
+        assert!(conn.set_pragma("journal_mode", "wal").is_err());
+        conn.execute_batch("PRAGMA journal_mode = wal").unwrap();
+        let tx = conn.unchecked_transaction().unwrap();
+        assert!(tx.set_pragma("foreign_keys", "OFF").is_err());
+        tx.execute_batch("PRAGMA foreign_keys = OFF").unwrap();
+        assert!(tx.pragma::<bool>("foreign_keys").unwrap());
+        let error = conn.unchecked_transaction().unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Misuse { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_name_left_out_is_an_error_unless_it_is_asked_for() {
+        let conn = users();
+        let insert = "INSERT INTO user(name, email) VALUES (:name, :email)";
+        let name = [(":name", &"Edsger" as &dyn ToSql)];
+        let error = conn.execute(insert, &name).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::ParameterUnset { .. }), "{error}");
+        conn.execute(insert, named_params_from_iter(name).missing_as_null()).unwrap();
+        assert!(conn.exists("SELECT 1 FROM user WHERE name = 'Edsger' AND email IS NULL", []).unwrap());
+    }
+
+    #[test]
+    fn values_are_exact() {
+        let conn = users();
+        assert!(conn.query_one::<bool>("SELECT 2", []).is_err());
+        assert!(conn.query_one::<f64>("SELECT 9007199254740993", []).is_err());
+        assert_eq!(conn.query_one::<f64>("SELECT 9007199254740992", []).unwrap(), 9_007_199_254_740_992.0);
+        assert_eq!(conn.query_one::<Vec<u8>>("SELECT 'text'", []).unwrap(), b"text");
+        assert!(conn.execute("SELECT ?", [f64::NAN]).is_err());
+        assert!(conn.query_one::<(i64,)>("SELECT 1, 2", []).is_err());
+        assert_eq!(conn.query_row("SELECT 1, 2", [], |row| row.get::<i64>(0)).unwrap(), 1);
+    }
+
+    #[test]
+    fn a_query_is_executed_and_empty_sql_is_not() {
+        let conn = users();
+        assert_eq!(conn.execute("SELECT * FROM user", []).unwrap(), 0);
+        for sql in ["", "-- nothing", "DELETE FROM user; DELETE FROM user"] {
+            assert!(conn.execute(sql, []).is_err(), "{sql}");
+        }
+        assert_eq!(conn.query_one::<i64>("SELECT count(*) FROM user", []).unwrap(), 2);
+        conn.execute_batch("").unwrap();
+    }
+}
