@@ -38,7 +38,6 @@ impl<'conn> CommitError<'conn> {
     }
 
     /// Returns the transaction, as [`into_transaction`](Self::into_transaction) does, and the error of the commit.
-    #[must_use]
     pub fn into_parts(self) -> (Transaction<'conn>, Error) {
         let Uncommitted { mut transaction, drop_behavior, error } = *self.0;
         transaction.set_drop_behavior(drop_behavior);
