@@ -175,8 +175,9 @@ fn numbers_without_a_sign_are_exact() {
     assert_eq!(conn.pragma::<usize>("user_version").unwrap(), 3);
     conn.set_pragma("cache_size", 4000_u64).unwrap();
     assert_eq!(conn.pragma::<i64>("cache_size").unwrap(), 4000);
-    conn.set_pragma("user_version", &(3 + 1)).unwrap();
-    conn.set_pragma("temp_store", &"memory").unwrap();
+    let (version, store) = (&4, &"memory");
+    conn.set_pragma("user_version", version).unwrap();
+    conn.set_pragma("temp_store", store).unwrap();
     assert_eq!(conn.pragma::<(i64,)>("user_version").unwrap(), (4,));
     // As a number it would wrap, or be a REAL.
     let error = conn.set_pragma("user_version", u64::MAX).unwrap_err();
