@@ -133,7 +133,7 @@ const LEFT_OUT: &[(&str, Reason, &str)] = &[
     ("sqlite3rebaser_rebase_strm", OtherForm(&["sqlite3rebaser_rebase"]), "bytes are read and checked before"),
     ("sqlite3_get_clientdata sqlite3_set_clientdata", RustsOwn, "a field beside the handle"),
     ("sqlite3_str_*", RustsOwn, "`format!`"),
-    ("sqlite3_snprintf sqlite3_vsnprintf sqlite3_vmprintf", RustsOwn, "`format!`"),
+    ("sqlite3_mprintf sqlite3_snprintf sqlite3_vsnprintf sqlite3_vmprintf", RustsOwn, "`format!`"),
     ("sqlite3_stricmp sqlite3_strnicmp", RustsOwn, "`str::eq_ignore_ascii_case`"),
     ("sqlite3_strglob sqlite3_strlike", RustsOwn, "`GLOB` and `LIKE` in SQL"),
     ("sqlite3_mutex_* sqlite3_db_mutex", RustsOwn, "`std::sync`; connections are opened without a mutex"),
@@ -253,7 +253,7 @@ fn c_api_reads_headers_and_calls() {
     let mut calls = BTreeMap::new();
     let file = File::new(
         "src/raw/a/b.rs",
-        "// sqlite3_comment()\nunsafe extern \"C\" {\n    fn sqlite3_declared();\n}\n\
+        "// sqlite3_comment()\nuse ffi::{\n    sqlite3_imported,\n};\nunsafe extern \"C\" {\n    fn sqlite3_declared();\n}\n\
          fn around() {\n    ffi::sqlite3_called(\"sqlite3_text\")\n}\n\
          #[cfg(test)]\nmod tests {\n    fn test() { sqlite3_tested() }\n}\n",
     );
@@ -364,10 +364,16 @@ fn calls() -> BTreeMap<String, BTreeSet<Place>> {
 
 fn add_calls(file: &File, calls: &mut BTreeMap<String, BTreeSet<Place>>) {
     let module = module_of(&file.path);
-    let mut around = String::new();
+    let (mut around, mut is_import) = (String::new(), false);
     for line in file.code.lines() {
         if line.starts_with("mod tests {") {
             break;
+        }
+        // One that is exported is under another name there.
+        is_import |= line.trim_start().starts_with("use ");
+        if is_import {
+            is_import = !line.ends_with(';');
+            continue;
         }
         let declared =
             line.split_once("fn ").map(|(_, rest)| rest.split(|c| !is_word_char(c)).next().unwrap_or_default());
