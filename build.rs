@@ -12,6 +12,9 @@ fn main() {
     if has("BUNDLED") || has("COUNT_SYSTEM_SQLITE") {
         build.define("FINALITE_INSTALL", None);
     }
+    if has("LOADABLE_EXTENSION") {
+        build.define("FINALITE_LOADABLE", None);
+    }
     if has("FAULT_INJECTION") {
         build.define("FINALITE_FAULT_INJECTION", None);
     }

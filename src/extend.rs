@@ -48,6 +48,7 @@ mod argument;
 mod collation;
 mod context;
 mod deadline;
+mod extension;
 mod fts;
 mod hooks;
 mod math;
@@ -66,6 +67,7 @@ pub use aggregate::{
 pub use argument::{Argument, FunctionArgument, Lent, Nullable, Owned};
 pub use context::{FunctionContext, FunctionResult, Reply};
 pub use deadline::{ActiveLimits, Deadline};
+pub use extension::Extension;
 pub use fts::{FtsContext, FtsInstance, FtsPosition, FtsRow};
 pub use hooks::{HookAnswer, Subscription};
 pub use options::{Flagged, FunctionOptions, deterministic, direct_only, innocuous};

@@ -12,6 +12,8 @@ pub use libsqlite3_sys::*;
 
 use crate::Connection;
 use crate::connection::open::{bad_path, path_bytes};
+#[cfg(feature = "loadable-extension")]
+use crate::raw::host;
 use crate::raw::{Db, allocator, library};
 
 impl Connection {
@@ -115,6 +117,99 @@ impl Connection {
         let result = unsafe { self.db().load_extension(&path, entry_point.as_deref()) };
         result.map_err(|fault| self.error(fault))
     }
+}
+
+/// Makes a function the entry point of a loadable extension: of a `cdylib` that any program can load into its SQLite, the
+/// shell by `.load ./libmine`, Python by `connection.load_extension("./libmine")`, another program with finalite by
+/// [`Connection::load_extension`]. It needs the feature `loadable-extension`; without it, the macro checks the type of the
+/// function and exports nothing, so that the program's tests link a SQLite of their own.
+///
+/// The function is a `fn(&Extension<'_>) -> finalite::Result<()>`; [`Extension`](crate::extend::Extension) has what it
+/// registers. SQLite calls it for each connection that loads the extension, on the thread of that connection. Its error is
+/// that of the load.
+///
+/// SQLite looks for `sqlite3_extension_init`, which is the name unless another one is given before the function. In a
+/// library that is linked with others, each needs its own name. If the file is `libmine.so`, SQLite finds
+/// `sqlite3_mine_init`, too, and a program that is linked with it passes that to `sqlite3_auto_extension`.
+///
+/// The library stays in memory until the process ends, also if the function fails: thread-local variables and closures of
+/// Rust cannot be taken away from those that use them.
+///
+/// # Example
+///
+/// ```
+/// use finalite::extend::Extension;
+///
+/// fn register(extension: &Extension<'_>) -> finalite::Result<()> {
+///     extension.create_scalar_function("reverse", |text: &str| text.chars().rev().collect::<String>())?;
+///     Ok(())
+/// }
+///
+/// finalite::loadable_extension!(register);
+/// finalite::loadable_extension!(sqlite3_mine_init, register);
+/// # let conn = finalite::Connection::open_in_memory()?;
+/// # conn.extend_with(register)?;
+/// # assert_eq!(conn.query_one::<String>("SELECT reverse('abc')", ())?, "cba");
+/// # Ok::<(), finalite::Error>(())
+/// ```
+///
+/// C: [Run-Time Loadable Extensions](https://sqlite.org/loadext.html)
+#[macro_export]
+macro_rules! loadable_extension {
+    ($init:expr $(,)?) => {
+        $crate::loadable_extension!(sqlite3_extension_init, $init);
+    };
+    ($name:ident, $init:expr $(,)?) => {
+        $crate::__entry_point!($name, $init);
+    };
+}
+
+/// The expansion of [`loadable_extension!`](crate::loadable_extension).
+#[cfg(not(feature = "loadable-extension"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __entry_point {
+    ($name:ident, $init:expr) => {
+        const _: fn(&$crate::Connection) -> $crate::Result<()> = |conn| conn.extend_with($init);
+    };
+}
+
+/// The expansion of [`loadable_extension!`](crate::loadable_extension).
+#[cfg(feature = "loadable-extension")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __entry_point {
+    ($name:ident, $init:expr) => {
+        const _: () = {
+            #[unsafe(no_mangle)]
+            unsafe extern "C" fn $name(
+                db: *mut $crate::ffi::sqlite3,
+                message: *mut *mut ::core::ffi::c_char,
+                api: *const $crate::ffi::sqlite3_api_routines,
+            ) -> ::core::ffi::c_int {
+                // SAFETY: SQLite calls the entry point of an extension with these arguments (rule 28).
+                unsafe { $crate::ffi::load(db, message, api, |conn| conn.extend_with($init)) }
+            }
+        };
+    };
+}
+
+/// Runs the initialization of an extension for [`loadable_extension!`](crate::loadable_extension).
+///
+/// # Safety
+///
+/// SQLite has called the entry point of an extension with these arguments.
+#[cfg(feature = "loadable-extension")]
+#[doc(hidden)]
+#[track_caller]
+pub unsafe fn load(
+    db: *mut sqlite3,
+    message: *mut *mut std::ffi::c_char,
+    api: *const sqlite3_api_routines,
+    run: fn(&Connection) -> crate::Result<()>,
+) -> std::ffi::c_int {
+    // SAFETY: the caller passes what SQLite has passed (rule 28).
+    unsafe { host::load(db, message, api, Location::caller(), |db| run(&Connection::adopt(db))) }
 }
 
 /// Trait without any implementation. It makes the compiler show this message, instead of naming each field of a

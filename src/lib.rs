@@ -130,6 +130,18 @@ compile_error!(
     "finalite does not run on wasm: it relies on threads, on POSIX or Windows files and on a C library built for them"
 );
 
+#[cfg(all(feature = "loadable-extension", any(feature = "bundled", feature = "count-system-sqlite")))]
+compile_error!(
+    "the feature `loadable-extension` excludes `bundled` and `count-system-sqlite`: an extension uses the SQLite of the \
+     program that loads it. Remedy: `finalite = { default-features = false, features = [\"loadable-extension\"] }`, built \
+     on its own (`cargo build -p`), as Cargo unites the features of packages that it builds together"
+);
+#[cfg(all(feature = "loadable-extension", any(feature = "session", feature = "snapshot", feature = "scan-status")))]
+compile_error!(
+    "the features `session`, `snapshot` and `scan-status` are not for extensions: the table of functions that SQLite \
+     passes to an extension lacks theirs. Remedy: leave them out, or leave out `loadable-extension`"
+);
+
 mod btree;
 pub mod coming_from;
 mod connection;

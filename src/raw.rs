@@ -15,12 +15,15 @@ pub(crate) mod cipher;
 pub(crate) mod collation;
 mod column_metadata;
 pub(crate) mod db;
+mod dispatch;
 mod extension;
 pub(crate) mod file_control;
 pub(crate) mod fts;
 pub(crate) mod function;
 mod hardening;
 pub(crate) mod hook;
+#[cfg(feature = "loadable-extension")]
+pub(crate) mod host;
 mod initialize;
 pub(crate) mod interrupt;
 pub(crate) mod lent_columns;

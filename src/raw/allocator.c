@@ -96,7 +96,15 @@ struct mem_methods {
   void (*xShutdown)(void *);
   void *pAppData;
 };
+#ifdef FINALITE_LOADABLE
+/* The SQLite of the program that loads the library is running, and has an allocator. */
+static int sqlite3_config(int option, ...) {
+  (void)option;
+  return 21; /* SQLITE_MISUSE */
+}
+#else
 extern int sqlite3_config(int, ...);
+#endif
 enum { SQLITE_OK = 0, SQLITE_CONFIG_MALLOC = 4, SQLITE_CONFIG_MEMSTATUS = 9 };
 
 /* ---- counters ---- */

@@ -32,6 +32,7 @@ use std::thread;
 
 use super::allocator::Charge;
 use super::db::{Db, Entered};
+use super::extension::Switched;
 use super::hook::Hooks;
 use super::limit::Limits;
 use super::os::clock;
@@ -243,6 +244,10 @@ impl Db {
     #[cold]
     #[inline(never)]
     fn park(&self, payload: Box<dyn Any + Send>) {
+        if self.is_of_host() {
+            self.tell_of_panic(&*payload);
+            return discard(payload);
+        }
         match self.callbacks.parked.take() {
             Some(first) => {
                 self.callbacks.parked.set(Some(first));
@@ -328,6 +333,7 @@ impl Db {
             db: self,
             before: self.callbacks.open_depth.replace(self.callbacks.depth.get()),
             was_ending: self.callbacks.is_ending.replace(false),
+            forbidden: self.forbid_extensions(),
         }
     }
 
@@ -345,6 +351,10 @@ impl Db {
     pub(crate) fn keep_reader<'db>(&'db self, statement: Stmt<'db>, is_each_time: bool) -> Option<Stmt<'db>> {
         /// Largest number of kept statements.
         const READERS_MAX: usize = 16;
+        if self.is_of_host() {
+            // The host could not close its connection.
+            return None;
+        }
         let sql: Box<str> = statement.sql().into();
         let parked = match is_each_time {
             true => {
@@ -461,6 +471,9 @@ impl Db {
     pub(super) fn release(&self, state: Box<dyn Any + Send>) {
         self.disturb();
         self.callbacks.released.borrow_mut().push(Released::State(state));
+        if self.is_of_host() {
+            self.drop_released_by_call();
+        }
     }
 
     /// Ends the states of all aggregates: no statement is running that uses them.
@@ -500,7 +513,8 @@ impl Db {
             CallbackFailure::NoMemory => ffi::SQLITE_NOMEM,
             CallbackFailure::Fault(fault) => {
                 self.keep_failure(fault.to_string().into(), fault);
-                KEPT_FAILURE
+                // A host knows no such code.
+                if self.is_of_host() { ffi::SQLITE_ERROR } else { KEPT_FAILURE }
             }
         }
     }
@@ -528,8 +542,8 @@ impl Db {
     /// Passes a closure to SQLite, in place of one with the same key, and keeps it until it is replaced or removed, or
     /// the connection closes. Returns whether a closure was replaced.
     ///
-    /// `install` is the call to SQLite with the address of the closure's [`Entry`], and returns its result code. It
-    /// passes no destructor. After it succeeded, SQLite must not call the closure that was replaced: it forgets a hook
+    /// `install` is the call to SQLite with the address of the closure's [`Entry`] and the destructor to pass, and returns
+    /// its result code. There is no destructor but on a connection of a host, whose SQLite owns the entry. After it succeeded, SQLite must not call the closure that was replaced: it forgets a hook
     /// at once, and refuses to replace a function or a collation while a statement is running (`SQLITE_BUSY`). No
     /// callback runs, as `entered` is from [`enter_to_register`](Self::enter_to_register).
     pub(super) fn register<F: Send + 'static>(
@@ -538,13 +552,17 @@ impl Db {
         key: Key,
         site: &'static Location<'static>,
         call: F,
-        install: impl FnOnce(*mut c_void) -> c_int,
+        install: impl FnOnce(*mut c_void, Destroy) -> c_int,
     ) -> Result<bool, Fault> {
         debug_assert!(ptr::eq(entered.get(), self));
         let tracked = self.track(HandleKind::Callback, site, &key.to_string());
-        let entry = Rc::new(Entry { db: NonNull::from(self), tracked, call });
+        let entry = Entry { db: NonNull::from(self), tracked, call };
+        if self.is_of_host() {
+            return self.check(self.give_to_host(entry, install)).map(|()| false);
+        }
+        let entry = Rc::new(entry);
         let charge = entered.charge();
-        let code = install(Rc::as_ptr(&entry).cast_mut().cast());
+        let code = install(Rc::as_ptr(&entry).cast_mut().cast(), None);
         drop(charge);
         self.add_taint(Taint::REGISTERED);
         self.check(code)?;
@@ -654,6 +672,8 @@ pub(crate) struct OpenToCallback<'db> {
     db: &'db Db,
     before: u32,
     was_ending: bool,
+    /// Ends before the connection is shut again.
+    forbidden: Option<Switched<'db>>,
 }
 
 impl OpenToCallback<'_> {
@@ -678,6 +698,7 @@ impl Drop for Shut<'_> {
 
 impl Drop for OpenToCallback<'_> {
     fn drop(&mut self) {
+        drop(self.forbidden.take());
         self.db.callbacks.open_depth.set(self.before);
         self.db.callbacks.is_ending.set(self.was_ending);
         self.db.entry.set(Moment::NEVER);
@@ -706,6 +727,9 @@ impl Drop for Cleanup<'_> {
         self.0.callbacks.cleanups.set(self.0.callbacks.cleanups.get() - 1);
     }
 }
+
+/// Destructor of what SQLite owns.
+pub(super) type Destroy = Option<unsafe extern "C" fn(*mut c_void)>;
 
 /// Identity of a closure: at most one of each key is registered, but for those that FTS5 keeps.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -802,8 +826,14 @@ pub(super) unsafe extern "C" fn release_entry<F: Send + 'static>(address: *mut c
     // (rule 6). It does not move (rule 14).
     let db = unsafe { entry.db.as_ref() };
     db.callbacks.given.set(db.callbacks.given.get() - 1);
+    let pointer = entry.db;
     db.disturb();
     db.callbacks.released.borrow_mut().push(Released::Entry(entry));
+    if db.is_of_host() {
+        // SAFETY: the connection of the entry, which is not freed yet: the entry was the last that SQLite owned, at the
+        // earliest (rule 28).
+        unsafe { Db::released_by_host(pointer) }
+    }
 }
 
 /// Runs a call of a closure. While times are taken, it is added to the closure's record.
@@ -876,7 +906,11 @@ pub(super) unsafe extern "C" fn release_held(held: *mut c_void) {
     let db = unsafe { db.as_ref() };
     // It is unsettled until it is dropped.
     db.callbacks.released.borrow_mut().push(Released::Held(held));
+    if db.is_of_host() {
+        db.drop_released_by_call();
+    }
 }
 
+mod hosted;
 #[cfg(test)]
 mod tests;

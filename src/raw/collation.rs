@@ -33,10 +33,10 @@ impl Db {
         site: &'static Location<'static>,
         compare: F,
     ) -> Result<bool, Fault> {
-        self.register(entered, key(name), site, compare, |entry| {
+        self.register(entered, key(name), site, compare, |entry, destroy| {
             // SAFETY: the connection is open (entered, rule 20), and the name NUL-terminated (rule 22). `entry` is the
-            // address of an `Entry<F>`, which lives until SQLite has let go of it (rule 14), so there is nothing to
-            // destroy.
+            // address of an `Entry<F>`, which lives until SQLite has let go of it (rule 14); its destructor is
+            // `destroy`.
             unsafe {
                 ffi::sqlite3_create_collation_v2(
                     entered.db(),
@@ -44,7 +44,7 @@ impl Db {
                     ffi::SQLITE_UTF8,
                     entry,
                     Some(compare_texts::<F>),
-                    None,
+                    destroy,
                 )
             }
         })
@@ -83,7 +83,7 @@ impl Db {
         C: Fn(&[u8], &[u8]) -> Ordering + Send + 'static,
     {
         let entered = self.enter_to_register()?;
-        self.register(&entered, Key::CollationNeeded, site, Supplier { supply, site }, |entry| {
+        self.register(&entered, Key::CollationNeeded, site, Supplier { supply, site }, |entry, _| {
             // SAFETY: the connection is open (entered, rule 20); `entry` is the address of an `Entry<Supplier<F>>`,
             // which lives until it is replaced or the connection closes (rule 14).
             unsafe { ffi::sqlite3_collation_needed(entered.db(), entry, Some(needed::<F, C>)) }
@@ -122,7 +122,10 @@ unsafe extern "C" fn compare_texts<F: Fn(&[u8], &[u8]) -> Ordering + Send + 'sta
     // SAFETY: the other string with its length, as above (rule 15).
     let right = unsafe { bytes(right, right_len) };
     // After a panic the bytes are compared: another order than the collation's, but an order.
-    let ordering = entry.call_back(|compare| compare(left, right)).unwrap_or_else(|| left.cmp(right));
+    let ordering = entry.call_back(|compare| compare(left, right)).unwrap_or_else(|| {
+        entry.db().interrupt_host();
+        left.cmp(right)
+    });
     ordering as c_int
 }
 

@@ -67,6 +67,10 @@ pub(crate) struct Db {
     pub(super) recovery: OnceCell<Recovery>,
     /// Whether foreign code received the handle; it may have registered functions.
     is_given_out: Cell<bool>,
+    /// Whether the handle belongs to the host of an extension, which closes it.
+    is_of_host: Cell<bool>,
+    /// Whether its [`OwnedDb`] exists; that of a host ends before it.
+    is_held: Cell<bool>,
     /// Whether a transaction is known to be open: one was open after the last statement that may have changed that.
     has_transaction: Cell<bool>,
     /// Whether a statement other than `PRAGMA` and `BEGIN` was prepared: SQLite reads the schema for the first one that needs
@@ -104,6 +108,9 @@ impl Deref for OwnedDb {
 impl Drop for OwnedDb {
     /// Closes a `Db` that never became a connection (a failed open); `Connection` closes before it drops its `Db`.
     fn drop(&mut self) {
+        if self.is_of_host() && !self.is_closed() {
+            return self.leave_to_host();
+        }
         if self.close(Vec::new()).is_err() {
             self.abandon();
         }
@@ -127,6 +134,16 @@ enum Gate {
     Open,
     Closing,
     Closed,
+}
+
+/// Returns an error if there is no SQLite that can be used.
+fn check_library() -> Result<(), Fault> {
+    #[cfg(feature = "loadable-extension")]
+    if !super::host::is_present() {
+        let reason = "no SQLite has loaded this extension, which has none of its own";
+        return Err(Fault::new(FaultKind::Unsupported(reason.into())));
+    }
+    library::check().map_err(|reason| Fault::new(FaultKind::Unsupported(reason)))
 }
 
 /// Flags for opening; `SQLITE_OPEN_NOMUTEX` and `SQLITE_OPEN_EXRESCODE` are always set.
@@ -182,7 +199,7 @@ impl Db {
         name: Option<&str>,
         site: &'static Location<'static>,
     ) -> Result<OwnedDb, Fault> {
-        library::check().map_err(|reason| Fault::new(FaultKind::Unsupported(reason)))?;
+        check_library()?;
         if running::is_running() {
             return Err(Fault::new(FaultKind::Misuse(IN_VFS)));
         }
@@ -277,6 +294,8 @@ impl Db {
             taint: Cell::new(Taint::NONE),
             recovery: OnceCell::new(),
             is_given_out: Cell::new(false),
+            is_of_host: Cell::new(false),
+            is_held: Cell::new(true),
             has_transaction: Cell::new(false),
             has_prepared: Cell::new(false),
             lost: Cell::new(None),
@@ -298,7 +317,7 @@ impl Db {
         handle: *mut ffi::sqlite3,
         site: &'static Location<'static>,
     ) -> Result<OwnedDb, Fault> {
-        library::check().map_err(|reason| Fault::new(FaultKind::Unsupported(reason)))?;
+        check_library()?;
         fork::watch();
         let id = registry::new_id();
         let db = Self::own(handle, id, Account::claim(id, site), None, site);
@@ -312,6 +331,38 @@ impl Db {
         // The file may be one that the parent process has open.
         db.note_files().inspect_err(|_| db.disown_handle())?;
         Ok(db)
+    }
+
+    /// Takes part in a connection of a host, for an extension. No setting is changed. Dropping the result finalizes the
+    /// statements made by it, and leaves the connection to the host.
+    ///
+    /// # Safety
+    ///
+    /// `handle` is NULL or an open connection of the SQLite whose functions `host` has, which no other thread uses until the
+    /// result is dropped. What is registered on it is called by one thread at a time.
+    #[cfg(feature = "loadable-extension")]
+    pub(super) unsafe fn of_host(
+        handle: *mut ffi::sqlite3,
+        site: &'static Location<'static>,
+    ) -> Result<OwnedDb, Fault> {
+        fork::watch();
+        let id = registry::new_id();
+        let db = Self::own(handle, id, Account::claim(id, site), None, site).ok_or_else(Fault::no_memory)?;
+        db.is_of_host.set(true);
+        db.give_out();
+        allocator::settle_mode();
+        Ok(db)
+    }
+
+    /// Whether the handle belongs to the host of an extension.
+    #[inline(always)]
+    pub(crate) fn is_of_host(&self) -> bool {
+        cfg!(feature = "loadable-extension") && self.is_of_host.get()
+    }
+
+    /// Whether its [`OwnedDb`] exists.
+    pub(super) fn is_held(&self) -> bool {
+        self.is_held.get()
     }
 
     /// Starts a use of the connection. Returns an error in a forked child, while the connection is being closed, and
@@ -617,6 +668,14 @@ impl OwnedDb {
             self.leak();
             return Ok(());
         }
+        if self.is_of_host() {
+            for kept in parked {
+                drop(self.unpark(kept));
+            }
+            self.end_readers();
+            self.finalize_children();
+            return Ok(());
+        }
         self.set_gate(Gate::Closing);
         for kept in parked {
             drop(self.unpark(kept));
@@ -658,6 +717,29 @@ impl OwnedDb {
             interrupter.rearm(self.ptr);
         }
         Err(self.fault(code))
+    }
+
+    /// Ends the use of a connection of a host by Rust. It lives on with the callbacks that SQLite owns.
+    fn leave_to_host(&mut self) {
+        // Of a connection of a host, no statement is left open, as it returns no error.
+        let _ = self.close(Vec::new());
+        self.is_held.set(false);
+        if !self.has_given() {
+            // SAFETY: SQLite owns nothing of it, and this is the Drop of its only `OwnedDb` (rule 28).
+            unsafe { Self::end_of_host(self.0) }
+        }
+    }
+
+    /// Frees a connection of a host, whose handle the host closes or has closed.
+    ///
+    /// # Safety
+    ///
+    /// SQLite owns no entry of it, and nothing uses it after the call.
+    pub(super) unsafe fn end_of_host(db: NonNull<Db>) {
+        let mut db = OwnedDb(db);
+        db.account.release();
+        db.closed();
+        db.end_callbacks();
     }
 
     /// Marks the connection as closed and ends its records.

@@ -19,7 +19,7 @@ impl Db {
         // It gets the handle.
         self.give_out();
         let before = self.call_db_config(DbConfig::LoadExtension, -1)?;
-        let _allowed = Allowed { db: self, before };
+        let _allowed = Switched { db: self, before };
         self.call_db_config(DbConfig::LoadExtension, 1)?;
         let mut message: *mut c_char = ptr::null_mut();
         let charge = entered.charge();
@@ -48,18 +48,29 @@ impl Db {
         };
         Err(Fault::new(FaultKind::Sqlite { code, message, may_be_the_programs: true, offset: None, reason: None }))
     }
+
+    /// Sets whether C code may load extensions, and SQL with it, until the guard is dropped. `None` if that is so already,
+    /// or where SQLite can load none.
+    pub(super) fn switch_extensions(&self, allowed: bool) -> Option<Switched<'_>> {
+        let before = self.call_db_config(DbConfig::LoadExtension, -1).ok()?;
+        if before == allowed {
+            return None;
+        }
+        self.call_db_config(DbConfig::LoadExtension, c_int::from(allowed)).ok()?;
+        Some(Switched { db: self, before })
+    }
 }
 
 /// Guard that restores whether C code may load extensions.
-struct Allowed<'db> {
+pub(super) struct Switched<'db> {
     db: &'db Db,
     before: bool,
 }
 
-impl Drop for Allowed<'_> {
+impl Drop for Switched<'_> {
     fn drop(&mut self) {
         let _cleanup = self.db.begin_cleanup();
-        // The connection was entered to load an extension, so that this call succeeds, too.
+        // The connection was entered before, so that this call succeeds, too.
         let _ = self.db.call_db_config(DbConfig::LoadExtension, c_int::from(self.before));
     }
 }

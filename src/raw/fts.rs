@@ -13,7 +13,7 @@ use std::panic::Location;
 use std::ptr::{self, NonNull};
 use std::slice;
 
-use super::callback::KEPT_FAILURE;
+use super::callback::{Destroy, KEPT_FAILURE};
 use super::db::code_fault;
 use super::{Db, ffi};
 use crate::error::{Fault, FaultKind};
@@ -38,10 +38,6 @@ type TokenizeWithLocale = unsafe extern "C" fn(
     c_int,
     Option<TakeToken>,
 ) -> c_int;
-
-/// A function with a place for a pointer's destructor, which finalite does not use: the connection's list owns its
-/// closures.
-type Destroy = Option<unsafe extern "C" fn(*mut c_void)>;
 
 /// `fts5_tokenizer`.
 #[repr(C)]

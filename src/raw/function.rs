@@ -5,7 +5,7 @@ use std::ffi::{CStr, c_int, c_void};
 use std::panic::Location;
 use std::ptr::{self, NonNull};
 
-use super::callback::{Entry, Held, Key, StateId, release_held};
+use super::callback::{Destroy, Entry, Held, Key, StateId, release_held};
 use super::db::Entered;
 use super::value::{self, OutOfMemory};
 use super::{Db, ffi};
@@ -87,10 +87,10 @@ impl Db {
         function: F,
     ) -> Result<bool, Fault> {
         let entered = self.enter_to_register()?;
-        self.register_function(&entered, signature, site, function, |entry, encoding| {
+        self.register_function(&entered, signature, site, function, |entry, destroy, encoding| {
             // SAFETY: the connection is open (entered, rule 20), and the name NUL-terminated (rule 22). `entry` is the
-            // address of an `Entry<F>`, which lives until SQLite has let go of it (rule 14), so there is nothing to
-            // destroy. c3ref/create_function.html: a scalar function has xFunc alone.
+            // address of an `Entry<F>`, which lives until SQLite has let go of it (rule 14); its destructor is `destroy`.
+            // c3ref/create_function.html: a scalar function has xFunc alone.
             unsafe {
                 ffi::sqlite3_create_function_v2(
                     entered.db(),
@@ -101,7 +101,7 @@ impl Db {
                     Some(scalar::<F>),
                     None,
                     None,
-                    None,
+                    destroy,
                 )
             }
         })
@@ -117,7 +117,7 @@ impl Db {
         is_window: bool,
     ) -> Result<bool, Fault> {
         let entered = self.enter_to_register()?;
-        self.register_function(&entered, signature, site, function, |entry, encoding| {
+        self.register_function(&entered, signature, site, function, |entry, destroy, encoding| {
             // SAFETY: as in `create_scalar`: an open connection, a NUL-terminated name, and an `Entry<A>` that lives
             // until SQLite has let go of it (rules 14, 20, 22). c3ref/create_function.html: xValue and xInverse are
             // both given, or both NULL "in which case a regular aggregate function is created".
@@ -135,7 +135,7 @@ impl Db {
                         inverse::<A>
                             as unsafe extern "C" fn(*mut ffi::sqlite3_context, c_int, *mut *mut ffi::sqlite3_value),
                     ),
-                    None,
+                    destroy,
                 )
             }
         })
@@ -153,16 +153,17 @@ impl Db {
         signature: Signature<'_>,
         site: &'static Location<'static>,
         function: F,
-        install: impl FnOnce(*mut c_void, c_int) -> c_int,
+        install: impl FnOnce(*mut c_void, Destroy, c_int) -> c_int,
     ) -> Result<bool, Fault> {
         let key = signature.key();
         if signature.arguments.is_some() || !self.callbacks.has_shapes.get() {
-            return self.register(entered, key, site, function, |entry| install(entry, ffi::SQLITE_UTF8));
+            let install = |entry, destroy| install(entry, destroy, ffi::SQLITE_UTF8);
+            return self.register(entered, key, site, function, install);
         }
         let is_removed = self.unregister(entered, &key, || remove(entered, signature))?;
         let mut failed = None;
-        let is_replaced = self.register(entered, key, site, function, |entry| {
-            let code = install(entry, ffi::SQLITE_ANY);
+        let is_replaced = self.register(entered, key, site, function, |entry, destroy| {
+            let code = install(entry, destroy, ffi::SQLITE_ANY);
             if code == ffi::SQLITE_OK || remove(entered, signature) == ffi::SQLITE_OK {
                 return code;
             }
@@ -186,7 +187,7 @@ impl Db {
     ) -> Result<bool, Fault> {
         self.callbacks.has_shapes.set(true);
         let signature = Signature { name, arguments: None, properties: Properties::default() };
-        self.register_function(entered, signature, site, function, |entry, _| install(entry))
+        self.register_function(entered, signature, site, function, |entry, _, _| install(entry))
     }
 
     /// Removes a function that was registered with this name and number of arguments. Returns whether there was one.
@@ -447,7 +448,11 @@ impl<'call> Call<'call> {
     #[inline(always)]
     pub(super) fn end<R>(&self, result: Option<R>) -> Option<R> {
         if result.is_none() {
-            self.aside(|call| call.fail_with("a function panicked, or its connection is being closed"));
+            self.aside(|call| {
+                let is_of_host = call.db.is_of_host();
+                let or_closing = if is_of_host { "" } else { ", or its connection is being closed" };
+                call.fail_with(&format!("a function panicked{or_closing}"));
+            });
         }
         result
     }

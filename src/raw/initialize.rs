@@ -3,7 +3,7 @@
 use std::ffi::c_int;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::ffi;
+use super::{dispatch, ffi};
 use crate::track::PerProcess;
 
 /// Initializes SQLite before its first use by this crate. SQLite would do that itself, but takes itself for initialized
@@ -21,7 +21,7 @@ pub(super) fn initialize() -> Result<(), c_int> {
     }
     let _one_at_a_time = INITIALIZING.lock();
     // SAFETY: takes no argument, and may be called at any time by any thread (rule 12, c3ref/initialize.html).
-    match unsafe { ffi::sqlite3_initialize() } {
+    match unsafe { dispatch::initialize() } {
         ffi::SQLITE_OK => IS_INITIALIZED.store(true, Ordering::Release),
         code => return Err(code),
     }

@@ -7,7 +7,7 @@ use std::{ptr, slice, str};
 use libsqlite3_sys as ffi;
 
 /// Oldest supported system SQLite: the one that the bindings of `libsqlite3-sys` 0.40 describe.
-const VERSION_MIN: c_int = 3_045_003;
+pub(super) const VERSION_MIN: c_int = 3_045_003;
 
 pub(crate) fn version() -> &'static str {
     // SAFETY: takes no argument; c3ref/libversion.html: returns "a pointer to the sqlite3_version[] string constant"

@@ -13,7 +13,7 @@ use std::ops::Range;
 use std::ptr::{self, NonNull};
 
 use super::db::Entered;
-use super::{Db, ffi, value};
+use super::{Db, ffi, text, value};
 use crate::error::{FunctionCause, FunctionFault};
 use crate::sql;
 use crate::value::{ConversionError, List, RawParam, Type, ValueRef};
@@ -122,7 +122,8 @@ impl Db {
     #[cold]
     #[inline(never)]
     pub(super) fn create_list(&self, entered: &Entered<'_>, sql: &str) -> Result<bool, c_int> {
-        if self.is_in_any_callback() && self.is_given_out() {
+        // A host would go on to call the table after this connection.
+        if self.is_of_host() || (self.is_in_any_callback() && self.is_given_out()) {
             return Ok(false);
         }
         let message = self.call_message(ffi::SQLITE_ERROR);
@@ -167,9 +168,8 @@ impl TableInstance {
     #[cold]
     fn fail(&mut self, cause: FunctionCause) -> c_int {
         let (text, fault) = self.fault(cause);
-        // SAFETY: both are NUL-terminated; c3ref/mprintf.html: the result is a new string of SQLite, or NULL
-        // (rule 22). SQLite frees what a method leaves here (vtab.html, zErrMsg), and has taken what was here before.
-        self.base.zErrMsg = unsafe { ffi::sqlite3_mprintf(c"%.*s".as_ptr(), to_int(text.len()), text.as_ptr()) };
+        // SQLite frees what a method leaves here (vtab.html, zErrMsg), and has taken what was here before.
+        self.base.zErrMsg = text::to_sqlite(&text);
         if self.base.zErrMsg.is_null() {
             return ffi::SQLITE_NOMEM;
         }

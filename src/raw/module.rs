@@ -18,6 +18,7 @@ use std::ptr;
 use super::callback::{Entry, release_entry};
 use super::db::Entered;
 use super::function::Call;
+use super::text::to_sqlite;
 use super::{Db, ffi};
 use crate::error::{Fault, FaultKind};
 use crate::track::{HandleKind, Taint};
@@ -42,6 +43,12 @@ pub use virtual_table::{
 /// Error of a callback.
 type CallbackError = Box<dyn std::error::Error + Send + Sync>;
 
+#[cfg(feature = "loadable-extension")]
+use super::ffi::{
+    sqlite3_drop_modules, sqlite3_value_nochange, sqlite3_vtab_collation, sqlite3_vtab_distinct, sqlite3_vtab_in,
+    sqlite3_vtab_in_first, sqlite3_vtab_in_next, sqlite3_vtab_nochange, sqlite3_vtab_rhs_value,
+};
+#[cfg(not(feature = "loadable-extension"))]
 unsafe extern "C" {
     // The oldest bindings lack them. c3ref/drop_modules.html
     fn sqlite3_drop_modules(db: *mut ffi::sqlite3, keep: *mut *const c_char) -> c_int;
@@ -397,12 +404,4 @@ fn check_name(name: &CStr) -> Result<(), Fault> {
         true => Err(Fault::new(FaultKind::Misuse("SQLite cannot replace or remove its module fts5"))),
         false => Ok(()),
     }
-}
-
-/// Returns a string of SQLite with this text; NULL if there is no memory.
-fn to_sqlite(text: &str) -> *mut c_char {
-    let len = c_int::try_from(text.len()).unwrap_or(c_int::MAX);
-    // SAFETY: the format takes a length and at most so many bytes (rule 22); c3ref/mprintf.html: the result is a new
-    // string of SQLite's allocator, or NULL.
-    unsafe { ffi::sqlite3_mprintf(c"%.*s".as_ptr(), len, text.as_ptr().cast::<c_char>()) }
 }

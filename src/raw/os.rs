@@ -4,4 +4,6 @@ pub(crate) mod append_list;
 pub(crate) mod clock;
 pub(crate) mod fork;
 pub(crate) mod huge_pages;
+#[cfg(feature = "loadable-extension")]
+pub(crate) mod pinned;
 pub(crate) mod threads;

@@ -8,7 +8,7 @@ use std::slice;
 
 use super::callback::{CallbackFailure, Entry, Held, release_held};
 use super::value::{self, OutOfMemory};
-use super::{Db, ffi, library};
+use super::{Db, dispatch, ffi, library};
 use crate::error::{Fault, FaultKind};
 use crate::value::ValueRef;
 
@@ -126,6 +126,10 @@ impl<'call> RtreeCall<'call> {
 
 /// Returns an error if this SQLite passes integers in place of reals.
 fn check_reals() -> Result<(), Fault> {
+    if cfg!(feature = "loadable-extension") {
+        // `sqlite3_api_routines` lacks them.
+        return Err(Fault::new(FaultKind::Unsupported("R-trees: an extension cannot register their callbacks".into())));
+    }
     match library::compile_options().any(|option| option == "RTREE_INT_ONLY") {
         false => Ok(()),
         true => Err(Fault::new(FaultKind::Unsupported("R-trees: SQLite was compiled with integers alone".into()))),
@@ -149,7 +153,7 @@ impl Db {
         self.register_shape(&entered, name, site, overlaps, |entry| {
             // SAFETY: the connection is open (entered, rule 20), and the name NUL-terminated (rule 22). `entry` is an
             // `Entry<F>`, which lives until SQLite has let go of the function (rules 14, 27).
-            unsafe { ffi::sqlite3_rtree_geometry_callback(entered.db(), name.as_ptr(), Some(geometry::<F>), entry) }
+            unsafe { dispatch::rtree_geometry_callback(entered.db(), name.as_ptr(), Some(geometry::<F>), entry) }
         })
     }
 
@@ -168,7 +172,7 @@ impl Db {
         let entered = self.enter_to_register()?;
         self.register_shape(&entered, name, site, judge, |entry| {
             // SAFETY: as for a geometry callback (rules 14, 20, 22, 27); the destructor may be NULL.
-            unsafe { ffi::sqlite3_rtree_query_callback(entered.db(), name.as_ptr(), Some(query::<F>), entry, None) }
+            unsafe { dispatch::rtree_query_callback(entered.db(), name.as_ptr(), Some(query::<F>), entry, None) }
         })
     }
 }

@@ -16,9 +16,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::allocator::Account;
 use super::db::{Db, Entered};
-use super::ffi;
 use super::limit::Execution;
 use super::text::{self, SqliteString};
+use super::{dispatch, ffi};
 use crate::error::{Fault, FaultKind};
 use crate::sql;
 use crate::track::activity::Start;
@@ -603,7 +603,7 @@ impl StmtCore {
     fn is_expired(&self) -> bool {
         // SAFETY: the statement lives as long as its core, which `self` borrows (rule 19); reads a flag stored in it
         // (rule 20, c3ref/aggregate_count.html).
-        unsafe { ffi::sqlite3_expired(self.ptr.as_ptr()) != 0 }
+        unsafe { dispatch::expired(self.ptr.as_ptr()) != 0 }
     }
 
     fn findings<T: Any + Send + Default>(&self) -> &T {

@@ -22,6 +22,9 @@ use super::db::{Db, Entered, Limit};
 use super::{ffi, text};
 use crate::error::{Fault, FaultKind};
 
+#[cfg(feature = "loadable-extension")]
+use super::ffi::{sqlite3_is_interrupted, sqlite3_uri_key};
+#[cfg(not(feature = "loadable-extension"))]
 unsafe extern "C" {
     // c3ref/interrupt.html, since 3.41, and c3ref/uri_boolean.html, since 3.31; not in every version of the bindings.
     fn sqlite3_is_interrupted(db: *mut ffi::sqlite3) -> c_int;

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::ffi::{CStr, c_char};
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 
 use super::ffi;
 
@@ -33,6 +33,33 @@ impl Drop for SqliteString {
         // `from_raw` promised such memory, and `self` is its only owner, so it is freed once (rule 22).
         unsafe { ffi::sqlite3_free(self.0.as_ptr().cast()) }
     }
+}
+
+/// Returns a string of SQLite's allocator with this text, which ends at its first NUL; NULL if there is no memory.
+pub(super) fn to_sqlite(text: &str) -> *mut c_char {
+    let len = text.len();
+    // SAFETY: takes a size; c3ref/free.html: new memory of SQLite's, or NULL (rule 22).
+    let copy = unsafe { ffi::sqlite3_malloc64(len as u64 + 1) }.cast::<u8>();
+    if copy.is_null() {
+        return ptr::null_mut();
+    }
+    // SAFETY: the new memory has room for the text and its end (rule 22).
+    unsafe { write(copy, text) };
+    copy.cast()
+}
+
+/// Writes a text and a NUL.
+///
+/// # Safety
+///
+/// `to` has room for one byte more than the text has, to which nothing else refers.
+pub(super) unsafe fn write(to: *mut u8, text: &str) {
+    // SAFETY: the caller promises this room (rule 22).
+    unsafe { to.copy_from_nonoverlapping(text.as_ptr(), text.len()) };
+    // SAFETY: and that for the byte behind (rule 22).
+    let end = unsafe { to.add(text.len()) };
+    // SAFETY: the byte behind the text, for which the caller promises room (rule 22).
+    unsafe { end.write(0) }
 }
 
 /// Copies a string owned by SQLite; `None` for NULL. Invalid UTF-8 is replaced, because names and messages are

@@ -5,7 +5,7 @@ use std::ptr;
 
 use super::{Db, code_fault};
 use crate::error::{Fault, FaultKind};
-use crate::raw::ffi;
+use crate::raw::{dispatch, ffi};
 use crate::track::Taint;
 
 /// A limit of a connection on the size of values, SQL and other constructs, for
@@ -200,7 +200,7 @@ impl Db {
         let (operation, slot_bytes) = (ffi::SQLITE_DBCONFIG_LOOKASIDE, c_int::from(slot_bytes));
         // SAFETY: the connection is open, as `entered` shows (rules 19, 20); c3ref/c_dbconfig_defensive.html: a
         // pointer, which may be NULL for memory of SQLite's own, and two ints.
-        let code = unsafe { ffi::sqlite3_db_config(entered.db(), operation, memory, slot_bytes, slots) };
+        let code = unsafe { dispatch::db_config_lookaside(entered.db(), operation, memory, slot_bytes, slots) };
         self.check(code)?;
         self.info.published().set_lookaside_bytes(bytes);
         Ok(())

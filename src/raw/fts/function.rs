@@ -110,13 +110,14 @@ impl Db {
         let entered = self.enter_to_register()?;
         let key = Key::FtsFunction(name.to_string_lossy().to_ascii_lowercase().into());
         let api = fts5.0.as_ptr();
-        self.register(&entered, key, site, function, |entry| {
+        self.register(&entered, key, site, function, |entry, destroy| {
             let Some(register) = member!(api, create_function) else {
                 return ffi::SQLITE_ERROR;
             };
             // SAFETY: FTS5's struct and its own function; the name is NUL-terminated (rule 22). `entry` is an `Entry<F>`,
-            // which the connection's list keeps until the connection is closed: nothing to destroy (rules 14, 27).
-            unsafe { register(api, name.as_ptr(), entry, Some(called::<F>), None) }
+            // which the connection's list keeps until the connection is closed; that of a host is FTS5's, with its destructor
+            // (rules 14, 27, 28).
+            unsafe { register(api, name.as_ptr(), entry, Some(called::<F>), destroy) }
         })?;
         Ok(())
     }

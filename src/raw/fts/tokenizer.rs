@@ -119,7 +119,7 @@ impl Db {
         let key = Key::Tokenizer(name.to_string_lossy().to_ascii_lowercase().into());
         let factory = Factory { create, fts5, depth: Cell::new(0) };
         let api = fts5.0.as_ptr();
-        self.register(&entered, key, site, factory, |entry| {
+        self.register(&entered, key, site, factory, |entry, destroy| {
             if fts5.version() >= with_locale {
                 let mut module = ModuleWithLocale {
                     version: 2,
@@ -132,8 +132,8 @@ impl Db {
                 };
                 // SAFETY: FTS5's struct and its own function; the name is NUL-terminated (rule 22); FTS5 copies the
                 // module. `entry` is an `Entry<Factory<F>>`, which the connection's list keeps until the connection is
-                // closed, so that there is nothing to destroy (rules 14, 27).
-                unsafe { register(api, name.as_ptr(), entry, &raw mut module, None) }
+                // closed; that of a host is FTS5's, with its destructor (rules 14, 27, 28).
+                unsafe { register(api, name.as_ptr(), entry, &raw mut module, destroy) }
             } else {
                 let mut module = Module {
                     create: Some(self::create::<T, F>),
@@ -144,7 +144,7 @@ impl Db {
                     return ffi::SQLITE_ERROR;
                 };
                 // SAFETY: as above, with the older struct, which FTS5 copies too (rules 14, 22, 27).
-                unsafe { register(api, name.as_ptr(), entry, &raw mut module, None) }
+                unsafe { register(api, name.as_ptr(), entry, &raw mut module, destroy) }
             }
         })?;
         Ok(())

@@ -11,7 +11,7 @@ use super::{CallbackError, IntegrityCheck, Module, OverloadedFunction, TableCall
 use crate::error::Error;
 use crate::raw::callback::Entry;
 use crate::raw::function::Call;
-use crate::raw::{Db, ffi, list, text};
+use crate::raw::{Db, dispatch, ffi, list, text};
 
 /// `SQLITE_VTAB_USES_ALL_SCHEMAS`, which the oldest bindings lack.
 const USES_ALL_SCHEMAS: c_int = 4;
@@ -285,7 +285,7 @@ unsafe fn declare<T: VirtualTable>(db: &Db, handle: *mut ffi::sqlite3, schema: &
     }
     if options.has_constraint_support {
         // SAFETY: as above; this option takes an `int` (c3ref/c_vtab_constraint_support.html, rule 25).
-        let code = unsafe { ffi::sqlite3_vtab_config(handle, ffi::SQLITE_VTAB_CONSTRAINT_SUPPORT, 1 as c_int) };
+        let code = unsafe { dispatch::vtab_config_int(handle, ffi::SQLITE_VTAB_CONSTRAINT_SUPPORT, 1) };
         if code != ffi::SQLITE_OK {
             return Err(Box::new(Error::from(db.fault(code))));
         }

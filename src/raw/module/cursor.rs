@@ -68,6 +68,21 @@ impl<T: VirtualTable> OpenCursor<T> {
         }
     }
 
+    /// Whether this is the thread that has opened the cursor. A connection of finalite's stays on it while the cursor's
+    /// statement is used; a host may step the statement on another, which the cursor need not survive.
+    #[inline(always)]
+    fn is_on_its_thread(&self) -> bool {
+        !self.db().is_of_host() || (self.thread != 0 && self.thread == thread_number())
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn fail_on_thread(&self, method: &'static str) -> c_int {
+        let connected = self.connected();
+        let error = "the statement is stepped on another thread than the one that has opened its cursor";
+        connected.report(Failure::new(connected.name(), method, error.into()))
+    }
+
     #[cold]
     #[inline(never)]
     fn fail(&self, method: &'static str, failure: Option<Failure>) -> c_int {
@@ -166,6 +181,9 @@ pub(super) unsafe extern "C" fn filter<T: VirtualTable>(
 ) -> c_int {
     // SAFETY: the cursor of this call of xFilter (rules 18, 25).
     let open = unsafe { exclusive::<T>(base) };
+    if !open.is_on_its_thread() {
+        return open.fail_on_thread("filter");
+    }
     // SAFETY: the table of the cursor, which outlives it (rule 18).
     let connected = unsafe { open.connected.as_ref() };
     // SAFETY: NULL or the text that `best_index` left, unchanged during the call (rules 22, 25).
@@ -192,6 +210,9 @@ pub(super) unsafe extern "C" fn filter<T: VirtualTable>(
 pub(super) unsafe extern "C" fn next<T: VirtualTable>(base: *mut ffi::sqlite3_vtab_cursor) -> c_int {
     // SAFETY: the cursor of this call of xNext (rules 18, 25).
     let open = unsafe { exclusive::<T>(base) };
+    if !open.is_on_its_thread() {
+        return open.fail_on_thread("next");
+    }
     // SAFETY: the connection, as in `OpenCursor::db` (rules 6, 12, 14).
     let db = unsafe { open.db.as_ref() };
     // SAFETY: the table of the cursor, which outlives it (rule 18).
@@ -225,6 +246,9 @@ pub(super) unsafe extern "C" fn column<T: VirtualTable>(
 ) -> c_int {
     // SAFETY: the cursor of this call of xColumn (rules 18, 25).
     let open = unsafe { shared::<T>(base) };
+    if !open.is_on_its_thread() {
+        return open.fail_on_thread("column");
+    }
     let db = open.db();
     let cell = CellCall { context, db };
     let result = db.call_back_for_row(|| {
@@ -240,6 +264,9 @@ pub(super) unsafe extern "C" fn rowid<T: VirtualTable>(
 ) -> c_int {
     // SAFETY: the cursor of this call of xRowid (rules 18, 25).
     let open = unsafe { shared::<T>(base) };
+    if !open.is_on_its_thread() {
+        return open.fail_on_thread("rowid");
+    }
     let result = open.db().call_back_for_row(|| {
         open.cursor.rowid().map_err(|error| Failure::new(open.connected().name(), "rowid", error))
     });

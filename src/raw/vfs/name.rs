@@ -10,6 +10,12 @@ use super::error::{VfsError, VfsResult};
 use super::flags::FileKind;
 use crate::error::ResultCode;
 
+#[cfg(feature = "loadable-extension")]
+use super::super::ffi::{
+    sqlite3_create_filename, sqlite3_filename_database, sqlite3_filename_journal, sqlite3_filename_wal,
+    sqlite3_free_filename, sqlite3_uri_boolean, sqlite3_uri_int64, sqlite3_uri_key, sqlite3_uri_parameter,
+};
+#[cfg(not(feature = "loadable-extension"))]
 unsafe extern "C" {
     // c3ref/uri_boolean.html, c3ref/filename_database.html, c3ref/create_filename.html: since 3.31 and 3.32, not in every
     // version of the bindings.
@@ -26,8 +32,8 @@ unsafe extern "C" {
         wal: *const c_char,
         parameters: c_int,
         pairs: *mut *const c_char,
-    ) -> *mut c_char;
-    fn sqlite3_free_filename(name: *mut c_char);
+    ) -> *const c_char;
+    fn sqlite3_free_filename(name: *const c_char);
 }
 
 /// Name of a file that SQLite opens: its path, the parameters of the URI that the program opened, and the names of the
@@ -174,7 +180,7 @@ impl FileName {
         // SAFETY: c3ref/create_filename.html: strings that are not NULL, and "an array of 2*N pointers to strings", which
         // the call copies (the caller's promise, rules 22, 26).
         let name = unsafe { sqlite3_create_filename(database, journal, wal, count, pairs.as_mut_ptr()) };
-        let owned = NonNull::new(name).map(Owned).ok_or(VfsError::new(ResultCode::NOMEM))?;
+        let owned = NonNull::new(name.cast_mut()).map(Owned).ok_or(VfsError::new(ResultCode::NOMEM))?;
         let name = Self { owned: Arc::new(owned), part };
         if cfg!(unix) || name.c_str().to_str().is_ok() { Ok(name) } else { Err(VfsError::new(ResultCode::CANTOPEN)) }
     }
