@@ -1,0 +1,280 @@
+//! Extensions that finalite has made, in a program that finalite itself has made: connections that are closed in each way,
+//! on many threads, and many times.
+//!
+//! Arguments: the library of the example, that of the probe.
+
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::path::Path;
+use std::ptr;
+use std::sync::OnceLock;
+use std::thread;
+use std::time::Instant;
+
+use finalite::extend::Replaced;
+use finalite::{Connection, ffi, handles, memory};
+
+static LIBRARIES: OnceLock<[String; 2]> = OnceLock::new();
+
+fn probe() -> &'static str {
+    &LIBRARIES.get().expect("set by main")[1]
+}
+
+fn texts() -> &'static str {
+    &LIBRARIES.get().expect("set by main")[0]
+}
+
+fn load(conn: &Connection, library: &str, entry: Option<&str>) -> finalite::Result<()> {
+    // SAFETY: a library that finalite has made, which keeps what `load_extension` asks for.
+    unsafe { conn.load_extension(Path::new(library), entry) }
+}
+
+fn loaded() -> Connection {
+    let conn = Connection::open_in_memory().unwrap();
+    load(&conn, probe(), None).unwrap();
+    conn
+}
+
+fn small() -> Connection {
+    let conn = Connection::open_in_memory().unwrap();
+    load(&conn, probe(), Some("sqlite3_probe_small")).unwrap();
+    conn
+}
+
+/// Values and bytes of the library.
+fn counts() -> (i64, i64) {
+    let conn = small();
+    conn.query_one("SELECT probe_alive(), probe_bytes()", ()).unwrap()
+}
+
+fn alive() -> i64 {
+    counts().0
+}
+
+unsafe extern "C" {
+    // The bindings leave it out.
+    fn sqlite3_close_v2(db: *mut ffi::sqlite3) -> c_int;
+}
+
+/// A connection by the C interface.
+struct Raw(*mut ffi::sqlite3);
+
+impl Raw {
+    fn loaded(library: &str) -> Self {
+        let mut db = ptr::null_mut();
+        // SAFETY: a name and a place for the handle.
+        assert_eq!(unsafe { ffi::sqlite3_open(c":memory:".as_ptr(), &raw mut db) }, ffi::SQLITE_OK);
+        // SAFETY: an open connection; the arguments of this function.
+        assert_eq!(unsafe { ffi::sqlite3_enable_load_extension(db, 1) }, ffi::SQLITE_OK);
+        let library = CString::new(library).unwrap();
+        // SAFETY: an open connection, and a library that finalite has made.
+        let code = unsafe { ffi::sqlite3_load_extension(db, library.as_ptr(), ptr::null(), ptr::null_mut()) };
+        assert_eq!(code, ffi::SQLITE_OK);
+        Self(db)
+    }
+
+    fn prepare(&self, sql: &CStr) -> *mut ffi::sqlite3_stmt {
+        let mut statement = ptr::null_mut();
+        // SAFETY: an open connection, a text and a place for the statement.
+        let code = unsafe { ffi::sqlite3_prepare_v2(self.0, sql.as_ptr(), -1, &raw mut statement, ptr::null_mut()) };
+        assert_eq!(code, ffi::SQLITE_OK, "{sql:?}");
+        statement
+    }
+}
+
+fn step(statement: *mut ffi::sqlite3_stmt) -> c_int {
+    // SAFETY: a statement that is not finalized.
+    unsafe { ffi::sqlite3_step(statement) }
+}
+
+fn finalize(statement: *mut ffi::sqlite3_stmt) {
+    // SAFETY: a statement that is not finalized, and not used again.
+    unsafe { ffi::sqlite3_finalize(statement) };
+}
+
+const ROWS: &CStr = c"SELECT twice(n), kept('a'), lengths('abc') OVER () FROM local";
+
+/// SQLite refuses to close a connection with a statement, and the functions go on.
+fn a_refused_close_ends_nothing() {
+    let before = alive();
+    let raw = Raw::loaded(probe());
+    let statement = raw.prepare(c"SELECT twice(n), kept('a') FROM local");
+    assert_eq!(step(statement), ffi::SQLITE_ROW);
+    // SAFETY: an open connection.
+    assert_eq!(unsafe { ffi::sqlite3_close(raw.0) }, ffi::SQLITE_BUSY);
+    assert_eq!(step(statement), ffi::SQLITE_ROW);
+    assert!(alive() > before);
+    finalize(statement);
+    // SAFETY: an open connection, which is not used again.
+    assert_eq!(unsafe { ffi::sqlite3_close(raw.0) }, ffi::SQLITE_OK);
+    assert_eq!(alive(), before);
+}
+
+/// A connection that is closed, and lives on until its last statement is finalized.
+fn a_zombie_has_its_functions() {
+    let before = alive();
+    for sql in [c"SELECT twice(n), kept('a') FROM local", c"SELECT moving_sum(n) OVER (ORDER BY n), twice(n) FROM local", ROWS] {
+        let raw = Raw::loaded(probe());
+        let mut statement = ptr::null_mut();
+        // SAFETY: an open connection, a text and a place for the statement. The last one is an error: no window function.
+        let code = unsafe { ffi::sqlite3_prepare_v2(raw.0, sql.as_ptr(), -1, &raw mut statement, ptr::null_mut()) };
+        if code == ffi::SQLITE_OK {
+            assert_eq!(step(statement), ffi::SQLITE_ROW);
+        }
+        // SAFETY: an open connection, whose handle is not used again.
+        assert_eq!(unsafe { sqlite3_close_v2(raw.0) }, ffi::SQLITE_OK);
+        if code == ffi::SQLITE_OK {
+            assert_eq!(step(statement), ffi::SQLITE_ROW);
+            // SAFETY: a row of the statement.
+            assert!(unsafe { ffi::sqlite3_column_int64(statement, 0) } > 0);
+            finalize(statement);
+        }
+        assert_eq!(alive(), before, "{sql:?}");
+    }
+}
+
+/// What the host registers takes the place of what the extension has.
+fn the_host_replaces_and_removes() {
+    let conn = loaded();
+    conn.execute_batch("CREATE VIRTUAL TABLE note USING notes; INSERT INTO note VALUES ('a')").unwrap();
+    let before: i64 = conn.query_one("SELECT probe_alive()", ()).unwrap();
+    assert_eq!(conn.create_scalar_function("twice", |n: i64| 3 * n).unwrap(), Replaced::Other);
+    assert_eq!(conn.query_one::<(i64, i64)>("SELECT twice(2), probe_alive()", ()).unwrap(), (6, before - 1));
+    // The table goes on with the module that is removed.
+    conn.remove_module("notes").unwrap();
+    conn.remove_module("local").unwrap();
+    assert_eq!(conn.query_one::<String>("SELECT text FROM note", ()).unwrap(), "a");
+    let found: i64 = conn.query_one("SELECT probe_alive()", ()).unwrap();
+    assert!(found <= before - 1);
+    conn.execute_batch("DROP TABLE note").unwrap();
+    // Loading again brings all of it back.
+    load(&conn, probe(), None).unwrap();
+    assert_eq!(conn.query_one::<i64>("SELECT twice(n) FROM local LIMIT 1", ()).unwrap(), 2);
+    conn.retain_modules(&[]).unwrap();
+    assert!(conn.query_one::<i64>("SELECT n FROM local", ()).is_err());
+    conn.close().unwrap();
+}
+
+/// Handles of the program that it forgets, while they use the extension.
+fn forgotten_handles() {
+    let before = alive();
+    let conn = loaded();
+    let mut statement = conn.prepare("SELECT twice(n), kept('a') FROM local").unwrap();
+    let mut rows = statement.query(()).unwrap();
+    rows.next().unwrap();
+    std::mem::forget(rows);
+    std::mem::forget(statement);
+    conn.close().unwrap();
+    assert_eq!(alive(), before);
+}
+
+fn two_extensions_and_the_host() {
+    let conn = loaded();
+    load(&conn, texts(), None).unwrap();
+    conn.create_scalar_function("plus", |n: i64| n + 1).unwrap();
+    let sql = "SELECT reads('SELECT plus(twice(length(longest(part)))) FROM split(''a bb'', '' '')'), reverse('abc')";
+    assert_eq!(conn.query_one::<(i64, String)>(sql, ()).unwrap(), (5, "cba".into()));
+    // A panic of the extension is an error here; one of the program's own is resumed.
+    let error = conn.query_one::<i64>("SELECT boom(2)", ()).unwrap_err();
+    assert!(error.to_string().contains("panicked"), "{error}");
+    conn.create_scalar_function("own", |n: i64| -> i64 { panic!("own {n}") }).unwrap();
+    let own = std::panic::AssertUnwindSafe(|| conn.query_one::<i64>("SELECT reads('SELECT own(1)')", ()));
+    assert!(std::panic::catch_unwind(own).is_err());
+    assert_eq!(conn.query_one::<i64>("SELECT twice(1)", ()).unwrap(), 2);
+    conn.close().unwrap();
+}
+
+/// An extension that each new connection has.
+fn automatic() {
+    unsafe extern "C" {
+        fn dlopen(file: *const c_char, flags: c_int) -> *mut c_void;
+        fn dlsym(library: *mut c_void, name: *const c_char) -> *mut c_void;
+    }
+    let library = CString::new(probe()).unwrap();
+    // SAFETY: a library that is loaded already.
+    let library = unsafe { dlopen(library.as_ptr(), 1) };
+    // SAFETY: the library, and a name.
+    let entry = unsafe { dlsym(library, c"sqlite3_extension_init".as_ptr()) };
+    assert!(!entry.is_null());
+    type Entry = unsafe extern "C" fn(*mut ffi::sqlite3, *mut *mut c_char, *const ffi::sqlite3_api_routines) -> c_int;
+    // SAFETY: the entry point, which has this type.
+    let entry: Entry = unsafe { std::mem::transmute(entry) };
+    // SAFETY: SQLite calls the function as what it is.
+    let as_given: unsafe extern "C" fn() = unsafe { std::mem::transmute(entry) };
+    // The declarations of the function's type differ between versions of the bindings.
+    // SAFETY: one function pointer as another, of the type that SQLite's header has.
+    unsafe { ffi::sqlite3_auto_extension(Some(std::mem::transmute(as_given))) };
+    let conn = Connection::open_in_memory().unwrap();
+    assert_eq!(conn.query_one::<i64>("SELECT twice(4)", ()).unwrap(), 8);
+    // SAFETY: takes no argument.
+    unsafe { ffi::sqlite3_reset_auto_extension() };
+    conn.close().unwrap();
+    assert!(Connection::open_in_memory().unwrap().query_one::<i64>("SELECT twice(4)", ()).is_err());
+}
+
+fn many_threads() {
+    let before = alive();
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for n in 0..100 {
+                    let conn = loaded();
+                    assert_eq!(conn.query_one::<i64>("SELECT twice(?)", (n,)).unwrap(), 2 * n);
+                    assert!(conn.query_one::<i64>("SELECT fails('x')", ()).is_err());
+                    // It moves to another thread, and is closed there.
+                    scope.spawn(move || {
+                        assert_eq!(conn.query_all::<i64>("SELECT n FROM local", ()).unwrap(), [1, 2, 3]);
+                        conn.close().unwrap();
+                    });
+                }
+            });
+        }
+    });
+    assert_eq!(alive(), before);
+}
+
+fn many_loads() {
+    let loads: usize = std::env::var("LOADS").ok().and_then(|loads| loads.parse().ok()).unwrap_or(10_000);
+    let of_new_connections = |loads: usize| (0..loads).for_each(|_| drop(small()));
+    let one = small();
+    let of_one = |loads: usize| (0..loads).for_each(|_| load(&one, probe(), Some("sqlite3_probe_small")).unwrap());
+    let kept = of_one;
+    for (what, run) in [("new connections", &of_new_connections as &dyn Fn(usize)), ("one connection", &kept)] {
+        run(100);
+        let (before, memory_before, started) = (counts(), memory::stats().bytes, Instant::now());
+        run(loads);
+        let (after, memory_after) = (counts(), memory::stats().bytes);
+        println!("{loads} loads, {what}: {:?}", started.elapsed() / u32::try_from(loads).unwrap_or(1));
+        assert_eq!(after.0, before.0, "{what}");
+        // Lists grow to a power of two.
+        assert!(after.1 - before.1 < 4096, "{what}: {before:?} {after:?}");
+        // The connection has a list of the libraries that it has loaded, a pointer each.
+        assert!(memory_after < memory_before + 16 * u64::try_from(loads).unwrap_or(0) + 4096, "{what}");
+    }
+    // The control.
+    let held: Vec<Connection> = (0..10).map(|_| small()).collect();
+    assert!(alive() >= 10);
+    drop(held);
+}
+
+fn main() {
+    let mut arguments = std::env::args().skip(1);
+    let libraries = [arguments.next(), arguments.next()].map(|library| library.expect("two libraries"));
+    LIBRARIES.set(libraries).expect("set once");
+    drop(small());
+    let before = handles::counts();
+    let checks: [(&str, fn()); 8] = [
+        ("a_refused_close_ends_nothing", a_refused_close_ends_nothing),
+        ("a_zombie_has_its_functions", a_zombie_has_its_functions),
+        ("the_host_replaces_and_removes", the_host_replaces_and_removes),
+        ("forgotten_handles", forgotten_handles),
+        ("two_extensions_and_the_host", two_extensions_and_the_host),
+        ("automatic", automatic),
+        ("many_threads", many_threads),
+        ("many_loads", many_loads),
+    ];
+    for (name, check) in checks {
+        check();
+        println!("finalite: {name}");
+    }
+    assert_eq!(handles::counts(), before);
+}

@@ -1,0 +1,286 @@
+"""Extensions that finalite has made, in Python's sqlite3 with another SQLite, and in apsw.
+
+Arguments: the module of the host, the library of the example, that of the probe, the probe again under another name.
+"""
+import gc
+import importlib
+import sys
+import threading
+
+host, texts, probe, other_probe = sys.argv[1:]
+module = importlib.import_module(host)
+
+
+def connect(path=":memory:"):
+    if host == "apsw":
+        connection = module.Connection(path)
+        connection.enable_load_extension(True)
+        return connection
+    connection = module.connect(path, check_same_thread=False, isolation_level=None)
+    connection.enable_load_extension(True)
+    return connection
+
+
+def load(connection, library, entry=None):
+    if entry is None:
+        connection.load_extension(library)
+    elif host == "apsw":
+        connection.load_extension(library, entry)
+    else:
+        # Python's method takes no entry point before 3.12.
+        rows(connection, "SELECT load_extension(?, ?)", (library, entry))
+
+
+def rows(connection, sql, parameters=()):
+    return [tuple(row) for row in connection.execute(sql, parameters).fetchall()]
+
+
+def one(connection, sql, parameters=()):
+    [(value,)] = rows(connection, sql, parameters)
+    return value
+
+
+def fails(connection, sql, *words):
+    try:
+        rows(connection, sql)
+    except Exception as error:
+        text = str(error)
+        assert all(word in text for word in words), (sql, text)
+        return type(error).__name__
+    raise AssertionError(f"no error: {sql}")
+
+
+def loaded(*libraries):
+    connection = connect()
+    for library in libraries or (probe,):
+        load(connection, library)
+    return connection
+
+
+def answers():
+    connection = loaded(texts, probe)
+    assert one(connection, "SELECT reverse('abc')") == "cba"
+    assert rows(connection, "SELECT part FROM split('ccc a bb', ' ') ORDER BY part COLLATE by_length") == [
+        ("a",), ("bb",), ("ccc",)]
+    assert one(connection, "SELECT longest(part) FROM split('ccc a bb', ' ')") == "ccc"
+    assert one(connection, "SELECT lengths(part) FROM parts('ccc a bb', ' ')") == 6
+    sql = "SELECT moving_sum(column1) OVER (ROWS 1 PRECEDING) FROM (VALUES (1), (2), (3))"
+    assert rows(connection, sql) == [(1,), (3,), (5,)]
+    sql = "SELECT column1 FROM (VALUES ('a'), ('c'), ('b')) ORDER BY 1 COLLATE reversed"
+    assert rows(connection, sql) == [("c",), ("b",), ("a",)]
+    assert rows(connection, "SELECT n, n FROM local") == [(1, 1), (2, 2), (3, 3)]
+    connection.execute("CREATE VIRTUAL TABLE note USING notes")
+    connection.execute("BEGIN")
+    connection.execute("INSERT INTO note VALUES ('one'), ('two')")
+    connection.execute("DELETE FROM note WHERE text = 'one'")
+    assert rows(connection, "SELECT text FROM note") == [("two",)]
+    connection.execute("ROLLBACK")
+    assert rows(connection, "SELECT text FROM note") == []
+    connection.execute("INSERT INTO note VALUES ('kept')")
+    assert one(connection, "SELECT reads('SELECT count(*) FROM note')") == 1
+    connection.execute("CREATE VIRTUAL TABLE tagged USING fts5(a, tokenize = 'tags')")
+    connection.execute("INSERT INTO tagged VALUES ('red,light blue'), ('red')")
+    assert one(connection, "SELECT count(*) FROM tagged('\"light blue\"')") == 1
+    connection.close()
+
+
+def errors_are_those_of_the_statement():
+    connection = loaded()
+    fails(connection, "SELECT fails('luck')", "function fails", "no luck")
+    fails(connection, "SELECT boom(2)", "panicked")
+    assert one(connection, "SELECT boom(1)") == 1
+    fails(connection, "SELECT twice('no number')", "function twice")
+    fails(connection, "SELECT lengths(column1) FROM (VALUES ('a'), ('fail'))", "a text is fail")
+    connection.execute("CREATE VIRTUAL TABLE note USING notes")
+    fails(connection, "INSERT INTO note VALUES ('refused')", "that text is refused")
+    fails(connection, "INSERT INTO note VALUES ('panic')", "panicked")
+    connection.execute("CREATE VIRTUAL TABLE tagged USING fts5(a, tokenize = 'tags')")
+    fails(connection, "INSERT INTO tagged VALUES ('refused')")
+    fails(connection, "INSERT INTO tagged VALUES ('panic')")
+    # The call that reads within a function gets the error of the one that panics there.
+    fails(connection, "SELECT reads('SELECT boom(2)')", "panicked")
+    fails(connection, "SELECT reads('CREATE TABLE t(a)')", "change nothing")
+    # A collation cannot fail: its connection is interrupted.
+    kind = fails(connection, "SELECT column1 FROM (VALUES ('b'), ('x'), ('a')) ORDER BY 1 COLLATE brittle")
+    assert "Interrupt" in kind or "Operational" in kind, kind
+    assert rows(connection, "SELECT column1 FROM (VALUES ('b'), ('a')) ORDER BY 1 COLLATE brittle") == [("a",), ("b",)]
+    # No list that is bound, and no extension that is loaded, within a function.
+    fails(connection, "SELECT reads('SELECT load_extension(''" + texts + "'')')", "not authorized")
+    connection.close()
+
+
+def settings_are_the_hosts():
+    names = ["foreign_keys", "busy_timeout", "recursive_triggers", "trusted_schema", "cache_size", "temp_store"]
+    connection = connect()
+    connection.execute("PRAGMA busy_timeout = 123")
+    before = [rows(connection, f"PRAGMA {name}") for name in names]
+    load(connection, probe)
+    one(connection, "SELECT reads('SELECT 1')")
+    assert [rows(connection, f"PRAGMA {name}") for name in names] == before
+    # What Python may load is as before.
+    load(connection, texts)
+    connection.close()
+
+
+def failed_initializations_leave_what_works():
+    for entry, words in [("sqlite3_probe_failing", "no such function"), ("sqlite3_probe_panicking", "the extension panicked")]:
+        connection = connect()
+        try:
+            load(connection, probe, entry)
+        except Exception as error:
+            assert words in str(error), str(error)
+        else:
+            raise AssertionError("no error")
+        gc.collect()
+        assert one(connection, "SELECT left_behind(1)") == 2
+        load(connection, probe)
+        assert one(connection, "SELECT left_behind(1) + twice(1)") == 4
+        connection.close()
+
+
+def count():
+    """The values and the bytes of the library."""
+    connection = connect()
+    load(connection, probe, "sqlite3_probe_small")
+    counts = one(connection, "SELECT probe_alive()"), one(connection, "SELECT probe_bytes()")
+    connection.close()
+    return counts
+
+
+def nothing_stays():
+    def use():
+        connection = loaded()
+        rows(connection, "SELECT kept('constant') FROM (VALUES (1), (2))")
+        connection.execute("CREATE VIRTUAL TABLE note USING notes")
+        connection.execute("INSERT INTO note VALUES ('a')")
+        connection.execute("CREATE VIRTUAL TABLE tagged USING fts5(a, tokenize = 'tags')")
+        connection.execute("INSERT INTO tagged VALUES ('red')")
+        for _ in range(3):
+            fails(connection, "SELECT lengths(column1) FROM (VALUES ('a'), ('fail'))")
+            fails(connection, "SELECT lengths(column1), boom(2) FROM (VALUES ('a')) GROUP BY column1")
+        rows(connection, "SELECT n FROM local LIMIT 1")
+        cursor = connection.execute("SELECT n FROM local")
+        next(iter(cursor))
+        del cursor
+        connection.close()
+
+    use()
+    gc.collect()
+    before = count()
+    for _ in range(200):
+        use()
+    gc.collect()
+    after = count()
+    # Lists of finalite's grow to a power of two, once.
+    assert after[0] == before[0] and after[1] - before[1] < 4096, (before, after)
+    # The control: connections that are not closed keep what they have.
+    held = [loaded() for _ in range(8)]
+    assert count()[0] > before[0]
+    del held
+
+
+def aggregates_that_end_early_are_dropped():
+    connection = loaded()
+    def left():
+        return one(connection, "SELECT probe_alive()")
+    fails(connection, "SELECT lengths(column1) FROM (VALUES ('a'), ('fail'))")
+    before = left()
+    for _ in range(100):
+        fails(connection, "SELECT lengths(column1) FROM (VALUES ('a'), ('fail'))")
+        fails(connection, "SELECT lengths(column1) + fails('x') FROM (VALUES ('a'))")
+        cursor = connection.execute("SELECT lengths(column1) FROM (VALUES ('a'), ('b')) GROUP BY column1")
+        next(iter(cursor))
+        cursor.close()
+    assert left() - before < 10, (before, left())
+    connection.close()
+
+
+def a_cursor_is_used_by_one_thread():
+    connection = loaded()
+    cursor = connection.execute("SELECT n FROM local")
+    iterator = iter(cursor)
+    assert tuple(next(iterator)) == (1,)
+    errors = []
+
+    def go_on():
+        try:
+            next(iterator)
+            next(iterator)
+        except Exception as error:
+            errors.append(str(error))
+
+    thread = threading.Thread(target=go_on)
+    thread.start()
+    thread.join()
+    assert len(errors) == 1 and "another thread" in errors[0], errors
+    # The connection goes on, here and there.
+    results = []
+    thread = threading.Thread(target=lambda: results.append(rows(connection, "SELECT twice(n) FROM local")))
+    thread.start()
+    thread.join()
+    assert results == [rows(connection, "SELECT twice(n) FROM local")] == [[(2,), (4,), (6,)]]
+    connection.close()
+
+
+def connections_of_many_threads():
+    def work(errors):
+        try:
+            for _ in range(50):
+                connection = loaded()
+                assert one(connection, "SELECT twice(21)") == 42
+                fails(connection, "SELECT boom(2)", "panicked")
+                connection.close()
+        except BaseException as error:
+            errors.append(repr(error))
+
+    errors = []
+    threads = [threading.Thread(target=work, args=(errors,)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not errors, errors
+
+
+def loaded_again():
+    connection = loaded(probe, probe, texts, probe)
+    assert one(connection, "SELECT twice(2)") == 4
+    assert one(connection, "SELECT reverse('ab')") == "ba"
+    # Two libraries made with finalite, each with its own state, whose functions call each other.
+    load(connection, other_probe)
+    assert one(connection, "SELECT reads('SELECT twice(3)')") == 6
+    assert one(connection, "SELECT probe_handles()").endswith("memstatus") or host == "apsw"
+    connection.close()
+
+
+def another_sqlite_is_refused():
+    """One library serves one copy of SQLite in a process."""
+    other = "apsw" if host != "apsw" else "pysqlite3"
+    second = importlib.import_module(other)
+    connection = second.Connection(":memory:") if other == "apsw" else second.connect(":memory:")
+    connection.enable_load_extension(True)
+    try:
+        connection.load_extension(texts)
+    except Exception as error:
+        assert "another copy of SQLite" in str(error), error
+    else:
+        raise AssertionError("a library served two copies of SQLite")
+    connection.close()
+    answers()
+
+
+for check in [
+    # First, so that nothing else keeps the library in memory.
+    failed_initializations_leave_what_works,
+    answers,
+    errors_are_those_of_the_statement,
+    settings_are_the_hosts,
+    nothing_stays,
+    aggregates_that_end_early_are_dropped,
+    a_cursor_is_used_by_one_thread,
+    connections_of_many_threads,
+    loaded_again,
+    another_sqlite_is_refused,
+]:
+    check()
+    print(f"{host}: {check.__name__}", flush=True)
