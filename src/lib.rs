@@ -45,6 +45,7 @@
 //! - The schema of a database: [`Connection::schema`], [`Connection::table_exists`]. The plan of a query, to look at or
 //!   for tests: [`Connection::query_plan`].
 //! - Files and SQL from strangers: [`OpenOptions::untrusted`].
+//! - SQL that calls Rust: [`extend`]. The same as an extension for any SQLite: [`loadable_extension!`].
 //! - File systems in Rust: [`vfs`]. In memory, read only from bytes of the program, or the program's own.
 //! - Errors: [`Error`], [`ErrorKind`].
 //! - Accounting: memory allocated by SQLite in [`memory`], open handles in [`handles`], both checked in a test by
@@ -68,6 +69,7 @@
 //! | `chrono`, `time`, `jiff` | dates and times of these crates, in a [format](convert#dates-and-times) that the type tells |
 //! | `uuid`, `url`, `serde_json`, `rust_decimal` | [values](convert#types-of-other-crates) of these crates; `convert::Json`, `convert::Jsonb` |
 //! | `count-system-sqlite` | [`memory`] of a system SQLite |
+//! | `loadable-extension` | extensions that any program loads into its SQLite: [`loadable_extension!`]; not together with `bundled` |
 //! | `fault-injection` | allocations that fail: `memory::fail_after`; files that do, and power cuts: `faults` |
 //!
 //! `session`, `snapshot` and `scan-status` need a SQLite that is compiled for them. In a program's `.cargo/config.toml`,

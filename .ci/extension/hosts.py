@@ -109,6 +109,32 @@ def errors_are_those_of_the_statement():
     connection.close()
 
 
+def file_systems():
+    def open_file(name):
+        if host == "apsw":
+            return module.Connection(f"file:{name}?vfs=probe", flags=module.SQLITE_OPEN_URI | module.SQLITE_OPEN_READWRITE
+                                     | module.SQLITE_OPEN_CREATE)
+        return module.connect(f"file:{name}?vfs=probe", uri=True, isolation_level=None)
+
+    connection = loaded()
+    other = open_file("one.db")
+    other.execute("CREATE TABLE t(a)")
+    other.execute("INSERT INTO t VALUES (1), (2)")
+    assert one(connection, "SELECT own_connection('one.db')") == "1,2"
+    fails(connection, "SELECT own_connection('none.db')", "no such table")
+    fails(connection, "SELECT own_connection('panic.db')", "unable to open")
+    try:
+        open_file("panic.db")
+    except Exception as error:
+        assert "unable to open" in str(error), error
+    else:
+        raise AssertionError("opened")
+    # The panic is over: nothing resumes it.
+    assert one(connection, "SELECT reads('SELECT 7')") == 7
+    other.close()
+    connection.close()
+
+
 def settings_are_the_hosts():
     names = ["foreign_keys", "busy_timeout", "recursive_triggers", "trusted_schema", "cache_size", "temp_store"]
     connection = connect()
@@ -274,6 +300,7 @@ for check in [
     failed_initializations_leave_what_works,
     answers,
     errors_are_those_of_the_statement,
+    file_systems,
     settings_are_the_hosts,
     nothing_stays,
     aggregates_that_end_early_are_dropped,

@@ -2,10 +2,11 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::RefCell;
+use std::path::Path;
 use std::rc::Rc;
+use std::sync::Once;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use finalite::Result;
 use finalite::extend::virtual_table::{
     CellCall, Declared, FilterCall, IndexQuery, NewRow, OldRow, TableCall, TableCursor, TableDefinition, TableError,
     TransactionalTable, VirtualTable, WritableTable,
@@ -13,6 +14,7 @@ use finalite::extend::virtual_table::{
 use finalite::extend::{
     CallbackError, Extension, FunctionOptions, TokenizeRequest, Tokenizer, Tokens, aggregate, window,
 };
+use finalite::{OpenOptions, Result, vfs};
 
 /// Counts the bytes of the library's heap.
 struct Counting;
@@ -60,6 +62,11 @@ impl Drop for Alive {
 }
 
 fn register(extension: &Extension<'_>) -> Result<()> {
+    register_vfs();
+    // A connection of the library's own, to another database of the host's SQLite.
+    extension.create_scalar_function("own_connection", |path: &str| -> Result<String> {
+        OpenOptions::new().vfs("probe").open(path)?.query_one("SELECT group_concat(a) FROM t", ())
+    })?;
     let alive = Alive::new();
     extension.create_scalar_function("twice", move |n: i64| {
         let _alive = &alive;
@@ -106,6 +113,38 @@ fn register(extension: &Extension<'_>) -> Result<()> {
         result => result,
     }?;
     Ok(())
+}
+
+/// A file system of the library, for the whole process.
+fn register_vfs() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        vfs::register("probe", Files(vfs::Memory::new())).expect("the name is free");
+    });
+}
+
+struct Files(vfs::Memory);
+
+impl vfs::Vfs for Files {
+    type File = <vfs::Memory as vfs::Vfs>::File;
+
+    fn open(&self, name: Option<&vfs::FileName>, flags: vfs::OpenFlags) -> vfs::VfsResult<Self::File> {
+        let is_bad = name.is_some_and(|name| name.path().ends_with("panic.db"));
+        assert!(!is_bad, "while a file is opened");
+        self.0.open(name, flags)
+    }
+
+    fn delete(&self, path: &Path, sync_directory: bool) -> vfs::VfsResult<()> {
+        self.0.delete(path, sync_directory)
+    }
+
+    fn access(&self, path: &Path, access: vfs::Access) -> vfs::VfsResult<bool> {
+        self.0.access(path, access)
+    }
+
+    fn full_path(&self, path: &Path) -> vfs::VfsResult<vfs::FullPath> {
+        self.0.full_path(path)
+    }
 }
 
 fn failing(extension: &Extension<'_>) -> Result<()> {

@@ -4,6 +4,10 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use finalite::extend::virtual_table::Series;
+use finalite::extend::{
+    Extension, FunctionContext, FunctionOptions, Replaced, TableColumns, TableFunctionCall, aggregate, window,
+};
 use finalite::pool::{DestroyReason, Pool};
 use finalite::{Connection, DbConfig, ErrorKind, ResultCode};
 use tempfile::TempDir;
@@ -163,4 +167,43 @@ fn a_pool_closes_a_connection_that_loaded_one() {
     load(&pool.writer().unwrap(), &library, Some("other_entry")).unwrap();
     assert_eq!(pool.status().destroyed(DestroyReason::Raw), 1);
     assert!(pool.writer().unwrap().query_one::<i64>("SELECT of_other_entry(1)", ()).is_err());
+}
+
+/// [`Extension`] registers what the connection would. Hosts are programs of their own: `.ci/extension.sh`.
+#[test]
+fn a_connection_is_extended_by_a_function() {
+    fn register(extension: &Extension<'_>) -> finalite::Result<()> {
+        assert_eq!(extension.create_scalar_function("one", || 1)?, Replaced::Nothing);
+        assert_eq!(extension.create_scalar_function("one", || 1)?, Replaced::Registered);
+        let count = |call: &FunctionContext<'_>| Ok(i64::try_from(call.argument_count())?);
+        extension.create_scalar_function_with("count_them", FunctionOptions::new(), count)?;
+        let sum = aggregate(|| 0, |sum: &mut i64, n: i64| *sum += n, |sum: i64| sum);
+        extension.create_aggregate_function("added", sum)?;
+        let step = |sum: &mut i64, n: i64| *sum += n;
+        let moving = window(|| 0, step, |sum: &mut i64, n: i64| *sum -= n, |sum: &i64| *sum);
+        extension.create_window_function("moving", moving)?;
+        extension.create_collation("down", |a: &str, b: &str| b.cmp(a))?;
+        extension.create_bytes_collation("down_bytes", |a: &[u8], b: &[u8]| b.cmp(a))?;
+        extension.create_table_function("pair", ["n"], |n: i64| [(n,), (n + 1,)])?;
+        let given = |call: &TableFunctionCall<'_, '_>| Ok([(call.get::<i64>(0)?,)]);
+        extension.create_table_function_with("given", TableColumns::from(["n"]).arguments(["a"]), given)?;
+        extension.create_module::<Series>("numbers", ())?;
+        extension.create_math_functions()?;
+        extension.connection().query_one::<i64>("SELECT one()", ())?;
+        Ok(())
+    }
+    let conn = Connection::open_in_memory().unwrap();
+    conn.extend_with(register).unwrap();
+    let sql = "SELECT one(), count_them(1, 2), (SELECT added(n) FROM pair(3)), (SELECT n FROM given(9)), sqrt(4.0), \
+               (SELECT count(*) FROM numbers(1, 5))";
+    let found: (i64, i64, i64, i64, f64, i64) = conn.query_one(sql, ()).unwrap();
+    assert_eq!(found, (1, 2, 7, 9, 2.0, 5));
+    let sql = "SELECT moving(n) OVER (ROWS 1 PRECEDING) FROM pair(1) ORDER BY n COLLATE down, n COLLATE down_bytes";
+    assert_eq!(conn.query_all::<i64>(sql, ()).unwrap().len(), 2);
+    let error = conn.extend_with(|extension| {
+        extension.connection().query_one::<i64>("SELECT two()", ())?;
+        Ok(())
+    });
+    assert!(error.unwrap_err().to_string().contains("two"));
+    conn.close().unwrap();
 }

@@ -4,8 +4,7 @@
 use finalite::extend::{Extension, aggregate, deterministic};
 
 fn register(extension: &Extension<'_>) -> finalite::Result<()> {
-    extension
-        .create_scalar_function("reverse", deterministic(|text: &str| text.chars().rev().collect::<String>()))?;
+    extension.create_scalar_function("reverse", deterministic(|text: &str| text.chars().rev().collect::<String>()))?;
     extension.create_table_function("split", ["part"], |text: &str, separator: &str| {
         text.split(separator).map(|part| (part.to_owned(),)).collect::<Vec<_>>()
     })?;

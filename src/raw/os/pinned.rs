@@ -59,14 +59,14 @@ mod system {
     /// Whether this code is part of the program itself: `dlopen` does not find a program by its name.
     #[cfg(any(target_os = "linux", target_os = "android"))]
     fn is_program(here: &Found) -> bool {
-        use std::ffi::c_ulong;
-        const ENTRY: c_ulong = 9;
+        const ENTRY: usize = 9;
         unsafe extern "C" {
-            fn getauxval(kind: c_ulong) -> c_ulong;
+            // C's `unsigned long`, which is as wide as a pointer here.
+            fn getauxval(kind: usize) -> usize;
         }
         // SAFETY: takes a number, and returns 0 for one that is unknown (getauxval(3), rule 24).
         let entry = unsafe { getauxval(ENTRY) };
-        find(ptr::without_provenance(entry as usize)).is_some_and(|program| program.base == here.base)
+        find(ptr::without_provenance(entry)).is_some_and(|program| program.base == here.base)
     }
 
     /// `dlopen` finds a program by its name.

@@ -79,6 +79,11 @@ pub(super) fn call<R>(run: impl FnOnce() -> R) -> Option<R> {
 /// Keeps the payload of a panic. Of several, the first is kept.
 #[cold]
 fn park(payload: Box<dyn Any + Send>) {
+    if cfg!(feature = "loadable-extension") {
+        // The call that entered C is the host's, and SQLite's error is all that it gets.
+        tell_of_lost_panic();
+        return discard(payload);
+    }
     let mut payload = Some(payload);
     let _ = PARKED.try_with(|slot| {
         let first = slot.0.take();
