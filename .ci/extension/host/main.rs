@@ -176,6 +176,8 @@ fn two_extensions_and_the_host() {
     conn.create_scalar_function("plus", |n: i64| n + 1).unwrap();
     let sql = "SELECT reads('SELECT plus(twice(length(longest(part)))) FROM split(''a bb'', '' '')'), reverse('abc')";
     assert_eq!(conn.query_one::<(i64, String)>(sql, ()).unwrap(), (5, "cba".into()));
+    // What a function reads by ends with its call: the host can close its connection.
+    assert_eq!(conn.query_one::<i64>("SELECT reads('SELECT twice(4)')", ()).unwrap(), 8);
     // A panic of the extension is an error here; one of the program's own is resumed.
     let error = conn.query_one::<i64>("SELECT boom(2)", ()).unwrap_err();
     assert!(error.to_string().contains("panicked"), "{error}");
