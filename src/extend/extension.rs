@@ -29,6 +29,9 @@ use crate::error::Result;
 ///   which need not be `Send`, is an error on another thread than the one that has opened it.
 /// - Within closures, the connection that reads finalizes its statements at the end of each call, knows no lists
 ///   ([`array()`](crate::array())), and loads no extensions.
+/// - Hooks and callbacks of R-trees are not registered: SQLite tells no extension when it has let go of a hook, and passes
+///   none the functions of R-trees. [`vfs::register`](crate::vfs::register) registers a file system with the host; if one of
+///   its methods panics, that is logged, and an error of the call.
 /// - The state of an aggregate whose result SQLite does not ask for is dropped with the connection at the latest.
 ///
 /// # Example

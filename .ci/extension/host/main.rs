@@ -161,6 +161,11 @@ fn the_host_replaces_and_removes() {
 fn forgotten_handles() {
     let before = alive();
     let conn = loaded();
+    conn.execute_batch(
+        "CREATE VIRTUAL TABLE tagged USING fts5(a, tokenize = 'tags'); INSERT INTO tagged VALUES ('red,light blue')",
+    )
+    .unwrap();
+    assert!(conn.exists("SELECT 1 FROM tagged('\"light blue\"')", ()).unwrap());
     let mut statement = conn.prepare("SELECT twice(n), kept('a') FROM local").unwrap();
     let mut rows = statement.query(()).unwrap();
     rows.next().unwrap();
