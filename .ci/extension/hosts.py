@@ -150,7 +150,7 @@ def settings_are_the_hosts():
     connection.close()
 
 
-def failed_initializations_leave_what_works():
+def rule_28_failed_initializations_leave_what_works():
     for entry, words in [("sqlite3_probe_failing", "no such function"), ("sqlite3_probe_panicking", "the extension panicked")]:
         connection = connect()
         errors = []
@@ -186,7 +186,7 @@ def count():
     return counts
 
 
-def nothing_stays():
+def rule_28_nothing_stays():
     def use():
         connection = loaded()
         rows(connection, "SELECT kept('constant') FROM (VALUES (1), (2))")
@@ -235,7 +235,7 @@ def aggregates_that_end_early_are_dropped():
     connection.close()
 
 
-def a_cursor_is_used_by_one_thread():
+def rule_28_a_cursor_is_used_by_one_thread():
     connection = loaded()
     cursor = connection.execute("SELECT n FROM local")
     iterator = iter(cursor)
@@ -293,7 +293,7 @@ def loaded_again():
     connection.close()
 
 
-def another_sqlite_is_refused():
+def rule_28_another_sqlite_is_refused():
     """One library serves one copy of SQLite in a process."""
     other = "apsw" if host != "apsw" else "pysqlite3"
     second = importlib.import_module(other)
@@ -311,17 +311,17 @@ def another_sqlite_is_refused():
 
 for check in [
     # First, so that nothing else keeps the library in memory.
-    failed_initializations_leave_what_works,
+    rule_28_failed_initializations_leave_what_works,
     answers,
     errors_are_those_of_the_statement,
     file_systems,
     settings_are_the_hosts,
-    nothing_stays,
+    rule_28_nothing_stays,
     aggregates_that_end_early_are_dropped,
-    a_cursor_is_used_by_one_thread,
+    rule_28_a_cursor_is_used_by_one_thread,
     connections_of_many_threads,
     loaded_again,
-    another_sqlite_is_refused,
+    rule_28_another_sqlite_is_refused,
 ]:
     check()
     print(f"{host}: {check.__name__}", flush=True)

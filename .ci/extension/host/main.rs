@@ -7,6 +7,7 @@ use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::path::Path;
 use std::ptr;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicPtr, Ordering};
 use std::thread;
 use std::time::Instant;
 
@@ -95,7 +96,7 @@ fn finalize(statement: *mut ffi::sqlite3_stmt) {
 const ROWS: &CStr = c"SELECT twice(n), kept('a'), lengths('abc') OVER () FROM local";
 
 /// SQLite refuses to close a connection with a statement, and the functions go on.
-fn a_refused_close_ends_nothing() {
+fn rule_28_a_refused_close_ends_nothing() {
     let before = alive();
     let raw = Raw::loaded(probe());
     let statement = raw.prepare(c"SELECT twice(n), kept('a') FROM local");
@@ -111,7 +112,7 @@ fn a_refused_close_ends_nothing() {
 }
 
 /// A connection that is closed, and lives on until its last statement is finalized.
-fn a_zombie_has_its_functions() {
+fn rule_28_a_zombie_has_its_functions() {
     let before = alive();
     for sql in
         [c"SELECT twice(n), kept('a') FROM local", c"SELECT moving_sum(n) OVER (ORDER BY n), twice(n) FROM local", ROWS]
@@ -136,7 +137,7 @@ fn a_zombie_has_its_functions() {
 }
 
 /// What the host registers takes the place of what the extension has.
-fn the_host_replaces_and_removes() {
+fn rule_28_the_host_replaces_and_removes() {
     let conn = loaded();
     conn.execute_batch("CREATE VIRTUAL TABLE note USING notes; INSERT INTO note VALUES ('a')").unwrap();
     let before: i64 = conn.query_one("SELECT probe_alive()", ()).unwrap();
@@ -158,7 +159,7 @@ fn the_host_replaces_and_removes() {
 }
 
 /// Handles of the program that it forgets, while they use the extension.
-fn forgotten_handles() {
+fn rule_28_forgotten_handles() {
     let before = alive();
     let conn = loaded();
     conn.execute_batch(
@@ -193,28 +194,109 @@ fn two_extensions_and_the_host() {
     conn.close().unwrap();
 }
 
-/// An extension that each new connection has.
-fn automatic() {
-    unsafe extern "C" {
-        fn dlopen(file: *const c_char, flags: c_int) -> *mut c_void;
-        fn dlsym(library: *mut c_void, name: *const c_char) -> *mut c_void;
-    }
+unsafe extern "C" {
+    fn dlopen(file: *const c_char, flags: c_int) -> *mut c_void;
+    fn dlsym(library: *mut c_void, name: *const c_char) -> *mut c_void;
+    fn mmap(at: *mut c_void, len: usize, access: c_int, flags: c_int, file: c_int, offset: i64) -> *mut c_void;
+    fn mprotect(at: *mut c_void, len: usize, access: c_int) -> c_int;
+}
+
+/// An entry point of an extension.
+type Entry = unsafe extern "C" fn(*mut ffi::sqlite3, *mut *mut c_char, *const c_void) -> c_int;
+
+fn entry() -> Entry {
     let library = CString::new(probe()).unwrap();
     // SAFETY: a library that is loaded already.
     let library = unsafe { dlopen(library.as_ptr(), 1) };
     // SAFETY: the library, and a name.
     let entry = unsafe { dlsym(library, c"sqlite3_extension_init".as_ptr()) };
     assert!(!entry.is_null());
-    // SAFETY: the entry point is a function, whose type SQLite knows.
-    let entry = unsafe { std::mem::transmute::<*mut c_void, unsafe extern "C" fn()>(entry) };
+    // SAFETY: the entry point, which has this type.
+    unsafe { std::mem::transmute::<*mut c_void, Entry>(entry) }
+}
+
+fn set_automatic(entry: Entry) {
+    // SAFETY: SQLite calls it as what it is.
+    let entry = unsafe { std::mem::transmute::<Entry, unsafe extern "C" fn()>(entry) };
     // SAFETY: the entry point of an extension, which stays loaded.
     unsafe { sqlite3_auto_extension(entry) };
+}
+
+/// An extension that each new connection has.
+fn automatic() {
+    set_automatic(entry());
     let conn = Connection::open_in_memory().unwrap();
     assert_eq!(conn.query_one::<i64>("SELECT twice(4)", ()).unwrap(), 8);
     // SAFETY: takes no argument.
     unsafe { ffi::sqlite3_reset_auto_extension() };
     conn.close().unwrap();
     assert!(Connection::open_in_memory().unwrap().query_one::<i64>("SELECT twice(4)", ()).is_err());
+}
+
+/// Of the table of functions, no more is read than the oldest version that is taken has, and of an older one no more than
+/// its version and `malloc`. What lies behind cannot be read here.
+fn rule_28_the_table_is_read_as_far_as_it_goes() {
+    /// Places in `sqlite3_api_routines`, which only grows. 3.44 has added the last.
+    const LIBVERSION_NUMBER: usize = 67;
+    const MALLOC: usize = 68;
+    const SET_CLIENTDATA: usize = 269;
+    const WORDS: usize = SET_CLIENTDATA + 1;
+    const PAGE: usize = 0x1_0000;
+    static TABLE: AtomicPtr<c_void> = AtomicPtr::new(ptr::null_mut());
+    unsafe extern "C" fn capture(_: *mut ffi::sqlite3, _: *mut *mut c_char, table: *const c_void) -> c_int {
+        TABLE.store(table.cast_mut(), Ordering::Relaxed);
+        ffi::SQLITE_OK
+    }
+    unsafe extern "C" fn old() -> c_int {
+        3_045_002
+    }
+    set_automatic(capture);
+    drop(Connection::open_in_memory().unwrap());
+    // SAFETY: takes no argument.
+    unsafe { ffi::sqlite3_reset_auto_extension() };
+    // SAFETY: the host's table, which has more functions, for 3.54 is linked.
+    let table = unsafe { std::slice::from_raw_parts(TABLE.load(Ordering::Relaxed).cast::<usize>(), WORDS) };
+    let before_the_end = |words: &[usize]| -> *const c_void {
+        // SAFETY: new memory of two pages of the largest size (PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS).
+        let pages = unsafe { mmap(ptr::null_mut(), 2 * PAGE, 3, 0x22, -1, 0) };
+        // SAFETY: the second page.
+        let behind = unsafe { pages.cast::<u8>().add(PAGE) };
+        // SAFETY: the same.
+        assert_eq!(unsafe { mprotect(behind.cast(), PAGE, 0) }, 0);
+        // SAFETY: the end of the first page has room for them.
+        let place = unsafe { behind.cast::<usize>().sub(words.len()) };
+        // SAFETY: as above.
+        unsafe { place.copy_from_nonoverlapping(words.as_ptr(), words.len()) };
+        place.cast()
+    };
+    let raw = Raw::loaded(texts());
+    let call = |table: *const c_void| {
+        let mut message = ptr::null_mut();
+        // SAFETY: the entry point with a connection, a place and a table.
+        let code = unsafe { entry()(raw.0, &raw mut message, table) };
+        // SAFETY: NULL or a text of SQLite's.
+        let text = (!message.is_null()).then(|| unsafe { CStr::from_ptr(message) }.to_string_lossy().into_owned());
+        // SAFETY: as above, and freed once.
+        unsafe { ffi::sqlite3_free(message.cast()) };
+        (code, text.unwrap_or_default())
+    };
+    assert_eq!(call(ptr::null()), (ffi::SQLITE_ERROR, String::new()));
+    assert_eq!(call(before_the_end(table)), (ffi::SQLITE_OK, String::new()));
+    let mut short = table[..=MALLOC].to_vec();
+    short[LIBVERSION_NUMBER] = old as *const () as usize;
+    let (code, text) = call(before_the_end(&short));
+    assert_eq!(code, ffi::SQLITE_ERROR);
+    assert!(text.starts_with("this SQLite is 3.45.2, the extension needs 3.45.3"), "{text}");
+    let mut lacking = table.to_vec();
+    lacking[0] = 0;
+    let (_, text) = call(before_the_end(&lacking));
+    assert!(text.contains("compiled without sqlite3_aggregate_context"), "{text}");
+    // Functions of another SQLite.
+    let mut other = table.to_vec();
+    other[1] = table[0];
+    assert!(call(before_the_end(&other)).1.contains("another copy of SQLite"));
+    // SAFETY: an open connection, which is not used again.
+    assert_eq!(unsafe { ffi::sqlite3_close(raw.0) }, ffi::SQLITE_OK);
 }
 
 fn many_threads() {
@@ -271,13 +353,14 @@ fn main() {
     LIBRARIES.set(libraries).expect("set once");
     drop(small());
     let before = handles::counts();
-    let checks: [(&str, fn()); 8] = [
-        ("a_refused_close_ends_nothing", a_refused_close_ends_nothing),
-        ("a_zombie_has_its_functions", a_zombie_has_its_functions),
-        ("the_host_replaces_and_removes", the_host_replaces_and_removes),
-        ("forgotten_handles", forgotten_handles),
+    let checks: [(&str, fn()); 9] = [
+        ("rule_28_a_refused_close_ends_nothing", rule_28_a_refused_close_ends_nothing),
+        ("rule_28_a_zombie_has_its_functions", rule_28_a_zombie_has_its_functions),
+        ("rule_28_the_host_replaces_and_removes", rule_28_the_host_replaces_and_removes),
+        ("rule_28_forgotten_handles", rule_28_forgotten_handles),
         ("two_extensions_and_the_host", two_extensions_and_the_host),
         ("automatic", automatic),
+        ("rule_28_the_table_is_read_as_far_as_it_goes", rule_28_the_table_is_read_as_far_as_it_goes),
         ("many_threads", many_threads),
         ("many_loads", many_loads),
     ];
