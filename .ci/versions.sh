@@ -132,8 +132,11 @@ printf '[workspace]\nmembers = ["derive", "endpoint", "sql"]\nexclude = ["arrow"
 # Arrow needs a newer chrono than finalite does.
 echo '[workspace]' >> arrow/Cargo.toml
 RUSTC_BOOTSTRAP=1 cargo generate-lockfile -q -Z direct-minimal-versions
-cargo tree -q --workspace --depth 1 --all-features -e normal,build
-cargo build -q --workspace --all-features
+# All features but the one that excludes `bundled`.
+features="$(sed -n '/^\[features\]/,/^\[dependencies\]/s/^\([a-z_-]*\) = \[.*/\1/p' Cargo.toml | grep -vx loadable-extension | paste -sd,)"
+cargo tree -q -p finalite --depth 1 --features "$features" -e normal,build
+cargo build -q -p finalite --features "$features"
+cargo build -q --workspace --exclude finalite --all-features
 cargo build -q
 cd arrow
 RUSTC_BOOTSTRAP=1 cargo generate-lockfile -q -Z direct-minimal-versions
