@@ -47,7 +47,7 @@ mod aggregate;
 mod argument;
 mod collation;
 mod context;
-mod deadline;
+pub(crate) mod deadline;
 mod extension;
 mod fts;
 mod hooks;

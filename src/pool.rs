@@ -80,7 +80,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::track::shielded;
 use crate::{Connection, OpenOptions};
 
@@ -282,6 +282,21 @@ impl Pool {
     #[must_use]
     pub fn status(&self) -> PoolStatus {
         PoolStatus::new(&self.listed.0)
+    }
+
+    /// Returns the maximum time to wait for a connection.
+    pub(crate) fn acquire_timeout(&self) -> Duration {
+        self.options.acquire_timeout
+    }
+
+    /// Returns the error of a caller that has waited this long for a connection of the role.
+    pub(crate) fn timed_out(&self, role: Role, waited: Duration) -> Error {
+        let role_slots = match role {
+            Role::Writer => &self.writer,
+            Role::Reader => &self.readers,
+            Role::Reserved => &self.reserved,
+        };
+        role_slots.timed_out(waited)
     }
 
     fn counters(&self) -> &Counters {

@@ -1,9 +1,16 @@
 //! Items for the other crates of finalite's workspace. They are outside semver: each of those crates depends on one
 //! exact version of finalite.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use crate::error::ErrorKind;
+use crate::extend::{ActiveLimits, deadline};
 use crate::insert::InsertColumn;
+use crate::pool::{Pool, Role};
 use crate::scan::{ColumnBatch, ColumnType, Scan};
-use crate::{Connection, ConversionError, Error, Params, Result};
+use crate::{Connection, ConversionError, Error, Params, Result, Transaction};
 
 pub use crate::extend::virtual_table::positions::{plan_positions, positions};
 pub use crate::insert::insertion::{InsertFailure, Insertion};
@@ -42,6 +49,69 @@ pub fn lent_column<'a>(
     read: impl Fn(usize) -> Result<RawParam<'a>, ConversionError> + 'a,
 ) -> InsertColumn<'a> {
     InsertColumn::read_by(len, read)
+}
+
+/// Ends what runs on a connection once the flag is set, or at the deadline, and has nothing begin from then on but a
+/// rollback, until the returned value is dropped. The deadline is a moment and the time that was allowed until it.
+///
+/// SQLite checks it about every 1,000 instructions and while it waits for a lock. The error is
+/// [`ErrorKind::Interrupted`], or [`ErrorKind::Deadline`].
+///
+/// # Errors
+///
+/// See [`Connection::deadline`].
+#[track_caller]
+pub fn supervise(
+    conn: &Connection,
+    cancelled: Arc<AtomicBool>,
+    deadline: Option<(Instant, Duration)>,
+) -> Result<ActiveLimits> {
+    deadline::supervise(conn, cancelled, deadline)
+}
+
+/// Runs the closure in a transaction as [`Pool::write_and_then`] does. `guard` is called with the connection before each
+/// `BEGIN`; what it returns is dropped after the transaction has ended.
+///
+/// # Errors
+///
+/// See [`Pool::write`], and those of `guard`.
+#[track_caller]
+pub fn write_guarded<T, E: From<Error>, G>(
+    pool: &Pool,
+    guard: impl FnMut(&Connection) -> Result<G>,
+    work: impl FnMut(&mut Transaction<'_>) -> Result<T, E>,
+) -> Result<T, E> {
+    pool.write_guarded(guard, work)
+}
+
+/// Returns the maximum time to wait for a connection of a pool.
+#[must_use]
+pub fn acquire_timeout(pool: &Pool) -> Duration {
+    pool.acquire_timeout()
+}
+
+/// Returns the error of a caller that has waited this long for a connection.
+#[must_use]
+pub fn acquire_timed_out(pool: &Pool, role: Role, waited: Duration) -> Error {
+    pool.timed_out(role, waited)
+}
+
+/// Returns the error of a caller that a closed pool refuses.
+#[must_use]
+pub fn pool_closed() -> Error {
+    Error::new(ErrorKind::PoolClosed)
+}
+
+/// Returns the error of a call that was not done within the time that was allowed.
+#[must_use]
+pub fn deadline_passed(allowed: Duration) -> Error {
+    Error::new(ErrorKind::Deadline { allowed })
+}
+
+/// Returns the error of a call that was interrupted.
+#[must_use]
+pub fn interrupted() -> Error {
+    Error::new(ErrorKind::Interrupted)
 }
 
 /// Version of finalite.

@@ -47,6 +47,7 @@ pub(crate) enum FaultKind {
 pub(crate) enum Cut {
     Deadline { allowed: Duration },
     Limit(ExceededLimit),
+    Interrupted,
 }
 
 impl Fault {
@@ -116,6 +117,7 @@ impl From<Fault> for Error {
                 fault.into_kind(ResultCode::new(code))
             }
             FaultKind::Cut(Cut::Deadline { allowed }) => ErrorKind::Deadline { allowed },
+            FaultKind::Cut(Cut::Interrupted) => ErrorKind::Interrupted,
             FaultKind::Cut(Cut::Limit(exceeded)) => ErrorKind::QueryLimit { exceeded },
             FaultKind::Forked => ErrorKind::Forked,
             FaultKind::Misuse(reason) => ErrorKind::Misuse { reason },

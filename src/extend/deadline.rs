@@ -3,7 +3,8 @@
 use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
 
 use crate::Connection;
 use crate::error::Result;
@@ -53,6 +54,20 @@ impl fmt::Debug for ActiveLimits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ActiveLimits").finish_non_exhaustive()
     }
+}
+
+/// Limits what runs on a connection by a flag that any thread may set, and by a moment, for as long as the value exists.
+/// See [`workspace::supervise`](crate::workspace::supervise).
+#[track_caller]
+pub(crate) fn supervise(
+    conn: &Connection,
+    cancelled: Arc<AtomicBool>,
+    deadline: Option<(Instant, Duration)>,
+) -> Result<ActiveLimits> {
+    conn.db()
+        .limit_queries(Scope::cancelled_by(cancelled, deadline), Location::caller())
+        .map(ActiveLimits)
+        .map_err(|fault| conn.error(fault))
 }
 
 impl Connection {

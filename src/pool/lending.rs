@@ -2,7 +2,7 @@
 
 use std::panic::Location;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::guard::Permit;
 use super::profile::Profile;
@@ -12,6 +12,14 @@ use super::{reset, status};
 use crate::Connection;
 use crate::error::{Error, ErrorKind, Result};
 use crate::track::shielded;
+
+impl RoleSlots {
+    /// Returns the error of a caller that has waited too long, with who has the connections.
+    pub(super) fn timed_out(&self, waited: Duration) -> Error {
+        let checked_out = status::checkouts(&self.queue).iter().map(|checkout| checkout.to_string().into()).collect();
+        Error::new(ErrorKind::PoolTimeout { role: self.queue.role().name(), waited, checked_out })
+    }
+}
 
 impl Pool {
     pub(super) fn wait_limit(&self) -> WaitLimit {
@@ -33,12 +41,7 @@ impl Pool {
             Ok((slot, now)) => Ok((Permit::new(self, role_slots, slot), now)),
             Err(Refused::Closed) => Err(Error::new(ErrorKind::PoolClosed)),
             Err(Refused::Forked) => Err(Error::new(ErrorKind::Forked)),
-            Err(Refused::TimedOut { waited }) => {
-                let checked_out =
-                    status::checkouts(&role_slots.queue).iter().map(|checkout| checkout.to_string().into()).collect();
-                let role = role_slots.queue.role().name();
-                Err(Error::new(ErrorKind::PoolTimeout { role, waited, checked_out }))
-            }
+            Err(Refused::TimedOut { waited }) => Err(role_slots.timed_out(waited)),
         }
     }
 

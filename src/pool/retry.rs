@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Pool;
 use crate::connection::pauses::{pauses, wait_for_lock};
 use crate::error::{Error, Result};
-use crate::{DropBehavior, Transaction};
+use crate::{Connection, DropBehavior, Transaction};
 
 /// Limits and pauses of retries. Pauses double up to a maximum, and each is shortened by a random part, so that callers
 /// that failed at the same time do not retry at the same time.
@@ -83,7 +83,7 @@ impl Pool {
     /// failed in writing (`SQLITE_IOERR`): in that case the transaction may have been stored.
     #[track_caller]
     pub fn write<T>(&self, work: impl FnMut(&mut Transaction<'_>) -> Result<T>) -> Result<T> {
-        self.write_while(work, |error, _| error.is_anothers_lock())
+        self.write_while(|_| Ok(()), work, |error, _| error.is_anothers_lock())
     }
 
     /// Runs the closure in a transaction, like [`write`](Self::write), with an error type of the caller's.
@@ -127,20 +127,32 @@ impl Pool {
         &self,
         work: impl FnMut(&mut Transaction<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
-        self.write_while(work, |_, tx| tx.last_error().is_some_and(|error| error.is_anothers_lock()))
+        self.write_while(|_| Ok(()), work, |_, tx| tx.last_error().is_some_and(|error| error.is_anothers_lock()))
+    }
+
+    /// Runs the closure in a transaction, like [`write_and_then`](Self::write_and_then). `guard` is called with the
+    /// connection before each `BEGIN`, and what it returns is dropped after the `COMMIT`, or the rollback.
+    #[track_caller]
+    pub(crate) fn write_guarded<T, E: From<Error>, G>(
+        &self,
+        guard: impl FnMut(&Connection) -> Result<G>,
+        work: impl FnMut(&mut Transaction<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.write_while(guard, work, |_, tx| tx.last_error().is_some_and(|error| error.is_anothers_lock()))
     }
 
     /// Runs the closure in a transaction, with retries. `is_locked` returns whether another connection's lock caused
     /// the closure's error.
     #[track_caller]
-    fn write_while<T, E: From<Error>>(
+    fn write_while<T, E: From<Error>, G>(
         &self,
+        mut guard: impl FnMut(&Connection) -> Result<G>,
         mut work: impl FnMut(&mut Transaction<'_>) -> Result<T, E>,
         is_locked: impl Fn(&E, &Transaction<'_>) -> bool,
     ) -> Result<T, E> {
         let mut pauses = self.options.write_retry.pauses();
         loop {
-            let (error, is_locked) = match self.try_write(&mut work, &is_locked) {
+            let (error, is_locked) = match self.try_write(&mut guard, &mut work, &is_locked) {
                 Ok(value) => return Ok(value),
                 Err(failed) => failed,
             };
@@ -154,8 +166,9 @@ impl Pool {
 
     /// Runs the closure in a transaction once. The error comes with whether another connection's lock caused it.
     #[track_caller]
-    fn try_write<T, E: From<Error>>(
+    fn try_write<T, E: From<Error>, G>(
         &self,
+        guard: &mut impl FnMut(&Connection) -> Result<G>,
         work: &mut impl FnMut(&mut Transaction<'_>) -> Result<T, E>,
         is_locked: &impl Fn(&E, &Transaction<'_>) -> bool,
     ) -> Result<T, (E, bool)> {
@@ -164,6 +177,7 @@ impl Pool {
             (error.into(), is_locked)
         };
         let mut conn = self.writer().map_err(failed)?;
+        let _guard = guard(&conn).map_err(failed)?;
         let mut tx = conn.transaction().map_err(failed)?;
         let outcome = work(&mut tx);
         // What failed is not stored, so that it can be run again.

@@ -59,21 +59,33 @@ pub(crate) struct Scope {
     is_ended: AtomicBool,
     deadline: Option<TimeLimit>,
     limits: QueryLimits,
+    /// Whether what runs is to end, set by any thread; `None` if nobody can set it.
+    cancelled: Option<Arc<AtomicBool>>,
     /// The open handle; `None` before it is set on a connection, and when it has ended.
     tracked: Mutex<Option<Tracked>>,
 }
 
 impl Scope {
     pub(crate) fn deadline(allowed: Duration) -> Self {
-        Self::new(TimeLimit::from_now(allowed), QueryLimits::new())
+        Self::new(TimeLimit::from_now(allowed), QueryLimits::new(), None)
     }
 
     pub(crate) fn limits(limits: QueryLimits) -> Self {
-        Self::new(None, limits)
+        Self::new(None, limits, None)
     }
 
-    fn new(deadline: Option<TimeLimit>, limits: QueryLimits) -> Self {
-        Self { is_ended: AtomicBool::new(false), deadline, limits, tracked: Mutex::default() }
+    /// Ends what runs once the flag is set, or at the moment, of which the time that was allowed until it is known.
+    pub(crate) fn cancelled_by(flag: Arc<AtomicBool>, deadline: Option<(Instant, Duration)>) -> Self {
+        let deadline = deadline.map(|(at, allowed)| TimeLimit { at, allowed });
+        Self::new(deadline, QueryLimits::new(), Some(flag))
+    }
+
+    fn new(deadline: Option<TimeLimit>, limits: QueryLimits, cancelled: Option<Arc<AtomicBool>>) -> Self {
+        Self { is_ended: AtomicBool::new(false), deadline, limits, cancelled, tracked: Mutex::default() }
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.cancelled.as_ref().is_some_and(|flag| flag.load(Ordering::Relaxed))
     }
 
     /// Ends the limit. The connection is disturbed, so it takes notice when it is next used.
@@ -162,6 +174,10 @@ impl Limits {
         self.scopes.borrow().iter().filter(|scope| scope.is_active()).for_each(|scope| see(scope));
     }
 
+    fn is_cancelled(&self) -> bool {
+        self.scopes.borrow().iter().any(|scope| scope.is_active() && scope.is_cancelled())
+    }
+
     /// Finds the earliest deadline, after the scopes have changed.
     fn set_earliest(&self) {
         let mut earliest = None;
@@ -212,7 +228,11 @@ impl Db {
     pub(crate) fn limit_queries(&self, scope: Scope, site: &'static Location<'static>) -> Result<Arc<Scope>, Fault> {
         let entered = self.enter_to_register()?;
         self.take_busy_slot()?;
-        let name = if scope.deadline.is_some() { "deadline" } else { "limits" };
+        let name = match (&scope.cancelled, &scope.deadline) {
+            (Some(_), _) => "cancellation",
+            (None, Some(_)) => "deadline",
+            (None, None) => "limits",
+        };
         *scope.tracked() = Some(self.track(HandleKind::Deadline, site, name));
         let scope = Arc::new(scope);
         let limits = self.limits();
@@ -270,6 +290,9 @@ impl Db {
         {
             return Err(Fault::new(FaultKind::Cut(deadline.cut())));
         }
+        if !is_exempt && limits.is_cancelled() {
+            return Err(Fault::new(FaultKind::Cut(Cut::Interrupted)));
+        }
         Ok(Some(Execution {
             time: all.time.and_then(TimeLimit::from_now),
             rows: all.rows.filter(|_| !is_exempt),
@@ -308,6 +331,9 @@ impl Db {
         if execution.is_exempt {
             return Ok(());
         }
+        if self.limits().is_cancelled() {
+            return Err(Fault::new(FaultKind::Cut(Cut::Interrupted)));
+        }
         match TimeLimit::earlier(self.limits().earliest.get(), execution.time) {
             Some(limit) if limit.at <= Instant::now() => Err(Fault::new(FaultKind::Cut(limit.cut()))),
             _ => Ok(()),
@@ -344,6 +370,7 @@ impl Db {
         });
         let cut = match excess {
             Some(cut) => Some(cut),
+            None if limits.is_cancelled() => Some(Cut::Interrupted),
             None if is_due => limits.time_limit().filter(|limit| limit.at <= Instant::now()).map(TimeLimit::cut),
             None => None,
         };
@@ -381,6 +408,10 @@ impl Db {
         let is_exempt = self.is_cleaning_up() || limits.exemptions.get() > 0;
         if !limits.is_active() || is_exempt || limits.running.get().is_some_and(|execution| execution.is_exempt) {
             return Ok(None);
+        }
+        if limits.is_cancelled() {
+            limits.cut.set(Some(Cut::Interrupted));
+            return Err(());
         }
         let Some(limit) = limits.time_limit() else {
             return Ok(None);
