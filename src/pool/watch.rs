@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use std::panic::Location;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use super::{Pool, Role};
@@ -73,6 +74,27 @@ enum Delivery {
 struct Waiting {
     change: Change,
     is_closed: bool,
+    /// The task that has asked last, and found no change.
+    waker: Option<Waker>,
+}
+
+impl Waiting {
+    fn take(&mut self) -> Option<Change> {
+        let change = std::mem::take(&mut self.change);
+        (!change.is_empty()).then_some(change)
+    }
+}
+
+/// Alters what a `Watch` waits for, and wakes whoever waits. No lock is held while a task is woken.
+fn tell_waiting(waiting: &Mutex<Waiting>, changed: &Condvar, alter: impl FnOnce(&mut Waiting)) {
+    let mut waiting = lock(waiting);
+    alter(&mut waiting);
+    let waker = waiting.waker.take();
+    drop(waiting);
+    changed.notify_all();
+    if let Some(waker) = waker {
+        waker.wake();
+    }
 }
 
 impl Watcher {
@@ -92,8 +114,7 @@ impl Watcher {
     fn tell(&self, change: Change) {
         match &self.delivery {
             Delivery::Pending { change: waiting, changed } => {
-                lock(waiting).change.merge(change);
-                changed.notify_all();
+                tell_waiting(waiting, changed, |waiting| waiting.change.merge(change));
             }
             Delivery::Closure(closure) => closure(&change),
         }
@@ -101,8 +122,7 @@ impl Watcher {
 
     fn close(&self) {
         if let Delivery::Pending { change, changed } = &self.delivery {
-            lock(change).is_closed = true;
-            changed.notify_all();
+            tell_waiting(change, changed, |waiting| waiting.is_closed = true);
         }
     }
 }
@@ -240,8 +260,40 @@ impl Watch {
 
     /// Returns the change since the last one; `None` if there is none.
     pub fn try_next(&self) -> Option<Change> {
-        let change = std::mem::take(&mut lock(self.waiting().0).change);
-        (!change.is_empty()).then_some(change)
+        lock(self.waiting().0).take()
+    }
+
+    /// Returns the next change, or has the task woken when there is one: for a `Stream` of an async program. It is
+    /// `Ready(None)` when the pool is closed. The task that has asked last is woken.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use std::task::{Context, Poll, Waker};
+    /// use finalite::pool::Pool;
+    ///
+    /// let pool = Pool::in_memory("poll_next").build()?;
+    /// pool.writer()?.execute_batch("CREATE TABLE t(a)")?;
+    /// let watch = pool.watch(["t"])?;
+    /// let mut task = Context::from_waker(Waker::noop());
+    /// assert!(watch.poll_next(&mut task).is_pending());
+    /// pool.writer()?.execute("INSERT INTO t VALUES (1)", ())?;
+    /// assert!(matches!(watch.poll_next(&mut task), Poll::Ready(Some(change)) if change.has_table("t")));
+    /// # Ok::<(), finalite::Error>(())
+    /// ```
+    pub fn poll_next(&self, task: &mut Context<'_>) -> Poll<Option<Change>> {
+        let mut waiting = lock(self.waiting().0);
+        if let Some(change) = waiting.take() {
+            return Poll::Ready(Some(change));
+        }
+        if waiting.is_closed {
+            return Poll::Ready(None);
+        }
+        let former = waiting.waker.replace(task.waker().clone());
+        drop(waiting);
+        // Code of the executor.
+        drop(former);
+        Poll::Pending
     }
 
     /// Waits for the next change, at most for the given time. Returns `None` after it, and when the pool is closed.
@@ -264,8 +316,7 @@ impl Watch {
                 }
             };
         }
-        let change = std::mem::take(&mut waiting.change);
-        (!change.is_empty()).then_some(change)
+        waiting.take()
     }
 
     /// Returns the names of the watched tables, as the schema writes them.
