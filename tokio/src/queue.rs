@@ -1,0 +1,321 @@
+//! The calls that wait for a worker, and the workers that wait for a call.
+//!
+//! Calls are taken in their order. At most one worker at a time looks for a call without having one: a call that comes
+//! then wakes nobody, and the worker that has found a call while others wait calls the next worker. A call costs no
+//! wake-up while all workers are busy.
+
+use std::collections::VecDeque;
+use std::hint;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use finalite::Error;
+use finalite::workspace::pool_closed;
+
+use crate::control::Control;
+use crate::handover::Interrupt;
+use crate::worker::Context as WorkerContext;
+
+/// A call that waits for a worker.
+pub(crate) trait Job: Send + Sync {
+    /// Runs the call, unless it is over. Does not panic.
+    fn run(&self, context: &WorkerContext<'_>);
+
+    /// Ends the call with this error, if it has not begun.
+    fn refuse(&self, reason: &dyn Fn() -> Error);
+
+    /// Whether it has not begun, and was not cancelled.
+    fn is_waiting(&self) -> bool;
+}
+
+/// Number of looks for a call before a worker sleeps: some microseconds. A task that was woken by the last call often
+/// makes another.
+const LOOKS: u32 = 200;
+
+/// Number of cancelled calls from which on they are removed, if they are half of those that wait.
+const HUSKS_MIN: usize = 64;
+
+pub(crate) struct Queue {
+    state: Mutex<State>,
+    /// Number of calls that wait, to look at without the lock.
+    waiting: AtomicUsize,
+    /// Maximum number of workers.
+    size: usize,
+}
+
+#[derive(Default)]
+struct State {
+    jobs: VecDeque<Arc<dyn Job>>,
+    /// Calls in `jobs` that were cancelled, at least.
+    husks: usize,
+    /// Workers that sleep. The last one sleeps shortest, and is called first.
+    asleep: Vec<Arc<Control>>,
+    /// Number of workers that look for a call, or were called to.
+    looking: usize,
+    /// Number of workers that run a call.
+    running: usize,
+    workers: usize,
+    /// Those of all workers that have begun.
+    controls: Vec<Arc<Control>>,
+    phase: Phase,
+    /// Tasks that wait until nothing waits or runs.
+    idle_wakers: Vec<Waker>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd)]
+enum Phase {
+    #[default]
+    Open,
+    /// No call is accepted; those that were accepted run.
+    Closed,
+    /// Workers end when no call waits.
+    Stopped,
+    /// Workers end, and all that runs is cancelled.
+    Cancelled,
+}
+
+/// What became of a call that was to be added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pushed {
+    /// A worker is coming.
+    Next,
+    /// A worker has to be started.
+    NeedsWorker,
+    /// It waits for other calls to end.
+    Waits,
+    /// The queue is closed.
+    Refused,
+}
+
+impl Queue {
+    pub(crate) fn new(size: usize) -> Self {
+        Self { state: Mutex::default(), waiting: AtomicUsize::new(0), size }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn publish(&self, state: &State) {
+        self.waiting.store(state.jobs.len(), Ordering::Release);
+    }
+
+    pub(crate) fn push(&self, job: Arc<dyn Job>) -> Pushed {
+        self.push_unless(Phase::Closed, job)
+    }
+
+    /// Adds a call to a queue that may be closed.
+    pub(crate) fn push_last(&self, job: Arc<dyn Job>) -> Pushed {
+        self.push_unless(Phase::Stopped, job)
+    }
+
+    fn push_unless(&self, phase: Phase, job: Arc<dyn Job>) -> Pushed {
+        let mut state = self.lock();
+        if state.phase >= phase {
+            return Pushed::Refused;
+        }
+        state.jobs.push_back(job);
+        self.publish(&state);
+        let called = state.call_one();
+        let pushed = if state.jobs.len() <= state.looking + state.asleep.len() {
+            Pushed::Next
+        } else if state.workers < self.size {
+            state.workers += 1;
+            Pushed::NeedsWorker
+        } else {
+            Pushed::Waits
+        };
+        drop(state);
+        if let Some(called) = called {
+            called.call();
+        }
+        pushed
+    }
+
+    /// Takes note that a worker could not be started. Returns the calls, if there is no worker at all.
+    pub(crate) fn has_no_worker(&self) -> Vec<Arc<dyn Job>> {
+        let mut state = self.lock();
+        state.workers -= 1;
+        if state.workers > 0 {
+            return Vec::new();
+        }
+        let jobs = std::mem::take(&mut state.jobs).into();
+        state.husks = 0;
+        self.publish(&state);
+        jobs
+    }
+
+    /// Takes note of a cancelled call.
+    pub(crate) fn forget_one(&self) {
+        let mut state = self.lock();
+        state.husks += 1;
+        let mut removed = Vec::new();
+        if state.husks >= HUSKS_MIN && state.husks * 2 >= state.jobs.len() {
+            let (waiting, over) = std::mem::take(&mut state.jobs).into_iter().partition(|job| job.is_waiting());
+            state.jobs = waiting;
+            state.husks = 0;
+            self.publish(&state);
+            removed = Vec::from(over);
+        }
+        drop(state);
+        drop(removed);
+    }
+
+    /// Adds a worker that has begun.
+    pub(crate) fn add(&self, control: &Arc<Control>) {
+        let mut state = self.lock();
+        state.controls.push(Arc::clone(control));
+        if state.phase == Phase::Cancelled {
+            control.interrupt();
+        }
+    }
+
+    /// Removes a worker that ends.
+    pub(crate) fn remove(&self, control: &Arc<Control>) {
+        let mut state = self.lock();
+        state.controls.retain(|other| !Arc::ptr_eq(other, control));
+        state.workers -= 1;
+        let wakers = state.idle_wakers();
+        drop(state);
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Waits for the next call. `has_run`: whether the worker has run the last one. Returns `None` when the worker has to
+    /// end.
+    pub(crate) fn next(&self, control: &Arc<Control>, has_run: bool) -> Option<Arc<dyn Job>> {
+        let mut state = self.lock();
+        if has_run {
+            state.running -= 1;
+            // Under the lock, so that it does not undo the end of the pool.
+            if state.phase < Phase::Cancelled {
+                control.renew();
+            }
+        }
+        let (mut is_looking, mut has_looked) = (false, false);
+        loop {
+            if let Some(job) = state.jobs.pop_front() {
+                self.publish(&state);
+                state.looking -= usize::from(is_looking);
+                state.running += 1;
+                if state.jobs.is_empty() {
+                    state.husks = 0;
+                }
+                let called = state.call_one();
+                drop(state);
+                if let Some(called) = called {
+                    called.call();
+                }
+                return Some(job);
+            }
+            if state.phase >= Phase::Stopped {
+                state.looking -= usize::from(is_looking);
+                return None;
+            }
+            if !has_looked && (is_looking || state.looking == 0) {
+                state.looking += usize::from(!is_looking);
+                (is_looking, has_looked) = (true, true);
+                let wakers = state.idle_wakers();
+                drop(state);
+                wakers.into_iter().for_each(Waker::wake);
+                self.look();
+                state = self.lock();
+                continue;
+            }
+            state.looking -= usize::from(is_looking);
+            state.asleep.push(Arc::clone(control));
+            let wakers = state.idle_wakers();
+            drop(state);
+            wakers.into_iter().for_each(Waker::wake);
+            control.sleep();
+            state = self.lock();
+            // Whoever has called has counted it.
+            (is_looking, has_looked) = (true, false);
+        }
+    }
+
+    /// Looks for a call for a short time.
+    fn look(&self) {
+        for _ in 0..LOOKS {
+            if self.waiting.load(Ordering::Acquire) > 0 {
+                return;
+            }
+            hint::spin_loop();
+        }
+    }
+
+    /// Accepts no more calls.
+    pub(crate) fn close(&self) {
+        let mut state = self.lock();
+        state.phase = if state.phase < Phase::Closed { Phase::Closed } else { state.phase };
+    }
+
+    /// Refuses what waits, and cancels what runs now.
+    pub(crate) fn cancel_all(&self) {
+        self.close();
+        let mut state = self.lock();
+        let jobs = std::mem::take(&mut state.jobs);
+        state.husks = 0;
+        self.publish(&state);
+        let is_over = state.running == 0;
+        for control in state.controls.iter().filter(|_| !is_over) {
+            control.interrupt();
+        }
+        drop(state);
+        jobs.iter().for_each(|job| job.refuse(&pool_closed));
+    }
+
+    /// Has the workers end when no call waits or, with `cancels`, at once: calls that wait are refused, and those that run
+    /// are cancelled.
+    pub(crate) fn stop(&self, cancels: bool) {
+        let mut state = self.lock();
+        let phase = if cancels { Phase::Cancelled } else { Phase::Stopped };
+        if state.phase < phase {
+            state.phase = phase;
+        }
+        let mut jobs = VecDeque::new();
+        if cancels {
+            jobs = std::mem::take(&mut state.jobs);
+            state.husks = 0;
+            self.publish(&state);
+            state.controls.iter().for_each(Interrupt::interrupt);
+        }
+        let asleep = std::mem::take(&mut state.asleep);
+        state.looking += asleep.len();
+        drop(state);
+        asleep.iter().for_each(|control| control.call());
+        jobs.iter().for_each(|job| job.refuse(&pool_closed));
+    }
+
+    /// Waits until no call waits and none runs.
+    pub(crate) fn poll_idle(&self, task: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.lock();
+        if state.is_idle() {
+            return Poll::Ready(());
+        }
+        if !state.idle_wakers.iter().any(|waker| waker.will_wake(task.waker())) {
+            state.idle_wakers.push(task.waker().clone());
+        }
+        Poll::Pending
+    }
+}
+
+impl State {
+    /// Chooses the worker to call, if a call waits and nobody looks for one.
+    fn call_one(&mut self) -> Option<Arc<Control>> {
+        if self.jobs.is_empty() || self.looking > 0 {
+            return None;
+        }
+        let called = self.asleep.pop()?;
+        self.looking += 1;
+        Some(called)
+    }
+
+    fn is_idle(&self) -> bool {
+        self.running == 0 && self.jobs.is_empty()
+    }
+
+    fn idle_wakers(&mut self) -> Vec<Waker> {
+        if self.is_idle() { std::mem::take(&mut self.idle_wakers) } else { Vec::new() }
+    }
+}

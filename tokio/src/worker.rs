@@ -1,0 +1,119 @@
+//! The threads that run the calls of a pool.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::{io, thread};
+
+use finalite::Error;
+use finalite::pool::Pool as SyncPool;
+use finalite::workspace::Worker;
+
+use crate::control::Control;
+use crate::handover::Call;
+use crate::queue::{Job, Queue};
+
+/// The surroundings of a call while it runs.
+pub(crate) struct Context<'a> {
+    pub(crate) pool: &'a Arc<SyncPool>,
+    pub(crate) control: &'a Arc<Control>,
+}
+
+/// Starts a worker of a queue. It ends when the queue is stopped.
+pub(crate) fn start(name: &str, pool: &Arc<SyncPool>, queue: &Arc<Queue>) -> io::Result<Worker> {
+    let (pool, queue) = (Arc::clone(pool), Arc::clone(queue));
+    Worker::start(name, move |_| {
+        let control = Arc::new(Control::of_this_thread());
+        queue.add(&control);
+        let context = Context { pool: &pool, control: &control };
+        let mut has_run = false;
+        while let Some(job) = queue.next(&control, has_run) {
+            has_run = true;
+            // What may panic here is the executor, while a task is woken.
+            shielded(|| job.run(&context));
+            shielded(|| drop(job));
+        }
+        queue.remove(&control);
+    })
+}
+
+/// A call whose closure returns a result.
+pub(crate) type ResultCall<F, T, E> = Call<F, Arc<Control>, thread::Result<Result<T, E>>>;
+
+impl<F, T, E> Job for ResultCall<F, T, E>
+where
+    F: FnOnce(&Context<'_>) -> Result<T, E> + Send,
+    T: Send,
+    E: From<Error> + Send,
+{
+    fn run(&self, context: &Context<'_>) {
+        run_call(self, context.control, |work| work(context));
+    }
+
+    fn refuse(&self, reason: &dyn Fn() -> Error) {
+        refuse_call(self, reason);
+    }
+
+    fn is_waiting(&self) -> bool {
+        Self::is_waiting(self)
+    }
+}
+
+/// Begins a call, runs its closure and hands the result over.
+pub(crate) fn run_call<F, T>(
+    call: &Call<F, Arc<Control>, thread::Result<T>>,
+    control: &Arc<Control>,
+    run: impl FnOnce(F) -> T,
+) {
+    let Some(work) = call.begin(Arc::clone(control)) else {
+        return;
+    };
+    let result = catch_unwind(AssertUnwindSafe(|| run(work)));
+    match call.finish(result) {
+        Ok(Some(waker)) => waker.wake(),
+        Ok(None) => {}
+        Err(unwanted) => discard(unwanted),
+    }
+}
+
+/// Ends a call that has not begun with this error.
+pub(crate) fn refuse_call<F, T, E: From<Error>>(call: &ResultCall<F, T, E>, reason: &dyn Fn() -> Error) {
+    if let Ok((work, waker)) = call.refuse(Ok(Err(reason().into()))) {
+        shielded(|| drop(work));
+        if let Some(waker) = waker {
+            shielded(|| waker.wake());
+        }
+    }
+}
+
+/// Drops a result that nobody waits for. A panic is logged: no call resumes it.
+pub(crate) fn discard<T>(result: thread::Result<T>) {
+    match result {
+        Ok(result) => shielded(|| drop(result)),
+        Err(panic) => {
+            log(&*panic);
+            shielded(|| drop(panic));
+        }
+    }
+}
+
+/// Runs code of the program that may panic, where nobody would resume the panic.
+pub(crate) fn shielded(run: impl FnOnce()) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(run)) {
+        log(&*panic);
+        // The payload of a panic may panic in its own `Drop`; such a payload is leaked.
+        if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+            std::mem::forget(again);
+        }
+    }
+}
+
+fn log(panic: &(dyn Any + Send)) {
+    let message = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    let event = || {
+        tracing::error!(target: "finalite::worker", message, "a call that nobody awaits panicked");
+    };
+    if let Err(again) = catch_unwind(event) {
+        std::mem::forget(again);
+    }
+}

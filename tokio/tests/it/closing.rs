@@ -1,0 +1,173 @@
+//! The end of a pool, and of its runtime.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::Duration;
+
+use finalite::ErrorKind;
+use finalite_tokio::Pool;
+
+use super::{ENDLESS, count, on_both_runtimes, pool};
+
+#[test]
+fn close_waits_for_what_was_begun() {
+    on_both_runtimes(|| async {
+        let (dir, pool) = pool(2).await;
+        let writes: Vec<_> = (0..20)
+            .map(|n| {
+                let pool = pool.clone();
+                tokio::spawn(async move {
+                    pool.write(move |tx| {
+                        thread::sleep(Duration::from_millis(1));
+                        tx.execute("INSERT INTO t VALUES (?)", (n,))
+                    })
+                    .await
+                })
+            })
+            .collect();
+        tokio::time::sleep(Duration::from_millis(3)).await;
+        assert!(pool.close().await.is_clean());
+        let mut stored = 0;
+        for write in writes {
+            match write.await.unwrap() {
+                Ok(_) => stored += 1,
+                Err(error) => assert!(matches!(error.kind(), ErrorKind::PoolClosed), "{error}"),
+            }
+        }
+        assert!(stored > 0);
+        let conn = finalite::Connection::open(dir.path().join("a.db")).unwrap();
+        assert_eq!(conn.query_one::<i64>("SELECT count(*) FROM t", ()).unwrap(), stored);
+        assert_eq!(pool.close().await.closed(), 0);
+    });
+}
+
+#[test]
+fn close_now_cancels() {
+    on_both_runtimes(|| async {
+        let (_dir, pool) = pool(1).await;
+        let calls: Vec<_> = (0..3)
+            .map(|_| {
+                let pool = pool.clone();
+                tokio::spawn(async move { pool.query_one::<i64>(ENDLESS, ()).await })
+            })
+            .collect();
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        assert!(pool.close_now().await.is_clean());
+        let mut interrupted = 0;
+        for call in calls {
+            let error = call.await.unwrap().unwrap_err();
+            assert!(error.is_interrupted() || matches!(error.kind(), ErrorKind::PoolClosed), "{error}");
+            interrupted += usize::from(error.is_interrupted());
+        }
+        assert_eq!(interrupted, 1);
+    });
+}
+
+#[test]
+fn dropping_the_last_clone_cancels_and_joins() {
+    on_both_runtimes(|| async {
+        let (dir, pool) = pool(2).await;
+        let mut call = Box::pin({
+            let pool = pool.clone();
+            async move {
+                let call = pool.read(|conn| conn.query_one::<i64>(ENDLESS, ()));
+                call.await
+            }
+        });
+        assert!(futures_poll(call.as_mut()).is_pending());
+        drop(call);
+        drop(pool);
+        // The last connection has removed the log.
+        assert!(!dir.path().join("a.db-wal").exists());
+    });
+}
+
+fn futures_poll<F: Future>(future: std::pin::Pin<&mut F>) -> std::task::Poll<F::Output> {
+    future.poll(&mut std::task::Context::from_waker(std::task::Waker::noop()))
+}
+
+/// The last clone is dropped by a closure, on the thread that would have to join itself.
+#[test]
+fn a_worker_may_drop_the_last_clone() {
+    on_both_runtimes(|| async {
+        let (_dir, pool) = pool(1).await;
+        let (go, wait) = mpsc::channel::<()>();
+        let (report, ended) = mpsc::channel();
+        let clone = pool.clone();
+        let mut call = Box::pin(async move {
+            let own = clone.clone();
+            let call = clone.read(move |_| {
+                wait.recv().unwrap();
+                drop(own);
+                report.send(()).unwrap();
+                Ok(())
+            });
+            call.await
+        });
+        assert!(futures_poll(call.as_mut()).is_pending());
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        drop(call);
+        drop(pool);
+        go.send(()).unwrap();
+        ended.recv_timeout(Duration::from_secs(10)).unwrap();
+    });
+}
+
+/// Tasks are dropped with their runtime, in the middle of calls. The pool goes on with another runtime.
+#[test]
+fn a_pool_outlives_its_runtime() {
+    let runtime = || tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let first = runtime();
+    let (_dir, pool) = first.block_on(pool(2));
+    for n in 0..40 {
+        let pool = pool.clone();
+        first.spawn(async move {
+            match n % 2 {
+                0 => drop(pool.query_one::<i64>(ENDLESS, ()).await),
+                _ => drop(pool.write(|tx| tx.query_one::<i64>(ENDLESS, ())).await),
+            }
+        });
+    }
+    thread::sleep(Duration::from_millis(10));
+    drop(first);
+    let second = runtime();
+    second.block_on(async {
+        pool.idle().await;
+        assert_eq!(count(&pool).await, 0);
+        assert!(pool.close().await.is_clean());
+    });
+}
+
+/// `shutdown_background` within a task of another runtime, as programs with two runtimes have it.
+#[test]
+fn a_runtime_is_dropped_within_a_runtime() {
+    on_both_runtimes(|| async {
+        let inner = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let is_dropped = Arc::new(AtomicBool::new(false));
+        let (dir, pool) = pool(1).await;
+        let (clone, seen) = (pool.clone(), Arc::clone(&is_dropped));
+        inner.spawn(async move {
+            let guard = SetOnDrop(seen);
+            let _ = clone.query_one::<i64>(ENDLESS, ()).await;
+            drop(guard);
+        });
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        inner.shutdown_background();
+        while !is_dropped.load(Ordering::SeqCst) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        assert_eq!(count(&pool).await, 0);
+        let pool: Pool = pool;
+        assert!(pool.close().await.is_clean());
+        drop(dir);
+    });
+}
+
+struct SetOnDrop(Arc<AtomicBool>);
+
+impl Drop for SetOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
