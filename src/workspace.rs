@@ -114,5 +114,11 @@ pub fn interrupted() -> Error {
     Error::new(ErrorKind::Interrupted)
 }
 
+/// Returns the error of a call in a transaction that has ended.
+#[must_use]
+pub fn transaction_ended() -> Error {
+    Error::new(ErrorKind::TransactionEnded)
+}
+
 /// Version of finalite.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

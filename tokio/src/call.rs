@@ -19,7 +19,8 @@ use crate::worker::{ResultCall, discard};
 #[must_use]
 pub(crate) struct Pending<F, T, E> {
     call: Arc<ResultCall<F, T, E>>,
-    lane: Arc<Lane>,
+    /// The queue that has the call; `None` if it is one within a transaction.
+    lane: Option<Arc<Lane>>,
     /// Limit of the time in the queue; `None` if the call does not wait for others.
     limit: Option<WaitLimit>,
     is_taken: bool,
@@ -57,7 +58,12 @@ impl WaitLimit {
 
 impl<F, T, E> Pending<F, T, E> {
     pub(crate) fn new(call: Arc<ResultCall<F, T, E>>, lane: Arc<Lane>, limit: Option<WaitLimit>) -> Self {
-        Self { call, lane, limit, is_taken: false }
+        Self { call, lane: Some(lane), limit, is_taken: false }
+    }
+
+    /// Returns the future of a call that is in no queue.
+    pub(crate) fn within_transaction(call: Arc<ResultCall<F, T, E>>) -> Self {
+        Self { call, lane: None, limit: None, is_taken: false }
     }
 }
 
@@ -80,11 +86,13 @@ impl<F, T, E: From<Error>> Future for Pending<F, T, E> {
         {
             // The worker looks at the deadline of a call that has begun.
             let limit = self.limit.take();
-            if let (Some(work), Some(limit)) = (self.call.cancel_waiting(), limit) {
+            if let (Some(limit), Some(lane)) = (limit, self.lane.clone())
+                && let Some(work) = self.call.cancel_waiting()
+            {
                 self.is_taken = true;
-                self.lane.queue.forget_one();
+                lane.queue.forget_one();
                 drop(work);
-                return Poll::Ready(Err(limit.error(&self.lane).into()));
+                return Poll::Ready(Err(limit.error(&lane).into()));
             }
         }
         Poll::Pending
@@ -98,7 +106,9 @@ impl<F, T, E> Drop for Pending<F, T, E> {
         }
         match self.call.cancel() {
             Cancelled::BeforeItBegan(work) => {
-                self.lane.queue.forget_one();
+                if let Some(lane) = &self.lane {
+                    lane.queue.forget_one();
+                }
                 drop(work);
             }
             Cancelled::AfterItsEnd(result) => discard(result),

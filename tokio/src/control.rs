@@ -58,9 +58,9 @@ impl Control {
         }
     }
 
-    /// Waits until the condition holds or the call is cancelled. Returns whether it holds. Whoever makes it hold calls
-    /// [`unpark`](Self::unpark).
-    pub(crate) fn wait_until(&self, mut holds: impl FnMut() -> bool) -> bool {
+    /// Waits until the condition holds, the call is cancelled or the deadline has passed. Returns whether it holds.
+    /// Whoever makes it hold calls [`unpark`](Self::unpark).
+    pub(crate) fn wait_until(&self, deadline: Deadline, mut holds: impl FnMut() -> bool) -> bool {
         loop {
             if holds() {
                 return true;
@@ -68,7 +68,11 @@ impl Control {
             if self.is_cancelled() {
                 return false;
             }
-            thread::park();
+            match deadline.map(|(at, _)| at.saturating_duration_since(Instant::now())) {
+                None => thread::park(),
+                Some(Duration::ZERO) => return false,
+                Some(left) => thread::park_timeout(left),
+            }
         }
     }
 
