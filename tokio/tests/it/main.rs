@@ -3,6 +3,8 @@
 mod calls;
 mod cancel;
 mod closing;
+mod streams;
+mod transactions;
 
 use std::future::Future;
 

@@ -1,0 +1,76 @@
+//! Backups of a database in use.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use finalite::data::{Backup, BackupProgress};
+use finalite::{OpenOptions, Result, workspace};
+
+use crate::pool::Pool;
+use crate::worker::Context;
+
+/// Number of pages of a step. Between steps, the call can be cancelled.
+const PAGES: u32 = 1000;
+
+/// Number of restarts after which all is copied in one step.
+const RESTARTS_MAX: u64 = 3;
+
+impl Pool {
+    /// Copies the main database to a file while it is in use, and calls the closure with the progress, on a thread of the
+    /// pool. The file is created; a database that it contains is replaced when the copy is complete. A reader of the pool
+    /// is occupied until the end.
+    ///
+    /// Writes of the pool go on meanwhile, and begin the copy again, up to three times; then it is made in one step, which
+    /// cannot be cancelled. If the future is dropped, or the deadline has passed, the file's database is as it was.
+    ///
+    /// # Errors
+    ///
+    /// See [`Connection::backup_to`](finalite::Connection::backup_to).
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use finalite_tokio::Pool;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let dir = tempfile::tempdir()?;
+    /// let pool = Pool::open(finalite::pool::Pool::builder(dir.path().join("app.db"))).await?;
+    /// pool.execute_batch("CREATE TABLE t(a); INSERT INTO t VALUES (1)").await?;
+    /// let (progress, mut copied) = tokio::sync::watch::channel(0);
+    /// pool.backup_to(dir.path().join("copy.db"), move |now| drop(progress.send(now.copied()))).await?;
+    /// assert!(*copied.borrow_and_update() > 0);
+    /// let copy = finalite::Connection::open(dir.path().join("copy.db"))?;
+    /// assert_eq!(copy.query_one::<i64>("SELECT a FROM t", ())?, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[doc(alias("backup", "dump"))]
+    pub async fn backup_to(
+        &self,
+        path: impl Into<PathBuf>,
+        mut report: impl FnMut(BackupProgress) + Send + 'static,
+    ) -> Result<()> {
+        let (path, deadline) = (path.into(), self.deadline());
+        let call = self.inner.readers.submit(deadline, move |context: &Context<'_>| {
+            let conn = context.pool.reader()?;
+            let _supervision = context.control.supervise(&conn, deadline)?;
+            let mut backup = Backup::new(&conn, OpenOptions::new().open(&path)?)?;
+            loop {
+                let is_whole = backup.progress().restarts >= RESTARTS_MAX;
+                let progress = backup.step(if is_whole { u32::MAX } else { PAGES })?;
+                report(progress);
+                if progress.is_done {
+                    return backup.finish()?.close();
+                }
+                if context.control.is_cancelled() {
+                    return Err(workspace::interrupted());
+                }
+                if let Some((_, allowed)) = deadline.filter(|(at, _)| *at <= Instant::now()) {
+                    return Err(workspace::deadline_passed(allowed));
+                }
+            }
+        })?;
+        call.await
+    }
+}

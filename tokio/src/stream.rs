@@ -1,0 +1,287 @@
+//! Results as streams.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::future::Future;
+use std::mem::needs_drop;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context as Task, Poll};
+use std::vec;
+
+use finalite::{ColumnBatch, Error, FromRow, Params, Result, Row, ValueRef, workspace};
+use futures_core::Stream;
+
+use crate::channel::Channel;
+use crate::control::{Control, Deadline};
+use crate::pool::Pool;
+use crate::worker::Context;
+
+/// Limits of a batch. The first one is small, so that the first row comes soon.
+const FIRST_ROWS: usize = 16;
+const ROWS_MAX: usize = 1024;
+const BYTES_MAX: usize = 64 * 1024;
+
+/// Rows of a query, or results of its batches: a `Stream` of `Result<T>`. From [`Pool::stream`] and
+/// [`Pool::stream_batches`].
+///
+/// The query runs on a thread of the pool, and occupies a reader until its end. It reads ahead: the batch that the task
+/// reads, two that wait and one that is being filled are in memory, of at most 1,024 rows or 64 KiB each, whichever comes
+/// first. Then it waits for the task.
+///
+/// After an error, the stream ends. Dropping it interrupts the query.
+#[must_use = "a stream does nothing unless it is polled"]
+pub struct RowStream<T> {
+    /// The batch that is being read.
+    batch: vec::IntoIter<T>,
+    channel: Arc<Channel<T>>,
+    /// The call that runs the query. `None` after the end.
+    running: Option<Running>,
+    /// Its error, until the last batch has been read.
+    failure: Option<Error>,
+}
+
+/// Future of the call that runs the query.
+type Running = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
+
+/// Sends batches to the task, from the thread that runs the query.
+struct Sender<'a, T> {
+    channel: &'a Channel<T>,
+    control: &'a Arc<Control>,
+    deadline: Deadline,
+}
+
+impl<T> Sender<'_, T> {
+    /// Sends a batch.
+    ///
+    /// # Errors
+    ///
+    /// If nobody reads any more, or the time has passed.
+    fn send(&self, batch: Vec<T>) -> Result<()> {
+        if self.channel.send(batch, self.control, self.deadline) {
+            return Ok(());
+        }
+        Err(match self.deadline {
+            Some((_, allowed)) if !self.control.is_cancelled() => workspace::deadline_passed(allowed),
+            _ => workspace::interrupted(),
+        })
+    }
+}
+
+/// Ends a channel, also after a panic.
+struct Ending<T>(Arc<Channel<T>>);
+
+impl<T> Drop for Ending<T> {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
+/// Number of bytes that a row takes, besides its value.
+fn row_bytes(row: Row<'_>) -> usize {
+    let bytes = |column| match row.value(column) {
+        Ok(ValueRef::Text(text)) => text.len(),
+        Ok(ValueRef::Blob(bytes)) => bytes.len(),
+        _ => 0,
+    };
+    (0..row.column_count()).map(bytes).sum()
+}
+
+/// Runs a query and sends its rows. Those before an error are sent, too.
+fn send_rows<T: for<'row> FromRow<'row>>(
+    conn: &finalite::Connection,
+    sql: &str,
+    params: impl Params<'static>,
+    sender: &Sender<'_, T>,
+) -> Result<()> {
+    let mut statement = conn.prepare_cached(sql)?;
+    let mut rows = statement.query(params)?;
+    let (mut batch, mut bytes, mut rows_max) = (Vec::new(), 0, FIRST_ROWS);
+    let read = loop {
+        let row = match rows.next() {
+            Ok(Some(row)) => row,
+            Ok(None) => break Ok(()),
+            Err(error) => break Err(error),
+        };
+        // What a value owns is about what its columns have.
+        bytes += size_of::<T>() + if needs_drop::<T>() { row_bytes(row) } else { 0 };
+        if batch.is_empty() {
+            batch.reserve(rows_max.min(BYTES_MAX / bytes.max(1) + 1));
+        }
+        match T::from_row(row) {
+            Ok(value) => batch.push(value),
+            Err(error) => break Err(error),
+        }
+        if batch.len() >= rows_max || bytes >= BYTES_MAX {
+            sender.send(std::mem::take(&mut batch))?;
+            (bytes, rows_max) = (0, ROWS_MAX.min(rows_max * 4));
+        }
+    };
+    if !batch.is_empty() {
+        sender.send(batch)?;
+    }
+    read.and(rows.finish())
+}
+
+impl Pool {
+    /// Runs a query and streams its rows, each as `T`. It begins when the stream is polled first; see [`RowStream`].
+    ///
+    /// The stream implements `futures_core::Stream`, whose methods are in the crates `futures` and `tokio-stream`;
+    /// [`RowStream::next`] needs neither.
+    ///
+    /// # Errors
+    ///
+    /// The stream's items: those of [`finalite::pool::Pool::reader`] and of
+    /// [`Connection::query_as`](finalite::Connection::query_as).
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use finalite_tokio::Pool;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> finalite::Result<()> {
+    /// let pool = Pool::open(finalite::pool::Pool::in_memory("stream")).await?;
+    /// pool.execute_batch("CREATE TABLE t(a, b); INSERT INTO t VALUES (1, 'one'), (2, 'two')").await?;
+    /// let mut rows = pool.stream::<(i64, String)>("SELECT a, b FROM t WHERE a > ?", (1,));
+    /// while let Some(row) = rows.next().await {
+    ///     assert_eq!(row?, (2, "two".into()));
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[doc(alias("fetch", "query_stream"))]
+    pub fn stream<T>(
+        &self,
+        sql: impl Into<Cow<'static, str>>,
+        params: impl Params<'static> + Send + 'static,
+    ) -> RowStream<T>
+    where
+        T: for<'row> FromRow<'row> + Send + 'static,
+    {
+        let sql = sql.into();
+        self.stream_from(move |conn, sender| send_rows(conn, &sql, params, sender))
+    }
+
+    /// Runs a query, calls the closure beside SQLite with batches of so many rows, and streams what it returns. A batch
+    /// has a buffer for each column, and is not handed over itself: what travels is as small as the closure makes it.
+    ///
+    /// # Errors
+    ///
+    /// The stream's items: those of [`finalite::pool::Pool::reader`], of [`Scan::batches`](finalite::Scan::batches) and
+    /// of the closure.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use finalite_tokio::Pool;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> finalite::Result<()> {
+    /// let pool = Pool::open(finalite::pool::Pool::in_memory("stream_batches")).await?;
+    /// pool.execute_batch("CREATE TABLE t(a INTEGER); INSERT INTO t SELECT value FROM json_each('[1,2,3,4,5]')").await?;
+    /// let sum = |batch: &finalite::ColumnBatch| Ok(batch.column(0)?.as_i64()?.iter().sum::<i64>());
+    /// let mut sums = pool.stream_batches("SELECT a FROM t", (), 2, sum);
+    /// let mut all = Vec::new();
+    /// while let Some(sum) = sums.next().await {
+    ///     all.push(sum?);
+    /// }
+    /// assert_eq!(all, [3, 7, 5]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn stream_batches<R, F>(
+        &self,
+        sql: impl Into<Cow<'static, str>>,
+        params: impl Params<'static> + Send + 'static,
+        rows: usize,
+        mut reduce: F,
+    ) -> RowStream<R>
+    where
+        F: FnMut(&ColumnBatch) -> Result<R> + Send + 'static,
+        R: Send + 'static,
+    {
+        let sql = sql.into();
+        self.stream_from(move |conn, sender| {
+            conn.scan(&sql, params).batches(rows, |batch| sender.send(vec![reduce(batch)?])).map(drop)
+        })
+    }
+
+    fn stream_from<T, F>(&self, work: F) -> RowStream<T>
+    where
+        F: FnOnce(&finalite::Connection, &Sender<'_, T>) -> Result<()> + Send + 'static,
+        T: Send + 'static,
+    {
+        let channel = Arc::new(Channel::new());
+        // A clone of the pool would keep it open while the stream exists.
+        let lane = Arc::clone(&self.inner.readers);
+        let (deadline, ending) = (self.deadline(), Ending(Arc::clone(&channel)));
+        let running = async move {
+            let call = lane.submit(deadline, move |context: &Context<'_>| -> Result<()> {
+                // Dropped last, so that the connection is back when the task sees the end.
+                let ending = ending;
+                let conn = context.pool.reader()?;
+                let _supervision = context.control.supervise(&conn, deadline)?;
+                work(&conn, &Sender { channel: &ending.0, control: context.control, deadline })
+            })?;
+            call.await
+        };
+        RowStream { batch: Vec::new().into_iter(), channel, running: Some(Box::pin(running)), failure: None }
+    }
+}
+
+impl<T> RowStream<T> {
+    /// Returns the next item; `None` after the last.
+    ///
+    /// If the future is dropped, no item is lost.
+    pub async fn next(&mut self) -> Option<Result<T>> {
+        if let Some(item) = self.batch.next() {
+            return Some(Ok(item));
+        }
+        std::future::poll_fn(|task| self.poll_item(task)).await
+    }
+
+    fn poll_item(&mut self, task: &mut Task<'_>) -> Poll<Option<Result<T>>> {
+        loop {
+            if let Some(item) = self.batch.next() {
+                return Poll::Ready(Some(Ok(item)));
+            }
+            // It starts the query. When it has ended, all batches have been sent.
+            if let Some(running) = &mut self.running
+                && let Poll::Ready(result) = running.as_mut().poll(task)
+            {
+                self.running = None;
+                self.failure = result.err();
+            }
+            match self.channel.poll_next(task) {
+                Poll::Ready(Some(batch)) => self.batch = batch.into_iter(),
+                // It wakes the task at its end.
+                _ if self.running.is_some() => return Poll::Pending,
+                _ => return Poll::Ready(self.failure.take().map(Err)),
+            }
+        }
+    }
+}
+
+impl<T> Stream for RowStream<T> {
+    type Item = Result<T>;
+
+    fn poll_next(mut self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<Option<Result<T>>> {
+        self.poll_item(task)
+    }
+}
+
+impl<T> Unpin for RowStream<T> {}
+
+impl<T> Drop for RowStream<T> {
+    fn drop(&mut self) {
+        // Ends a thread that waits for the task; then the call is cancelled.
+        self.channel.leave();
+    }
+}
+
+impl<T> fmt::Debug for RowStream<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RowStream").field("is_running", &self.running.is_some()).finish_non_exhaustive()
+    }
+}
