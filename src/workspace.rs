@@ -14,6 +14,7 @@ use crate::{Connection, ConversionError, Error, Params, Result, Transaction};
 
 pub use crate::extend::virtual_table::positions::{plan_positions, positions};
 pub use crate::insert::insertion::{InsertFailure, Insertion};
+pub use crate::track::registry::current_thread;
 pub use crate::value::RawParam;
 pub use crate::worker::{Stop, Worker};
 

@@ -339,7 +339,8 @@ impl ConnectionInfo {
 
 /// Returns the current thread; `None` where `thread::current` panics, which it does while the thread's thread-local
 /// variables are being destroyed. Handles may be opened even then.
-pub(crate) fn current_thread() -> Option<Thread> {
+#[must_use]
+pub fn current_thread() -> Option<Thread> {
     thread_local! {
         static CURRENT: Option<Thread> = panic::catch_unwind(thread::current).ok();
     }

@@ -25,13 +25,13 @@ pub(crate) struct Control {
 }
 
 impl Control {
-    /// Returns the control of this thread.
+    /// Returns the control of this thread, which is a worker.
     pub(crate) fn of_this_thread() -> Self {
         Self {
             cancelled: Arc::default(),
             handle: Mutex::default(),
             is_called: AtomicBool::new(false),
-            thread: thread::current(),
+            thread: workspace::current_thread().expect("a thread that begins has its variables"),
         }
     }
 

@@ -10,15 +10,16 @@
 //! ```
 //!
 //! One lock, held for a few instructions, orders all of it. The interrupt of a call that is cancelled is given under that
-//! lock, and only while the call runs: it cannot reach the next call of the thread. No code of the program, which may
-//! panic or call back, runs under the lock.
+//! lock, and only while the call runs: it cannot reach the next call of the thread. Closures and results are
+//! run and dropped outside of it, and tasks are woken there.
 //!
 //! It depends on nothing but the lock, which is loom's in `tests/loom.rs`.
 
 use std::mem;
+use std::sync::PoisonError;
 use std::task::{Context, Poll, Waker};
 
-use super::sync::Mutex;
+use super::sync::{Mutex, MutexGuard};
 
 /// Interrupt of whatever a thread runs.
 pub(crate) trait Interrupt {
@@ -56,9 +57,13 @@ impl<F, I: Interrupt, T> Call<F, I, T> {
         Self { state: Mutex::new(State::Waiting { work, waker: None }) }
     }
 
+    fn lock(&self) -> MutexGuard<'_, State<F, I, T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Begins the call: returns its closure, unless it was cancelled or refused.
     pub(crate) fn begin(&self, interrupt: I) -> Option<F> {
-        let mut state = self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut state = self.lock();
         match mem::replace(&mut *state, State::Cancelled) {
             State::Waiting { work, waker } => {
                 *state = State::Running { interrupt, waker };
@@ -74,7 +79,7 @@ impl<F, I: Interrupt, T> Call<F, I, T> {
     /// Ends the call. Returns the task to wake, or the result if nobody wants it any more. From here on, the thread is not
     /// interrupted by this call.
     pub(crate) fn finish(&self, result: T) -> Result<Option<Waker>, T> {
-        let mut state = self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut state = self.lock();
         match mem::replace(&mut *state, State::Cancelled) {
             State::Running { waker, interrupt } => {
                 *state = State::Done(result);
@@ -92,7 +97,7 @@ impl<F, I: Interrupt, T> Call<F, I, T> {
     /// Ends a call that has not begun, with this result. Returns its closure and the task to wake; the result if the call
     /// has begun or is over.
     pub(crate) fn refuse(&self, result: T) -> Result<(F, Option<Waker>), T> {
-        let mut state = self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut state = self.lock();
         match mem::replace(&mut *state, State::Cancelled) {
             State::Waiting { work, waker } => {
                 *state = State::Done(result);
@@ -107,7 +112,7 @@ impl<F, I: Interrupt, T> Call<F, I, T> {
 
     /// Takes the result, or has the task woken when there is one. Returns `None` if the result was taken before.
     pub(crate) fn poll(&self, task: &mut Context<'_>) -> Poll<Option<T>> {
-        let mut state = self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut state = self.lock();
         let waker = match &mut *state {
             State::Waiting { waker, .. } | State::Running { waker, .. } => waker,
             State::Done(_) => {
@@ -130,7 +135,7 @@ impl<F, I: Interrupt, T> Call<F, I, T> {
 
     /// Cancels the call: one that waits never begins, one that runs is interrupted.
     pub(crate) fn cancel(&self) -> Cancelled<F, T> {
-        let mut state = self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut state = self.lock();
         match mem::replace(&mut *state, State::Cancelled) {
             State::Waiting { work, waker } => {
                 drop(state);
@@ -153,7 +158,7 @@ impl<F, I: Interrupt, T> Call<F, I, T> {
 
     /// Cancels the call if it has not begun, and returns its closure.
     pub(crate) fn cancel_waiting(&self) -> Option<F> {
-        let mut state = self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut state = self.lock();
         match mem::replace(&mut *state, State::Cancelled) {
             State::Waiting { work, waker } => {
                 drop(state);
@@ -169,6 +174,6 @@ impl<F, I: Interrupt, T> Call<F, I, T> {
 
     /// Whether it has not begun.
     pub(crate) fn is_waiting(&self) -> bool {
-        matches!(*self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner()), State::Waiting { .. })
+        matches!(*self.lock(), State::Waiting { .. })
     }
 }

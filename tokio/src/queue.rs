@@ -75,7 +75,7 @@ enum Phase {
     Cancelled,
 }
 
-/// What became of a call that was to be added.
+/// Fate of a call that was to be added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pushed {
     /// A worker is coming.

@@ -8,7 +8,7 @@
 mod handover;
 
 mod sync {
-    pub(crate) use loom::sync::Mutex;
+    pub(crate) use loom::sync::{Mutex, MutexGuard};
 }
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -54,9 +54,8 @@ fn run(worker: &Arc<Worker>, number: usize, job: &Job) -> bool {
         worker.runs.store(0, Ordering::SeqCst);
         return false;
     };
-    match job.finish(work * 2) {
-        Ok(Some(waker)) => waker.wake(),
-        Ok(None) | Err(_) => {}
+    if let Ok(Some(waker)) = job.finish(work * 2) {
+        waker.wake();
     }
     worker.runs.store(0, Ordering::SeqCst);
     true
