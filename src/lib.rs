@@ -97,7 +97,7 @@
 //! | `finalite::migration` | DEBUG, ERROR | a migration is applied or taken back; foreign keys stay off after one |
 //! | `finalite::pool` | DEBUG to ERROR | checkpoints; a connection closed, not reused; a pool ended during a checkout |
 //! | `finalite::endpoint` | DEBUG to ERROR | a message of the crate `finalite-endpoint` |
-//! | `finalite::worker` | ERROR | a background thread of finalite panicked |
+//! | `finalite::worker` | ERROR | a background thread of finalite panicked, or a call of `finalite-tokio` that nobody awaits |
 //!
 //! [pages]: scan::ScanStrategy::Pages
 //!

@@ -45,8 +45,9 @@
 //!
 //! # In an async program
 //!
-//! SQLite's calls block, and so does waiting for a connection: both belong on a thread that may block. An
-//! [`OwnedConnection`] can be sent to that thread and back:
+//! SQLite's calls block, and so does waiting for a connection: both belong on a thread that may block. The crate
+//! [`finalite-tokio`](https://docs.rs/finalite-tokio) has such threads, and calls that end when their future is dropped.
+//! Without it, an [`OwnedConnection`] can be sent to a thread and back:
 //!
 //! ```
 //! use std::sync::Arc;

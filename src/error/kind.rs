@@ -28,7 +28,8 @@ pub enum ErrorKind {
         /// The extended result code: `SQLITE_NOMEM` or `SQLITE_IOERR_NOMEM`.
         code: ResultCode,
     },
-    /// [`InterruptHandle::interrupt`](crate::InterruptHandle::interrupt) stopped the statement.
+    /// [`InterruptHandle::interrupt`](crate::InterruptHandle::interrupt) stopped the statement, or a call of
+    /// `finalite-tokio` was cancelled.
     #[error("interrupted")]
     Interrupted,
     /// The time that was allowed has passed: a [deadline](crate::Connection::deadline), or the time of
