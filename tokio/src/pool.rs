@@ -254,7 +254,8 @@ impl Pool {
     }
 
     /// Returns the pool that has the connections, for what needs no thread of its own: its
-    /// [`status`](finalite::pool::Pool::status), a [`Checkpointer`](finalite::pool::Checkpointer). Its calls block.
+    /// [`status`](finalite::pool::Pool::status), a [`Checkpointer`](finalite::pool::Checkpointer). Its calls block, and a
+    /// connection that is taken from it is missing to the calls of this pool.
     #[must_use]
     pub fn blocking(&self) -> &Arc<SyncPool> {
         &self.inner.sync
@@ -288,9 +289,11 @@ impl Pool {
     /// # }
     /// ```
     pub async fn idle(&self) {
-        for lane in self.inner.lanes() {
-            poll_fn(|task| lane.queue.poll_idle(task)).await;
-        }
+        poll_fn(|task| {
+            let [readers, writer] = self.inner.lanes().map(|lane| lane.queue.poll_idle(task));
+            if readers.is_ready() { writer } else { readers }
+        })
+        .await;
     }
 
     /// Closes the pool, for all its clones: accepts no more calls, waits for those that were made, for transactions and

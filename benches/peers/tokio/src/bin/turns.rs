@@ -1,0 +1,149 @@
+//! Async drivers in turn: one process of each waits at a pipe, and each round has them work one after the other, in
+//! another order. Ratios are taken within a round.
+//!
+//! `turns [--quick] [--rounds N]`; the programs are found beside this one and in `others/`, where `run.sh` builds them.
+
+#[path = "../task.rs"]
+#[allow(dead_code)]
+mod task;
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+/// The control is finalite again.
+const PEERS: [&str; 6] = ["finalite", "finalite again", "tokio-rusqlite", "deadpool-sqlite", "async-sqlite", "sqlx"];
+
+struct Peer {
+    name: &'static str,
+    process: Child,
+    stdin: ChildStdin,
+    stdout: BufReader<ChildStdout>,
+    samples: Vec<Sample>,
+}
+
+#[derive(Clone, Copy)]
+struct Sample {
+    nanoseconds: f64,
+    p50: f64,
+    p99: f64,
+    sum: u64,
+}
+
+impl Peer {
+    fn start(name: &'static str, program: &Path, database: &Path) -> Self {
+        let mut process = Command::new(program)
+            .arg(database)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{}: {error}; run.sh builds it", program.display()));
+        let stdin = process.stdin.take().unwrap();
+        let mut stdout = BufReader::new(process.stdout.take().unwrap());
+        let mut ready = String::new();
+        stdout.read_line(&mut ready).unwrap();
+        assert_eq!(ready, "ready\n", "{name}");
+        Self { name, process, stdin, stdout, samples: Vec::new() }
+    }
+
+    fn run(&mut self, command: &str) -> Sample {
+        writeln!(self.stdin, "{command}").unwrap();
+        self.stdin.flush().unwrap();
+        let mut answer = String::new();
+        self.stdout.read_line(&mut answer).unwrap();
+        let words: Vec<&str> = answer.split_whitespace().collect();
+        let [nanoseconds, p50, p99, sum] = words[..] else { panic!("{}: {answer}", self.name) };
+        let number = |word: &str| word.parse::<f64>().unwrap();
+        Sample { nanoseconds: number(nanoseconds), p50: number(p50), p99: number(p99), sum: sum.parse().unwrap() }
+    }
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+fn create(path: &Path) {
+    let conn = finalite::OpenOptions::recommended().open(path).unwrap();
+    conn.execute_batch(&format!(
+        "CREATE TABLE t(id INTEGER PRIMARY KEY, s1 TEXT, i1 INTEGER);
+         CREATE TABLE log(id INTEGER PRIMARY KEY, a INTEGER, b TEXT, c REAL);
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {})
+         INSERT INTO t SELECT i, 'text ' || (i * 7919), i * 31 FROM n",
+        task::ROWS
+    ))
+    .unwrap();
+    conn.close().unwrap();
+}
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    let is_quick = arguments.iter().any(|argument| argument == "--quick");
+    let given =
+        arguments.iter().position(|argument| argument == "--rounds").map(|at| arguments[at + 1].parse().unwrap());
+    let rounds: usize = given.unwrap_or(if is_quick { 2 } else { 15 });
+    let own = std::env::current_exe().unwrap();
+    let others =
+        PathBuf::from(std::env::var_os("PEERS_TARGET").expect("PEERS_TARGET: where run.sh has built the others"));
+    let dir = tempfile::tempdir().unwrap();
+    let mut peers = PEERS.map(|name| {
+        // A database each: nobody meets another's locks.
+        let database = dir.path().join(format!("{name}.db"));
+        create(&database);
+        let program = match name {
+            "finalite" | "finalite again" => own.with_file_name("finalite"),
+            other => others.join(format!("peer-{other}")),
+        };
+        Peer::start(name, &program, &database)
+    });
+    println!("{rounds} rounds, {} processors, load {}", std::thread::available_parallelism().unwrap(), load());
+    println!("| | driver | ns per operation | ratio to finalite | p50 µs | p99 µs |");
+    println!("|---|---|---:|---:|---:|---:|");
+    let operations = if is_quick { 2_000 } else { 20_000 };
+    let mut workloads: Vec<(String, String)> = Vec::new();
+    for workload in ["lookup", "insert"] {
+        for tasks in [1, 8, 64] {
+            workloads.push((format!("{workload}, {tasks} tasks"), format!("{workload} {tasks} {operations}")));
+        }
+    }
+    workloads.push((format!("stream of {} rows", task::ROWS), format!("stream 1 {}", task::ROWS)));
+    for (name, command) in workloads {
+        for round in 0..=rounds {
+            let mut sums = Vec::new();
+            for turn in 0..peers.len() {
+                let place = (turn * 5 + round) % peers.len();
+                let sample = peers[place].run(&command);
+                sums.push(sample.sum);
+                // The first round fills the caches.
+                if round > 0 {
+                    peers[place].samples.push(sample);
+                }
+            }
+            assert!(sums.iter().all(|sum| *sum == sums[0]), "{name}: they have read other values: {sums:?}");
+        }
+        let first: Vec<Sample> = peers[0].samples.clone();
+        for peer in &mut peers {
+            let samples = std::mem::take(&mut peer.samples);
+            let of = |figure: fn(&Sample) -> f64| median(samples.iter().map(figure).collect());
+            let ratio =
+                median(samples.iter().zip(&first).map(|(its, ours)| its.nanoseconds / ours.nanoseconds).collect());
+            println!(
+                "| {name} | {} | {:.0} | {ratio:.2} | {:.1} | {:.1} |",
+                peer.name,
+                of(|sample| sample.nanoseconds),
+                of(|sample| sample.p50) / 1e3,
+                of(|sample| sample.p99) / 1e3
+            );
+        }
+    }
+    println!("load {}", load());
+    for peer in peers {
+        drop(peer.stdin);
+        let mut process = peer.process;
+        assert!(process.wait().unwrap().success(), "{}", peer.name);
+    }
+}
+
+fn load() -> String {
+    std::fs::read_to_string("/proc/loadavg").unwrap_or_default().trim().to_owned()
+}
