@@ -1,12 +1,12 @@
 //! The calls that wait for a worker, and the workers that wait for a call.
 //!
-//! Calls are taken in their order. At most one worker at a time looks for a call without having one: a call that comes
-//! then wakes nobody, and the worker that has found a call while others wait calls the next worker. A call costs no
-//! wake-up while all workers are busy.
+//! Calls are taken in their order. At most one worker at a time is being woken: a call that comes meanwhile wakes nobody,
+//! and a worker that has taken a call while others wait wakes the next. A call costs no wake-up while all workers are busy.
+//!
+//! A worker without a call sleeps at once. Measured: where it first looked around for some microseconds, or gave its turn
+//! to others, calls took longer on a machine with two cores, since the task that makes the next call needs one.
 
 use std::collections::VecDeque;
-use std::hint;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -29,17 +29,11 @@ pub(crate) trait Job: Send + Sync {
     fn is_waiting(&self) -> bool;
 }
 
-/// Number of looks for a call before a worker sleeps: some microseconds. A task that was woken by the last call often
-/// makes another.
-const LOOKS: u32 = 200;
-
 /// Number of cancelled calls from which on they are removed, if they are half of those that wait.
 const HUSKS_MIN: usize = 64;
 
 pub(crate) struct Queue {
     state: Mutex<State>,
-    /// Number of calls that wait, to look at without the lock.
-    waiting: AtomicUsize,
     /// Maximum number of workers.
     size: usize,
 }
@@ -51,8 +45,8 @@ struct State {
     husks: usize,
     /// Workers that sleep. The last one sleeps shortest, and is called first.
     asleep: Vec<Arc<Control>>,
-    /// Number of workers that look for a call, or were called to.
-    looking: usize,
+    /// Number of workers that were called, and have not looked yet.
+    called: usize,
     /// Number of workers that run a call.
     running: usize,
     workers: usize,
@@ -90,15 +84,11 @@ pub(crate) enum Pushed {
 
 impl Queue {
     pub(crate) fn new(size: usize) -> Self {
-        Self { state: Mutex::default(), waiting: AtomicUsize::new(0), size }
+        Self { state: Mutex::default(), size }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn publish(&self, state: &State) {
-        self.waiting.store(state.jobs.len(), Ordering::Release);
     }
 
     pub(crate) fn push(&self, job: Arc<dyn Job>) -> Pushed {
@@ -116,9 +106,8 @@ impl Queue {
             return Pushed::Refused;
         }
         state.jobs.push_back(job);
-        self.publish(&state);
         let called = state.call_one();
-        let pushed = if state.jobs.len() <= state.looking + state.asleep.len() {
+        let pushed = if state.jobs.len() <= state.called + state.asleep.len() {
             Pushed::Next
         } else if state.workers < self.size {
             state.workers += 1;
@@ -142,7 +131,6 @@ impl Queue {
         }
         let jobs = std::mem::take(&mut state.jobs).into();
         state.husks = 0;
-        self.publish(&state);
         jobs
     }
 
@@ -155,7 +143,6 @@ impl Queue {
             let (waiting, over) = std::mem::take(&mut state.jobs).into_iter().partition(|job| job.is_waiting());
             state.jobs = waiting;
             state.husks = 0;
-            self.publish(&state);
             removed = Vec::from(over);
         }
         drop(state);
@@ -192,11 +179,10 @@ impl Queue {
                 control.renew();
             }
         }
-        let (mut is_looking, mut has_looked) = (false, false);
+        let mut is_called = false;
         loop {
+            state.called -= usize::from(is_called);
             if let Some(job) = state.jobs.pop_front() {
-                self.publish(&state);
-                state.looking -= usize::from(is_looking);
                 state.running += 1;
                 if state.jobs.is_empty() {
                     state.husks = 0;
@@ -209,38 +195,15 @@ impl Queue {
                 return Some(job);
             }
             if state.phase >= Phase::Stopped {
-                state.looking -= usize::from(is_looking);
                 return None;
             }
-            if !has_looked && (is_looking || state.looking == 0) {
-                state.looking += usize::from(!is_looking);
-                (is_looking, has_looked) = (true, true);
-                let wakers = state.idle_wakers();
-                drop(state);
-                wakers.into_iter().for_each(Waker::wake);
-                self.look();
-                state = self.lock();
-                continue;
-            }
-            state.looking -= usize::from(is_looking);
             state.asleep.push(Arc::clone(control));
             let wakers = state.idle_wakers();
             drop(state);
             wakers.into_iter().for_each(Waker::wake);
             control.sleep();
             state = self.lock();
-            // Whoever has called has counted it.
-            (is_looking, has_looked) = (true, false);
-        }
-    }
-
-    /// Looks for a call for a short time.
-    fn look(&self) {
-        for _ in 0..LOOKS {
-            if self.waiting.load(Ordering::Acquire) > 0 {
-                return;
-            }
-            hint::spin_loop();
+            is_called = true;
         }
     }
 
@@ -256,7 +219,6 @@ impl Queue {
         let mut state = self.lock();
         let jobs = std::mem::take(&mut state.jobs);
         state.husks = 0;
-        self.publish(&state);
         let is_over = state.running == 0;
         for control in state.controls.iter().filter(|_| !is_over) {
             control.interrupt();
@@ -277,11 +239,10 @@ impl Queue {
         if cancels {
             jobs = std::mem::take(&mut state.jobs);
             state.husks = 0;
-            self.publish(&state);
             state.controls.iter().for_each(Interrupt::interrupt);
         }
         let asleep = std::mem::take(&mut state.asleep);
-        state.looking += asleep.len();
+        state.called += asleep.len();
         drop(state);
         asleep.iter().for_each(|control| control.call());
         jobs.iter().for_each(|job| job.refuse(&pool_closed));
@@ -301,13 +262,13 @@ impl Queue {
 }
 
 impl State {
-    /// Chooses the worker to call, if a call waits and nobody looks for one.
+    /// Chooses the worker to call, if a call waits and none was called.
     fn call_one(&mut self) -> Option<Arc<Control>> {
-        if self.jobs.is_empty() || self.looking > 0 {
+        if self.jobs.is_empty() || self.called > 0 {
             return None;
         }
         let called = self.asleep.pop()?;
-        self.looking += 1;
+        self.called += 1;
         Some(called)
     }
 

@@ -11,7 +11,7 @@ pub const ROWS: i64 = 400_000;
 
 /// Pragmas of each connection.
 #[allow(dead_code)]
-pub const PRAGMAS: &str = "PRAGMA journal_mode = wal; PRAGMA synchronous = normal; PRAGMA cache_size = -64000; \
+pub const PRAGMAS: &str = "PRAGMA journal_mode = wal; PRAGMA synchronous = off; PRAGMA cache_size = -64000; \
                            PRAGMA foreign_keys = on; PRAGMA busy_timeout = 5000";
 #[allow(dead_code)]
 pub const LOOKUP: &str = "SELECT s1, i1 FROM t WHERE id = ?";

@@ -27,7 +27,7 @@ impl Driver for Finalite {
 
 fn main() {
     task::serve(async |path| {
-        let options = finalite::OpenOptions::recommended().pragma("cache_size", -64000);
+        let options = finalite::OpenOptions::recommended().pragma("cache_size", -64000).pragma("synchronous", "off");
         Finalite(Pool::open(finalite::pool::Pool::builder(path).readers(4).options(options)).await.unwrap())
     });
 }

@@ -34,7 +34,7 @@ fn main() {
         let options = SqliteConnectOptions::new()
             .filename(path)
             .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Normal)
+            .synchronous(SqliteSynchronous::Off)
             .row_buffer_size(1_000)
             .pragma("cache_size", "-64000");
         let pool = |connections| SqlitePoolOptions::new().max_connections(connections).connect_with(options.clone());
