@@ -3,13 +3,14 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use finalite::extend::{FunctionOptions, QueryLimits};
 use finalite::pool::{DestroyReason, Pool};
 use finalite::scan::ScanStrategy;
-use finalite::{Connection, Error, ErrorKind, ExceededLimit};
+use finalite::{Connection, Error, ErrorKind, ExceededLimit, workspace};
 
 use crate::common::library;
 
@@ -468,4 +469,57 @@ fn a_write_with_retries_gives_up_at_the_deadline() {
         .unwrap_err();
     assert_deadline(&error);
     pool.write(|tx| tx.execute("INSERT INTO t VALUES (1)", ())).unwrap();
+}
+
+/// As `finalite-tokio` cancels a call.
+#[test]
+fn a_flag_ends_what_runs_and_nothing_begins_but_a_rollback() {
+    let mut conn = open();
+    let flag = Arc::new(AtomicBool::new(false));
+    let supervision = workspace::supervise(&conn, Arc::clone(&flag), None).unwrap();
+    let tx = conn.transaction().unwrap();
+    tx.execute("INSERT INTO t VALUES (1)", ()).unwrap();
+    let setting = {
+        let flag = Arc::clone(&flag);
+        thread::spawn(move || {
+            thread::sleep(SOON);
+            flag.store(true, Ordering::Relaxed);
+        })
+    };
+    assert!(tx.query_one::<i64>(ENDLESS, ()).unwrap_err().is_interrupted());
+    setting.join().unwrap();
+    // An interrupt would be forgotten here.
+    assert!(tx.query_one::<i64>("SELECT 1", ()).unwrap_err().is_interrupted());
+    assert!(tx.commit().unwrap_err().is_interrupted());
+    assert!(conn.is_autocommit());
+    drop(supervision);
+    assert_eq!(conn.query_one::<i64>("SELECT count(*) FROM t", ()).unwrap(), 0);
+}
+
+#[test]
+fn a_flag_ends_a_wait_for_a_lock_and_rows_between_steps() {
+    let directory = tempfile::tempdir().unwrap();
+    let conn = open_file(directory.path());
+    let flag = Arc::new(AtomicBool::new(false));
+    let _supervision = workspace::supervise(&conn, Arc::clone(&flag), Some((Instant::now() + LATE, LATE))).unwrap();
+    let other = open_file(directory.path());
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let setting = {
+        let flag = Arc::clone(&flag);
+        thread::spawn(move || {
+            thread::sleep(SOON);
+            flag.store(true, Ordering::Relaxed);
+        })
+    };
+    // The busy timeout is five seconds.
+    let began = Instant::now();
+    assert!(conn.execute("INSERT INTO t VALUES (1)", ()).unwrap_err().is_interrupted());
+    assert!(began.elapsed() < Duration::from_secs(4));
+    setting.join().unwrap();
+    flag.store(false, Ordering::Relaxed);
+    let mut statement = conn.prepare("VALUES (1), (2)").unwrap();
+    let mut rows = statement.query(()).unwrap();
+    rows.next().unwrap().unwrap();
+    flag.store(true, Ordering::Relaxed);
+    assert!(rows.next().unwrap_err().is_interrupted());
 }
