@@ -69,7 +69,7 @@ impl Lane {
     }
 
     fn start_worker(&self) {
-        match worker::start(self.role.name(), &self.pool, &self.queue) {
+        match worker::start(&format!("finalite-{}", self.role), &self.pool, &self.queue) {
             Ok(worker) => self.workers().push(worker),
             Err(error) => {
                 let reason = || Error::external(format!("no thread can be started: {error}"));
