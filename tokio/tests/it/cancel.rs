@@ -158,14 +158,14 @@ fn a_result_that_panics_when_dropped_harms_nobody() {
     }
     on_both_runtimes(|| async {
         let (_dir, pool) = pool(1).await;
-        let (report, ended) = mpsc::channel();
+        let (go, wait) = mpsc::channel::<()>();
         let call = pool.read(move |_| {
-            report.send(()).unwrap();
+            wait.recv().unwrap();
             Ok(Bomb)
         });
         let mut call = Box::pin(call);
         assert!(call.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
-        ended.recv().unwrap();
+        go.send(()).unwrap();
         pool.idle().await;
         drop(call);
         assert_eq!(pool.query_one::<i64>("SELECT 1", ()).await.unwrap(), 1);
