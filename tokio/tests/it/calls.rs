@@ -164,6 +164,7 @@ fn a_call_waits_no_longer_than_the_pool_allows() {
         assert!(error.is_deadline(), "{error}");
         blocker.abort();
         assert!(blocker.await.unwrap_err().is_cancelled());
+        pool.idle().await;
         assert_eq!(pool.query_one::<i64>("SELECT 1", ()).await.unwrap(), 1);
         assert!(pool.close().await.is_clean());
     });

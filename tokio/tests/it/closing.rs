@@ -6,6 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use finalite::ErrorKind;
+use finalite::pool::Role;
 use finalite_tokio::Pool;
 
 use super::{ENDLESS, count, on_both_runtimes, pool};
@@ -52,7 +53,9 @@ fn close_now_cancels() {
                 tokio::spawn(async move { pool.query_one::<i64>(ENDLESS, ()).await })
             })
             .collect();
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        while pool.status().role(Role::Reader).checked_out.is_empty() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
         assert!(pool.close_now().await.is_clean());
         let mut interrupted = 0;
         for call in calls {
@@ -92,12 +95,14 @@ fn futures_poll<F: Future>(future: std::pin::Pin<&mut F>) -> std::task::Poll<F::
 fn a_worker_may_drop_the_last_clone() {
     on_both_runtimes(|| async {
         let (_dir, pool) = pool(1).await;
+        let (begun, has_begun) = mpsc::channel::<()>();
         let (go, wait) = mpsc::channel::<()>();
         let (report, ended) = mpsc::channel();
         let clone = pool.clone();
         let mut call = Box::pin(async move {
             let own = clone.clone();
             let call = clone.read(move |_| {
+                begun.send(()).unwrap();
                 wait.recv().unwrap();
                 drop(own);
                 report.send(()).unwrap();
@@ -106,7 +111,7 @@ fn a_worker_may_drop_the_last_clone() {
             call.await
         });
         assert!(futures_poll(call.as_mut()).is_pending());
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        has_begun.recv().unwrap();
         drop(call);
         drop(pool);
         go.send(()).unwrap();
@@ -146,9 +151,10 @@ fn a_runtime_is_dropped_within_a_runtime() {
         let inner = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let is_dropped = Arc::new(AtomicBool::new(false));
         let (dir, pool) = pool(1).await;
-        let (clone, seen) = (pool.clone(), Arc::clone(&is_dropped));
+        // Made here: the task may be dropped before it has run.
+        let (clone, guard) = (pool.clone(), SetOnDrop(Arc::clone(&is_dropped)));
         inner.spawn(async move {
-            let guard = SetOnDrop(seen);
+            let guard = guard;
             let _ = clone.query_one::<i64>(ENDLESS, ()).await;
             drop(guard);
         });
