@@ -15,15 +15,16 @@ DOCUMENTED="finalite/count-system-sqlite,finalite/csv,finalite/derive,finalite/f
 # flags of the compiler have their own in any case.
 target_dir() {
     case "${FINALITE_SHARED_TARGET:+shared} $1" in
-        "shared asan" | "shared tsan" | "shared debug-pages" | " "*) echo "${CARGO_TARGET_DIR:-target}/ci-$1" ;;
+        "shared asan" | "shared extension-asan" | "shared tsan" | "shared debug-pages" | " "*) echo "${CARGO_TARGET_DIR:-target}/ci-$1" ;;
         *) echo "${CARGO_TARGET_DIR:-target}" ;;
     esac
 }
 # With the minutes since the script began.
 say() { printf '\n== %s (%d min)\n' "$*" $((SECONDS / 60)); }
 # What runs under a sanitizer unless arguments say otherwise: all tests but those about the compiler and the shell
-# (ui, tidy, examples, service). The endpoint's have no `unsafe`, and are left out of `.ci/run`.
+# (ui, tidy, examples, service). The crates beside the driver have no `unsafe`, and are left out of `.ci/run`.
 DRIVER_TESTS=(-p finalite --lib --test it --test alone --test scan --test pages)
-TESTS=("${DRIVER_TESTS[@]}" -p finalite-endpoint --test endpoint --test metrics --test threads)
+TESTS=("${DRIVER_TESTS[@]}" -p finalite-endpoint --test endpoint --test metrics --test threads -p finalite-tokio
+    --test leaks)
 # Filters for those tests of `it` that start threads.
 of_threads() { (cd tests/it && grep -rlE 'thread::|spawn|threads\(' . | sed 's|^\./||; s|\.rs$|::|; s|/|::|g'); }
