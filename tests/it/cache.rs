@@ -234,7 +234,8 @@ fn a_statement_that_comes_back_to_a_full_cache_keeps_to_its_bytes() {
 fn a_plan_is_that_of_the_present_schema() {
     let conn = Connection::open_in_memory().unwrap();
     conn.execute_batch("CREATE TABLE t(a, b)").unwrap();
-    for explain in ["EXPLAIN QUERY PLAN SELECT b FROM t WHERE a = 1", " explain QUERY plan SELECT b FROM t WHERE a = 1"] {
+    for explain in ["EXPLAIN QUERY PLAN SELECT b FROM t WHERE a = 1", " explain QUERY plan SELECT b FROM t WHERE a = 1"]
+    {
         let plan = || conn.query_row(explain, (), |row| row.get::<String>("detail")).unwrap();
         let cached = || {
             let mut statement = conn.prepare_cached(explain).unwrap();
