@@ -106,8 +106,9 @@ def errors_are_those_of_the_statement():
     kind = fails(connection, "SELECT column1 FROM (VALUES ('b'), ('x'), ('a')) ORDER BY 1 COLLATE brittle")
     assert "Interrupt" in kind or "Operational" in kind, kind
     assert rows(connection, "SELECT column1 FROM (VALUES ('b'), ('a')) ORDER BY 1 COLLATE brittle") == [("a",), ("b",)]
-    # No list that is bound, and no extension that is loaded, within a function.
-    fails(connection, "SELECT reads('SELECT load_extension(''" + texts + "'')')", "not authorized")
+    # The extension is not loaded again within a function of its own.
+    fails(connection, "SELECT reads('SELECT load_extension(''" + probe + "'')')", "is reading this connection")
+    load(connection, probe)
     connection.close()
 
 
@@ -146,6 +147,24 @@ def settings_are_the_hosts():
     one(connection, "SELECT reads('SELECT 1')")
     assert [rows(connection, f"PRAGMA {name}") for name in names] == before
     # What Python may load is as before.
+    load(connection, texts)
+    connection.close()
+
+
+def rule_28_reading_ends_no_statement():
+    """A host that may load extensions: setting that switch would expire what it runs."""
+    connection = loaded()
+    connection.execute("CREATE TABLE t(a)")
+    connection.execute("INSERT INTO t VALUES (1), (2)")
+    call = "reads('SELECT ' || a)"
+    assert rows(connection, f"SELECT {call} FROM t UNION ALL SELECT a FROM t") == [(1,), (2,), (1,), (2,)]
+    inner = "(SELECT count(*) FROM t AS u WHERE u.a <= t.a)"
+    assert rows(connection, f"SELECT {call}, {inner} FROM t") == [(1, 1), (2, 2)]
+    half = connection.execute("SELECT a FROM t UNION ALL SELECT -a FROM t")
+    assert tuple(next(iter(half))) == (1,)
+    assert one(connection, "SELECT reads('SELECT 7')") == 7
+    assert [tuple(row) for row in half.fetchall()] == [(2,), (-1,), (-2,)]
+    # What the host allows is as before.
     load(connection, texts)
     connection.close()
 
@@ -316,6 +335,7 @@ for check in [
     errors_are_those_of_the_statement,
     file_systems,
     settings_are_the_hosts,
+    rule_28_reading_ends_no_statement,
     rule_28_nothing_stays,
     aggregates_that_end_early_are_dropped,
     rule_28_a_cursor_is_used_by_one_thread,

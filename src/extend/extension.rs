@@ -28,7 +28,7 @@ use crate::error::Result;
 /// - A host may step a statement on several threads, one after the other. The cursor of a virtual table or a table function,
 ///   which need not be `Send`, is an error on another thread than the one that has opened it.
 /// - Within closures, the connection that reads finalizes its statements at the end of each call, knows no lists
-///   ([`array()`](crate::array())), and loads no extensions.
+///   ([`array()`](crate::array())), and cannot load this extension again.
 /// - Hooks and callbacks of R-trees are not registered: SQLite tells no extension when it has let go of a hook, and passes
 ///   none the functions of R-trees. [`vfs::register`](crate::vfs::register) registers a file system with the host; if one of
 ///   its methods panics, that is logged, and an error of the call.

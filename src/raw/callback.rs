@@ -30,9 +30,10 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
+use hosted::ReadsOfHost;
+
 use super::allocator::Charge;
 use super::db::{Db, Entered};
-use super::extension::Switched;
 use super::hook::Hooks;
 use super::limit::Limits;
 use super::os::clock;
@@ -333,7 +334,7 @@ impl Db {
             db: self,
             before: self.callbacks.open_depth.replace(self.callbacks.depth.get()),
             was_ending: self.callbacks.is_ending.replace(false),
-            forbidden: self.forbid_extensions(),
+            _reads: self.begin_reading_of_host(),
         }
     }
 
@@ -672,8 +673,8 @@ pub(crate) struct OpenToCallback<'db> {
     db: &'db Db,
     before: u32,
     was_ending: bool,
-    /// Ends before the connection is shut again.
-    forbidden: Option<Switched<'db>>,
+    /// No extension of this library is loaded meanwhile: it would register functions within a callback.
+    _reads: Option<ReadsOfHost>,
 }
 
 impl OpenToCallback<'_> {
@@ -698,7 +699,6 @@ impl Drop for Shut<'_> {
 
 impl Drop for OpenToCallback<'_> {
     fn drop(&mut self) {
-        drop(self.forbidden.take());
         self.db.callbacks.open_depth.set(self.before);
         self.db.callbacks.is_ending.set(self.was_ending);
         self.db.entry.set(Moment::NEVER);
@@ -911,6 +911,6 @@ pub(super) unsafe extern "C" fn release_held(held: *mut c_void) {
     }
 }
 
-mod hosted;
+pub(super) mod hosted;
 #[cfg(test)]
 mod tests;

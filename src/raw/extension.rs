@@ -48,21 +48,10 @@ impl Db {
         };
         Err(Fault::new(FaultKind::Sqlite { code, message, may_be_the_programs: true, offset: None, reason: None }))
     }
-
-    /// Sets whether C code may load extensions, and SQL with it, until the guard is dropped. `None` if that is so already,
-    /// or where SQLite can load none.
-    pub(super) fn switch_extensions(&self, allowed: bool) -> Option<Switched<'_>> {
-        let before = self.call_db_config(DbConfig::LoadExtension, -1).ok()?;
-        if before == allowed {
-            return None;
-        }
-        self.call_db_config(DbConfig::LoadExtension, c_int::from(allowed)).ok()?;
-        Some(Switched { db: self, before })
-    }
 }
 
 /// Guard that restores whether C code may load extensions.
-pub(super) struct Switched<'db> {
+struct Switched<'db> {
     db: &'db Db,
     before: bool,
 }

@@ -10,6 +10,7 @@ use std::panic::{self, AssertUnwindSafe, Location};
 use std::ptr;
 use std::sync::atomic::{AtomicI32, AtomicPtr, Ordering};
 
+use super::callback::hosted::is_read;
 use super::os::pinned;
 use super::{OwnedDb, ffi, text};
 use crate::error::Error;
@@ -167,6 +168,9 @@ pub(crate) unsafe fn load(
         }
         // SAFETY: the table that SQLite has passed (the caller's promise, rule 28).
         unsafe { take(table) }?;
+        if is_read(handle) {
+            return Err("a function of the extension that is loaded already is reading this connection".into());
+        }
         // SAFETY: the connection for which SQLite calls the entry point, on this thread (the caller's promise, rule 28).
         let db = unsafe { Db::of_host(handle, site) }.map_err(|fault| Error::from(fault).to_string())?;
         run(db).map_err(|error| error.to_string())

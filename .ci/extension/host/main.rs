@@ -136,6 +136,43 @@ fn rule_28_a_zombie_has_its_functions() {
     }
 }
 
+/// What a function reads leaves the statements of the host alone: none is prepared anew.
+fn rule_28_reading_ends_no_statement() {
+    let raw = Raw::loaded(probe());
+    let prepared_anew = |statement| {
+        // SAFETY: a statement that is not finalized.
+        unsafe { ffi::sqlite3_stmt_status(statement, ffi::SQLITE_STMTSTATUS_REPREPARE, 0) }
+    };
+    let run = |statement: *mut ffi::sqlite3_stmt, rows: usize| {
+        (0..rows).for_each(|_| assert_eq!(step(statement), ffi::SQLITE_ROW));
+        assert_eq!(step(statement), ffi::SQLITE_DONE);
+        // SAFETY: a statement that is not finalized.
+        assert_eq!(unsafe { ffi::sqlite3_reset(statement) }, ffi::SQLITE_OK);
+    };
+    let change = |sql| {
+        let statement = raw.prepare(sql);
+        run(statement, 0);
+        finalize(statement);
+    };
+    change(c"CREATE TABLE t(a)");
+    change(c"INSERT INTO t VALUES (1), (2)");
+    let kept = raw.prepare(c"SELECT a FROM t");
+    let reading = raw.prepare(c"SELECT reads('SELECT ' || a) FROM t UNION ALL SELECT a FROM t");
+    run(kept, 2);
+    run(reading, 4);
+    run(reading, 4);
+    run(kept, 2);
+    assert_eq!((prepared_anew(kept), prepared_anew(reading)), (0, 0));
+    // The control: another schema.
+    change(c"CREATE TABLE u(a)");
+    run(kept, 2);
+    assert_eq!(prepared_anew(kept), 1);
+    finalize(kept);
+    finalize(reading);
+    // SAFETY: an open connection, which is not used again.
+    assert_eq!(unsafe { ffi::sqlite3_close(raw.0) }, ffi::SQLITE_OK);
+}
+
 /// What the host registers takes the place of what the extension has.
 fn rule_28_the_host_replaces_and_removes() {
     let conn = loaded();
@@ -353,9 +390,10 @@ fn main() {
     LIBRARIES.set(libraries).expect("set once");
     drop(small());
     let before = handles::counts();
-    let checks: [(&str, fn()); 9] = [
+    let checks: [(&str, fn()); 10] = [
         ("rule_28_a_refused_close_ends_nothing", rule_28_a_refused_close_ends_nothing),
         ("rule_28_a_zombie_has_its_functions", rule_28_a_zombie_has_its_functions),
+        ("rule_28_reading_ends_no_statement", rule_28_reading_ends_no_statement),
         ("rule_28_the_host_replaces_and_removes", rule_28_the_host_replaces_and_removes),
         ("rule_28_forgotten_handles", rule_28_forgotten_handles),
         ("two_extensions_and_the_host", two_extensions_and_the_host),

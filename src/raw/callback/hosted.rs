@@ -13,14 +13,50 @@
 //! is SQLite's, the panic is logged, and values are dropped when the callback that is running has returned, or at once.
 
 use std::any::Any;
+use std::cell::RefCell;
 use std::ffi::{c_int, c_void};
 use std::ptr::NonNull;
 
 use super::{Destroy, Entry, release_entry};
 use crate::raw::db::{Db, OwnedDb};
-use crate::raw::extension::Switched;
 use crate::raw::ffi;
 use crate::track::{Taint, shielded};
+
+thread_local! {
+    /// Connections of hosts that callbacks on this thread are reading, the innermost last.
+    static READ: RefCell<Vec<*mut ffi::sqlite3>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Guard of [`Db::begin_reading_of_host`]. It changes nothing of the connection: SQLite prepares all statements anew, and ends
+/// those that are running, when its switch for extensions is set.
+#[must_use]
+pub(super) struct ReadsOfHost(*mut ffi::sqlite3);
+
+impl ReadsOfHost {
+    fn begin(handle: *mut ffi::sqlite3) -> Self {
+        // Without the list, which ends with the thread, `is_read` is true.
+        let _ = READ.try_with(|read| read.borrow_mut().push(handle));
+        Self(handle)
+    }
+}
+
+impl Drop for ReadsOfHost {
+    fn drop(&mut self) {
+        let _ = READ.try_with(|read| {
+            let mut read = read.borrow_mut();
+            if let Some(place) = read.iter().rposition(|handle| *handle == self.0) {
+                read.remove(place);
+            }
+        });
+    }
+}
+
+/// Whether a callback on this thread is reading this connection of a host; `true` where that is not known, while the
+/// thread's variables are dropped.
+#[cfg(feature = "loadable-extension")]
+pub(in crate::raw) fn is_read(handle: *mut ffi::sqlite3) -> bool {
+    READ.try_with(|read| read.borrow().contains(&handle)).unwrap_or(true)
+}
 
 impl Db {
     /// Gives an entry to SQLite, which owns it from now on. Returns the code of `install`.
@@ -68,9 +104,9 @@ impl Db {
         unsafe { OwnedDb::end_of_host(db) }
     }
 
-    /// Forbids the loading of extensions while a callback of a host reads: they would register functions within it.
-    pub(super) fn forbid_extensions(&self) -> Option<Switched<'_>> {
-        self.is_of_host().then(|| self.switch_extensions(false)).flatten()
+    /// Notes that a callback of a host reads, for as long as the guard exists: [`is_read`] knows it.
+    pub(super) fn begin_reading_of_host(&self) -> Option<ReadsOfHost> {
+        self.is_of_host().then(|| ReadsOfHost::begin(self.as_ptr()))
     }
 
     /// Logs a panic that no call of Rust resumes.
