@@ -119,8 +119,8 @@ impl<'call> ReadConnection<'call> {
         };
         let before = statement.reprepares();
         let result = Self::run(&open, &mut statement, params, read);
-        // One that failed is finalized.
-        if result.is_ok() {
+        // One that failed is finalized, and each one on a connection of a host, which could not close it.
+        if result.is_ok() && !self.db.is_of_host() {
             // The schema may have changed, for one that SQLite has prepared anew.
             let known = known.filter(|_| statement.reprepares() == before);
             let is_each_time = known.unwrap_or_else(|| self.may_read_virtual_table(sql, site));

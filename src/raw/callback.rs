@@ -352,10 +352,7 @@ impl Db {
     pub(crate) fn keep_reader<'db>(&'db self, statement: Stmt<'db>, is_each_time: bool) -> Option<Stmt<'db>> {
         /// Largest number of kept statements.
         const READERS_MAX: usize = 16;
-        if self.is_of_host() {
-            // The host could not close its connection.
-            return None;
-        }
+        debug_assert!(!self.is_of_host());
         let sql: Box<str> = statement.sql().into();
         let parked = match is_each_time {
             true => {
