@@ -65,6 +65,8 @@ impl Db {
         entry: Entry<F>,
         install: impl FnOnce(*mut c_void, Destroy) -> c_int,
     ) -> c_int {
+        // SQLite takes its mark of an earlier lack of memory for a failure of the call below, and then has the entry.
+        self.take_out_of_memory_mark();
         let address = entry.give();
         let given = self.callbacks.given.get();
         let code = install(address, Some(release_entry::<F>));
