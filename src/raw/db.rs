@@ -674,6 +674,9 @@ impl OwnedDb {
             }
             self.end_readers();
             self.finalize_children();
+            // Of an automatic extension, SQLite takes an error that the program has handled for the result: it asks the
+            // connection.
+            self.take_out_of_memory_mark();
             return Ok(());
         }
         self.set_gate(Gate::Closing);
@@ -737,6 +740,9 @@ impl OwnedDb {
     /// SQLite owns no entry of it, and nothing uses it after the call.
     pub(super) unsafe fn end_of_host(db: NonNull<Db>) {
         let mut db = OwnedDb(db);
+        if let Some(interrupter) = db.interrupter.borrow().as_ref() {
+            interrupter.disarm();
+        }
         db.account.release();
         db.closed();
         db.end_callbacks();

@@ -136,7 +136,7 @@ impl Db {
         CallError { code: last, message, offset: usize::try_from(offset).ok(), errno }
     }
 
-    /// Clears the out-of-memory flag of the connection. A conversion that runs out of memory sets this flag, which
+    /// Clears the out-of-memory flag of the connection, and its error. A conversion that runs out of memory sets this flag, which
     /// makes the next call on the connection fail. This function makes that call: it prepares an empty statement.
     #[cold]
     pub(in crate::raw) fn take_out_of_memory_mark(&self) {
