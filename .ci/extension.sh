@@ -24,7 +24,7 @@ cargo rustc -q --target "$TARGET" --manifest-path .ci/extension/host/Cargo.toml 
 for library in texts probe; do
     # Each call goes through the host's table, and no function but the entry points is seen.
     if nm -D --undefined-only "$built/lib$library.so" | grep sqlite3; then exit 1; fi
-    if nm -D --defined-only "$built/lib$library.so" | grep ' T ' | grep -v ' sqlite3_\(extension_init\|probe_[a-z]*\)$'; then
+    if nm -D --defined-only "$built/lib$library.so" | grep ' T ' | grep -v ' sqlite3_\(extension\|probe_[a-z]*\)_init$'; then
         exit 1
     fi
 done

@@ -128,8 +128,8 @@ impl Connection {
 /// registers. SQLite calls it for each connection that loads the extension, on the thread of that connection. Its error is
 /// that of the load.
 ///
-/// SQLite looks for `sqlite3_extension_init`, which is the name unless another one is given before the function. In a
-/// library that is linked with others, each needs its own name. If the file is `libmine.so`, SQLite finds
+/// SQLite looks for `sqlite3_extension_init`, which is the name unless another one is given before the function, of the form
+/// `sqlite3_mine_init`. In a library that is linked with others, each needs its own name. If the file is `libmine.so`, SQLite finds
 /// `sqlite3_mine_init`, too, and a program that is linked with it passes that to `sqlite3_auto_extension`.
 ///
 /// The library stays in memory until the process ends, also if the function fails: thread-local variables and closures of
@@ -170,7 +170,20 @@ macro_rules! loadable_extension {
 #[macro_export]
 macro_rules! __entry_point {
     ($name:ident, $init:expr) => {
-        const _: fn(&$crate::Connection) -> $crate::Result<()> = |conn| conn.extend_with($init);
+        const _: fn(&$crate::Connection) -> $crate::Result<()> = |conn| {
+            $crate::__entry_name!($name);
+            conn.extend_with($init)
+        };
+    };
+}
+
+/// Proof that an exported name takes the place of no function of another library.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __entry_name {
+    ($name:ident) => {
+        const _: () =
+            assert!($crate::ffi::is_entry_name(stringify!($name)), "the name of an entry point is `sqlite3_.._init`");
     };
 }
 
@@ -181,6 +194,13 @@ macro_rules! __entry_point {
 macro_rules! __entry_point {
     ($name:ident, $init:expr) => {
         const _: () = {
+            $crate::__entry_name!($name);
+
+            // The program's expression, outside of `unsafe`.
+            fn run(conn: &$crate::Connection) -> $crate::Result<()> {
+                conn.extend_with($init)
+            }
+
             #[unsafe(no_mangle)]
             unsafe extern "C" fn $name(
                 db: *mut $crate::ffi::sqlite3,
@@ -188,10 +208,17 @@ macro_rules! __entry_point {
                 api: *const $crate::ffi::sqlite3_api_routines,
             ) -> ::core::ffi::c_int {
                 // SAFETY: SQLite calls the entry point of an extension with these arguments (rule 28).
-                unsafe { $crate::ffi::load(db, message, api, |conn| conn.extend_with($init)) }
+                unsafe { $crate::ffi::load(db, message, api, $name as *const (), run) }
             }
         };
     };
+}
+
+/// Whether an entry point may have this name, which is exported: no other function has such a name.
+#[doc(hidden)]
+#[must_use]
+pub const fn is_entry_name(name: &str) -> bool {
+    matches!(name.as_bytes(), [b's', b'q', b'l', b'i', b't', b'e', b'3', b'_', .., b'_', b'i', b'n', b'i', b't'])
 }
 
 /// Runs the initialization of an extension for [`loadable_extension!`](crate::loadable_extension).
@@ -206,10 +233,11 @@ pub unsafe fn load(
     db: *mut sqlite3,
     message: *mut *mut std::ffi::c_char,
     api: *const sqlite3_api_routines,
+    entry: *const (),
     run: fn(&Connection) -> crate::Result<()>,
 ) -> std::ffi::c_int {
     // SAFETY: the caller passes what SQLite has passed (rule 28).
-    unsafe { host::load(db, message, api, Location::caller(), |db| run(&Connection::adopt(db))) }
+    unsafe { host::load(db, message, api, entry.cast(), Location::caller(), |db| run(&Connection::adopt(db))) }
 }
 
 /// Trait without any implementation. It makes the compiler show this message, instead of naming each field of a

@@ -99,6 +99,15 @@ def errors_are_those_of_the_statement():
     connection.execute("CREATE VIRTUAL TABLE tagged USING fts5(a, tokenize = 'tags')")
     fails(connection, "INSERT INTO tagged VALUES ('refused')")
     fails(connection, "INSERT INTO tagged VALUES ('panic')")
+    # SQLite knows the codes of all errors.
+    connection.execute("INSERT INTO tagged VALUES ('red')")
+    if host == "apsw":
+        try:
+            rows(connection, "SELECT failing_rank(tagged) FROM tagged('red')")
+        except module.SQLError as error:
+            assert error.extendedresult == module.SQLITE_ERROR, error.extendedresult
+        else:
+            raise AssertionError("no error")
     # The call that reads within a function gets the error of the one that panics there.
     fails(connection, "SELECT reads('SELECT boom(2)')", "panicked")
     fails(connection, "SELECT reads('CREATE TABLE t(a)')", "change nothing")
@@ -164,13 +173,20 @@ def rule_28_reading_ends_no_statement():
     assert tuple(next(iter(half))) == (1,)
     assert one(connection, "SELECT reads('SELECT 7')") == 7
     assert [tuple(row) for row in half.fetchall()] == [(2,), (-1,), (-2,)]
+    if host != "apsw":
+        # What is read is prepared once.
+        seen = []
+        connection.set_trace_callback(seen.append)
+        assert one(connection, "SELECT reads('SELECT 8')") == 8
+        connection.set_trace_callback(None)
+        assert any("SELECT 8" in sql for sql in seen) and not any("EXPLAIN" in sql for sql in seen), seen
     # What the host allows is as before.
     load(connection, texts)
     connection.close()
 
 
 def rule_28_failed_initializations_leave_what_works():
-    for entry, words in [("sqlite3_probe_failing", "no such function"), ("sqlite3_probe_panicking", "the extension panicked")]:
+    for entry, words in [("sqlite3_probe_failing_init", "no such function"), ("sqlite3_probe_panicking_init", "the extension panicked")]:
         connection = connect()
         errors = []
 
@@ -199,7 +215,7 @@ def rule_28_failed_initializations_leave_what_works():
 def count():
     """The values and the bytes of the library."""
     connection = connect()
-    load(connection, probe, "sqlite3_probe_small")
+    load(connection, probe, "sqlite3_probe_small_init")
     counts = one(connection, "SELECT probe_alive()"), one(connection, "SELECT probe_bytes()")
     connection.close()
     return counts

@@ -108,6 +108,10 @@ fn register(extension: &Extension<'_>) -> Result<()> {
     })?;
     extension.create_module::<Local>("local", ())?;
     extension.create_transactional_module::<Notes>("notes", Alive::new())?;
+    match extension.create_fts_function("failing_rank", |_| Err::<f64, CallbackError>("no rank".into())) {
+        Err(error) if matches!(error.kind(), finalite::ErrorKind::Unsupported { .. }) => Ok(()),
+        result => result,
+    }?;
     match extension.create_tokenizer("tags", |_| Ok(Tags(Alive::new()))) {
         Err(error) if matches!(error.kind(), finalite::ErrorKind::Unsupported { .. }) => Ok(()),
         result => result,
@@ -176,10 +180,18 @@ fn small(extension: &Extension<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Ends well after an error.
+fn handled(extension: &Extension<'_>) -> Result<()> {
+    extension.create_scalar_function("handled", || 1)?;
+    let _ = extension.connection().query_one::<i64>("SELECT no_such_function()", ());
+    Ok(())
+}
+
 finalite::loadable_extension!(register);
-finalite::loadable_extension!(sqlite3_probe_failing, failing);
-finalite::loadable_extension!(sqlite3_probe_panicking, panicking);
-finalite::loadable_extension!(sqlite3_probe_small, small);
+finalite::loadable_extension!(sqlite3_probe_handled_init, handled);
+finalite::loadable_extension!(sqlite3_probe_failing_init, failing);
+finalite::loadable_extension!(sqlite3_probe_panicking_init, panicking);
+finalite::loadable_extension!(sqlite3_probe_small_init, small);
 
 /// A table of the numbers from 1 to 3, whose cursors cannot be sent to another thread.
 struct Local(Alive);

@@ -4,7 +4,7 @@
 //! `rusqlite_extension_init2` sets these pointers. It reads the host's table as long as the one of its own header, which
 //! may be longer: it gets a copy that has what a host of the oldest version has, and nothing after that.
 
-use std::ffi::{c_char, c_int};
+use std::ffi::{c_char, c_int, c_void};
 use std::mem::{MaybeUninit, offset_of};
 use std::panic::{self, AssertUnwindSafe, Location};
 use std::ptr;
@@ -103,6 +103,10 @@ unsafe fn take(table: *const Table) -> Result<(), String> {
         let (major, minor, patch) = (number / 1_000_000, number / 1000 % 1000, number % 1000);
         return Err(format!("this SQLite is {major}.{minor}.{patch}, the extension needs 3.45.3 or newer"));
     }
+    // SAFETY: the host's function, which takes no argument (rules 12, 28, c3ref/threadsafe.html).
+    if field!(table, xthreadsafe).is_none_or(|threadsafe| unsafe { threadsafe() } == 0) {
+        return Err("this SQLite is compiled with SQLITE_THREADSAFE=0, the extension needs thread safety".into());
+    }
     let mut own = MaybeUninit::<Table>::zeroed();
     // SAFETY: the host's table has at least this length, by its version, and the copy is not shorter (rule 28).
     unsafe { own.as_mut_ptr().cast::<u8>().copy_from_nonoverlapping(table.cast(), TABLE_LEN) };
@@ -145,7 +149,7 @@ fn is_same(left: &Table, right: &Table) -> bool {
 
 /// Runs the initialization of an extension. Returns SQLite's result code. It does not unwind.
 ///
-/// The library stays loaded: what was registered refers to its code, also if the initialization fails, after which SQLite
+/// The library of `entry`, an address of its code, stays loaded: what was registered refers to its code, also if the initialization fails, after which SQLite
 /// unloads it.
 ///
 /// # Safety
@@ -155,6 +159,7 @@ pub(crate) unsafe fn load(
     handle: *mut ffi::sqlite3,
     message: *mut *mut c_char,
     table: *const Table,
+    entry: *const c_void,
     site: &'static Location<'static>,
     run: impl FnOnce(OwnedDb) -> Result<(), Error>,
 ) -> c_int {
@@ -163,7 +168,7 @@ pub(crate) unsafe fn load(
         return ffi::SQLITE_ERROR;
     }
     let initialize = || {
-        if !pinned::keep_loaded() {
+        if !pinned::keep_loaded(entry) {
             return Err("this system cannot keep the extension loaded, whose functions stay".into());
         }
         // SAFETY: the table that SQLite has passed (the caller's promise, rule 28).

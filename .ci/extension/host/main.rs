@@ -37,7 +37,7 @@ fn loaded() -> Connection {
 
 fn small() -> Connection {
     let conn = Connection::open_in_memory().unwrap();
-    load(&conn, probe(), Some("sqlite3_probe_small")).unwrap();
+    load(&conn, probe(), Some("sqlite3_probe_small_init")).unwrap();
     conn
 }
 
@@ -241,12 +241,12 @@ unsafe extern "C" {
 /// An entry point of an extension.
 type Entry = unsafe extern "C" fn(*mut ffi::sqlite3, *mut *mut c_char, *const c_void) -> c_int;
 
-fn entry() -> Entry {
+fn entry(name: &CStr) -> Entry {
     let library = CString::new(probe()).unwrap();
     // SAFETY: a library that is loaded already.
     let library = unsafe { dlopen(library.as_ptr(), 1) };
     // SAFETY: the library, and a name.
-    let entry = unsafe { dlsym(library, c"sqlite3_extension_init".as_ptr()) };
+    let entry = unsafe { dlsym(library, name.as_ptr()) };
     assert!(!entry.is_null());
     // SAFETY: the entry point, which has this type.
     unsafe { std::mem::transmute::<*mut c_void, Entry>(entry) }
@@ -261,13 +261,19 @@ fn set_automatic(entry: Entry) {
 
 /// An extension that each new connection has.
 fn automatic() {
-    set_automatic(entry());
+    set_automatic(entry(c"sqlite3_extension_init"));
     let conn = Connection::open_in_memory().unwrap();
     assert_eq!(conn.query_one::<i64>("SELECT twice(4)", ()).unwrap(), 8);
     // SAFETY: takes no argument.
     unsafe { ffi::sqlite3_reset_auto_extension() };
     conn.close().unwrap();
     assert!(Connection::open_in_memory().unwrap().query_one::<i64>("SELECT twice(4)", ()).is_err());
+    // An error that the extension has handled is none of the host's.
+    set_automatic(entry(c"sqlite3_probe_handled_init"));
+    let opened = Connection::open_in_memory();
+    // SAFETY: takes no argument.
+    unsafe { ffi::sqlite3_reset_auto_extension() };
+    assert_eq!(opened.unwrap().query_one::<i64>("SELECT handled()", ()).unwrap(), 1);
 }
 
 /// Of the table of functions, no more is read than the oldest version that is taken has, and of an older one no more than
@@ -276,6 +282,7 @@ fn rule_28_the_table_is_read_as_far_as_it_goes() {
     /// Places in `sqlite3_api_routines`, which only grows. 3.44 has added the last.
     const LIBVERSION_NUMBER: usize = 67;
     const MALLOC: usize = 68;
+    const THREADSAFE: usize = 144;
     const SET_CLIENTDATA: usize = 269;
     const WORDS: usize = SET_CLIENTDATA + 1;
     const PAGE: usize = 0x1_0000;
@@ -310,7 +317,7 @@ fn rule_28_the_table_is_read_as_far_as_it_goes() {
     let call = |table: *const c_void| {
         let mut message = ptr::null_mut();
         // SAFETY: the entry point with a connection, a place and a table.
-        let code = unsafe { entry()(raw.0, &raw mut message, table) };
+        let code = unsafe { entry(c"sqlite3_extension_init")(raw.0, &raw mut message, table) };
         // SAFETY: NULL or a text of SQLite's.
         let text = (!message.is_null()).then(|| unsafe { CStr::from_ptr(message) }.to_string_lossy().into_owned());
         // SAFETY: as above, and freed once.
@@ -328,6 +335,13 @@ fn rule_28_the_table_is_read_as_far_as_it_goes() {
     lacking[0] = 0;
     let (_, text) = call(before_the_end(&lacking));
     assert!(text.contains("compiled without sqlite3_aggregate_context"), "{text}");
+    unsafe extern "C" fn unsafe_for_threads() -> c_int {
+        0
+    }
+    let mut single = table.to_vec();
+    single[THREADSAFE] = unsafe_for_threads as *const () as usize;
+    let (_, text) = call(before_the_end(&single));
+    assert!(text.contains("SQLITE_THREADSAFE=0"), "{text}");
     // Functions of another SQLite.
     let mut other = table.to_vec();
     other[1] = table[0];
@@ -375,7 +389,7 @@ fn many_loads() {
     let loads: usize = std::env::var("LOADS").ok().and_then(|loads| loads.parse().ok()).unwrap_or(10_000);
     let of_new_connections = |loads: usize| (0..loads).for_each(|_| drop(small()));
     let one = small();
-    let of_one = |loads: usize| (0..loads).for_each(|_| load(&one, probe(), Some("sqlite3_probe_small")).unwrap());
+    let of_one = |loads: usize| (0..loads).for_each(|_| load(&one, probe(), Some("sqlite3_probe_small_init")).unwrap());
     measure("new connections", loads, of_new_connections);
     measure("one connection", loads / 5, of_one);
     // The control.

@@ -1,9 +1,12 @@
-//! Keeping the library loaded that this code belongs to.
+//! Keeping libraries loaded: the one that this code belongs to, and one that uses it.
 
-/// Keeps the library that this code belongs to in memory until the process ends, whoever unloads it. Returns whether it
-/// stays; a program, which nothing can unload, does.
-pub(crate) fn keep_loaded() -> bool {
-    system::keep_loaded()
+use std::ffi::c_void;
+
+/// Keeps the library that this code belongs to, and that which has the address, in memory until the process ends, whoever
+/// unloads them. They are two where finalite is part of a Rust `dylib`. Returns whether they stay; a program, which nothing
+/// can unload, does.
+pub(crate) fn keep_loaded(address: *const c_void) -> bool {
+    [(&raw const HERE).cast(), address].into_iter().all(system::keep_loaded)
 }
 
 /// Static of the library, by whose address the system finds it.
@@ -36,8 +39,8 @@ mod system {
         fn dlopen(file: *const c_char, flags: c_int) -> *mut c_void;
     }
 
-    pub(super) fn keep_loaded() -> bool {
-        let Some(here) = find((&raw const super::HERE).cast()) else {
+    pub(super) fn keep_loaded(address: *const c_void) -> bool {
+        let Some(here) = find(address) else {
             // Without a dynamic linker, this is a program.
             return true;
         };
@@ -56,7 +59,7 @@ mod system {
         (is_found && !found.file.is_null()).then_some(found)
     }
 
-    /// Whether this code is part of the program itself: `dlopen` does not find a program by its name.
+    /// Whether this is the program itself: `dlopen` does not find a program by its name.
     #[cfg(any(target_os = "linux", target_os = "android"))]
     fn is_program(here: &Found) -> bool {
         const ENTRY: usize = 9;
@@ -88,18 +91,17 @@ mod system {
         fn GetModuleHandleExW(flags: u32, address: *const u16, module: *mut *mut c_void) -> c_int;
     }
 
-    pub(super) fn keep_loaded() -> bool {
+    pub(super) fn keep_loaded(address: *const c_void) -> bool {
         let mut module = ptr::null_mut();
         // SAFETY: with `FROM_ADDRESS`, an address within the module, and a place for its handle; with `PIN`, it stays until the
         // process ends (rule 24).
-        unsafe { GetModuleHandleExW(PIN | FROM_ADDRESS, (&raw const super::HERE).cast(), &raw mut module) != 0 }
+        unsafe { GetModuleHandleExW(PIN | FROM_ADDRESS, address.cast(), &raw mut module) != 0 }
     }
 }
 
 #[cfg(not(any(windows, target_os = "linux", target_os = "android", target_vendor = "apple", target_os = "freebsd")))]
 mod system {
-    pub(super) fn keep_loaded() -> bool {
-        let _ = super::HERE;
+    pub(super) fn keep_loaded(_address: *const std::ffi::c_void) -> bool {
         false
     }
 }
