@@ -114,7 +114,17 @@ def errors_are_those_of_the_statement():
     # A collation cannot fail: its connection is interrupted.
     kind = fails(connection, "SELECT column1 FROM (VALUES ('b'), ('x'), ('a')) ORDER BY 1 COLLATE brittle")
     assert "Interrupt" in kind or "Operational" in kind, kind
+    # Until a call has returned the error.
+    fails(connection, "SELECT column1 FROM (VALUES ('b'), ('a')) ORDER BY 1 COLLATE brittle", "nterrupt")
+    fails(connection, "SELECT twice(1)", "a collation of the extension has panicked")
+    assert one(connection, "SELECT twice(1)") == 2
     assert rows(connection, "SELECT column1 FROM (VALUES ('b'), ('a')) ORDER BY 1 COLLATE brittle") == [("a",), ("b",)]
+    # One that no interrupt can stop.
+    connection.execute("CREATE TABLE brittle(k TEXT COLLATE brittle UNIQUE)")
+    connection.execute("INSERT INTO brittle VALUES ('y')")
+    connection.execute("INSERT INTO brittle VALUES ('x')")
+    fails(connection, "SELECT n FROM local", "a collation of the extension has panicked")
+    assert rows(connection, "SELECT n FROM local") == [(1,), (2,), (3,)]
     # The extension is not loaded again within a function of its own.
     fails(connection, "SELECT reads('SELECT load_extension(''" + probe + "'')')", "is reading this connection")
     load(connection, probe)

@@ -24,7 +24,11 @@ use crate::error::Result;
 ///   closes. Closures are dropped then, within the call of SQLite that ends them.
 /// - What was registered before the function fails stays.
 /// - An error of a closure is the error of the host's statement, with its text. So is a panic, which is logged at level
-///   ERROR; after one in a collation, which cannot fail, the connection is interrupted.
+///   ERROR.
+/// - A collation must not panic, as it cannot fail. After a panic the connection is interrupted, at each further comparison,
+///   until a function or a table of the extension has been called, whose error says so. SQLite looks for interrupts in loops
+///   alone: a statement that has none left, like an `INSERT` of one row, has changed the database then, and an index may have
+///   its row in a wrong place.
 /// - A host may step a statement on several threads, one after the other. The cursor of a virtual table or a table function,
 ///   which need not be `Send`, is an error on another thread than the one that has opened it.
 /// - Within closures, the connection that reads finalizes its statements at the end of each call, knows no lists

@@ -65,6 +65,8 @@ pub(super) struct Callbacks {
     pub(super) has_shapes: Cell<bool>,
     /// Number of entries that SQLite owns ([`Entry::give`]).
     given: Cell<u32>,
+    /// Whether a collation of a host has panicked, which no call has told the host yet.
+    is_misordered: Cell<bool>,
     /// Whether a reset is running, which ends an execution: its results are of no use.
     is_ending: Cell<bool>,
     pub(super) states: RefCell<States>,

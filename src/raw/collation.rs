@@ -123,9 +123,10 @@ unsafe extern "C" fn compare_texts<F: Fn(&[u8], &[u8]) -> Ordering + Send + 'sta
     let right = unsafe { bytes(right, right_len) };
     // After a panic the bytes are compared: another order than the collation's, but an order.
     let ordering = entry.call_back(|compare| compare(left, right)).unwrap_or_else(|| {
-        entry.db().interrupt_host();
+        entry.db().note_misorder();
         left.cmp(right)
     });
+    entry.db().interrupt_misordered();
     ordering as c_int
 }
 

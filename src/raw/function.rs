@@ -457,6 +457,16 @@ impl<'call> Call<'call> {
         result
     }
 
+    /// Makes the call an error if a collation of the extension has panicked, which only another call can tell.
+    #[inline(always)]
+    pub(super) fn is_refused(&self) -> bool {
+        let reason = self.db.take_misorder();
+        if let Some(reason) = reason {
+            self.fail_with(reason);
+        }
+        reason.is_some()
+    }
+
     /// Returns the place of the number of the aggregate's state; `None` if there is none, which also is if memory ran
     /// out.
     fn aggregate(&self, create: bool) -> Option<NonNull<u64>> {
@@ -501,6 +511,9 @@ unsafe extern "C" fn scalar<F: Fn(&Call<'_>) + Send + 'static>(
     let entry = unsafe { entry::<F>(context) };
     // SAFETY: the arguments of this call, at whose end the value is gone (rule 15).
     let call = unsafe { Call::new(context, count, arguments, entry.db()) };
+    if call.is_refused() {
+        return;
+    }
     call.end(entry.call_back(|function| function(&call)));
 }
 
@@ -538,6 +551,9 @@ unsafe fn change<A: RawAggregate>(
     let db = entry.db();
     // SAFETY: the arguments of this call, at whose end the value is gone (rule 15).
     let call = unsafe { Call::new(context, count, arguments, db) };
+    if call.is_refused() {
+        return;
+    }
     let Some(place) = call.aggregate(true) else {
         return;
     };

@@ -122,13 +122,28 @@ impl Db {
         });
     }
 
-    /// Interrupts the statements of a host: a callback whose failure SQLite cannot be told has failed.
+    /// Notes that a collation has panicked: it has no way to fail.
     #[cold]
-    pub(in crate::raw) fn interrupt_host(&self) {
-        if self.is_of_host() {
+    pub(in crate::raw) fn note_misorder(&self) {
+        self.callbacks.is_misordered.set(self.is_of_host());
+    }
+
+    /// Interrupts the statements of a host after a collation has panicked. SQLite looks for interrupts in loops alone, so
+    /// that a statement may end well in spite of it: each comparison interrupts until a call has returned the error.
+    #[inline(always)]
+    pub(in crate::raw) fn interrupt_misordered(&self) {
+        if self.is_of_host() && self.callbacks.is_misordered.get() {
             // SAFETY: the connection is open, as SQLite calls a callback of it (rule 28); c3ref/interrupt.html: safe while a
             // statement is running.
             unsafe { ffi::sqlite3_interrupt(self.as_ptr()) }
         }
+    }
+
+    /// Returns the error of a collation that has panicked on a connection of a host, once.
+    #[inline(always)]
+    pub(in crate::raw) fn take_misorder(&self) -> Option<&'static str> {
+        (self.is_of_host() && self.callbacks.is_misordered.take()).then_some(
+            "a collation of the extension has panicked: what it has ordered then may be in a wrong place, which REINDEX mends",
+        )
     }
 }

@@ -155,6 +155,9 @@ impl<T: VirtualTable> Connected<T> {
         method: &'static str,
         run: impl FnOnce(&T) -> Result<R, CallbackError>,
     ) -> Result<R, c_int> {
+        if let Some(reason) = self.db().take_misorder() {
+            return Err(self.report(Failure::new(&self.name, method, reason.into())));
+        }
         self.try_call(method, run).map_err(|failure| self.report(failure))
     }
 
