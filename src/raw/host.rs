@@ -168,7 +168,7 @@ pub(crate) unsafe fn load(
         return ffi::SQLITE_ERROR;
     }
     let initialize = || {
-        if !pinned::keep_loaded(entry) {
+        if !pinned::keep_loaded(entry.addr()) {
             return Err("this system cannot keep the extension loaded, whose functions stay".into());
         }
         // SAFETY: the table that SQLite has passed (the caller's promise, rule 28).

@@ -1,12 +1,10 @@
 //! Keeping libraries loaded: the one that this code belongs to, and one that uses it.
 
-use std::ffi::c_void;
-
 /// Keeps the library that this code belongs to, and that which has the address, in memory until the process ends, whoever
 /// unloads them. They are two where finalite is part of a Rust `dylib`. Returns whether they stay; a program, which nothing
 /// can unload, does.
-pub(crate) fn keep_loaded(address: *const c_void) -> bool {
-    [(&raw const HERE).cast(), address].into_iter().all(system::keep_loaded)
+pub(crate) fn keep_loaded(address: usize) -> bool {
+    [(&raw const HERE).addr(), address].into_iter().all(system::keep_loaded)
 }
 
 /// Static of the library, by whose address the system finds it.
@@ -39,8 +37,8 @@ mod system {
         fn dlopen(file: *const c_char, flags: c_int) -> *mut c_void;
     }
 
-    pub(super) fn keep_loaded(address: *const c_void) -> bool {
-        let Some(here) = find(address) else {
+    pub(super) fn keep_loaded(address: usize) -> bool {
+        let Some(here) = find(ptr::without_provenance(address)) else {
             // Without a dynamic linker, this is a program.
             return true;
         };
@@ -91,17 +89,17 @@ mod system {
         fn GetModuleHandleExW(flags: u32, address: *const u16, module: *mut *mut c_void) -> c_int;
     }
 
-    pub(super) fn keep_loaded(address: *const c_void) -> bool {
+    pub(super) fn keep_loaded(address: usize) -> bool {
         let mut module = ptr::null_mut();
         // SAFETY: with `FROM_ADDRESS`, an address within the module, and a place for its handle; with `PIN`, it stays until the
         // process ends (rule 24).
-        unsafe { GetModuleHandleExW(PIN | FROM_ADDRESS, address.cast(), &raw mut module) != 0 }
+        unsafe { GetModuleHandleExW(PIN | FROM_ADDRESS, ptr::without_provenance(address), &raw mut module) != 0 }
     }
 }
 
 #[cfg(not(any(windows, target_os = "linux", target_os = "android", target_vendor = "apple", target_os = "freebsd")))]
 mod system {
-    pub(super) fn keep_loaded(_address: *const std::ffi::c_void) -> bool {
+    pub(super) fn keep_loaded(_address: usize) -> bool {
         false
     }
 }
