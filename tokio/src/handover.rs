@@ -156,22 +156,6 @@ impl<F, I: Interrupt, T> Call<F, I, T> {
         }
     }
 
-    /// Cancels the call if it has not begun, and returns its closure.
-    pub(crate) fn cancel_waiting(&self) -> Option<F> {
-        let mut state = self.lock();
-        match mem::replace(&mut *state, State::Cancelled) {
-            State::Waiting { work, waker } => {
-                drop(state);
-                drop(waker);
-                Some(work)
-            }
-            begun => {
-                *state = begun;
-                None
-            }
-        }
-    }
-
     /// Whether it has not begun.
     pub(crate) fn is_waiting(&self) -> bool {
         matches!(*self.lock(), State::Waiting { .. })

@@ -6,10 +6,11 @@ use finalite::Error;
 use finalite::pool::{Pool as SyncPool, Role};
 use finalite::workspace::{Worker, pool_closed};
 
-use crate::call::{Pending, WaitLimit};
+use crate::call::Pending;
 use crate::control::Deadline;
 use crate::handover::Call;
 use crate::queue::{Pushed, Queue};
+use crate::timekeeper::{Limit, Timekeeper};
 use crate::worker::{self, Context, ResultCall};
 
 /// The queue of a role, and the workers, which are started when they are needed.
@@ -17,15 +18,24 @@ pub(crate) struct Lane {
     pub(crate) pool: Arc<SyncPool>,
     pub(crate) queue: Arc<Queue>,
     pub(crate) role: Role,
+    timekeeper: Arc<Timekeeper>,
     workers: Mutex<Vec<Worker>>,
 }
 
 impl Lane {
-    pub(crate) fn new(pool: &Arc<SyncPool>, role: Role) -> Arc<Self> {
-        // A pool without readers has one worker, which returns the pool's error.
-        let size = pool.status().role(role).size.max(1);
-        let queue = Arc::new(Queue::new(size));
-        Arc::new(Self { pool: Arc::clone(pool), queue, role, workers: Mutex::default() })
+    /// Returns the lanes of a pool, for reading and for writing, and the keeper of their limits.
+    pub(crate) fn pair(pool: &Arc<SyncPool>) -> ([Arc<Self>; 2], Arc<Timekeeper>) {
+        let queues = [Role::Reader, Role::Writer].map(|role| {
+            // A pool without readers has one worker, which returns the pool's error.
+            let size = pool.status().role(role).size.max(1);
+            (role, Arc::new(Queue::new(size)))
+        });
+        let timekeeper = Timekeeper::new(pool, queues.clone());
+        let lanes = queues.map(|(role, queue)| {
+            let (pool, timekeeper) = (Arc::clone(pool), Arc::clone(&timekeeper));
+            Arc::new(Self { pool, queue, role, timekeeper, workers: Mutex::default() })
+        });
+        (lanes, timekeeper)
     }
 
     fn workers(&self) -> MutexGuard<'_, Vec<Worker>> {
@@ -39,11 +49,10 @@ impl Lane {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
+        let limit = Limit::new(&self.pool, deadline);
         let call: Arc<ResultCall<F, T, E>> = Arc::new(Call::new(work));
-        let pushed = self.queue.push(Arc::<ResultCall<F, T, E>>::clone(&call));
-        self.follow(pushed)?;
-        let limit = if pushed == Pushed::Waits { WaitLimit::new(&self.pool, deadline) } else { None };
-        Ok(Pending::new(call, Arc::clone(self), limit))
+        let pushed = self.queue.push(Arc::<ResultCall<F, T, E>>::clone(&call), limit);
+        self.follow(call, pushed, limit)
     }
 
     /// Adds a call to the queue of a pool that is being closed.
@@ -53,28 +62,40 @@ impl Lane {
         T: Send + 'static,
     {
         let call: Arc<ResultCall<F, T, Error>> = Arc::new(Call::new(work));
-        self.follow(self.queue.push_last(Arc::<ResultCall<F, T, Error>>::clone(&call)))?;
-        Ok(Pending::new(call, Arc::clone(self), None))
+        let pushed = self.queue.push_last(Arc::<ResultCall<F, T, Error>>::clone(&call));
+        self.follow(call, pushed, Limit::never())
     }
 
-    fn follow(&self, pushed: Pushed) -> Result<(), Error> {
-        match pushed {
-            Pushed::Refused => Err(pool_closed()),
-            Pushed::NeedsWorker => {
-                self.start_worker();
-                Ok(())
-            }
-            Pushed::Next | Pushed::Waits => Ok(()),
+    /// Starts what a call needs that was added. If that fails, the call is cancelled.
+    fn follow<F, T, E: From<Error>>(
+        self: &Arc<Self>,
+        call: Arc<ResultCall<F, T, E>>,
+        pushed: Pushed,
+        limit: Limit,
+    ) -> Result<Pending<F, T, E>, E> {
+        if pushed == Pushed::Refused {
+            return Err(pool_closed().into());
         }
+        let pending = Pending::new(call, Arc::clone(self));
+        let waits = match pushed {
+            Pushed::NeedsWorker => !self.start_worker(),
+            Pushed::Waits => true,
+            Pushed::Next | Pushed::Refused => false,
+        };
+        if waits {
+            self.timekeeper.keep(limit).map_err(no_thread)?;
+        }
+        Ok(pending)
     }
 
-    fn start_worker(&self) {
+    /// Starts a worker. Returns whether the call that needs it is taken care of: if not, it waits for the other workers.
+    fn start_worker(&self) -> bool {
         match worker::start(&format!("finalite-{}", self.role), &self.pool, &self.queue) {
-            Ok(worker) => self.workers().push(worker),
-            Err(error) => {
-                let reason = || Error::external(format!("no thread can be started: {error}"));
-                self.queue.has_no_worker().iter().for_each(|job| job.refuse(&reason));
+            Ok(worker) => {
+                self.workers().push(worker);
+                true
             }
+            Err(error) => !self.queue.has_no_worker(&|| no_thread(&error)),
         }
     }
 
@@ -84,4 +105,8 @@ impl Lane {
         let workers = std::mem::take(&mut *self.workers());
         drop(workers);
     }
+}
+
+fn no_thread(error: impl std::fmt::Display) -> Error {
+    Error::external(format!("no thread can be started: {error}"))
 }

@@ -53,8 +53,9 @@
 //! [`readers`](finalite::pool::PoolBuilder::readers) are therefore more than the streams and read transactions that live
 //! at a time.
 //!
-//! Every runtime of tokio will do. Its time driver (`enable_time`) is needed by calls that wait for others, for the
-//! [`acquire_timeout`](finalite::pool::PoolBuilder::acquire_timeout). A pool is bound to no runtime: it may be built
+//! Once a call has to wait for others, one more thread keeps the limits of those that wait: the
+//! [`acquire_timeout`](finalite::pool::PoolBuilder::acquire_timeout) and the deadlines. Every executor will do: no driver of
+//! tokio's is needed, and a clock that a test has paused changes nothing. A pool is bound to no runtime: it may be built
 //! outside of one, and goes on when one is dropped.
 //!
 //! # Cancellation
@@ -129,6 +130,7 @@ mod queue;
 mod session;
 mod stream;
 mod sync;
+mod timekeeper;
 mod transaction;
 mod watch;
 mod worker;

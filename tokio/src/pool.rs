@@ -5,11 +5,12 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use finalite::pool::{Pool as SyncPool, PoolBuilder, PoolReport, PoolStatus, PooledConnection, Role};
+use finalite::pool::{Pool as SyncPool, PoolBuilder, PoolReport, PoolStatus, PooledConnection};
 use finalite::{Error, Result, Transaction, workspace};
 
 use crate::control::Deadline;
 use crate::lane::Lane;
+use crate::timekeeper::Timekeeper;
 use crate::worker::Context;
 
 /// Pool of connections to one database whose calls are awaited. See [the crate](crate).
@@ -27,6 +28,7 @@ pub struct Pool {
 pub(crate) struct Inner {
     pub(crate) readers: Arc<Lane>,
     pub(crate) writer: Arc<Lane>,
+    timekeeper: Arc<Timekeeper>,
     pub(crate) sync: Arc<SyncPool>,
 }
 
@@ -40,6 +42,7 @@ impl Drop for Inner {
     fn drop(&mut self) {
         self.lanes().iter().for_each(|lane| lane.queue.stop(true));
         self.lanes().iter().for_each(|lane| lane.join());
+        self.timekeeper.stop();
         // A future or a stream may be kept for longer than the pool.
         let report = self.sync.shut_down();
         if !report.is_clean() {
@@ -54,8 +57,8 @@ impl From<SyncPool> for Pool {
     /// Starts no thread: each is started when the first call needs it.
     fn from(pool: SyncPool) -> Self {
         let sync = Arc::new(pool);
-        let [readers, writer] = [Role::Reader, Role::Writer].map(|role| Lane::new(&sync, role));
-        Self { inner: Arc::new(Inner { readers, writer, sync }), allowed: None }
+        let ([readers, writer], timekeeper) = Lane::pair(&sync);
+        Self { inner: Arc::new(Inner { readers, writer, timekeeper, sync }), allowed: None }
     }
 }
 
@@ -326,6 +329,7 @@ impl Pool {
             lane.queue.stop(false);
             lane.join();
         }
+        self.inner.timekeeper.stop();
         report
     }
 

@@ -9,25 +9,30 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Instant;
 
 use finalite::Error;
 use finalite::workspace::pool_closed;
 
 use crate::control::Control;
 use crate::handover::Interrupt;
-use crate::worker::Context as WorkerContext;
+use crate::timekeeper::Limit;
+use crate::worker::{Context as WorkerContext, shielded};
 
 /// A call that waits for a worker.
 pub(crate) trait Job: Send + Sync {
     /// Runs the call, unless it is over. Does not panic.
     fn run(&self, context: &WorkerContext<'_>);
 
-    /// Ends the call with this error, if it has not begun.
+    /// Ends the call with this error, if it has not begun. Does not panic.
     fn refuse(&self, reason: &dyn Fn() -> Error);
 
     /// Whether it has not begun, and was not cancelled.
     fn is_waiting(&self) -> bool;
 }
+
+/// A call in a queue, and the limit of its time there.
+pub(crate) type Waiting = (Arc<dyn Job>, Limit);
 
 /// Number of cancelled calls from which on they are removed, if they are half of those that wait.
 const HUSKS_MIN: usize = 64;
@@ -40,8 +45,8 @@ pub(crate) struct Queue {
 
 #[derive(Default)]
 struct State {
-    jobs: VecDeque<Arc<dyn Job>>,
-    /// Calls in `jobs` that were cancelled, at least.
+    jobs: VecDeque<Waiting>,
+    /// About the number of calls in `jobs` that were cancelled.
     husks: usize,
     /// Workers that sleep. The last one sleeps shortest, and is called first.
     asleep: Vec<Arc<Control>>,
@@ -91,16 +96,16 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn push(&self, job: Arc<dyn Job>) -> Pushed {
-        self.push_unless(Phase::Closed, job)
+    pub(crate) fn push(&self, job: Arc<dyn Job>, limit: Limit) -> Pushed {
+        self.push_unless(Phase::Closed, (job, limit))
     }
 
     /// Adds a call to a queue that may be closed.
     pub(crate) fn push_last(&self, job: Arc<dyn Job>) -> Pushed {
-        self.push_unless(Phase::Stopped, job)
+        self.push_unless(Phase::Stopped, (job, Limit::never()))
     }
 
-    fn push_unless(&self, phase: Phase, job: Arc<dyn Job>) -> Pushed {
+    fn push_unless(&self, phase: Phase, job: Waiting) -> Pushed {
         let mut state = self.lock();
         if state.phase >= phase {
             return Pushed::Refused;
@@ -122,31 +127,51 @@ impl Queue {
         pushed
     }
 
-    /// Takes note that a worker could not be started. Returns the calls, if there is no worker at all.
-    pub(crate) fn has_no_worker(&self) -> Vec<Arc<dyn Job>> {
+    /// Takes note that a worker could not be started. If there is no other, ends the calls with this error. Returns whether
+    /// there is one.
+    pub(crate) fn has_no_worker(&self, reason: &dyn Fn() -> Error) -> bool {
         let mut state = self.lock();
         state.workers -= 1;
         if state.workers > 0 {
-            return Vec::new();
+            return true;
         }
-        let jobs = std::mem::take(&mut state.jobs).into();
+        let jobs = std::mem::take(&mut state.jobs);
         state.husks = 0;
-        jobs
+        let wakers = state.idle_wakers();
+        drop(state);
+        refuse_all(jobs, reason);
+        wake_all(wakers);
+        false
+    }
+
+    /// Removes the calls whose limit has passed. Returns them, and the earliest limit of the others.
+    pub(crate) fn take_overdue(&self, now: Instant) -> (VecDeque<Waiting>, Option<Instant>) {
+        let mut state = self.lock();
+        let is_overdue = |(_, limit): &Waiting| limit.at.is_some_and(|at| at <= now);
+        let mut overdue = VecDeque::new();
+        if state.jobs.iter().any(is_overdue) {
+            (overdue, state.jobs) = std::mem::take(&mut state.jobs).into_iter().partition(is_overdue);
+        }
+        let earliest = state.jobs.iter().filter_map(|(_, limit)| limit.at).min();
+        let wakers = state.idle_wakers();
+        drop(state);
+        wake_all(wakers);
+        (overdue, earliest)
     }
 
     /// Takes note of a cancelled call.
     pub(crate) fn forget_one(&self) {
         let mut state = self.lock();
         state.husks += 1;
-        let mut removed = Vec::new();
+        let mut removed = VecDeque::new();
         if state.husks >= HUSKS_MIN && state.husks * 2 >= state.jobs.len() {
-            let (waiting, over) = std::mem::take(&mut state.jobs).into_iter().partition(|job| job.is_waiting());
-            state.jobs = waiting;
+            (state.jobs, removed) = std::mem::take(&mut state.jobs).into_iter().partition(|(job, _)| job.is_waiting());
             state.husks = 0;
-            removed = Vec::from(over);
         }
+        let wakers = state.idle_wakers();
         drop(state);
-        drop(removed);
+        removed.into_iter().for_each(|job| shielded(|| drop(job)));
+        wake_all(wakers);
     }
 
     /// Adds a worker that has begun.
@@ -165,12 +190,12 @@ impl Queue {
         state.workers -= 1;
         let wakers = state.idle_wakers();
         drop(state);
-        wakers.into_iter().for_each(Waker::wake);
+        wake_all(wakers);
     }
 
     /// Waits for the next call. `has_run`: whether the worker has run the last one. Returns `None` when the worker has to
     /// end.
-    pub(crate) fn next(&self, control: &Arc<Control>, has_run: bool) -> Option<Arc<dyn Job>> {
+    pub(crate) fn next(&self, control: &Arc<Control>, has_run: bool) -> Option<Waiting> {
         let mut state = self.lock();
         if has_run {
             state.running -= 1;
@@ -184,8 +209,8 @@ impl Queue {
             state.called -= usize::from(is_called);
             if let Some(job) = state.jobs.pop_front() {
                 state.running += 1;
-                if state.jobs.is_empty() {
-                    state.husks = 0;
+                if state.husks > 0 && (state.jobs.is_empty() || !job.0.is_waiting()) {
+                    state.husks = if state.jobs.is_empty() { 0 } else { state.husks - 1 };
                 }
                 let called = state.call_one();
                 drop(state);
@@ -200,7 +225,7 @@ impl Queue {
             state.asleep.push(Arc::clone(control));
             let wakers = state.idle_wakers();
             drop(state);
-            wakers.into_iter().for_each(Waker::wake);
+            wake_all(wakers);
             control.sleep();
             state = self.lock();
             is_called = true;
@@ -223,8 +248,10 @@ impl Queue {
         for control in state.controls.iter().filter(|_| !is_over) {
             control.interrupt();
         }
+        let wakers = state.idle_wakers();
         drop(state);
-        jobs.iter().for_each(|job| job.refuse(&pool_closed));
+        refuse_all(jobs, &pool_closed);
+        wake_all(wakers);
     }
 
     /// Has the workers end when no call waits or, with `cancels`, at once: calls that wait are refused, and those that run
@@ -245,7 +272,7 @@ impl Queue {
         state.called += asleep.len();
         drop(state);
         asleep.iter().for_each(|control| control.call());
-        jobs.iter().for_each(|job| job.refuse(&pool_closed));
+        refuse_all(jobs, &pool_closed);
     }
 
     /// Waits until no call waits and none runs.
@@ -259,6 +286,19 @@ impl Queue {
         }
         Poll::Pending
     }
+}
+
+/// Ends calls that were taken off the queue.
+fn refuse_all(jobs: VecDeque<Waiting>, reason: &dyn Fn() -> Error) {
+    for (job, _) in jobs {
+        job.refuse(reason);
+        shielded(|| drop(job));
+    }
+}
+
+/// Wakes tasks. A waker is code of an executor: a panic of one does not keep the others asleep, nor end the thread.
+fn wake_all(wakers: Vec<Waker>) {
+    wakers.into_iter().for_each(|waker| shielded(|| waker.wake()));
 }
 
 impl State {

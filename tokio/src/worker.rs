@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Instant;
 use std::{io, thread};
 
 use finalite::Error;
@@ -17,6 +18,8 @@ use crate::queue::{Job, Queue};
 pub(crate) struct Context<'a> {
     pub(crate) pool: &'a Arc<SyncPool>,
     pub(crate) control: &'a Arc<Control>,
+    /// The beginning of the call.
+    pub(crate) since: Instant,
 }
 
 /// Starts a worker of a queue. It ends when the queue is stopped.
@@ -25,10 +28,10 @@ pub(crate) fn start(name: &str, pool: &Arc<SyncPool>, queue: &Arc<Queue>) -> io:
     Worker::start(name, move |_| {
         let control = Arc::new(Control::of_this_thread());
         queue.add(&control);
-        let context = Context { pool: &pool, control: &control };
         let mut has_run = false;
-        while let Some(job) = queue.next(&control, has_run) {
+        while let Some((job, limit)) = queue.next(&control, has_run) {
             has_run = true;
+            let context = Context { pool: &pool, control: &control, since: limit.since };
             // What may panic here is the executor, while a task is woken.
             shielded(|| job.run(&context));
             shielded(|| drop(job));
@@ -76,13 +79,17 @@ pub(crate) fn run_call<F, T>(
     }
 }
 
-/// Ends a call that has not begun with this error.
+/// Ends a call that has not begun with this error. A panic of the program's conversion of the error is the call's.
 pub(crate) fn refuse_call<F, T, E: From<Error>>(call: &ResultCall<F, T, E>, reason: &dyn Fn() -> Error) {
-    if let Ok((work, waker)) = call.refuse(Ok(Err(reason().into()))) {
-        shielded(|| drop(work));
-        if let Some(waker) = waker {
-            shielded(|| waker.wake());
+    let result = catch_unwind(AssertUnwindSafe(|| Err(reason().into())));
+    match call.refuse(result) {
+        Ok((work, waker)) => {
+            shielded(|| drop(work));
+            if let Some(waker) = waker {
+                shielded(|| waker.wake());
+            }
         }
+        Err(unwanted) => discard(unwanted),
     }
 }
 

@@ -3,6 +3,7 @@
 mod calls;
 mod cancel;
 mod closing;
+mod limits;
 mod streams;
 mod transactions;
 

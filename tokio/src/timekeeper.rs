@@ -1,0 +1,153 @@
+//! Limits of the time that calls spend in the queues of a pool.
+//!
+//! One thread keeps them, without tokio's time driver, which a runtime may lack, stop or move. It is started when a call
+//! waits for others for the first time, and joined with the workers. A call costs it nothing: it looks through the queues
+//! at the earliest limit that it was told, and again at the earliest of what is left.
+
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use finalite::Error;
+use finalite::pool::{Pool as SyncPool, Role};
+use finalite::workspace::{self, Worker};
+
+use crate::control::Deadline;
+use crate::queue::Queue;
+use crate::worker::shielded;
+
+/// Minimum time between two looks at the queues.
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// Limit of the time that a call spends in a queue.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limit {
+    /// The beginning of the call.
+    pub(crate) since: Instant,
+    /// `None` is never.
+    pub(crate) at: Option<Instant>,
+    /// Time that the deadline allows, if that comes first.
+    allowed: Option<Duration>,
+}
+
+impl Limit {
+    /// Returns the limit of a call that waits for as long as it takes.
+    pub(crate) fn never() -> Self {
+        Self { since: Instant::now(), at: None, allowed: None }
+    }
+
+    /// Returns the earlier of the pool's timeout and the deadline.
+    pub(crate) fn new(pool: &SyncPool, deadline: Deadline) -> Self {
+        let since = Instant::now();
+        let timeout = since.checked_add(workspace::acquire_timeout(pool));
+        match deadline {
+            Some((at, allowed)) if timeout.is_none_or(|timeout| at < timeout) => {
+                Self { since, at: Some(at), allowed: Some(allowed) }
+            }
+            _ => Self { since, at: timeout, allowed: None },
+        }
+    }
+
+    fn error(&self, pool: &SyncPool, role: Role) -> Error {
+        match self.allowed {
+            Some(allowed) => workspace::deadline_passed(allowed),
+            None => workspace::acquire_timed_out(pool, role, self.since.elapsed()),
+        }
+    }
+}
+
+/// The queues of a pool, and the thread that keeps the limits of their calls.
+pub(crate) struct Timekeeper {
+    pool: Arc<SyncPool>,
+    queues: [(Role, Arc<Queue>); 2],
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    /// Moment of the next look at the queues.
+    next: Option<Instant>,
+    thread: Option<Worker>,
+    is_stopped: bool,
+}
+
+impl Timekeeper {
+    pub(crate) fn new(pool: &Arc<SyncPool>, queues: [(Role, Arc<Queue>); 2]) -> Arc<Self> {
+        Arc::new(Self { pool: Arc::clone(pool), queues, state: Mutex::default(), changed: Condvar::new() })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has the limit of a call kept that was added to a queue.
+    ///
+    /// # Errors
+    ///
+    /// The operating system's error if the thread cannot be started.
+    pub(crate) fn keep(self: &Arc<Self>, limit: Limit) -> io::Result<()> {
+        let Some(at) = limit.at else {
+            return Ok(());
+        };
+        let mut state = self.lock();
+        if state.is_stopped {
+            return Ok(());
+        }
+        if state.thread.is_none() {
+            let this = Arc::clone(self);
+            state.thread = Some(Worker::start("finalite-limits", move |_| this.run())?);
+        }
+        if state.next.is_none_or(|next| at < next) {
+            state.next = Some(at);
+            self.changed.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Ends the thread and joins it. No limit is kept from here on.
+    pub(crate) fn stop(&self) {
+        let mut state = self.lock();
+        state.is_stopped = true;
+        let thread = state.thread.take();
+        drop(state);
+        self.changed.notify_one();
+        drop(thread);
+    }
+
+    fn run(&self) {
+        let mut state = self.lock();
+        while !state.is_stopped {
+            let now = Instant::now();
+            state = match state.next {
+                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(at) if at > now => {
+                    self.changed.wait_timeout(state, at - now).unwrap_or_else(PoisonError::into_inner).0
+                }
+                Some(_) => {
+                    // A call that is added from here on is seen in its queue, or tells its limit after this.
+                    state.next = None;
+                    drop(state);
+                    let left = self.end_overdue(now).map(|at| at.max(now + PAUSE));
+                    let mut state = self.lock();
+                    state.next = state.next.into_iter().chain(left).min();
+                    state
+                }
+            };
+        }
+    }
+
+    /// Ends the calls that have waited for too long. Returns the earliest limit of the others.
+    fn end_overdue(&self, now: Instant) -> Option<Instant> {
+        let mut earliest = None;
+        for (role, queue) in &self.queues {
+            let (overdue, next) = queue.take_overdue(now);
+            for (job, limit) in overdue {
+                job.refuse(&|| limit.error(&self.pool, *role));
+                shielded(|| drop(job));
+            }
+            earliest = earliest.into_iter().chain(next).min();
+        }
+        earliest
+    }
+}

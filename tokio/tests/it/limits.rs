@@ -1,0 +1,100 @@
+//! Limits of the time that calls wait, on runtimes without drivers.
+
+use std::future::Future;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use finalite::ErrorKind;
+use finalite::pool::Pool as SyncPool;
+use finalite_tokio::Pool;
+use tempfile::TempDir;
+
+/// Runs a test on runtimes that have no drivers, the one of time among them.
+fn without_drivers<F: Future<Output = ()>>(test: impl Fn() -> F) {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(test());
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap().block_on(test());
+}
+
+async fn pool(acquire_timeout: Duration) -> (TempDir, Pool) {
+    let dir = tempfile::tempdir().unwrap();
+    let builder = SyncPool::builder(dir.path().join("a.db")).readers(1).acquire_timeout(acquire_timeout);
+    let pool = Pool::open(builder).await.unwrap();
+    pool.execute("CREATE TABLE t(a)", ()).await.unwrap();
+    (dir, pool)
+}
+
+/// Occupies the writer until the returned sender is dropped.
+async fn occupy(pool: &Pool) -> mpsc::Sender<()> {
+    let (release, released) = mpsc::channel::<()>();
+    let (begun, has_begun) = tokio::sync::oneshot::channel();
+    let (mut begun, pool) = (Some(begun), pool.clone());
+    tokio::spawn(async move {
+        let write = pool.write(move |tx| {
+            begun.take().map(|begun| begun.send(()));
+            let _ = released.recv();
+            tx.execute("INSERT INTO t VALUES ('first')", ())
+        });
+        write.await
+    });
+    has_begun.await.unwrap();
+    release
+}
+
+#[test]
+fn calls_one_after_the_other_need_no_driver() {
+    without_drivers(|| async {
+        let (_dir, pool) = pool(Duration::from_secs(30)).await;
+        for n in 0..500 {
+            pool.execute("INSERT INTO t VALUES (?)", (n,)).await.unwrap();
+        }
+        assert_eq!(super::count(&pool).await, 500);
+        assert!(pool.close().await.is_clean());
+    });
+}
+
+#[test]
+fn a_call_that_waits_ends_at_its_deadline() {
+    without_drivers(|| async {
+        let (_dir, pool) = pool(Duration::from_secs(30)).await;
+        let release = occupy(&pool).await;
+        let begun = Instant::now();
+        let error = pool.with_deadline(Duration::from_millis(50)).execute("INSERT INTO t VALUES (2)", ()).await;
+        assert!(error.unwrap_err().is_deadline());
+        let waited = begun.elapsed();
+        assert!(waited >= Duration::from_millis(50) && waited < Duration::from_secs(10), "{waited:?}");
+        // An earlier limit than the one that is kept, and a later one.
+        let far = pool.with_deadline(Duration::from_secs(20));
+        let far = tokio::spawn(async move { far.execute("INSERT INTO t VALUES (3)", ()).await });
+        let near = pool.with_deadline(Duration::from_millis(5)).execute("INSERT INTO t VALUES (4)", ()).await;
+        assert!(near.unwrap_err().is_deadline());
+        drop(release);
+        assert_eq!(far.await.unwrap().unwrap(), 1);
+        pool.idle().await;
+        let stored: Vec<String> = pool.query_all("SELECT CAST(a AS TEXT) FROM t ORDER BY rowid", ()).await.unwrap();
+        assert_eq!(stored, ["first", "3"]);
+        assert!(pool.close().await.is_clean());
+    });
+}
+
+#[test]
+fn calls_that_wait_for_too_long_time_out() {
+    without_drivers(|| async {
+        let (_dir, pool) = pool(Duration::from_millis(50)).await;
+        let release = occupy(&pool).await;
+        let calls: Vec<_> = (0..20)
+            .map(|n| {
+                let pool = pool.clone();
+                tokio::spawn(async move { pool.execute("INSERT INTO t VALUES (?)", (n,)).await })
+            })
+            .collect();
+        for call in calls {
+            let error = call.await.unwrap().unwrap_err();
+            let ErrorKind::PoolTimeout { waited, .. } = error.kind() else { panic!("{error}") };
+            assert!(*waited >= Duration::from_millis(50));
+        }
+        drop(release);
+        pool.idle().await;
+        assert_eq!(super::count(&pool).await, 1);
+        assert!(pool.close().await.is_clean());
+    });
+}
