@@ -78,16 +78,23 @@ impl Pool {
     async fn begin_as(&self, role: Role) -> Result<Transaction> {
         let lane = if role == Role::Writer { &self.inner.writer } else { &self.inner.readers };
         let (deadline, session) = (self.deadline(), Arc::<Session>::default());
-        let (begun, mut has_begun) = oneshot::channel();
+        let (begun, has_begun) = oneshot::channel();
+        let mut has_begun = Some(has_begun);
         let served = Arc::clone(&session);
         let serving = lane
             .submit(deadline, move |context: &Context<'_>| session::serve(context, role, deadline, &served, begun))?;
         let mut transaction = Transaction { session, _serving: Box::pin(serving) };
         poll_fn(|task| {
-            if let Poll::Ready(Ok(())) = Pin::new(&mut has_begun).poll(task) {
-                return Poll::Ready(Ok(()));
+            if let Some(beginning) = &mut has_begun
+                && let Poll::Ready(result) = Pin::new(beginning).poll(task)
+            {
+                // A receiver that is over is not polled again. One without a message: it ends before it has begun, with
+                // an error that is there when the connection is back.
+                has_begun = None;
+                if result.is_ok() {
+                    return Poll::Ready(Ok(()));
+                }
             }
-            // It ends before it has begun: with its error.
             transaction._serving.as_mut().poll(task).map(|result| result.and(Err(workspace::interrupted())))
         })
         .await?;

@@ -1,5 +1,7 @@
 //! Transactions that live across awaits.
 
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use finalite::ErrorKind;
@@ -159,5 +161,30 @@ fn closing_now_ends_a_transaction_and_closing_waits() {
         assert!(pool.close_now().await.is_clean());
         assert!(tx.execute("INSERT INTO t VALUES (3)", ()).await.is_err());
         drop(tx);
+    });
+}
+
+#[test]
+fn a_transaction_that_cannot_begin_returns_its_error_however_often_it_is_polled() {
+    on_both_runtimes(|| async {
+        let (dir, pool) = pool(1).await;
+        let other = finalite::Connection::open(dir.path().join("a.db")).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        for _ in 0..200 {
+            let late = pool.with_deadline(Duration::from_millis(1));
+            // Also between the failure and the return of the connection, which tokio's budget of polls would skip.
+            let mut begin = pin!(tokio::task::unconstrained(late.begin()));
+            let result = loop {
+                let mut task = Context::from_waker(Waker::noop());
+                if let Poll::Ready(result) = begin.as_mut().poll(&mut task) {
+                    break result;
+                }
+                std::hint::spin_loop();
+            };
+            assert!(result.unwrap_err().is_deadline());
+        }
+        other.execute_batch("ROLLBACK").unwrap();
+        pool.begin().await.unwrap().rollback().await.unwrap();
+        assert!(pool.close().await.is_clean());
     });
 }
