@@ -292,12 +292,15 @@ impl Pool {
 
     /// Returns the error of a caller that has waited this long for a connection of the role.
     pub(crate) fn timed_out(&self, role: Role, waited: Duration) -> Error {
-        let role_slots = match role {
+        self.of_role(role).timed_out(waited)
+    }
+
+    fn of_role(&self, role: Role) -> &RoleSlots {
+        match role {
             Role::Writer => &self.writer,
             Role::Reader => &self.readers,
             Role::Reserved => &self.reserved,
-        };
-        role_slots.timed_out(waited)
+        }
     }
 
     fn counters(&self) -> &Counters {

@@ -1,6 +1,7 @@
 //! Items for the other crates of finalite's workspace. They are outside semver: each of those crates depends on one
 //! exact version of finalite.
 
+use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
@@ -8,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::error::ErrorKind;
 use crate::extend::{ActiveLimits, deadline};
 use crate::insert::InsertColumn;
-use crate::pool::{Pool, Role};
+use crate::pool::{Pool, PooledConnection, Role, Watch};
 use crate::scan::{ColumnBatch, ColumnType, Scan};
 use crate::{Connection, ConversionError, Error, Params, Result, Transaction};
 
@@ -70,19 +71,57 @@ pub fn supervise(
     deadline::supervise(conn, cancelled, deadline)
 }
 
-/// Runs the closure in a transaction as [`Pool::write_and_then`] does. `guard` is called with the connection before each
-/// `BEGIN`; what it returns is dropped after the transaction has ended.
+/// Checks out a connection for a call that began at this moment: the pool's timeout is counted from there. Waiting ends
+/// with [`ErrorKind::Interrupted`] within 20 ms after the flag is set, and with [`ErrorKind::Deadline`] at the deadline, a
+/// moment and the time that was allowed until it.
 ///
 /// # Errors
 ///
-/// See [`Pool::write`], and those of `guard`.
+/// See [`Pool::reader`], and these two.
 #[track_caller]
-pub fn write_guarded<T, E: From<Error>, G>(
-    pool: &Pool,
+pub fn lend<'pool>(
+    pool: &'pool Pool,
+    role: Role,
+    since: Instant,
+    cancelled: &AtomicBool,
+    deadline: Option<(Instant, Duration)>,
+) -> Result<PooledConnection<'pool>> {
+    pool.lend_within(role, since, cancelled, deadline, Location::caller())
+}
+
+/// Watches tables as [`Pool::watch`] does, with this connection of the pool for writing.
+///
+/// # Errors
+///
+/// See [`Pool::watch`].
+#[track_caller]
+pub fn watch_on<T: AsRef<str>>(pool: &Pool, conn: &Connection, tables: impl IntoIterator<Item = T>) -> Result<Watch> {
+    pool.watch_on(conn, tables)
+}
+
+/// Watches the tables of a query as [`Pool::watch_query`] does, with this connection of the pool for writing.
+///
+/// # Errors
+///
+/// See [`Pool::watch_query`].
+#[track_caller]
+pub fn watch_query_on(pool: &Pool, conn: &Connection, sql: &str) -> Result<Watch> {
+    pool.watch_query_on(conn, sql)
+}
+
+/// Runs the closure in a transaction as [`Pool::write_and_then`] does, on connections that `lend` checks out. `guard` is
+/// called with the connection before each `BEGIN`; what it returns is dropped after the transaction has ended.
+///
+/// # Errors
+///
+/// See [`Pool::write`], and those of `lend` and `guard`.
+pub fn write_guarded<'pool, T, E: From<Error>, G>(
+    pool: &'pool Pool,
+    lend: impl FnMut() -> Result<PooledConnection<'pool>>,
     guard: impl FnMut(&Connection) -> Result<G>,
     work: impl FnMut(&mut Transaction<'_>) -> Result<T, E>,
 ) -> Result<T, E> {
-    pool.write_guarded(guard, work)
+    pool.write_guarded(lend, guard, work)
 }
 
 /// Returns the maximum time to wait for a connection of a pool.

@@ -2,6 +2,7 @@
 
 use std::panic::Location;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::guard::Permit;
@@ -22,14 +23,14 @@ impl RoleSlots {
 }
 
 impl Pool {
-    pub(super) fn wait_limit(&self) -> WaitLimit {
+    pub(super) fn wait_limit(&self) -> WaitLimit<'static> {
         WaitLimit::For(self.options.acquire_timeout)
     }
 
     pub(super) fn permit<'pool>(
         &'pool self,
         role_slots: &'pool RoleSlots,
-        wait_limit: WaitLimit,
+        wait_limit: WaitLimit<'_>,
         site: &'static Location<'static>,
         is_owned: bool,
     ) -> Result<(Permit<'pool>, Instant)> {
@@ -42,13 +43,14 @@ impl Pool {
             Err(Refused::Closed) => Err(Error::new(ErrorKind::PoolClosed)),
             Err(Refused::Forked) => Err(Error::new(ErrorKind::Forked)),
             Err(Refused::TimedOut { waited }) => Err(role_slots.timed_out(waited)),
+            Err(Refused::GivenUp) => Err(Error::new(ErrorKind::Interrupted)),
         }
     }
 
     pub(super) fn lend<'pool>(
         &'pool self,
         role_slots: &'pool RoleSlots,
-        wait_limit: WaitLimit,
+        wait_limit: WaitLimit<'_>,
         site: &'static Location<'static>,
     ) -> Result<PooledConnection<'pool>> {
         let (permit, now) = self.permit(role_slots, wait_limit, site, false)?;
@@ -61,6 +63,32 @@ impl Pool {
             self.hub.sync(conn, role_slots.queue.role())?;
         }
         Ok(PooledConnection::new(slot, permit))
+    }
+
+    /// Checks out a connection like [`reader`](Self::reader) or [`writer`](Self::writer), for a call that began at this
+    /// moment, unless the flag is set or the deadline passes before.
+    pub(crate) fn lend_within<'pool>(
+        &'pool self,
+        role: Role,
+        since: Instant,
+        cancelled: &AtomicBool,
+        deadline: Option<(Instant, Duration)>,
+        site: &'static Location<'static>,
+    ) -> Result<PooledConnection<'pool>> {
+        let timeout = self.options.acquire_timeout.saturating_sub(since.elapsed());
+        let until_deadline = deadline.map(|(at, allowed)| (at.saturating_duration_since(Instant::now()), allowed));
+        let (longest, allowed) = match until_deadline {
+            Some((left, allowed)) if left < timeout => (left, Some(allowed)),
+            _ => (timeout, None),
+        };
+        let gives_up = || cancelled.load(Ordering::Acquire);
+        let lent = self.lend(self.of_role(role), WaitLimit::Unless { longest, gives_up: &gives_up }, site);
+        match (lent, allowed) {
+            (Err(error), Some(allowed)) if matches!(error.kind(), ErrorKind::PoolTimeout { .. }) => {
+                Err(Error::new(ErrorKind::Deadline { allowed }))
+            }
+            (lent, _) => lent,
+        }
     }
 
     pub(super) fn lend_owned(

@@ -96,14 +96,24 @@ pub(super) enum Refused {
     TimedOut {
         waited: Duration,
     },
+    /// The waiter has given up.
+    GivenUp,
 }
 
 /// Time to wait for a slot.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum WaitLimit {
+#[derive(Clone, Copy)]
+pub(super) enum WaitLimit<'a> {
     None,
     For(Duration),
+    /// Until the closure returns true. It is called every [`LOOK`].
+    Unless {
+        longest: Duration,
+        gives_up: &'a dyn Fn() -> bool,
+    },
 }
+
+/// Time between two looks at whether a waiter has given up.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// State of a queue.
 #[derive(Clone, Debug, Default)]
@@ -152,7 +162,7 @@ impl Queue {
     /// Acquires a slot, after waiting if necessary. Returns it with the time at which it was acquired.
     pub(super) fn acquire(
         &self,
-        wait_limit: WaitLimit,
+        wait_limit: WaitLimit<'_>,
         site: &'static Location<'static>,
         is_owned: bool,
     ) -> Result<(usize, Instant), Refused> {
@@ -166,7 +176,12 @@ impl Queue {
             (Some(slot), _) => slot,
             (None, WaitLimit::None) => return Err(Refused::TimedOut { waited: Duration::ZERO }),
             (None, WaitLimit::For(longest)) => {
-                let (slot, then) = self.wait(state, longest)?;
+                let (slot, then) = self.wait(state, longest, None)?;
+                state = then;
+                slot
+            }
+            (None, WaitLimit::Unless { longest, gives_up }) => {
+                let (slot, then) = self.wait(state, longest, Some(gives_up))?;
                 state = then;
                 slot
             }
@@ -187,6 +202,7 @@ impl Queue {
         &'a self,
         mut state: MutexGuard<'a, State>,
         longest: Duration,
+        gives_up: Option<&dyn Fn() -> bool>,
     ) -> Result<(usize, MutexGuard<'a, State>), Refused> {
         let waiter = Arc::new(Waiter {
             word: Mutex::new(None),
@@ -197,7 +213,8 @@ impl Queue {
         state.waiting.push_back(Arc::clone(&waiter));
         loop {
             drop(state);
-            waiter.wait(longest);
+            let next = gives_up.map_or(longest, |_| longest.min(waiter.since.elapsed() + LOOK));
+            waiter.wait(next);
             state = self.lock().ok_or(Refused::Forked)?;
             // No message can arrive while the lock is held.
             match waiter.take() {
@@ -217,6 +234,11 @@ impl Queue {
                         return Ok((slot, state));
                     }
                 }
+                None if gives_up.is_some_and(|gives_up| gives_up()) => {
+                    state.leave(&waiter);
+                    return Err(Refused::GivenUp);
+                }
+                None if waiter.since.elapsed() < longest => {}
                 None => {
                     state.leave(&waiter);
                     state.count_wait(&waiter);

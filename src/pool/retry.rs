@@ -1,8 +1,9 @@
 //! Retry policy, and write transactions that use it.
 
+use std::panic::Location;
 use std::time::Duration;
 
-use super::Pool;
+use super::{Pool, PooledConnection};
 use crate::connection::pauses::{pauses, wait_for_lock};
 use crate::error::{Error, Result};
 use crate::{Connection, DropBehavior, Transaction};
@@ -83,7 +84,9 @@ impl Pool {
     /// failed in writing (`SQLITE_IOERR`): in that case the transaction may have been stored.
     #[track_caller]
     pub fn write<T>(&self, work: impl FnMut(&mut Transaction<'_>) -> Result<T>) -> Result<T> {
-        self.write_while(|_| Ok(()), work, |error, _| error.is_anothers_lock())
+        let site = Location::caller();
+        let lend = || self.lend(&self.writer, self.wait_limit(), site);
+        self.write_while(lend, |_| Ok(()), work, |error, _| error.is_anothers_lock())
     }
 
     /// Runs the closure in a transaction, like [`write`](Self::write), with an error type of the caller's.
@@ -127,32 +130,35 @@ impl Pool {
         &self,
         work: impl FnMut(&mut Transaction<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
-        self.write_while(|_| Ok(()), work, |_, tx| tx.last_error().is_some_and(|error| error.is_anothers_lock()))
+        let site = Location::caller();
+        let lend = || self.lend(&self.writer, self.wait_limit(), site);
+        self.write_guarded(lend, |_| Ok(()), work)
     }
 
-    /// Runs the closure in a transaction, like [`write_and_then`](Self::write_and_then). `guard` is called with the
-    /// connection before each `BEGIN`, and what it returns is dropped after the `COMMIT`, or the rollback.
-    #[track_caller]
-    pub(crate) fn write_guarded<T, E: From<Error>, G>(
-        &self,
+    /// Runs the closure in a transaction, like [`write_and_then`](Self::write_and_then). `lend`
+    /// checks out the connection for each run. `guard` is called with it before each `BEGIN`, and what it returns is
+    /// dropped after the `COMMIT`, or the rollback.
+    pub(crate) fn write_guarded<'pool, T, E: From<Error>, G>(
+        &'pool self,
+        lend: impl FnMut() -> Result<PooledConnection<'pool>>,
         guard: impl FnMut(&Connection) -> Result<G>,
         work: impl FnMut(&mut Transaction<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
-        self.write_while(guard, work, |_, tx| tx.last_error().is_some_and(|error| error.is_anothers_lock()))
+        self.write_while(lend, guard, work, |_, tx| tx.last_error().is_some_and(|error| error.is_anothers_lock()))
     }
 
     /// Runs the closure in a transaction, with retries. `is_locked` returns whether another connection's lock caused
     /// the closure's error.
-    #[track_caller]
-    fn write_while<T, E: From<Error>, G>(
-        &self,
+    fn write_while<'pool, T, E: From<Error>, G>(
+        &'pool self,
+        mut lend: impl FnMut() -> Result<PooledConnection<'pool>>,
         mut guard: impl FnMut(&Connection) -> Result<G>,
         mut work: impl FnMut(&mut Transaction<'_>) -> Result<T, E>,
         is_locked: impl Fn(&E, &Transaction<'_>) -> bool,
     ) -> Result<T, E> {
         let mut pauses = self.options.write_retry.pauses();
         loop {
-            let (error, is_locked) = match self.try_write(&mut guard, &mut work, &is_locked) {
+            let (error, is_locked) = match try_write(&mut lend, &mut guard, &mut work, &is_locked) {
                 Ok(value) => return Ok(value),
                 Err(failed) => failed,
             };
@@ -163,30 +169,29 @@ impl Pool {
             }
         }
     }
+}
 
-    /// Runs the closure in a transaction once. The error comes with whether another connection's lock caused it.
-    #[track_caller]
-    fn try_write<T, E: From<Error>, G>(
-        &self,
-        guard: &mut impl FnMut(&Connection) -> Result<G>,
-        work: &mut impl FnMut(&mut Transaction<'_>) -> Result<T, E>,
-        is_locked: &impl Fn(&E, &Transaction<'_>) -> bool,
-    ) -> Result<T, (E, bool)> {
-        let failed = |error: Error| {
-            let is_locked = error.is_anothers_lock();
-            (error.into(), is_locked)
-        };
-        let mut conn = self.writer().map_err(failed)?;
-        let _guard = guard(&conn).map_err(failed)?;
-        let mut tx = conn.transaction().map_err(failed)?;
-        let outcome = work(&mut tx);
-        // What failed is not stored, so that it can be run again.
-        tx.set_drop_behavior(DropBehavior::Rollback);
-        let value = outcome.map_err(|error| {
-            let is_locked = is_locked(&error, &tx);
-            (error, is_locked)
-        })?;
-        tx.commit_or_return().map_err(|error| failed(error.into()))?;
-        Ok(value)
-    }
+/// Runs the closure in a transaction once. The error comes with whether another connection's lock caused it.
+fn try_write<'pool, T, E: From<Error>, G>(
+    lend: &mut impl FnMut() -> Result<PooledConnection<'pool>>,
+    guard: &mut impl FnMut(&Connection) -> Result<G>,
+    work: &mut impl FnMut(&mut Transaction<'_>) -> Result<T, E>,
+    is_locked: &impl Fn(&E, &Transaction<'_>) -> bool,
+) -> Result<T, (E, bool)> {
+    let failed = |error: Error| {
+        let is_locked = error.is_anothers_lock();
+        (error.into(), is_locked)
+    };
+    let mut conn = lend().map_err(failed)?;
+    let _guard = guard(&conn).map_err(failed)?;
+    let mut tx = conn.transaction().map_err(failed)?;
+    let outcome = work(&mut tx);
+    // What failed is not stored, so that it can be run again.
+    tx.set_drop_behavior(DropBehavior::Rollback);
+    let value = outcome.map_err(|error| {
+        let is_locked = is_locked(&error, &tx);
+        (error, is_locked)
+    })?;
+    tx.commit_or_return().map_err(|error| failed(error.into()))?;
+    Ok(value)
 }

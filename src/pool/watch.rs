@@ -433,9 +433,18 @@ impl Pool {
     #[track_caller]
     #[doc(alias("observe", "observation", "subscribe", "notify"))]
     pub fn watch<T: AsRef<str>>(&self, tables: impl IntoIterator<Item = T>) -> Result<Watch> {
-        let conn = self.writer()?;
-        let tables = named(&conn, tables)?;
-        self.start_watch(&conn, tables, Location::caller())
+        self.watch_on(&*self.writer()?, tables)
+    }
+
+    /// Watches tables like [`watch`](Self::watch), with this connection of the pool for writing.
+    #[track_caller]
+    pub(crate) fn watch_on<T: AsRef<str>>(
+        &self,
+        conn: &Connection,
+        tables: impl IntoIterator<Item = T>,
+    ) -> Result<Watch> {
+        let tables = named(conn, tables)?;
+        self.start_watch(conn, tables, Location::caller())
     }
 
     /// Watches the tables of the main database that a query reads, also through views. See [`watch`](Self::watch).
@@ -464,12 +473,17 @@ impl Pool {
     /// ```
     #[track_caller]
     pub fn watch_query(&self, sql: &str) -> Result<Watch> {
-        let conn = self.writer()?;
+        self.watch_query_on(&*self.writer()?, sql)
+    }
+
+    /// Watches tables like [`watch_query`](Self::watch_query), with this connection of the pool for writing.
+    #[track_caller]
+    pub(crate) fn watch_query_on(&self, conn: &Connection, sql: &str) -> Result<Watch> {
         let (prepared, mut names) = conn.db().tables_read(|| conn.prepare(sql).map(drop))?;
         prepared?;
-        names.extend(opened(&conn, sql)?);
-        let tables = read(&conn, &names)?;
-        self.start_watch(&conn, tables, Location::caller())
+        names.extend(opened(conn, sql)?);
+        let tables = read(conn, &names)?;
+        self.start_watch(conn, tables, Location::caller())
     }
 
     /// Calls a closure for each commit that changes one of these tables, on the thread that has committed, before the

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use finalite::data::{Backup, BackupProgress};
+use finalite::pool::Role;
 use finalite::{OpenOptions, Result, workspace};
 
 use crate::pool::Pool;
@@ -53,7 +54,7 @@ impl Pool {
     ) -> Result<()> {
         let (path, deadline) = (path.into(), self.deadline());
         let call = self.inner.readers.submit(deadline, move |context: &Context<'_>| {
-            let conn = context.pool.reader()?;
+            let conn = context.lend(Role::Reader, deadline)?;
             let _supervision = context.control.supervise(&conn, deadline)?;
             let mut backup = Backup::new(&conn, OpenOptions::new().open(&path)?)?;
             loop {

@@ -6,6 +6,7 @@ use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use finalite::extend::ActiveLimits;
+use finalite::pool::{Pool, PooledConnection, Role};
 use finalite::{Connection, InterruptHandle, Result, workspace};
 
 use crate::handover::Interrupt;
@@ -45,6 +46,18 @@ impl Control {
         let limits = workspace::supervise(conn, Arc::clone(&self.cancelled), deadline)?;
         *self.handle() = Some(conn.interrupt_handle());
         Ok(Supervision { control: self, _limits: limits })
+    }
+
+    /// Checks out a connection for a call that began at this moment, until the call is cancelled or its deadline has
+    /// passed.
+    pub(crate) fn lend<'pool>(
+        &self,
+        pool: &'pool Pool,
+        role: Role,
+        since: Instant,
+        deadline: Deadline,
+    ) -> Result<PooledConnection<'pool>> {
+        workspace::lend(pool, role, since, &self.cancelled, deadline)
     }
 
     pub(crate) fn is_cancelled(&self) -> bool {

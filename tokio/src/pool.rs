@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use finalite::pool::{Pool as SyncPool, PoolBuilder, PoolReport, PoolStatus, PooledConnection};
+use finalite::pool::{Pool as SyncPool, PoolBuilder, PoolReport, PoolStatus, PooledConnection, Role};
 use finalite::{Error, Result, Transaction, workspace};
 
 use crate::control::Deadline;
@@ -183,7 +183,7 @@ impl Pool {
     {
         let deadline = self.deadline();
         let call = self.inner.readers.submit(deadline, move |context: &Context<'_>| {
-            let mut conn = context.pool.reader()?;
+            let mut conn = context.lend(Role::Reader, deadline)?;
             let _supervision = context.control.supervise(&conn, deadline)?;
             work(&mut conn)
         })?;
@@ -250,8 +250,9 @@ impl Pool {
     {
         let deadline = self.deadline();
         let call = self.inner.writer.submit(deadline, move |context: &Context<'_>| {
+            let lend = || context.lend(Role::Writer, deadline);
             let guard = |conn: &finalite::Connection| context.control.supervise(conn, deadline);
-            workspace::write_guarded(context.pool, guard, work)
+            workspace::write_guarded(context.pool, lend, guard, work)
         })?;
         call.await
     }

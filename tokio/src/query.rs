@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use finalite::pool::Role;
 use finalite::{FromRow, Params, Result};
 
 use crate::pool::Pool;
@@ -113,7 +114,7 @@ impl Pool {
     ) -> Result<usize> {
         let (sql, deadline) = (sql.into(), self.deadline());
         let call = self.inner.writer.submit(deadline, move |context: &Context<'_>| {
-            let conn = context.pool.writer()?;
+            let conn = context.lend(Role::Writer, deadline)?;
             let _supervision = context.control.supervise(&conn, deadline)?;
             conn.execute(&sql, params)
         })?;
@@ -129,7 +130,7 @@ impl Pool {
     pub async fn execute_batch(&self, script: impl Into<Cow<'static, str>>) -> Result<()> {
         let (script, deadline) = (script.into(), self.deadline());
         let call = self.inner.writer.submit(deadline, move |context: &Context<'_>| {
-            let conn = context.pool.writer()?;
+            let conn = context.lend(Role::Writer, deadline)?;
             let _supervision = context.control.supervise(&conn, deadline)?;
             conn.execute_batch(&script)
         })?;

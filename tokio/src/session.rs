@@ -174,7 +174,7 @@ pub(crate) fn serve(
     let ending = Ending(session);
     let mut ended = None;
     let served = catch_unwind(AssertUnwindSafe(|| {
-        let mut conn = if role == Role::Writer { context.pool.writer()? } else { context.pool.reader()? };
+        let mut conn = context.lend(role, deadline)?;
         serve_on(&mut conn, context.control, deadline, session, begun, &mut ended)
     }));
     drop(ending);

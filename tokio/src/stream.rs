@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::task::{Context as Task, Poll};
 use std::vec;
 
+use finalite::pool::Role;
 use finalite::{ColumnBatch, Error, FromRow, Params, Result, Row, ValueRef, workspace};
 use futures_core::Stream;
 
@@ -220,7 +221,7 @@ impl Pool {
             let call = lane.submit(deadline, move |context: &Context<'_>| -> Result<()> {
                 // Dropped last, so that the connection is back when the task sees the end.
                 let ending = ending;
-                let conn = context.pool.reader()?;
+                let conn = context.lend(Role::Reader, deadline)?;
                 let _supervision = context.control.supervise(&conn, deadline)?;
                 work(&conn, &Sender { channel: &ending.0, control: context.control, deadline })
             })?;

@@ -3,8 +3,8 @@
 use std::pin::Pin;
 use std::task::{Context as Task, Poll};
 
-use finalite::Result;
-use finalite::pool::{Change, Watch as SyncWatch};
+use finalite::pool::{Change, Role, Watch as SyncWatch};
+use finalite::{Result, workspace};
 use futures_core::Stream;
 
 use crate::pool::Pool;
@@ -51,7 +51,11 @@ impl Pool {
         &self,
         tables: impl IntoIterator<Item = T> + Send + 'static,
     ) -> Result<Watch> {
-        let call = self.inner.writer.submit(self.deadline(), |context: &Context<'_>| context.pool.watch(tables))?;
+        let deadline = self.deadline();
+        let call = self.inner.writer.submit(deadline, move |context: &Context<'_>| {
+            let conn = context.lend(Role::Writer, deadline)?;
+            workspace::watch_on(context.pool, &conn, tables)
+        })?;
         call.await.map(Watch)
     }
 
@@ -61,9 +65,11 @@ impl Pool {
     ///
     /// See [`finalite::pool::Pool::watch_query`].
     pub async fn watch_query(&self, sql: impl Into<String>) -> Result<Watch> {
-        let sql = sql.into();
-        let call =
-            self.inner.writer.submit(self.deadline(), move |context: &Context<'_>| context.pool.watch_query(&sql))?;
+        let (sql, deadline) = (sql.into(), self.deadline());
+        let call = self.inner.writer.submit(deadline, move |context: &Context<'_>| {
+            let conn = context.lend(Role::Writer, deadline)?;
+            workspace::watch_query_on(context.pool, &conn, &sql)
+        })?;
         call.await.map(Watch)
     }
 }

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::Instant;
 use std::{io, thread};
 
-use finalite::Error;
-use finalite::pool::Pool as SyncPool;
+use finalite::pool::{Pool as SyncPool, PooledConnection, Role};
 use finalite::workspace::Worker;
+use finalite::{Error, Result};
 
-use crate::control::Control;
+use crate::control::{Control, Deadline};
 use crate::handover::Call;
 use crate::queue::{Job, Queue};
 
@@ -20,6 +20,13 @@ pub(crate) struct Context<'a> {
     pub(crate) control: &'a Arc<Control>,
     /// The beginning of the call.
     pub(crate) since: Instant,
+}
+
+impl<'a> Context<'a> {
+    /// Checks out a connection, until the call is cancelled or its deadline has passed.
+    pub(crate) fn lend(&self, role: Role, deadline: Deadline) -> Result<PooledConnection<'a>> {
+        self.control.lend(self.pool, role, self.since, deadline)
+    }
 }
 
 /// Starts a worker of a queue. It ends when the queue is stopped.

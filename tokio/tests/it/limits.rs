@@ -5,7 +5,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use finalite::ErrorKind;
-use finalite::pool::Pool as SyncPool;
+use finalite::pool::{Pool as SyncPool, Role};
 use finalite_tokio::Pool;
 use tempfile::TempDir;
 
@@ -96,5 +96,86 @@ fn calls_that_wait_for_too_long_time_out() {
         pool.idle().await;
         assert_eq!(super::count(&pool).await, 1);
         assert!(pool.close().await.is_clean());
+    });
+}
+
+/// Waits until a thread of the pool waits for the connection that the test has taken.
+async fn one_waits(pool: &Pool) {
+    while pool.status().role(Role::Writer).waiting == 0 {
+        tokio::task::yield_now().await;
+    }
+}
+
+const SOON: Duration = Duration::from_secs(10);
+
+#[test]
+fn a_connection_of_the_blocking_pool_is_waited_for_until_the_deadline() {
+    without_drivers(|| async {
+        let (_dir, pool) = pool(Duration::from_secs(30)).await;
+        let taken = pool.blocking().writer_owned().unwrap();
+        let begun = Instant::now();
+        let late = pool.with_deadline(Duration::from_millis(30));
+        assert!(late.execute("INSERT INTO t VALUES (1)", ()).await.unwrap_err().is_deadline());
+        assert!(late.execute_batch("INSERT INTO t VALUES (1)").await.unwrap_err().is_deadline());
+        assert!(late.write(|tx| tx.execute("INSERT INTO t VALUES (1)", ())).await.unwrap_err().is_deadline());
+        assert!(late.begin().await.unwrap_err().is_deadline());
+        assert!(late.watch(["t"]).await.unwrap_err().is_deadline());
+        assert!(begun.elapsed() < SOON);
+        drop(taken);
+        assert_eq!(pool.execute("INSERT INTO t VALUES (2)", ()).await.unwrap(), 1);
+        assert!(pool.close().await.is_clean());
+    });
+}
+
+#[test]
+fn a_dropped_call_no_longer_waits_for_a_connection_of_the_blocking_pool() {
+    without_drivers(|| async {
+        let (_dir, pool) = pool(Duration::from_secs(30)).await;
+        let taken = pool.blocking().writer_owned().unwrap();
+        let begun = Instant::now();
+        let call = tokio::spawn({
+            let pool = pool.clone();
+            async move { pool.execute("INSERT INTO t VALUES (1)", ()).await }
+        });
+        one_waits(&pool).await;
+        call.abort();
+        pool.idle().await;
+        assert!(begun.elapsed() < SOON);
+        drop(taken);
+        assert_eq!(super::count(&pool).await, 0);
+    });
+}
+
+#[test]
+fn the_end_of_the_pool_waits_for_no_connection_of_the_blocking_pool() {
+    without_drivers(|| async {
+        let (_dir, pool) = pool(Duration::from_secs(30)).await;
+        let taken = pool.blocking().writer_owned().unwrap();
+        let begun = Instant::now();
+        let call = tokio::spawn({
+            let pool = pool.clone();
+            async move { pool.execute("INSERT INTO t VALUES (1)", ()).await }
+        });
+        one_waits(&pool).await;
+        call.abort();
+        assert!(call.await.unwrap_err().is_cancelled());
+        drop(pool);
+        assert!(begun.elapsed() < SOON);
+        drop(taken);
+    });
+    without_drivers(|| async {
+        let (_dir, pool) = pool(Duration::from_secs(30)).await;
+        let taken = pool.blocking().writer_owned().unwrap();
+        let begun = Instant::now();
+        let call = tokio::spawn({
+            let pool = pool.clone();
+            async move { pool.execute("INSERT INTO t VALUES (1)", ()).await }
+        });
+        one_waits(&pool).await;
+        let report = pool.close_now().await;
+        assert!(call.await.unwrap().unwrap_err().is_interrupted());
+        assert!(!report.is_clean(), "one is checked out: {report}");
+        assert!(begun.elapsed() < SOON);
+        drop(taken);
     });
 }
