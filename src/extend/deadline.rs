@@ -91,7 +91,8 @@ impl Connection {
     /// ```
     ///
     /// A statement that writes and is stopped may end its transaction, as after an interrupt: further statements then
-    /// return [`ErrorKind::TransactionEnded`](crate::ErrorKind::TransactionEnded).
+    /// return [`ErrorKind::TransactionEnded`](crate::ErrorKind::TransactionEnded). Between the rows of `RETURNING`, the
+    /// changes are made: a few rows are read to their end, however late, so that the error never hides what was stored.
     ///
     /// # Not covered
     ///

@@ -523,3 +523,46 @@ fn a_flag_ends_a_wait_for_a_lock_and_rows_between_steps() {
     flag.store(true, Ordering::Relaxed);
     assert!(rows.next().unwrap_err().is_interrupted());
 }
+
+/// The changes are made before the first row of `RETURNING`, and a reset would commit them.
+#[test]
+fn a_write_that_is_too_late_is_not_stored_beside_an_error() {
+    let conn = open();
+    conn.create_scalar_function("late", |a: i64| -> finalite::Result<i64> {
+        thread::sleep(SOON * 2);
+        Ok(a)
+    })
+    .unwrap();
+    let flag = Arc::new(AtomicBool::new(false));
+    let cancels = Arc::clone(&flag);
+    conn.create_scalar_function("cancelled", move |a: i64| -> finalite::Result<i64> {
+        cancels.store(true, Ordering::Relaxed);
+        Ok(a)
+    })
+    .unwrap();
+    let stored = || conn.query_one::<i64>("SELECT count(*) FROM t", ()).unwrap();
+    let few = "INSERT INTO t VALUES (1), (2) RETURNING late(a)";
+    let within = |work: &dyn Fn() -> finalite::Result<usize>| {
+        let _deadline = conn.deadline(SOON).unwrap();
+        work()
+    };
+    assert_eq!(within(&|| conn.execute(few, ())).unwrap(), 2);
+    assert_eq!(stored(), 2);
+    assert_eq!(within(&|| conn.query_all::<i64>(few, ()).map(|rows| rows.len())).unwrap(), 2);
+    assert_eq!(stored(), 4);
+    let one = "INSERT INTO t VALUES (3) RETURNING late(a)";
+    assert_eq!(within(&|| conn.query_one::<i64>(one, ()).map(|_| 1)).unwrap(), 1);
+    assert_eq!(stored(), 5);
+    let supervision = workspace::supervise(&conn, Arc::clone(&flag), None).unwrap();
+    assert_eq!(conn.execute("INSERT INTO t VALUES (1), (2) RETURNING cancelled(a)", ()).unwrap(), 2);
+    flag.store(false, Ordering::Relaxed);
+    drop(supervision);
+    assert_eq!(stored(), 7);
+    // One that is stopped within a step is rolled back.
+    let many =
+        "INSERT INTO t WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 100000) SELECT i FROM n
+                RETURNING CASE a WHEN 99999 THEN late(a) ELSE a END";
+    let error = within(&|| conn.execute(many, ())).unwrap_err();
+    assert_deadline(&error);
+    assert_eq!(stored(), 7);
+}

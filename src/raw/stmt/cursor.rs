@@ -125,7 +125,11 @@ impl StmtCore {
             self.phase.set(Phase::Row);
             return self.step(db);
         };
-        if let Err(fault) = db.check_time(&execution) {
+        // A statement that writes has made its changes before its first row, and the reset would commit them beside the
+        // error. The progress handler, which stops it within a step, has SQLite roll back.
+        if self.effect != Effect::Writes
+            && let Err(fault) = db.check_time(&execution)
+        {
             self.fail();
             return Err(fault.in_sql(&self.sql));
         }
