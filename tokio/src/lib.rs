@@ -71,8 +71,13 @@
 //! | runs code of its closure that makes no call of SQLite | runs to its end |
 //!
 //! The drop does not wait. The connection is looked at and restored before the thread takes the next call, whose
-//! statements the interrupt cannot reach. [`idle`](Pool::idle) waits until all that was cancelled has ended. A write whose
-//! future was dropped is in doubt for its caller: it is stored as a whole, or not at all.
+//! statements the interrupt cannot reach. [`idle`](Pool::idle) waits until all that was cancelled has ended.
+//!
+//! A write whose future was dropped is in doubt for its caller. A call of [`execute`](Pool::execute) or
+//! [`write`](Pool::write) and a [`Transaction`] are stored as a whole, or not at all. The statements of
+//! [`execute_batch`](Pool::execute_batch) are stored one by one, up to the one that was stopped, unless the script has its
+//! own `BEGIN` and `COMMIT`. The same holds for a deadline and for [`close_now`](Pool::close_now); a call that returns
+//! their error has stored nothing else.
 //!
 //! A panic of a closure is resumed by the task that awaits it, and its connection is closed. If nobody awaits it, it is
 //! logged by `tracing`, with the target `finalite::worker`.

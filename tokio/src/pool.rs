@@ -17,6 +17,11 @@ use crate::worker::Context;
 ///
 /// It is shared: a clone is the same pool. When the last clone is dropped, what runs is cancelled, the threads are joined
 /// and the connections are closed, on the thread that drops it. [`close`](Self::close) does so without blocking.
+///
+/// That join waits for closures that are running. A closure that waits for a task of the same runtime, as with a channel's
+/// `blocking_send`, cannot end if a runtime that is being dropped drops the pool first and that task later: then both wait
+/// for ever. Await [`close_now`](Self::close_now) before the runtime ends, or send rows by [`stream`](Self::stream), whose
+/// thread stops waiting when it is cancelled.
 #[derive(Clone)]
 #[doc(alias("SqlitePool", "deadpool", "AsyncConnection"))]
 pub struct Pool {
@@ -126,6 +131,9 @@ impl Pool {
     }
 
     /// Runs the closure beside SQLite, on a thread of the pool, with a connection for reading.
+    ///
+    /// The closure is stopped at its next call of SQLite. One that waits for something else, a channel or a lock, is not:
+    /// see [`Pool`].
     ///
     /// # Errors
     ///

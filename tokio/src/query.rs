@@ -121,7 +121,10 @@ impl Pool {
         call.await
     }
 
-    /// Runs the statements of a script on the connection for writing.
+    /// Runs the statements of a script on the connection for writing, and discards rows.
+    ///
+    /// No transaction is opened: after an error, a deadline or a dropped future, the statements before are stored. With
+    /// `BEGIN` and `COMMIT` around them, it is all or nothing.
     ///
     /// # Errors
     ///

@@ -58,6 +58,10 @@ impl Pool {
     /// that awaits nothing in between is better a closure of [`write`](Self::write), which is handed over once and runs
     /// again after locks of other connections.
     ///
+    /// The transaction does not keep the pool: when the last clone of the pool is dropped, it is rolled back. One that is
+    /// kept or forgotten keeps its thread and [`close`](Self::close) waiting; a deadline or
+    /// [`close_now`](Self::close_now) ends it.
+    ///
     /// # Errors
     ///
     /// Those of [`finalite::pool::Pool::writer`], and of `BEGIN`.
