@@ -40,7 +40,8 @@ impl QueryLimits {
         self
     }
 
-    /// Limits the number of rows that an execution returns.
+    /// Limits the number of rows that an execution returns. The rows of a statement that writes (`RETURNING`) are not
+    /// counted: its changes are made before the first one, and an error would hide that they are stored.
     pub const fn rows(mut self, most: u64) -> Self {
         self.rows = Some(most);
         self

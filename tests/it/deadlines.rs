@@ -326,6 +326,19 @@ fn a_limit_on_no_rows_refuses_the_first() {
     assert!(conn.query_optional::<i64>("SELECT a FROM t WHERE a = 2", ()).unwrap().is_none());
 }
 
+/// An error would hide that the rows are stored.
+#[test]
+fn rows_of_a_write_are_not_limited() {
+    let conn = open();
+    let _limits = conn.limit_queries(QueryLimits::new().rows(1)).unwrap();
+    let insert = "INSERT INTO t VALUES (1), (2), (3) RETURNING a";
+    assert_eq!(conn.query_all::<i64>(insert, ()).unwrap(), [1, 2, 3]);
+    assert_eq!(conn.execute(insert, ()).unwrap(), 3);
+    assert_eq!(conn.query_one::<i64>("SELECT count(*) FROM t", ()).unwrap(), 6);
+    let error = conn.query_all::<i64>("SELECT a FROM t", ()).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::QueryLimit { .. }), "the control: {error}");
+}
+
 #[test]
 fn steps_are_limited_within_the_interval() {
     let conn = open();

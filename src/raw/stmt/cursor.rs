@@ -125,9 +125,8 @@ impl StmtCore {
             self.phase.set(Phase::Row);
             return self.step(db);
         };
-        // A statement that writes has made its changes before its first row, and the reset would commit them beside the
-        // error. The progress handler, which stops it within a step, has SQLite roll back.
-        if self.effect != Effect::Writes
+        // The progress handler stops a statement that writes within a step, where SQLite rolls it back.
+        if self.may_end_between_rows()
             && let Err(fault) = db.check_time(&execution)
         {
             self.fail();
@@ -138,10 +137,18 @@ impl StmtCore {
         if code == ffi::SQLITE_ROW { self.counted_row(db) } else { self.last_step(db, code) }
     }
 
+    /// Whether an error between two rows means that nothing is stored. A statement that writes has made its changes before
+    /// its first row, and the reset would commit them beside the error.
+    fn may_end_between_rows(&self) -> bool {
+        self.effect != Effect::Writes
+    }
+
     /// Returns the current row, unless the execution has returned as many as it may.
     fn counted_row(&mut self, db: &Db) -> Result<Option<Row<'_>>, Fault> {
-        let counted = self.limits.as_mut().map_or(Ok(()), |execution| db.count_row(execution));
-        if let Err(fault) = counted {
+        if self.may_end_between_rows()
+            && let Some(execution) = self.limits.as_mut()
+            && let Err(fault) = db.count_row(execution)
+        {
             self.fail();
             return Err(fault.in_sql(&self.sql));
         }
