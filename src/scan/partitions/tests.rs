@@ -196,7 +196,8 @@ fn scan_beside_a_writer(journal: &str, threads: usize, way: (Beginning, bool), s
 fn check(journal: &str, threads: usize, way: (Beginning, bool), scans: u32) {
     let outcome = scan_beside_a_writer(journal, threads, way, scans);
     assert_eq!(outcome.wrong, 0);
-    assert!(outcome.parallel > scans / 4 && outcome.by_pages > scans / 16 && outcome.commits > 0);
+    // How many there are depends on the machine. Without any, nothing was looked at.
+    assert!(outcome.parallel > scans / 12 && outcome.by_pages > scans / 40 && outcome.commits > 0);
 }
 
 #[test]
