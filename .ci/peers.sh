@@ -17,4 +17,3 @@ cargo run --quiet --release --bin inserts -- --quick
 cargo run --quiet --release --bin growth -- --quick
 cargo run --quiet --release --bin pool -- --quick
 cargo run --quiet --release --bin scrapes -- --quick
-CARGO_TARGET_DIR="$CARGO_TARGET_DIR/tokio" bash tokio/run.sh --quick
