@@ -15,10 +15,10 @@ else
     echo "the database of RustSec cannot be reached: not checked"
 fi
 say "pairs of features"
-# `session`, `snapshot` and `scan-status` need flags of SQLite, `sqlcipher` OpenSSL: `.ci/extended.sh`.
+# Others need flags of SQLite or OpenSSL (`.ci/extended.sh`), or a SQLite that loads them (`.ci/extension.sh`).
 CARGO_TARGET_DIR="$(target_dir policies)" RUSTFLAGS="-D warnings" \
     cargo hack check --quiet -p finalite --no-dev-deps --feature-powerset --depth 2 \
-    --exclude-features session,snapshot,scan-status,sqlcipher
+    --exclude-features session,snapshot,scan-status,sqlcipher,loadable-extension
 say "documentation as docs.rs builds it"
 DOCS_RS=1 RUSTC_BOOTSTRAP=1 RUSTDOCFLAGS="-D warnings --cfg docsrs" CARGO_TARGET_DIR="$(target_dir policies)" \
     cargo doc --no-deps --features "$DOCUMENTED"
