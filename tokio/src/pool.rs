@@ -38,6 +38,10 @@ pub(crate) struct Inner {
 }
 
 impl Inner {
+    pub(crate) fn lane(&self, role: Role) -> &Arc<Lane> {
+        if role == Role::Writer { &self.writer } else { &self.readers }
+    }
+
     fn lanes(&self) -> [&Arc<Lane>; 2] {
         [&self.readers, &self.writer]
     }
@@ -189,9 +193,19 @@ impl Pool {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
+        self.on_connection(Role::Reader, work).await
+    }
+
+    /// Runs the closure on a thread of the pool, with a connection of the role that the call's end and its deadline stop.
+    pub(crate) async fn on_connection<T, E, F>(&self, role: Role, work: F) -> Result<T, E>
+    where
+        F: FnOnce(&mut PooledConnection<'_>) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
         let deadline = self.deadline();
-        let call = self.inner.readers.submit(deadline, move |context: &Context<'_>| {
-            let mut conn = context.lend(Role::Reader, deadline)?;
+        let call = self.inner.lane(role).submit(deadline, move |context: &Context<'_>| {
+            let mut conn = context.lend(role, deadline)?;
             let _supervision = context.control.supervise(&conn, deadline)?;
             work(&mut conn)
         })?;

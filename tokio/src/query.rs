@@ -6,7 +6,6 @@ use finalite::pool::Role;
 use finalite::{FromRow, Params, Result};
 
 use crate::pool::Pool;
-use crate::worker::Context;
 
 impl Pool {
     /// Runs a query that yields exactly one row, and returns the row as `T`. The query reads: for `INSERT … RETURNING`
@@ -112,13 +111,8 @@ impl Pool {
         sql: impl Into<Cow<'static, str>>,
         params: impl Params<'static> + Send + 'static,
     ) -> Result<usize> {
-        let (sql, deadline) = (sql.into(), self.deadline());
-        let call = self.inner.writer.submit(deadline, move |context: &Context<'_>| {
-            let conn = context.lend(Role::Writer, deadline)?;
-            let _supervision = context.control.supervise(&conn, deadline)?;
-            conn.execute(&sql, params)
-        })?;
-        call.await
+        let sql = sql.into();
+        self.on_connection(Role::Writer, move |conn| conn.execute(&sql, params)).await
     }
 
     /// Runs the statements of a script on the connection for writing, and discards rows.
@@ -131,12 +125,7 @@ impl Pool {
     /// Those of [`finalite::pool::Pool::writer`] and
     /// [`Connection::execute_batch`](finalite::Connection::execute_batch).
     pub async fn execute_batch(&self, script: impl Into<Cow<'static, str>>) -> Result<()> {
-        let (script, deadline) = (script.into(), self.deadline());
-        let call = self.inner.writer.submit(deadline, move |context: &Context<'_>| {
-            let conn = context.lend(Role::Writer, deadline)?;
-            let _supervision = context.control.supervise(&conn, deadline)?;
-            conn.execute_batch(&script)
-        })?;
-        call.await
+        let script = script.into();
+        self.on_connection(Role::Writer, move |conn| conn.execute_batch(&script)).await
     }
 }

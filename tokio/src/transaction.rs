@@ -80,12 +80,13 @@ impl Pool {
     }
 
     async fn begin_as(&self, role: Role) -> Result<Transaction> {
-        let lane = if role == Role::Writer { &self.inner.writer } else { &self.inner.readers };
         let (deadline, session) = (self.deadline(), Arc::<Session>::default());
         let (begun, has_begun) = oneshot::channel();
         let mut has_begun = Some(has_begun);
         let served = Arc::clone(&session);
-        let serving = lane
+        let serving = self
+            .inner
+            .lane(role)
             .submit(deadline, move |context: &Context<'_>| session::serve(context, role, deadline, &served, begun))?;
         let mut transaction = Transaction { session, _serving: Box::pin(serving) };
         poll_fn(|task| {
