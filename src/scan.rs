@@ -82,6 +82,7 @@ mod column;
 mod drive;
 mod filter;
 mod groups;
+mod key_index;
 mod partitions;
 mod plan;
 mod reader;

@@ -1,10 +1,10 @@
 //! Summaries of groups of rows.
 
-use std::collections::HashMap;
 use std::fmt;
 
+use super::column::Data;
+use super::key_index::{KeyIndex, is_same_key};
 use super::{ColumnBuffer, Summary};
-use crate::convert::exact_f64;
 use crate::error::{Error, ErrorKind, Result};
 use crate::value::{StoredValue, ValueRef};
 
@@ -40,13 +40,14 @@ use crate::value::{StoredValue, ValueRef};
 /// ```
 #[derive(Clone, Default)]
 pub struct Groups {
-    /// Number of the group of a key, by the bytes that [`encode`] makes of it.
-    numbers: HashMap<Box<[u8]>, usize>,
+    /// Numbers of the groups by their keys.
+    numbers: KeyIndex,
     groups: Vec<Group>,
     /// Numbers of columns of keys and of values, from the first call.
     widths: Option<(usize, usize)>,
-    /// The bytes of a key.
-    encoded: Vec<u8>,
+    /// Of a batch: the hash of each row's key, and the number of its group.
+    hashes: Vec<u64>,
+    group_of_row: Vec<usize>,
 }
 
 /// A group of rows that have equal keys. From [`Groups::groups`].
@@ -68,6 +69,12 @@ impl Group {
     #[must_use]
     pub fn rows(&self) -> u64 {
         self.rows
+    }
+
+    /// Whether these are the values of the key.
+    #[inline(always)]
+    fn has_key<'k>(&self, key: impl ExactSizeIterator<Item = ValueRef<'k>>) -> bool {
+        self.key.len() == key.len() && self.key.iter().zip(key).all(|(stored, value)| is_same_key(stored, value))
     }
 
     /// The summaries of the columns of values, in their order.
@@ -96,34 +103,91 @@ impl Groups {
         if rows > 0 {
             self.widths = Some(widths);
         }
-        for row in 0..rows {
-            self.encoded.clear();
-            for key in keys {
-                encode(value(key, row), &mut self.encoded);
-            }
-            let number = match self.numbers.get(&*self.encoded) {
-                Some(&number) => number,
-                None => self.insert(Group {
-                    key: keys.iter().map(|key| value(key, row).into()).collect(),
-                    rows: 0,
-                    summaries: vec![Summary::default(); values.len()].into(),
-                }),
-            };
-            let group = &mut self.groups[number];
-            group.rows += 1;
-            for (summary, column) in group.summaries.iter_mut().zip(values) {
-                summary.add_value(value(column, row));
-            }
+        self.find_groups(keys, rows, values.len());
+        for (index, column) in values.iter().enumerate() {
+            self.add_values(index, column);
         }
         Ok(())
     }
 
-    /// Adds a group whose key is encoded, and returns its number.
-    fn insert(&mut self, group: Group) -> usize {
-        let number = self.groups.len();
-        self.numbers.insert(self.encoded.as_slice().into(), number);
-        self.groups.push(group);
-        number
+    /// Sets the number of each row's group, and counts the row there. Groups are made for new keys.
+    fn find_groups(&mut self, keys: &[&ColumnBuffer], rows: usize, summaries: usize) {
+        let mut hashes = std::mem::take(&mut self.hashes);
+        self.numbers.hash_rows(keys, rows, &mut hashes);
+        self.group_of_row.clear();
+        let of_one_type = match keys {
+            [column] if column.null_count() == 0 => Some(column.data()),
+            _ => None,
+        };
+        match of_one_type {
+            Some(Data::Text(texts)) => {
+                self.find_each(keys, &hashes, summaries, |group, row| match (&*group.key, texts.get(row)) {
+                    ([StoredValue::Text(key)], Some(text)) => **key == *text,
+                    _ => false,
+                });
+            }
+            Some(Data::Integer(integers)) => {
+                self.find_each(keys, &hashes, summaries, |group, row| match (&*group.key, integers.get(row)) {
+                    ([stored], Some(&integer)) => is_same_key(stored, ValueRef::Integer(integer)),
+                    _ => false,
+                });
+            }
+            _ => self.find_each(keys, &hashes, summaries, |group, row| {
+                group.has_key(keys.iter().map(|column| value(column, row)))
+            }),
+        }
+        self.hashes = hashes;
+    }
+
+    #[inline(always)]
+    fn find_each(
+        &mut self,
+        keys: &[&ColumnBuffer],
+        hashes: &[u64],
+        summaries: usize,
+        is_of: impl Fn(&Group, usize) -> bool,
+    ) {
+        for (row, &hash) in hashes.iter().enumerate() {
+            let found = self.numbers.find(hash, |number| is_of(&self.groups[number], row));
+            let number =
+                found.unwrap_or_else(|| self.insert(hash, keys.iter().map(|key| value(key, row).into()), summaries));
+            self.groups[number].rows += 1;
+            self.group_of_row.push(number);
+        }
+    }
+
+    /// Adds each value of a column to the summary with this index, of its row's group.
+    fn add_values(&mut self, index: usize, column: &ColumnBuffer) {
+        match column.data() {
+            Data::Integer(values) if column.null_count() == 0 => {
+                for (&value, &number) in values.iter().zip(&self.group_of_row) {
+                    self.groups[number].summaries[index].add_integer(value);
+                }
+            }
+            Data::Real(values) if column.null_count() == 0 => {
+                for (&value, &number) in values.iter().zip(&self.group_of_row) {
+                    self.groups[number].summaries[index].add_real(value);
+                }
+            }
+            _ => {
+                for (value, &number) in column.iter().zip(&self.group_of_row) {
+                    self.groups[number].summaries[index].add_value(value);
+                }
+            }
+        }
+    }
+
+    /// Makes a group, and returns its number.
+    #[cold]
+    fn insert(&mut self, hash: u64, key: impl Iterator<Item = StoredValue>, summaries: usize) -> usize {
+        self.numbers.insert(hash);
+        self.groups.push(Group { key: key.collect(), rows: 0, summaries: vec![Summary::default(); summaries].into() });
+        self.groups.len() - 1
+    }
+
+    /// Returns the number of the group with this key; `None` if there is none.
+    fn find(&self, hash: u64, key: &[ValueRef<'_>]) -> Option<usize> {
+        self.numbers.find(hash, |number| self.groups[number].has_key(key.iter().copied()))
     }
 
     /// Adds the rows of other groups.
@@ -137,16 +201,15 @@ impl Groups {
         };
         assert_eq!(*self.widths.get_or_insert(widths), widths, "columns of keys and of values");
         for group in other.groups {
-            self.encoded.clear();
-            group.key.iter().for_each(|value| encode(value.as_value_ref(), &mut self.encoded));
-            match self.numbers.get(&*self.encoded) {
-                Some(&number) => {
-                    let into = &mut self.groups[number];
-                    into.rows += group.rows;
-                    into.summaries.iter_mut().zip(group.summaries).for_each(|(summary, other)| summary.merge(other));
-                }
-                None => drop(self.insert(group)),
-            }
+            let key: Vec<_> = group.key.iter().map(StoredValue::as_value_ref).collect();
+            let hash = self.numbers.hash(key.iter().copied());
+            let number = match self.find(hash, &key) {
+                Some(number) => number,
+                None => self.insert(hash, key.iter().map(|&value| value.into()), widths.1),
+            };
+            let into = &mut self.groups[number];
+            into.rows += group.rows;
+            into.summaries.iter_mut().zip(group.summaries).for_each(|(summary, other)| summary.merge(other));
         }
     }
 
@@ -159,35 +222,14 @@ impl Groups {
     /// The group with this key; `None` if there is none.
     #[must_use]
     pub fn get(&self, key: &[ValueRef<'_>]) -> Option<&Group> {
-        let mut encoded = Vec::new();
-        key.iter().for_each(|value| encode(*value, &mut encoded));
-        self.numbers.get(&*encoded).map(|&number| &self.groups[number])
+        let hash = self.numbers.hash(key.iter().copied());
+        self.find(hash, key).map(|number| &self.groups[number])
     }
 }
 
 #[inline(always)]
 fn value(column: &ColumnBuffer, row: usize) -> ValueRef<'_> {
     column.value(row).unwrap_or(ValueRef::Null)
-}
-
-/// Appends bytes that are equal if and only if the values are equal.
-fn encode(value: ValueRef<'_>, to: &mut Vec<u8>) {
-    let (class, number) = match value {
-        ValueRef::Null => (0, 0),
-        ValueRef::Integer(value) => match exact_f64(value) {
-            Some(value) => (2, value.to_bits()),
-            None => (1, value.cast_unsigned()),
-        },
-        // -0.0 equals 0.0.
-        ValueRef::Real(value) => (2, (value + 0.0).to_bits()),
-        ValueRef::Text(text) => (3, text.len() as u64),
-        ValueRef::Blob(blob) => (4, blob.len() as u64),
-    };
-    to.push(class);
-    to.extend(number.to_le_bytes());
-    if let ValueRef::Text(bytes) | ValueRef::Blob(bytes) = value {
-        to.extend(bytes);
-    }
 }
 
 /// Shows the number of groups, but no values, which may be confidential.

@@ -84,24 +84,56 @@ impl Summary {
 
     /// Adds a value. NaN is NULL, as in SQLite.
     pub fn add_value(&mut self, value: ValueRef<'_>) {
-        let value = match value {
-            ValueRef::Real(real) if real.is_nan() => ValueRef::Null,
-            value => value,
-        };
-        self.count(1, usize::from(value == ValueRef::Null));
         match value {
-            ValueRef::Null => return,
-            ValueRef::Integer(value) => {
-                self.integers += 1;
-                self.integer_total += i128::from(value);
+            ValueRef::Null => self.add_null(),
+            ValueRef::Integer(value) => self.add_integer(value),
+            ValueRef::Real(value) if value.is_nan() => self.add_null(),
+            ValueRef::Real(value) => self.add_real(value),
+            ValueRef::Text(_) | ValueRef::Blob(_) => {
+                self.rows += 1;
+                self.extend(value, value);
             }
-            ValueRef::Real(value) => {
-                self.reals += 1;
-                self.real_total.add(value);
-            }
-            ValueRef::Text(_) | ValueRef::Blob(_) => {}
         }
-        self.extend(value, value);
+    }
+
+    #[inline(always)]
+    fn add_null(&mut self) {
+        self.count(1, 1);
+    }
+
+    #[inline(always)]
+    pub(super) fn add_integer(&mut self, value: i64) {
+        self.rows += 1;
+        self.integers += 1;
+        self.integer_total += i128::from(value);
+        if let (&StoredValue::Integer(min), &StoredValue::Integer(max)) = (&self.min, &self.max) {
+            if value < min {
+                self.min = StoredValue::Integer(value);
+            }
+            if value > max {
+                self.max = StoredValue::Integer(value);
+            }
+        } else {
+            self.extend(ValueRef::Integer(value), ValueRef::Integer(value));
+        }
+    }
+
+    /// Adds a value that is not NaN.
+    #[inline(always)]
+    pub(super) fn add_real(&mut self, value: f64) {
+        self.rows += 1;
+        self.reals += 1;
+        self.real_total.add(value);
+        if let (&StoredValue::Real(min), &StoredValue::Real(max)) = (&self.min, &self.max) {
+            if value < min {
+                self.min = StoredValue::Real(value);
+            }
+            if value > max {
+                self.max = StoredValue::Real(value);
+            }
+        } else {
+            self.extend(ValueRef::Real(value), ValueRef::Real(value));
+        }
     }
 
     /// Adds the values of another summary.
