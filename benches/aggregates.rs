@@ -6,7 +6,7 @@ mod pairs;
 
 use finalite::scan::{Groups, Relation, Summary};
 use finalite::{Connection, Result, ValueRef};
-use pairs::{argument, measure, number_of_pairs};
+use pairs::{measure, sizes};
 
 const ROWS: usize = 1_000_000;
 
@@ -64,7 +64,7 @@ fn summed_by_sqlite(conn: &Connection, below: i64) -> Result<Answer> {
 }
 
 fn main() -> Result<()> {
-    let (pairs, rows) = (number_of_pairs(), argument("--rows").unwrap_or(ROWS));
+    let (pairs, rows) = sizes(ROWS);
     let dir = tempfile::tempdir().map_err(finalite::Error::external)?;
     let conn = finalite::OpenOptions::recommended().open(dir.path().join("sales.db"))?;
     fill(&conn, rows)?;

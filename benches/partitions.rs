@@ -1,16 +1,16 @@
-//! Statements on two threads over the same statements on one. `--pairs n` sets the number of pairs.
+//! Statements on two threads over the same statements on one. `--pairs n` sets the number of pairs, `--rows n` the size of
+//! the table.
 
 #[path = "support/pairs.rs"]
-#[allow(dead_code, reason = "its size is fixed")]
 mod pairs;
 
 use std::collections::BTreeMap;
 
 use finalite::scan::{Partitions, ScanStrategy};
 use finalite::{Connection, Result, Row};
-use pairs::{measure, number_of_pairs};
+use pairs::{measure, sizes};
 
-const ROWS: u32 = 1_000_000;
+const ROWS: usize = 1_000_000;
 
 type Groups = BTreeMap<String, (i64, f64)>;
 
@@ -23,10 +23,10 @@ const STATEMENTS: [(&str, &str); 5] = [
     ("each row, from pages", "SELECT region, amount, price FROM sale WHERE {}"),
 ];
 
-fn fill(conn: &Connection) -> Result<()> {
+fn fill(conn: &Connection, rows: usize) -> Result<()> {
     conn.execute_batch(&format!(
         "CREATE TABLE sale(id INTEGER PRIMARY KEY, region TEXT, amount INTEGER, price REAL, note TEXT);
-         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {ROWS})
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows})
          INSERT INTO sale SELECT i, 'region ' || (i % 50), i * 7919 % 1000, i / 8.0, 'sale ' || i || ' of the year' FROM n;"
     ))
 }
@@ -49,13 +49,13 @@ fn merge(groups: &mut Groups, others: Groups) {
 }
 
 fn main() -> Result<()> {
-    let pairs = number_of_pairs();
+    let (pairs, rows) = sizes(ROWS);
     let dir = tempfile::tempdir().map_err(finalite::Error::external)?;
     let conn = finalite::OpenOptions::recommended().open(dir.path().join("sales.db"))?;
-    fill(&conn)?;
+    fill(&conn, rows)?;
     for mmap_bytes in [0, 1_i64 << 30] {
         conn.set_pragma("mmap_size", mmap_bytes)?;
-        println!("{ROWS} rows, mmap_size {mmap_bytes}, {pairs} pairs: two threads over one");
+        println!("{rows} rows, mmap_size {mmap_bytes}, {pairs} pairs: two threads over one");
         for (name, sql) in STATEMENTS {
             let (all, ranged) = (sql.replace("{}", "1"), sql.replace("{}", "id BETWEEN :first_rowid AND :last_rowid"));
             let strategy = if name.ends_with("pages") { ScanStrategy::Pages } else { ScanStrategy::Statement };

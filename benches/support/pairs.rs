@@ -7,14 +7,15 @@ use finalite::Result;
 
 const PAIRS: usize = 40;
 
-/// Returns the number of pairs: `--pairs n`, or one for `--test`.
-pub fn number_of_pairs() -> usize {
-    let is_test = std::env::args().any(|argument| argument == "--test");
-    argument("--pairs").unwrap_or(if is_test { 1 } else { PAIRS }).max(1)
+/// Returns the number of pairs (`--pairs n`) and the number of rows (`--rows n`); `--test` is one pair of few rows.
+pub fn sizes(rows: usize) -> (usize, usize) {
+    let (pairs, rows) =
+        if std::env::args().any(|argument| argument == "--test") { (1, rows / 50) } else { (PAIRS, rows) };
+    (argument("--pairs").unwrap_or(pairs).max(1), argument("--rows").unwrap_or(rows))
 }
 
 /// Returns the number behind an argument of the program.
-pub fn argument(name: &str) -> Option<usize> {
+fn argument(name: &str) -> Option<usize> {
     std::env::args().skip_while(|argument| argument != name).nth(1)?.parse().ok()
 }
 
