@@ -110,6 +110,7 @@ pub use watch::{Change, Watch};
 use builder::Options;
 use guard::PoolSlot;
 use profile::Profile;
+pub use queue::OuterWaits;
 use queue::{Queue, WaitLimit};
 use registry::Registration;
 use status::Counters;
@@ -342,6 +343,14 @@ impl Pool {
         }
         self.close_log(&mut report);
         report
+    }
+
+    pub(crate) fn report_waits(&self, role: Role, waits: queue::WaitsReport) {
+        self.of_role(role).queue.report_waits(waits);
+    }
+
+    pub(crate) fn refuse_waiters(&self) {
+        self.all_slots().iter().for_each(|role_slots| role_slots.queue.close());
     }
 
     fn all_slots(&self) -> [&RoleSlots; 3] {

@@ -8,7 +8,7 @@ pub(crate) mod counts;
 pub(crate) mod demand;
 pub(crate) mod figures;
 pub(crate) mod open_files;
-mod per_process;
+pub(crate) mod per_process;
 pub(crate) mod registry;
 mod shield;
 mod taint;

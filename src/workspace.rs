@@ -10,11 +10,14 @@ use crate::error::ErrorKind;
 use crate::extend::{ActiveLimits, deadline};
 use crate::insert::InsertColumn;
 use crate::pool::{Pool, PooledConnection, Role, Watch};
+
+pub use crate::pool::OuterWaits;
 use crate::scan::{ColumnBatch, ColumnType, Scan};
 use crate::{Connection, ConversionError, Error, Params, Result, Transaction};
 
 pub use crate::extend::virtual_table::positions::{plan_positions, positions};
 pub use crate::insert::insertion::{InsertFailure, Insertion};
+pub use crate::track::per_process::Process;
 pub use crate::track::registry::current_thread;
 pub use crate::value::RawParam;
 pub use crate::worker::{Stop, Worker};
@@ -71,22 +74,32 @@ pub fn supervise(
     deadline::supervise(conn, cancelled, deadline)
 }
 
-/// Checks out a connection for a call that began at this moment: the pool's timeout is counted from there. Waiting ends
-/// with [`ErrorKind::Interrupted`] within 20 ms after the flag is set, and with [`ErrorKind::Deadline`] at the deadline, a
-/// moment and the time that was allowed until it.
+/// Checks out a connection for a call that was made at this place and began at this moment: the pool's timeout is
+/// counted from there. Waiting ends with [`ErrorKind::Interrupted`] within 20 ms after the flag is set, and with
+/// [`ErrorKind::Deadline`] at the deadline, a moment and the time that was allowed until it.
 ///
 /// # Errors
 ///
 /// See [`Pool::reader`], and these two.
-#[track_caller]
 pub fn lend<'pool>(
     pool: &'pool Pool,
     role: Role,
-    since: Instant,
+    (site, since): (&'static Location<'static>, Instant),
     cancelled: &AtomicBool,
     deadline: Option<(Instant, Duration)>,
 ) -> Result<PooledConnection<'pool>> {
-    pool.lend_within(role, since, cancelled, deadline, Location::caller())
+    pool.lend_within(role, since, cancelled, deadline, site)
+}
+
+/// Has a pool's status include the calls that wait in a queue of a layer above, for connections of this role. A role has
+/// one such queue; a second one is not asked.
+pub fn report_waits(pool: &Pool, role: Role, waits: impl Fn() -> OuterWaits + Send + Sync + 'static) {
+    pool.report_waits(role, Box::new(waits));
+}
+
+/// Refuses all that wait for a connection of a pool, and will, as [`Pool::shut_down`] does, and closes nothing.
+pub fn refuse_waiters(pool: &Pool) {
+    pool.refuse_waiters();
 }
 
 /// Watches tables as [`Pool::watch`] does, with this connection of the pool for writing.
@@ -140,6 +153,12 @@ pub fn acquire_timed_out(pool: &Pool, role: Role, waited: Duration) -> Error {
 #[must_use]
 pub fn pool_closed() -> Error {
     Error::new(ErrorKind::PoolClosed)
+}
+
+/// Returns the error of a call in a child process of the one that has built the pool.
+#[must_use]
+pub fn forked() -> Error {
+    Error::new(ErrorKind::Forked)
 }
 
 /// Returns the error of a call that was not done within the time that was allowed.

@@ -16,9 +16,10 @@
 //! more: it is assigned the next slot.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::panic::Location;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{Thread, ThreadId};
 use std::time::{Duration, Instant};
 
@@ -31,13 +32,30 @@ use crate::track::registry::current_thread;
 const PASSED_MAX: Duration = Duration::from_micros(500);
 
 /// The slots of one role.
-#[derive(Debug)]
 pub(super) struct Queue {
     state: Mutex<State>,
     is_closed: AtomicBool,
     role: Role,
     size: usize,
     process: Process,
+    /// The calls that wait in a queue of a layer above.
+    outer: OnceLock<WaitsReport>,
+}
+
+/// Returns the waits of a queue of a layer above. It takes no lock under which this queue is used.
+pub(super) type WaitsReport = Box<dyn Fn() -> OuterWaits + Send + Sync>;
+
+/// Calls that wait for connections of a role in a queue of a layer above, and that have waited.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OuterWaits {
+    /// Number of calls that wait.
+    pub waiting: usize,
+    /// Number of calls whose wait timed out.
+    pub timeouts: u64,
+    /// Number of calls that have waited, those that timed out included.
+    pub waits: u64,
+    /// Sum of these waits.
+    pub waited: Duration,
 }
 
 #[derive(Debug)]
@@ -138,7 +156,13 @@ impl Queue {
             waits: 0,
             waited: Duration::ZERO,
         };
-        Self { state: Mutex::new(state), is_closed: AtomicBool::new(false), role, size, process: Process::this() }
+        let (is_closed, process, outer) = (AtomicBool::new(false), Process::this(), OnceLock::new());
+        Self { state: Mutex::new(state), is_closed, role, size, process, outer }
+    }
+
+    pub(super) fn report_waits(&self, waits: WaitsReport) {
+        // One that comes second is dropped.
+        let _ = self.outer.set(waits);
     }
 
     pub(super) fn role(&self) -> Role {
@@ -285,20 +309,39 @@ impl Queue {
         let Some(state) = self.lock() else {
             return QueueStatus::default();
         };
-        let out = state.slots.iter().enumerate().filter_map(|(slot, place)| Some((slot, place.lent.clone()?)));
-        QueueStatus {
-            idle: state.idle.len(),
-            waiting: state.waiting.len(),
-            out: out.collect(),
-            acquired: state.acquired,
-            timeouts: state.timeouts,
-            waits: state.waits,
-            waited: state.waited,
+        let mut status = state.status();
+        drop(state);
+        if let Some(outer) = self.outer.get() {
+            let OuterWaits { waiting, timeouts, waits, waited } = outer();
+            status.waiting += waiting;
+            status.timeouts += timeouts;
+            status.waits += waits;
+            status.waited = status.waited.saturating_add(waited);
         }
+        status
+    }
+}
+
+impl fmt::Debug for Queue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Queue").field("role", &self.role).field("size", &self.size).finish_non_exhaustive()
     }
 }
 
 impl State {
+    fn status(&self) -> QueueStatus {
+        let out = self.slots.iter().enumerate().filter_map(|(slot, place)| Some((slot, place.lent.clone()?)));
+        QueueStatus {
+            idle: self.idle.len(),
+            waiting: self.waiting.len(),
+            out: out.collect(),
+            acquired: self.acquired,
+            timeouts: self.timeouts,
+            waits: self.waits,
+            waited: self.waited,
+        }
+    }
+
     /// Assigns idle slots to waiters that may not be passed any longer.
     #[inline]
     fn serve_overdue(&mut self) {

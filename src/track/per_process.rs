@@ -11,17 +11,19 @@ use crate::raw::os::fork;
 
 /// Identity of a process among those forked from one another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Process(u32);
+pub struct Process(u32);
 
 impl Process {
     /// Returns the current process.
-    pub(crate) fn this() -> Self {
+    #[must_use]
+    pub fn this() -> Self {
         fork::watch();
         Self(fork::generation())
     }
 
     /// Whether this is the current process.
-    pub(crate) fn is_this(self) -> bool {
+    #[must_use]
+    pub fn is_this(self) -> bool {
         self.0 == fork::generation()
     }
 }

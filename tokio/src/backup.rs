@@ -1,12 +1,14 @@
 //! Backups of a database in use.
 
+use std::future::Future;
+use std::panic::Location;
 use std::path::PathBuf;
-use std::time::Instant;
 
 use finalite::data::{Backup, BackupProgress};
 use finalite::pool::Role;
-use finalite::{OpenOptions, Result, workspace};
+use finalite::{Connection, JournalMode, OpenOptions, Result};
 
+use crate::control::{Control, Deadline};
 use crate::pool::Pool;
 use crate::worker::Context;
 
@@ -21,8 +23,10 @@ impl Pool {
     /// pool. The file is created; a database that it contains is replaced when the copy is complete. A reader of the pool
     /// is occupied until the end.
     ///
-    /// Writes of the pool go on meanwhile, and begin the copy again, up to three times; then it is made in one step, which
-    /// cannot be cancelled. If the future is dropped, or the deadline has passed, the file's database is as it was.
+    /// Writes of the pool go on meanwhile. With a write-ahead log, the copy is of the moment at which it begins, and the log
+    /// grows until it ends. With a rollback journal, a write begins the copy again, up to three times; then it is made in
+    /// one step, which cannot be cancelled. If the future is dropped, or the deadline has passed, the file's database is as
+    /// it was.
     ///
     /// # Errors
     ///
@@ -47,31 +51,49 @@ impl Pool {
     /// # }
     /// ```
     #[doc(alias("backup", "dump"))]
-    pub async fn backup_to(
+    #[track_caller]
+    pub fn backup_to(
         &self,
         path: impl Into<PathBuf>,
-        mut report: impl FnMut(BackupProgress) + Send + 'static,
-    ) -> Result<()> {
-        let (path, deadline) = (path.into(), self.deadline());
-        let call = self.inner.readers.submit(deadline, move |context: &Context<'_>| {
-            let conn = context.lend(Role::Reader, deadline)?;
-            let _supervision = context.control.supervise(&conn, deadline)?;
-            let mut backup = Backup::new(&conn, OpenOptions::new().open(&path)?)?;
-            loop {
-                let is_whole = backup.progress().restarts >= RESTARTS_MAX;
-                let progress = backup.step(if is_whole { u32::MAX } else { PAGES })?;
-                report(progress);
-                if progress.is_done {
-                    return backup.finish()?.close();
+        report: impl FnMut(BackupProgress) + Send + 'static,
+    ) -> impl Future<Output = Result<()>> + Send {
+        let (path, site) = (path.into(), Location::caller());
+        async move {
+            let deadline = self.deadline();
+            let call = self.inner.readers.submit(deadline, move |context: &Context<'_>| {
+                let mut conn = context.lend(Role::Reader, site, deadline)?;
+                let _supervision = context.control.supervise(&conn, deadline)?;
+                let destination = OpenOptions::new().open(&path)?;
+                if conn.journal_mode()? != JournalMode::Wal {
+                    return copy(&conn, destination, context.control, deadline, report);
                 }
-                if context.control.is_cancelled() {
-                    return Err(workspace::interrupted());
-                }
-                if let Some((_, allowed)) = deadline.filter(|(at, _)| *at <= Instant::now()) {
-                    return Err(workspace::deadline_passed(allowed));
-                }
-            }
-        })?;
-        call.await
+                let tx = conn.transaction()?;
+                // The snapshot is taken by the first read.
+                tx.exists("SELECT 1 FROM sqlite_schema", ())?;
+                copy(&tx, destination, context.control, deadline, report)?;
+                tx.rollback()
+            })?;
+            call.await
+        }
+    }
+}
+
+/// Copies the main database of a connection step by step.
+fn copy(
+    source: &Connection,
+    destination: Connection,
+    control: &Control,
+    deadline: Deadline,
+    mut report: impl FnMut(BackupProgress),
+) -> Result<()> {
+    let mut backup = Backup::new(source, destination)?;
+    loop {
+        control.check(deadline)?;
+        let is_whole = backup.progress().restarts >= RESTARTS_MAX;
+        let progress = backup.step(if is_whole { u32::MAX } else { PAGES })?;
+        report(progress);
+        if progress.is_done {
+            return backup.finish()?.close();
+        }
     }
 }

@@ -1,15 +1,18 @@
 //! The future of a call.
 
 use std::future::Future;
+use std::mem;
 use std::panic::resume_unwind;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use finalite::Error;
+use finalite::workspace::{Process, forked};
 
 use crate::handover::Cancelled;
 use crate::lane::Lane;
+use crate::spin;
 use crate::worker::{ResultCall, discard};
 
 /// A call that is waited for. Dropping it cancels the call.
@@ -18,17 +21,21 @@ pub(crate) struct Pending<F, T, E> {
     call: Arc<ResultCall<F, T, E>>,
     /// The queue that has the call; `None` if it is one within a transaction.
     lane: Option<Arc<Lane>>,
+    /// Whether the first poll looks for the result for some microseconds.
+    spins: bool,
     is_taken: bool,
+    process: Process,
 }
 
 impl<F, T, E> Pending<F, T, E> {
-    pub(crate) fn new(call: Arc<ResultCall<F, T, E>>, lane: Arc<Lane>) -> Self {
-        Self { call, lane: Some(lane), is_taken: false }
+    pub(crate) fn new(call: Arc<ResultCall<F, T, E>>, lane: Arc<Lane>, spins: bool) -> Self {
+        let process = lane.queue.process();
+        Self { call, lane: Some(lane), spins, is_taken: false, process }
     }
 
     /// Returns the future of a call that is in no queue.
-    pub(crate) fn within_transaction(call: Arc<ResultCall<F, T, E>>) -> Self {
-        Self { call, lane: None, is_taken: false }
+    pub(crate) fn within_transaction(call: Arc<ResultCall<F, T, E>>, process: Process) -> Self {
+        Self { call, lane: None, spins: false, is_taken: false, process }
     }
 }
 
@@ -38,6 +45,12 @@ impl<F, T, E: From<Error>> Future for Pending<F, T, E> {
     type Output = Result<T, E>;
 
     fn poll(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Self::Output> {
+        if !self.process.is_this() {
+            return Poll::Ready(Err(forked().into()));
+        }
+        if mem::take(&mut self.spins) {
+            spin::spin(spin::TASK_MAX, || self.call.is_over());
+        }
         if let Poll::Ready(result) = self.call.poll(task) {
             self.is_taken = true;
             return match result {
@@ -52,7 +65,8 @@ impl<F, T, E: From<Error>> Future for Pending<F, T, E> {
 
 impl<F, T, E> Drop for Pending<F, T, E> {
     fn drop(&mut self) {
-        if self.is_taken {
+        // In a child process, another thread may have held the call's lock at the fork.
+        if self.is_taken || !self.process.is_this() {
             return;
         }
         match self.call.cancel() {

@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use finalite::workspace::Process;
+
 use crate::control::{Control, Deadline};
 
 /// Number of batches that wait for the task, at most.
@@ -12,6 +14,7 @@ const BATCHES_MAX: usize = 2;
 /// A bounded queue of batches.
 pub(crate) struct Channel<T> {
     state: Mutex<State<T>>,
+    process: Process,
 }
 
 struct State<T> {
@@ -29,7 +32,8 @@ struct State<T> {
 impl<T> Channel<T> {
     pub(crate) fn new() -> Self {
         let (batches, is_left, is_ended) = (VecDeque::new(), false, false);
-        Self { state: Mutex::new(State { batches, waker: None, waiting: None, is_left, is_ended }) }
+        let state = State { batches, waker: None, waiting: None, is_left, is_ended };
+        Self { state: Mutex::new(state), process: Process::this() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State<T>> {
@@ -63,6 +67,18 @@ impl<T> Channel<T> {
         batch.is_none() && !is_left
     }
 
+    /// Waits until nobody reads any more. Returns whether that is so: not if the call is cancelled, or its deadline has
+    /// passed.
+    pub(crate) fn wait_until_left(&self, control: &Arc<Control>, deadline: Deadline) -> bool {
+        let is_left = control.wait_until(deadline, || {
+            let mut state = self.lock();
+            state.waiting = Some(Arc::clone(control));
+            state.is_left
+        });
+        self.lock().waiting = None;
+        is_left
+    }
+
     /// Tells the task that no batch comes any more.
     pub(crate) fn end(&self) {
         let mut state = self.lock();
@@ -76,6 +92,10 @@ impl<T> Channel<T> {
 
     /// Takes the next batch; `None` if there is none any more.
     pub(crate) fn poll_next(&self, task: &mut Context<'_>) -> Poll<Option<Vec<T>>> {
+        // A child process has no worker, and its memory may have the lock of one.
+        if !self.process.is_this() {
+            return Poll::Ready(None);
+        }
         let mut state = self.lock();
         if let Some(batch) = state.batches.pop_front() {
             let waiting = state.waiting.take();
@@ -96,6 +116,9 @@ impl<T> Channel<T> {
 
     /// Ends the worker's sending, and drops what waits.
     pub(crate) fn leave(&self) {
+        if !self.process.is_this() {
+            return;
+        }
         let mut state = self.lock();
         state.is_left = true;
         let batches = std::mem::take(&mut state.batches);

@@ -7,9 +7,11 @@ use std::time::{Duration, Instant};
 
 use finalite::extend::ActiveLimits;
 use finalite::pool::{Pool, PooledConnection, Role};
-use finalite::{Connection, InterruptHandle, Result, workspace};
+use finalite::{Connection, Error, InterruptHandle, Result, workspace};
 
 use crate::handover::Interrupt;
+use crate::spin::{self, Pace, Spin};
+use crate::worker::Site;
 
 /// Moment until which a call has to be done, and the time that was allowed until it.
 pub(crate) type Deadline = Option<(Instant, Duration)>;
@@ -22,6 +24,10 @@ pub(crate) struct Control {
     handle: Mutex<Option<InterruptHandle>>,
     /// Whether the worker is asked to look for a job.
     is_called: AtomicBool,
+    /// Whether it looks for a job right now, without sleeping.
+    is_spinning: AtomicBool,
+    spin: Spin,
+    pub(crate) pace: Pace,
     thread: Thread,
 }
 
@@ -32,6 +38,9 @@ impl Control {
             cancelled: Arc::default(),
             handle: Mutex::default(),
             is_called: AtomicBool::new(false),
+            is_spinning: AtomicBool::new(false),
+            spin: Spin::default(),
+            pace: Pace::default(),
             thread: workspace::current_thread().expect("a thread that begins has its variables"),
         }
     }
@@ -48,16 +57,16 @@ impl Control {
         Ok(Supervision { control: self, _limits: limits })
     }
 
-    /// Checks out a connection for a call that began at this moment, until the call is cancelled or its deadline has
-    /// passed.
+    /// Checks out a connection for a call that was made at this place and began at this moment, until the call is
+    /// cancelled or its deadline has passed.
     pub(crate) fn lend<'pool>(
         &self,
         pool: &'pool Pool,
         role: Role,
-        since: Instant,
+        made: (Site, Instant),
         deadline: Deadline,
     ) -> Result<PooledConnection<'pool>> {
-        workspace::lend(pool, role, since, &self.cancelled, deadline)
+        workspace::lend(pool, role, made, &self.cancelled, deadline)
     }
 
     pub(crate) fn is_cancelled(&self) -> bool {
@@ -89,6 +98,20 @@ impl Control {
         }
     }
 
+    /// Returns the error of a call that has not ended by itself: it is cancelled, or its deadline has passed.
+    pub(crate) fn reason(&self, deadline: Deadline) -> Error {
+        match deadline {
+            Some((_, allowed)) if !self.is_cancelled() => workspace::deadline_passed(allowed),
+            _ => workspace::interrupted(),
+        }
+    }
+
+    /// Returns an error if the call is cancelled, or its deadline has passed.
+    pub(crate) fn check(&self, deadline: Deadline) -> Result<()> {
+        let is_late = deadline.is_some_and(|(at, _)| at <= Instant::now());
+        if is_late || self.is_cancelled() { Err(self.reason(deadline)) } else { Ok(()) }
+    }
+
     pub(crate) fn unpark(&self) {
         self.thread.unpark();
     }
@@ -99,11 +122,27 @@ impl Control {
         self.thread.unpark();
     }
 
+    /// Whether the worker is awake and waits for a job.
+    pub(crate) fn is_spinning(&self) -> bool {
+        self.is_spinning.load(Ordering::Relaxed)
+    }
+
+    /// Has the next [`sleep`](Self::sleep) spin first, if that pays.
+    pub(crate) fn get_ready_to_spin(&self) {
+        self.is_spinning.store(self.spin.pays(), Ordering::Relaxed);
+    }
+
     /// Waits until it is called.
     pub(crate) fn sleep(&self) {
+        let begin = Instant::now();
+        if self.is_spinning() {
+            spin::spin(spin::WORKER_MAX, || self.is_called.load(Ordering::Relaxed));
+            self.is_spinning.store(false, Ordering::Relaxed);
+        }
         while !self.is_called.swap(false, Ordering::Acquire) {
             thread::park();
         }
+        self.spin.note(begin.elapsed());
     }
 }
 

@@ -13,13 +13,13 @@
 //! lock, and only while the call runs: it cannot reach the next call of the thread. Closures and results are
 //! run and dropped outside of it, and tasks are woken there.
 //!
-//! It depends on nothing but the lock, which is loom's in `tests/loom.rs`.
+//! It depends on nothing but the lock, which is loom's in `tests/loom/`.
 
 use std::mem;
 use std::sync::PoisonError;
 use std::task::{Context, Poll, Waker};
 
-use super::sync::{Mutex, MutexGuard};
+use super::sync::{AtomicBool, Mutex, MutexGuard, Ordering};
 
 /// Interrupt of whatever a thread runs.
 pub(crate) trait Interrupt {
@@ -29,6 +29,8 @@ pub(crate) trait Interrupt {
 /// One call: the closure `F`, the interrupt `I` of the thread that runs it, the result `T`.
 pub(crate) struct Call<F, I, T> {
     state: Mutex<State<F, I, T>>,
+    /// Whether the result is there, for a task that looks for it without the lock.
+    is_over: AtomicBool,
 }
 
 enum State<F, I, T> {
@@ -54,7 +56,7 @@ pub(crate) enum Cancelled<F, T> {
 
 impl<F, I: Interrupt, T> Call<F, I, T> {
     pub(crate) fn new(work: F) -> Self {
-        Self { state: Mutex::new(State::Waiting { work, waker: None }) }
+        Self { state: Mutex::new(State::Waiting { work, waker: None }), is_over: AtomicBool::new(false) }
     }
 
     fn lock(&self) -> MutexGuard<'_, State<F, I, T>> {
@@ -83,6 +85,7 @@ impl<F, I: Interrupt, T> Call<F, I, T> {
         match mem::replace(&mut *state, State::Cancelled) {
             State::Running { waker, interrupt } => {
                 *state = State::Done(result);
+                self.is_over.store(true, Ordering::Relaxed);
                 drop(state);
                 drop(interrupt);
                 Ok(waker)
@@ -101,6 +104,7 @@ impl<F, I: Interrupt, T> Call<F, I, T> {
         match mem::replace(&mut *state, State::Cancelled) {
             State::Waiting { work, waker } => {
                 *state = State::Done(result);
+                self.is_over.store(true, Ordering::Relaxed);
                 Ok((work, waker))
             }
             over => {
@@ -154,6 +158,11 @@ impl<F, I: Interrupt, T> Call<F, I, T> {
             }
             State::Taken | State::Cancelled => Cancelled::AfterAll,
         }
+    }
+
+    /// Whether [`poll`](Self::poll) is likely to return the result.
+    pub(crate) fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Relaxed)
     }
 
     /// Whether it has not begun.

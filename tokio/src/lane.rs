@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use finalite::Error;
 use finalite::pool::{Pool as SyncPool, Role};
-use finalite::workspace::{Worker, pool_closed};
+use finalite::workspace::{self, Worker, forked, pool_closed};
 
 use crate::call::Pending;
 use crate::control::Deadline;
@@ -28,7 +28,10 @@ impl Lane {
         let queues = [Role::Reader, Role::Writer].map(|role| {
             // A pool without readers has one worker, which returns the pool's error.
             let size = pool.status().role(role).size.max(1);
-            (role, Arc::new(Queue::new(size)))
+            let queue = Arc::new(Queue::new(size));
+            let waits = Arc::clone(&queue);
+            workspace::report_waits(pool, role, move || waits.waits());
+            (role, queue)
         });
         let timekeeper = Timekeeper::new(pool, queues.clone());
         let lanes = queues.map(|(role, queue)| {
@@ -55,6 +58,24 @@ impl Lane {
         self.follow(call, pushed, limit)
     }
 
+    /// Adds a call to the queue if it need not wait for others; otherwise returns `None`.
+    pub(crate) fn submit_if_free<F, T>(
+        self: &Arc<Self>,
+        deadline: Deadline,
+        work: F,
+    ) -> Result<Option<Pending<F, T, Error>>, Error>
+    where
+        F: FnOnce(&Context<'_>) -> Result<T, Error> + Send + 'static,
+        T: Send + 'static,
+    {
+        let limit = Limit::new(&self.pool, deadline);
+        let call: Arc<ResultCall<F, T, Error>> = Arc::new(Call::new(work));
+        match self.queue.push_if_free(Arc::<ResultCall<F, T, Error>>::clone(&call), limit) {
+            None => Ok(None),
+            Some(pushed) => self.follow(call, pushed, limit).map(Some),
+        }
+    }
+
     /// Adds a call to the queue of a pool that is being closed.
     pub(crate) fn submit_last<F, T>(self: &Arc<Self>, work: F) -> Result<Pending<F, T, Error>, Error>
     where
@@ -73,14 +94,16 @@ impl Lane {
         pushed: Pushed,
         limit: Limit,
     ) -> Result<Pending<F, T, E>, E> {
-        if pushed == Pushed::Refused {
-            return Err(pool_closed().into());
+        match pushed {
+            Pushed::Refused => return Err(pool_closed().into()),
+            Pushed::Forked => return Err(forked().into()),
+            Pushed::Soon | Pushed::Next | Pushed::NeedsWorker | Pushed::Waits => {}
         }
-        let pending = Pending::new(call, Arc::clone(self));
+        let pending = Pending::new(call, Arc::clone(self), pushed == Pushed::Soon);
         let waits = match pushed {
             Pushed::NeedsWorker => !self.start_worker(),
             Pushed::Waits => true,
-            Pushed::Next | Pushed::Refused => false,
+            Pushed::Soon | Pushed::Next | Pushed::Refused | Pushed::Forked => false,
         };
         if waits {
             self.timekeeper.keep(limit).map_err(no_thread)?;
@@ -101,6 +124,9 @@ impl Lane {
 
     /// Joins the workers. The queue was stopped.
     pub(crate) fn join(&self) {
+        if !self.queue.process().is_this() {
+            return;
+        }
         // Not under the lock: a call that still runs may drop anything.
         let workers = std::mem::take(&mut *self.workers());
         drop(workers);

@@ -133,10 +133,13 @@ mod pool;
 mod query;
 mod queue;
 mod session;
+mod spin;
 mod stream;
 mod sync;
 mod timekeeper;
 mod transaction;
+mod upload;
+mod wakes;
 mod watch;
 mod worker;
 

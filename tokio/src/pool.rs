@@ -1,8 +1,12 @@
 //! [`Pool`]: opening, closing, and calls with closures.
 
 use std::fmt;
-use std::future::poll_fn;
-use std::sync::Arc;
+use std::future::Future;
+use std::panic::Location;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{self, Poll};
 use std::time::{Duration, Instant};
 
 use finalite::pool::{Pool as SyncPool, PoolBuilder, PoolReport, PoolStatus, PooledConnection, Role};
@@ -11,7 +15,7 @@ use finalite::{Error, Result, Transaction, workspace};
 use crate::control::Deadline;
 use crate::lane::Lane;
 use crate::timekeeper::Timekeeper;
-use crate::worker::Context;
+use crate::worker::{Context, Site};
 
 /// Pool of connections to one database whose calls are awaited. See [the crate](crate).
 ///
@@ -35,6 +39,10 @@ pub(crate) struct Inner {
     pub(crate) writer: Arc<Lane>,
     timekeeper: Arc<Timekeeper>,
     pub(crate) sync: Arc<SyncPool>,
+    /// Whether the pool is closed. Of those that close it, one at a time does.
+    is_closed: tokio::sync::Mutex<bool>,
+    /// What was found when the connections were closed, for the first that asks.
+    report: Arc<Mutex<Option<PoolReport>>>,
 }
 
 impl Inner {
@@ -50,6 +58,8 @@ impl Inner {
 impl Drop for Inner {
     fn drop(&mut self) {
         self.lanes().iter().for_each(|lane| lane.queue.stop(true));
+        // A closure that waits for a connection of the pool itself would keep the join.
+        workspace::refuse_waiters(&self.sync);
         self.lanes().iter().for_each(|lane| lane.join());
         self.timekeeper.stop();
         // A future or a stream may be kept for longer than the pool.
@@ -67,7 +77,8 @@ impl From<SyncPool> for Pool {
     fn from(pool: SyncPool) -> Self {
         let sync = Arc::new(pool);
         let ([readers, writer], timekeeper) = Lane::pair(&sync);
-        Self { inner: Arc::new(Inner { readers, writer, timekeeper, sync }), allowed: None }
+        let (is_closed, report) = (tokio::sync::Mutex::new(false), Arc::default());
+        Self { inner: Arc::new(Inner { readers, writer, timekeeper, sync, is_closed, report }), allowed: None }
     }
 }
 
@@ -170,12 +181,13 @@ impl Pool {
     /// # }
     /// ```
     #[doc(alias("call", "interact", "conn"))]
-    pub async fn read<T, F>(&self, work: F) -> Result<T>
+    #[track_caller]
+    pub fn read<T, F>(&self, work: F) -> impl Future<Output = Result<T>> + Send
     where
         F: FnOnce(&mut PooledConnection<'_>) -> Result<T> + Send + 'static,
         T: Send + 'static,
     {
-        self.read_and_then(work).await
+        self.read_and_then(work)
     }
 
     /// Runs the closure like [`read`](Self::read), with an error type of the caller's.
@@ -187,17 +199,18 @@ impl Pool {
     /// # Panics
     ///
     /// See [`read`](Self::read).
-    pub async fn read_and_then<T, E, F>(&self, work: F) -> Result<T, E>
+    #[track_caller]
+    pub fn read_and_then<T, E, F>(&self, work: F) -> impl Future<Output = Result<T, E>> + Send
     where
         F: FnOnce(&mut PooledConnection<'_>) -> Result<T, E> + Send + 'static,
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        self.on_connection(Role::Reader, work).await
+        self.on_connection(Role::Reader, Location::caller(), work)
     }
 
     /// Runs the closure on a thread of the pool, with a connection of the role that the call's end and its deadline stop.
-    pub(crate) async fn on_connection<T, E, F>(&self, role: Role, work: F) -> Result<T, E>
+    pub(crate) async fn on_connection<T, E, F>(&self, role: Role, site: Site, work: F) -> Result<T, E>
     where
         F: FnOnce(&mut PooledConnection<'_>) -> Result<T, E> + Send + 'static,
         T: Send + 'static,
@@ -205,7 +218,7 @@ impl Pool {
     {
         let deadline = self.deadline();
         let call = self.inner.lane(role).submit(deadline, move |context: &Context<'_>| {
-            let mut conn = context.lend(role, deadline)?;
+            let mut conn = context.lend(role, site, deadline)?;
             let _supervision = context.control.supervise(&conn, deadline)?;
             work(&mut conn)
         })?;
@@ -247,12 +260,13 @@ impl Pool {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn write<T, F>(&self, work: F) -> Result<T>
+    #[track_caller]
+    pub fn write<T, F>(&self, work: F) -> impl Future<Output = Result<T>> + Send
     where
         F: FnMut(&mut Transaction<'_>) -> Result<T> + Send + 'static,
         T: Send + 'static,
     {
-        self.write_and_then(work).await
+        self.write_and_then(work)
     }
 
     /// Runs the closure in a transaction like [`write`](Self::write), with an error type of the caller's.
@@ -264,19 +278,23 @@ impl Pool {
     /// # Panics
     ///
     /// See [`write`](Self::write).
-    pub async fn write_and_then<T, E, F>(&self, work: F) -> Result<T, E>
+    #[track_caller]
+    pub fn write_and_then<T, E, F>(&self, work: F) -> impl Future<Output = Result<T, E>> + Send
     where
         F: FnMut(&mut Transaction<'_>) -> Result<T, E> + Send + 'static,
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        let deadline = self.deadline();
-        let call = self.inner.writer.submit(deadline, move |context: &Context<'_>| {
-            let lend = || context.lend(Role::Writer, deadline);
-            let guard = |conn: &finalite::Connection| context.control.supervise(conn, deadline);
-            workspace::write_guarded(context.pool, lend, guard, work)
-        })?;
-        call.await
+        let site = Location::caller();
+        async move {
+            let deadline = self.deadline();
+            let call = self.inner.writer.submit(deadline, move |context: &Context<'_>| {
+                let lend = || context.lend(Role::Writer, site, deadline);
+                let guard = |conn: &finalite::Connection| context.control.supervise(conn, deadline);
+                workspace::write_guarded(context.pool, lend, guard, work)
+            })?;
+            call.await
+        }
     }
 
     /// Returns the pool that has the connections, for what needs no thread of its own: its
@@ -315,18 +333,14 @@ impl Pool {
     /// # }
     /// ```
     pub async fn idle(&self) {
-        poll_fn(|task| {
-            let [readers, writer] = self.inner.lanes().map(|lane| lane.queue.poll_idle(task));
-            if readers.is_ready() { writer } else { readers }
-        })
-        .await;
+        Idle { lanes: self.inner.lanes(), number: IDLE_WAITS.fetch_add(1, Ordering::Relaxed) }.await;
     }
 
     /// Closes the pool, for all its clones: accepts no more calls, waits for those that were made, for transactions and
     /// for streams, closes the connections and joins the threads. Returns what was found.
     ///
-    /// If the future is dropped, the pool accepts no calls, and another `close` ends it. A pool that is closed already
-    /// returns an empty report.
+    /// Of several tasks that close a pool, each returns when all of that is done, and one of them has the report; the
+    /// others have an empty one. If the future is dropped, the pool accepts no calls, and another `close` ends it.
     ///
     /// # Example
     ///
@@ -345,7 +359,15 @@ impl Pool {
     /// # }
     /// ```
     pub async fn close(&self) -> PoolReport {
+        if !self.inner.writer.queue.process().is_this() {
+            // A child process: nothing of the pool is its own.
+            return self.inner.sync.shut_down();
+        }
         self.inner.lanes().iter().for_each(|lane| lane.queue.close());
+        let mut is_closed = self.inner.is_closed.lock().await;
+        if *is_closed {
+            return PoolReport::default();
+        }
         self.idle().await;
         let report = self.close_connections().await;
         for lane in self.inner.lanes() {
@@ -353,6 +375,7 @@ impl Pool {
             lane.join();
         }
         self.inner.timekeeper.stop();
+        *is_closed = true;
         report
     }
 
@@ -361,19 +384,49 @@ impl Pool {
     /// [`ErrorKind::Interrupted`](finalite::ErrorKind::Interrupted).
     pub async fn close_now(&self) -> PoolReport {
         self.inner.lanes().iter().for_each(|lane| lane.queue.cancel_all());
+        workspace::refuse_waiters(&self.inner.sync);
         self.close().await
     }
 
     /// Closes the connections on a thread of the pool: the last one may have a checkpoint to make.
     async fn close_connections(&self) -> PoolReport {
-        let closing = self.inner.writer.submit_last(|context: &Context<'_>| Ok(context.pool.shut_down()));
-        if let Ok(closing) = closing
-            && let Ok(report) = closing.await
-        {
-            return report;
+        let report = Arc::clone(&self.inner.report);
+        let closing = self.inner.writer.submit_last(move |context: &Context<'_>| {
+            let found = context.pool.shut_down();
+            // If the future of the first is dropped, the next one finds no connection, and returns the first's report.
+            report.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(found);
+            Ok(())
+        });
+        if let Ok(closing) = closing {
+            // An error is a thread that cannot be started.
+            let _ = closing.await;
         }
-        // The pool is closed, or no thread can be started.
-        self.inner.sync.shut_down()
+        let report = self.inner.report.lock().unwrap_or_else(PoisonError::into_inner).take();
+        report.unwrap_or_else(|| self.inner.sync.shut_down())
+    }
+}
+
+/// Number of waits for a pool to be idle.
+static IDLE_WAITS: AtomicU64 = AtomicU64::new(0);
+
+/// Waits until nothing waits or runs.
+struct Idle<'a> {
+    lanes: [&'a Arc<Lane>; 2],
+    number: u64,
+}
+
+impl Future for Idle<'_> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, task: &mut task::Context<'_>) -> Poll<()> {
+        let [readers, writer] = self.lanes.map(|lane| lane.queue.poll_idle(self.number, task));
+        if readers.is_ready() { writer } else { readers }
+    }
+}
+
+impl Drop for Idle<'_> {
+    fn drop(&mut self) {
+        self.lanes.iter().for_each(|lane| lane.queue.leave_idle(self.number));
     }
 }
 

@@ -1,6 +1,8 @@
 //! Calls with SQL and parameters.
 
 use std::borrow::Cow;
+use std::future::Future;
+use std::panic::Location;
 
 use finalite::pool::Role;
 use finalite::{FromRow, Params, Result};
@@ -36,16 +38,17 @@ impl Pool {
     /// # }
     /// ```
     #[doc(alias("fetch_one"))]
-    pub async fn query_one<T>(
+    #[track_caller]
+    pub fn query_one<T>(
         &self,
         sql: impl Into<Cow<'static, str>>,
         params: impl Params<'static> + Send + 'static,
-    ) -> Result<T>
+    ) -> impl Future<Output = Result<T>> + Send
     where
         T: for<'row> FromRow<'row> + Send + 'static,
     {
         let sql = sql.into();
-        self.read(move |conn| conn.query_one(&sql, params)).await
+        self.read(move |conn| conn.query_one(&sql, params))
     }
 
     /// Runs a query that yields at most one row, and returns the row as `T`; `None` if there is none.
@@ -54,16 +57,17 @@ impl Pool {
     ///
     /// See [`query_one`](Self::query_one).
     #[doc(alias("fetch_optional"))]
-    pub async fn query_optional<T>(
+    #[track_caller]
+    pub fn query_optional<T>(
         &self,
         sql: impl Into<Cow<'static, str>>,
         params: impl Params<'static> + Send + 'static,
-    ) -> Result<Option<T>>
+    ) -> impl Future<Output = Result<Option<T>>> + Send
     where
         T: for<'row> FromRow<'row> + Send + 'static,
     {
         let sql = sql.into();
-        self.read(move |conn| conn.query_optional(&sql, params)).await
+        self.read(move |conn| conn.query_optional(&sql, params))
     }
 
     /// Runs a query and returns all rows, each as `T`. A result that need not be in memory as a whole is
@@ -73,16 +77,47 @@ impl Pool {
     ///
     /// See [`query_one`](Self::query_one).
     #[doc(alias("fetch_all"))]
-    pub async fn query_all<T>(
+    #[track_caller]
+    pub fn query_all<T>(
         &self,
         sql: impl Into<Cow<'static, str>>,
         params: impl Params<'static> + Send + 'static,
-    ) -> Result<Vec<T>>
+    ) -> impl Future<Output = Result<Vec<T>>> + Send
     where
         T: for<'row> FromRow<'row> + Send + 'static,
     {
         let sql = sql.into();
-        self.read(move |conn| conn.query_all(&sql, params)).await
+        self.read(move |conn| conn.query_all(&sql, params))
+    }
+
+    /// Returns whether a query yields a row.
+    ///
+    /// # Errors
+    ///
+    /// See [`query_one`](Self::query_one).
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use finalite_tokio::Pool;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> finalite::Result<()> {
+    /// let pool = Pool::open(finalite::pool::Pool::in_memory("exists")).await?;
+    /// pool.execute_batch("CREATE TABLE t(a); INSERT INTO t VALUES (1)").await?;
+    /// assert!(pool.exists("SELECT 1 FROM t WHERE a = ?", (1,)).await?);
+    /// assert!(!pool.exists("SELECT 1 FROM t WHERE a = ?", (2,)).await?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn exists(
+        &self,
+        sql: impl Into<Cow<'static, str>>,
+        params: impl Params<'static> + Send + 'static,
+    ) -> impl Future<Output = Result<bool>> + Send {
+        let sql = sql.into();
+        self.read(move |conn| conn.exists(&sql, params))
     }
 
     /// Runs one statement to completion on the connection for writing, and returns the number of rows that it inserted,
@@ -106,13 +141,14 @@ impl Pool {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn execute(
+    #[track_caller]
+    pub fn execute(
         &self,
         sql: impl Into<Cow<'static, str>>,
         params: impl Params<'static> + Send + 'static,
-    ) -> Result<usize> {
+    ) -> impl Future<Output = Result<usize>> + Send {
         let sql = sql.into();
-        self.on_connection(Role::Writer, move |conn| conn.execute(&sql, params)).await
+        self.on_connection(Role::Writer, Location::caller(), move |conn| conn.execute(&sql, params))
     }
 
     /// Runs the statements of a script on the connection for writing, and discards rows.
@@ -124,8 +160,9 @@ impl Pool {
     ///
     /// Those of [`finalite::pool::Pool::writer`] and
     /// [`Connection::execute_batch`](finalite::Connection::execute_batch).
-    pub async fn execute_batch(&self, script: impl Into<Cow<'static, str>>) -> Result<()> {
+    #[track_caller]
+    pub fn execute_batch(&self, script: impl Into<Cow<'static, str>>) -> impl Future<Output = Result<()>> + Send {
         let script = script.into();
-        self.on_connection(Role::Writer, move |conn| conn.execute_batch(&script)).await
+        self.on_connection(Role::Writer, Location::caller(), move |conn| conn.execute_batch(&script))
     }
 }

@@ -7,16 +7,18 @@
 //! to others, calls took longer on a machine with two cores, since the task that makes the next call needs one.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use finalite::Error;
-use finalite::workspace::pool_closed;
+use finalite::workspace::{OuterWaits, Process, pool_closed};
 
 use crate::control::Control;
 use crate::handover::Interrupt;
+use crate::sync::{Mutex, MutexGuard};
 use crate::timekeeper::Limit;
+use crate::wakes::Wakes;
 use crate::worker::{Context as WorkerContext, shielded};
 
 /// A call that waits for a worker.
@@ -41,6 +43,9 @@ pub(crate) struct Queue {
     state: Mutex<State>,
     /// Maximum number of workers.
     size: usize,
+    /// A child process has none of the workers, and may have inherited a lock that is held.
+    process: Process,
+    pub(crate) wakes: Wakes,
 }
 
 #[derive(Default)]
@@ -58,8 +63,12 @@ struct State {
     /// Those of all workers that have begun.
     controls: Vec<Arc<Control>>,
     phase: Phase,
-    /// Tasks that wait until nothing waits or runs.
-    idle_wakers: Vec<Waker>,
+    /// Tasks that wait until nothing waits or runs, and the number of the wait.
+    idle_wakers: Vec<(u64, Waker)>,
+    /// The waits for other calls that are over.
+    waits: u64,
+    waited: Duration,
+    timeouts: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd)]
@@ -77,6 +86,8 @@ enum Phase {
 /// Fate of a call that was to be added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pushed {
+    /// A worker that is awake has taken notice, and its calls are quick.
+    Soon,
     /// A worker is coming.
     Next,
     /// A worker has to be started.
@@ -85,15 +96,22 @@ pub(crate) enum Pushed {
     Waits,
     /// The queue is closed.
     Refused,
+    /// This process was forked from the one whose queue it is.
+    Forked,
 }
 
 impl Queue {
     pub(crate) fn new(size: usize) -> Self {
-        Self { state: Mutex::default(), size }
+        Self { state: Mutex::new(State::default()), size, process: Process::this(), wakes: Wakes::default() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Locks the state; `None` in a child process.
+    fn lock(&self) -> Option<MutexGuard<'_, State>> {
+        self.process.is_this().then(|| self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn process(&self) -> Process {
+        self.process
     }
 
     pub(crate) fn push(&self, job: Arc<dyn Job>, limit: Limit) -> Pushed {
@@ -105,20 +123,32 @@ impl Queue {
         self.push_unless(Phase::Stopped, (job, Limit::never()))
     }
 
-    fn push_unless(&self, phase: Phase, job: Waiting) -> Pushed {
-        let mut state = self.lock();
+    /// Adds a call if it need not wait for others.
+    pub(crate) fn push_if_free(&self, job: Arc<dyn Job>, limit: Limit) -> Option<Pushed> {
+        let has_to_wait = self.lock().is_some_and(|state| state.phase < Phase::Closed && !state.is_free(self.size));
+        // Another one may come first, and is then waited for.
+        (!has_to_wait).then(|| self.push(job, limit))
+    }
+
+    fn push_unless(&self, phase: Phase, (job, mut limit): Waiting) -> Pushed {
+        let Some(mut state) = self.lock() else {
+            return Pushed::Forked;
+        };
         if state.phase >= phase {
             return Pushed::Refused;
         }
-        state.jobs.push_back(job);
+        limit.waits = !state.is_free(self.size);
+        let waits = limit.waits;
+        state.jobs.push_back((job, limit));
         let called = state.call_one();
-        let pushed = if state.jobs.len() <= state.called + state.asleep.len() {
-            Pushed::Next
-        } else if state.workers < self.size {
+        let pushed = if waits {
+            Pushed::Waits
+        } else if state.jobs.len() <= state.called + state.asleep.len() {
+            let is_awake = called.as_ref().is_some_and(|called| called.is_spinning() && called.pace.is_quick());
+            if is_awake { Pushed::Soon } else { Pushed::Next }
+        } else {
             state.workers += 1;
             Pushed::NeedsWorker
-        } else {
-            Pushed::Waits
         };
         drop(state);
         if let Some(called) = called {
@@ -130,7 +160,9 @@ impl Queue {
     /// Takes note that a worker could not be started. If there is no other, ends the calls with this error. Returns whether
     /// there is one.
     pub(crate) fn has_no_worker(&self, reason: &dyn Fn() -> Error) -> bool {
-        let mut state = self.lock();
+        let Some(mut state) = self.lock() else {
+            return false;
+        };
         state.workers -= 1;
         if state.workers > 0 {
             return true;
@@ -146,11 +178,19 @@ impl Queue {
 
     /// Removes the calls whose limit has passed. Returns them, and the earliest limit of the others.
     pub(crate) fn take_overdue(&self, now: Instant) -> (VecDeque<Waiting>, Option<Instant>) {
-        let mut state = self.lock();
+        let Some(mut state) = self.lock() else {
+            return (VecDeque::new(), None);
+        };
         let is_overdue = |(_, limit): &Waiting| limit.at.is_some_and(|at| at <= now);
         let mut overdue = VecDeque::new();
         if state.jobs.iter().any(is_overdue) {
             (overdue, state.jobs) = std::mem::take(&mut state.jobs).into_iter().partition(is_overdue);
+        }
+        for (job, limit) in &overdue {
+            if job.is_waiting() {
+                state.timeouts += 1;
+                state.count_wait(limit, now);
+            }
         }
         let earliest = state.jobs.iter().filter_map(|(_, limit)| limit.at).min();
         let wakers = state.idle_wakers();
@@ -159,9 +199,22 @@ impl Queue {
         (overdue, earliest)
     }
 
+    /// Makes the wake-ups that are kept. Returns whether calls wait, so that others may be kept.
+    pub(crate) fn make_wakes(&self) -> bool {
+        let Some(state) = self.lock() else {
+            return false;
+        };
+        let is_empty = state.jobs.is_empty();
+        drop(state);
+        self.wakes.make();
+        !is_empty
+    }
+
     /// Takes note of a cancelled call.
     pub(crate) fn forget_one(&self) {
-        let mut state = self.lock();
+        let Some(mut state) = self.lock() else {
+            return;
+        };
         state.husks += 1;
         let mut removed = VecDeque::new();
         if state.husks >= HUSKS_MIN && state.husks * 2 >= state.jobs.len() {
@@ -176,7 +229,9 @@ impl Queue {
 
     /// Adds a worker that has begun.
     pub(crate) fn add(&self, control: &Arc<Control>) {
-        let mut state = self.lock();
+        let Some(mut state) = self.lock() else {
+            return;
+        };
         state.controls.push(Arc::clone(control));
         if state.phase == Phase::Cancelled {
             control.interrupt();
@@ -185,7 +240,9 @@ impl Queue {
 
     /// Removes a worker that ends.
     pub(crate) fn remove(&self, control: &Arc<Control>) {
-        let mut state = self.lock();
+        let Some(mut state) = self.lock() else {
+            return;
+        };
         state.controls.retain(|other| !Arc::ptr_eq(other, control));
         state.workers -= 1;
         let wakers = state.idle_wakers();
@@ -193,10 +250,10 @@ impl Queue {
         wake_all(wakers);
     }
 
-    /// Waits for the next call. `has_run`: whether the worker has run the last one. Returns `None` when the worker has to
-    /// end.
-    pub(crate) fn next(&self, control: &Arc<Control>, has_run: bool) -> Option<Waiting> {
-        let mut state = self.lock();
+    /// Waits for the next call. `has_run`: whether the worker has run the last one. Returns it with the number of calls that
+    /// wait for others after it; `None` when the worker has to end.
+    pub(crate) fn next(&self, control: &Arc<Control>, has_run: bool) -> Option<(Waiting, usize)> {
+        let mut state = self.lock()?;
         if has_run {
             state.running -= 1;
             // Under the lock, so that it does not undo the end of the pool.
@@ -209,39 +266,53 @@ impl Queue {
             state.called -= usize::from(is_called);
             if let Some(job) = state.jobs.pop_front() {
                 state.running += 1;
+                if job.1.waits && job.0.is_waiting() {
+                    state.count_wait(&job.1, Instant::now());
+                }
                 if state.husks > 0 && (state.jobs.is_empty() || !job.0.is_waiting()) {
                     state.husks = if state.jobs.is_empty() { 0 } else { state.husks - 1 };
                 }
                 let called = state.call_one();
+                // Only where the timekeeper looks after them may wake-ups be kept: it is told of calls that wait for others.
+                let has_limit_kept = state.jobs.back().is_some_and(|(_, limit)| limit.waits);
+                let waiting = if has_limit_kept { state.jobs.len() } else { 0 };
                 drop(state);
                 if let Some(called) = called {
                     called.call();
                 }
-                return Some(job);
+                return Some((job, waiting));
             }
             if state.phase >= Phase::Stopped {
+                drop(state);
+                self.wakes.make();
                 return None;
             }
+            control.get_ready_to_spin();
             state.asleep.push(Arc::clone(control));
             let wakers = state.idle_wakers();
             drop(state);
             wake_all(wakers);
+            self.wakes.make();
             control.sleep();
-            state = self.lock();
+            state = self.lock()?;
             is_called = true;
         }
     }
 
     /// Accepts no more calls.
     pub(crate) fn close(&self) {
-        let mut state = self.lock();
+        let Some(mut state) = self.lock() else {
+            return;
+        };
         state.phase = if state.phase < Phase::Closed { Phase::Closed } else { state.phase };
     }
 
     /// Refuses what waits, and cancels what runs now.
     pub(crate) fn cancel_all(&self) {
         self.close();
-        let mut state = self.lock();
+        let Some(mut state) = self.lock() else {
+            return;
+        };
         let jobs = std::mem::take(&mut state.jobs);
         state.husks = 0;
         let is_over = state.running == 0;
@@ -257,7 +328,9 @@ impl Queue {
     /// Has the workers end when no call waits or, with `cancels`, at once: calls that wait are refused, and those that run
     /// are cancelled.
     pub(crate) fn stop(&self, cancels: bool) {
-        let mut state = self.lock();
+        let Some(mut state) = self.lock() else {
+            return;
+        };
         let phase = if cancels { Phase::Cancelled } else { Phase::Stopped };
         if state.phase < phase {
             state.phase = phase;
@@ -275,16 +348,36 @@ impl Queue {
         refuse_all(jobs, &pool_closed);
     }
 
-    /// Waits until no call waits and none runs.
-    pub(crate) fn poll_idle(&self, task: &mut Context<'_>) -> Poll<()> {
-        let mut state = self.lock();
-        if state.is_idle() {
+    /// Waits until no call waits and none runs. The wait has a number of its own, by which it is [left](Self::leave_idle).
+    pub(crate) fn poll_idle(&self, wait: u64, task: &mut Context<'_>) -> Poll<()> {
+        // Code of the executor.
+        let waker = task.waker().clone();
+        let Some(mut state) = self.lock() else {
             return Poll::Ready(());
+        };
+        let former = state.take_idle_waker(wait);
+        let is_idle = state.is_idle();
+        if !is_idle {
+            state.idle_wakers.push((wait, waker));
         }
-        if !state.idle_wakers.iter().any(|waker| waker.will_wake(task.waker())) {
-            state.idle_wakers.push(task.waker().clone());
-        }
-        Poll::Pending
+        drop(state);
+        drop(former);
+        if is_idle { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Ends a wait of [`poll_idle`](Self::poll_idle).
+    pub(crate) fn leave_idle(&self, wait: u64) {
+        let former = self.lock().and_then(|mut state| state.take_idle_waker(wait));
+        drop(former);
+    }
+
+    /// Returns the calls that wait, and those that have waited for others.
+    pub(crate) fn waits(&self) -> OuterWaits {
+        let Some(state) = self.lock() else {
+            return OuterWaits::default();
+        };
+        let waiting = state.jobs.len().saturating_sub(state.husks);
+        OuterWaits { waiting, timeouts: state.timeouts, waits: state.waits, waited: state.waited }
     }
 }
 
@@ -312,11 +405,27 @@ impl State {
         Some(called)
     }
 
+    /// Whether a call that is added now need not wait for others, in a queue with so many workers.
+    fn is_free(&self, size: usize) -> bool {
+        self.jobs.len() < self.called + self.asleep.len() || self.workers < size
+    }
+
+    fn count_wait(&mut self, limit: &Limit, now: Instant) {
+        self.waits += 1;
+        self.waited = self.waited.saturating_add(now.saturating_duration_since(limit.since));
+    }
+
+    fn take_idle_waker(&mut self, wait: u64) -> Option<Waker> {
+        let at = self.idle_wakers.iter().position(|(other, _)| *other == wait)?;
+        Some(self.idle_wakers.swap_remove(at).1)
+    }
+
     fn is_idle(&self) -> bool {
         self.running == 0 && self.jobs.is_empty()
     }
 
     fn idle_wakers(&mut self) -> Vec<Waker> {
-        if self.is_idle() { std::mem::take(&mut self.idle_wakers) } else { Vec::new() }
+        let wakers = if self.is_idle() { std::mem::take(&mut self.idle_wakers) } else { Vec::new() };
+        wakers.into_iter().map(|(_, waker)| waker).collect()
     }
 }

@@ -2,14 +2,16 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
 use std::time::Duration;
 
 use finalite::pool::{PooledConnection, Role};
+use finalite::workspace::Process;
 use finalite::{DropBehavior, Error, Result, Transaction, workspace};
 use tokio::sync::oneshot;
 
 use crate::control::{Control, Deadline};
-use crate::worker::{Context, ResultCall, refuse_call, run_call};
+use crate::worker::{Context, ResultCall, Site, refuse_call, run_call};
 
 /// A call within a transaction.
 pub(crate) trait Command: Send + Sync {
@@ -28,12 +30,13 @@ where
 {
     fn run(&self, tx: &mut Transaction<'_>, control: &Arc<Control>) -> bool {
         let mut has_panicked = false;
-        run_call(self, control, |work| {
+        let run = |work: F| {
             catch_unwind(AssertUnwindSafe(|| work(tx))).unwrap_or_else(|panic| {
                 has_panicked = true;
                 resume_unwind(panic)
             })
-        });
+        };
+        run_call(self, control, run, Waker::wake);
         has_panicked
     }
 
@@ -75,9 +78,9 @@ enum Over {
 }
 
 /// A transaction, for the task that has it and the worker that serves it.
-#[derive(Default)]
 pub(crate) struct Session {
     state: Mutex<State>,
+    pub(crate) process: Process,
 }
 
 #[derive(Default)]
@@ -96,8 +99,16 @@ impl Session {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(crate) fn new() -> Self {
+        Self { state: Mutex::default(), process: Process::this() }
+    }
+
     /// Asks for the next step.
     pub(crate) fn ask(&self, step: Step) {
+        // Whoever awaits it in a child process is told.
+        if !self.process.is_this() {
+            return;
+        }
         let mut state = self.lock();
         if let Some(over) = state.over {
             drop(state);
@@ -115,6 +126,9 @@ impl Session {
 
     /// Has the transaction rolled back.
     pub(crate) fn leave(&self) {
+        if !self.process.is_this() {
+            return;
+        }
         let mut state = self.lock();
         state.is_left = true;
         let control = state.control.clone();
@@ -166,7 +180,7 @@ type Ended = (Arc<EndCall>, std::thread::Result<Result<()>>);
 /// Begins a transaction, tells that, and serves it to its end.
 pub(crate) fn serve(
     context: &Context<'_>,
-    role: Role,
+    (role, site): (Role, Site),
     deadline: Deadline,
     session: &Session,
     begun: oneshot::Sender<()>,
@@ -174,7 +188,7 @@ pub(crate) fn serve(
     let ending = Ending(session);
     let mut ended = None;
     let served = catch_unwind(AssertUnwindSafe(|| {
-        let mut conn = context.lend(role, deadline)?;
+        let mut conn = context.lend(role, site, deadline)?;
         serve_on(&mut conn, context.control, deadline, session, begun, &mut ended)
     }));
     drop(ending);

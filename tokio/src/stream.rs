@@ -2,21 +2,23 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::io;
 use std::mem::needs_drop;
-use std::pin::Pin;
+use std::panic::Location;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context as Task, Poll};
 use std::vec;
 
-use finalite::pool::Role;
-use finalite::{ColumnBatch, Error, FromRow, Params, Result, Row, ValueRef, workspace};
+use finalite::pool::{PooledConnection, Role};
+use finalite::{ColumnBatch, Error, FromRow, Params, Result, Row, ValueRef};
 use futures_core::Stream;
 
 use crate::channel::Channel;
 use crate::control::{Control, Deadline};
 use crate::pool::Pool;
-use crate::worker::Context;
+use crate::worker::{Context, Site};
 
 /// Limits of a batch. The first one is small, so that the first row comes soon.
 const FIRST_ROWS: usize = 16;
@@ -46,7 +48,7 @@ pub struct RowStream<T> {
 type Running = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
 
 /// Sends batches to the task, from the thread that runs the query.
-struct Sender<'a, T> {
+pub(crate) struct Sender<'a, T> {
     channel: &'a Channel<T>,
     control: &'a Arc<Control>,
     deadline: Deadline,
@@ -58,14 +60,23 @@ impl<T> Sender<'_, T> {
     /// # Errors
     ///
     /// If nobody reads any more, or the time has passed.
-    fn send(&self, batch: Vec<T>) -> Result<()> {
+    pub(crate) fn send(&self, batch: Vec<T>) -> Result<()> {
         if self.channel.send(batch, self.control, self.deadline) {
             return Ok(());
         }
-        Err(match self.deadline {
-            Some((_, allowed)) if !self.control.is_cancelled() => workspace::deadline_passed(allowed),
-            _ => workspace::interrupted(),
-        })
+        Err(self.control.reason(self.deadline))
+    }
+
+    /// Waits until nobody reads any more, after the last batch.
+    ///
+    /// # Errors
+    ///
+    /// If the call is cancelled, or the time has passed.
+    pub(crate) fn wait_until_left(&self) -> Result<()> {
+        if self.channel.wait_until_left(self.control, self.deadline) {
+            return Ok(());
+        }
+        Err(self.control.reason(self.deadline))
     }
 }
 
@@ -78,12 +89,16 @@ impl<T> Drop for Ending<T> {
     }
 }
 
+/// Bytes that a column takes in a value which owns memory, besides its text or blob: a [`Value`](finalite::Value), or an
+/// allocation.
+const COLUMN_BYTES: usize = 32;
+
 /// Number of bytes that a row takes, besides its value.
 fn row_bytes(row: Row<'_>) -> usize {
     let bytes = |column| match row.value(column) {
-        Ok(ValueRef::Text(text)) => text.len(),
-        Ok(ValueRef::Blob(bytes)) => bytes.len(),
-        _ => 0,
+        Ok(ValueRef::Text(text)) => COLUMN_BYTES + text.len(),
+        Ok(ValueRef::Blob(bytes)) => COLUMN_BYTES + bytes.len(),
+        _ => COLUMN_BYTES,
     };
     (0..row.column_count()).map(bytes).sum()
 }
@@ -151,6 +166,7 @@ impl Pool {
     /// # Ok(())
     /// # }
     /// ```
+    #[track_caller]
     #[doc(alias("fetch", "query_stream"))]
     pub fn stream<T>(
         &self,
@@ -161,7 +177,7 @@ impl Pool {
         T: for<'row> FromRow<'row> + Send + 'static,
     {
         let sql = sql.into();
-        self.stream_from(move |conn, sender| send_rows(conn, &sql, params, sender))
+        self.stream_from(Location::caller(), move |conn, sender| send_rows(conn, &sql, params, sender))
     }
 
     /// Runs a query, calls the closure beside SQLite with batches of so many rows, and streams what it returns. A batch
@@ -191,6 +207,7 @@ impl Pool {
     /// # Ok(())
     /// # }
     /// ```
+    #[track_caller]
     pub fn stream_batches<R, F>(
         &self,
         sql: impl Into<Cow<'static, str>>,
@@ -203,14 +220,14 @@ impl Pool {
         R: Send + 'static,
     {
         let sql = sql.into();
-        self.stream_from(move |conn, sender| {
+        self.stream_from(Location::caller(), move |conn, sender| {
             conn.scan(&sql, params).batches(rows, |batch| sender.send(vec![reduce(batch)?])).map(drop)
         })
     }
 
-    fn stream_from<T, F>(&self, work: F) -> RowStream<T>
+    pub(crate) fn stream_from<T, F>(&self, site: Site, work: F) -> RowStream<T>
     where
-        F: FnOnce(&finalite::Connection, &Sender<'_, T>) -> Result<()> + Send + 'static,
+        F: FnOnce(&mut PooledConnection<'_>, &Sender<'_, T>) -> Result<()> + Send + 'static,
         T: Send + 'static,
     {
         let channel = Arc::new(Channel::new());
@@ -221,9 +238,9 @@ impl Pool {
             let call = lane.submit(deadline, move |context: &Context<'_>| -> Result<()> {
                 // Dropped last, so that the connection is back when the task sees the end.
                 let ending = ending;
-                let conn = context.lend(Role::Reader, deadline)?;
+                let mut conn = context.lend(Role::Reader, site, deadline)?;
                 let _supervision = context.control.supervise(&conn, deadline)?;
-                work(&conn, &Sender { channel: &ending.0, control: context.control, deadline })
+                work(&mut conn, &Sender { channel: &ending.0, control: context.control, deadline })
             })?;
             call.await
         };
@@ -239,7 +256,43 @@ impl<T> RowStream<T> {
         if let Some(item) = self.batch.next() {
             return Some(Ok(item));
         }
-        std::future::poll_fn(|task| self.poll_item(task)).await
+        poll_fn(|task| self.poll_item(task)).await
+    }
+
+    /// Waits for the future while the query runs: an end of the query by an error ends the wait.
+    pub(crate) async fn beside<R>(&mut self, future: impl Future<Output = io::Result<R>>) -> io::Result<R> {
+        let mut future = pin!(future);
+        poll_fn(|task| {
+            if let Poll::Ready(done) = future.as_mut().poll(task) {
+                return Poll::Ready(done);
+            }
+            self.poll_running(task);
+            match self.failure.take() {
+                Some(failure) => Poll::Ready(Err(io::Error::other(failure))),
+                None => Poll::Pending,
+            }
+        })
+        .await
+    }
+
+    /// Reads no more, and waits until the connection is back.
+    pub(crate) async fn end(mut self) {
+        self.channel.leave();
+        poll_fn(|task| {
+            self.poll_running(task);
+            if self.running.is_some() { Poll::Pending } else { Poll::Ready(()) }
+        })
+        .await;
+    }
+
+    /// Starts the query, and takes note of its end.
+    fn poll_running(&mut self, task: &mut Task<'_>) {
+        if let Some(running) = &mut self.running
+            && let Poll::Ready(result) = running.as_mut().poll(task)
+        {
+            self.running = None;
+            self.failure = result.err();
+        }
     }
 
     fn poll_item(&mut self, task: &mut Task<'_>) -> Poll<Option<Result<T>>> {
@@ -247,13 +300,8 @@ impl<T> RowStream<T> {
             if let Some(item) = self.batch.next() {
                 return Poll::Ready(Some(Ok(item)));
             }
-            // It starts the query. When it has ended, all batches have been sent.
-            if let Some(running) = &mut self.running
-                && let Poll::Ready(result) = running.as_mut().poll(task)
-            {
-                self.running = None;
-                self.failure = result.err();
-            }
+            // When it has ended, all batches have been sent.
+            self.poll_running(task);
             match self.channel.poll_next(task) {
                 Poll::Ready(Some(batch)) => self.batch = batch.into_iter(),
                 // It wakes the task at its end.

@@ -16,6 +16,9 @@ use crate::control::Deadline;
 use crate::queue::Queue;
 use crate::worker::shielded;
 
+/// Maximum time for which a worker keeps a wake-up, while it runs another call.
+const TICK: Duration = Duration::from_millis(1);
+
 /// Minimum time between two looks at the queues.
 const PAUSE: Duration = Duration::from_millis(1);
 
@@ -28,12 +31,14 @@ pub(crate) struct Limit {
     pub(crate) at: Option<Instant>,
     /// Time that the deadline allows, if that comes first.
     allowed: Option<Duration>,
+    /// Whether the call waits for others.
+    pub(crate) waits: bool,
 }
 
 impl Limit {
     /// Returns the limit of a call that waits for as long as it takes.
     pub(crate) fn never() -> Self {
-        Self { since: Instant::now(), at: None, allowed: None }
+        Self { since: Instant::now(), at: None, allowed: None, waits: false }
     }
 
     /// Returns the earlier of the pool's timeout and the deadline.
@@ -42,9 +47,9 @@ impl Limit {
         let timeout = since.checked_add(workspace::acquire_timeout(pool));
         match deadline {
             Some((at, allowed)) if timeout.is_none_or(|timeout| at < timeout) => {
-                Self { since, at: Some(at), allowed: Some(allowed) }
+                Self { since, at: Some(at), allowed: Some(allowed), waits: false }
             }
-            _ => Self { since, at: timeout, allowed: None },
+            _ => Self { since, at: timeout, allowed: None, waits: false },
         }
     }
 
@@ -66,8 +71,10 @@ pub(crate) struct Timekeeper {
 
 #[derive(Default)]
 struct State {
-    /// Moment of the next look at the queues.
+    /// Moment of the next look at the limits in the queues.
     next: Option<Instant>,
+    /// Moment of the next look at the wake-ups that are kept, while calls wait.
+    tick: Option<Instant>,
     thread: Option<Worker>,
     is_stopped: bool,
 }
@@ -81,15 +88,19 @@ impl Timekeeper {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn is_of_this_process(&self) -> bool {
+        self.queues[0].1.process().is_this()
+    }
+
     /// Has the limit of a call kept that was added to a queue.
     ///
     /// # Errors
     ///
     /// The operating system's error if the thread cannot be started.
     pub(crate) fn keep(self: &Arc<Self>, limit: Limit) -> io::Result<()> {
-        let Some(at) = limit.at else {
+        if !self.is_of_this_process() {
             return Ok(());
-        };
+        }
         let mut state = self.lock();
         if state.is_stopped {
             return Ok(());
@@ -98,8 +109,15 @@ impl Timekeeper {
             let this = Arc::clone(self);
             state.thread = Some(Worker::start("finalite-limits", move |_| this.run())?);
         }
-        if state.next.is_none_or(|next| at < next) {
-            state.next = Some(at);
+        let (at, is_first) = (limit.at.filter(|at| state.next.is_none_or(|next| *at < next)), state.tick.is_none());
+        if at.is_some() {
+            state.next = at;
+        }
+        if is_first {
+            state.tick = limit.since.checked_add(TICK);
+        }
+        drop(state);
+        if at.is_some() || is_first {
             self.changed.notify_one();
         }
         Ok(())
@@ -107,6 +125,9 @@ impl Timekeeper {
 
     /// Ends the thread and joins it. No limit is kept from here on.
     pub(crate) fn stop(&self) {
+        if !self.is_of_this_process() {
+            return;
+        }
         let mut state = self.lock();
         state.is_stopped = true;
         let thread = state.thread.take();
@@ -119,18 +140,27 @@ impl Timekeeper {
         let mut state = self.lock();
         while !state.is_stopped {
             let now = Instant::now();
-            state = match state.next {
+            let (next, tick) = (state.next, state.tick);
+            state = match next.into_iter().chain(tick).min() {
                 None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
                 Some(at) if at > now => {
                     self.changed.wait_timeout(state, at - now).unwrap_or_else(PoisonError::into_inner).0
                 }
-                Some(_) => {
-                    // A call that is added from here on is seen in its queue, or tells its limit after this.
-                    state.next = None;
+                Some(at) => {
+                    // A call that is added from here on is seen in its queue, or sets it again.
+                    state.tick = None;
                     drop(state);
-                    let left = self.end_overdue(now).map(|at| at.max(now + PAUSE));
+                    let waits = self.queues.each_ref().map(|(_, queue)| queue.make_wakes()).contains(&true);
                     let mut state = self.lock();
-                    state.next = state.next.into_iter().chain(left).min();
+                    state.tick = state.tick.or_else(|| waits.then(|| now + TICK));
+                    if next == Some(at) {
+                        // A call that is added from here on is seen in its queue, or tells its limit after this.
+                        state.next = None;
+                        drop(state);
+                        let left = self.end_overdue(now).map(|at| at.max(now + PAUSE));
+                        state = self.lock();
+                        state.next = state.next.into_iter().chain(left).min();
+                    }
                     state
                 }
             };

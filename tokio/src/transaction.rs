@@ -3,11 +3,13 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::future::{Future, poll_fn};
+use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 
 use finalite::pool::Role;
+use finalite::sql::quote_identifier;
 use finalite::{Error, FromRow, Params, Result, workspace};
 use tokio::sync::oneshot;
 
@@ -15,7 +17,7 @@ use crate::call::Pending;
 use crate::handover::Call;
 use crate::pool::Pool;
 use crate::session::{self, EndCall, Session, Step};
-use crate::worker::{Context, ResultCall};
+use crate::worker::{Context, ResultCall, Site};
 
 /// A transaction that lives across awaits, with a connection and a thread of the pool of its own. From [`Pool::begin`] and
 /// [`Pool::begin_read`].
@@ -65,8 +67,43 @@ impl Pool {
     /// # Errors
     ///
     /// Those of [`finalite::pool::Pool::writer`], and of `BEGIN`.
-    pub async fn begin(&self) -> Result<Transaction> {
-        self.begin_as(Role::Writer).await
+    #[track_caller]
+    pub fn begin(&self) -> impl Future<Output = Result<Transaction>> + Send {
+        self.begin_as(Role::Writer, Location::caller())
+    }
+
+    /// Begins a transaction like [`begin`](Self::begin), unless it would have to wait for calls of the pool; `None` then.
+    /// Locks of other connections to the database, and those that [`blocking`](Self::blocking) has checked out, are waited
+    /// for as ever. The thread of a call that has returned this moment may count as busy.
+    ///
+    /// # Errors
+    ///
+    /// See [`begin`](Self::begin).
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use finalite_tokio::Pool;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> finalite::Result<()> {
+    /// let pool = Pool::open(finalite::pool::Pool::in_memory("try_begin")).await?;
+    /// let tx = pool.try_begin().await?.expect("nothing else writes");
+    /// assert!(pool.try_begin().await?.is_none());
+    /// tx.rollback().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn try_begin(&self) -> impl Future<Output = Result<Option<Transaction>>> + Send {
+        let site = Location::caller();
+        async move {
+            let (session, serving) = self.serving(Role::Writer, site);
+            match self.inner.writer.submit_if_free(self.deadline(), serving)? {
+                Some(serving) => begun(session, serving).await.map(Some),
+                None => Ok(None),
+            }
+        }
     }
 
     /// Begins a transaction that only reads: all its queries see the same state of the database. It occupies one of the
@@ -75,41 +112,59 @@ impl Pool {
     /// # Errors
     ///
     /// Those of [`finalite::pool::Pool::reader`], and of `BEGIN`.
-    pub async fn begin_read(&self) -> Result<Transaction> {
-        self.begin_as(Role::Reader).await
+    #[track_caller]
+    pub fn begin_read(&self) -> impl Future<Output = Result<Transaction>> + Send {
+        self.begin_as(Role::Reader, Location::caller())
     }
 
-    async fn begin_as(&self, role: Role) -> Result<Transaction> {
-        let (deadline, session) = (self.deadline(), Arc::<Session>::default());
+    async fn begin_as(&self, role: Role, site: Site) -> Result<Transaction> {
+        let (session, serving) = self.serving(role, site);
+        begun(session, self.inner.lane(role).submit(self.deadline(), serving)?).await
+    }
+
+    /// Returns a session, and the call that serves it.
+    fn serving(&self, role: Role, site: Site) -> (Beginning, impl FnOnce(&Context<'_>) -> Result<()> + Send + use<>) {
+        let (deadline, session) = (self.deadline(), Arc::new(Session::new()));
         let (begun, has_begun) = oneshot::channel();
-        let mut has_begun = Some(has_begun);
         let served = Arc::clone(&session);
-        let serving = self
-            .inner
-            .lane(role)
-            .submit(deadline, move |context: &Context<'_>| session::serve(context, role, deadline, &served, begun))?;
-        let mut transaction = Transaction { session, _serving: Box::pin(serving) };
-        poll_fn(|task| {
-            if let Some(beginning) = &mut has_begun
-                && let Poll::Ready(result) = Pin::new(beginning).poll(task)
-            {
-                // A receiver that is over is not polled again. One without a message: it ends before it has begun, with
-                // an error that is there when the connection is back.
-                has_begun = None;
-                if result.is_ok() {
-                    return Poll::Ready(Ok(()));
-                }
-            }
-            transaction._serving.as_mut().poll(task).map(|result| result.and(Err(workspace::interrupted())))
-        })
-        .await?;
-        Ok(transaction)
+        let serve = move |context: &Context<'_>| session::serve(context, (role, site), deadline, &served, begun);
+        (Beginning { session, has_begun }, serve)
     }
 }
 
+/// A transaction that is to begin.
+struct Beginning {
+    session: Arc<Session>,
+    has_begun: oneshot::Receiver<()>,
+}
+
+/// Waits until the transaction has begun.
+async fn begun(
+    Beginning { session, has_begun }: Beginning,
+    serving: impl Future<Output = Result<()>> + Send + Sync + 'static,
+) -> Result<Transaction> {
+    let mut has_begun = Some(has_begun);
+    let mut transaction = Transaction { session, _serving: Box::pin(serving) };
+    poll_fn(|task| {
+        if let Some(beginning) = &mut has_begun
+            && let Poll::Ready(result) = Pin::new(beginning).poll(task)
+        {
+            // A receiver that is over is not polled again. One without a message: it ends before it has begun, with an
+            // error that is there when the connection is back.
+            has_begun = None;
+            if result.is_ok() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        transaction._serving.as_mut().poll(task).map(|result| result.and(Err(workspace::interrupted())))
+    })
+    .await?;
+    Ok(transaction)
+}
+
 impl Transaction {
-    /// Runs the closure in the transaction, on its thread. A [savepoint](finalite::Transaction::savepoint) is opened and
-    /// ended within one closure.
+    /// Runs the closure in the transaction, on its thread. A [savepoint](finalite::Transaction::savepoint) of the closure
+    /// ends within it; one that lives across awaits is from [`savepoint`](Self::savepoint).
     ///
     /// # Errors
     ///
@@ -142,7 +197,7 @@ impl Transaction {
         E: From<Error> + Send + 'static,
     {
         let call: Arc<ResultCall<F, T, E>> = Arc::new(Call::new(work));
-        let pending = Pending::within_transaction(Arc::clone(&call));
+        let pending = Pending::within_transaction(Arc::clone(&call), self.session.process);
         self.session.ask(Step::Run(call));
         pending.await
     }
@@ -159,6 +214,85 @@ impl Transaction {
     ) -> Result<usize> {
         let sql = sql.into();
         self.run(move |tx| tx.execute(&sql, params)).await
+    }
+
+    /// Runs the statements of a script, and discards rows. A script that ends the transaction or begins one is an error.
+    ///
+    /// # Errors
+    ///
+    /// See [`run`](Self::run) and [`Connection::execute_batch`](finalite::Connection::execute_batch). The statements
+    /// before an error stay in the transaction.
+    pub async fn execute_batch(&mut self, script: impl Into<Cow<'static, str>>) -> Result<()> {
+        let script = script.into();
+        self.run(move |tx| tx.execute_batch(&script)).await
+    }
+
+    /// Returns whether a query yields a row.
+    ///
+    /// # Errors
+    ///
+    /// See [`run`](Self::run).
+    pub async fn exists(
+        &mut self,
+        sql: impl Into<Cow<'static, str>>,
+        params: impl Params<'static> + Send + 'static,
+    ) -> Result<bool> {
+        let sql = sql.into();
+        self.run(move |tx| tx.exists(&sql, params)).await
+    }
+
+    /// Opens a savepoint of this name, which lives across awaits, as SQLite's
+    /// [`SAVEPOINT`](https://sqlite.org/lang_savepoint.html) does: of several of a name, the last is meant.
+    ///
+    /// # Errors
+    ///
+    /// See [`run`](Self::run).
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use finalite_tokio::Pool;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> finalite::Result<()> {
+    /// let pool = Pool::open(finalite::pool::Pool::in_memory("savepoint")).await?;
+    /// pool.execute("CREATE TABLE t(a)", ()).await?;
+    /// let mut tx = pool.begin().await?;
+    /// tx.savepoint("each").await?;
+    /// tx.execute("INSERT INTO t VALUES (1)", ()).await?;
+    /// tx.rollback_to("each").await?;
+    /// tx.execute("INSERT INTO t VALUES (2)", ()).await?;
+    /// tx.release("each").await?;
+    /// tx.commit().await?;
+    /// assert_eq!(pool.query_all::<i64>("SELECT a FROM t", ()).await?, [2]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn savepoint(&mut self, name: impl Into<Cow<'static, str>>) -> Result<()> {
+        self.at_savepoint("SAVEPOINT", name.into()).await
+    }
+
+    /// Forgets the savepoint of this name and those after it. What was changed since stays in the transaction.
+    ///
+    /// # Errors
+    ///
+    /// SQLite's if there is none of the name; see [`run`](Self::run).
+    pub async fn release(&mut self, name: impl Into<Cow<'static, str>>) -> Result<()> {
+        self.at_savepoint("RELEASE", name.into()).await
+    }
+
+    /// Undoes what was changed since the savepoint of this name was opened, and forgets those after it. The savepoint
+    /// stays.
+    ///
+    /// # Errors
+    ///
+    /// SQLite's if there is none of the name; see [`run`](Self::run).
+    pub async fn rollback_to(&mut self, name: impl Into<Cow<'static, str>>) -> Result<()> {
+        self.at_savepoint("ROLLBACK TO", name.into()).await
+    }
+
+    async fn at_savepoint(&mut self, action: &'static str, name: Cow<'static, str>) -> Result<()> {
+        self.run(move |tx| tx.execute_batch(&format!("{action} {}", quote_identifier(&name)))).await
     }
 
     /// Runs a statement that yields exactly one row, and returns the row as `T`.
@@ -234,7 +368,7 @@ impl Transaction {
 
     async fn end(self, commits: bool) -> Result<()> {
         let call: Arc<EndCall> = Arc::new(Call::new(commits));
-        let pending = Pending::within_transaction(Arc::clone(&call));
+        let pending = Pending::within_transaction(Arc::clone(&call), self.session.process);
         self.session.ask(Step::End(call));
         pending.await
     }

@@ -1,5 +1,7 @@
 //! Changes of tables as a stream.
 
+use std::future::Future;
+use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context as Task, Poll};
 
@@ -47,16 +49,20 @@ impl Pool {
     /// # }
     /// ```
     #[doc(alias("observe", "subscribe", "notify"))]
-    pub async fn watch<T: AsRef<str> + Send + 'static>(
+    #[track_caller]
+    pub fn watch<T: AsRef<str> + Send + 'static>(
         &self,
         tables: impl IntoIterator<Item = T> + Send + 'static,
-    ) -> Result<Watch> {
-        let deadline = self.deadline();
-        let call = self.inner.writer.submit(deadline, move |context: &Context<'_>| {
-            let conn = context.lend(Role::Writer, deadline)?;
-            workspace::watch_on(context.pool, &conn, tables)
-        })?;
-        call.await.map(Watch)
+    ) -> impl Future<Output = Result<Watch>> + Send {
+        let site = Location::caller();
+        async move {
+            let deadline = self.deadline();
+            let call = self.inner.writer.submit(deadline, move |context: &Context<'_>| {
+                let conn = context.lend(Role::Writer, site, deadline)?;
+                workspace::watch_on(context.pool, &conn, tables)
+            })?;
+            call.await.map(Watch)
+        }
     }
 
     /// Watches the tables of the main database that a query reads, also through views.
@@ -64,13 +70,17 @@ impl Pool {
     /// # Errors
     ///
     /// See [`finalite::pool::Pool::watch_query`].
-    pub async fn watch_query(&self, sql: impl Into<String>) -> Result<Watch> {
-        let (sql, deadline) = (sql.into(), self.deadline());
-        let call = self.inner.writer.submit(deadline, move |context: &Context<'_>| {
-            let conn = context.lend(Role::Writer, deadline)?;
-            workspace::watch_query_on(context.pool, &conn, &sql)
-        })?;
-        call.await.map(Watch)
+    #[track_caller]
+    pub fn watch_query(&self, sql: impl Into<String>) -> impl Future<Output = Result<Watch>> + Send {
+        let (sql, site) = (sql.into(), Location::caller());
+        async move {
+            let deadline = self.deadline();
+            let call = self.inner.writer.submit(deadline, move |context: &Context<'_>| {
+                let conn = context.lend(Role::Writer, site, deadline)?;
+                workspace::watch_query_on(context.pool, &conn, &sql)
+            })?;
+            call.await.map(Watch)
+        }
     }
 }
 

@@ -1,8 +1,9 @@
 //! The threads that run the calls of a pool.
 
 use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::sync::Arc;
+use std::task::Waker;
 use std::time::Instant;
 use std::{io, thread};
 
@@ -13,6 +14,10 @@ use finalite::{Error, Result};
 use crate::control::{Control, Deadline};
 use crate::handover::Call;
 use crate::queue::{Job, Queue};
+use crate::wakes::Wakes;
+
+/// Place in the program where a call was made.
+pub(crate) type Site = &'static Location<'static>;
 
 /// The surroundings of a call while it runs.
 pub(crate) struct Context<'a> {
@@ -20,12 +25,15 @@ pub(crate) struct Context<'a> {
     pub(crate) control: &'a Arc<Control>,
     /// The beginning of the call.
     pub(crate) since: Instant,
+    wakes: &'a Wakes,
+    /// Number of calls that wait for the worker.
+    waiting: usize,
 }
 
 impl<'a> Context<'a> {
     /// Checks out a connection, until the call is cancelled or its deadline has passed.
-    pub(crate) fn lend(&self, role: Role, deadline: Deadline) -> Result<PooledConnection<'a>> {
-        self.control.lend(self.pool, role, self.since, deadline)
+    pub(crate) fn lend(&self, role: Role, site: Site, deadline: Deadline) -> Result<PooledConnection<'a>> {
+        self.control.lend(self.pool, role, (site, self.since), deadline)
     }
 }
 
@@ -36,11 +44,13 @@ pub(crate) fn start(name: &str, pool: &Arc<SyncPool>, queue: &Arc<Queue>) -> io:
         let control = Arc::new(Control::of_this_thread());
         queue.add(&control);
         let mut has_run = false;
-        while let Some((job, limit)) = queue.next(&control, has_run) {
+        while let Some(((job, limit), waiting)) = queue.next(&control, has_run) {
             has_run = true;
-            let context = Context { pool: &pool, control: &control, since: limit.since };
+            let context = Context { pool: &pool, control: &control, since: limit.since, wakes: &queue.wakes, waiting };
             // What may panic here is the executor, while a task is woken.
+            let begin = Instant::now();
             shielded(|| job.run(&context));
+            control.pace.note(begin.elapsed());
             shielded(|| drop(job));
         }
         queue.remove(&control);
@@ -57,7 +67,7 @@ where
     E: From<Error> + Send,
 {
     fn run(&self, context: &Context<'_>) {
-        run_call(self, context.control, |work| work(context));
+        run_call(self, context.control, |work| work(context), |waker| context.wakes.wake(waker, context.waiting));
     }
 
     fn refuse(&self, reason: &dyn Fn() -> Error) {
@@ -74,13 +84,14 @@ pub(crate) fn run_call<F, T>(
     call: &Call<F, Arc<Control>, thread::Result<T>>,
     control: &Arc<Control>,
     run: impl FnOnce(F) -> T,
+    wake: impl FnOnce(Waker),
 ) {
     let Some(work) = call.begin(Arc::clone(control)) else {
         return;
     };
     let result = catch_unwind(AssertUnwindSafe(|| run(work)));
     match call.finish(result) {
-        Ok(Some(waker)) => waker.wake(),
+        Ok(Some(waker)) => wake(waker),
         Ok(None) => {}
         Err(unwanted) => discard(unwanted),
     }
