@@ -56,6 +56,8 @@ fn close_now_cancels() {
         while pool.status().role(Role::Reader).checked_out.is_empty() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
+        // It is lent before it is opened, and a pool that ends opens none.
+        tokio::time::sleep(Duration::from_millis(50)).await;
         assert!(pool.close_now().await.is_clean());
         let mut interrupted = 0;
         for call in calls {
@@ -88,6 +90,51 @@ fn dropping_the_last_clone_cancels_and_joins() {
 
 fn futures_poll<F: Future>(future: std::pin::Pin<&mut F>) -> std::task::Poll<F::Output> {
     future.poll(&mut std::task::Context::from_waker(std::task::Waker::noop()))
+}
+
+#[test]
+fn of_two_that_close_a_pool_none_returns_before_the_end() {
+    on_both_runtimes(|| async {
+        let (_dir, pool) = pool(1).await;
+        pool.query_one::<i64>("SELECT 1", ()).await.unwrap();
+        pool.idle().await;
+        let (mut first, mut second) = (Box::pin(pool.close()), Box::pin(pool.close()));
+        assert!(futures_poll(first.as_mut()).is_pending());
+        // The connections are closed, and the threads not joined.
+        while !is_shut_down(&pool) {
+            thread::sleep(Duration::from_millis(1));
+        }
+        for _ in 0..20 {
+            assert!(futures_poll(second.as_mut()).is_pending());
+            thread::sleep(Duration::from_millis(1));
+        }
+        let report = first.await;
+        assert!(report.is_clean() && report.closed() >= 2, "{report}");
+        assert_eq!(second.await.closed(), 0);
+    });
+}
+
+fn is_shut_down(pool: &Pool) -> bool {
+    pool.blocking().reader().is_err()
+}
+
+/// The report of a close whose future was dropped is that of the next.
+#[test]
+fn a_dropped_close_loses_no_report() {
+    on_both_runtimes(|| async {
+        let (_dir, pool) = pool(1).await;
+        pool.query_one::<i64>("SELECT 1", ()).await.unwrap();
+        pool.idle().await;
+        let mut first = Box::pin(pool.close());
+        assert!(futures_poll(first.as_mut()).is_pending());
+        while !is_shut_down(&pool) {
+            thread::sleep(Duration::from_millis(1));
+        }
+        thread::sleep(Duration::from_millis(50));
+        drop(first);
+        let report = pool.close().await;
+        assert!(report.is_clean() && report.closed() >= 2, "{report}");
+    });
 }
 
 /// The last clone is dropped by a closure, on the thread that would have to join itself.

@@ -3,7 +3,9 @@
 mod calls;
 mod cancel;
 mod closing;
+mod large;
 mod limits;
+mod status;
 mod streams;
 mod transactions;
 

@@ -159,6 +159,35 @@ fn large_rows_make_small_batches() {
     });
 }
 
+/// Number of rows of values that were read.
+static VALUES_READ: AtomicUsize = AtomicUsize::new(0);
+
+/// A row that owns memory: a value for each of its columns.
+struct Row100(Vec<Value>);
+
+impl FromRow<'_> for Row100 {
+    fn from_row(row: Row<'_>) -> finalite::Result<Self> {
+        VALUES_READ.fetch_add(1, Ordering::SeqCst);
+        (0..row.column_count()).map(|column| row.get(column)).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+#[test]
+fn rows_that_own_memory_make_small_batches() {
+    on_both_runtimes(|| async {
+        let (_dir, pool) = pool(1).await;
+        let columns = vec!["i"; 100].join(", ");
+        let sql = format!("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT {columns} FROM n");
+        VALUES_READ.store(0, Ordering::SeqCst);
+        let mut stream = pool.stream::<Row100>(sql, ());
+        assert_eq!(stream.next().await.unwrap().unwrap().0.len(), 100);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        // 100 values are 2,400 bytes and more: a batch of 64 KiB has fewer than 28 rows. The bound is four of them.
+        let read = VALUES_READ.load(Ordering::SeqCst);
+        assert!(read < 4 * 28, "{read} rows were read");
+    });
+}
+
 #[test]
 fn a_stream_ends_with_its_pool() {
     on_both_runtimes(|| async {

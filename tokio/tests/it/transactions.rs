@@ -188,3 +188,87 @@ fn a_transaction_that_cannot_begin_returns_its_error_however_often_it_is_polled(
         assert!(pool.close().await.is_clean());
     });
 }
+
+#[test]
+fn savepoints_live_across_awaits() {
+    on_both_runtimes(|| async {
+        let (_dir, pool) = pool(1).await;
+        let mut tx = pool.begin().await.unwrap();
+        tx.execute_batch("INSERT INTO t VALUES (1); INSERT INTO t VALUES (2)").await.unwrap();
+        for (n, is_kept) in [(3, true), (4, false), (5, true)] {
+            tx.savepoint("an \"odd\" name").await.unwrap();
+            tx.execute("INSERT INTO t VALUES (?)", (n,)).await.unwrap();
+            if !is_kept {
+                tx.rollback_to("an \"odd\" name").await.unwrap();
+            }
+            tx.release("an \"odd\" name").await.unwrap();
+        }
+        assert!(tx.release("none").await.is_err());
+        assert!(tx.exists("SELECT 1 FROM t WHERE a = 5", ()).await.unwrap());
+        assert!(!tx.exists("SELECT 1 FROM t WHERE a = 4", ()).await.unwrap());
+        // An error of a statement, and the statements before it stay.
+        assert!(tx.execute_batch("INSERT INTO t VALUES (6); INSERT INTO missing VALUES (7)").await.is_err());
+        tx.commit().await.unwrap();
+        assert_eq!(pool.query_all::<i64>("SELECT a FROM t ORDER BY a", ()).await.unwrap(), [1, 2, 3, 5, 6]);
+        assert!(pool.exists("SELECT 1 FROM t WHERE a = 6", ()).await.unwrap());
+        // One that is open at the end is committed, or undone, with the rest.
+        let mut tx = pool.begin().await.unwrap();
+        tx.savepoint("open").await.unwrap();
+        tx.execute("DELETE FROM t", ()).await.unwrap();
+        drop(tx);
+        assert_eq!(count(&pool).await, 5);
+        let mut tx = pool.begin().await.unwrap();
+        tx.savepoint("open").await.unwrap();
+        tx.execute("DELETE FROM t", ()).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(count(&pool).await, 0);
+        assert!(pool.close().await.is_clean());
+    });
+}
+
+#[test]
+fn a_script_cannot_end_the_transaction_unseen() {
+    on_both_runtimes(|| async {
+        let (_dir, pool) = pool(1).await;
+        let mut tx = pool.begin().await.unwrap();
+        let ended = tx.execute_batch("INSERT INTO t VALUES (1); COMMIT").await;
+        let later = tx.execute("INSERT INTO t VALUES (2)", ()).await;
+        assert!(ended.is_err() || later.is_err());
+        drop(tx);
+        assert!(count(&pool).await <= 1);
+        assert!(pool.close().await.is_clean());
+    });
+}
+
+#[test]
+fn a_transaction_that_would_wait_is_not_begun() {
+    on_both_runtimes(|| async {
+        let (_dir, pool) = pool(1).await;
+        let tx = pool.begin().await.unwrap();
+        assert!(pool.try_begin().await.unwrap().is_none());
+        // Calls that wait are not passed.
+        let waiting = tokio::spawn({
+            let pool = pool.clone();
+            async move { pool.execute("INSERT INTO t VALUES (1)", ()).await }
+        });
+        while pool.status().role(Role::Writer).waiting == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        assert!(pool.try_begin().await.unwrap().is_none());
+        tx.rollback().await.unwrap();
+        waiting.await.unwrap().unwrap();
+        pool.idle().await;
+        let mut tx = loop {
+            // The worker may still be on its way to the queue.
+            match pool.try_begin().await.unwrap() {
+                Some(tx) => break tx,
+                None => tokio::time::sleep(Duration::from_millis(1)).await,
+            }
+        };
+        tx.execute("INSERT INTO t VALUES (2)", ()).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(count(&pool).await, 2);
+        assert!(pool.close().await.is_clean());
+        assert!(matches!(pool.try_begin().await.unwrap_err().kind(), ErrorKind::PoolClosed));
+    });
+}

@@ -1,20 +1,10 @@
 //! The hand-over of a call in each order that its threads can run in: the task that awaits or drops it, the worker that
 //! runs it, and the next call of the same worker.
-//!
-//! The module is the crate's own, on loom's lock.
-
-#[path = "../src/handover.rs"]
-#[allow(dead_code)]
-mod handover;
-
-mod sync {
-    pub(crate) use loom::sync::{Mutex, MutexGuard};
-}
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
-use handover::{Call, Cancelled, Interrupt};
+use crate::handover::{Call, Cancelled, Interrupt};
 use loom::sync::Arc;
 use loom::sync::atomic::AtomicUsize as LoomUsize;
 use loom::thread;
