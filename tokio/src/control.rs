@@ -27,6 +27,7 @@ pub(crate) struct Control {
     /// Whether it looks for a job right now, without sleeping.
     is_spinning: AtomicBool,
     spin: Spin,
+    has_several_processors: bool,
     pub(crate) pace: Pace,
     thread: Thread,
 }
@@ -40,6 +41,7 @@ impl Control {
             is_called: AtomicBool::new(false),
             is_spinning: AtomicBool::new(false),
             spin: Spin::default(),
+            has_several_processors: spin::has_several_processors(),
             pace: Pace::default(),
             thread: workspace::current_thread().expect("a thread that begins has its variables"),
         }
@@ -129,7 +131,7 @@ impl Control {
 
     /// Has the next [`sleep`](Self::sleep) spin first, if that pays.
     pub(crate) fn get_ready_to_spin(&self) {
-        self.is_spinning.store(self.spin.pays(), Ordering::Relaxed);
+        self.is_spinning.store(self.has_several_processors && self.spin.pays(), Ordering::Relaxed);
     }
 
     /// Waits until it is called.

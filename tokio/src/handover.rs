@@ -165,6 +165,11 @@ impl<F, I: Interrupt, T> Call<F, I, T> {
         self.is_over.load(Ordering::Relaxed)
     }
 
+    /// Whether it has begun, and has neither ended nor been cancelled.
+    pub(crate) fn is_running(&self) -> bool {
+        matches!(*self.lock(), State::Running { .. })
+    }
+
     /// Whether it has not begun.
     pub(crate) fn is_waiting(&self) -> bool {
         matches!(*self.lock(), State::Waiting { .. })

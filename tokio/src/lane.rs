@@ -8,10 +8,11 @@ use finalite::workspace::{self, Worker, forked, pool_closed};
 
 use crate::call::Pending;
 use crate::control::Deadline;
+use crate::group::{Grouped, Write};
 use crate::handover::Call;
 use crate::queue::{Pushed, Queue};
 use crate::timekeeper::{Limit, Timekeeper};
-use crate::worker::{self, Context, ResultCall};
+use crate::worker::{self, Context, ResultCall, Site};
 
 /// The queue of a role, and the workers, which are started when they are needed.
 pub(crate) struct Lane {
@@ -55,6 +56,19 @@ impl Lane {
         let limit = Limit::new(&self.pool, deadline);
         let call: Arc<ResultCall<F, T, E>> = Arc::new(Call::new(work));
         let pushed = self.queue.push(Arc::<ResultCall<F, T, E>>::clone(&call), limit);
+        self.follow(call, pushed, limit)
+    }
+
+    /// Adds a call to the queue whose statement may share a transaction with those of others.
+    pub(crate) fn submit_grouped(
+        self: &Arc<Self>,
+        deadline: Deadline,
+        site: Site,
+        write: Write,
+    ) -> Result<Pending<Write, usize, Error>, Error> {
+        let limit = Limit::new(&self.pool, deadline);
+        let call: Arc<ResultCall<Write, usize, Error>> = Arc::new(Call::new(write));
+        let pushed = self.queue.push(Arc::new(Grouped::new(&call, (site, limit.since), deadline)), limit);
         self.follow(call, pushed, limit)
     }
 

@@ -127,6 +127,7 @@ mod blob;
 mod call;
 mod channel;
 mod control;
+mod group;
 mod handover;
 mod lane;
 mod pool;

@@ -41,7 +41,7 @@ pub(crate) struct Inner {
     pub(crate) sync: Arc<SyncPool>,
     /// Whether the pool is closed. Of those that close it, one at a time does.
     is_closed: tokio::sync::Mutex<bool>,
-    /// What was found when the connections were closed, for the first that asks.
+    /// Report of the connections that were closed, for the first that asks.
     report: Arc<Mutex<Option<PoolReport>>>,
 }
 

@@ -5,8 +5,9 @@ use std::future::Future;
 use std::panic::Location;
 
 use finalite::pool::Role;
-use finalite::{FromRow, Params, Result};
+use finalite::{Connection, FromRow, Params, Result, workspace};
 
+use crate::group::Together;
 use crate::pool::Pool;
 
 impl Pool {
@@ -149,6 +150,57 @@ impl Pool {
     ) -> impl Future<Output = Result<usize>> + Send {
         let sql = sql.into();
         self.on_connection(Role::Writer, Location::caller(), move |conn| conn.execute(&sql, params))
+    }
+
+    /// Runs one statement like [`execute`](Self::execute), in a transaction that it may share with other such calls which
+    /// wait for the writer: up to 64 are committed at once, which is several times as fast. Each is answered after the
+    /// commit, with the outcome that it has alone. If one of them fails or is cancelled, the transaction is rolled back and
+    /// each runs alone.
+    ///
+    /// A statement may therefore run twice, its SQL functions with it; what is rolled back is not stored. Hooks see one
+    /// commit for several calls, and watches one change. Statements that read, or that run in no transaction, run alone.
+    /// The deadlines of calls that are committed together are kept until the commit begins, and a future that is dropped
+    /// before cancels its call alone.
+    ///
+    /// # Errors
+    ///
+    /// See [`execute`](Self::execute).
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use finalite_tokio::Pool;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> finalite::Result<()> {
+    /// let pool = Pool::open(finalite::pool::Pool::in_memory("execute_grouped")).await?;
+    /// pool.execute("CREATE TABLE event(id INTEGER PRIMARY KEY, what TEXT)", ()).await?;
+    /// let insert = |id: i64| pool.execute_grouped("INSERT INTO event VALUES (?, ?)", (id, String::from("login")));
+    /// let (one, other, again) = tokio::join!(insert(1), insert(2), insert(1));
+    /// assert_eq!((one?, other?), (1, 1));
+    /// assert!(again.unwrap_err().constraint().is_some());
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[track_caller]
+    #[doc(alias("group commit", "batch"))]
+    pub fn execute_grouped(
+        &self,
+        sql: impl Into<Cow<'static, str>>,
+        params: impl Params<'static> + Clone + Send + 'static,
+    ) -> impl Future<Output = Result<usize>> + Send {
+        let (sql, site) = (sql.into(), Location::caller());
+        async move {
+            let write = move |conn: &Connection, together| {
+                let mut statement = conn.prepare_cached(&sql)?;
+                // `COMMIT` is such a statement, too. The error has it run alone.
+                if together == Together::Yes && statement.is_readonly() {
+                    return Err(workspace::interrupted());
+                }
+                statement.execute(params.clone())
+            };
+            self.inner.writer.submit_grouped(self.deadline(), site, Box::new(write))?.await
+        }
     }
 
     /// Runs the statements of a script on the connection for writing, and discards rows.

@@ -15,6 +15,7 @@ use finalite::Error;
 use finalite::workspace::{OuterWaits, Process, pool_closed};
 
 use crate::control::Control;
+use crate::group::Grouped;
 use crate::handover::Interrupt;
 use crate::sync::{Mutex, MutexGuard};
 use crate::timekeeper::Limit;
@@ -31,6 +32,11 @@ pub(crate) trait Job: Send + Sync {
 
     /// Whether it has not begun, and was not cancelled.
     fn is_waiting(&self) -> bool;
+
+    /// Returns the call if it may share a transaction.
+    fn grouped(&self) -> Option<&Grouped> {
+        None
+    }
 }
 
 /// A call in a queue, and the limit of its time there.
@@ -63,6 +69,8 @@ struct State {
     /// Those of all workers that have begun.
     controls: Vec<Arc<Control>>,
     phase: Phase,
+    /// Whether what runs was cancelled with the pool.
+    is_cancelled: bool,
     /// Tasks that wait until nothing waits or runs, and the number of the wait.
     idle_wakers: Vec<(u64, Waker)>,
     /// The waits for other calls that are over.
@@ -199,6 +207,36 @@ impl Queue {
         (overdue, earliest)
     }
 
+    /// Takes the calls that are first in the queue and may share a transaction, at most so many.
+    pub(crate) fn take_grouped(&self, most: usize) -> Vec<Waiting> {
+        let Some(mut state) = self.lock() else {
+            return Vec::new();
+        };
+        let count = state.jobs.iter().take(most).take_while(|(job, _)| job.grouped().is_some()).count();
+        let taken: Vec<_> = state.jobs.drain(..count).collect();
+        let now = Instant::now();
+        for (job, limit) in &taken {
+            if !job.is_waiting() {
+                state.husks = state.husks.saturating_sub(1);
+            } else if limit.waits {
+                state.count_wait(limit, now);
+            }
+        }
+        taken
+    }
+
+    /// Has a worker forget an interrupt, unless the pool was cancelled. Returns whether it goes on.
+    pub(crate) fn renew(&self, control: &Control) -> bool {
+        let goes_on = self.lock().is_some_and(|state| {
+            // Under the lock, so that it does not undo the end of the pool.
+            if !state.is_cancelled {
+                control.renew();
+            }
+            !state.is_cancelled
+        });
+        goes_on
+    }
+
     /// Makes the wake-ups that are kept. Returns whether calls wait, so that others may be kept.
     pub(crate) fn make_wakes(&self) -> bool {
         let Some(state) = self.lock() else {
@@ -316,6 +354,7 @@ impl Queue {
         let jobs = std::mem::take(&mut state.jobs);
         state.husks = 0;
         let is_over = state.running == 0;
+        state.is_cancelled = true;
         for control in state.controls.iter().filter(|_| !is_over) {
             control.interrupt();
         }
@@ -337,6 +376,7 @@ impl Queue {
         }
         let mut jobs = VecDeque::new();
         if cancels {
+            state.is_cancelled = true;
             jobs = std::mem::take(&mut state.jobs);
             state.husks = 0;
             state.controls.iter().for_each(Interrupt::interrupt);

@@ -6,7 +6,6 @@
 //! nothing.
 
 use std::hint::spin_loop;
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
@@ -25,8 +24,10 @@ const CREDIT_MAX: u32 = 8;
 /// Credit from which on it spins.
 const CREDIT_MIN: u32 = 4;
 
-static HAS_SEVERAL_PROCESSORS: LazyLock<bool> =
-    LazyLock::new(|| available_parallelism().is_ok_and(|processors| processors.get() > 1));
+/// Whether another thread can run while one spins.
+pub(crate) fn has_several_processors() -> bool {
+    available_parallelism().is_ok_and(|processors| processors.get() > 1)
+}
 
 /// The lengths of the last waits.
 #[derive(Debug, Default)]
@@ -37,7 +38,7 @@ pub(crate) struct Spin {
 impl Spin {
     /// Whether the last waits were short.
     pub(crate) fn pays(&self) -> bool {
-        self.credit.load(Ordering::Relaxed) >= CREDIT_MIN && *HAS_SEVERAL_PROCESSORS
+        self.credit.load(Ordering::Relaxed) >= CREDIT_MIN
     }
 
     /// Takes note of a wait. One that was long counts as much as several short ones.
@@ -66,7 +67,7 @@ impl Pace {
 
     /// Whether a call takes less than a sleep.
     pub(crate) fn is_quick(&self) -> bool {
-        (1..=QUICK_NS).contains(&self.nanoseconds.load(Ordering::Relaxed)) && *HAS_SEVERAL_PROCESSORS
+        (1..=QUICK_NS).contains(&self.nanoseconds.load(Ordering::Relaxed))
     }
 }
 

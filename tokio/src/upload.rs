@@ -30,7 +30,7 @@ struct State {
     is_left: bool,
 }
 
-/// What the worker finds.
+/// Result of waiting for a piece.
 #[derive(Debug)]
 pub(crate) enum Next {
     Piece(Vec<u8>),

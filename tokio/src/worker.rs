@@ -14,7 +14,6 @@ use finalite::{Error, Result};
 use crate::control::{Control, Deadline};
 use crate::handover::Call;
 use crate::queue::{Job, Queue};
-use crate::wakes::Wakes;
 
 /// Place in the program where a call was made.
 pub(crate) type Site = &'static Location<'static>;
@@ -25,7 +24,7 @@ pub(crate) struct Context<'a> {
     pub(crate) control: &'a Arc<Control>,
     /// The beginning of the call.
     pub(crate) since: Instant,
-    wakes: &'a Wakes,
+    pub(crate) queue: &'a Queue,
     /// Number of calls that wait for the worker.
     waiting: usize,
 }
@@ -46,7 +45,7 @@ pub(crate) fn start(name: &str, pool: &Arc<SyncPool>, queue: &Arc<Queue>) -> io:
         let mut has_run = false;
         while let Some(((job, limit), waiting)) = queue.next(&control, has_run) {
             has_run = true;
-            let context = Context { pool: &pool, control: &control, since: limit.since, wakes: &queue.wakes, waiting };
+            let context = Context { pool: &pool, control: &control, since: limit.since, queue: &queue, waiting };
             // What may panic here is the executor, while a task is woken.
             let begin = Instant::now();
             shielded(|| job.run(&context));
@@ -67,7 +66,7 @@ where
     E: From<Error> + Send,
 {
     fn run(&self, context: &Context<'_>) {
-        run_call(self, context.control, |work| work(context), |waker| context.wakes.wake(waker, context.waiting));
+        run_call(self, context.control, |work| work(context), |waker| context.queue.wakes.wake(waker, context.waiting));
     }
 
     fn refuse(&self, reason: &dyn Fn() -> Error) {

@@ -3,6 +3,7 @@
 mod calls;
 mod cancel;
 mod closing;
+mod grouped;
 mod large;
 mod limits;
 mod status;

@@ -16,4 +16,4 @@ mod calls;
 mod surroundings;
 mod workers;
 
-pub(crate) use surroundings::{control, sync, timekeeper, worker};
+pub(crate) use surroundings::{control, group, sync, timekeeper, worker};

@@ -94,3 +94,7 @@ pub(crate) mod worker {
         run();
     }
 }
+
+pub(crate) mod group {
+    pub(crate) struct Grouped;
+}

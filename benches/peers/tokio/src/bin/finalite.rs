@@ -4,19 +4,27 @@ mod task;
 use finalite_tokio::Pool;
 use task::{Driver, INSERT, LOOKUP, STREAM, checksum};
 
-struct Finalite(Pool);
+struct Finalite {
+    pool: Pool,
+    /// Whether inserts share transactions.
+    groups: bool,
+}
 
 impl Driver for Finalite {
     async fn lookup(&self, id: i64) -> (String, i64) {
-        self.0.query_one(LOOKUP, (id,)).await.unwrap()
+        self.pool.query_one(LOOKUP, (id,)).await.unwrap()
     }
 
     async fn insert(&self, a: i64, b: String, c: f64) {
-        self.0.execute(INSERT, (a, b, c)).await.unwrap();
+        let inserted = match self.groups {
+            true => self.pool.execute_grouped(INSERT, (a, b, c)).await,
+            false => self.pool.execute(INSERT, (a, b, c)).await,
+        };
+        inserted.unwrap();
     }
 
     async fn stream(&self) -> u64 {
-        let (mut rows, mut sum) = (self.0.stream::<(i64, String, i64)>(STREAM, ()), 0);
+        let (mut rows, mut sum) = (self.pool.stream::<(i64, String, i64)>(STREAM, ()), 0);
         while let Some(row) = rows.next().await {
             let (id, text, number) = row.unwrap();
             sum = checksum(sum, id, &text, number);
@@ -28,6 +36,7 @@ impl Driver for Finalite {
 fn main() {
     task::serve(async |path| {
         let options = finalite::OpenOptions::recommended().pragma("cache_size", -64000).pragma("synchronous", "off");
-        Finalite(Pool::open(finalite::pool::Pool::builder(path).readers(4).options(options)).await.unwrap())
+        let pool = Pool::open(finalite::pool::Pool::builder(path).readers(4).options(options)).await.unwrap();
+        Finalite { pool, groups: std::env::args().any(|argument| argument == "grouped") }
     });
 }

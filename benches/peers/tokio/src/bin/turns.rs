@@ -11,8 +11,9 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-/// The control is finalite again.
-const PEERS: [&str; 6] = ["finalite", "finalite again", "tokio-rusqlite", "deadpool-sqlite", "async-sqlite", "sqlx"];
+/// The control is finalite again. In `finalite grouped`, inserts share transactions.
+const PEERS: [&str; 7] =
+    ["finalite", "finalite again", "finalite grouped", "tokio-rusqlite", "deadpool-sqlite", "async-sqlite", "sqlx"];
 
 struct Peer {
     name: &'static str,
@@ -27,6 +28,8 @@ struct Sample {
     nanoseconds: f64,
     p50: f64,
     p99: f64,
+    /// Seconds of processors, of all threads.
+    cpu: f64,
     sum: u64,
 }
 
@@ -34,6 +37,7 @@ impl Peer {
     fn start(name: &'static str, program: &Path, database: &Path) -> Self {
         let mut process = Command::new(program)
             .arg(database)
+            .args(name.strip_prefix("finalite "))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -47,6 +51,7 @@ impl Peer {
     }
 
     fn run(&mut self, command: &str) -> Sample {
+        let before = cpu(self.process.id());
         writeln!(self.stdin, "{command}").unwrap();
         self.stdin.flush().unwrap();
         let mut answer = String::new();
@@ -54,8 +59,16 @@ impl Peer {
         let words: Vec<&str> = answer.split_whitespace().collect();
         let [nanoseconds, p50, p99, sum] = words[..] else { panic!("{}: {answer}", self.name) };
         let number = |word: &str| word.parse::<f64>().unwrap();
-        Sample { nanoseconds: number(nanoseconds), p50: number(p50), p99: number(p99), sum: sum.parse().unwrap() }
+        let cpu = cpu(self.process.id()) - before;
+        Sample { nanoseconds: number(nanoseconds), p50: number(p50), p99: number(p99), cpu, sum: sum.parse().unwrap() }
     }
+}
+
+/// Time of processors that a process has used, in seconds. The system counts in hundredths.
+fn cpu(process: u32) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
+    fields.iter().skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / 100.0
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
@@ -91,23 +104,25 @@ fn main() {
         let database = dir.path().join(format!("{name}.db"));
         create(&database);
         let program = match name {
-            "finalite" | "finalite again" => own.with_file_name("finalite"),
+            finalite if finalite.starts_with("finalite") => own.with_file_name("finalite"),
             other => others.join(format!("peer-{other}")),
         };
         Peer::start(name, &program, &database)
     });
     println!("{rounds} rounds, {} processors, load {}", std::thread::available_parallelism().unwrap(), load());
-    println!("| | driver | ns per operation | ratio to finalite | p50 µs | p99 µs |");
-    println!("|---|---|---:|---:|---:|---:|");
+    println!("| | driver | ns per operation | ratio to finalite | p50 µs | p99 µs | CPU µs |");
+    println!("|---|---|---:|---:|---:|---:|---:|");
     let operations = if is_quick { 2_000 } else { 20_000 };
-    let mut workloads: Vec<(String, String)> = Vec::new();
+    let mut workloads: Vec<(String, String, usize)> = Vec::new();
     for workload in ["lookup", "insert"] {
         for tasks in [1, 8, 64] {
-            workloads.push((format!("{workload}, {tasks} tasks"), format!("{workload} {tasks} {operations}")));
+            let command = format!("{workload} {tasks} {operations}");
+            workloads.push((format!("{workload}, {tasks} tasks"), command, operations));
         }
     }
-    workloads.push((format!("stream of {} rows", task::ROWS), format!("stream 1 {}", task::ROWS)));
-    for (name, command) in workloads {
+    let rows = usize::try_from(task::ROWS).unwrap();
+    workloads.push((format!("stream of {rows} rows"), format!("stream 1 {rows}"), rows));
+    for (name, command, count) in workloads {
         for round in 0..=rounds {
             let mut sums = Vec::new();
             for turn in 0..peers.len() {
@@ -128,11 +143,12 @@ fn main() {
             let ratio =
                 median(samples.iter().zip(&first).map(|(its, ours)| its.nanoseconds / ours.nanoseconds).collect());
             println!(
-                "| {name} | {} | {:.0} | {ratio:.2} | {:.1} | {:.1} |",
+                "| {name} | {} | {:.0} | {ratio:.2} | {:.1} | {:.1} | {:.1} |",
                 peer.name,
                 of(|sample| sample.nanoseconds),
                 of(|sample| sample.p50) / 1e3,
-                of(|sample| sample.p99) / 1e3
+                of(|sample| sample.p99) / 1e3,
+                samples.iter().map(|sample| sample.cpu).sum::<f64>() * 1e6 / (samples.len() * count) as f64
             );
         }
     }
