@@ -40,8 +40,8 @@ impl Control {
             handle: Mutex::default(),
             is_called: AtomicBool::new(false),
             is_spinning: AtomicBool::new(false),
-            spin: Spin::default(),
-            has_several_processors: spin::has_several_processors(),
+            spin: Spin::new(),
+            has_several_processors: spin::processors() > 1,
             pace: Pace::default(),
             thread: workspace::current_thread().expect("a thread that begins has its variables"),
         }
@@ -131,20 +131,21 @@ impl Control {
 
     /// Has the next [`sleep`](Self::sleep) spin first, if that pays.
     pub(crate) fn get_ready_to_spin(&self) {
-        self.is_spinning.store(self.has_several_processors && self.spin.pays(), Ordering::Relaxed);
+        let pays = self.has_several_processors && self.pace.is_quick() && self.spin.pays();
+        self.is_spinning.store(pays, Ordering::Relaxed);
     }
 
     /// Waits until it is called.
     pub(crate) fn sleep(&self) {
-        let begin = Instant::now();
-        if self.is_spinning() {
+        let (begin, spins) = (Instant::now(), self.is_spinning());
+        if spins {
             spin::spin(spin::WORKER_MAX, || self.is_called.load(Ordering::Relaxed));
             self.is_spinning.store(false, Ordering::Relaxed);
         }
         while !self.is_called.swap(false, Ordering::Acquire) {
             thread::park();
         }
-        self.spin.note(begin.elapsed());
+        self.spin.note(begin.elapsed(), spins);
     }
 }
 

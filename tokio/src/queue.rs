@@ -3,8 +3,8 @@
 //! Calls are taken in their order. At most one worker at a time is being woken: a call that comes meanwhile wakes nobody,
 //! and a worker that has taken a call while others wait wakes the next. A call costs no wake-up while all workers are busy.
 //!
-//! A worker without a call sleeps at once. Measured: where it first looked around for some microseconds, or gave its turn
-//! to others, calls took longer on a machine with two cores, since the task that makes the next call needs one.
+//! Measured: with fewer workers than the pool has, or half as many as there are processors, while calls are quick, lookups of
+//! 8 and 64 tasks take up to 1.4 times as long on a busy machine with two processors, and as long on an idle one.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, PoisonError};

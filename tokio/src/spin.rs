@@ -11,43 +11,58 @@ use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
 /// Maximum time that a worker spins for its next call.
-pub(crate) const WORKER_MAX: Duration = Duration::from_micros(12);
+pub(crate) const WORKER_MAX: Duration = Duration::from_micros(15);
 
 /// Maximum time that a task spins for a call that an awake worker runs.
-pub(crate) const TASK_MAX: Duration = Duration::from_micros(6);
+pub(crate) const TASK_MAX: Duration = Duration::from_micros(15);
 
-/// Time of a call, on average, for which a task spins.
-const QUICK_NS: u32 = 4_000;
+/// Time of a call, on average, for which it pays to spin.
+const QUICK_NS: u32 = 12_000;
 
-const CREDIT_MAX: u32 = 8;
+/// A call that took longer counts as one of so long: the thread may have been without a processor.
+const COUNTED_NS: u32 = 40_000;
 
-/// Credit from which on it spins.
-const CREDIT_MIN: u32 = 4;
+/// A wait that is at most so long is short: that of a task which is woken and asks again at once.
+const SHORT: Duration = Duration::from_micros(40);
 
-/// Whether another thread can run while one spins.
-pub(crate) fn has_several_processors() -> bool {
-    available_parallelism().is_ok_and(|processors| processors.get() > 1)
+/// Number of short waits after which it spins, at least and at most. It is doubled by each spin in vain.
+const WAITS: std::ops::RangeInclusive<u32> = 4..=256;
+
+/// Number of processors that the process may use.
+pub(crate) fn processors() -> usize {
+    available_parallelism().map_or(1, usize::from)
 }
 
-/// The lengths of the last waits.
-#[derive(Debug, Default)]
+/// The lengths of the last waits of a worker. Only that changes them.
+#[derive(Debug)]
 pub(crate) struct Spin {
-    credit: AtomicU32,
+    /// Number of short waits since the last one that was long, or in vain.
+    short: AtomicU32,
+    /// Number of them from which on it spins.
+    needed: AtomicU32,
 }
 
 impl Spin {
-    /// Whether the last waits were short.
-    pub(crate) fn pays(&self) -> bool {
-        self.credit.load(Ordering::Relaxed) >= CREDIT_MIN
+    pub(crate) fn new() -> Self {
+        Self { short: AtomicU32::new(0), needed: AtomicU32::new(*WAITS.start()) }
     }
 
-    /// Takes note of a wait. One that was long counts as much as several short ones.
-    pub(crate) fn note(&self, waited: Duration) {
-        // Several threads may take note at once: a note that is lost is no matter.
-        let credit = self.credit.load(Ordering::Relaxed);
-        let credit =
-            if waited <= WORKER_MAX { (credit + 1).min(CREDIT_MAX) } else { credit.saturating_sub(CREDIT_MIN) };
-        self.credit.store(credit, Ordering::Relaxed);
+    /// Whether the last waits were short.
+    pub(crate) fn pays(&self) -> bool {
+        self.short.load(Ordering::Relaxed) >= self.needed.load(Ordering::Relaxed)
+    }
+
+    /// Takes note of a wait, and whether it began by spinning.
+    pub(crate) fn note(&self, waited: Duration, has_spun: bool) {
+        let is_in_vain = has_spun && waited > WORKER_MAX;
+        if is_in_vain {
+            let needed = self.needed.load(Ordering::Relaxed) * 2;
+            self.needed.store(needed.min(*WAITS.end()), Ordering::Relaxed);
+        } else if has_spun {
+            self.needed.store(*WAITS.start(), Ordering::Relaxed);
+        }
+        let short = if is_in_vain || waited > SHORT { 0 } else { self.short.load(Ordering::Relaxed).saturating_add(1) };
+        self.short.store(short, Ordering::Relaxed);
     }
 }
 
@@ -60,7 +75,7 @@ pub(crate) struct Pace {
 impl Pace {
     /// Takes note of a call. Only the worker does.
     pub(crate) fn note(&self, took: Duration) {
-        let took = u32::try_from(took.as_nanos()).unwrap_or(u32::MAX);
+        let took = u32::try_from(took.as_nanos()).unwrap_or(COUNTED_NS).min(COUNTED_NS);
         let average = self.nanoseconds.load(Ordering::Relaxed);
         self.nanoseconds.store(average - average / 8 + took / 8, Ordering::Relaxed);
     }
