@@ -33,7 +33,8 @@
 //! # Overview
 //!
 //! - One call: [`execute`](Pool::execute), [`query_one`](Pool::query_one), [`query_optional`](Pool::query_optional),
-//!   [`query_all`](Pool::query_all), [`execute_batch`](Pool::execute_batch). SQL and parameters are owned.
+//!   [`query_all`](Pool::query_all), [`execute_batch`](Pool::execute_batch). SQL and parameters are owned. Many small writes
+//!   of many tasks: [`execute_grouped`](Pool::execute_grouped).
 //! - Several statements: a closure of [`read`](Pool::read) or [`write`](Pool::write), with all of finalite's interface
 //!   within it. Borrowed rows stay there; the result travels.
 //! - A transaction across awaits: [`begin`](Pool::begin), [`begin_read`](Pool::begin_read).
@@ -49,11 +50,15 @@
 //! thread once and comes back once, whatever number of statements its closure runs. Calls that wait for a connection wait
 //! in a queue, and occupy no thread.
 //!
+//! While calls are short and follow each other at once, the thread and the task look for each other for at most 15 µs before
+//! they sleep, which is about the time that a wake-up takes; on one processor, or where waits are longer, they sleep at once.
+//!
 //! A transaction across awaits and a stream occupy a connection and its thread until their end. The builder's
 //! [`readers`](finalite::pool::PoolBuilder::readers) are therefore more than the streams and read transactions that live
 //! at a time.
 //!
-//! Once a call has to wait for others, one more thread keeps the limits of those that wait: the
+//! Once a call has to wait for others, one more thread keeps the limits of those that wait, and looks each millisecond for
+//! answers that a thread has kept to give them together. The limits are the
 //! [`acquire_timeout`](finalite::pool::PoolBuilder::acquire_timeout) and the deadlines. Every executor will do: no driver of
 //! tokio's is needed, and a clock that a test has paused changes nothing. A pool is bound to no runtime: it may be built
 //! outside of one, and goes on when one is dropped.
@@ -78,6 +83,9 @@
 //! [`execute_batch`](Pool::execute_batch) are stored one by one, up to the one that was stopped, unless the script has its
 //! own `BEGIN` and `COMMIT`. The same holds for a deadline and for [`close_now`](Pool::close_now); a call that returns
 //! their error has stored nothing else.
+//!
+//! In a child process that was forked, calls and futures of the parent's pool return
+//! [`ErrorKind::Forked`](finalite::ErrorKind::Forked).
 //!
 //! A panic of a closure is resumed by the task that awaits it, and its connection is closed. If nobody awaits it, it is
 //! logged by `tracing`, with the target `finalite::worker`.
