@@ -227,14 +227,14 @@ impl Queue {
 
     /// Has a worker forget an interrupt, unless the pool was cancelled. Returns whether it goes on.
     pub(crate) fn renew(&self, control: &Control) -> bool {
-        let goes_on = self.lock().is_some_and(|state| {
-            // Under the lock, so that it does not undo the end of the pool.
-            if !state.is_cancelled {
-                control.renew();
-            }
-            !state.is_cancelled
-        });
-        goes_on
+        let Some(state) = self.lock() else {
+            return false;
+        };
+        // Under the lock, so that it does not undo the end of the pool.
+        if !state.is_cancelled {
+            control.renew();
+        }
+        !state.is_cancelled
     }
 
     /// Makes the wake-ups that are kept. Returns whether calls wait, so that others may be kept.
