@@ -25,7 +25,7 @@ use crate::error::{Fault, FaultKind};
 use crate::track::counts::Counted;
 use crate::track::figures::{AccountMemory, LastSeen};
 use crate::track::registry::{self, ConnectionInfo, Recorded, Tracked};
-use crate::track::{HandleKind, Taint, counts};
+use crate::track::{HandleKind, Taint, counts, shielded};
 
 mod children;
 mod fault;
@@ -112,6 +112,16 @@ impl Drop for OwnedDb {
             return self.leave_to_host();
         }
         if self.close(Vec::new()).is_err() {
+            shielded(|| {
+                let (connection, name, opened_at) = (self.id(), self.info().name(), self.site());
+                tracing::error!(
+                    target: "finalite::leak",
+                    connection,
+                    name,
+                    %opened_at,
+                    "opening has failed, and the connection could not be closed; its handle is leaked",
+                );
+            });
             self.abandon();
         }
         if !self.is_abandoned.get() {

@@ -461,16 +461,15 @@ impl Db {
         self.check(code)?;
         // SAFETY: the statement was just prepared, and only this function has it (rule 19).
         let code = unsafe { ffi::sqlite3_step(statement) };
-        let value = if code == ffi::SQLITE_ROW {
+        let value = match code {
             // SAFETY: the last step returned a row, which has one column (rule 21).
-            unsafe { ffi::sqlite3_column_int(statement, 0) }
-        } else {
-            0
+            ffi::SQLITE_ROW => Ok(unsafe { ffi::sqlite3_column_int(statement, 0) }),
+            ffi::SQLITE_DONE => Ok(0),
+            code => Err(self.fault(code)),
         };
         // SAFETY: the statement of this function, which does not use it again (rule 19).
         let code = unsafe { ffi::sqlite3_finalize(statement) };
-        self.check(code)?;
-        Ok(value)
+        value.and_then(|value| self.check(code).map(|()| value))
     }
 
     /// Ends all closures, after SQLite has closed the connection.

@@ -23,7 +23,7 @@ use crate::error::{Fault, FaultKind};
 use crate::sql;
 use crate::track::activity::Start;
 use crate::track::registry::{self, Recorded};
-use crate::track::{HandleKind, Taint, counts};
+use crate::track::{HandleKind, Taint, counts, shielded};
 
 mod binding;
 mod column_heads;
@@ -563,7 +563,21 @@ impl Drop for Stmt<'_> {
             }
             db.lose(fault);
         }
-        self.release();
+        let site = self.core().site;
+        let code = self.release();
+        // The error of an execution was returned by its reset: this is another one.
+        if code != ffi::SQLITE_OK {
+            shielded(|| {
+                tracing::error!(
+                    target: "finalite::statement",
+                    code,
+                    connection = db.id(),
+                    name = db.info().name(),
+                    prepared_at = %site,
+                    "a statement was finalized in drop, with this error",
+                );
+            });
+        }
     }
 }
 

@@ -265,10 +265,18 @@ impl Connection {
         }
         let mut filter = filter.unwrap_or_else(|| Box::new(|_| true));
         let (mut conflicts, mut omitted, mut replaced) = (0, 0, 0);
+        let mut failed = None;
         let mut conflict = |kind, raw: RawChange<'_>| {
             let change = match kind {
                 ConflictKind::ForeignKey => None,
-                _ => Change::of(raw).ok(),
+                _ => match Change::of(raw) {
+                    Ok(change) => Some(change),
+                    // The program would take it for another kind of conflict.
+                    Err(error) => {
+                        failed.get_or_insert(error);
+                        return ConflictAction::Abort;
+                    }
+                },
             };
             let action = on_conflict(&Conflict { kind, raw, change });
             conflicts += 1;
@@ -277,10 +285,11 @@ impl Connection {
             action
         };
         let calls = ApplyCalls { filter: &mut *filter, conflict: &mut conflict };
-        let rebase = self
-            .db()
-            .apply_changes(source, calls, flags)
-            .map_err(|error| stream_error(error, |fault| self.error(fault)))?;
+        let applied = self.db().apply_changes(source, calls, flags);
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        let rebase = applied.map_err(|error| stream_error(error, |fault| self.error(fault)))?;
         Ok(Applied { rebase, conflicts, omitted, replaced })
     }
 
