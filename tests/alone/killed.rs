@@ -18,6 +18,9 @@ cases![
     a_kill_amid_a_backup_leaves_the_old_content_or_the_new,
     backup_writer,
     a_torn_value_is_seen,
+    a_kill_amid_commits_loses_none,
+    a_commit_that_is_told_too_early_is_seen,
+    commit_writer,
 ];
 
 /// Size of the value that is written, of a cache that holds a tenth of it, so that most of it is in the file before it
@@ -137,4 +140,91 @@ fn a_torn_value_is_seen() {
     assert!(is_whole(&value));
     value[BYTES - 1] = 2;
     assert!(!is_whole(&value));
+}
+
+/// Kills a writer this often in each mode, and opens the file. Returns the kills, the commits that it told, and what is
+/// wrong.
+fn kill_amid_commits(rounds: u64, is_early: bool) -> (u64, u64, Vec<String>) {
+    let (mut kills, mut told, mut findings) = (0, 0, Vec::new());
+    for mode in ["delete", "truncate", "wal"] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.db");
+        open(&path, mode).execute_batch("CREATE TABLE t(a INTEGER PRIMARY KEY, b); CREATE TABLE u(a)").unwrap();
+        let mut last = 0;
+        for round in 0..rounds {
+            let mut child = process_of("killed::commit_writer")
+                .env(PATH, &path)
+                .env("MODE", mode)
+                .env("EARLY", if is_early { "1" } else { "" })
+                .stdout(Stdio::piped())
+                .spawn()
+                .unwrap();
+            let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+            let mut next = || lines.next().map(|line| line.unwrap().parse::<u64>().unwrap());
+            let first = next().unwrap();
+            thread::sleep(Duration::from_micros(200 + round * 977 % 9_000));
+            child.kill().unwrap();
+            assert!(!child.wait().unwrap().success());
+            kills += 1;
+            // What the pipe still has was told, too.
+            let acknowledged = std::iter::from_fn(&mut next).last().unwrap_or(first);
+            told += acknowledged - last;
+            let conn = open(&path, mode);
+            let check = conn.query_one::<String>("PRAGMA integrity_check", ()).unwrap();
+            let sql = "SELECT ifnull(max(a), 0), count(*), (SELECT count(*) FROM u) FROM t";
+            let (newest, rows, others) = conn.query_one::<(u64, u64, u64)>(sql, ()).unwrap();
+            if check != "ok"
+                || rows != newest
+                || others != newest
+                || !(acknowledged..=acknowledged + 1).contains(&newest)
+            {
+                let found = format!("{check}, {newest}, {rows}, {others}");
+                findings.push(format!("{mode}, kill {round}: {acknowledged} were told, and there is {found}"));
+            }
+            last = newest;
+        }
+    }
+    (kills, told, findings)
+}
+
+/// `FINALITE_KILLS`: how often in each mode.
+fn a_kill_amid_commits_loses_none() {
+    let rounds = std::env::var("FINALITE_KILLS").map_or(12, |rounds| rounds.parse().unwrap());
+    let (kills, told, findings) = kill_amid_commits(rounds, false);
+    println!("{kills} kills, {told} commits, {} findings", findings.len());
+    assert!(findings.is_empty(), "{}", findings.join("\n"));
+    assert!(told > kills, "{told} commits in {kills} rounds");
+}
+
+/// The control: one that tells of a transaction before it commits.
+fn a_commit_that_is_told_too_early_is_seen() {
+    let mut seen = 0;
+    for _ in 0..20 {
+        seen += kill_amid_commits(12, true).2.len();
+        if seen > 0 {
+            return;
+        }
+    }
+    panic!("no kill came between the word and the commit");
+}
+
+/// Runs in a process of its own: adds rows to two tables, and tells the number of each transaction.
+fn commit_writer() {
+    let Some(path) = std::env::var_os(PATH) else {
+        return;
+    };
+    let is_early = !std::env::var("EARLY").unwrap().is_empty();
+    let mut conn = open(Path::new(&path), &std::env::var("MODE").unwrap());
+    for n in conn.query_one::<i64>("SELECT ifnull(max(a), 0) + 1 FROM t", ()).unwrap().. {
+        let tx = conn.transaction().unwrap();
+        tx.execute("INSERT INTO t VALUES (?, randomblob(3000))", (n,)).unwrap();
+        if is_early {
+            println!("{n}");
+        }
+        tx.execute("INSERT INTO u VALUES (?)", (n,)).unwrap();
+        tx.commit().unwrap();
+        if !is_early {
+            println!("{n}");
+        }
+    }
 }

@@ -40,6 +40,8 @@ mod stats;
 mod system_calls;
 #[cfg(unix)]
 mod system_errors;
+#[cfg(target_os = "linux")]
+mod system_faults;
 mod thread_end;
 mod untrusted;
 #[cfg(unix)]
@@ -89,6 +91,8 @@ const ALL: &[&[Case]] = &[
     memory::threads::CASES,
     memory_modes::CASES,
     out_of_memory::CASES,
+    #[cfg(c_calls_wrapped)]
+    out_of_memory::calls::CASES,
     out_of_memory::controls::CASES,
     #[cfg(target_os = "linux")]
     pages::CASES,
@@ -108,6 +112,8 @@ const ALL: &[&[Case]] = &[
     system_calls::CASES,
     #[cfg(unix)]
     system_errors::CASES,
+    #[cfg(target_os = "linux")]
+    system_faults::CASES,
     thread_end::CASES,
     untrusted::CASES,
     virtual_tables::CASES,

@@ -119,10 +119,11 @@ fn functions_compute_what_the_built_in_ones_do() {
                 for (a, own_a, b, own_b) in conn.query_all::<(String, String, String, String)>(sql, (query,)).unwrap() {
                     assert_eq!((a, b), (own_a, own_b), "{query}");
                 }
-                // A function can be the rank.
+                // A function can be the rank. Where C computes with 80 bits (i686), equal ranks differ in the last.
+                let order = if cfg!(target_arch = "x86") { "round(rank, 9)" } else { "rank" };
                 let by = |rank: &str| -> Vec<i64> {
                     let sql =
-                        format!("SELECT rowid FROM t WHERE t MATCH ? AND rank MATCH '{rank}' ORDER BY rank, rowid");
+                        format!("SELECT rowid FROM t WHERE t MATCH ? AND rank MATCH '{rank}' ORDER BY {order}, rowid");
                     conn.query_all(&sql, (query,)).unwrap()
                 };
                 assert_eq!(by("bm25(2.0)"), by("own_bm25(2.0)"), "{query}");

@@ -1,0 +1,251 @@
+//! Every system call of SQLite's own file system fails, one after the other: the error says so, nothing stays open, and
+//! the file has what was committed and no half of a transaction. (What is read meanwhile: `system_calls`.)
+//!
+//! `fsync` is not in SQLite's table; `vfs` lets it fail in a file system of the program.
+
+use std::ffi::{CStr, CString, c_char, c_int};
+use std::path::Path;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use finalite::{Connection, LeakCheck, OpenOptions, Result, ffi};
+
+use crate::runner::cases;
+
+cases![every_system_call_fails_in_every_way, a_commit_whose_writes_are_dropped_is_seen];
+
+const EIO: c_int = 5;
+const ENOSPC: c_int = 28;
+
+/// Arguments and result as the processor passes them: each of these functions takes at most six, all of them numbers or
+/// pointers.
+type Call = unsafe extern "C" fn(usize, usize, usize, usize, usize, usize) -> isize;
+type Entry = unsafe extern "C" fn();
+
+/// How a call fails, by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum How {
+    /// Nothing is done, and -1 is returned.
+    Refused,
+    /// It is done, and -1 is returned: what is closed is closed.
+    Done,
+    /// Nothing is done, and the code of SQLite is returned that this one returns.
+    Code(c_int),
+    /// Nothing is done, and NULL is returned.
+    Null,
+    /// Nothing is done, and all bytes are said to be written. For the control.
+    Dropped,
+    /// It does not fail.
+    Never,
+}
+
+fn how(name: &str) -> How {
+    match name {
+        "close" | "munmap" => How::Done,
+        "openDirectory" => How::Code(ffi::SQLITE_CANTOPEN),
+        "getcwd" => How::Null,
+        "getpagesize" | "geteuid" => How::Never,
+        _ => How::Refused,
+    }
+}
+
+/// The failure that is armed.
+#[derive(Clone, Copy, Debug)]
+struct Fault {
+    call: usize,
+    after: usize,
+    is_sticky: bool,
+    errno: c_int,
+    how: How,
+    fired: usize,
+}
+
+static FAULT: Mutex<Option<Fault>> = Mutex::new(None);
+static REAL: Mutex<Vec<(String, Entry)>> = Mutex::new(Vec::new());
+
+unsafe extern "C" {
+    fn __errno_location() -> *mut c_int;
+}
+
+/// Of each call its own function, which knows its number.
+unsafe extern "C" fn stand_in<const N: usize>(a: usize, b: usize, c: usize, d: usize, e: usize, f: usize) -> isize {
+    let fault = {
+        let mut armed = FAULT.lock().unwrap();
+        let due = armed.as_mut().filter(|fault| fault.call == N).and_then(|fault| {
+            let is_due = fault.after == 0 && (fault.is_sticky || fault.fired == 0);
+            fault.after = fault.after.saturating_sub(1);
+            fault.fired += usize::from(is_due);
+            is_due.then_some(*fault)
+        });
+        due
+    };
+    let real = || {
+        let entry = REAL.lock().unwrap()[N].1;
+        // SAFETY: SQLite's own entry, called with what SQLite passes. Where it takes fewer arguments, the others are in
+        // registers that it does not read.
+        unsafe { std::mem::transmute::<Entry, Call>(entry)(a, b, c, d, e, f) }
+    };
+    let Some(fault) = fault else {
+        return real();
+    };
+    let returned = match fault.how {
+        How::Refused => -1,
+        How::Done => {
+            real();
+            -1
+        }
+        How::Code(code) => return isize::try_from(code).unwrap(),
+        How::Null => 0,
+        How::Dropped => return isize::try_from(c).unwrap(),
+        How::Never => return real(),
+    };
+    // SAFETY: the number of this thread's last error, which may be written.
+    unsafe { *__errno_location() = fault.errno };
+    returned
+}
+
+macro_rules! stand_ins {
+    ($($number:literal)*) => { [$(stand_in::<$number>),*] };
+}
+
+const STAND_INS: [Call; 32] =
+    stand_ins![0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31];
+
+/// Puts a function into each place of SQLite's table, and returns the names.
+fn install() -> Vec<String> {
+    drop(Connection::open_in_memory().unwrap());
+    // SAFETY: registered for as long as the process lives; of version 3, which has these methods.
+    let (vfs, get, set, next) = unsafe {
+        let vfs = ffi::sqlite3_vfs_find(c"unix".as_ptr());
+        (vfs, (*vfs).xGetSystemCall.unwrap(), (*vfs).xSetSystemCall.unwrap(), (*vfs).xNextSystemCall.unwrap())
+    };
+    let mut name: *const c_char = std::ptr::null();
+    loop {
+        // SAFETY: c3ref/vfs.html: takes NULL or a name, and returns the name after it or NULL.
+        name = unsafe { next(vfs, name) };
+        if name.is_null() {
+            break;
+        }
+        // SAFETY: a literal of SQLite's.
+        let text = unsafe { CStr::from_ptr(name) }.to_str().unwrap().to_owned();
+        // SAFETY: takes a name, and returns its call or NULL; those that the system lacks are not named.
+        let entry: Entry = unsafe { get(vfs, name) }.unwrap();
+        REAL.lock().unwrap().push((text, entry));
+    }
+    let names: Vec<String> = REAL.lock().unwrap().iter().map(|(name, _)| name.clone()).collect();
+    for (name, ours) in names.iter().zip(STAND_INS) {
+        let name = CString::new(name.as_str()).unwrap();
+        // SAFETY: SQLite calls it with the arguments of the call of that name. No other thread uses SQLite.
+        let code = unsafe { set(vfs, name.as_ptr(), Some(std::mem::transmute::<Call, Entry>(ours))) };
+        assert_eq!(code, ffi::SQLITE_OK);
+    }
+    assert!(names.len() > 20 && names.len() <= STAND_INS.len(), "{names:?}");
+    names
+}
+
+const TRANSACTIONS: i64 = 3;
+const MODES: [&str; 4] = ["delete", "truncate", "persist", "wal"];
+
+/// Returns the number of transactions that were committed, and the first error.
+fn scenario(path: &Path, mode: &str) -> (i64, Result<()>) {
+    let mut committed = 0;
+    let result = (|| {
+        let options = OpenOptions::new().pragma("cache_size", 3).pragma("mmap_size", 30_000);
+        let conn = options.busy_timeout(Duration::ZERO).pragma("synchronous", "off").open(path)?;
+        conn.query_one::<String>(&format!("PRAGMA journal_mode = {mode}"), ())?;
+        conn.execute_batch("CREATE TABLE t(a, b); CREATE TABLE u(a); PRAGMA wal_autocheckpoint = 20")?;
+        for n in 1..=TRANSACTIONS {
+            conn.execute_batch(&format!(
+                "BEGIN; INSERT INTO t VALUES ({n}, randomblob(9000)); UPDATE t SET b = randomblob(7000) WHERE a = {n} - 1;
+                 INSERT INTO u VALUES ({n}); COMMIT"
+            ))?;
+            committed = n;
+        }
+        conn.execute_batch("PRAGMA temp_store = file; CREATE TEMP TABLE x AS SELECT * FROM t; VACUUM")?;
+        conn.close()
+    })();
+    (committed, result)
+}
+
+/// Returns the number of transactions in the file; an error if it is not whole.
+fn transactions(path: &Path) -> std::result::Result<i64, String> {
+    let of = |error: finalite::Error| error.to_string();
+    let conn = Connection::open(path).map_err(of)?;
+    let check = conn.query_one::<String>("PRAGMA integrity_check", ()).map_err(of)?;
+    if check != "ok" {
+        return Err(check);
+    }
+    if !conn.exists("SELECT 1 FROM sqlite_schema WHERE name = 'u'", ()).map_err(of)? {
+        return Ok(0);
+    }
+    let sql = "SELECT (SELECT count(*) FROM t), (SELECT ifnull(max(a), 0) FROM t), count(*), ifnull(max(a), 0) FROM u";
+    let found = conn.query_one::<(i64, i64, i64, i64)>(sql, ()).map_err(of)?;
+    let rows = found.0;
+    if found == (rows, rows, rows, rows) { Ok(rows) } else { Err(format!("half of a transaction: {found:?}")) }
+}
+
+/// Runs the scenario with this failure. Returns how often it fired, how the scenario ended, and what is wrong, if any.
+fn run(fault: Fault, mode: &str) -> (usize, Result<()>, Option<String>) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.db");
+    let check = LeakCheck::new();
+    *FAULT.lock().unwrap() = Some(fault);
+    let (committed, result) = scenario(&path, mode);
+    let fired = FAULT.lock().unwrap().take().unwrap().fired;
+    let report = check.finish();
+    let mut problem = (!report.is_clean()).then(|| report.to_string());
+    if let Err(error) = &result
+        && error.code().is_none()
+    {
+        problem.get_or_insert(format!("{error:?} has no code"));
+    }
+    match transactions(&path) {
+        Ok(found) if (committed..=committed + 1).contains(&found) => {}
+        other => drop(problem.get_or_insert(format!("{committed} committed, {other:?}"))),
+    }
+    (fired, result, problem)
+}
+
+/// `FINALITE_EACH_SYSTEM_CALL`: not one of them is left out.
+fn every_system_call_fails_in_every_way() {
+    let names = install();
+    let is_every = std::env::var_os("FINALITE_EACH_SYSTEM_CALL").is_some();
+    let (mut faults, mut refused, mut findings) = (0, 0, Vec::new());
+    for mode in MODES {
+        for (call, name) in names.iter().enumerate() {
+            for (errno, is_sticky) in [(EIO, false), (ENOSPC, true)] {
+                let (mut after, mut fired_here) = (0, 0);
+                loop {
+                    let fault = Fault { call, after, is_sticky, errno, how: how(name), fired: 0 };
+                    let (fired, result, problem) = run(fault, mode);
+                    if how(name) == How::Never || fired == 0 {
+                        assert!(result.is_ok(), "{mode}, {name}: {result:?}");
+                        break;
+                    }
+                    fired_here += 1;
+                    // Each of the first, and the later ones further and further apart.
+                    after += if is_every { 1 } else { 1 + after / 8 };
+                    refused += usize::from(result.is_err());
+                    findings.extend(problem.map(|problem| format!("{mode}, {name}, {fault:?}: {problem}")));
+                }
+                faults += fired_here;
+            }
+        }
+    }
+    println!("{} system calls, {faults} faults, {refused} of them errors, {} findings", names.len(), findings.len());
+    assert!(findings.is_empty(), "{}", findings.join("\n"));
+    assert!(faults > 1_000 && refused > faults / 2, "{refused} of {faults}");
+}
+
+/// The control: writes that do nothing and say that they have done it.
+fn a_commit_whose_writes_are_dropped_is_seen() {
+    let names = install();
+    let call = names.iter().position(|name| name == "write").unwrap();
+    for mode in MODES {
+        let found = (0..60).filter(|&after| {
+            let fault = Fault { call, after, is_sticky: true, errno: EIO, how: How::Dropped, fired: 0 };
+            run(fault, mode).2.is_some()
+        });
+        assert!(found.count() > 10, "{mode}");
+    }
+}
