@@ -10,7 +10,7 @@ use finalite::{Connection, Error, ErrorKind, OpenOptions, Result, ffi};
 
 use super::Place::{File, Memory};
 use super::Run::{Alone, Exclusive, Shared, Writing};
-use super::{Run, Scenario, Way, sweep, utf16};
+use super::{Of, Run, Scenario, Way, sweep, utf16};
 use crate::allocator::{CONTENT, overwritten, watch};
 use crate::runner::cases;
 
@@ -137,7 +137,7 @@ fn authorize(conn: &Connection, authorizer: Option<Authorizer>) {
 fn the_sweep_sees_what_is_wrong() {
     for &(name, sign, run) in BROKEN {
         for sticky in [false, true] {
-            let way = Way { sticky, lookaside: false, all_threads: false };
+            let way = Way { sticky, lookaside: false, all_threads: false, of: Of::Allocations };
             let finding = sweep(&Scenario { name, run }, way).finding.unwrap_or_default();
             assert!(finding.contains(sign), "{name}, {way:?}: {finding:?}");
             let lost: Vec<usize> = LOST.lock().unwrap().clone();
