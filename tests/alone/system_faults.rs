@@ -146,10 +146,10 @@ const TRANSACTIONS: i64 = 3;
 const MODES: [&str; 4] = ["delete", "truncate", "persist", "wal"];
 
 /// Returns the number of transactions that were committed, and the first error.
-fn scenario(path: &Path, mode: &str) -> (i64, Result<()>) {
+fn scenario(path: &Path, mode: &str, mapped_bytes: i64) -> (i64, Result<()>) {
     let mut committed = 0;
     let result = (|| {
-        let options = OpenOptions::new().pragma("cache_size", 3).pragma("mmap_size", 30_000);
+        let options = OpenOptions::new().pragma("cache_size", 3).pragma("mmap_size", mapped_bytes);
         let conn = options.busy_timeout(Duration::ZERO).pragma("synchronous", "off").open(path)?;
         conn.query_one::<String>(&format!("PRAGMA journal_mode = {mode}"), ())?;
         conn.execute_batch("CREATE TABLE t(a, b); CREATE TABLE u(a); PRAGMA wal_autocheckpoint = 20")?;
@@ -189,7 +189,8 @@ fn run(fault: Fault, mode: &str) -> (usize, Result<()>, Option<String>) {
     let path = dir.path().join("a.db");
     let check = LeakCheck::new();
     *FAULT.lock().unwrap() = Some(fault);
-    let (committed, result) = scenario(&path, mode);
+    // What is mapped and was not written is a signal.
+    let (committed, result) = scenario(&path, mode, if fault.how == How::Dropped { 0 } else { 30_000 });
     let fired = FAULT.lock().unwrap().take().unwrap().fired;
     let report = check.finish();
     let mut problem = (!report.is_clean()).then(|| report.to_string());
@@ -243,12 +244,20 @@ fn every_system_call_fails_in_every_way() {
 /// The control: writes that do nothing and say that they have done it.
 fn a_commit_whose_writes_are_dropped_is_seen() {
     let names = install();
-    let call = names.iter().position(|name| name == "write").unwrap();
-    for mode in MODES {
-        let found = (0..150).step_by(3).filter(|&after| {
+    // The one of them that this SQLite is compiled for.
+    let number = |name: &&str| names.iter().position(|known| known == *name);
+    let call = ["pwrite64", "pwrite", "write"].iter().find_map(number).unwrap();
+    // The index of a log is a file that is written, and then mapped.
+    for mode in MODES.into_iter().filter(|mode| *mode != "wal") {
+        let mut found = 0;
+        for after in 0.. {
             let fault = Fault { call, after, is_sticky: true, errno: EIO, how: How::Dropped, fired: 0 };
-            run(fault, mode).2.is_some()
-        });
-        assert!(found.count() > 0, "{mode}");
+            let (fired, _, problem) = run(fault, mode);
+            found += usize::from(problem.is_some());
+            if fired == 0 {
+                break;
+            }
+        }
+        assert!(found > 0, "{mode}");
     }
 }

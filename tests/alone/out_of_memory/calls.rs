@@ -117,6 +117,7 @@ fn listen() {
 
 /// What is found and is right: the function, the scenario, the reason.
 const KNOWN: &[(&str, &str, &str)] = &[
+    ("sqlite3_reset", "commit, or the transaction back", "what was told as failed was done, and cannot be done again"),
     (
         "sqlite3_file_control",
         "a scan of pages",
