@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 use super::ColumnBuffer;
 use super::column::Data;
 use crate::convert::exact_f64;
-use crate::value::{StoredValue, ValueRef};
+use crate::value::{StoredValue, ValueRef, to_f64};
 
 /// The numbers of keys, which are counted from 0 in the order of their insertion. The keys themselves are the owner's.
 ///
@@ -94,8 +94,7 @@ impl KeyIndex {
     #[inline(always)]
     fn home(&self, hash: u64) -> Option<usize> {
         let mask = self.slots.len().checked_sub(1)?;
-        #[expect(clippy::cast_possible_truncation, reason = "the mask keeps the lower bits")]
-        Some(hash as usize & mask)
+        usize::try_from(hash & mask as u64).ok()
     }
 }
 
@@ -120,22 +119,28 @@ fn mix_value(state: u64, value: ValueRef<'_>) -> u64 {
     match value {
         ValueRef::Null => mix(state, 0),
         ValueRef::Integer(value) => mix_integer(state, value),
-        ValueRef::Real(value) => {
-            #[expect(clippy::cast_possible_truncation, reason = "compared with the real")]
-            let integer = value as i64;
-            if exact_f64(integer) == Some(value) {
-                return mix_integer(state, integer);
-            }
-            mix(mix(state, 2), value.to_bits())
-        }
+        ValueRef::Real(value) => mix_real(state, value),
         ValueRef::Text(bytes) => mix_text(state, bytes),
         ValueRef::Blob(bytes) => mix_bytes(mix(state, 4), bytes),
     }
 }
 
+/// As the real that is equal to it, if there is one.
 #[inline(always)]
 fn mix_integer(state: u64, value: i64) -> u64 {
-    mix(mix(state, 1), value.cast_unsigned())
+    if value.unsigned_abs() <= 1 << f64::MANTISSA_DIGITS {
+        return mix_real(state, to_f64(value));
+    }
+    match exact_f64(value) {
+        Some(value) => mix_real(state, value),
+        None => mix(mix(state, 2), value.cast_unsigned()),
+    }
+}
+
+#[inline(always)]
+fn mix_real(state: u64, value: f64) -> u64 {
+    // -0.0 equals 0.0.
+    mix(mix(state, 1), (value + 0.0).to_bits())
 }
 
 #[inline(always)]
@@ -148,9 +153,8 @@ fn mix_text(state: u64, bytes: &[u8]) -> u64 {
 fn mix(state: u64, word: u64) -> u64 {
     const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
     let product = u128::from(state ^ word) * u128::from(ODD);
-    #[expect(clippy::cast_possible_truncation, reason = "both halves are taken")]
-    let folded = (product >> 64) as u64 ^ product as u64;
-    folded
+    let [low, high] = [product & u128::from(u64::MAX), product >> 64].map(|half| u64::try_from(half).unwrap_or(0));
+    low ^ high
 }
 
 /// Mixes bytes and their number into a hash.
