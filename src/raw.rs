@@ -55,5 +55,5 @@ pub(crate) use libsqlite3_sys as ffi;
 pub(crate) use callback::OpenToCallback;
 pub(crate) use db::{Db, DbConfig, Limit, OpenFlags, OwnedDb};
 pub(crate) use stmt::{
-    Binding, Borrowed, CellError, ColumnHeads, Cursor, Executed, Parked, RawCopy, RawList, Repetition, Row, Stmt,
+    Binding, Borrowed, CellError, ColumnHeads, Cursor, Executed, Parked, Plans, RawCopy, RawList, Repetition, Row, Stmt,
 };

@@ -14,7 +14,7 @@ mod quote;
 mod statements;
 
 pub(crate) use index::{IndexSql, index_sql, is_integer, with_single_quotes};
-pub(crate) use parameters::{first_token, numbers_in_use};
+pub(crate) use parameters::{first_token, names as parameter_names, numbers_in_use};
 pub(crate) use pragmas::{Pragma, PragmaKind};
 pub(crate) use quote::quote_text;
 pub use quote::{escape_like, quote_identifier, quote_literal};

@@ -11,6 +11,7 @@ mod column_list;
 mod from_columns;
 mod from_row;
 pub(crate) mod params;
+pub(crate) mod remote;
 mod row;
 mod row_iterators;
 mod rows;

@@ -10,13 +10,14 @@ use crate::error::ErrorKind;
 use crate::extend::{ActiveLimits, deadline};
 use crate::insert::InsertColumn;
 use crate::pool::{Pool, PooledConnection, Role, Watch};
-
-pub use crate::pool::OuterWaits;
 use crate::scan::{ColumnBatch, ColumnType, Scan};
-use crate::{Connection, ConversionError, Error, Params, Result, Transaction};
+use crate::sql;
+use crate::{Connection, ConversionError, Error, Params, Result, ResultCode, Transaction};
 
 pub use crate::extend::virtual_table::positions::{plan_positions, positions};
 pub use crate::insert::insertion::{InsertFailure, Insertion};
+pub use crate::pool::OuterWaits;
+pub use crate::statement::remote::{RemoteCell, RemoteParam, RemoteParameters, RemoteRow};
 pub use crate::track::per_process::Process;
 pub use crate::track::registry::current_thread;
 pub use crate::value::RawParam;
@@ -177,6 +178,31 @@ pub fn interrupted() -> Error {
 #[must_use]
 pub fn transaction_ended() -> Error {
     Error::new(ErrorKind::TransactionEnded)
+}
+
+/// Returns the length in bytes of the first token of an SQL text, where blanks and comments count as tokens; `None` at the
+/// end.
+#[must_use]
+pub fn first_token(sql: &str) -> Option<usize> {
+    sql::first_token(sql)
+}
+
+/// Returns the first statement of a script with its semicolon, or all of the script.
+#[must_use]
+pub fn first_statement(script: &str) -> &str {
+    sql::first_statement(script)
+}
+
+/// Returns the SQL after leading white space, comments and semicolons.
+#[must_use]
+pub fn skip_blank(sql: &str) -> &str {
+    sql::skip_blank(sql)
+}
+
+/// Returns the result code with this number.
+#[must_use]
+pub const fn result_code(number: i32) -> ResultCode {
+    ResultCode::new(number)
 }
 
 /// Version of finalite.

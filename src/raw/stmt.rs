@@ -35,7 +35,7 @@ mod scan_status;
 pub(crate) use binding::{Binding, RawCopy, RawList};
 pub(crate) use column_heads::ColumnHeads;
 pub(crate) use cursor::{Borrowed, CellError, Cursor, Executed, Row};
-use plans::Plans;
+pub(crate) use plans::Plans;
 
 /// A prepared statement. Drop finalizes it.
 pub(crate) struct Stmt<'db> {

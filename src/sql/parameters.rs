@@ -3,11 +3,25 @@
 //! SQLite reports the largest parameter number and the names of the named parameters. A number without a name is either
 //! that of a `?` or unused: `?2` alone leaves 1 unused. Only the SQL text distinguishes the two.
 
+/// The largest limit that SQLite can be compiled with.
+const MOST_PARAMETERS: usize = 500_000;
+
 /// Returns, for each number from 1 on, whether the SQL contains a parameter with it.
 ///
 /// C: [Parameters](https://sqlite.org/lang_expr.html#varparam)
 pub(crate) fn numbers_in_use(sql: &str) -> Vec<bool> {
-    let mut in_use: Vec<bool> = Vec::new();
+    numbered(sql).into_iter().map(|name| name.is_some()).collect()
+}
+
+/// Returns the names of the parameters with their prefix, by number from 1 on: what SQLite reports of the statement, in SQL
+/// that another engine has prepared. A `?` has none, nor has a number that the SQL leaves out.
+pub(crate) fn names(sql: &str) -> Vec<Option<Box<str>>> {
+    numbered(sql).into_iter().map(|name| name.filter(|&name| name != "?").map(Box::from)).collect()
+}
+
+/// Returns, for each number from 1 on, the token of the parameter that has it.
+fn numbered(sql: &str) -> Vec<Option<&str>> {
+    let mut in_use: Vec<Option<&str>> = Vec::new();
     let mut names: Vec<(&str, usize)> = Vec::new();
     let mut rest = sql;
     while let Some(token) = first_token(rest) {
@@ -26,11 +40,15 @@ pub(crate) fn numbers_in_use(sql: &str) -> Vec<bool> {
             },
             None => continue,
         };
+        // SQLite refuses larger numbers: no list is made of one that it has not seen.
+        if number > MOST_PARAMETERS {
+            continue;
+        }
         if number > in_use.len() {
-            in_use.resize(number, false);
+            in_use.resize(number, None);
         }
         if let Some(place) = number.checked_sub(1) {
-            in_use[place] = true;
+            in_use[place].get_or_insert(token);
         }
     }
     in_use
@@ -115,6 +133,14 @@ mod tests {
         check("SELECT :a, ?2, ?, :a, @b", &[1, 2, 3, 4]);
         check("SELECT $2, $1, ?5, $2", &[1, 2, 5]);
         check("SELECT ?02, :ä, :ä::x, :ä(a b)", &[2, 3, 4, 5]);
+    }
+
+    #[test]
+    fn names_are_those_of_sqlite() {
+        let found = names("SELECT :a, ?, ?5, $b, :a");
+        let found: Vec<Option<&str>> = found.iter().map(Option::as_deref).collect();
+        assert_eq!(found, [Some(":a"), None, None, None, Some("?5"), Some("$b")]);
+        assert_eq!(names("SELECT ?4000000000"), []);
     }
 
     #[test]

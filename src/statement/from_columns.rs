@@ -55,9 +55,9 @@ pub fn read_row<'row, T: FromColumns<'row>>(row: Row<'row>) -> Result<T> {
     // Types whose functions have the same address find the same columns. The type itself has no `TypeId`, as it may
     // borrow.
     let key = find as usize;
-    let columns = match row.statement().plan(key) {
+    let columns = match row.plan(key) {
         Some(columns) => columns,
-        None => row.statement().add_plan(key, ColumnFinder::find_all(row, find, std::any::type_name::<T>())?),
+        None => row.add_plan(key, ColumnFinder::find_all(row, find, std::any::type_name::<T>())?),
     };
     T::read(&mut Cells { row, columns })
 }

@@ -6,9 +6,12 @@ use std::fmt;
 use crate::convert::{Param, ParamValue, ToSql};
 use crate::error::{Error, ErrorKind, NameKind, Result};
 use crate::raw::lent_columns::LentColumns;
-use crate::raw::{Binding, RawCopy, RawList};
-use crate::sql;
+use crate::raw::{Binding, RawList};
 use crate::value::{ConversionError, RawParam};
+
+mod target;
+
+pub(super) use target::Target;
 
 /// A set of values for the parameters of one execution.
 ///
@@ -68,7 +71,7 @@ const PREFIXES: [char; 3] = [':', '@', '$'];
 
 /// Binds the values of one execution and checks that each parameter has exactly one.
 pub struct Binder<'s, 'p> {
-    raw: Binding<'s, 'p>,
+    raw: Target<'s, 'p>,
     /// Number of values given by position so far.
     positional: usize,
     /// 0-based position at which the next name is looked up first: names are usually given in the order of the SQL.
@@ -88,6 +91,11 @@ pub struct Binder<'s, 'p> {
 
 impl<'s, 'p> Binder<'s, 'p> {
     pub(crate) fn new(raw: Binding<'s, 'p>) -> Self {
+        Self::on(Target::Statement(raw))
+    }
+
+    #[inline(always)]
+    pub(super) fn on(raw: Target<'s, 'p>) -> Self {
         Self {
             raw,
             positional: 0,
@@ -269,33 +277,35 @@ impl<'s, 'p> Binder<'s, 'p> {
     /// Binds columns that are lent to a table as the only parameter.
     pub(crate) fn push_columns(&mut self, columns: &'p LentColumns<'p>) -> Result<()> {
         self.positional = 1;
-        Ok(self.raw.bind_columns(1, columns)?)
+        match &mut self.raw {
+            Target::Statement(raw) => Ok(raw.bind_columns(1, columns)?),
+            Target::Collected(_) => Err(not_local()),
+        }
     }
 
     /// Binds a value that is lent to the next parameter.
     #[inline(always)]
     pub(crate) fn push_lent(&mut self, value: RawParam<'p>) -> Result<()> {
         self.positional += 1;
-        Ok(self.raw.bind(self.positional, value)?)
+        self.raw.bind(self.positional, value)
     }
 
     /// Binds one value. Always inlined: the caller knows the variant, so that only one call to SQLite remains.
     #[inline(always)]
     fn bind(&mut self, index: usize, param: Param<'p>) -> Result<()> {
-        let result = match param.into_value() {
+        match param.into_value() {
             ParamValue::Null => self.raw.bind(index, RawParam::Null),
             ParamValue::Integer(value) => self.raw.bind(index, RawParam::Integer(value)),
             ParamValue::Real(value) => self.raw.bind(index, RawParam::Real(value)),
             ParamValue::ZeroBlob(bytes) => self.raw.bind(index, RawParam::ZeroBlob(bytes)),
             ParamValue::Text(Cow::Borrowed(text)) => self.raw.bind(index, RawParam::Text(text)),
             ParamValue::Blob(Cow::Borrowed(bytes)) => self.raw.bind(index, RawParam::Blob(bytes)),
-            ParamValue::Text(Cow::Owned(text)) => self.raw.bind_copy(index, RawCopy::Text(&text)),
-            ParamValue::Blob(Cow::Owned(bytes)) => self.raw.bind_copy(index, RawCopy::Blob(&bytes)),
+            ParamValue::Text(Cow::Owned(text)) => self.raw.bind_text(index, text),
+            ParamValue::Blob(Cow::Owned(bytes)) => self.raw.bind_blob(index, bytes),
             ParamValue::List(list) => self.raw.bind_list(index, RawList::Lent(list)),
             ParamValue::OwnedList(list) => self.raw.bind_list(index, RawList::Owned(list)),
-            ParamValue::Error(problem) => return Err(self.invalid(index, problem)),
-        };
-        Ok(result?)
+            ParamValue::Error(problem) => Err(self.invalid(index, problem)),
+        }
     }
 
     #[cold]
@@ -338,7 +348,16 @@ impl<'s, 'p> Binder<'s, 'p> {
 
     /// Checks that each parameter has a value.
     #[inline]
-    pub(crate) fn finish(mut self) -> Result<Binding<'s, 'p>> {
+    pub(crate) fn finish(self) -> Result<Binding<'s, 'p>> {
+        match self.finish_target()? {
+            Target::Statement(raw) => Ok(raw),
+            Target::Collected(_) => Err(not_local()),
+        }
+    }
+
+    /// Checks that each parameter has a value.
+    #[inline]
+    pub(super) fn finish_target(mut self) -> Result<Target<'s, 'p>> {
         if self.ignores_unused {
             // Values were given by name, even if the SQL contains none of the names.
             self.mark_by_name();
@@ -390,12 +409,18 @@ impl<'s, 'p> Binder<'s, 'p> {
     }
 }
 
+/// Returns the error for a binder that does not belong to a local statement.
+#[cold]
+fn not_local() -> Error {
+    Error::new(ErrorKind::Misuse { reason: "the statement is not a local one" })
+}
+
 impl Binder<'_, '_> {
     /// Whether the SQL leaves this number out: `?2` alone has no parameter 1.
     #[cold]
     fn is_gap(&self, index: usize) -> bool {
         let names = self.raw.parameter_names();
-        let in_use = self.raw.in_use(sql::numbers_in_use);
+        let in_use = self.raw.in_use();
         // If SQLite counts the parameters differently, no number is treated as left out.
         names.len() == in_use.len() && names[index - 1].is_none() && !in_use[index - 1]
     }

@@ -1,8 +1,9 @@
-//! [`Row`]: the cells of one row, of a statement or of a scan of database pages.
+//! [`Row`]: the cells of one row, of a statement, of a scan of database pages or of another engine.
 
 use std::fmt;
 use std::sync::Arc;
 
+use super::remote::RemoteRow;
 use crate::btree::cells::Cells;
 use crate::convert::FromSql;
 use crate::error::{Error, ErrorKind, NameKind, Result, ResultCode};
@@ -24,6 +25,14 @@ pub struct Row<'row> {
 enum Source<'row> {
     Statement(raw::Row<'row>),
     Record(&'row Record<'row>),
+    Remote(&'row RemoteRow),
+}
+
+/// What knows the columns of a row.
+#[derive(Clone, Copy)]
+enum Head<'row> {
+    Statement(raw::Row<'row>),
+    Remote(&'row RemoteRow),
 }
 
 impl<'row> Row<'row> {
@@ -37,12 +46,17 @@ impl<'row> Row<'row> {
         Self { source: Source::Record(record) }
     }
 
-    /// Returns the raw row of the statement, which knows the column names.
     #[inline]
-    pub(super) fn statement(&self) -> raw::Row<'row> {
+    pub(super) fn of_remote(remote: &'row RemoteRow) -> Self {
+        Self { source: Source::Remote(remote) }
+    }
+
+    #[inline]
+    fn head(&self) -> Head<'row> {
         match self.source {
-            Source::Statement(raw) => raw,
-            Source::Record(record) => record.statement,
+            Source::Statement(raw) => Head::Statement(raw),
+            Source::Record(record) => Head::Statement(record.statement),
+            Source::Remote(remote) => Head::Remote(remote),
         }
     }
 
@@ -55,6 +69,7 @@ impl<'row> Row<'row> {
         match self.source {
             Source::Statement(raw) => raw.column_count(),
             Source::Record(record) => record.cells.column_count(),
+            Source::Remote(remote) => remote.column_count(),
         }
     }
 
@@ -66,7 +81,7 @@ impl<'row> Row<'row> {
     ///
     /// C: [sqlite3_column_name](https://sqlite.org/c3ref/column_name.html)
     pub fn column_name(&self, column: usize) -> Result<&'row str> {
-        let names = self.statement().column_names()?;
+        let names = self.names()?;
         names.get(column).map(|name| &**name).ok_or_else(|| self.no_such(&column.to_string()))
     }
 
@@ -119,7 +134,7 @@ impl<'row> Row<'row> {
     ) -> Result<T> {
         match self.source {
             Source::Statement(raw) => cell(raw, usize::from(column), read),
-            Source::Record(_) => self.get_with(usize::from(column), read),
+            Source::Record(_) | Source::Remote(_) => self.get_with(usize::from(column), read),
         }
     }
 
@@ -137,6 +152,7 @@ impl<'row> Row<'row> {
         match self.source {
             Source::Statement(raw) => raw.value(column).map_err(|CellError| self.cell_error(column)),
             Source::Record(record) => record.cells.value(column).ok_or_else(|| self.no_such(&column.to_string())),
+            Source::Remote(remote) => remote.value(column).ok_or_else(|| self.no_such(&column.to_string())),
         }
     }
 
@@ -149,6 +165,7 @@ impl<'row> Row<'row> {
         let raw = match self.source {
             Source::Statement(raw) => raw,
             Source::Record(record) => return Ok(record.cells.read_all_into(sinks)),
+            Source::Remote(_) => return Err(not_local()),
         };
         match raw.read_into(sinks) {
             Ok(()) => Ok(Ok(())),
@@ -160,8 +177,8 @@ impl<'row> Row<'row> {
     #[cold]
     #[inline(never)]
     fn cell_error(&self, column: usize) -> Error {
-        if self.statement().is_out_of_memory() {
-            Error::new(ErrorKind::NoMemory { code: ResultCode::NOMEM }).in_sql(self.statement().sql())
+        if matches!(self.head(), Head::Statement(raw) if raw.is_out_of_memory()) {
+            Error::new(ErrorKind::NoMemory { code: ResultCode::NOMEM }).in_sql(self.sql())
         } else {
             self.no_such(&column.to_string())
         }
@@ -170,31 +187,55 @@ impl<'row> Row<'row> {
     #[cold]
     #[inline(never)]
     fn unreadable(&self, column: usize, value: ValueRef<'_>, problem: ConversionError) -> Error {
-        let name =
-            self.statement().column_names().ok().and_then(|names| names.get(column).cloned()).unwrap_or_default();
+        let name = self.names().ok().and_then(|names| names.get(column).cloned()).unwrap_or_default();
         Error::new(ErrorKind::ColumnConversion { row: None, column, name, found: value.data_type(), problem })
-            .in_sql(self.statement().sql())
+            .in_sql(self.sql())
     }
 
     #[cold]
     #[inline(never)]
     fn no_such(&self, name: &str) -> Error {
-        let known = self.statement().column_names().unwrap_or_default().into();
-        Error::new(ErrorKind::NoSuch { what: NameKind::Column, name: name.into(), known })
-            .in_sql(self.statement().sql())
+        let known = self.names().unwrap_or_default().into();
+        Error::new(ErrorKind::NoSuch { what: NameKind::Column, name: name.into(), known }).in_sql(self.sql())
     }
 
     pub(crate) fn names(&self) -> Result<&'row [Box<str>]> {
-        Ok(self.statement().column_names()?)
+        match self.head() {
+            Head::Statement(raw) => Ok(raw.column_names()?),
+            Head::Remote(remote) => Ok(remote.names()),
+        }
     }
 
     /// Returns names and declared types of the columns.
     pub(crate) fn heads(&self) -> Result<&'row Arc<ColumnHeads>> {
-        Ok(self.statement().column_heads()?)
+        match self.head() {
+            Head::Statement(raw) => Ok(raw.column_heads()?),
+            Head::Remote(_) => Err(not_local()),
+        }
     }
 
     pub(crate) fn sql(&self) -> &'row str {
-        self.statement().sql()
+        match self.head() {
+            Head::Statement(raw) => raw.sql(),
+            Head::Remote(remote) => remote.sql(),
+        }
+    }
+
+    /// Returns the columns that were stored for a type.
+    #[inline]
+    pub(super) fn plan(&self, key: usize) -> Option<&'row [u16]> {
+        match self.head() {
+            Head::Statement(raw) => raw.plan(key),
+            Head::Remote(remote) => remote.plan(key),
+        }
+    }
+
+    /// Stores the columns of a type, for which none are stored.
+    pub(super) fn add_plan(&self, key: usize, columns: Box<[u16]>) -> &'row [u16] {
+        match self.head() {
+            Head::Statement(raw) => raw.add_plan(key, columns),
+            Head::Remote(remote) => remote.add_plan(key, columns),
+        }
     }
 
     #[inline]
@@ -205,9 +246,8 @@ impl<'row> Row<'row> {
     #[cold]
     #[inline(never)]
     fn wrong_column_count(&self, expected: usize) -> Error {
-        let columns = self.statement().column_names().unwrap_or_default().into();
-        Error::new(ErrorKind::ColumnCount { expected, found: self.column_count(), columns })
-            .in_sql(self.statement().sql())
+        let columns = self.names().unwrap_or_default().into();
+        Error::new(ErrorKind::ColumnCount { expected, found: self.column_count(), columns }).in_sql(self.sql())
     }
 }
 
@@ -221,10 +261,16 @@ fn cell<'row, T>(
     read(value).map_err(|problem| Row::of_statement(raw).unreadable(column, value, problem))
 }
 
+/// Returns the error of a scan for a row of another engine, which no scan returns.
+#[cold]
+fn not_local() -> Error {
+    Error::new(ErrorKind::Misuse { reason: "the row is not one of a local statement" })
+}
+
 impl fmt::Debug for Row<'_> {
     /// Shows the names of the columns and no values, which may be confidential.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Row").field("columns", &self.statement().column_names().unwrap_or_default()).finish()
+        f.debug_struct("Row").field("columns", &self.names().unwrap_or_default()).finish()
     }
 }
 
@@ -267,14 +313,22 @@ impl ColumnIndex for usize {
 impl ColumnIndex for &str {
     #[inline]
     fn find(self, row: &Row<'_>) -> Result<usize> {
-        row.statement().find_column(self)?.ok_or_else(|| row.no_such(self))
+        let column = match row.head() {
+            Head::Statement(raw) => raw.find_column(self)?,
+            Head::Remote(remote) => remote.names().iter().position(|name| name.eq_ignore_ascii_case(self)),
+        };
+        column.ok_or_else(|| row.no_such(self))
     }
 }
 
 impl ColumnIndex for ColumnKey {
     #[inline]
     fn find(self, row: &Row<'_>) -> Result<usize> {
-        match row.statement().resolve(self.owner, self.number) {
+        let resolved = match row.head() {
+            Head::Statement(raw) => raw.resolve(self.owner, self.number),
+            Head::Remote(_) => None,
+        };
+        match resolved {
             Some(Ok(index)) => Ok(index),
             Some(Err(name)) => Err(row.no_such(name)),
             None => Err(Error::new(ErrorKind::Misuse { reason: "the column belongs to another statement" })),

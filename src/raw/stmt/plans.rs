@@ -5,7 +5,7 @@ use std::cell::OnceCell;
 /// A list of plans, each with the key of its type. Plans are added while rows borrow the statement, and removed together
 /// when SQLite prepares the statement again.
 #[derive(Default)]
-pub(super) struct Plans(OnceCell<Box<Plan>>);
+pub(crate) struct Plans(OnceCell<Box<Plan>>);
 
 struct Plan {
     key: usize,
@@ -15,7 +15,7 @@ struct Plan {
 
 impl Plans {
     #[inline]
-    pub(super) fn get(&self, key: usize) -> Option<&[u16]> {
+    pub(crate) fn get(&self, key: usize) -> Option<&[u16]> {
         let mut plan = self.0.get()?;
         while plan.key != key {
             plan = plan.next.0.get()?;
@@ -25,7 +25,7 @@ impl Plans {
 
     /// Adds a plan to the end of the list. `get` has returned none for its key.
     #[cold]
-    pub(super) fn add(&self, key: usize, columns: Box<[u16]>) -> &[u16] {
+    pub(crate) fn add(&self, key: usize, columns: Box<[u16]>) -> &[u16] {
         let mut end = self;
         while let Some(plan) = end.0.get() {
             end = &plan.next;
