@@ -1,0 +1,506 @@
+//! [`Link`]: one session with a node, its requests and answers, and what is known when it ends.
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::mem;
+use std::panic::Location;
+use std::time::{Duration, Instant};
+
+use tracing::{debug, warn};
+
+use crate::error::{Error, ErrorKind, Lost, Result};
+use crate::stats;
+use crate::stream::Stream;
+use crate::wire::{Answer, Failure, Header, Incoming, PROTOCOL, Prepared, Request, Schema, answer, ends_rows};
+
+/// SQLite's code for "not the leader": `SQLITE_IOERR | 40 << 8`.
+const NOT_LEADER: u64 = 10250;
+/// SQLite's code for "leadership lost": `SQLITE_IOERR | 41 << 8`.
+const LEADERSHIP_LOST: u64 = 10506;
+/// Codes of dqlite's own for a message that the node does not take.
+const PROTOCOL_CODES: [u64; 2] = [1001, 1005];
+
+/// What a request can store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// Nothing.
+    Read,
+    /// Something at once, unless a transaction is open.
+    Write,
+    /// A transaction.
+    Commit,
+}
+
+/// What is known of a transaction of the session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tx {
+    /// None is open.
+    None,
+    /// One is open.
+    Open,
+    /// SQLite has failed a statement since, and may have rolled back: a later write may be stored at once.
+    Doubtful,
+}
+
+/// Limits of a session.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Time of one read or write.
+    pub(crate) io: Duration,
+    /// Bytes of one answer.
+    pub(crate) message_bytes_max: usize,
+    /// Bytes of a result that are read to its end when its rows are dropped early.
+    pub(crate) drain_bytes_max: usize,
+    /// Bytes of a result that are kept for its rows while the session does something else.
+    pub(crate) keep_bytes_max: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Ready,
+    /// The node is sending the rows of this cursor.
+    Streaming(Cursor),
+    Dead(&'static str),
+}
+
+/// A result that is being read: a number within the session.
+pub(crate) type Cursor = u64;
+
+pub(crate) struct Link {
+    stream: Box<dyn Stream>,
+    address: Box<str>,
+    limits: Limits,
+    process: u32,
+    incoming: Incoming,
+    outgoing: Vec<u8>,
+    body: Vec<u8>,
+    schema: Schema,
+    state: State,
+    tx: Tx,
+    /// Whether the last failure leaves a transaction to be run again: the write lock was taken, or the node not the leader.
+    may_repeat: bool,
+    last_cursor: Cursor,
+    /// Of the statement whose rows arrive.
+    rows_effect: Effect,
+    /// Batches that were read for cursors while the session did something else.
+    kept: HashMap<Cursor, VecDeque<Result<Vec<u8>>>>,
+    /// Statements of the node, and the places that prepared them.
+    live: HashMap<u32, &'static Location<'static>>,
+    /// Statements that were dropped while rows were arriving.
+    to_finalize: Vec<u32>,
+}
+
+impl Link {
+    /// Greets the node.
+    pub(crate) fn connect(stream: Box<dyn Stream>, address: &str, limits: Limits) -> io::Result<Self> {
+        stream.set_timeout(limits.io)?;
+        stream.acknowledge();
+        stats::session_opened();
+        Ok(Self {
+            stream,
+            address: address.into(),
+            limits,
+            process: std::process::id(),
+            incoming: Incoming::new(limits.message_bytes_max),
+            // Sent with the first request.
+            outgoing: PROTOCOL.to_vec(),
+            body: Vec::new(),
+            schema: Schema::V0,
+            state: State::Ready,
+            tx: Tx::None,
+            may_repeat: false,
+            last_cursor: 0,
+            rows_effect: Effect::Read,
+            kept: HashMap::new(),
+            live: HashMap::new(),
+            to_finalize: Vec::new(),
+        })
+    }
+
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    pub(crate) fn is_alive(&self) -> bool {
+        !matches!(self.state, State::Dead(_))
+    }
+
+    pub(crate) fn is_newer(&self) -> bool {
+        self.schema == Schema::V1
+    }
+
+    pub(crate) fn set_newer(&mut self, is_newer: bool) {
+        self.schema = if is_newer { Schema::V1 } else { Schema::V0 };
+    }
+
+    pub(crate) fn tx(&self) -> Tx {
+        self.tx
+    }
+
+    pub(crate) fn set_tx(&mut self, tx: Tx) {
+        self.tx = tx;
+    }
+
+    pub(crate) fn set_limits(&mut self, limits: Limits) -> io::Result<()> {
+        self.limits = limits;
+        self.stream.set_timeout(limits.io)
+    }
+
+    /// Returns whether a transaction may be run again after its last failure, and forgets it.
+    pub(crate) fn take_may_repeat(&mut self) -> bool {
+        mem::take(&mut self.may_repeat)
+    }
+
+    /// Number of statements of the node that are not finalized.
+    pub(crate) fn live_statements(&self) -> usize {
+        self.live.len()
+    }
+
+    /// Sends a request whose answer is one message without rows.
+    pub(crate) fn call(&mut self, request: Request<'_>, effect: Effect) -> Result<Answer> {
+        self.make_ready()?;
+        self.send(&request)?;
+        let header = self.receive(effect)?;
+        self.read_answer(header, effect)
+    }
+
+    /// Prepares a statement.
+    pub(crate) fn prepare(&mut self, sql: &str, site: &'static Location<'static>) -> Result<Prepared> {
+        match self.call(Request::Prepare { sql }, Effect::Read)? {
+            Answer::Stmt(prepared) => {
+                if self.live.insert(prepared.id, site).is_some() {
+                    return Err(self.unexpected("the number of a statement that is not finalized", Effect::Read));
+                }
+                stats::statement_prepared(site);
+                Ok(prepared)
+            }
+            _ => Err(self.unexpected("another answer than a statement", Effect::Read)),
+        }
+    }
+
+    /// Finalizes a statement, now or, while rows are arriving, before the next request.
+    pub(crate) fn finalize(&mut self, statement: u32) -> Result<()> {
+        // Nothing is sent twice, nothing by the wrong process, nothing to a node that has freed the statement.
+        let is_known = self.live.contains_key(&statement) && !self.to_finalize.contains(&statement);
+        if self.process != std::process::id() || !self.is_alive() || !is_known {
+            return Ok(());
+        }
+        if matches!(self.state, State::Streaming(_)) {
+            self.to_finalize.push(statement);
+            return Ok(());
+        }
+        self.flush()?;
+        self.finalize_now(statement)
+    }
+
+    fn finalize_now(&mut self, statement: u32) -> Result<()> {
+        if let Some(site) = self.live.remove(&statement) {
+            stats::statement_finalized(site);
+        }
+        self.send(&Request::Finalize { statement })?;
+        let header = self.receive(Effect::Read)?;
+        match self.read_answer(header, Effect::Read)? {
+            Answer::Empty => Ok(()),
+            _ => Err(self.unexpected("another answer than that a statement is finalized", Effect::Read)),
+        }
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        while let Some(statement) = self.to_finalize.pop() {
+            self.finalize_now(statement)?;
+        }
+        Ok(())
+    }
+
+    /// Finalizes statements that were forgotten, and returns their number.
+    pub(crate) fn finalize_all(&mut self) -> Result<usize> {
+        self.make_ready()?;
+        let forgotten: Vec<u32> = self.live.keys().copied().collect();
+        forgotten.iter().try_for_each(|&statement| self.finalize_now(statement))?;
+        Ok(forgotten.len())
+    }
+
+    /// Runs a query, and returns its cursor with the first batch of its rows.
+    pub(crate) fn query(&mut self, request: Request<'_>, effect: Effect) -> Result<(Cursor, Vec<u8>)> {
+        self.make_ready()?;
+        self.send(&request)?;
+        self.last_cursor += 1;
+        self.rows_effect = effect;
+        let cursor = self.last_cursor;
+        let batch = self.receive_batch(cursor)?;
+        Ok((cursor, batch))
+    }
+
+    /// Returns the next batch of a result, which was not the last. `spare` is memory for it.
+    pub(crate) fn next_batch(&mut self, cursor: Cursor, spare: Vec<u8>) -> Result<Vec<u8>> {
+        self.check_process()?;
+        if let Some(batches) = self.kept.get_mut(&cursor) {
+            if let Some(batch) = batches.pop_front() {
+                return batch;
+            }
+            self.kept.remove(&cursor);
+        }
+        match self.state {
+            State::Streaming(current) if current == cursor => {
+                self.body = spare;
+                self.receive_batch(cursor)
+            }
+            State::Dead(reason) => Err(Error::new(ErrorKind::Dead { reason })),
+            _ => Err(self.unexpected("rows that nobody sends", Effect::Read)),
+        }
+    }
+
+    /// Ends a result of which not all rows were read: reads a bounded rest, or ends the session.
+    pub(crate) fn end_rows(&mut self, cursor: Cursor) {
+        self.kept.remove(&cursor);
+        if self.state != State::Streaming(cursor) || self.process != std::process::id() {
+            return;
+        }
+        let mut bytes = 0;
+        while self.state == State::Streaming(cursor) {
+            if bytes > self.limits.drain_bytes_max {
+                self.die("rows were dropped while too many of them were left");
+                return;
+            }
+            match self.receive_batch(cursor) {
+                Ok(batch) => {
+                    bytes += batch.len();
+                    self.body = batch;
+                }
+                // The rest of a result that nobody wants.
+                Err(error) => debug!(target: "finalite::dqlite", %error, "the rest of dropped rows"),
+            }
+        }
+        if let Err(error) = self.flush() {
+            debug!(target: "finalite::dqlite", %error, "finalizing after dropped rows");
+        }
+    }
+
+    /// Waits until the next request can be sent: reads what is arriving for its cursor, and finalizes what was dropped.
+    fn make_ready(&mut self) -> Result<()> {
+        self.check_process()?;
+        self.may_repeat = false;
+        if let State::Dead(reason) = self.state {
+            return Err(Error::new(ErrorKind::Dead { reason }));
+        }
+        if let State::Streaming(cursor) = self.state {
+            let kept = |link: &Self| link.kept.values().flatten().flatten().map(Vec::len).sum::<usize>();
+            while self.state == State::Streaming(cursor) {
+                if kept(self) > self.limits.keep_bytes_max {
+                    return Err(Error::new(ErrorKind::Streaming { bytes_max: self.limits.keep_bytes_max }));
+                }
+                match self.receive_batch(cursor) {
+                    // A failure of the statement is its reader's, in place of the rows that are missing.
+                    batch if batch.is_ok() || self.is_alive() => {
+                        self.kept.entry(cursor).or_default().push_back(batch);
+                    }
+                    Ok(_) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        self.flush()
+    }
+
+    fn check_process(&self) -> Result<()> {
+        if self.process == std::process::id() { Ok(()) } else { Err(Error::new(ErrorKind::Forked)) }
+    }
+
+    /// Sends a request. If it fails, the node has not got all of it, and does nothing.
+    fn send(&mut self, request: &Request<'_>) -> Result<()> {
+        let result = request.encode(self.schema, &mut self.outgoing);
+        result.map_err(|problem| Error::refused(problem.to_string()))?;
+        let result = self.stream.write_all(&self.outgoing).and_then(|()| self.stream.flush());
+        stats::bytes_sent(self.outgoing.len());
+        self.outgoing.clear();
+        if self.outgoing.capacity() > 1 << 20 {
+            self.outgoing = Vec::new();
+        }
+        result.map_err(|error| {
+            self.die("sending failed");
+            Error::new(ErrorKind::Disconnected { cause: self.lost(error) })
+        })
+    }
+
+    /// Receives a batch of rows, and sets the state.
+    fn receive_batch(&mut self, cursor: Cursor) -> Result<Vec<u8>> {
+        let effect = self.rows_effect;
+        self.state = State::Streaming(cursor);
+        let header = self.receive(effect)?;
+        if header.kind != answer::ROWS {
+            self.state = State::Ready;
+            return match self.read_answer(header, effect)? {
+                Answer::Failure(_) => unreachable_answer(),
+                _ => Err(self.unexpected("another answer than rows", effect)),
+            };
+        }
+        match ends_rows(&self.body) {
+            Ok(true) => self.state = State::Ready,
+            Ok(false) => {}
+            Err(problem) => return Err(self.unexpected(problem.0, effect)),
+        }
+        Ok(mem::take(&mut self.body))
+    }
+
+    /// Receives a message into `body`.
+    fn receive(&mut self, effect: Effect) -> Result<Header> {
+        let mut began = None;
+        loop {
+            match self.incoming.next(&mut self.body) {
+                Ok(Some(header)) => return Ok(header),
+                Ok(None) => {}
+                Err(problem) => return Err(self.unexpected(problem.0, effect)),
+            }
+            let now = Instant::now();
+            // A read has its own limit; a message that comes byte by byte has this one.
+            if now.duration_since(*began.get_or_insert(now)) > self.limits.io * 10 {
+                return Err(self.lose(Lost::TimedOut(self.limits.io * 10), effect));
+            }
+            match self.stream.read(self.incoming.space()) {
+                Ok(0) => return Err(self.lose(Lost::Closed, effect)),
+                Ok(bytes) => {
+                    self.incoming.arrived(bytes);
+                    self.stream.acknowledge();
+                    stats::bytes_received(bytes);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    let cause = self.lost(error);
+                    return Err(self.lose(cause, effect));
+                }
+            }
+        }
+    }
+
+    fn lost(&self, error: io::Error) -> Lost {
+        match error.kind() {
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Lost::TimedOut(self.limits.io),
+            io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => Lost::Closed,
+            _ => Lost::Io(error),
+        }
+    }
+
+    fn read_answer(&mut self, header: Header, effect: Effect) -> Result<Answer> {
+        match Answer::read(header, &self.body) {
+            Ok(Answer::Failure(failure)) => Err(self.failed(failure, effect)),
+            Ok(answer) => Ok(answer),
+            Err(problem) => Err(self.unexpected(problem.0, effect)),
+        }
+    }
+
+    fn failed(&mut self, failure: Failure, effect: Effect) -> Error {
+        let Failure { code, message } = failure;
+        match code {
+            NOT_LEADER => {
+                self.die("the node is not the leader");
+                self.may_repeat = true;
+                stats::not_leader();
+                Error::new(ErrorKind::NotLeader { message: message.into() })
+            }
+            LEADERSHIP_LOST => self.lose(Lost::Leadership(message.into()), effect),
+            _ if PROTOCOL_CODES.contains(&code) => {
+                self.die("the node has not understood a request");
+                Error::protocol(format!("the node has not understood a request: {message}"))
+            }
+            _ => {
+                if self.tx == Tx::Open {
+                    self.tx = Tx::Doubtful;
+                }
+                self.may_repeat = code & 0xff == 5;
+                let code = i32::try_from(code).unwrap_or(i32::MAX);
+                Error::new(ErrorKind::Sqlite { code, message: message.into() })
+            }
+        }
+    }
+
+    /// Ends the session in the middle of a request, and returns what is known of it.
+    fn lose(&mut self, cause: Lost, effect: Effect) -> Error {
+        let may_be_stored = match effect {
+            Effect::Read => false,
+            Effect::Write => self.tx != Tx::Open,
+            Effect::Commit => true,
+        };
+        self.may_repeat = false;
+        let reason = match cause {
+            Lost::Leadership(_) => "the node lost its leadership",
+            Lost::Closed => "the node closed the connection",
+            Lost::TimedOut(_) => "an answer did not come in time",
+            Lost::Io(_) => "the connection failed",
+            Lost::Protocol(_) => "an answer could not be read",
+        };
+        self.die(reason);
+        if may_be_stored {
+            stats::unknown();
+            Error::new(ErrorKind::Unknown { cause })
+        } else {
+            Error::new(ErrorKind::Disconnected { cause })
+        }
+    }
+
+    #[cold]
+    pub(crate) fn unexpected(&mut self, problem: &str, effect: Effect) -> Error {
+        self.lose(Lost::Protocol(problem.into()), effect)
+    }
+
+    /// Ends the session: the node frees its statements, and rolls back.
+    pub(crate) fn die(&mut self, reason: &'static str) {
+        if !self.is_alive() {
+            return;
+        }
+        debug!(target: "finalite::dqlite", address = %self.address, reason, "a session ends");
+        self.state = State::Dead(reason);
+        self.tx = Tx::None;
+        self.end();
+    }
+
+    /// Ends the session in order.
+    pub(crate) fn close(mut self) -> Result<()> {
+        self.check_process()?;
+        match self.state {
+            State::Dead(reason) => Err(Error::new(ErrorKind::Dead { reason })),
+            _ => {
+                self.report_forgotten();
+                self.die("it was closed");
+                Ok(())
+            }
+        }
+    }
+
+    /// Counts and logs statements that were leaked.
+    fn report_forgotten(&self) {
+        let forgotten = self.live.len() - self.to_finalize.len().min(self.live.len());
+        if forgotten > 0 {
+            stats::forgotten(forgotten);
+            let site = self.live.values().next().map(ToString::to_string);
+            warn!(target: "finalite::leak", forgotten, site, "a session ends with statements that were leaked");
+        }
+    }
+
+    fn end(&mut self) {
+        self.stream.shut_down();
+        stats::session_closed();
+        for (_, site) in self.live.drain() {
+            stats::statement_finalized(site);
+        }
+        self.to_finalize.clear();
+    }
+}
+
+/// `read_answer` returns a failure as an error.
+fn unreachable_answer<T>() -> Result<T> {
+    Err(Error::protocol("a failure that is none"))
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        if !self.is_alive() {
+            return;
+        }
+        // A process that was forked leaves the parent's connection alone.
+        if self.process != std::process::id() {
+            return;
+        }
+        self.report_forgotten();
+        self.die("it was closed");
+    }
+}

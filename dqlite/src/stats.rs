@@ -1,0 +1,126 @@
+//! Figures of all sessions of the process.
+
+use std::collections::HashMap;
+use std::panic::Location;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
+
+/// Figures of all sessions of the process, since it began.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Sessions that are open.
+    pub sessions: u64,
+    /// Sessions that were opened, those of a search for the leader included.
+    pub sessions_opened: u64,
+    /// Statements that nodes keep for these sessions.
+    pub statements: u64,
+    /// The places that have prepared them, with their number: the most first.
+    pub statements_by_site: Vec<(String, u64)>,
+    /// Statements that were leaked (`mem::forget`), and ended with their session.
+    pub statements_forgotten: u64,
+    /// Bytes that were sent.
+    pub bytes_sent: u64,
+    /// Bytes that were received.
+    pub bytes_received: u64,
+    /// Changes of the leader that a search has found.
+    pub leader_changes: u64,
+    /// Requests that a node refused because it was not the leader.
+    pub not_leader: u64,
+    /// Writes of which it is unknown whether they were stored.
+    pub unknown_outcomes: u64,
+    /// Transactions that [`Connection::retry`](crate::Connection::retry) has begun again.
+    pub retries: u64,
+}
+
+static SESSIONS_OPENED: AtomicU64 = AtomicU64::new(0);
+static SESSIONS_CLOSED: AtomicU64 = AtomicU64::new(0);
+static FORGOTTEN: AtomicU64 = AtomicU64::new(0);
+static BYTES_SENT: AtomicU64 = AtomicU64::new(0);
+static BYTES_RECEIVED: AtomicU64 = AtomicU64::new(0);
+static LEADER_CHANGES: AtomicU64 = AtomicU64::new(0);
+static NOT_LEADER: AtomicU64 = AtomicU64::new(0);
+static UNKNOWN: AtomicU64 = AtomicU64::new(0);
+static RETRIES: AtomicU64 = AtomicU64::new(0);
+/// Statements by the place that has prepared them.
+static STATEMENTS: Mutex<Option<HashMap<&'static Location<'static>, u64>>> = Mutex::new(None);
+
+fn add(counter: &AtomicU64, count: usize) {
+    counter.fetch_add(count as u64, Relaxed);
+}
+
+pub(crate) fn session_opened() {
+    add(&SESSIONS_OPENED, 1);
+}
+
+pub(crate) fn session_closed() {
+    add(&SESSIONS_CLOSED, 1);
+}
+
+pub(crate) fn statement_prepared(site: &'static Location<'static>) {
+    let mut sites = STATEMENTS.lock().unwrap_or_else(PoisonError::into_inner);
+    *sites.get_or_insert_default().entry(site).or_default() += 1;
+}
+
+pub(crate) fn statement_finalized(site: &'static Location<'static>) {
+    let mut sites = STATEMENTS.lock().unwrap_or_else(PoisonError::into_inner);
+    let sites = sites.get_or_insert_default();
+    if let Some(count) = sites.get_mut(site) {
+        *count -= 1;
+        if *count == 0 {
+            sites.remove(site);
+        }
+    }
+}
+
+pub(crate) fn forgotten(count: usize) {
+    add(&FORGOTTEN, count);
+}
+
+pub(crate) fn bytes_sent(bytes: usize) {
+    add(&BYTES_SENT, bytes);
+}
+
+pub(crate) fn bytes_received(bytes: usize) {
+    add(&BYTES_RECEIVED, bytes);
+}
+
+pub(crate) fn leader_changed() {
+    add(&LEADER_CHANGES, 1);
+}
+
+pub(crate) fn not_leader() {
+    add(&NOT_LEADER, 1);
+}
+
+pub(crate) fn unknown() {
+    add(&UNKNOWN, 1);
+}
+
+pub(crate) fn retried() {
+    add(&RETRIES, 1);
+}
+
+/// Returns the figures of now. Those of a call that is under way in another thread may be counted in part.
+#[must_use]
+pub fn snapshot() -> Stats {
+    let sites = STATEMENTS.lock().unwrap_or_else(PoisonError::into_inner);
+    let sites = sites.iter().flatten();
+    let mut by_site: Vec<(String, u64)> = sites.map(|(site, count)| (site.to_string(), *count)).collect();
+    by_site.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    let closed = SESSIONS_CLOSED.load(Relaxed);
+    let opened = SESSIONS_OPENED.load(Relaxed);
+    Stats {
+        sessions: opened.saturating_sub(closed),
+        sessions_opened: opened,
+        statements: by_site.iter().map(|(_, count)| count).sum(),
+        statements_by_site: by_site,
+        statements_forgotten: FORGOTTEN.load(Relaxed),
+        bytes_sent: BYTES_SENT.load(Relaxed),
+        bytes_received: BYTES_RECEIVED.load(Relaxed),
+        leader_changes: LEADER_CHANGES.load(Relaxed),
+        not_leader: NOT_LEADER.load(Relaxed),
+        unknown_outcomes: UNKNOWN.load(Relaxed),
+        retries: RETRIES.load(Relaxed),
+    }
+}
