@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use finalite_dqlite::{Cluster, Connection, ErrorKind, RetryPolicy};
 
-use crate::nodes::Nodes;
 use crate::with_nodes;
 
 /// What a writer was told of the numbers that it has inserted.
@@ -22,6 +21,7 @@ struct Told {
     /// An error that says neither.
     other: Vec<String>,
     longest_gap: Duration,
+    last_error: Option<String>,
 }
 
 /// Inserts numbers, each once, until it is told to stop.
@@ -33,11 +33,20 @@ fn write(cluster: &Cluster, told: &Mutex<Told>, stop: &AtomicBool, first: i64) {
             return;
         }
         if conn.as_ref().is_none_or(|conn| !conn.is_alive()) {
-            conn = cluster.open("failover").ok();
+            conn = match cluster.open("failover") {
+                Ok(conn) => Some(conn),
+                Err(error) => {
+                    told.lock().unwrap().last_error = Some(error.to_string());
+                    None
+                }
+            };
         }
         let Some(conn) = &conn else { continue };
         let result = conn.execute("INSERT INTO written(number) VALUES (?)", (number,));
         let mut told = told.lock().unwrap();
+        if let Err(error) = &result {
+            told.last_error = Some(error.to_string());
+        }
         match result {
             Ok(_) => {
                 told.acked.insert(number);
@@ -98,10 +107,13 @@ fn no_acknowledged_write_is_lost_with_the_leader() {
                     thread::sleep(Duration::from_millis(20));
                 }
                 stop.store(true, Ordering::Relaxed);
-                assert!(Instant::now() < until, "no write for a minute after kill {kill}");
+                if Instant::now() >= until {
+                    let last = told.lock().unwrap().last_error.take();
+                    panic!("no write for a minute after kill {kill}: {last:?}\n{}", nodes.describe());
+                }
             });
             nodes.run(leader);
-            nodes.wait_for("three voters", Nodes::has_three_voters);
+            nodes.settle();
         }
         let told = told.into_inner().unwrap();
         compare(&nodes.open("failover"), &told, &format!("{kills} kills of the leader"));
@@ -135,7 +147,7 @@ fn no_acknowledged_write_is_lost_with_a_majority_or_with_all() {
                 killed.iter().for_each(|&index| nodes.run(index));
                 assert_eq!(acked, 0, "{acked} writes were acknowledged without {label}");
             });
-            nodes.wait_for("three voters", Nodes::has_three_voters);
+            nodes.settle();
             let conn = nodes.open("failover");
             compare(&conn, &told.into_inner().unwrap(), &format!("{label} of the nodes killed"));
             conn.execute("DELETE FROM written", ()).unwrap();

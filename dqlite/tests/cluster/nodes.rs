@@ -46,13 +46,52 @@ impl Nodes {
                 cluster.cluster().members().is_ok_and(|members| members.len() == index + 1)
             });
         }
-        cluster.wait_for("three voters", Self::has_three_voters);
+        cluster.settle();
         cluster
     }
 
     pub fn has_three_voters(&self) -> bool {
         let is_voter = |node: &finalite_dqlite::Node| node.role == Some(Role::Voter);
         self.cluster().members().is_ok_and(|members| members.iter().filter(|node| is_voter(node)).count() == 3)
+    }
+
+    /// Waits until every node answers, and can vote.
+    #[track_caller]
+    pub fn settle(&mut self) {
+        let until = Instant::now() + Duration::from_secs(120);
+        let answers = |address: &String| {
+            let alone = Cluster::builder([address]).leader_timeout(Duration::from_secs(2)).build();
+            alone.leader().is_ok()
+        };
+        while !(self.addresses().iter().all(answers) && self.has_three_voters()) {
+            assert!(Instant::now() < until, "{}", self.describe());
+            self.restart_those_that_gave_up();
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// The program of a node gives up where it cannot reach the others as it starts: that is no fault of a request's.
+    fn restart_those_that_gave_up(&mut self) {
+        for index in 0..self.nodes.len() {
+            let process = self.nodes[index].process.as_mut();
+            let status = process.and_then(|process| process.try_wait().unwrap());
+            if status.is_some_and(|status| status.code() == Some(1)) {
+                self.run(index);
+            }
+        }
+    }
+
+    /// What the nodes say of themselves.
+    pub fn describe(&mut self) -> String {
+        let mut text = String::new();
+        for index in 0..self.nodes.len() {
+            let process = self.nodes[index].process.as_mut();
+            let status = process.map(|process| process.try_wait().unwrap());
+            let log = std::fs::read_to_string(self.directory.path().join(format!("{index}.log"))).unwrap_or_default();
+            let end = log.lines().rev().take(5).collect::<Vec<_>>();
+            text += &format!("node {index} at {}: {status:?} {end:?}\n", self.nodes[index].address);
+        }
+        text + &format!("leader: {:?}\nmembers: {:?}", self.cluster().leader(), self.cluster().members())
     }
 
     #[track_caller]

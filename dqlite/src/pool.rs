@@ -1,0 +1,282 @@
+//! [`Pool`]: sessions that are kept open, and lent.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::ops::Deref;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tracing::warn;
+
+use crate::cluster::Cluster;
+use crate::connection::Connection;
+use crate::error::{Error, ErrorKind, Result};
+use crate::link::Tx;
+use crate::retry::RetryPolicy;
+use crate::stats;
+use crate::transaction::Transaction;
+
+/// Sessions on one database, which are opened when needed, lent to one caller at a time, and checked when they come back.
+///
+/// A session that comes back is rolled back if a transaction was forgotten, and statements that were forgotten are
+/// finalized and counted. One that has ended is not lent again, and neither are those that were idle while it did: they
+/// have the same leader. Nothing that failed is sent again by the pool.
+///
+/// # Example
+///
+/// ```no_run
+/// use finalite_dqlite::{Cluster, Pool, RetryPolicy};
+///
+/// let pool = Pool::new(Cluster::new(["127.0.0.1:9201", "127.0.0.1:9202"]), "app", 8);
+/// let name: String = pool.get()?.query_one("SELECT name FROM user WHERE id = ?", (1,))?;
+/// pool.get()?.retry(RetryPolicy::default(), |tx| tx.execute("DELETE FROM user WHERE name = ?", (&name,)))?;
+/// # Ok::<(), finalite_dqlite::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Pool(Arc<Inner>);
+
+struct Inner {
+    cluster: Cluster,
+    database: Box<str>,
+    sessions_max: usize,
+    timeout: Duration,
+    state: Mutex<State>,
+    returned: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    idle: VecDeque<Idle>,
+    /// Sessions that are lent, or being opened.
+    lent: usize,
+    is_closed: bool,
+    /// Counts the sessions that were found to have ended.
+    generation: u64,
+}
+
+struct Idle {
+    conn: Connection,
+    since: Instant,
+    generation: u64,
+}
+
+/// After this time, a session is asked whether it is still the leader's before it is lent.
+const TRUSTED: Duration = Duration::from_secs(1);
+
+/// Sessions of a pool, counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PoolStatus {
+    /// Sessions that are lent.
+    pub checked_out: usize,
+    /// Sessions that wait to be lent.
+    pub idle: usize,
+    /// The most sessions that there can be.
+    pub sessions_max: usize,
+}
+
+impl Pool {
+    /// Returns a pool of up to `sessions_max` sessions. None is opened yet. A caller waits for up to 5 s for one.
+    #[must_use]
+    pub fn new(cluster: Cluster, database: &str, sessions_max: usize) -> Self {
+        Self::with_timeout(cluster, database, sessions_max, Duration::from_secs(5))
+    }
+
+    /// Returns a pool whose callers wait this long for a session.
+    #[must_use]
+    pub fn with_timeout(cluster: Cluster, database: &str, sessions_max: usize, timeout: Duration) -> Self {
+        let state = Mutex::default();
+        let (database, sessions_max) = (database.into(), sessions_max.max(1));
+        Self(Arc::new(Inner { cluster, database, sessions_max, timeout, state, returned: Condvar::new() }))
+    }
+
+    /// Returns a session, which comes back when it is dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::PoolTimeout`], [`ErrorKind::PoolClosed`]; those of [`Cluster::open`].
+    pub fn get(&self) -> Result<PooledConnection<'_>> {
+        let began = Instant::now();
+        let mut state = self.0.lock();
+        loop {
+            if state.is_closed {
+                return Err(Error::new(ErrorKind::PoolClosed));
+            }
+            if let Some(idle) = state.idle.pop_front() {
+                let is_stale = idle.generation != state.generation;
+                state.lent += 1;
+                drop(state);
+                // From here on, the place is given back if anything fails.
+                let mut lent = PooledConnection { pool: &self.0, conn: None };
+                if !is_stale && (idle.since.elapsed() < TRUSTED || idle.conn.is_leader().unwrap_or(false)) {
+                    lent.conn = Some(idle.conn);
+                    return Ok(lent);
+                }
+                drop(idle);
+                drop(lent);
+                state = self.0.lock();
+                continue;
+            }
+            if state.lent < self.0.sessions_max {
+                state.lent += 1;
+                drop(state);
+                let mut lent = PooledConnection { pool: &self.0, conn: None };
+                lent.conn = Some(self.0.cluster.open(&self.0.database)?);
+                return Ok(lent);
+            }
+            let waited = began.elapsed();
+            let left = self.0.timeout.saturating_sub(waited);
+            if left.is_zero() {
+                return Err(Error::new(ErrorKind::PoolTimeout { waited }));
+            }
+            state = self.0.returned.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Returns how many sessions are lent and how many wait.
+    #[must_use]
+    pub fn status(&self) -> PoolStatus {
+        let state = self.0.lock();
+        PoolStatus { checked_out: state.lent, idle: state.idle.len(), sessions_max: self.0.sessions_max }
+    }
+
+    /// Ends the sessions that wait, and those that are lent when they come back. No further one is lent.
+    pub fn close(&self) {
+        let idle = {
+            let mut state = self.0.lock();
+            state.is_closed = true;
+            std::mem::take(&mut state.idle)
+        };
+        drop(idle);
+        self.0.returned.notify_all();
+    }
+}
+
+impl Inner {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take_back(&self, conn: Option<Connection>) {
+        let (conn, has_ended) = match conn {
+            Some(conn) => {
+                let is_sound = restore(&conn);
+                if is_sound { (Some(conn), false) } else { (None, true) }
+            }
+            None => (None, false),
+        };
+        let mut state = self.lock();
+        state.lent -= 1;
+        if has_ended {
+            state.generation += 1;
+        }
+        let generation = state.generation;
+        let unwanted = match conn {
+            Some(conn) if !state.is_closed => {
+                // The last one used is lent first: others may become idle for good.
+                state.idle.push_front(Idle { conn, since: Instant::now(), generation });
+                None
+            }
+            conn => conn,
+        };
+        drop(state);
+        drop(unwanted);
+        self.returned.notify_one();
+    }
+}
+
+/// Brings a session back to the state of a new one. Returns whether it can be lent again.
+fn restore(conn: &Connection) -> bool {
+    if !conn.is_alive() {
+        return false;
+    }
+    let has_transaction = conn.link().tx() != Tx::None;
+    if has_transaction {
+        warn!(target: "finalite::leak", "a transaction was leaked, and is rolled back");
+        if conn.roll_back().is_err() {
+            return false;
+        }
+    }
+    match conn.link().finalize_all() {
+        Ok(0) => true,
+        Ok(forgotten) => {
+            stats::forgotten(forgotten);
+            warn!(target: "finalite::leak", forgotten, "statements were leaked, and are finalized");
+            true
+        }
+        Err(_) => false,
+    }
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool").field("database", &self.0.database).field("status", &self.status()).finish()
+    }
+}
+
+/// A session that is lent by a [`Pool`], and dereferences to its [`Connection`]. Returned by [`Pool::get`].
+pub struct PooledConnection<'pool> {
+    pool: &'pool Inner,
+    /// Is there until it is dropped, once it was lent.
+    conn: Option<Connection>,
+}
+
+impl PooledConnection<'_> {
+    /// As [`Connection::transaction`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Connection::transaction`].
+    pub fn transaction(&mut self) -> Result<Transaction<'_>> {
+        self.own()?.transaction()
+    }
+
+    /// As [`Connection::retry`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Connection::retry`].
+    pub fn retry<T, E: From<Error>>(
+        &mut self,
+        policy: RetryPolicy,
+        work: impl FnMut(&Transaction<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.own()?.retry(policy, work)
+    }
+
+    /// As [`Connection::reopen`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Connection::reopen`].
+    pub fn reopen(&mut self) -> Result<()> {
+        self.own()?.reopen()
+    }
+
+    fn own(&mut self) -> Result<&mut Connection> {
+        self.conn.as_mut().ok_or_else(|| Error::new(ErrorKind::PoolClosed))
+    }
+}
+
+impl Deref for PooledConnection<'_> {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        match &self.conn {
+            Some(conn) => conn,
+            None => unreachable!("a session that is lent is there until it is dropped"),
+        }
+    }
+}
+
+impl Drop for PooledConnection<'_> {
+    fn drop(&mut self) {
+        self.pool.take_back(self.conn.take());
+    }
+}
+
+impl fmt::Debug for PooledConnection<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("PooledConnection").field(&self.conn).finish()
+    }
+}

@@ -1,0 +1,5 @@
+//! Against a node that follows a script: each way in which a session can end.
+
+mod failures;
+mod node;
+mod pool;
