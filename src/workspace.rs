@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crate::error::ErrorKind;
 use crate::extend::{ActiveLimits, deadline};
 use crate::insert::InsertColumn;
+use crate::observe::stats::{self, ProvidedStat};
 use crate::pool::{Pool, PooledConnection, Role, Watch};
 use crate::scan::{ColumnBatch, ColumnType, Scan};
 use crate::sql;
@@ -197,6 +198,11 @@ pub fn first_statement(script: &str) -> &str {
 #[must_use]
 pub fn skip_blank(sql: &str) -> &str {
     sql::skip_blank(sql)
+}
+
+/// Adds the figures of a crate to each later [`snapshot`](crate::stats::snapshot), once for each name.
+pub fn provide_stats(name: &'static str, provider: fn() -> Vec<ProvidedStat>) {
+    stats::provide(name, provider);
 }
 
 /// Returns the result code with this number.

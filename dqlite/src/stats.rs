@@ -5,6 +5,8 @@ use std::panic::Location;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
+use finalite::stats::ProvidedStat;
+
 /// Figures of all sessions of the process, since it began.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -50,6 +52,8 @@ fn add(counter: &AtomicU64, count: usize) {
 }
 
 pub(crate) fn session_opened() {
+    // From the first session on, they are in the driver's snapshot, and so on the endpoint's page and in its metrics.
+    finalite::workspace::provide_stats("dqlite", provided);
     add(&SESSIONS_OPENED, 1);
 }
 
@@ -99,6 +103,26 @@ pub(crate) fn unknown() {
 
 pub(crate) fn retried() {
     add(&RETRIES, 1);
+}
+
+fn provided() -> Vec<ProvidedStat> {
+    let stats = snapshot();
+    let mut statements =
+        ProvidedStat::new("dqlite_statements", "Statements that nodes of dqlite keep", false, stats.statements);
+    statements.parts = stats.statements_by_site;
+    let total = |name, about, value| ProvidedStat::new(name, about, true, value);
+    vec![
+        ProvidedStat::new("dqlite_sessions", "Sessions with nodes of dqlite", false, stats.sessions),
+        statements,
+        total("dqlite_sessions_opened", "Sessions with nodes of dqlite opened", stats.sessions_opened),
+        total("dqlite_statements_forgotten", "Statements of dqlite that were leaked", stats.statements_forgotten),
+        total("dqlite_sent_bytes", "Bytes sent to nodes of dqlite", stats.bytes_sent),
+        total("dqlite_received_bytes", "Bytes received from nodes of dqlite", stats.bytes_received),
+        total("dqlite_leader_changes", "Changes of the leader of dqlite that were found", stats.leader_changes),
+        total("dqlite_not_leader", "Requests to nodes of dqlite that were not the leader", stats.not_leader),
+        total("dqlite_unknown_outcomes", "Writes to dqlite of which the outcome is unknown", stats.unknown_outcomes),
+        total("dqlite_retries", "Transactions of dqlite that were begun again", stats.retries),
+    ]
 }
 
 /// Returns the figures of now. Those of a call that is under way in another thread may be counted in part.

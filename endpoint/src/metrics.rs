@@ -136,6 +136,7 @@ impl Metrics<'_> {
         self.caches(stats)?;
         self.activity(stats)?;
         self.pools(stats)?;
+        self.provided(stats)?;
         self.info(stats)?;
         if has_process {
             self.process(stats)?;
@@ -289,6 +290,22 @@ impl Metrics<'_> {
         let failed = totals.destroyed[DestroyReason::RollbackFailed as usize];
         let about = "Connections that came back in a transaction that could not be rolled back";
         self.counter("sqlite_pool_rollback_failures", about, NO_UNIT, failed)
+    }
+
+    /// Figures of other crates, without their parts, which are unbounded.
+    fn provided(&mut self, stats: &Stats) -> Encoded {
+        for stat in &stats.provided {
+            let (name, unit) = match stat.name.strip_suffix("_bytes") {
+                Some(name) => (name, BYTES),
+                None => (stat.name, NO_UNIT),
+            };
+            if stat.is_total {
+                self.counter(name, stat.about, unit, stat.value)?;
+            } else {
+                self.gauge(name, stat.about, unit, &stat.value)?;
+            }
+        }
+        Ok(())
     }
 
     fn info(&mut self, stats: &Stats) -> Encoded {

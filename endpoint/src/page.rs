@@ -7,7 +7,7 @@ pub(crate) const PAGE: &str = include_str!("page.html");
 /// connect to this server.
 pub(crate) const POLICY: &str = concat!(
     "default-src 'none'; ",
-    "script-src 'sha256-AQTe4h8E4GOw1tLM438yLxwzeYJR1r3GqqcjCX9YEfQ='; ",
+    "script-src 'sha256-OKCnYSQJq8DoOdC3+tojxpsGOEFXoZmRbaZX2wyLEHE='; ",
     "style-src 'sha256-jZmdjetIKyAarDAELhG/NhLcaxcVjK4tksNxq7Dw2jM='; ",
     "img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 );

@@ -49,8 +49,11 @@ use crate::worker;
 
 mod activity;
 mod json;
+mod provided;
 
 pub use activity::{ActivityStats, DatabaseStats, SlowExecution, TimeHistogram, Timings};
+pub use provided::ProvidedStat;
+pub(crate) use provided::provide;
 
 /// State and totals of the process. Returned by [`snapshot`].
 #[derive(Clone, Debug)]
@@ -95,6 +98,8 @@ pub struct Stats {
     pub left_behind: Vec<LeftBehind>,
     /// Last 256 forgotten handles, oldest first.
     pub forgotten_handles: Vec<ForgottenHandle>,
+    /// Figures of other crates that the process uses, such as `finalite-dqlite`.
+    pub provided: Vec<ProvidedStat>,
     taken: Instant,
 }
 
@@ -329,6 +334,7 @@ pub fn snapshot() -> Stats {
             })
             .collect(),
         forgotten_handles: handles::forgotten_handles(),
+        provided: provided::provided(),
         taken: Instant::now(),
     }
 }

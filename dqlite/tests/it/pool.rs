@@ -42,3 +42,21 @@ fn a_session_that_has_ended_is_replaced_and_nothing_is_sent_again() {
     insert().unwrap();
     assert_eq!(node.seen(), [8, 8, 8]);
 }
+
+#[test]
+fn figures_are_in_the_snapshot_and_in_the_metrics() {
+    let node = Node::start(vec![vec![statement(0, 0), empty()]]);
+    let conn = node.open();
+    let statement = conn.prepare("SELECT 1").unwrap();
+    let all = finalite::stats::snapshot();
+    let statements = all.provided.iter().find(|stat| stat.name == "dqlite_statements").unwrap();
+    assert!(statements.value >= 1);
+    assert!(statements.parts.iter().any(|(site, _)| site.contains("pool.rs")), "{statements:?}");
+    assert!(all.to_json().contains("\"name\":\"dqlite_sessions\""));
+    let metrics = finalite_endpoint::to_openmetrics(&all);
+    for line in ["dqlite_sessions ", "dqlite_sent_bytes_total ", "# TYPE dqlite_received_bytes counter"] {
+        assert!(metrics.contains(&format!("\n{line}")), "{line}: {metrics}");
+    }
+    assert!(!metrics.contains("pool.rs"));
+    drop(statement);
+}

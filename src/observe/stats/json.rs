@@ -88,6 +88,15 @@ impl Stats {
         json.objects("connections", shown, |json, conn| write_connection(json, conn, privacy));
         json.number("connections_omitted", self.connections.len() - shown.len());
         json.objects("pools", &self.pools, write_pool);
+        json.objects("provided", &self.provided, |json, stat| {
+            json.text("name", stat.name);
+            json.text("about", stat.about);
+            json.number("value", stat.value);
+            json.objects("parts", &stat.parts, |json, (name, value)| {
+                json.text("name", name);
+                json.number("value", value);
+            });
+        });
         json.object("failures", |json| {
             for (name, counts) in [("open", &self.open_failures), ("close", &self.close_failures)] {
                 json.object(name, |json| counts.iter().for_each(|(code, count)| json.number(code, count)));
