@@ -42,8 +42,15 @@ fn members_forbid_unsafe() {
     };
     assert_holds(
         rule,
-        &["arrow/src/lib.rs", "datafusion/src/lib.rs", "endpoint/src/lib.rs", "sql/src/lib.rs", "tokio/src/lib.rs"]
-            .map(|path| File::read(Path::new(path))),
+        &[
+            "arrow/src/lib.rs",
+            "datafusion/src/lib.rs",
+            "dqlite/src/lib.rs",
+            "endpoint/src/lib.rs",
+            "sql/src/lib.rs",
+            "tokio/src/lib.rs",
+        ]
+        .map(|path| File::read(Path::new(path))),
         &["#![deny(unsafe_code)]\nfn f() {}", "// #![forbid(unsafe_code)]"],
         &["//! A member.\n#![forbid(unsafe_code)]"],
     );
@@ -303,7 +310,9 @@ fn what_outlives_its_caller_is_never_called() {
 #[test]
 fn what_is_left_to_do_has_an_owner() {
     let mut files = Vec::new();
-    for directory in ["src", "arrow", "datafusion", "endpoint", "sql", "tokio", "tests", "examples", "benches", ".ci"] {
+    for directory in
+        ["src", "arrow", "datafusion", "dqlite", "endpoint", "sql", "tokio", "tests", "examples", "benches", ".ci"]
+    {
         files.extend(files_below(directory));
     }
     let [todo, fixme] = MARKS;
@@ -447,6 +456,7 @@ fn examples_and_readme_name_no_machine() {
     };
     let mut files = files_below("examples");
     files.extend(files_below("arrow/examples"));
+    files.extend(files_below("dqlite/examples"));
     files.extend(files_below("endpoint/examples"));
     files.extend(files_below("sql/examples"));
     files.extend(files_below("tokio/examples"));
@@ -455,6 +465,7 @@ fn examples_and_readme_name_no_machine() {
             "README.md",
             "arrow/README.md",
             "datafusion/README.md",
+            "dqlite/README.md",
             "endpoint/README.md",
             "sql/README.md",
             "tokio/README.md",

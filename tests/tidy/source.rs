@@ -9,7 +9,10 @@ pub fn root() -> &'static Path {
 
 /// The Rust files of the libraries.
 pub fn all_sources() -> Vec<File> {
-    ["src", "arrow/src", "datafusion/src", "endpoint/src", "tokio/src"].into_iter().flat_map(rust_files).collect()
+    ["src", "arrow/src", "datafusion/src", "dqlite/src", "endpoint/src", "tokio/src"]
+        .into_iter()
+        .flat_map(rust_files)
+        .collect()
 }
 
 /// The Rust files of a directory that is in every package.

@@ -7,7 +7,7 @@ use super::source::{File, Place, rust_files};
 
 /// The Rust files of all tests.
 fn files() -> Vec<File> {
-    ["tests", "arrow/tests", "datafusion/tests", "endpoint/tests", "sql/tests", "tokio/tests"]
+    ["tests", "arrow/tests", "datafusion/tests", "dqlite/tests", "endpoint/tests", "sql/tests", "tokio/tests"]
         .into_iter()
         .flat_map(rust_files)
         .collect()
