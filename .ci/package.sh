@@ -9,7 +9,7 @@ trap 'rm -rf "$scratch"' EXIT
 # run.
 rm -f "$CARGO_TARGET_DIR"/package/*.crate
 cargo package --allow-dirty --no-verify -p finalite-derive -p finalite -p finalite-arrow \
-    -p finalite-endpoint -p finalite-sql -p finalite-tokio 2>&1 | tee "$scratch/log"
+    -p finalite-dqlite -p finalite-endpoint -p finalite-sql -p finalite-tokio 2>&1 | tee "$scratch/log"
 # The tests of `sql/` share a file with those of the driver, and stay at home.
 if grep '^warning' "$scratch/log" | grep -v '^warning: ignoring test '; then exit 1; fi
 for package in "$CARGO_TARGET_DIR"/package/*.crate; do
@@ -25,6 +25,7 @@ edition = "2024"
 [dependencies]
 finalite = { version = "=0.1.0", features = ["derive"] }
 finalite-arrow = "=0.1.0"
+finalite-dqlite = "=0.1.0"
 finalite-endpoint = "=0.1.0"
 finalite-sql = "=0.1.0"
 finalite-tokio = "=0.1.0"
@@ -35,6 +36,7 @@ tokio = { version = "1", features = ["macros", "rt"] }
 finalite = { path = "$(echo "$scratch"/finalite-[0-9]*)" }
 finalite-derive = { path = "$(echo "$scratch"/finalite-derive-[0-9]*)" }
 finalite-arrow = { path = "$(echo "$scratch"/finalite-arrow-[0-9]*)" }
+finalite-dqlite = { path = "$(echo "$scratch"/finalite-dqlite-[0-9]*)" }
 finalite-endpoint = { path = "$(echo "$scratch"/finalite-endpoint-[0-9]*)" }
 finalite-sql = { path = "$(echo "$scratch"/finalite-sql-[0-9]*)" }
 finalite-tokio = { path = "$(echo "$scratch"/finalite-tokio-[0-9]*)" }
@@ -44,6 +46,7 @@ EOF
 awk '/^```rust/{on=1;next} /^```/&&on{exit} on' README.md > "$scratch/app/src/main.rs"
 mkdir "$scratch/app/src/bin"
 awk '/^```rust/{on=1;next} /^```/&&on{exit} on' arrow/README.md > "$scratch/app/src/bin/arrow.rs"
+awk '/^```rust/{on=1;next} /^```/&&on{exit} on' dqlite/README.md > "$scratch/app/src/bin/dqlite.rs"
 awk '/^```rust/{on=1;next} /^```/&&on{exit} on' endpoint/README.md > "$scratch/app/src/bin/endpoint.rs"
 awk '/^```rust/{on=1;next} /^```/&&on{exit} on' tokio/README.md > "$scratch/app/src/bin/tokio.rs"
 {
@@ -60,6 +63,8 @@ grep -q "^SQLite's memory: http://127.0.0.1:" "$scratch/out"
 (cd "$scratch/app" && cargo run -q --bin tokio) | tee "$scratch/out"
 grep -q '1: Ada' "$scratch/out"
 (cd "$scratch/app" && cargo run -q --bin derive)
+# It needs nodes to run.
+(cd "$scratch/app" && cargo build -q --bin dqlite)
 (cd "$scratch/app" && cargo run -q --bin arrow) | tee "$scratch/out"
 grep -q 'Decimal128(10, 2)' "$scratch/out"
 (cd "$scratch/app" && cargo run -q --bin sql)

@@ -14,6 +14,7 @@ mod shield;
 mod taint;
 
 pub use counts::HandleKind;
-pub(crate) use per_process::{PerProcess, Process};
+pub use per_process::PerProcess;
+pub(crate) use per_process::Process;
 pub(crate) use shield::{discard, shielded};
 pub(crate) use taint::Taint;

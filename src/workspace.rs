@@ -19,6 +19,7 @@ pub use crate::extend::virtual_table::positions::{plan_positions, positions};
 pub use crate::insert::insertion::{InsertFailure, Insertion};
 pub use crate::pool::OuterWaits;
 pub use crate::statement::remote::{RemoteCell, RemoteParam, RemoteParameters, RemoteRow};
+pub use crate::track::PerProcess;
 pub use crate::track::per_process::Process;
 pub use crate::track::registry::current_thread;
 pub use crate::value::RawParam;

@@ -284,7 +284,7 @@ impl Cluster {
     ///
     /// # Errors
     ///
-    /// Those of [`dump`](Self::dump); [`ErrorKind::File`], also if the file exists.
+    /// Those of [`dump`](Self::dump); [`ErrorKind::Output`], also if the file exists.
     pub fn dump_to(&self, database: &str, path: impl AsRef<Path>) -> Result<()> {
         self.dump(database)?.write_to(path)
     }

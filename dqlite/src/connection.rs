@@ -40,7 +40,7 @@ pub struct Connection {
     epoch: u64,
 }
 
-/// What a statement has changed.
+/// The changes of a statement.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
     /// Number of rows that were inserted, updated or deleted; 0 for a statement that is none of these.

@@ -44,7 +44,7 @@ impl Dump {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::File`], also if one of them exists.
+    /// [`ErrorKind::Output`], also if one of them exists.
     pub fn write_to(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
         let mut wal = path.as_os_str().to_owned();
@@ -54,7 +54,7 @@ impl Dump {
             file.write_all(bytes)?;
             file.sync_all()
         };
-        let failed = |error| Error::new(ErrorKind::File(error));
+        let failed = |error| Error::new(ErrorKind::Output(error));
         // The log first: the file is never there without what belongs to it.
         write(wal.as_ref(), &self.wal).map_err(failed)?;
         write(path, &self.database).map_err(|error| {

@@ -112,7 +112,7 @@ pub enum ErrorKind {
     /// The process is a fork of the one that opened the session, which alone may use it.
     Forked,
     /// A file could not be written.
-    File(io::Error),
+    Output(io::Error),
 }
 
 /// The event that ended a session.
@@ -259,7 +259,7 @@ impl fmt::Display for ErrorKind {
             Self::PoolTimeout { waited } => write!(f, "no session became free within {waited:?}"),
             Self::PoolClosed => f.write_str("the pool is closed"),
             Self::Forked => f.write_str("the session belongs to the parent process"),
-            Self::File(error) => write!(f, "a file cannot be written: {error}"),
+            Self::Output(error) => write!(f, "a file cannot be written: {error}"),
         }
     }
 }
@@ -298,7 +298,7 @@ impl StdError for Error {
                 Some(error)
             }
             ErrorKind::Value(error) => error.source(),
-            ErrorKind::File(error) => Some(error),
+            ErrorKind::Output(error) => Some(error),
             _ => None,
         }
     }

@@ -20,7 +20,7 @@ const LEADERSHIP_LOST: u64 = 10506;
 /// Codes of dqlite's own for a message that the node does not take.
 const PROTOCOL_CODES: [u64; 2] = [1001, 1005];
 
-/// What a request can store.
+/// The changes that a request can store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Effect {
     /// Nothing.
@@ -31,7 +31,7 @@ pub(crate) enum Effect {
     Commit,
 }
 
-/// What is known of a transaction of the session.
+/// The state of a transaction of the session, as far as it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tx {
     /// None is open.

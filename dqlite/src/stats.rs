@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::panic::Location;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError};
 
 use finalite::stats::ProvidedStat;
+use finalite::workspace::PerProcess;
 
 /// Figures of all sessions of the process, since it began.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -45,7 +45,7 @@ static NOT_LEADER: AtomicU64 = AtomicU64::new(0);
 static UNKNOWN: AtomicU64 = AtomicU64::new(0);
 static RETRIES: AtomicU64 = AtomicU64::new(0);
 /// Statements by the place that has prepared them.
-static STATEMENTS: Mutex<Option<HashMap<&'static Location<'static>, u64>>> = Mutex::new(None);
+static STATEMENTS: PerProcess<HashMap<&'static Location<'static>, u64>> = PerProcess::new(HashMap::new);
 
 fn add(counter: &AtomicU64, count: usize) {
     counter.fetch_add(count as u64, Relaxed);
@@ -62,13 +62,11 @@ pub(crate) fn session_closed() {
 }
 
 pub(crate) fn statement_prepared(site: &'static Location<'static>) {
-    let mut sites = STATEMENTS.lock().unwrap_or_else(PoisonError::into_inner);
-    *sites.get_or_insert_default().entry(site).or_default() += 1;
+    *STATEMENTS.lock().entry(site).or_default() += 1;
 }
 
 pub(crate) fn statement_finalized(site: &'static Location<'static>) {
-    let mut sites = STATEMENTS.lock().unwrap_or_else(PoisonError::into_inner);
-    let sites = sites.get_or_insert_default();
+    let mut sites = STATEMENTS.lock();
     if let Some(count) = sites.get_mut(site) {
         *count -= 1;
         if *count == 0 {
@@ -128,9 +126,8 @@ fn provided() -> Vec<ProvidedStat> {
 /// Returns the figures of now. Those of a call that is under way in another thread may be counted in part.
 #[must_use]
 pub fn snapshot() -> Stats {
-    let sites = STATEMENTS.lock().unwrap_or_else(PoisonError::into_inner);
-    let sites = sites.iter().flatten();
-    let mut by_site: Vec<(String, u64)> = sites.map(|(site, count)| (site.to_string(), *count)).collect();
+    let mut by_site: Vec<(String, u64)> =
+        STATEMENTS.lock().iter().map(|(site, count)| (site.to_string(), *count)).collect();
     by_site.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
     let closed = SESSIONS_CLOSED.load(Relaxed);
     let opened = SESSIONS_OPENED.load(Relaxed);

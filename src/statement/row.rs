@@ -28,7 +28,7 @@ enum Source<'row> {
     Remote(&'row RemoteRow),
 }
 
-/// What knows the columns of a row.
+/// The source of the names of columns.
 #[derive(Clone, Copy)]
 enum Head<'row> {
     Statement(raw::Row<'row>),

@@ -29,7 +29,7 @@ impl Process {
 }
 
 /// A static value that is created when it is first used in a process, and lives as long as the process.
-pub(crate) struct PerProcess<T: 'static> {
+pub struct PerProcess<T: 'static> {
     /// The values of this process and of those that it was forked from.
     values: AppendList<ProcessValue<T>>,
     make: fn() -> T,
@@ -41,19 +41,26 @@ struct ProcessValue<T> {
 }
 
 impl<T: Send + 'static> PerProcess<T> {
-    pub(crate) const fn new(make: fn() -> T) -> Self {
+    /// Creates one whose values this function makes.
+    pub const fn new(make: fn() -> T) -> Self {
         Self { values: AppendList::new(), make }
     }
 
     /// Locks the value of this process. No code of finalite that runs under such a lock can panic, so a poisoned lock
     /// has valid contents.
-    pub(crate) fn lock(&self) -> MutexGuard<'static, T> {
+    pub fn lock(&self) -> MutexGuard<'static, T> {
         self.own().value.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn own(&self) -> &'static ProcessValue<T> {
         let make = || ProcessValue { process: Process::this(), value: Mutex::new((self.make)()) };
         self.values.last_or_push(|own| own.process.is_this(), make)
+    }
+}
+
+impl<T> std::fmt::Debug for PerProcess<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("PerProcess(..)")
     }
 }
 

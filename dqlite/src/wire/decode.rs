@@ -21,7 +21,7 @@ pub enum Answer {
     Result {
         /// The rowid of the last insert of the session.
         last_insert_rowid: i64,
-        /// What `sqlite3_changes` returned.
+        /// The result of `sqlite3_changes`.
         changes: u64,
     },
     /// Done.

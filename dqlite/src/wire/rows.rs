@@ -17,7 +17,7 @@ pub struct Batch {
     at: usize,
 }
 
-/// What was found at a position.
+/// The kind of thing at a position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// A row.

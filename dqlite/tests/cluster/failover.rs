@@ -11,7 +11,7 @@ use finalite_dqlite::{Cluster, Connection, ErrorKind, RetryPolicy};
 
 use crate::with_nodes;
 
-/// What a writer was told of the numbers that it has inserted.
+/// Answers that a writer got for the numbers that it has inserted.
 #[derive(Default)]
 struct Told {
     acked: BTreeSet<i64>,

@@ -81,7 +81,7 @@ impl Nodes {
         }
     }
 
-    /// What the nodes say of themselves.
+    /// Returns states and last messages of the nodes.
     pub fn describe(&mut self) -> String {
         let mut text = String::new();
         for index in 0..self.nodes.len() {

@@ -1,4 +1,4 @@
-//! What a caller is told, and what is sent and what is not.
+//! Errors that a caller gets, and requests that are sent and are not.
 
 use std::time::{Duration, Instant};
 

@@ -1,6 +1,6 @@
 //! Figures of other crates, for one snapshot, one page and one collector of all.
 
-use std::sync::{Mutex, PoisonError};
+use crate::track::PerProcess;
 
 /// A figure that another crate provides, such as the sessions of `finalite-dqlite`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,11 +28,11 @@ impl ProvidedStat {
 
 type Provider = fn() -> Vec<ProvidedStat>;
 
-static PROVIDERS: Mutex<Vec<(&'static str, Provider)>> = Mutex::new(Vec::new());
+static PROVIDERS: PerProcess<Vec<(&'static str, Provider)>> = PerProcess::new(Vec::new);
 
 /// Adds the figures of a crate to each later snapshot, once for each name.
 pub(crate) fn provide(name: &'static str, provider: Provider) {
-    let mut providers = PROVIDERS.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut providers = PROVIDERS.lock();
     if !providers.iter().any(|(known, _)| *known == name) {
         providers.push((name, provider));
     }
@@ -40,6 +40,6 @@ pub(crate) fn provide(name: &'static str, provider: Provider) {
 
 pub(super) fn provided() -> Vec<ProvidedStat> {
     // The providers run without the lock: they are code of another crate.
-    let providers = PROVIDERS.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let providers = PROVIDERS.lock().clone();
     providers.into_iter().flat_map(|(_, provider)| provider()).collect()
 }
