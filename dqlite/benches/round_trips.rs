@@ -138,7 +138,7 @@ fn main() -> Result<()> {
     compare(
         "insert, stored by itself",
         20,
-        |_| drop(conn.execute(insert, ("a name",)).unwrap()),
+        |_| assert_eq!(conn.execute(insert, ("a name",)).unwrap().rows, 1),
         |_| {
             let params = [RemoteParam::Text("a name".into())];
             assert_eq!(bare.call(&encode(Request::ExecSql { sql: insert, params: &params })), answer::RESULT);

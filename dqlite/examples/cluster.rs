@@ -84,7 +84,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         // Each number is sent once: whether an unknown one is to be sent again is for the program to find out.
         match conn.execute("INSERT INTO written VALUES (?)", (number,)) {
-            Ok(_) => drop(acked.insert(number)),
+            Ok(_) => {
+                acked.insert(number);
+            }
             Err(error) if error.is_unknown() => {
                 println!("{:.1?}: {number}: {error}", began.elapsed());
                 unknown.insert(number);

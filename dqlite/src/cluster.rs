@@ -368,11 +368,11 @@ impl Cluster {
 
     fn note_leader(&self, address: &str) {
         let mut last = self.0.leader.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.as_deref() != Some(address) {
-            if let Some(before) = last.replace(address.to_owned()) {
-                debug!(target: "finalite::dqlite", %before, now = %address, "the leader has changed");
-                stats::leader_changed();
-            }
+        if last.as_deref() != Some(address)
+            && let Some(before) = last.replace(address.to_owned())
+        {
+            debug!(target: "finalite::dqlite", %before, now = %address, "the leader has changed");
+            stats::leader_changed();
         }
     }
 }

@@ -53,8 +53,12 @@ fn write(cluster: &Cluster, told: &Mutex<Told>, stop: &AtomicBool, first: i64) {
                 told.longest_gap = told.longest_gap.max(last_ack.elapsed());
                 last_ack = Instant::now();
             }
-            Err(error) if error.is_unknown() => drop(told.unknown.insert(number)),
-            Err(error) if error.is_not_leader() || error.is_busy() => drop(told.not_stored.insert(number)),
+            Err(error) if error.is_unknown() => {
+                told.unknown.insert(number);
+            }
+            Err(error) if error.is_not_leader() || error.is_busy() => {
+                told.not_stored.insert(number);
+            }
             Err(error) if matches!(error.kind(), ErrorKind::Disconnected { .. } | ErrorKind::Dead { .. }) => {
                 told.not_stored.insert(number);
             }
