@@ -266,3 +266,86 @@ impl std::fmt::Debug for RemoteRow {
         f.debug_struct("RemoteRow").field("columns", &self.names).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{FromRow, Value, named_params_from_iter};
+
+    fn bind<'p>(sql: &str, params: impl Params<'p>) -> Result<Vec<RemoteParam<'p>>> {
+        RemoteParameters::of(sql).bind(sql, params)
+    }
+
+    #[test]
+    fn each_parameter_has_one_value() {
+        let text = String::from("lent");
+        let values = bind("SELECT ?, ?, ?, ?", (1, &text, None::<f64>, vec![1_u8])).unwrap();
+        let expected = [
+            RemoteParam::Integer(1),
+            RemoteParam::Text("lent".into()),
+            RemoteParam::Null,
+            RemoteParam::Blob(vec![1].into()),
+        ];
+        assert_eq!(values, expected);
+        assert!(matches!(values[1], RemoteParam::Text(Cow::Borrowed(_))), "not copied");
+        for sql in ["SELECT ?, ?", "SELECT 1", "SELECT ?, ?, ?, ?, ?"] {
+            let error = bind(sql, (1, 2, 3)).unwrap_err();
+            assert!(matches!(error.kind(), ErrorKind::ParameterCount { .. }), "{error}");
+        }
+        assert_eq!(RemoteParameters::counted("SELECT ?", 3).count(), 3);
+    }
+
+    #[test]
+    fn names_find_their_parameters() {
+        let set = [(":b", 2), (":a", 1)];
+        let values = bind("SELECT :a, :b, :a", named_params_from_iter(set)).unwrap();
+        assert_eq!(values, [RemoteParam::Integer(1), RemoteParam::Integer(2)]);
+        let error = bind("SELECT :a, :c", named_params_from_iter(set)).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::NoSuch { .. }), "{error}");
+        let error = bind("SELECT :a, :b, :c", named_params_from_iter(set)).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::ParameterUnset { .. }), "{error}");
+        // Number 1 is left out.
+        let values = bind("SELECT ?2", [("?2", 7)]).unwrap();
+        assert_eq!(values, [RemoteParam::Null, RemoteParam::Integer(7)]);
+    }
+
+    #[test]
+    fn a_list_is_an_error() {
+        let error = bind("SELECT * FROM list(?)", (crate::array(&[1, 2]),)).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Misuse { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_row_is_read_from_its_buffer() {
+        let mut remote = RemoteRow::new("SELECT id, name FROM user");
+        remote.set_names(["id", "name", "none"].into_iter());
+        remote.set_buffer(b"..Ada..".to_vec());
+        remote.parts().1.extend([RemoteCell::Integer(7), RemoteCell::Text(2..5), RemoteCell::Null]);
+        let row = remote.row();
+        assert_eq!(row.column_count(), 3);
+        assert_eq!(row.get::<&str>("NAME").unwrap(), "Ada");
+        assert_eq!(row.column_name(2).unwrap(), "none");
+        let read = <(u8, String, Option<i64>)>::from_row(row).unwrap();
+        assert_eq!(read, (7, "Ada".to_owned(), None));
+        let error = row.get::<i64>(1).unwrap_err();
+        assert_eq!(error.sql(), Some("SELECT id, name FROM user"));
+        assert!(matches!(error.kind(), ErrorKind::ColumnConversion { column: 1, .. }), "{error}");
+        assert!(matches!(row.get::<Value>(3).unwrap_err().kind(), ErrorKind::NoSuch { .. }));
+        assert!(<(i64, String)>::from_row(row).is_err());
+
+        // A range beyond the buffer is no value.
+        remote.parts().1[1] = RemoteCell::Text(5..9);
+        assert!(remote.row().value(1).is_err());
+    }
+
+    #[test]
+    fn plans_last_as_long_as_the_names() {
+        let mut remote = RemoteRow::default();
+        remote.set_names(["a"].into_iter());
+        remote.add_plan(1, Box::new([0]));
+        remote.set_names(["a"].into_iter());
+        assert_eq!(remote.plan(1), Some(&[0][..]));
+        remote.set_names(["b"].into_iter());
+        assert_eq!(remote.plan(1), None);
+    }
+}

@@ -18,6 +18,7 @@ fn one_session() {
         requests_that_are_refused(&conn);
         transactions(&mut conn);
         rows_while_others_run(&conn);
+        returned_rows_are_stored_or_refused(&conn, &nodes.open("one_session"));
         rows_that_are_dropped(&nodes.open("one_session"));
         a_forgotten_statement_is_counted(nodes.open("one_session"));
         assert_eq!(nodes.ended(), 0);
@@ -140,6 +141,25 @@ fn transactions(conn: &mut Connection) {
     conn.execute("INSERT INTO t(a) VALUES (50)", ()).unwrap();
     conn.transaction().unwrap().rollback().unwrap();
     assert_eq!(count(conn), 2);
+}
+
+/// From dqlite 1.18.7 on, the rows of RETURNING are stored; before 1.18, nothing is sent.
+fn returned_rows_are_stored_or_refused(conn: &Connection, other: &Connection) {
+    let sql = "INSERT INTO t(a) VALUES (?), (?) RETURNING id, a";
+    let count = || other.query_one::<i64>("SELECT count(*) FROM t WHERE a IN (70, 71)", ()).unwrap();
+    match conn.query_all::<(i64, i64)>(sql, (70, 71)) {
+        Ok(rows) => {
+            assert_eq!(rows.iter().map(|row| row.1).collect::<Vec<_>>(), [70, 71]);
+            assert_eq!(count(), 2);
+            eprintln!("RETURNING is stored");
+        }
+        Err(error) => {
+            assert!(matches!(error.kind(), ErrorKind::Refused { .. }), "{error}");
+            assert_eq!(count(), 0);
+            eprintln!("RETURNING is refused");
+        }
+    }
+    assert!(conn.is_alive());
 }
 
 const MANY: &str =
