@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use finalite_dqlite::{Cluster, Connection, ErrorKind, RetryPolicy};
+use finalite_dqlite::{Cluster, Connection, ErrorKind, RetryPolicy, Role};
 
 use crate::with_nodes;
 
@@ -201,6 +201,33 @@ fn a_leader_that_hands_over_ends_its_transactions() {
         assert_eq!(runs, 2);
         assert_ne!(conn.address(), address);
         assert_eq!(conn.query_all::<i64>("SELECT a FROM t ORDER BY a", ()).unwrap(), [3, 4]);
+        assert_eq!(nodes.ended(), 0);
+    });
+}
+
+#[test]
+fn members_are_removed_and_added() {
+    with_nodes(|nodes| {
+        let cluster = nodes.cluster();
+        let conn = nodes.open("members");
+        conn.execute("CREATE TABLE t(a INTEGER) STRICT", ()).unwrap();
+        let leader = cluster.leader().unwrap();
+        let members = cluster.members().unwrap();
+        assert_eq!(members.len(), 3);
+        let follower = members.iter().find(|node| node.id != leader.id).unwrap();
+        assert!(cluster.remove(follower.id + 1).is_err(), "no such node");
+        cluster.remove(follower.id).unwrap();
+        assert_eq!(cluster.members().unwrap().len(), 2);
+        conn.execute("INSERT INTO t VALUES (1)", ()).unwrap();
+        cluster.add(follower.id, &follower.address).unwrap();
+        let role = |cluster: &Cluster| {
+            let members = cluster.members().unwrap();
+            members.into_iter().find(|node| node.id == follower.id).and_then(|node| node.role)
+        };
+        assert_eq!(role(&cluster), Some(Role::Spare));
+        cluster.assign(follower.id, Role::Voter).unwrap();
+        assert_eq!(role(&cluster), Some(Role::Voter));
+        assert_eq!(conn.query_one::<i64>("SELECT a FROM t", ()).unwrap(), 1);
         assert_eq!(nodes.ended(), 0);
     });
 }
