@@ -215,6 +215,8 @@ impl Link {
     /// Finalizes statements that were forgotten, and returns their number.
     pub(crate) fn finalize_all(&mut self) -> Result<usize> {
         self.make_ready()?;
+        // Rows that were forgotten, too.
+        self.kept.clear();
         let forgotten: Vec<u32> = self.live.keys().copied().collect();
         forgotten.iter().try_for_each(|&statement| self.finalize_now(statement))?;
         Ok(forgotten.len())
@@ -243,7 +245,13 @@ impl Link {
         match self.state {
             State::Streaming(current) if current == cursor => {
                 self.body = spare;
-                self.receive_batch(cursor)
+                let batch = self.receive_batch(cursor)?;
+                if self.state == State::Ready
+                    && let Err(error) = self.flush()
+                {
+                    debug!(target: "finalite::dqlite", %error, "finalizing behind rows");
+                }
+                Ok(batch)
             }
             State::Dead(reason) => Err(Error::new(ErrorKind::Dead { reason })),
             _ => Err(self.unexpected("rows that nobody sends", Effect::Read)),
@@ -329,10 +337,9 @@ impl Link {
         let header = self.receive(effect)?;
         if header.kind != answer::ROWS {
             self.state = State::Ready;
-            return match self.read_answer(header, effect)? {
-                Answer::Failure(_) => unreachable_answer(),
-                _ => Err(self.unexpected("another answer than rows", effect)),
-            };
+            // A failure is returned as an error.
+            self.read_answer(header, effect)?;
+            return Err(self.unexpected("another answer than rows", effect));
         }
         match ends_rows(&self.body) {
             Ok(true) => self.state = State::Ready,
@@ -477,7 +484,10 @@ impl Link {
     }
 
     fn end(&mut self) {
-        self.stream.shut_down();
+        // A process that was forked leaves the parent's connection alone: both have the same socket.
+        if self.process == std::process::id() {
+            self.stream.shut_down();
+        }
         stats::session_closed();
         for (_, site) in self.live.drain() {
             stats::statement_finalized(site);
@@ -486,17 +496,11 @@ impl Link {
     }
 }
 
-/// `read_answer` returns a failure as an error.
-fn unreachable_answer<T>() -> Result<T> {
-    Err(Error::protocol("a failure that is none"))
-}
-
 impl Drop for Link {
     fn drop(&mut self) {
         if !self.is_alive() {
             return;
         }
-        // A process that was forked leaves the parent's connection alone.
         if self.process != std::process::id() {
             return;
         }

@@ -58,6 +58,10 @@ pub(crate) fn run<T, E: From<Error>>(
     let began = Instant::now();
     let mut pause = policy.first_pause;
     let mut attempt = 1;
+    // A session that had ended before: nothing was sent yet.
+    if !conn.is_alive() {
+        conn.reopen()?;
+    }
     loop {
         let error = match attempt_once(conn, &mut work)? {
             Ok(value) => return Ok(value),

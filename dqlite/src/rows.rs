@@ -32,6 +32,10 @@ impl<'conn> Execution<'conn> {
         Ok(execution)
     }
 
+    pub(crate) fn cursor(&self) -> Cursor {
+        self.cursor
+    }
+
     fn take(&mut self, body: Vec<u8>, row: &mut RemoteRow) -> Result<()> {
         match Batch::begin(&body) {
             Ok((batch, names)) => {

@@ -8,7 +8,7 @@ use finalite::{FromRow, Params, Row};
 use crate::connection::{Changes, Connection};
 use crate::error::{Error, Result};
 use crate::guard::{Checked, Kind};
-use crate::link::{Effect, Tx};
+use crate::link::{Cursor, Effect, Tx};
 use crate::rows::{Execution, QueryAs, Rows, only_row};
 use crate::wire::{Answer, Prepared, Request};
 
@@ -91,6 +91,8 @@ pub struct Statement<'conn> {
     parameters: RemoteParameters,
     sql: Box<str>,
     row: RemoteRow,
+    /// The last result, whose rows may have been forgotten.
+    cursor: Option<Cursor>,
     is_finalized: bool,
 }
 
@@ -107,6 +109,7 @@ impl<'conn> Statement<'conn> {
             parameters,
             sql: sql.into(),
             row: RemoteRow::new(sql),
+            cursor: None,
             is_finalized: false,
         };
         match count {
@@ -144,11 +147,7 @@ impl<'conn> Statement<'conn> {
     /// As [`execute`](Self::execute); [`ErrorKind::Refused`](crate::ErrorKind::Refused) for a statement that stores
     /// something: a node would not replicate it. With `RETURNING`, it needs dqlite 1.18.
     pub fn query<'s, 'p>(&'s mut self, params: impl Params<'p>) -> Result<Rows<'s>> {
-        let in_sql = |error: Error| error.in_sql(&self.sql);
-        check_query(self.checked, self.conn.link().is_newer()).map_err(in_sql)?;
-        let values = self.parameters.bind(&self.sql, params)?;
-        let request = Request::Query { statement: self.id, params: &values };
-        let execution = Execution::begin(self.conn, request, self.checked.effect(), &mut self.row).map_err(in_sql)?;
+        let execution = self.begin(params)?;
         Ok(Rows::new(execution, &mut self.row, &self.sql))
     }
 
@@ -183,12 +182,22 @@ impl<'conn> Statement<'conn> {
         params: impl Params<'p>,
         read: impl FnOnce(Row<'_>) -> finalite::Result<T>,
     ) -> Result<T> {
+        let execution = self.begin(params)?;
+        let found = only_row(execution, &mut self.row, read).map_err(|error| error.in_sql(&self.sql))?;
+        found.ok_or_else(|| Error::from(finalite::Error::no_rows()).in_sql(&self.sql))
+    }
+
+    fn begin<'p>(&mut self, params: impl Params<'p>) -> Result<Execution<'conn>> {
         let in_sql = |error: Error| error.in_sql(&self.sql);
         check_query(self.checked, self.conn.link().is_newer()).map_err(in_sql)?;
         let values = self.parameters.bind(&self.sql, params)?;
+        if let Some(cursor) = self.cursor.take() {
+            self.conn.link().end_rows(cursor);
+        }
         let request = Request::Query { statement: self.id, params: &values };
         let execution = Execution::begin(self.conn, request, self.checked.effect(), &mut self.row).map_err(in_sql)?;
-        only_row(execution, &mut self.row, read).map_err(in_sql)?.ok_or_else(|| finalite::Error::no_rows().into())
+        self.cursor = Some(execution.cursor());
+        Ok(execution)
     }
 
     /// Returns the number of parameters.
@@ -222,7 +231,11 @@ impl<'conn> Statement<'conn> {
         if std::mem::replace(&mut self.is_finalized, true) || self.epoch != self.conn.epoch() {
             return Ok(());
         }
-        self.conn.link().finalize(self.id)
+        let mut link = self.conn.link();
+        if let Some(cursor) = self.cursor.take() {
+            link.end_rows(cursor);
+        }
+        link.finalize(self.id)
     }
 }
 

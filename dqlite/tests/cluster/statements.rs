@@ -78,6 +78,13 @@ fn results_and_counts(conn: &Connection) {
     let error = conn.query_one::<i64>("SELECT a FROM t", ()).unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::MoreThanOneRow), "{error}");
     assert!(conn.query_one::<i64>("SELECT a FROM t WHERE 0", ()).unwrap_err().is_no_rows());
+    for sql in ["SELECT 3;", " SELECT 3 ; ", "-- before\nSELECT 3; -- behind", "/* before */ SELECT 3 /* behind */ ;\n"]
+    {
+        assert_eq!(conn.query_one::<i64>(sql, ()).unwrap(), 3, "{sql}");
+        assert_eq!(conn.prepare(sql).unwrap().query_one::<i64>(()).unwrap(), 3, "{sql}");
+    }
+    conn.execute("DELETE FROM t WHERE a = 1000 ; -- behind", ()).unwrap();
+    conn.execute_batch("DELETE FROM t WHERE a = 1000; -- between\n; DELETE FROM t WHERE a = 1001;").unwrap();
     let error = conn.execute("INSERT INTO t VALUES (1, 1)", ()).unwrap_err();
     assert_eq!(error.extended_code(), Some(finalite::ResultCode::CONSTRAINT_PRIMARYKEY));
     assert_eq!(error.sql(), Some("INSERT INTO t VALUES (1, 1)"));
@@ -190,6 +197,13 @@ fn rows_that_are_dropped(conn: &Connection) {
     rows.next().unwrap().unwrap();
     drop(rows);
     assert!(conn.is_alive());
+    assert_eq!(statement.query_one::<(i64, String)>((1,)).unwrap().0, 1);
+
+    // Rows that were forgotten end when their statement is used again.
+    std::mem::forget(statement.query((20_000,)).unwrap());
+    conn.execute("DELETE FROM t WHERE a = 1000", ()).unwrap();
+    assert_eq!(statement.query_one::<(i64, String)>((1,)).unwrap().0, 1);
+    std::mem::forget(statement.query((20_000,)).unwrap());
     assert_eq!(statement.query_one::<(i64, String)>((1,)).unwrap().0, 1);
 
     // Other statements are refused while more is left than is kept.
