@@ -20,6 +20,20 @@
 //! [`Params`]: finalite::Params
 //! [`FromRow`]: finalite::FromRow
 //!
+//! # Overview
+//!
+//! - Nodes: [`Cluster::new`], [`Cluster::builder`] with deadlines, limits and a function that dials;
+//!   [`leader`](Cluster::leader), [`members`](Cluster::members), [`add`](Cluster::add), [`assign`](Cluster::assign),
+//!   [`remove`](Cluster::remove), [`transfer`](Cluster::transfer), [`dump_to`](Cluster::dump_to).
+//! - Sessions: [`Cluster::open`], [`Connection::reopen`], [`Connection::close`]; several of them: [`Pool`].
+//! - SQL in one call: [`execute`](Connection::execute), [`execute_batch`](Connection::execute_batch),
+//!   [`query_one`](Connection::query_one), [`query_optional`](Connection::query_optional),
+//!   [`query_all`](Connection::query_all), [`query_row`](Connection::query_row), [`exists`](Connection::exists).
+//! - Statements: [`Connection::prepare`], [`Statement::query`], [`Statement::query_as`], [`Statement::execute`].
+//! - Transactions: [`Connection::transaction`], [`Connection::retry`].
+//! - Figures: [`stats`], which are in [`finalite::stats::snapshot`], too, and so on the page and in the metrics of
+//!   `finalite-endpoint`.
+//!
 //! # Outcomes
 //!
 //! | [`ErrorKind`] | The write | The session |

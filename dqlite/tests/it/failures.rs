@@ -242,3 +242,29 @@ fn a_search_without_a_leader_ends_in_time() {
     let ErrorKind::NoLeader { tried, .. } = error.kind() else { panic!("{error}") };
     assert_eq!(tried.len(), 2, "{error}");
 }
+
+#[test]
+fn a_function_dials() {
+    use std::net::TcpStream;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    let node = Node::start(vec![vec![result()]]);
+    let dialled = Arc::new(AtomicUsize::new(0));
+    let count = dialled.clone();
+    let cluster = Cluster::builder([&node.address])
+        .dial(move |address, timeout| {
+            count.fetch_add(1, Ordering::Relaxed);
+            assert!(!timeout.is_zero());
+            Ok(Box::new(TcpStream::connect(address)?))
+        })
+        .build();
+    cluster.open("app").unwrap().execute(INSERT, (1,)).unwrap();
+    assert_eq!(dialled.load(Ordering::Relaxed), 1);
+
+    let refused = Cluster::builder(["somewhere"])
+        .dial(|_, _| Err(std::io::Error::other("no certificate")))
+        .leader_timeout(Duration::from_millis(50))
+        .build();
+    assert!(refused.open("app").unwrap_err().to_string().contains("no certificate"));
+}
