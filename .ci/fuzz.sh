@@ -8,4 +8,5 @@ CARGO_TARGET_DIR="$(realpath -m "$(target_dir fuzz)")"; export CARGO_TARGET_DIR
 corpus="$CARGO_TARGET_DIR/corpus"
 cargo run --quiet --release --manifest-path fuzz/Cargo.toml --bin seeds -- "$corpus"
 cargo fuzz run --fuzz-dir fuzz pages "$corpus" -- -max_total_time="${1:-60}" -max_len=65536 -timeout=20 -rss_limit_mb=2048
-cargo fuzz run --fuzz-dir fuzz dqlite -- -max_total_time="${1:-60}" -max_len=65536 -timeout=20 -rss_limit_mb=512
+mkdir -p "$corpus-dqlite"
+cargo fuzz run --fuzz-dir fuzz dqlite "$corpus-dqlite" -- -max_total_time="${1:-60}" -max_len=65536 -timeout=20 -rss_limit_mb=512
