@@ -21,7 +21,7 @@ while IFS=: read -r file link; do
         echo "$file: no such part of the page: $link"
         missing=1
     fi
-done < <(grep -oH 'https://docs\.rs/finalite[^) >"]*' README.md CHANGELOG.md {arrow,derive,endpoint,sql,tokio}/README.md |
+done < <(grep -oH 'https://docs\.rs/finalite[^) >"]*' README.md CHANGELOG.md {arrow,derive,dqlite,endpoint,sql,tokio}/README.md |
     grep -v finalite-datafusion | sort -u)
 echo "$checked links to the documentation"
 [ "$checked" -gt 20 ]
