@@ -13,6 +13,7 @@ use crate::observe::stats::{self, ProvidedStat};
 use crate::pool::{Pool, PooledConnection, Role, Watch};
 use crate::scan::{ColumnBatch, ColumnType, Scan};
 use crate::sql;
+use crate::track::Taint;
 use crate::{Connection, ConversionError, Error, Params, Result, ResultCode, Transaction};
 
 pub use crate::extend::virtual_table::positions::{plan_positions, positions};
@@ -138,6 +139,26 @@ pub fn write_guarded<'pool, T, E: From<Error>, G>(
     work: impl FnMut(&mut Transaction<'_>) -> Result<T, E>,
 ) -> Result<T, E> {
     pool.write_guarded(lend, guard, work)
+}
+
+/// Makes an open transaction ready for a statement of another caller, as far as a pool does between two checkouts:
+/// `last_insert_rowid()` is 0. Returns `false` if the connection has changes that a pool would undo or close it for.
+#[must_use]
+pub fn pass_on(conn: &Connection) -> bool {
+    conn.db().reset_last_insert_rowid();
+    conn.db().taint() == Taint::NONE
+}
+
+/// Returns an error with the same kind, code and message, for another caller whom it concerns as well.
+#[must_use]
+pub fn same_error(error: &Error) -> Error {
+    match error.kind() {
+        ErrorKind::Sqlite { code, message } => Error::new(ErrorKind::Sqlite { code: *code, message: message.clone() }),
+        ErrorKind::NoMemory { code } => Error::new(ErrorKind::NoMemory { code: *code }),
+        ErrorKind::Interrupted => interrupted(),
+        ErrorKind::Deadline { allowed } => deadline_passed(*allowed),
+        _ => Error::external(error.to_string()),
+    }
 }
 
 /// Returns the maximum time to wait for a connection of a pool.

@@ -520,6 +520,11 @@ impl Db {
         }
     }
 
+    /// Returns the lasting changes since they were last taken.
+    pub(crate) fn taint(&self) -> Taint {
+        self.taint.get()
+    }
+
     /// Returns the lasting changes since the last call, and clears them.
     pub(crate) fn take_taint(&self) -> Taint {
         self.taint.take()

@@ -1,29 +1,41 @@
 //! Statements of several calls in one transaction.
 //!
-//! A worker that takes such a call takes those behind it, too, runs their statements in one transaction and commits once.
-//! Nobody is answered before the commit. Whatever goes wrong, one statement's error or cancellation included, the
-//! transaction is rolled back: nothing was stored and nobody was answered, so that each statement then runs alone, as any
-//! other call, and has the outcome of its own.
+//! A worker that has run the statement of such a call takes the next one from the queue, as long as there is time, runs it
+//! in the same transaction, and commits once. Nobody is answered before the commit.
+//!
+//! What goes wrong before the `COMMIT`, one statement's error or cancellation included, has the transaction rolled back.
+//! Nothing was stored then, nobody was answered, and the calls go back to the head of the queue, to run alone as any other
+//! call, once. From the `COMMIT` on, nothing is run again, unless it is certain that nothing was stored.
+//!
+//! One call at a time can be interrupted, the one whose statement runs: those that wait are in the queue, where their
+//! limits are kept, and those whose statements have ended are held.
 
+use std::any::Any;
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use finalite::pool::Role;
-use finalite::{Connection, DropBehavior, Error, Result, workspace};
+use finalite::{Connection, DropBehavior, Error, Result, ResultCode, Transaction, TransactionBehavior, workspace};
 
 use crate::control::Deadline;
 use crate::queue::Job;
-use crate::worker::{Context, ResultCall, Site, discard, refuse_call, shielded};
+use crate::timekeeper::{Limit, Timekeeper};
+use crate::worker::{Context, ResultCall, Site, discard, refuse_call, run_call, shielded};
 
 /// Number of calls that share a transaction, at most.
 const CALLS_MAX: usize = 64;
 
-/// Time after which a transaction is committed although other calls wait to join it: those in it wait for their answers.
+/// Time from the end of the first statement after which a transaction is committed although other calls wait to join it:
+/// those in it wait for their answers.
 const TIME_MAX: Duration = Duration::from_millis(5);
 
-/// A statement that may run several times: together with others, or alone.
+/// Time before a deadline in which its call joins no transaction, and none joins that of its call.
+const NEAR: Duration = Duration::from_millis(20);
+
+/// A statement that may run twice: together with others, and alone.
 pub(crate) type Write = Box<dyn FnMut(&Connection, Together) -> Result<usize> + Send>;
 
 /// Whether the statement runs in a transaction with others.
@@ -33,43 +45,46 @@ pub(crate) enum Together {
     No,
 }
 
+type GroupedCall = Arc<ResultCall<Write, usize, Error>>;
+
 /// A call whose statement may share a transaction.
+#[derive(Clone)]
 pub(crate) struct Grouped {
-    call: Arc<ResultCall<Write, usize, Error>>,
+    call: GroupedCall,
+    timekeeper: Arc<Timekeeper>,
     site: Site,
-    since: Instant,
     deadline: Deadline,
+    /// Whether it has shared one, and is not to do so again.
+    is_alone: bool,
 }
 
 impl Grouped {
-    pub(crate) fn new(
-        call: &Arc<ResultCall<Write, usize, Error>>,
-        (site, since): (Site, Instant),
-        deadline: Deadline,
-    ) -> Self {
-        Self { call: Arc::clone(call), site, since, deadline }
+    pub(crate) fn new(call: &GroupedCall, timekeeper: &Arc<Timekeeper>, site: Site, deadline: Deadline) -> Self {
+        Self { call: Arc::clone(call), timekeeper: Arc::clone(timekeeper), site, deadline, is_alone: false }
+    }
+
+    fn run_alone(&self, context: &Context<'_>) {
+        let run = |mut write: Write| {
+            let conn = context.lend(Role::Writer, self.site, self.deadline)?;
+            let _supervision = context.control.supervise(&conn, self.deadline)?;
+            write(&conn, Together::No)
+        };
+        run_call(&self.call, context.control, run, |waker| context.queue.wakes.wake(waker, context.waiting));
     }
 }
 
 impl Job for Grouped {
     fn run(&self, context: &Context<'_>) {
-        let others = context.queue.take_grouped(CALLS_MAX - 1);
-        let members = std::iter::once(self).chain(others.iter().filter_map(|(job, _)| job.grouped()));
-        let begin = |member: &'_ Self| member.call.begin(Arc::clone(context.control));
-        let mut waiting: Vec<_> = members.filter_map(|member| Some((member, begin(member)?))).collect();
-        while waiting.len() > 1 {
-            match catch_unwind(AssertUnwindSafe(|| run_together(context, &mut waiting))) {
-                Ok(Ok(stored)) => answer(waiting.drain(..stored.len()).zip(stored)),
-                Ok(Err(_)) => break,
-                // The panic comes again where the statement runs alone, and is resumed by its task.
-                Err(panic) => {
-                    shielded(|| drop(panic));
-                    break;
-                }
-            }
+        if self.is_alone || !context.queue.is_next_grouped() {
+            return self.run_alone(context);
         }
-        waiting.into_iter().for_each(|(member, write)| run_alone(context, member, write));
-        others.into_iter().for_each(|job| shielded(|| drop(job)));
+        let Some(write) = self.call.begin(Arc::clone(context.control)) else {
+            return;
+        };
+        let running = Some((self.clone(), write));
+        let mut group = Group { context, running, held: Vec::new(), deadline: None, fate: Fate::NotStored };
+        let result = catch_unwind(AssertUnwindSafe(|| group.run()));
+        group.end(result);
     }
 
     fn refuse(&self, reason: &dyn Fn() -> Error) {
@@ -81,68 +96,176 @@ impl Job for Grouped {
     }
 
     fn grouped(&self) -> Option<&Grouped> {
-        Some(self)
+        (!self.is_alone).then_some(self)
     }
 }
 
-/// Runs the statements of the first calls, as many as there is time for, in one transaction. Returns the number of rows
-/// that each has changed; an error if nothing is stored.
-fn run_together(context: &Context<'_>, calls: &mut [(&Grouped, Write)]) -> Result<Vec<usize>> {
-    let deadline = calls.iter().filter_map(|(member, _)| member.deadline).min();
-    let (begin, site) = (Instant::now(), calls[0].0.site);
-    let mut conn = context.lend(Role::Writer, site, deadline)?;
-    let _supervision = context.control.supervise(&conn, deadline)?;
-    let mut tx = conn.transaction()?;
-    tx.set_drop_behavior(DropBehavior::Rollback);
-    let mut stored = Vec::with_capacity(calls.len());
-    for (_, write) in calls {
-        stored.push(write(&tx, Together::Yes)?);
-        // Alone, its commit would fail; here, a later statement could make good for it.
-        if tx.has_unresolved_foreign_keys() {
+/// The calls that share a transaction, in their order.
+struct Group<'a> {
+    context: &'a Context<'a>,
+    /// Those whose statements have ended, and the number of rows that each has changed.
+    held: Vec<(Grouped, Write, usize)>,
+    /// The one whose statement runs.
+    running: Option<(Grouped, Write)>,
+    /// The earliest deadline of those that are held.
+    deadline: Deadline,
+    fate: Fate,
+}
+
+/// Fate of what the statements have changed.
+enum Fate {
+    NotStored,
+    /// The `COMMIT` has begun, and has not ended well.
+    Unknown,
+    Stored,
+}
+
+impl Group<'_> {
+    fn run(&mut self) -> Result<()> {
+        let Some((first, _)) = &self.running else {
+            return Ok(());
+        };
+        let lent = catch_unwind(AssertUnwindSafe(|| self.context.lend(Role::Writer, first.site, first.deadline)));
+        let mut conn = match lent {
+            Ok(Ok(conn)) => conn,
+            failed => {
+                self.answer_running(failed.map(|lent| lent.map(|_| 0)));
+                return Ok(());
+            }
+        };
+        // The first statement waits for the lock, as it does alone.
+        let mut tx = conn.transaction_with(TransactionBehavior::Deferred)?;
+        tx.set_drop_behavior(DropBehavior::Rollback);
+        match self.run_one(&tx, None) {
+            Err(error) if error.is_busy() => {
+                self.answer_running(Ok(Err(error)));
+                return Ok(());
+            }
+            result => result?,
+        }
+        if let Some(end) = Instant::now().checked_add(TIME_MAX) {
+            while self.take_next(end) {
+                self.run_one(&tx, Some((end, TIME_MAX)))?;
+            }
+        }
+        self.commit(tx)
+    }
+
+    /// Runs the statement of the call that is next, until that is cancelled or has to end for the sake of the others. After
+    /// an error, the transaction is rolled back.
+    fn run_one(&mut self, tx: &Transaction<'_>, end: Deadline) -> Result<()> {
+        let Some((member, write)) = &mut self.running else {
+            return Ok(());
+        };
+        let control = self.context.control;
+        let deadline = [member.deadline, self.deadline, end].into_iter().flatten().min();
+        let supervision = control.supervise(tx, deadline)?;
+        let rows = write(tx, Together::Yes)?;
+        drop(supervision);
+        // Alone, a commit would fail that leaves a key unresolved; here, a later statement could make good for it.
+        if !member.call.hold() || control.is_cancelled() || tx.has_unresolved_foreign_keys() || !workspace::pass_on(tx)
+        {
             return Err(workspace::interrupted());
         }
-        if begin.elapsed() >= TIME_MAX {
-            break;
-        }
+        self.deadline = [self.deadline, member.deadline].into_iter().flatten().min();
+        self.held.extend(self.running.take().map(|(member, write)| (member, write, rows)));
+        Ok(())
     }
-    tx.commit()?;
-    Ok(stored)
-}
 
-/// Runs a statement alone, unless its call was cancelled meanwhile.
-fn run_alone(context: &Context<'_>, member: &Grouped, mut write: Write) {
-    loop {
-        let goes_on = context.queue.renew(context.control);
-        if !member.call.is_running() {
-            shielded(|| drop(write));
-            return;
+    /// Begins the next call of the queue, if there is time for it until this moment.
+    fn take_next(&mut self, end: Instant) -> bool {
+        let now = Instant::now();
+        let is_near = |deadline: Deadline| deadline.is_some_and(|(at, _)| at.saturating_duration_since(now) <= NEAR);
+        if now >= end || self.held.len() == CALLS_MAX || is_near(self.deadline) {
+            return false;
         }
-        let result = catch_unwind(AssertUnwindSafe(|| {
-            let waited = member.since.elapsed();
-            if waited >= workspace::acquire_timeout(context.pool) {
-                return Err(workspace::acquire_timed_out(context.pool, Role::Writer, waited));
+        while let Some(job) = self.context.queue.take_grouped(|next| !is_near(next.deadline)) {
+            let begun = job.0.grouped().and_then(|next| {
+                let write = next.call.begin(Arc::clone(self.context.control))?;
+                Some((next.clone(), write))
+            });
+            shielded(|| drop(job));
+            if begun.is_some() {
+                self.running = begun;
+                return true;
             }
-            let conn = context.lend(Role::Writer, member.site, member.deadline)?;
-            let _supervision = context.control.supervise(&conn, member.deadline)?;
-            write(&conn, Together::No)
-        }));
-        // The cancellation of another call of the group, which has begun, interrupts whatever runs.
-        let is_anothers = matches!(&result, Ok(Err(error)) if error.is_interrupted())
-            && context.control.is_cancelled()
-            && member.call.is_running();
-        if goes_on && is_anothers && context.queue.renew(context.control) {
-            continue;
         }
-        finish(&member.call, result);
-        shielded(|| drop(write));
-        return;
+        false
     }
-}
 
-fn answer<'a>(stored: impl Iterator<Item = ((&'a Grouped, Write), usize)>) {
-    for ((member, write), rows) in stored {
-        finish(&member.call, Ok(Ok(rows)));
-        shielded(|| drop(write));
+    fn commit(&mut self, tx: Transaction<'_>) -> Result<()> {
+        let _supervision = self.context.control.supervise(&tx, self.deadline)?;
+        self.fate = Fate::Unknown;
+        let Err(failed) = tx.commit_or_return() else {
+            self.fate = Fate::Stored;
+            return Ok(());
+        };
+        let (tx, error) = failed.into_parts();
+        // It is still open if a lock has prevented the `COMMIT`, or the end of the calls; a hook refuses before anything is
+        // written.
+        if !tx.is_autocommit() || error.extended_code() == Some(ResultCode::CONSTRAINT_COMMITHOOK) {
+            self.fate = Fate::NotStored;
+        }
+        Err(error)
+    }
+
+    /// Ends the call that runs with a failure that has nothing to do with other calls.
+    fn answer_running(&mut self, failure: thread::Result<Result<usize>>) {
+        if let Some((member, write)) = self.running.take() {
+            finish(&member.call, failure);
+            shielded(|| drop(write));
+        }
+    }
+
+    /// Answers the calls, or has them run alone. The connection was given back.
+    fn end(self, result: thread::Result<Result<()>>) {
+        match (&self.fate, result) {
+            (Fate::NotStored, result) => {
+                // A panic of a statement comes again where that runs alone, and is resumed by its task.
+                shielded(|| drop(result));
+                self.put_back();
+            }
+            (Fate::Stored, result) => {
+                self.answer(|rows| Ok(Ok(rows)));
+                discard(result);
+            }
+            (Fate::Unknown, Ok(result)) => {
+                let error = result.err().unwrap_or_else(workspace::interrupted);
+                self.answer(|_| Ok(Err(workspace::same_error(&error))));
+            }
+            (Fate::Unknown, Err(panic)) => {
+                let message = message(&*panic);
+                let mut first = Some(panic);
+                self.answer(|_| Err(first.take().unwrap_or_else(|| Box::new(message.clone()))));
+            }
+        }
+    }
+
+    fn answer(self, mut outcome: impl FnMut(usize) -> thread::Result<Result<usize>>) {
+        for (member, write, rows) in self.held {
+            finish(&member.call, outcome(rows));
+            shielded(|| drop(write));
+        }
+    }
+
+    fn put_back(self) {
+        let all = self.held.into_iter().map(|(member, write, _)| (member, write)).chain(self.running);
+        let (mut jobs, mut limits) = (VecDeque::new(), Vec::new());
+        for (member, write) in all {
+            match member.call.put_back(write) {
+                Ok(()) => {
+                    let limit = Limit::of_deadline(member.deadline);
+                    limits.extend(limit.at.map(|_| (Arc::clone(&member.timekeeper), limit)));
+                    jobs.push_back((Arc::new(Grouped { is_alone: true, ..member }) as Arc<dyn Job>, limit));
+                }
+                Err(write) => shielded(|| drop(write)),
+            }
+        }
+        self.context.queue.put_back(jobs);
+        for (timekeeper, limit) in limits {
+            // The thread runs since the calls waited; without it, a deadline is kept from where the statement begins.
+            let _ = timekeeper.keep(limit);
+        }
     }
 }
 
@@ -152,4 +275,12 @@ fn finish(call: &ResultCall<Write, usize, Error>, result: thread::Result<Result<
         Ok(None) => {}
         Err(unwanted) => discard(unwanted),
     }
+}
+
+/// Returns the message of a panic, for each further call that it concerns.
+fn message(panic: &(dyn Any + Send)) -> String {
+    let message = panic.downcast_ref::<String>().cloned();
+    message
+        .or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string))
+        .unwrap_or_else(|| "a hook panicked".into())
 }

@@ -3,10 +3,11 @@
 //! ```text
 //!            begin                  finish
 //! Waiting ──────────► Running ──────────────► Done ── poll ──► Taken
-//!    │ refuse            │
-//!    ├───────► Done      │ cancel: interrupts
-//!    │ cancel            ▼
-//!    └────────────► Cancelled
+//!    ▲ │ refuse          │ │ put_back
+//!    └─│─────────────────│─┘
+//!      ├──────► Done     │ cancel: interrupts, unless it is held
+//!      │ cancel          ▼
+//!      └──────────► Cancelled
 //! ```
 //!
 //! One lock, held for a few instructions, orders all of it. The interrupt of a call that is cancelled is given under that
@@ -34,8 +35,15 @@ pub(crate) struct Call<F, I, T> {
 }
 
 enum State<F, I, T> {
-    Waiting { work: F, waker: Option<Waker> },
-    Running { interrupt: I, waker: Option<Waker> },
+    Waiting {
+        work: F,
+        waker: Option<Waker>,
+    },
+    /// One that is held has no interrupt: its part is done, and the thread runs something else before it can end.
+    Running {
+        interrupt: Option<I>,
+        waker: Option<Waker>,
+    },
     Done(T),
     Taken,
     Cancelled,
@@ -68,7 +76,7 @@ impl<F, I: Interrupt, T> Call<F, I, T> {
         let mut state = self.lock();
         match mem::replace(&mut *state, State::Cancelled) {
             State::Waiting { work, waker } => {
-                *state = State::Running { interrupt, waker };
+                *state = State::Running { interrupt: Some(interrupt), waker };
                 Some(work)
             }
             over => {
@@ -93,6 +101,35 @@ impl<F, I: Interrupt, T> Call<F, I, T> {
             over => {
                 *state = over;
                 Err(result)
+            }
+        }
+    }
+
+    /// Has the thread not be interrupted by this call from here on. Returns whether the call was not cancelled before.
+    pub(crate) fn hold(&self) -> bool {
+        let mut state = self.lock();
+        let State::Running { interrupt, .. } = &mut *state else {
+            return false;
+        };
+        let interrupt = interrupt.take();
+        drop(state);
+        drop(interrupt);
+        true
+    }
+
+    /// Has a call that has begun wait again. Returns its closure if it was cancelled.
+    pub(crate) fn put_back(&self, work: F) -> Result<(), F> {
+        let mut state = self.lock();
+        match mem::replace(&mut *state, State::Cancelled) {
+            State::Running { waker, interrupt } => {
+                *state = State::Waiting { work, waker };
+                drop(state);
+                drop(interrupt);
+                Ok(())
+            }
+            over => {
+                *state = over;
+                Err(work)
             }
         }
     }
@@ -147,7 +184,9 @@ impl<F, I: Interrupt, T> Call<F, I, T> {
                 Cancelled::BeforeItBegan(work)
             }
             State::Running { interrupt, waker } => {
-                interrupt.interrupt();
+                if let Some(interrupt) = &interrupt {
+                    interrupt.interrupt();
+                }
                 drop(state);
                 drop((interrupt, waker));
                 Cancelled::WhileRunning
@@ -163,11 +202,6 @@ impl<F, I: Interrupt, T> Call<F, I, T> {
     /// Whether [`poll`](Self::poll) is likely to return the result.
     pub(crate) fn is_over(&self) -> bool {
         self.is_over.load(Ordering::Relaxed)
-    }
-
-    /// Whether it has begun, and has neither ended nor been cancelled.
-    pub(crate) fn is_running(&self) -> bool {
-        matches!(*self.lock(), State::Running { .. })
     }
 
     /// Whether it has not begun.

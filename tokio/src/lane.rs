@@ -68,7 +68,8 @@ impl Lane {
     ) -> Result<Pending<Write, usize, Error>, Error> {
         let limit = Limit::new(&self.pool, deadline);
         let call: Arc<ResultCall<Write, usize, Error>> = Arc::new(Call::new(write));
-        let pushed = self.queue.push(Arc::new(Grouped::new(&call, (site, limit.since), deadline)), limit);
+        let job = Grouped::new(&call, &self.timekeeper, site, deadline);
+        let pushed = self.queue.push(Arc::new(job), limit);
         self.follow(call, pushed, limit)
     }
 

@@ -153,18 +153,26 @@ impl Pool {
     }
 
     /// Runs one statement like [`execute`](Self::execute), in a transaction that it may share with other such calls which
-    /// wait for the writer: up to 64 are committed at once, which is several times as fast. Each is answered after the
-    /// commit, with the outcome that it has alone. If one of them fails or is cancelled, the transaction is rolled back and
-    /// each runs alone.
+    /// wait for the writer: up to 64 are committed at once, and each is answered after the commit.
     ///
-    /// A statement may therefore run twice, its SQL functions with it; what is rolled back is not stored. Hooks see one
-    /// commit for several calls, and watches one change. Statements that read, or that run in no transaction, run alone.
-    /// The deadlines of calls that are committed together are kept until the commit begins, and a future that is dropped
-    /// before cancels its call alone.
+    /// A transaction takes further statements for 5 ms from the end of its first one, and none while the deadline of a call
+    /// is nearer than 20 ms. If a statement fails, takes longer than that, is cancelled, or changes the connection, all is
+    /// rolled back before the `COMMIT`, and each statement runs alone: it may run twice, its SQL functions with it, and is
+    /// stored once. Statements that read, or that run in no transaction, run alone. `last_insert_rowid()` is 0 where a
+    /// statement begins, as for each call. Hooks see one commit for several calls, and watches one change.
+    ///
+    /// A future that is dropped before its statement has ended cancels that alone. Dropped later, before the commit, it
+    /// stays in the transaction.
     ///
     /// # Errors
     ///
-    /// See [`execute`](Self::execute).
+    /// See [`execute`](Self::execute). If the `COMMIT` itself fails, each call returns its error, and nothing is run again,
+    /// since the transaction may have been stored; unless it is certain that it was not: another connection's lock has
+    /// prevented the `COMMIT`, or a hook has refused it. Then, each runs alone.
+    ///
+    /// # Panics
+    ///
+    /// If a hook panics at the `COMMIT`, which is then not run again: each call panics.
     ///
     /// # Example
     ///

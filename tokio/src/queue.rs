@@ -207,34 +207,39 @@ impl Queue {
         (overdue, earliest)
     }
 
-    /// Takes the calls that are first in the queue and may share a transaction, at most so many.
-    pub(crate) fn take_grouped(&self, most: usize) -> Vec<Waiting> {
-        let Some(mut state) = self.lock() else {
-            return Vec::new();
-        };
-        let count = state.jobs.iter().take(most).take_while(|(job, _)| job.grouped().is_some()).count();
-        let taken: Vec<_> = state.jobs.drain(..count).collect();
-        let now = Instant::now();
-        for (job, limit) in &taken {
-            if !job.is_waiting() {
-                state.husks = state.husks.saturating_sub(1);
-            } else if limit.waits {
-                state.count_wait(limit, now);
-            }
-        }
-        taken
+    /// Whether the next call may share a transaction.
+    pub(crate) fn is_next_grouped(&self) -> bool {
+        self.lock().is_some_and(|state| state.jobs.front().is_some_and(|(job, _)| job.grouped().is_some()))
     }
 
-    /// Has a worker forget an interrupt, unless the pool was cancelled. Returns whether it goes on.
-    pub(crate) fn renew(&self, control: &Control) -> bool {
-        let Some(state) = self.lock() else {
-            return false;
-        };
-        // Under the lock, so that it does not undo the end of the pool.
-        if !state.is_cancelled {
-            control.renew();
+    /// Takes the next call if it may share a transaction, and joins it.
+    pub(crate) fn take_grouped(&self, joins: impl Fn(&Grouped) -> bool) -> Option<Waiting> {
+        let mut state = self.lock()?;
+        if !state.jobs.front()?.0.grouped().is_some_and(joins) {
+            return None;
         }
-        !state.is_cancelled
+        let (job, limit) = state.jobs.pop_front()?;
+        if !job.is_waiting() {
+            state.husks = state.husks.saturating_sub(1);
+        } else if limit.waits {
+            state.count_wait(&limit, Instant::now());
+        }
+        Some((job, limit))
+    }
+
+    /// Puts calls back that a worker has taken, in this order, before those that wait.
+    pub(crate) fn put_back(&self, jobs: VecDeque<Waiting>) {
+        let Some(mut state) = self.lock() else {
+            return;
+        };
+        if state.is_cancelled {
+            drop(state);
+            refuse_all(jobs, &pool_closed);
+            return;
+        }
+        for job in jobs.into_iter().rev() {
+            state.jobs.push_front(job);
+        }
     }
 
     /// Makes the wake-ups that are kept. Returns whether calls wait, so that others may be kept.

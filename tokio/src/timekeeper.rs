@@ -53,6 +53,12 @@ impl Limit {
         }
     }
 
+    /// Returns the limit of a call that had the connection already, and waits to have it again: its deadline alone.
+    pub(crate) fn of_deadline(deadline: Deadline) -> Self {
+        let (at, allowed) = deadline.unzip();
+        Self { since: Instant::now(), at, allowed, waits: false }
+    }
+
     fn error(&self, pool: &SyncPool, role: Role) -> Error {
         match self.allowed {
             Some(allowed) => workspace::deadline_passed(allowed),

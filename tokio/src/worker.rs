@@ -26,7 +26,7 @@ pub(crate) struct Context<'a> {
     pub(crate) since: Instant,
     pub(crate) queue: &'a Queue,
     /// Number of calls that wait for the worker.
-    waiting: usize,
+    pub(crate) waiting: usize,
 }
 
 impl<'a> Context<'a> {

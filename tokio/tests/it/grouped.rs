@@ -1,5 +1,6 @@
 //! Statements of several calls that are committed together.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
@@ -12,20 +13,32 @@ use tokio::task::JoinHandle;
 
 use super::{count, on_both_runtimes};
 
+const ENDLESS_INSERT: &str =
+    "INSERT INTO t WITH RECURSIVE n(i) AS (SELECT begins() UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n";
+
 const SCHEMA: &str = "CREATE TABLE t(a UNIQUE);
     CREATE TABLE parent(id INTEGER PRIMARY KEY);
     CREATE TABLE child(id REFERENCES parent DEFERRABLE INITIALLY DEFERRED);
     CREATE TRIGGER refuses BEFORE INSERT ON t WHEN new.a = 'all' BEGIN SELECT RAISE(ROLLBACK, 'all or nothing'); END";
 
-/// A pool that counts its commits.
-async fn pool() -> (TempDir, Pool, Arc<AtomicU64>) {
+/// Numbers of commits, and of endless statements that have begun.
+#[derive(Default)]
+struct Counts {
+    commits: AtomicU64,
+    begun: AtomicU64,
+}
+
+async fn pool() -> (TempDir, Pool, Arc<Counts>) {
     let dir = tempfile::tempdir().unwrap();
-    let commits = Arc::new(AtomicU64::new(0));
-    let counted = Arc::clone(&commits);
+    let counts = Arc::new(Counts::default());
+    let counted = Arc::clone(&counts);
     let init = move |conn: &mut finalite::Connection| {
-        let counted = Arc::clone(&counted);
+        let [commits, begun] = [(); 2].map(|()| Arc::clone(&counted));
+        conn.create_scalar_function("begins", move || -> Result<i64> {
+            Ok(begun.begun.fetch_add(1, Ordering::SeqCst).cast_signed())
+        })?;
         conn.on_commit(move || {
-            counted.fetch_add(1, Ordering::SeqCst);
+            commits.commits.fetch_add(1, Ordering::SeqCst);
         })
         .map(finalite::extend::Subscription::keep)
     };
@@ -33,7 +46,7 @@ async fn pool() -> (TempDir, Pool, Arc<AtomicU64>) {
     let pool = Pool::open(builder).await.unwrap();
     pool.execute_batch(SCHEMA).await.unwrap();
     pool.idle().await;
-    (dir, pool, commits)
+    (dir, pool, counts)
 }
 
 /// Calls that wait behind one that lasts until the sender is dropped.
@@ -67,15 +80,15 @@ async fn ended(calls: Vec<JoinHandle<Result<usize>>>) -> Vec<Result<usize>> {
 #[test]
 fn calls_that_wait_are_committed_together() {
     on_both_runtimes(|| async {
-        let (_dir, pool, commits) = pool().await;
+        let (_dir, pool, counts) = pool().await;
         let (release, calls) =
             behind(&pool, &["INSERT INTO t VALUES (1)", "INSERT INTO t VALUES (2), (3)", "DELETE FROM t"]).await;
-        let before = commits.load(Ordering::SeqCst);
+        let before = counts.commits.load(Ordering::SeqCst);
         drop(release);
         let rows: Vec<usize> = ended(calls).await.into_iter().map(Result::unwrap).collect();
         // In their order.
         assert_eq!(rows, [1, 2, 3]);
-        assert!(commits.load(Ordering::SeqCst) <= before + 2, "one of them, and one of the first call");
+        assert!(counts.commits.load(Ordering::SeqCst) <= before + 2, "one of them, and one of the first call");
         assert_eq!(count(&pool).await, 0);
         assert!(pool.close().await.is_clean());
     });
@@ -93,6 +106,10 @@ fn each_has_the_outcome_that_it_has_alone() {
         &["INSERT INTO t VALUES (1)", "INSERT INTO child VALUES (7)", "INSERT INTO parent VALUES (7)"],
         &["INSERT INTO parent VALUES (7)", "INSERT INTO child VALUES (7)", "INSERT INTO t VALUES (1)"],
         &["INSERT INTO t VALUES (1)", "COMMIT", "INSERT INTO t VALUES (2)"],
+        // Nobody finds what another call has left on the connection.
+        &["INSERT INTO t VALUES (1)", "INSERT INTO t VALUES (last_insert_rowid())", "INSERT INTO t VALUES (2)"],
+        &["INSERT INTO t VALUES (1)", "CREATE TEMP TABLE mine(a)", "INSERT INTO mine VALUES (1)"],
+        &["INSERT INTO t VALUES (1)", "PRAGMA recursive_triggers = 1", "INSERT INTO t VALUES (2)"],
         &["INSERT INTO t VALUES (1)", "VACUUM", "PRAGMA user_version = 5", "INSERT INTO t VALUES (2)"],
         &["INSERT INTO t VALUES (1)", "BEGIN IMMEDIATE", "INSERT INTO t VALUES (2)"],
         &[
@@ -128,9 +145,8 @@ fn each_has_the_outcome_that_it_has_alone() {
 fn a_dropped_call_takes_nothing_from_the_others() {
     on_both_runtimes(|| async {
         let (_dir, pool, _) = pool().await;
-        let endless =
-            "INSERT INTO t WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n";
-        let (release, calls) = behind(&pool, &["INSERT INTO t VALUES (1)", endless, "INSERT INTO t VALUES (2)"]).await;
+        let (release, calls) =
+            behind(&pool, &["INSERT INTO t VALUES (1)", ENDLESS_INSERT, "INSERT INTO t VALUES (2)"]).await;
         drop(release);
         tokio::time::sleep(Duration::from_millis(30)).await;
         calls[1].abort();
@@ -151,9 +167,7 @@ fn a_deadline_ends_its_own_call_alone() {
         let (_dir, pool, _) = pool().await;
         let (release, mut calls) = behind(&pool, &["INSERT INTO t VALUES (1)"]).await;
         let late = pool.with_deadline(Duration::from_millis(100));
-        let endless =
-            "INSERT INTO t WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n";
-        let ends = tokio::spawn(async move { late.execute_grouped(endless, ()).await });
+        let ends = tokio::spawn(async move { late.execute_grouped(ENDLESS_INSERT, ()).await });
         while pool.status().role(Role::Writer).waiting < 2 {
             tokio::task::yield_now().await;
         }
@@ -168,57 +182,114 @@ fn a_deadline_ends_its_own_call_alone() {
 }
 
 #[test]
-fn closing_now_ends_a_group_and_stores_nothing_of_it() {
+fn closing_now_ends_what_was_not_answered() {
     on_both_runtimes(|| async {
-        let (dir, pool, _) = pool().await;
-        let endless =
-            "INSERT INTO t WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n";
-        let (release, calls) = behind(&pool, &["INSERT INTO t VALUES (1)", endless, "INSERT INTO t VALUES (2)"]).await;
+        let (dir, pool, counts) = pool().await;
+        let (release, calls) =
+            behind(&pool, &["INSERT INTO t VALUES (1)", ENDLESS_INSERT, "INSERT INTO t VALUES (2)"]).await;
         drop(release);
-        tokio::time::sleep(Duration::from_millis(30)).await;
-        assert!(pool.close_now().await.is_clean());
-        for result in ended(calls).await {
-            let error = result.unwrap_err();
-            assert!(error.is_interrupted() || matches!(error.kind(), ErrorKind::PoolClosed), "{error}");
+        // Alone.
+        while counts.begun.load(Ordering::SeqCst) < 2 {
+            tokio::task::yield_now().await;
         }
+        assert!(pool.close_now().await.is_clean());
+        let results = ended(calls).await;
+        assert_eq!(*results[0].as_ref().unwrap(), 1);
+        assert!(results[1].as_ref().unwrap_err().is_interrupted());
+        assert!(matches!(results[2].as_ref().unwrap_err().kind(), ErrorKind::PoolClosed));
         let conn = finalite::Connection::open(dir.path().join("a.db")).unwrap();
-        assert_eq!(conn.query_one::<i64>("SELECT count(*) FROM t", ()).unwrap(), 0);
+        assert_eq!(conn.query_one::<i64>("SELECT count(*) FROM t", ()).unwrap(), 1);
     });
 }
 
-/// Every other future is dropped at some moment: what was answered is stored, once, and what was not may be.
+/// The limits of a call that waits are kept while the statement of another one runs.
+#[test]
+fn a_deadline_is_kept_while_the_statement_of_another_call_runs() {
+    on_both_runtimes(|| async {
+        let (_dir, pool, _) = pool().await;
+        let (release, calls) = behind(&pool, &[ENDLESS_INSERT]).await;
+        let late = pool.with_deadline(Duration::from_millis(50));
+        let ends = tokio::spawn(async move { late.execute_grouped("INSERT INTO t VALUES (1)", ()).await });
+        drop(release);
+        assert!(ends.await.unwrap().unwrap_err().is_deadline());
+        assert!(!calls[0].is_finished());
+        calls[0].abort();
+        pool.idle().await;
+        assert_eq!(count(&pool).await, 0);
+        assert!(pool.close().await.is_clean());
+    });
+}
+
+/// A statement that takes longer than the transaction may last holds up nobody who was before it, and nothing runs more
+/// than twice: those that are dropped while they wait have no part in it.
+#[test]
+fn a_long_statement_runs_alone_and_is_not_begun_again_for_others() {
+    on_both_runtimes(|| async {
+        let (_dir, pool, counts) = pool().await;
+        let (release, calls) = behind(
+            &pool,
+            &["INSERT INTO t VALUES (1)", ENDLESS_INSERT, "INSERT INTO t VALUES (2)", "INSERT INTO t VALUES (3)"],
+        )
+        .await;
+        drop(release);
+        let mut calls = calls.into_iter();
+        let (first, long) = (calls.next().unwrap(), calls.next().unwrap());
+        assert_eq!(first.await.unwrap().unwrap(), 1);
+        assert_eq!(count(&pool).await, 1);
+        // Once with the first one, and once alone.
+        while counts.begun.load(Ordering::SeqCst) < 2 {
+            tokio::task::yield_now().await;
+        }
+        for waiting in calls {
+            waiting.abort();
+            assert!(waiting.await.unwrap_err().is_cancelled());
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        assert!(!long.is_finished());
+        assert_eq!(counts.begun.load(Ordering::SeqCst), 2);
+        long.abort();
+        pool.idle().await;
+        assert_eq!(count(&pool).await, 1);
+        assert!(pool.close().await.is_clean());
+    });
+}
+
+/// Every other future is dropped at some moment: what was answered is stored, once, and what was not is stored once or not
+/// at all.
 #[test]
 fn what_was_answered_is_stored_once() {
     on_both_runtimes(|| async {
-        let (_dir, pool, _) = pool().await;
-        let calls: Vec<_> = (0..400_u64)
+        let (_dir, pool, counts) = pool().await;
+        pool.execute("CREATE TABLE log(a CHECK (a % 200 <> 199))", ()).await.unwrap();
+        let before = counts.commits.load(Ordering::SeqCst);
+        let calls: Vec<_> = (0..400_i64)
             .map(|n| {
                 let pool = pool.clone();
                 tokio::spawn(async move {
-                    // One in ten fails.
-                    let value = if n % 10 == 9 { n - 1 } else { n };
-                    let call = pool.execute_grouped("INSERT INTO t VALUES (?)", (value.cast_signed(),));
-                    let patience = Duration::from_micros(if n % 2 == 0 { 10_000_000 } else { n * 20 });
-                    (value, tokio::time::timeout(patience, call).await)
+                    let call = pool.execute_grouped("INSERT INTO log VALUES (?)", (n,));
+                    let patience = if n % 2 == 0 { 10_000_000 } else { n.unsigned_abs() * 20 };
+                    tokio::time::timeout(Duration::from_micros(patience), call).await
                 })
             })
             .collect();
-        let mut answered = 0;
-        for call in calls {
-            let (value, result) = call.await.unwrap();
-            match result {
-                Ok(Ok(rows)) => {
-                    assert_eq!(rows, 1);
-                    answered += 1;
-                    let stored = pool.query_one::<i64>("SELECT count(*) FROM t WHERE a = ?", (value.cast_signed(),));
-                    assert_eq!(stored.await.unwrap(), 1);
-                }
-                Ok(Err(error)) => assert!(error.constraint().is_some(), "{error}"),
-                Err(_) => {}
+        let (mut answered, mut in_doubt) = (BTreeSet::new(), BTreeSet::new());
+        for (n, call) in (0..400_i64).zip(calls) {
+            match call.await.unwrap() {
+                Ok(Ok(rows)) => assert!(rows == 1 && answered.insert(n)),
+                Ok(Err(error)) => assert!(error.constraint().is_some() && n % 200 == 199, "{n}: {error}"),
+                Err(_) => assert!(n % 2 == 1 && in_doubt.insert(n)),
             }
         }
         pool.idle().await;
-        assert!(answered >= 200 && count(&pool).await >= answered, "{answered} answered");
+        let stored: Vec<i64> = pool.query_all("SELECT a FROM log ORDER BY a", ()).await.unwrap();
+        let once: BTreeSet<i64> = stored.iter().copied().collect();
+        assert_eq!(once.len(), stored.len(), "some are stored twice");
+        assert!(answered.is_subset(&once), "some are lost");
+        assert!(once.difference(&answered).all(|n| in_doubt.contains(n)));
+        assert!((0..400).step_by(2).all(|n| answered.contains(&n)));
+        // The control: transactions were shared.
+        let commits = counts.commits.load(Ordering::SeqCst) - before;
+        assert!(commits < stored.len() as u64, "{commits} commits of {} rows", stored.len());
         assert!(pool.close().await.is_clean());
     });
 }

@@ -4,6 +4,7 @@ mod calls;
 mod cancel;
 mod closing;
 mod grouped;
+mod grouped_commits;
 mod large;
 mod limits;
 mod status;

@@ -102,7 +102,11 @@ async fn call(shared: &Shared, random: &mut Random) -> bool {
     let insert = "INSERT INTO t VALUES (?)";
     match random.below(9) {
         0 => {
-            let outcome = dropped_at_random(random, pool.execute(insert, (number,))).await;
+            let outcome = match random.below(8) {
+                0..3 => dropped_at_random(random, pool.execute(insert, (number,))).await,
+                3 => dropped_at_random(random, pool.execute_grouped(format!("INSERT INTO t {ENDLESS}"), ())).await,
+                _ => dropped_at_random(random, pool.execute_grouped(insert, (number,))).await,
+            };
             shared.note(number, outcome.as_ref().map(Result::is_ok));
             outcome.is_none()
         }

@@ -128,6 +128,66 @@ fn an_interrupt_outside_of_the_lock_is_late() {
     });
 }
 
+/// Two calls that share a transaction: the first one is held while the second one runs, and both are put back.
+#[test]
+fn a_dropped_call_interrupts_no_other_one_of_its_transaction() {
+    loom::model(|| {
+        let worker = Arc::new(Worker::default());
+        let [one, next] = [21, 4].map(|work| Arc::new(Job::new(work)));
+        let running = {
+            let (worker, one, next) = (Arc::clone(&worker), Arc::clone(&one), Arc::clone(&next));
+            thread::spawn(move || {
+                worker.runs.store(1, Ordering::SeqCst);
+                let first = one.begin(Handle(Arc::clone(&worker)));
+                let is_held = first.is_some() && one.hold();
+                worker.runs.store(2, Ordering::SeqCst);
+                let second = next.begin(Handle(Arc::clone(&worker))).unwrap();
+                // What fails has both run again, in their order.
+                let is_back = first.is_some_and(|work| one.put_back(work).is_ok());
+                assert!(!is_back || is_held, "a call that was cancelled waits again");
+                assert!(next.hold() && next.put_back(second).is_ok(), "nobody has cancelled it");
+                worker.runs.store(1, Ordering::SeqCst);
+                run(&worker, 1, &one);
+                assert!(run(&worker, 2, &next), "nobody has cancelled it");
+            })
+        };
+        let was = one.cancel();
+        running.join().unwrap();
+        let interrupted = worker.interrupted.load(Ordering::SeqCst);
+        assert_ne!(interrupted, 2, "an interrupt has hit another call");
+        match was {
+            Cancelled::BeforeItBegan(work) => assert_eq!((work, interrupted), (21, 0)),
+            // Not while it was held.
+            Cancelled::WhileRunning => assert!(interrupted <= 1),
+            Cancelled::AfterItsEnd(result) => assert_eq!((result, interrupted), (42, 0)),
+            Cancelled::AfterAll => panic!("it was cancelled once"),
+        }
+        let mut task = Context::from_waker(Waker::noop());
+        assert_eq!(next.poll(&mut task), Poll::Ready(Some(8)));
+    });
+}
+
+/// The control: a call that keeps its interrupt while another one runs hits that in some order.
+#[test]
+#[should_panic(expected = "an interrupt has hit another call")]
+fn a_call_that_is_not_held_interrupts_another_one() {
+    loom::model(|| {
+        let worker = Arc::new(Worker::default());
+        let one = Arc::new(Job::new(21));
+        let running = {
+            let (worker, one) = (Arc::clone(&worker), Arc::clone(&one));
+            thread::spawn(move || {
+                worker.runs.store(1, Ordering::SeqCst);
+                one.begin(Handle(Arc::clone(&worker)));
+                worker.runs.store(2, Ordering::SeqCst);
+            })
+        };
+        one.cancel();
+        running.join().unwrap();
+        assert_ne!(worker.interrupted.load(Ordering::SeqCst), 2, "an interrupt has hit another call");
+    });
+}
+
 #[test]
 fn a_call_is_refused_or_runs() {
     // A time-out refuses, too.

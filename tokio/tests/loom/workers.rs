@@ -205,6 +205,30 @@ fn a_worker_that_cannot_be_started_beside_another_leaves_its_call_to_that() {
     });
 }
 
+/// Calls that a worker puts back run before those that came meanwhile, or are refused at the end of the pool.
+#[test]
+fn calls_that_are_put_back_are_not_forgotten() {
+    model(|| {
+        let (queue, ended) = (Arc::new(Queue::new(1)), Event::new());
+        let calls = [(); 2].map(|()| Call::new(0, &ended));
+        let control = Arc::new(Control::new());
+        for call in &calls {
+            queue.push(Arc::<Call>::clone(call), Limit::never());
+        }
+        let first = queue.next(&control, false).unwrap().0;
+        let closing = {
+            let queue = Arc::clone(&queue);
+            thread::spawn(move || queue.cancel_all())
+        };
+        queue.put_back([first].into());
+        closing.join().unwrap();
+        for call in &calls {
+            assert_eq!(call.refused.load(Ordering::SeqCst), 1);
+        }
+        assert_eq!(queue.waits().waiting, 0);
+    });
+}
+
 #[test]
 fn a_wait_for_the_end_that_is_given_up_leaves_nothing() {
     loom::model(|| {
