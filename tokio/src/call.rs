@@ -33,6 +33,12 @@ impl<F, T, E> Pending<F, T, E> {
         Self { call, lane: Some(lane), spins, is_taken: false, process }
     }
 
+    /// Has no poll look for the result, of a call that does not end soon.
+    pub(crate) fn without_spinning(mut self) -> Self {
+        self.spins = false;
+        self
+    }
+
     /// Returns the future of a call that is in no queue.
     pub(crate) fn within_transaction(call: Arc<ResultCall<F, T, E>>, process: Process) -> Self {
         Self { call, lane: None, spins: false, is_taken: false, process }

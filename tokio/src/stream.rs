@@ -242,7 +242,7 @@ impl Pool {
                 let _supervision = context.control.supervise(&conn, deadline)?;
                 work(&mut conn, &Sender { channel: &ending.0, control: context.control, deadline })
             })?;
-            call.await
+            call.without_spinning().await
         };
         RowStream { batch: Vec::new().into_iter(), channel, running: Some(Box::pin(running)), failure: None }
     }

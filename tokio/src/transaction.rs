@@ -100,7 +100,7 @@ impl Pool {
         async move {
             let (session, serving) = self.serving(Role::Writer, site);
             match self.inner.writer.submit_if_free(self.deadline(), serving)? {
-                Some(serving) => begun(session, serving).await.map(Some),
+                Some(serving) => begun(session, serving.without_spinning()).await.map(Some),
                 None => Ok(None),
             }
         }
@@ -119,7 +119,8 @@ impl Pool {
 
     async fn begin_as(&self, role: Role, site: Site) -> Result<Transaction> {
         let (session, serving) = self.serving(role, site);
-        begun(session, self.inner.lane(role).submit(self.deadline(), serving)?).await
+        let serving = self.inner.lane(role).submit(self.deadline(), serving)?;
+        begun(session, serving.without_spinning()).await
     }
 
     /// Returns a session, and the call that serves it.
