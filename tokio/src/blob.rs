@@ -136,7 +136,7 @@ impl Pool {
                 tx.commit()?;
                 Ok(stored)
             });
-            let mut storing = pin!(storing.map_err(io::Error::other)?);
+            let mut storing = pin!(storing.map_err(io::Error::other)?.without_spinning());
             loop {
                 let (mut bytes, mut part) = (Vec::with_capacity(PIECE), (&mut *reader).take(PIECE as u64));
                 let mut read = pin!(part.read_to_end(&mut bytes));
@@ -166,12 +166,13 @@ async fn beside<T, R>(
     call: &mut Pin<&mut impl Future<Output = Result<R>>>,
     mut poll: impl FnMut(&mut Task<'_>) -> Poll<T>,
 ) -> io::Result<T> {
-    poll_fn(|task| match (poll(task), call.as_mut()) {
-        (Poll::Ready(done), _) => Poll::Ready(Ok(done)),
-        (Poll::Pending, call) => call.poll(task).map(|ended| {
+    // The call first, which is refused in a child process: nothing else of the upload is touched there.
+    poll_fn(|task| match call.as_mut().poll(task) {
+        Poll::Ready(ended) => {
             let error = ended.err().unwrap_or_else(workspace::interrupted);
-            Err(io::Error::other(error))
-        }),
+            Poll::Ready(Err(io::Error::other(error)))
+        }
+        Poll::Pending => poll(task).map(Ok),
     })
     .await
 }

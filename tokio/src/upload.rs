@@ -77,6 +77,10 @@ impl Upload {
 
     /// Waits for room for a piece.
     pub(crate) fn poll_room(&self, task: &mut Context<'_>) -> Poll<()> {
+        // A child process finds the end of the call, which is polled first.
+        if !self.process.is_this() {
+            return Poll::Pending;
+        }
         // Code of the executor.
         let waker = task.waker().clone();
         let mut state = self.lock();
@@ -101,13 +105,14 @@ impl Upload {
 
     /// Tells the worker that the task is gone. Nothing after [`complete`](Self::complete).
     pub(crate) fn leave(&self) {
-        // In a child process, another thread may have held the lock at the fork.
-        if self.process.is_this() {
-            self.change(|state| state.is_left = !state.is_complete);
-        }
+        self.change(|state| state.is_left = !state.is_complete);
     }
 
     fn change(&self, change: impl FnOnce(&mut State)) {
+        // In a child process, another thread may have held the lock at the fork.
+        if !self.process.is_this() {
+            return;
+        }
         let mut state = self.lock();
         change(&mut state);
         let waiting = state.waiting.take();
