@@ -20,7 +20,14 @@ pub(crate) struct Lane {
     pub(crate) queue: Arc<Queue>,
     pub(crate) role: Role,
     timekeeper: Arc<Timekeeper>,
-    workers: Mutex<Vec<Worker>>,
+    workers: Mutex<Workers>,
+}
+
+#[derive(Default)]
+struct Workers {
+    started: Vec<Worker>,
+    /// Whether they were joined, so that none is started any more.
+    are_joined: bool,
 }
 
 impl Lane {
@@ -42,7 +49,7 @@ impl Lane {
         (lanes, timekeeper)
     }
 
-    fn workers(&self) -> MutexGuard<'_, Vec<Worker>> {
+    fn workers(&self) -> MutexGuard<'_, Workers> {
         self.workers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -128,12 +135,21 @@ impl Lane {
 
     /// Starts a worker. Returns whether the call that needs it is taken care of: if not, it waits for the other workers.
     fn start_worker(&self) -> bool {
+        // Under the lock, so that whoever joins the workers finds the new one.
+        let mut workers = self.workers();
+        if workers.are_joined {
+            drop(workers);
+            return !self.queue.has_no_worker(&pool_closed);
+        }
         match worker::start(&format!("finalite-{}", self.role), &self.pool, &self.queue) {
             Ok(worker) => {
-                self.workers().push(worker);
+                workers.started.push(worker);
                 true
             }
-            Err(error) => !self.queue.has_no_worker(&|| no_thread(&error)),
+            Err(error) => {
+                drop(workers);
+                !self.queue.has_no_worker(&|| no_thread(&error))
+            }
         }
     }
 
@@ -142,9 +158,12 @@ impl Lane {
         if !self.queue.process().is_this() {
             return;
         }
+        let mut workers = self.workers();
+        workers.are_joined = true;
+        let started = std::mem::take(&mut workers.started);
         // Not under the lock: a call that still runs may drop anything.
-        let workers = std::mem::take(&mut *self.workers());
         drop(workers);
+        drop(started);
     }
 }
 
