@@ -19,7 +19,7 @@ pub(crate) struct Lane {
     pub(crate) pool: Arc<SyncPool>,
     pub(crate) queue: Arc<Queue>,
     pub(crate) role: Role,
-    timekeeper: Arc<Timekeeper>,
+    pub(crate) timekeeper: Arc<Timekeeper>,
     workers: Mutex<Workers>,
 }
 
@@ -141,7 +141,7 @@ impl Lane {
             drop(workers);
             return !self.queue.has_no_worker(&pool_closed);
         }
-        match worker::start(&format!("finalite-{}", self.role), &self.pool, &self.queue) {
+        match worker::start(&format!("finalite-{}", self.role), self) {
             Ok(worker) => {
                 workers.started.push(worker);
                 true

@@ -57,8 +57,8 @@
 //! [`readers`](finalite::pool::PoolBuilder::readers) are therefore more than the streams and read transactions that live
 //! at a time.
 //!
-//! Once a call has to wait for others, one more thread keeps the limits of those that wait, and looks each millisecond for
-//! answers that a thread has kept to give them together. The limits are the
+//! Once a call has to wait for others, one more thread keeps the limits of those that wait, and gives answers that a
+//! thread has kept for a millisecond, to give them together. The limits are the
 //! [`acquire_timeout`](finalite::pool::PoolBuilder::acquire_timeout) and the deadlines. Every executor will do: no driver of
 //! tokio's is needed, and a clock that a test has paused changes nothing. A pool is bound to no runtime: it may be built
 //! outside of one, and goes on when one is dropped.

@@ -242,17 +242,6 @@ impl Queue {
         }
     }
 
-    /// Makes the wake-ups that are kept. Returns whether calls wait, so that others may be kept.
-    pub(crate) fn make_wakes(&self) -> bool {
-        let Some(state) = self.lock() else {
-            return false;
-        };
-        let is_empty = state.jobs.is_empty();
-        drop(state);
-        self.wakes.make();
-        !is_empty
-    }
-
     /// Takes note of a cancelled call.
     pub(crate) fn forget_one(&self) {
         let Some(mut state) = self.lock() else {

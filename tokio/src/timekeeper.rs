@@ -79,7 +79,7 @@ pub(crate) struct Timekeeper {
 struct State {
     /// Moment of the next look at the limits in the queues.
     next: Option<Instant>,
-    /// Moment of the next look at the wake-ups that are kept, while calls wait.
+    /// Moment of the next look at the wake-ups that are kept, while some are.
     tick: Option<Instant>,
     thread: Option<Worker>,
     is_stopped: bool,
@@ -115,18 +115,28 @@ impl Timekeeper {
             let this = Arc::clone(self);
             state.thread = Some(Worker::start("finalite-limits", move |_| this.run())?);
         }
-        let (at, is_first) = (limit.at.filter(|at| state.next.is_none_or(|next| *at < next)), state.tick.is_none());
-        if at.is_some() {
-            state.next = at;
-        }
-        if is_first {
-            state.tick = limit.since.checked_add(TICK);
-        }
+        let Some(at) = limit.at.filter(|at| state.next.is_none_or(|next| *at < next)) else {
+            return Ok(());
+        };
+        state.next = Some(at);
         drop(state);
-        if at.is_some() || is_first {
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    /// Has the wake-ups made that the queues keep, soon. Returns whether the thread runs that does it. Only a worker calls
+    /// this.
+    pub(crate) fn keep_wakes(&self) -> bool {
+        let mut state = self.lock();
+        if state.thread.is_none() {
+            return false;
+        }
+        if state.tick.is_none() {
+            state.tick = Instant::now().checked_add(TICK);
+            drop(state);
             self.changed.notify_one();
         }
-        Ok(())
+        true
     }
 
     /// Ends the thread and joins it. No limit is kept from here on.
@@ -153,12 +163,11 @@ impl Timekeeper {
                     self.changed.wait_timeout(state, at - now).unwrap_or_else(PoisonError::into_inner).0
                 }
                 Some(at) => {
-                    // A call that is added from here on is seen in its queue, or sets it again.
+                    // A wake-up that is kept from here on is made here, or sets it again.
                     state.tick = None;
                     drop(state);
-                    let waits = self.queues.each_ref().map(|(_, queue)| queue.make_wakes()).contains(&true);
+                    self.queues.iter().for_each(|(_, queue)| queue.wakes.make());
                     let mut state = self.lock();
-                    state.tick = state.tick.or_else(|| waits.then(|| now + TICK));
                     if next == Some(at) {
                         // A call that is added from here on is seen in its queue, or tells its limit after this.
                         state.next = None;

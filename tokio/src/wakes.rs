@@ -55,6 +55,11 @@ impl Wakes {
         wake_all(kept);
     }
 
+    /// Whether wake-ups are kept.
+    pub(crate) fn are_kept(&self) -> bool {
+        self.lock().count > 0
+    }
+
     /// Makes the wake-ups that are kept.
     pub(crate) fn make(&self) {
         let kept = std::mem::take(&mut *self.lock()).kept;

@@ -13,6 +13,7 @@ use finalite::{Error, Result};
 
 use crate::control::{Control, Deadline};
 use crate::handover::Call;
+use crate::lane::Lane;
 use crate::queue::{Job, Queue};
 
 /// Place in the program where a call was made.
@@ -36,15 +37,20 @@ impl<'a> Context<'a> {
     }
 }
 
-/// Starts a worker of a queue. It ends when the queue is stopped.
-pub(crate) fn start(name: &str, pool: &Arc<SyncPool>, queue: &Arc<Queue>) -> io::Result<Worker> {
-    let (pool, queue) = (Arc::clone(pool), Arc::clone(queue));
+/// Starts a worker of a lane. It ends when the queue is stopped.
+pub(crate) fn start(name: &str, lane: &Lane) -> io::Result<Worker> {
+    let (pool, queue) = (Arc::clone(&lane.pool), Arc::clone(&lane.queue));
+    let timekeeper = Arc::clone(&lane.timekeeper);
     Worker::start(name, move |_| {
         let control = Arc::new(Control::of_this_thread());
         queue.add(&control);
         let mut has_run = false;
         while let Some(((job, limit), waiting)) = queue.next(&control, has_run) {
             has_run = true;
+            // The call may take long.
+            if queue.wakes.are_kept() && !timekeeper.keep_wakes() {
+                queue.wakes.make();
+            }
             let context = Context { pool: &pool, control: &control, since: limit.since, queue: &queue, waiting };
             // What may panic here is the executor, while a task is woken.
             let begin = Instant::now();
