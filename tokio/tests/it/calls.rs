@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use finalite::pool::{DestroyReason, Role};
@@ -218,6 +218,49 @@ fn many_calls_at_once_need_few_threads() {
             assert_eq!(call.await.unwrap().unwrap(), n as i64);
         }
         assert_eq!(count(&pool).await, 100);
+        assert!(pool.close().await.is_clean());
+    });
+}
+
+/// Answers are kept for a moment while other calls wait, and given although the next call does not end.
+#[test]
+fn an_answer_is_given_while_the_next_call_runs() {
+    on_both_runtimes(|| async {
+        let (_dir, pool) = pool(1).await;
+        for _ in 0..10 {
+            let (release, released) = mpsc::channel::<()>();
+            let first = pool.clone();
+            tokio::spawn(async move { first.write(move |_| Ok(released.recv().is_ok())).await });
+            while pool.status().role(Role::Writer).checked_out.is_empty() {
+                tokio::task::yield_now().await;
+            }
+            let call = |sql: &str| {
+                let sql = sql.to_owned();
+                let pool = pool.clone();
+                tokio::spawn(async move { pool.execute(sql, ()).await })
+            };
+            let wait = async |waiting: usize| {
+                while pool.status().role(Role::Writer).waiting < waiting {
+                    tokio::task::yield_now().await;
+                }
+            };
+            let answered: Vec<_> = (0..7).map(|_| call("INSERT INTO t VALUES (1)")).collect();
+            wait(7).await;
+            let endless = call(&format!("INSERT INTO t {ENDLESS}"));
+            wait(8).await;
+            let behind: Vec<_> = (0..16).map(|_| call("INSERT INTO t VALUES (2)")).collect();
+            wait(24).await;
+            drop(release);
+            for call in answered {
+                let answer = tokio::time::timeout(Duration::from_secs(20), call).await;
+                assert_eq!(answer.expect("it is kept for ever").unwrap().unwrap(), 1);
+            }
+            assert!(!endless.is_finished());
+            endless.abort();
+            for call in behind {
+                assert_eq!(call.await.unwrap().unwrap(), 1);
+            }
+        }
         assert!(pool.close().await.is_clean());
     });
 }
