@@ -71,7 +71,9 @@ fn cpu(process: u32) -> f64 {
     fields.iter().skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / 100.0
 }
 
+/// Of an odd number of values.
 fn median(mut values: Vec<f64>) -> f64 {
+    assert!(values.len() % 2 == 1);
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
 }
@@ -94,7 +96,8 @@ fn main() {
     let is_quick = arguments.iter().any(|argument| argument == "--quick");
     let given =
         arguments.iter().position(|argument| argument == "--rounds").map(|at| arguments[at + 1].parse().unwrap());
-    let rounds: usize = given.unwrap_or(if is_quick { 2 } else { 15 });
+    let rounds: usize = given.unwrap_or(if is_quick { 3 } else { 15 });
+    assert!(rounds % 2 == 1, "--rounds: an odd number, which has a median");
     let own = std::env::current_exe().unwrap();
     let others =
         PathBuf::from(std::env::var_os("PEERS_TARGET").expect("PEERS_TARGET: where run.sh has built the others"));
@@ -110,8 +113,8 @@ fn main() {
         Peer::start(name, &program, &database)
     });
     println!("{rounds} rounds, {} processors, load {}", std::thread::available_parallelism().unwrap(), load());
-    println!("| | driver | ns per operation | ratio to finalite | p50 µs | p99 µs | CPU µs |");
-    println!("|---|---|---:|---:|---:|---:|---:|");
+    println!("| | driver | ns per operation | ratio to finalite | to finalite grouped | p50 µs | p99 µs | CPU µs |");
+    println!("|---|---|---:|---:|---:|---:|---:|---:|");
     let operations = if is_quick { 2_000 } else { 20_000 };
     let mut workloads: Vec<(String, String, usize)> = Vec::new();
     for workload in ["lookup", "insert"] {
@@ -136,14 +139,16 @@ fn main() {
             }
             assert!(sums.iter().all(|sum| *sum == sums[0]), "{name}: they have read other values: {sums:?}");
         }
-        let first: Vec<Sample> = peers[0].samples.clone();
+        let [first, grouped] = ["finalite", "finalite grouped"]
+            .map(|name| peers.iter().find(|peer| peer.name == name).unwrap().samples.clone());
         for peer in &mut peers {
             let samples = std::mem::take(&mut peer.samples);
             let of = |figure: fn(&Sample) -> f64| median(samples.iter().map(figure).collect());
-            let ratio =
-                median(samples.iter().zip(&first).map(|(its, ours)| its.nanoseconds / ours.nanoseconds).collect());
+            let [ratio, to_grouped] = [&first, &grouped].map(|ours| {
+                median(samples.iter().zip(ours).map(|(its, ours)| its.nanoseconds / ours.nanoseconds).collect())
+            });
             println!(
-                "| {name} | {} | {:.0} | {ratio:.2} | {:.1} | {:.1} | {:.1} |",
+                "| {name} | {} | {:.0} | {ratio:.2} | {to_grouped:.2} | {:.1} | {:.1} | {:.1} |",
                 peer.name,
                 of(|sample| sample.nanoseconds),
                 of(|sample| sample.p50) / 1e3,
