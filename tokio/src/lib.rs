@@ -51,7 +51,7 @@
 //! in a queue, and occupy no thread.
 //!
 //! While calls are short and follow each other at once, the thread and the task look for each other for at most 15 µs before
-//! they sleep, which is about the time that a wake-up takes; on one processor, or where waits are longer, they sleep at once.
+//! they sleep; on one processor, or where waits are longer, they sleep at once.
 //!
 //! A transaction across awaits and a stream occupy a connection and its thread until their end. The builder's
 //! [`readers`](finalite::pool::PoolBuilder::readers) are therefore more than the streams and read transactions that live

@@ -2,9 +2,6 @@
 //!
 //! Calls are taken in their order. At most one worker at a time is being woken: a call that comes meanwhile wakes nobody,
 //! and a worker that has taken a call while others wait wakes the next. A call costs no wake-up while all workers are busy.
-//!
-//! Measured: with fewer workers than the pool has, or half as many as there are processors, while calls are quick, lookups of
-//! 8 and 64 tasks take up to 1.4 times as long on a busy machine with two processors, and as long on an idle one.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, PoisonError};

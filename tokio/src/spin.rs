@@ -1,9 +1,8 @@
 //! Short waits in which a thread looks again and again, instead of sleeping.
 //!
-//! To put a thread to sleep and to wake it costs some microseconds on both sides, as much as a lookup takes. A thread that
-//! is asked again at once is better awake. It spins only while the last waits were short, and never on a machine with one
-//! processor: what it spends is then a part of what the sleep would have cost, and a pool that is seldom asked spends
-//! nothing.
+//! To put a thread to sleep and to wake it costs some microseconds on both sides. A thread that is asked again at once is
+//! answered sooner if it is awake, for which it takes a processor meanwhile. It spins only while the last waits were short,
+//! and never on a machine with one processor: a pool that is seldom asked spends nothing.
 
 use std::hint::spin_loop;
 use std::sync::atomic::{AtomicU32, Ordering};
