@@ -326,7 +326,7 @@ impl<'db> Snapshot<'db> {
             return Ok(Err("the file requires a write-ahead log, and none is open"));
         }
         // Limited by the size of the file and the number of frames, whatever the header says.
-        let in_file = storage.bytes().map_or(0, |bytes| bytes / header.page_bytes as u64);
+        let in_file = storage.bytes()? / header.page_bytes as u64;
         let there = u32::try_from(in_file + this.frames.len() as u64).unwrap_or(u32::MAX);
         let page_count = header.pages.or(log_pages).map_or(there, |pages| pages.min(there));
         Ok(Ok(Self { page_bytes: header.page_bytes, page_count, header, ..this }))

@@ -262,17 +262,23 @@ impl<'db> Storage<'db> {
     }
 
     /// Returns the size of the database file in bytes.
-    pub(crate) fn bytes(self) -> Option<u64> {
-        let entered = self.db.try_enter()?;
-        let OpenFile { file, methods } = self.file(&entered, ffi::SQLITE_FCNTL_FILE_POINTER)?;
+    pub(crate) fn bytes(self) -> Result<u64, Fault> {
+        let entered = self.db.enter()?;
+        let Some(OpenFile { file, methods }) = self.file(&entered, ffi::SQLITE_FCNTL_FILE_POINTER) else {
+            return Err(Fault::new(FaultKind::Misuse("the file is not open")));
+        };
         // SAFETY: the methods of an open file are constant and live as long as the file is open, which it is during the
         // entry; every version has this one (rule 24).
-        let size = unsafe { (*methods).xFileSize }?;
+        let Some(size) = (unsafe { (*methods).xFileSize }) else {
+            return Err(Fault::new(FaultKind::Misuse("the file has no size")));
+        };
         let mut bytes: i64 = 0;
         // SAFETY: the file is open during the entry; c3ref/io_methods.html: xFileSize takes a pointer to an integer of
         // 64 bits, here a local (rules 11, 24).
-        let code = unsafe { size(file, &raw mut bytes) };
-        if code == ffi::SQLITE_OK { u64::try_from(bytes).ok() } else { None }
+        match unsafe { size(file, &raw mut bytes) } {
+            ffi::SQLITE_OK => u64::try_from(bytes).map_err(|_| Fault::new(FaultKind::Misuse("the file has no size"))),
+            code => Err(self.db.fault(code)),
+        }
     }
 
     fn read_file(self, operation: c_int, offset: u64, into: &mut [u8]) -> Result<bool, Fault> {

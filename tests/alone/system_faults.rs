@@ -8,11 +8,16 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use finalite::{Connection, LeakCheck, OpenOptions, Result, ffi};
+use finalite::scan::ScanStrategy;
+use finalite::{Connection, LeakCheck, OpenOptions, Result, ResultCode, ffi};
 
 use crate::runner::cases;
 
-cases![every_system_call_fails_in_every_way, a_commit_whose_writes_are_dropped_is_seen];
+cases![
+    every_system_call_fails_in_every_way,
+    a_commit_whose_writes_are_dropped_is_seen,
+    a_scan_whose_system_calls_fail_finds_no_damage,
+];
 
 const EIO: c_int = 5;
 const ENOSPC: c_int = 28;
@@ -260,4 +265,67 @@ fn a_commit_whose_writes_are_dropped_is_seen() {
         }
         assert!(found > 0, "{mode}");
     }
+}
+
+/// Scans of a sound file by its pages: all rows, or an error that is none of damage.
+fn a_scan_whose_system_calls_fail_finds_no_damage() {
+    let names = install();
+    let dir = tempfile::tempdir().unwrap();
+    let (mut faults, mut sizes, mut refused) = (0, 0, 0);
+    for mode in ["delete", "wal"] {
+        let path = dir.path().join(mode);
+        let conn = Connection::open(&path).unwrap();
+        conn.execute_batch(&format!(
+            "PRAGMA journal_mode = {mode};
+             CREATE TABLE t(a INTEGER PRIMARY KEY, b TEXT);
+             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300)
+             INSERT INTO t SELECT i, 'row ' || i || hex(zeroblob(40)) FROM n"
+        ))
+        .unwrap();
+        for (call, name) in names.iter().enumerate().filter(|(_, name)| how(name) != How::Never) {
+            for is_sticky in [false, true] {
+                // With no lock to be had, SQLite asks for the log again for seconds.
+                if is_sticky && mode == "wal" && name == "fcntl" {
+                    continue;
+                }
+                for after in 0.. {
+                    let reader = OpenOptions::new().busy_timeout(Duration::ZERO).open(&path).unwrap();
+                    drop(reader.prepare("SELECT * FROM t").unwrap());
+                    // SQLite itself takes a read that ends with EIO for damage.
+                    let fault = Fault { call, after, is_sticky, errno: ENOSPC, how: how(name), fired: 0 };
+                    *FAULT.lock().unwrap() = Some(fault);
+                    let mut rows = 0;
+                    let scan = reader.scan("SELECT a, b FROM t", ()).strategy(ScanStrategy::Pages);
+                    let result = scan.for_each(|row| {
+                        rows += 1;
+                        let a: i64 = row.get(0)?;
+                        assert_eq!(a, rows, "{mode}, {name}, {fault:?}");
+                        Ok::<_, finalite::Error>(())
+                    });
+                    let fired = FAULT.lock().unwrap().take().unwrap().fired;
+                    match &result {
+                        Ok(_) => assert_eq!(rows, 300, "{mode}, {name}, {fault:?}"),
+                        Err(error) => {
+                            let primary = error.code().map(ResultCode::primary);
+                            let is_of_system = matches!(
+                                primary,
+                                Some(
+                                    ResultCode::IOERR | ResultCode::BUSY | ResultCode::CANTOPEN | ResultCode::PROTOCOL
+                                )
+                            );
+                            assert!(is_of_system, "{mode}, {name}, {fault:?}: {error:?}");
+                            refused += 1;
+                        }
+                    }
+                    if fired == 0 {
+                        break;
+                    }
+                    faults += fired;
+                    sizes += usize::from(name == "fstat");
+                }
+            }
+        }
+    }
+    println!("scans: {faults} faults, {sizes} of them of fstat, {refused} errors");
+    assert!(sizes > 0 && refused > 0, "{faults} {sizes} {refused}");
 }
