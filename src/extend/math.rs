@@ -87,7 +87,7 @@ impl Connection {
     pub fn create_math_functions(&self) -> Result<usize> {
         let site = Location::caller();
         let mut known = HashSet::new();
-        self.each_function(|name, arguments| _ = known.insert((name.to_ascii_lowercase(), arguments)));
+        self.each_function(|name, arguments| _ = known.insert((name.to_ascii_lowercase(), arguments)))?;
         let mut added = 0;
         for (name, math) in FUNCTIONS {
             let arguments = math.arguments();

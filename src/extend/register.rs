@@ -8,8 +8,9 @@ use super::context::{FunctionContext, FunctionName, FunctionResult};
 use super::options::FunctionOptions;
 use super::scalar::ScalarFunction;
 use crate::Connection;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, ResultCode};
 use crate::raw::function::{Call, RawAggregate};
+use crate::value::ValueRef;
 
 /// The function or collation that a registered one replaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -37,7 +38,9 @@ impl Connection {
     /// # Errors
     ///
     /// `SQLITE_BUSY` if it replaces a function while a statement is running; [`ErrorKind::Misuse`] for a name that
-    /// contains a NUL or has more than 255 bytes, and within a callback; [`ErrorKind::NoMemory`].
+    /// contains a NUL or has more than 255 bytes, and within a callback; [`ErrorKind::NoMemory`]; an interrupt while
+    /// SQLite is asked which function of that name it has. An authorizer that forbids `PRAGMA function_list` hides those
+    /// that are not the program's: [`Replaced::Other`] is then never returned.
     ///
     /// # Example
     ///
@@ -113,7 +116,7 @@ impl Connection {
         site: &'static Location<'static>,
         function: impl Fn(&FunctionContext<'_>) + Send + 'static,
     ) -> Result<Replaced> {
-        let before = self.has_function(name, options.arguments);
+        let before = self.has_function(name, options.arguments)?;
         Ok(replaced(self.add_scalar(name, options, site, function)?, before))
     }
 
@@ -200,7 +203,7 @@ impl Connection {
         is_window: bool,
     ) -> Result<Replaced> {
         let c_name = checked(name, options)?;
-        let before = self.has_function(name, options.arguments);
+        let before = self.has_function(name, options.arguments)?;
         let is_own = self.db().create_aggregate(options.signature(&c_name), site, function, is_window);
         Ok(replaced(is_own.map_err(|fault| self.error(fault))?, before))
     }
@@ -237,26 +240,29 @@ impl Connection {
     }
 
     /// Whether SQLite knows a function of this name and number of arguments.
-    pub(super) fn has_function(&self, name: &str, arguments: Option<u8>) -> bool {
+    pub(super) fn has_function(&self, name: &str, arguments: Option<u8>) -> Result<bool> {
         let count = arguments.map_or(-1, i64::from);
         let mut is_known = false;
-        self.each_function(|known, its| is_known |= known.eq_ignore_ascii_case(name) && its == count);
-        is_known
+        self.each_function(|known, its| is_known |= known.eq_ignore_ascii_case(name) && its == count)?;
+        Ok(is_known)
     }
 
     /// Passes the name and the number of arguments (-1: any) of each function that SQLite knows. A SQLite that cannot
     /// list them, or an authorizer that forbids it, shows none, and does not prevent the registration. The pragma reads
     /// no database.
-    pub(super) fn each_function(&self, mut see: impl FnMut(&str, i64)) {
-        let mut list = || {
-            let mut statement = self.prepare("PRAGMA function_list")?;
-            let mut rows = statement.query(())?;
-            while let Some(row) = rows.next()? {
-                see(row.get("name")?, row.get("narg")?);
-            }
-            Ok::<_, Error>(())
+    pub(super) fn each_function(&self, mut see: impl FnMut(&str, i64)) -> Result<()> {
+        let mut statement = match self.prepare("PRAGMA function_list") {
+            Err(error) if error.code().is_some_and(|code| code.primary() == ResultCode::AUTH) => return Ok(()),
+            statement => statement?,
         };
-        let _ = list();
+        let mut rows = statement.query(())?;
+        while let Some(row) = rows.next()? {
+            // Foreign code may have given a name that is no text.
+            if let Ok(name) = row.get::<ValueRef<'_>>("name")?.as_str() {
+                see(name, row.get("narg")?);
+            }
+        }
+        rows.finish()
     }
 }
 

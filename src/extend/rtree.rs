@@ -232,7 +232,7 @@ impl Connection {
         overlaps: impl Fn(RtreeBox<'_>, &[f64]) -> std::result::Result<bool, CallbackError> + Send + 'static,
     ) -> Result<Replaced> {
         let c_name = checked(name)?;
-        let before = self.has_function(name, None);
+        let before = self.has_function(name, None)?;
         let name: Box<str> = name.into();
         let call = move |coordinates: &[f64], parameters: &[f64]| {
             overlaps(RtreeBox(coordinates), parameters).map_err(|error| failure(&name, error, FunctionCause::Returned))
@@ -280,7 +280,7 @@ impl Connection {
         judge: impl Fn(&RtreeQuery<'_>) -> std::result::Result<RtreeMatch, CallbackError> + Send + 'static,
     ) -> Result<Replaced> {
         let c_name = checked(name)?;
-        let before = self.has_function(name, None);
+        let before = self.has_function(name, None)?;
         let name: Box<str> = name.into();
         let call = move |call: &RtreeCall<'_>| {
             let judged = judge(&RtreeQuery { call, name: &name }).and_then(|RtreeMatch { within, score }| {

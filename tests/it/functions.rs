@@ -6,10 +6,13 @@ mod reentry;
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use finalite::extend::{FunctionArgument, FunctionOptions, Replaced, deterministic, direct_only, innocuous};
+use finalite::extend::{
+    Access, Action, FunctionArgument, FunctionOptions, Replaced, deterministic, direct_only, innocuous,
+};
 use finalite::{
     Connection, ConversionError, Error, ErrorKind, FromSql, Param, ResultCode, ToSql, Type, Value, ValueRef, ZeroBlob,
 };
@@ -490,6 +493,33 @@ fn registering_says_what_it_replaced() {
     assert!(conn.remove_function("F", None).unwrap() && conn.remove_function("f", Some(2)).unwrap());
     assert!(conn.prepare("SELECT f(1)").unwrap_err().to_string().starts_with("no such function: f"));
     assert!(!conn.remove_function("nul\0", None).unwrap());
+}
+
+/// What is replaced is asked of SQLite. An authorizer may forbid that; any other error is the registration's.
+#[test]
+fn a_list_of_functions_that_cannot_be_read_is_told() {
+    let conn = open();
+    let stop = conn.on_progress(1, || ControlFlow::Break(())).unwrap();
+    for error in [
+        conn.create_scalar_function("length", |_: ValueRef<'_>| 5).map(drop),
+        conn.create_rtree_geometry("length", |_, _| Ok(true)).map(drop),
+        conn.create_math_functions().map(drop),
+    ] {
+        assert!(error.as_ref().is_err_and(Error::is_interrupted), "{error:?}");
+    }
+    drop(stop);
+    assert_eq!(one::<i64>(&conn, "SELECT length('a')"), 1, "nothing was registered");
+    for answer in [Access::Deny, Access::Ignore] {
+        let _subscription = conn
+            .set_authorizer(move |request| match request.action {
+                Action::Pragma { pragma: "function_list", .. } => answer,
+                _ => Access::Allow,
+            })
+            .unwrap();
+        assert_eq!(conn.create_scalar_function("upper", |_: ValueRef<'_>| 5).unwrap(), Replaced::Nothing);
+        assert_eq!(one::<i64>(&conn, "SELECT upper('a')"), 5);
+        assert!(conn.remove_function("upper", Some(1)).unwrap());
+    }
 }
 
 #[test]
