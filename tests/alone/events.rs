@@ -1,14 +1,17 @@
 //! What is sent to `tracing`: target, level and fields of each event.
 
+use std::ffi::{c_char, c_int};
 use std::fmt::{self, Write as _};
 use std::mem::forget;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use finalite::scan::ScanStrategy;
-use finalite::{Connection, DropBehavior, Error, OpenOptions};
+use finalite::{Connection, DropBehavior, Error, OpenOptions, ResultCode, ffi, memory};
 use tracing::field::{Field, Visit};
 
 use crate::common::listening::ignores_spans;
@@ -27,6 +30,8 @@ cases![
     a_transaction_that_is_dropped_without_a_commit_is_told,
     the_reset_is_part_of_an_executions_time,
     what_a_guard_cannot_undo_is_told,
+    a_finalize_in_drop_that_fails_is_told,
+    a_failed_opening_that_cannot_be_closed_is_told,
 ];
 
 /// Keeps every event as a line.
@@ -442,5 +447,77 @@ fn what_a_guard_cannot_undo_is_told() {
     assert!(events_of(|| conn.detach("x").unwrap()).iter().all(|event| !event.starts_with("ERROR")));
     // A guard that is dropped properly is silent.
     let events = events_of(|| drop(conn.attach(":memory:", "y").unwrap()));
+    assert!(events.iter().all(|event| !event.starts_with("ERROR")), "{events:#?}");
+}
+
+/// Foreign code runs out of memory and leaves SQLite's mark: `sqlite3_finalize` is the next to return it.
+fn a_finalize_in_drop_that_fails_is_told() {
+    let conn = OpenOptions::new().lookaside(0, 0).pragma("encoding", "UTF-16le").open_in_memory().unwrap();
+    let (mut raw, mut line) = (ptr::null_mut(), 0);
+    let events = events_of(|| {
+        line = line!() + 1;
+        let statement = conn.prepare("SELECT 7").unwrap();
+        // SAFETY: the connection is open, and each call is given what the one before made.
+        unsafe {
+            let sql = c"SELECT 'text'".as_ptr();
+            ffi::sqlite3_prepare_v2(conn.as_raw(), sql, -1, &raw mut raw, ptr::null_mut());
+            assert_eq!(ffi::sqlite3_step(raw), ffi::SQLITE_ROW);
+            let value = ffi::sqlite3_column_value(raw, 0);
+            let _fault = memory::fail_after(0);
+            assert!(ffi::sqlite3_value_text(value).is_null());
+        }
+        drop(statement);
+    });
+    let errors: Vec<&String> = events.iter().filter(|event| event.starts_with("ERROR")).collect();
+    let [error] = &errors[..] else { panic!("{events:#?}") };
+    assert!(error.starts_with("ERROR finalite::statement: a statement was finalized in drop"), "{error}");
+    assert!(error.contains(" code=7 ") && error.contains(&format!("prepared_at={}:{line}:", file!())), "{error}");
+    // SAFETY: made above, and finalized here alone.
+    unsafe { ffi::sqlite3_finalize(raw) };
+    let events = events_of(|| drop(conn.prepare("SELECT 7").unwrap()));
+    assert!(events.iter().all(|event| !event.starts_with("ERROR")), "{events:#?}");
+    conn.close().unwrap();
+}
+
+/// Foreign code refuses the connection, and leaves a statement of it.
+fn a_failed_opening_that_cannot_be_closed_is_told() {
+    static LEFT: AtomicPtr<ffi::sqlite3_stmt> = AtomicPtr::new(ptr::null_mut());
+
+    unsafe extern "C" fn refuse(
+        db: *mut ffi::sqlite3,
+        _message: *mut *mut c_char,
+        _api: *const ffi::sqlite3_api_routines,
+    ) -> c_int {
+        let mut left = ptr::null_mut();
+        // SAFETY: the connection that is being opened; the SQL is NUL-terminated.
+        unsafe { ffi::sqlite3_prepare_v2(db, c"SELECT 1".as_ptr(), -1, &raw mut left, ptr::null_mut()) };
+        LEFT.store(left, Ordering::Relaxed);
+        ffi::SQLITE_ERROR
+    }
+
+    let connections = finalite::handles::counts().connections;
+    // SAFETY: a function of the type that SQLite calls.
+    assert_eq!(unsafe { ffi::sqlite3_auto_extension(Some(refuse)) }, ffi::SQLITE_OK);
+    let mut line = 0;
+    let events = events_of(|| {
+        line = line!() + 1;
+        let error = Connection::open_in_memory().unwrap_err();
+        assert_eq!(error.code(), Some(ResultCode::ERROR), "{error:?}");
+    });
+    let errors: Vec<&String> = events.iter().filter(|event| event.starts_with("ERROR")).collect();
+    let told = "ERROR finalite::leak: opening has failed, and the connection could not be closed";
+    assert!(errors.iter().any(|error| error.starts_with(told)), "{events:#?}");
+    assert!(errors.iter().all(|error| error.contains(&format!("opened_at={}:{line}:", file!()))), "{errors:#?}");
+    assert_eq!(finalite::handles::counts().connections, connections + 1, "it is open, and counted");
+    let left = LEFT.load(Ordering::Relaxed);
+    // SAFETY: the statement that was left, and its connection, which finalite has given up.
+    unsafe {
+        let db = ffi::sqlite3_db_handle(left);
+        ffi::sqlite3_finalize(left);
+        assert_eq!(ffi::sqlite3_close(db), ffi::SQLITE_OK);
+        ffi::sqlite3_cancel_auto_extension(Some(refuse));
+    }
+    // The control: an opening that succeeds tells of no error.
+    let events = events_of(|| Connection::open_in_memory().unwrap().close().unwrap());
     assert!(events.iter().all(|event| !event.starts_with("ERROR")), "{events:#?}");
 }

@@ -304,6 +304,19 @@ fn auto_vacuum_asks_how_many_pages() {
     assert!(pages() <= small + 1);
 }
 
+/// After `PRAGMA busy_timeout`, finalite asks for the timeout by a pragma of its own and takes the handler's slot back.
+#[test]
+fn a_pragma_of_finalites_own_that_fails_is_an_error() {
+    let conn = open();
+    let _handler = conn.set_busy_handler(|_| false).unwrap();
+    let stop = conn.on_progress(1, || ControlFlow::<()>::Break(())).unwrap();
+    let error = conn.prepare("PRAGMA busy_timeout = 70").unwrap_err();
+    assert!(error.is_interrupted(), "{error:?}");
+    drop(stop);
+    drop(conn.prepare("PRAGMA busy_timeout = 80").unwrap());
+    assert_eq!(conn.busy_timeout().unwrap().as_millis(), 80);
+}
+
 #[test]
 fn a_busy_handler_stands_for_the_timeout() {
     let directory = tempfile::tempdir().unwrap();

@@ -6,6 +6,7 @@
 use std::ffi::{CStr, c_char, c_int};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use finalite::data::ConflictAction;
 use finalite::handles::HandleCounts;
 use finalite::{Connection, Error, ErrorKind, ResultCode};
 
@@ -17,7 +18,13 @@ use super::{
 use crate::common::listening::ignores_spans;
 use crate::runner::cases;
 
-cases![calls_of_statements, calls_beside_files, calls_in_virtual_tables, the_sweep_sees_errors_that_are_dropped];
+cases![
+    calls_of_statements,
+    calls_beside_files,
+    calls_in_virtual_tables,
+    the_sweep_sees_errors_that_are_dropped,
+    a_conflict_that_cannot_be_read_ends_the_call,
+];
 
 unsafe extern "C" {
     fn finalite_faults_arm(function: c_int, after: u64);
@@ -119,11 +126,6 @@ fn listen() {
 const KNOWN: &[(&str, &str, &str)] = &[
     ("sqlite3_reset", "commit, or the transaction back", "what was told as failed was done, and cannot be done again"),
     (
-        "sqlite3_file_control",
-        "a scan of pages",
-        "an error of another kind; these controls do not fail for an open file",
-    ),
-    (
         "sqlite3_value_text",
         "virtual tables whose methods fail",
         "the scenario compares an error, of which the text is a part",
@@ -218,4 +220,35 @@ fn the_sweep_sees_errors_that_are_dropped() {
         let (_, outcome) = outcomes.iter().find(|(swept, _)| swept.name() == Some(function)).unwrap();
         assert!(outcome.untold.len() == 1 && outcome.finding.is_none(), "{name}: {:?}", outcome.untold);
     }
+}
+
+/// SQLite's `sqlite3changeset_op` returns SQLITE_OK in each case: a wrapper alone has it fail.
+fn a_conflict_that_cannot_be_read_ends_the_call() {
+    listen();
+    let open = || {
+        let conn = Connection::open_in_memory().unwrap();
+        conn.execute_batch("CREATE TABLE t(id INTEGER PRIMARY KEY, a); INSERT INTO t VALUES (1, 'old')").unwrap();
+        conn
+    };
+    let (here, there) = (open(), open());
+    let mut session = here.session().unwrap();
+    session.attach_all().unwrap();
+    here.execute("UPDATE t SET a = 'new'", ()).unwrap();
+    let changeset = session.changeset().unwrap();
+    there.execute("UPDATE t SET a = 'mine'", ()).unwrap();
+    let function = Function::all().find(|function| function.name() == Some("sqlite3changeset_op")).unwrap();
+    let mut asked = 0;
+    let mut apply = || {
+        there.apply_changeset(&changeset, |_| {
+            asked += 1;
+            ConflictAction::Omit
+        })
+    };
+    function.arm(0);
+    let result = apply();
+    assert_eq!(disarm(), 1);
+    assert!(result.as_ref().is_err_and(is_of_fault), "{result:?}");
+    // The control: without a fault, it is asked.
+    assert_eq!(apply().unwrap().conflicts(), 1);
+    assert_eq!(asked, 1);
 }
