@@ -91,7 +91,8 @@
 //! Reading takes a text in each of these forms, whatever the wrapper: blank or `T`, without seconds or with up to nine
 //! digits of a fraction, without an offset (UTC), with `Z` or an offset. More digits, if they are not zeros, are an error. A
 //! date alone is its midnight, and a midnight without a zone is read as a date. A type without a zone reads `Z` and
-//! `+00:00`; another offset, which it would lose, is an error. A number without a wrapper is an error.
+//! `+00:00`; another offset, which it would lose, is an error. A number without a wrapper is an error. On Windows, a
+//! `SystemTime` begins in 1601 and has multiples of 100 nanoseconds: any other time is an error.
 //!
 //! A file may have the formats of other programs, whose fractions have other lengths:
 //!

@@ -199,7 +199,7 @@ fn the_systems_words_are_part_of_io_errors() {
     let error = open.and_then(|conn| conn.query_all::<i64>("SELECT 1 FROM sqlite_schema", ())).unwrap_err();
     assert_eq!(error.code(), Some(ResultCode::IOERR), "{error:?}");
     let line = error.to_string();
-    assert!(line.contains("Input/output error") && line.contains("/proc/self/mem"), "{line}");
+    assert!(line.contains("(os error 5)") && line.contains("/proc/self/mem"), "{line}");
 }
 
 #[cfg(unix)]

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use finalite::{Connection, ErrorKind, OpenOptions, ResultCode};
 
+use crate::common::full_path;
+
 fn table_of(conn: &Connection) -> Vec<String> {
     conn.query_all("SELECT name FROM sqlite_schema ORDER BY name", ()).unwrap()
 }
@@ -16,7 +18,7 @@ fn open_creates_the_file_and_finds_it_again() {
     Connection::open(&path).unwrap().execute("CREATE TABLE t(a)", ()).unwrap();
     let conn = Connection::open(&path).unwrap();
     assert_eq!(table_of(&conn), ["t"]);
-    assert_eq!(conn.path().unwrap(), path.canonicalize().unwrap());
+    assert_eq!(conn.path().unwrap(), full_path(&path));
 }
 
 #[test]
@@ -291,7 +293,9 @@ fn a_path_that_begins_with_file_is_a_path() {
 #[test]
 fn unicode_and_odd_paths_are_paths() {
     let dir = tempfile::tempdir().unwrap();
-    for name in ["ü ö.db", "a?b=c.db", "50%41.db", "quote'\".db", "#.db", "file:x.db"] {
+    // Windows has no names with `?`, `"` and `:`.
+    let of_unix = ["a?b=c.db", "quote'\".db", "file:x.db"].into_iter().filter(|_| cfg!(unix));
+    for name in ["ü ö.db", "50%41.db", "quote'.db", "#.db"].into_iter().chain(of_unix) {
         let path = dir.path().join(name);
         Connection::open(&path).unwrap().execute("CREATE TABLE t(a)", ()).unwrap();
         assert!(path.exists(), "{name}");
@@ -332,7 +336,7 @@ fn what_cannot_be_opened_says_which_file_and_why() {
     let missing = dir.path().join("missing/a.db");
     let error = Connection::open(&missing).unwrap_err();
     assert_eq!(error.code(), Some(ResultCode::CANTOPEN));
-    assert!(error.to_string().contains("missing/a.db") && error.to_string().contains("o such file"), "{error}");
+    assert!(error.to_string().contains("missing/a.db") && error.to_string().contains("(os error "), "{error}");
     let error = Connection::open(dir.path()).unwrap_err();
     assert_eq!(error.code(), Some(ResultCode::CANTOPEN));
     assert!(error.to_string().contains(&*dir.path().to_string_lossy()), "{error}");

@@ -79,7 +79,7 @@ fn a_name_is_registered_once_and_not_while_it_is_used_removed() {
     let registration = registered(Memory::new());
     let name = registration.name().to_owned();
     assert!(vfs::exists(&name) && !vfs::exists("nowhere") && !vfs::exists("a\0b"));
-    for taken in [&*name, "unix", "", "a\0b"] {
+    for taken in [&*name, if cfg!(windows) { "win32" } else { "unix" }, "", "a\0b"] {
         assert!(is_misuse(&vfs::register(taken, Memory::new()).unwrap_err()), "{taken:?}");
     }
     let conn = open(&registration, "a.db");

@@ -167,7 +167,9 @@ impl Vfs for Wrong {
 
     fn current_time(&self) -> SystemTime {
         let lie = self.shared.next(Method::CurrentTime).is_some();
-        if lie { SystemTime::UNIX_EPOCH - Duration::from_secs(1 << 40) } else { SystemTime::now() }
+        // That of Windows begins in 1601.
+        let first = |seconds| SystemTime::UNIX_EPOCH.checked_sub(Duration::from_secs(seconds));
+        if lie { first(1 << 40).or_else(|| first(1 << 33)).unwrap() } else { SystemTime::now() }
     }
 }
 
