@@ -66,6 +66,8 @@ pub(crate) fn first_token(sql: &str) -> Option<usize> {
     Some(match first {
         '\'' | '"' | '`' => quoted(sql),
         '[' => until("]").unwrap_or(sql.len()),
+        // White space where a token begins, and part of a word within it.
+        '\u{feff}' => first.len_utf8(),
         '-' if sql.starts_with("--") => until("\n").unwrap_or(sql.len()),
         '/' if sql.starts_with("/*") => sql[2..].find("*/").map_or(sql.len(), |end| 2 + end + 2),
         '?' => 1 + sql[1..].find(|c: char| !c.is_ascii_digit()).unwrap_or(sql.len() - 1),

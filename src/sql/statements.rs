@@ -32,23 +32,34 @@ pub fn complete(sql: &str) -> bool {
 ///
 /// C: [sqlite3_complete](https://sqlite.org/c3ref/complete.html)
 pub(crate) fn first_statement(script: &str) -> &str {
-    // EXPLAIN QUERY PLAN CREATE TEMP TRIGGER
-    const TRIGGER_KEYWORD_MAX: usize = 6;
     let is = |token: &str, keywords: &[&str]| keywords.iter().any(|keyword| token.eq_ignore_ascii_case(keyword));
-    let (mut end, mut tokens, mut is_trigger) = (0, 0, false);
+    let (mut end, mut is_trigger) = (0, false);
+    // The keywords that may stand before TRIGGER.
+    let mut is_prefix = true;
     let (mut last_but_one, mut last) = ("", "");
     while let Some(length) = first_token(&script[end..]) {
         let token = &script[end..end + length];
         end += length;
-        if token.starts_with(|c: char| c.is_whitespace()) || token.starts_with("--") || token.starts_with("/*") {
+        if token.starts_with(|c: char| c.is_whitespace() || c == '\u{feff}')
+            || token.starts_with("--")
+            || token.starts_with("/*")
+        {
             continue;
         }
         if token == ";" && (!is_trigger || (last_but_one == ";" && is(last, &["END"]))) {
             return &script[..end];
         }
-        tokens += 1;
-        is_trigger |=
-            tokens <= TRIGGER_KEYWORD_MAX && is(token, &["TRIGGER"]) && is(last, &["CREATE", "TEMP", "TEMPORARY"]);
+        if is_prefix {
+            is_trigger = is(token, &["TRIGGER"]) && is(last, &["CREATE", "TEMP", "TEMPORARY"]);
+            is_prefix = match last {
+                "" => is(token, &["EXPLAIN", "CREATE"]),
+                last if is(last, &["EXPLAIN"]) => is(token, &["QUERY", "CREATE"]),
+                last if is(last, &["QUERY"]) => is(token, &["PLAN"]),
+                last if is(last, &["PLAN"]) => is(token, &["CREATE"]),
+                last if is(last, &["CREATE"]) => is(token, &["TEMP", "TEMPORARY"]),
+                _ => false,
+            };
+        }
         (last_but_one, last) = (last, token);
     }
     script
@@ -70,6 +81,10 @@ mod tests {
             ("EXPLAIN QUERY PLAN CREATE TRIGGER a INSERT ON t BEGIN SELECT 1; END ;", " SELECT 3"),
             ("CREATE TABLE trigger(a);", "SELECT 1; END;"),
             ("SELECT trigger FROM \u{e4};", "SELECT 1"),
+            // An alias and a column.
+            ("INSERT INTO t SELECT temp trigger FROM (SELECT 1 temp);", "SELECT 1; END;"),
+            ("EXPLAIN SELECT temp trigger FROM t;", "SELECT 1; END;"),
+            ("\u{feff}CREATE \u{feff}TRIGGER a INSERT ON t BEGIN SELECT 1; \u{feff}END;", "SELECT 1;"),
         ] {
             assert_eq!(first_statement(&format!("{statement}{rest}")), statement);
         }
