@@ -13,6 +13,8 @@ pub(crate) struct Checked {
     pub(crate) returns: bool,
     /// Whether it inserts, updates or deletes, so that the node's count of changes is its own.
     pub(crate) changes_rows: bool,
+    /// Whether semicolons are within it.
+    pub(crate) has_body: bool,
 }
 
 /// The request that runs a statement.
@@ -28,7 +30,7 @@ pub(crate) enum Kind {
 
 impl Checked {
     const fn of(kind: Kind) -> Self {
-        Self { kind, returns: false, changes_rows: false }
+        Self { kind, returns: false, changes_rows: false, has_body: false }
     }
 
     pub(crate) fn effect(self) -> Effect {
@@ -36,8 +38,9 @@ impl Checked {
     }
 }
 
-/// Pragmas that change what a node keeps of a database, or the way in which it keeps it.
-const NODES_PRAGMAS: [&str; 9] = [
+/// Pragmas that change what a node keeps of a database, the way in which it keeps it, or its process. There are tables of
+/// these names, too.
+const NODES_PRAGMAS: [&str; 14] = [
     "journal_mode",
     "locking_mode",
     "wal_checkpoint",
@@ -47,10 +50,15 @@ const NODES_PRAGMAS: [&str; 9] = [
     "incremental_vacuum",
     "journal_size_limit",
     "mmap_size",
+    "optimize",
+    "soft_heap_limit",
+    "hard_heap_limit",
+    "temp_store_directory",
+    "data_store_directory",
 ];
 
-/// Pragmas whose argument is none that they set.
-const READING_PRAGMAS: [&str; 9] = [
+/// Pragmas that store nothing, with an argument or without. Some set a property of the session, and return it.
+const READING_PRAGMAS: [&str; 21] = [
     "table_info",
     "table_xinfo",
     "table_list",
@@ -60,44 +68,111 @@ const READING_PRAGMAS: [&str; 9] = [
     "foreign_key_list",
     "foreign_key_check",
     "integrity_check",
+    "quick_check",
+    "database_list",
+    "collation_list",
+    "compile_options",
+    "function_list",
+    "module_list",
+    "pragma_list",
+    "data_version",
+    "freelist_count",
+    "page_count",
+    "analysis_limit",
+    "busy_timeout",
 ];
 
-/// The words and signs of a statement, without blanks and comments.
-fn tokens(sql: &str) -> impl Iterator<Item = &str> {
+/// Pragmas that set a property of the session, or of the file, and return nothing.
+const SETTING_PRAGMAS: [&str; 12] = [
+    "application_id",
+    "automatic_index",
+    "cache_size",
+    "cell_size_check",
+    "defer_foreign_keys",
+    "foreign_keys",
+    "ignore_check_constraints",
+    "legacy_alter_table",
+    "query_only",
+    "recursive_triggers",
+    "reverse_unordered_selects",
+    "user_version",
+];
+
+/// The words and signs of SQL, as SQLite's tokenizer finds them, without blanks and comments. What it would not take, or
+/// would only in some versions, is refused.
+fn tokens(sql: &str) -> Result<Vec<&str>> {
+    const BLANKS: [&str; 7] = [" ", "\t", "\n", "\u{b}", "\u{c}", "\r", "\u{feff}"];
+    let mut found = Vec::new();
     let mut rest = sql;
-    std::iter::from_fn(move || {
-        loop {
-            let (token, after) = rest.split_at(first_token(rest)?);
-            rest = after;
-            let is_blank = token.starts_with(|c: char| c.is_whitespace() || c == '\u{feff}')
-                || token.starts_with("--")
-                || token.starts_with("/*");
-            if !is_blank {
-                return Some(token);
-            }
+    while let Some(length) = first_token(rest) {
+        let (token, after) = rest.split_at(length);
+        rest = after;
+        let is_closed = match token.as_bytes() {
+            [quote @ (b'"' | b'\'' | b'`'), ..] => token.bytes().filter(|byte| byte == quote).count() % 2 == 0,
+            [b'[', ..] => token.ends_with(']'),
+            [b'/', b'*', ..] => token.len() >= 4 && token.ends_with("*/"),
+            [b'$' | b'@' | b':' | b'#', name @ ..] => !name.contains(&b'('),
+            _ => true,
+        };
+        if !is_closed {
+            return Err(Error::refused("a quote, a comment or the name of a parameter is not closed"));
         }
-    })
+        if !BLANKS.contains(&token) && !token.starts_with("--") && !token.starts_with("/*") {
+            found.push(token);
+        }
+    }
+    Ok(found)
+}
+
+fn is(token: &str, words: &[&str]) -> bool {
+    words.iter().any(|word| token.eq_ignore_ascii_case(word))
 }
 
 /// Checks one statement of SQL, and returns what it does.
 pub(crate) fn check(sql: &str) -> Result<Checked> {
-    if skip_blank(sql).is_empty() {
-        return Err(Error::refused("the SQL has no statement"));
+    if sql.contains('\0') {
+        return Err(Error::refused("the SQL contains NUL, at which dqlite would cut it"));
     }
-    let leading = sql.len() - skip_blank(sql).len();
-    let statement = first_statement(&sql[leading..]);
-    if !skip_blank(&sql[leading + statement.len()..]).is_empty() {
+    let tokens = tokens(sql)?;
+    match tokens.first() {
+        None => return Err(Error::refused("the SQL has no statement")),
+        Some(&";") => return Err(Error::refused("the SQL begins with an empty statement, at which dqlite would end")),
+        _ => {}
+    }
+    let has_body = is_trigger(&tokens);
+    let ends =
+        |&at: &usize| tokens[at] == ";" && (!has_body || (is(tokens[at - 1], &["END"]) && tokens[at - 2] == ";"));
+    // A trigger has four tokens and more before its first semicolon.
+    let end = (2..tokens.len()).find(ends).or_else(|| (1..tokens.len().min(2)).find(|&at| tokens[at] == ";"));
+    let end = end.unwrap_or(tokens.len());
+    if end + 1 < tokens.len() {
         return Err(Error::refused("the SQL has more than one statement: `execute_batch` runs several"));
     }
-    if leading > 0 && sql[..leading].contains(';') {
-        return Err(Error::refused("the SQL begins with an empty statement, at which dqlite would end"));
-    }
-    of_statement(statement)
+    of_statement(&tokens[..end]).map(|checked| Checked { has_body, ..checked })
 }
 
-fn of_statement(sql: &str) -> Result<Checked> {
-    let is = |token: &str, words: &[&str]| words.iter().any(|word| token.eq_ignore_ascii_case(word));
-    let mut words = tokens(sql);
+/// Whether they begin with `CREATE TRIGGER`, which alone contains semicolons.
+fn is_trigger(tokens: &[&str]) -> bool {
+    let tokens = match tokens {
+        [explain, query, plan, rest @ ..]
+            if is(explain, &["EXPLAIN"]) && is(query, &["QUERY"]) && is(plan, &["PLAN"]) =>
+        {
+            rest
+        }
+        [explain, rest @ ..] if is(explain, &["EXPLAIN"]) => rest,
+        _ => tokens,
+    };
+    match tokens {
+        [create, trigger, ..] if is(create, &["CREATE"]) && is(trigger, &["TRIGGER"]) => true,
+        [create, temp, trigger, ..] => {
+            is(create, &["CREATE"]) && is(temp, &["TEMP", "TEMPORARY"]) && is(trigger, &["TRIGGER"])
+        }
+        _ => false,
+    }
+}
+
+fn of_statement(tokens: &[&str]) -> Result<Checked> {
+    let mut words = tokens.iter().copied();
     let mut verb = words.next().unwrap_or_default();
     let is_explained = is(verb, &["EXPLAIN"]);
     if is_explained {
@@ -107,10 +182,7 @@ fn of_statement(sql: &str) -> Result<Checked> {
             verb = words.next().unwrap_or_default();
         }
     }
-    if sql.contains('\0') {
-        return Err(Error::refused("the SQL contains NUL, at which dqlite would cut it"));
-    }
-    if tokens(sql).map(unquoted).any(|word| NODES_PRAGMAS.iter().any(|name| is_table_of_pragma(word, name))) {
+    if tokens.iter().any(|token| NODES_PRAGMAS.iter().any(|name| is_table_of_pragma(unquoted(token), name))) {
         return Err(Error::refused("this pragma is the node's own"));
     }
     // A pragma may take effect when it is prepared, even within EXPLAIN.
@@ -134,17 +206,19 @@ fn of_statement(sql: &str) -> Result<Checked> {
         return Ok(Checked::of(Kind::Savepoint));
     }
     if is(verb, &["WITH"]) {
-        // The verb behind the common tables, which are in parentheses.
-        let mut depth = 0_usize;
+        // The verb is behind the parentheses of the last common table.
+        let (mut depth, mut last) = (0_usize, "");
         verb = words
             .by_ref()
-            .find(|token| {
-                match *token {
+            .find(|&token| {
+                match token {
                     "(" => depth += 1,
                     ")" => depth = depth.saturating_sub(1),
                     _ => {}
                 }
-                depth == 0 && is(token, &["SELECT", "VALUES", "INSERT", "REPLACE", "UPDATE", "DELETE"])
+                let is_next = depth == 0 && last == ")" && token != "," && token != ")" && !is(token, &["AS"]);
+                last = token;
+                is_next
             })
             .unwrap_or_default();
     }
@@ -153,7 +227,7 @@ fn of_statement(sql: &str) -> Result<Checked> {
     }
     let changes_rows = is(verb, &["INSERT", "REPLACE", "UPDATE", "DELETE"]);
     let returns = changes_rows && words.any(|word| is(word, &["RETURNING"]));
-    Ok(Checked { kind: Kind::Write, returns, changes_rows })
+    Ok(Checked { returns, changes_rows, ..Checked::of(Kind::Write) })
 }
 
 fn of_pragma<'a>(mut words: impl Iterator<Item = &'a str>) -> Result<Checked> {
@@ -163,15 +237,17 @@ fn of_pragma<'a>(mut words: impl Iterator<Item = &'a str>) -> Result<Checked> {
         name = unquoted(words.next().unwrap_or_default());
         next = words.next();
     }
-    if NODES_PRAGMAS.iter().any(|own| own.eq_ignore_ascii_case(name)) {
-        return Err(Error::refused(format!("`PRAGMA {name}` is the node's own: it may end it")));
+    let is_any = |names: &[&str]| is(name, names);
+    let has_argument = next.is_some();
+    if is_any(&READING_PRAGMAS)
+        || (!has_argument && (is_any(&SETTING_PRAGMAS) || is_any(&["encoding", "schema_version", "synchronous"])))
+    {
+        return Ok(Checked::of(Kind::Query));
     }
-    let sets = match next {
-        Some("=") => true,
-        Some("(") => !READING_PRAGMAS.iter().any(|reading| reading.eq_ignore_ascii_case(name)),
-        _ => false,
-    };
-    Ok(Checked::of(if sets { Kind::Write } else { Kind::Query }))
+    if is_any(&SETTING_PRAGMAS) {
+        return Ok(Checked::of(Kind::Write));
+    }
+    Err(Error::refused(format!("`PRAGMA {name}` is the node's own, which it may end, or not known not to be")))
 }
 
 /// Whether a word is the name of the table that runs this pragma.
@@ -220,6 +296,12 @@ mod tests {
             "PRAGMA foreign_keys",
             "PRAGMA main.table_info(t)",
             "PRAGMA integrity_check(5)",
+            "PRAGMA quick_check(10)",
+            "PRAGMA table_info = t",
+            "PRAGMA busy_timeout = 5",
+            "-- first; then\nSELECT 1",
+            "WITH replace AS (SELECT 1), b(c) AS NOT MATERIALIZED (SELECT (1)) SELECT * FROM replace",
+            "\u{feff}SELECT 1",
             "SELECT 'VACUUM; ATTACH', \"returning\" FROM t",
         ] {
             assert_eq!(kind(sql), (Kind::Query, false), "{sql}");
@@ -227,6 +309,9 @@ mod tests {
         for sql in [
             "INSERT INTO t VALUES ('returning')",
             "WITH a AS (SELECT 1) DELETE FROM t",
+            "WITH a AS (SELECT 1) \u{feff}INSERT INTO t SELECT 1",
+            "WITH \"select\" AS (SELECT 1) /* ; */ DELETE FROM t -- ;",
+            "CREATE TEMP TRIGGER a AFTER INSERT ON t BEGIN DELETE FROM t; END",
             "CREATE TRIGGER a AFTER INSERT ON t BEGIN DELETE FROM t; SELECT 1; END;",
             "PRAGMA user_version = 5",
             "PRAGMA main.user_version(5)",
@@ -234,8 +319,13 @@ mod tests {
         ] {
             assert_eq!(kind(sql), (Kind::Write, false), "{sql}");
         }
-        for sql in ["INSERT INTO t VALUES (1) RETURNING a", "with a as (select 1) update t set a = 1 /**/ returning *"]
-        {
+        for sql in [
+            "INSERT INTO t VALUES (1) RETURNING a",
+            "INSERT INTO t VALUES (1) \u{feff}RETURNING a",
+            "INSERT INTO t VALUES (1)--\n\u{b}\u{feff}\u{feff}returning a",
+            "INSERT INTO t VALUES (?1returning) returning a",
+            "with a as (select 1) update t set a = 1 /**/ returning *",
+        ] {
             assert_eq!(kind(sql), (Kind::Write, true), "{sql}");
         }
         for sql in ["SAVEPOINT a", "release a", "ROLLBACK TRANSACTION TO a"] {
@@ -252,6 +342,26 @@ mod tests {
             ";SELECT 1",
             "SELECT 1; SELECT 2",
             "SELECT 1;; -- and\nDELETE FROM t",
+            "SELECT 1;\u{feff}DELETE FROM t",
+            "INSERT INTO t SELECT temp trigger FROM (SELECT 1 temp); ATTACH 'a' AS b",
+            "EXPLAIN SELECT temp trigger FROM t; DELETE FROM t",
+            "CREATE TRIGGER a AFTER INSERT ON t BEGIN SELECT 1; END; DELETE FROM t",
+            "CREATE TABLE trigger(a); DELETE FROM t; END;",
+            "DELETE FROM t; /*",
+            "DELETE FROM t /* not closed",
+            "DELETE FROM t WHERE a = 'not closed; ''",
+            "DELETE FROM t WHERE a = [b",
+            "DELETE FROM t WHERE a = :b(;)",
+            "\u{feff}ATTACH 'a' AS b",
+            "-- a\n\u{feff}VACUUM",
+            "\u{feff}BEGIN",
+            "PRAGMA \u{feff}journal_mode=DELETE",
+            "SELECT * FROM \u{feff}pragma_journal_mode('delete')",
+            "SELECT * FROM pragma_optimize",
+            "PRAGMA optimize",
+            "PRAGMA synchronous = 2",
+            "PRAGMA schema_version = 2",
+            "PRAGMA something = 5",
             "ATTACH 'a' AS b",
             "/* now */ detach b",
             "VACUUM",
