@@ -81,14 +81,15 @@ pub struct ClusterBuilder {
 }
 
 impl ClusterBuilder {
-    /// Sets the time for connecting to one node: 500 ms unless set.
+    /// Sets the time for connecting to one node, and for its first answer: 500 ms unless set. A name is resolved by the
+    /// operating system, which has limits of its own.
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self
     }
 
-    /// Sets the time for finding the leader, over all nodes: 10 s unless set. An election with dqlite's default timing
+    /// Sets the time for finding the leader, over all nodes, and for opening a session: 10 s unless set. An election with dqlite's default timing
     /// takes about 5 s.
     #[must_use]
     pub fn leader_timeout(mut self, timeout: Duration) -> Self {
@@ -97,7 +98,8 @@ impl ClusterBuilder {
     }
 
     /// Sets the time of each read and write: 30 s unless set. A session whose node takes longer ends; a write that was
-    /// under way is [`ErrorKind::Unknown`]. One answer may take ten times as long if its bytes keep coming.
+    /// under way is [`ErrorKind::Unknown`]. One request, and one answer, may take ten times as long if its bytes keep moving.
+    /// Rows that are dropped are read for this time at most.
     #[must_use]
     pub fn io_timeout(mut self, timeout: Duration) -> Self {
         self.limits.io = timeout;
@@ -143,6 +145,11 @@ impl ClusterBuilder {
     #[must_use]
     pub fn build(self) -> Cluster {
         let Self { seeds, dial, connect_timeout, leader_timeout, limits } = self;
+        // A century: as good as none, and a moment of time nevertheless.
+        let cap = |time: Duration| time.min(Duration::from_secs(100 * 365 * 86_400));
+        let (connect_timeout, leader_timeout) = (cap(connect_timeout), cap(leader_timeout));
+        let io = cap(limits.io);
+        let limits = Limits { io, whole: io * 10, ..limits };
         Cluster(Arc::new(Inner { seeds, dial, connect_timeout, leader_timeout, limits, leader: Mutex::new(None) }))
     }
 }
@@ -176,6 +183,7 @@ impl Cluster {
             leader_timeout: Duration::from_secs(10),
             limits: Limits {
                 io: Duration::from_secs(30),
+                whole: Duration::from_secs(300),
                 message_bytes_max: 1 << 30,
                 drain_bytes_max: 1 << 20,
                 keep_bytes_max: 16 << 20,
@@ -189,13 +197,13 @@ impl Cluster {
     ///
     /// [`ErrorKind::NoLeader`] after the time for finding it; those of the session.
     pub fn open(&self, database: &str) -> Result<Connection> {
-        let link = self.session(database)?;
+        let link = self.session_within(database, Duration::MAX)?;
         Ok(Connection::new(self.clone(), database, link))
     }
 
     /// Opens a session on a database.
-    pub(crate) fn session(&self, database: &str) -> Result<Link> {
-        let (mut link, _) = self.find_leader()?;
+    pub(crate) fn session_within(&self, database: &str, time: Duration) -> Result<Link> {
+        let (mut link, _) = self.find_leader(time)?;
         match link.call(Request::Client { id: 0 }, Effect::Read)? {
             Answer::Welcome => {}
             _ => return Err(link.unexpected("another answer than the greeting", Effect::Read)),
@@ -208,6 +216,7 @@ impl Cluster {
         let probe = link.prepare("SELECT 1", std::panic::Location::caller())?;
         link.set_newer(probe.is_newer);
         link.finalize(probe.id)?;
+        link.set_limits(self.0.limits, None);
         Ok(link)
     }
 
@@ -217,7 +226,7 @@ impl Cluster {
     ///
     /// [`ErrorKind::NoLeader`].
     pub fn leader(&self) -> Result<Node> {
-        self.find_leader().map(|(_, leader)| node(leader, false))
+        self.find_leader(Duration::MAX).map(|(_, leader)| node(leader, false))
     }
 
     /// Returns the members of the cluster, as the leader knows them.
@@ -298,15 +307,18 @@ impl Cluster {
 
     /// Sends a request to the leader, in a session of its own.
     fn ask(&self, request: Request<'_>, effect: Effect) -> Result<Answer> {
-        let (mut link, _) = self.find_leader()?;
+        let (mut link, _) = self.find_leader(Duration::MAX)?;
         link.call(Request::Client { id: 0 }, Effect::Read)?;
+        link.set_limits(self.0.limits, None);
         link.call(request, effect)
     }
 
-    /// Connects to the leader: a node that names itself.
-    fn find_leader(&self) -> Result<(Link, Member)> {
+    /// Connects to the leader: a node that names itself. The session's requests end within the time for finding it, until
+    /// its limits are set.
+    fn find_leader(&self, time: Duration) -> Result<(Link, Member)> {
         let inner = &*self.0;
         let began = Instant::now();
+        let time = time.min(inner.leader_timeout);
         let mut pause = Duration::from_millis(20);
         let mut tried: Vec<(String, String)> = Vec::new();
         loop {
@@ -316,7 +328,7 @@ impl Cluster {
                 let mut address = seed;
                 // A node names another, which must name itself: one can be in error for the time of an election.
                 for _ in 0..2 {
-                    let left = inner.leader_timeout.saturating_sub(began.elapsed());
+                    let left = time.saturating_sub(began.elapsed());
                     if left.is_zero() {
                         return Err(Error::new(ErrorKind::NoLeader { waited: began.elapsed(), tried }));
                     }
@@ -340,7 +352,7 @@ impl Cluster {
                     }
                 }
             }
-            let left = inner.leader_timeout.saturating_sub(began.elapsed());
+            let left = time.saturating_sub(began.elapsed());
             if left.is_zero() {
                 return Err(Error::new(ErrorKind::NoLeader { waited: began.elapsed(), tried }));
             }
@@ -353,17 +365,24 @@ impl Cluster {
     fn ask_for_leader(&self, address: &str, left: Duration) -> Result<(Link, Member)> {
         let inner = &*self.0;
         let lost = |error| Error::new(ErrorKind::Disconnected { cause: crate::Lost::Io(error) });
+        let began = Instant::now();
         let timeout = inner.connect_timeout.min(left);
         let stream = (inner.dial)(address, timeout).map_err(lost)?;
         // A node that is stopped accepts, and never answers: it gets the time of a connection, not of a statement.
-        let mut link = Link::connect(stream, address, Limits { io: timeout, ..inner.limits }).map_err(lost)?;
+        let mut link =
+            Link::connect(stream, address, Limits { io: timeout, whole: timeout, ..inner.limits }).map_err(lost)?;
         match link.call(Request::Leader, Effect::Read)? {
             Answer::Server(leader) => {
-                link.set_limits(inner.limits).map_err(lost)?;
+                // `left` was counted before connecting.
+                link.set_limits(inner.limits, began.checked_add(left));
                 Ok((link, leader))
             }
             _ => Err(link.unexpected("another answer than the leader", Effect::Read)),
         }
+    }
+
+    pub(crate) fn connect_timeout(&self) -> Duration {
+        self.0.connect_timeout
     }
 
     fn note_leader(&self, address: &str) {

@@ -3,6 +3,7 @@
 use std::cell::{RefCell, RefMut};
 use std::fmt;
 use std::panic::Location;
+use std::time::Duration;
 
 use finalite::workspace::{RemoteParam, RemoteParameters, RemoteRow};
 use finalite::{FromRow, Params, Row};
@@ -12,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::guard::{self, Checked, Kind};
 use crate::link::{Effect, Link, Tx};
 use crate::rows::{Execution, Rows, only_row};
-use crate::statement::{Statement, changes_of, check_query, check_savepoint, refuse_returning};
+use crate::statement::{Statement, changes_of, check_query, refuse_returning, refuse_savepoint};
 use crate::transaction::Transaction;
 use crate::typed_columns::{self, TypedColumn};
 use crate::wire::{Answer, Request};
@@ -92,17 +93,19 @@ impl Connection {
     /// # Errors
     ///
     /// SQLite's, for SQL that is not valid; [`ErrorKind::Refused`](crate::ErrorKind::Refused) for a statement that harms a
-    /// node, for SQL without a statement or with several.
+    /// node, for SQL without a statement or with several, and for `SAVEPOINT`, `RELEASE` and `ROLLBACK TO`, which could be
+    /// run outside of their transaction: [`execute`](Self::execute) runs them within it.
     #[track_caller]
     pub fn prepare(&self, sql: &str) -> Result<Statement<'_>> {
         let site = Location::caller();
         let in_sql = |error: Error| error.in_sql(sql);
-        let checked = self.check(sql).map_err(in_sql)?;
+        let checked = self.check(sql).and_then(refuse_savepoint).map_err(in_sql)?;
         let prepared = self.link().prepare(sql, site).map_err(in_sql)?;
         Statement::new(self, sql, checked, prepared).map_err(in_sql)
     }
 
-    /// Runs one statement to its end, in one message and its answer.
+    /// Runs one statement to its end, in one message and its answer, but for `CREATE TRIGGER`, which has semicolons within
+    /// and is prepared first.
     ///
     /// # Errors
     ///
@@ -119,6 +122,7 @@ impl Connection {
     /// assert_eq!(changes.rows, 1);
     /// # Ok::<(), finalite_dqlite::Error>(())
     /// ```
+    #[track_caller]
     pub fn execute<'p>(&self, sql: &str, params: impl Params<'p>) -> Result<Changes> {
         let in_sql = |error: Error| error.in_sql(sql);
         let checked = self.check(sql).map_err(in_sql)?;
@@ -129,6 +133,10 @@ impl Connection {
             return Ok(Changes::default());
         }
         refuse_returning(checked).map_err(in_sql)?;
+        if checked.has_body {
+            // One message would run whatever follows it. Prepared, it is alone.
+            return self.prepare(sql)?.execute(params);
+        }
         let values = RemoteParameters::of(sql).bind(sql, params)?;
         let answer = self.link().call(Request::ExecSql { sql, params: &values }, Effect::Write).map_err(in_sql)?;
         self.changes(&answer, checked, sql)
@@ -235,7 +243,9 @@ impl Connection {
 
     fn check(&self, sql: &str) -> Result<Checked> {
         let checked = guard::check(sql)?;
-        check_savepoint(checked, self.link().tx())?;
+        if checked.kind == Kind::Savepoint && self.link().tx() == Tx::None {
+            return Err(Error::refused("a savepoint is within a transaction: use `Connection::transaction`"));
+        }
         Ok(checked)
     }
 
@@ -280,17 +290,9 @@ impl Connection {
         Ok(())
     }
 
-    /// Rolls back. A transaction that SQLite has rolled back already is no error.
+    /// Rolls back, or ends the session.
     pub(crate) fn roll_back(&self) -> Result<()> {
-        let sql = "ROLLBACK";
-        let mut link = self.link();
-        let was = link.tx();
-        let result = link.call(Request::ExecSql { sql, params: &[] }, Effect::Read);
-        link.set_tx(Tx::None);
-        match result {
-            Err(error) if was == Tx::Doubtful && error.code() == Some(finalite::ResultCode::ERROR) => Ok(()),
-            result => result.map(drop).map_err(|error| error.in_sql(sql)),
-        }
+        self.link().roll_back().map_err(|error| error.in_sql("ROLLBACK"))
     }
 
     /// Runs the closure in a transaction, and commits. If nothing can have been stored, because another session has the
@@ -332,9 +334,17 @@ impl Connection {
     ///
     /// As [`Cluster::open`]. The old session is over nevertheless.
     pub fn reopen(&mut self) -> Result<()> {
-        self.link().die("it was reopened");
+        self.reopen_within(Duration::MAX)
+    }
+
+    /// Reopens, if a leader is found within this time and that of the cluster.
+    pub(crate) fn reopen_within(&mut self, time: Duration) -> Result<()> {
+        let link = self.link.get_mut();
+        // No statement borrows it any more: those that are left were leaked.
+        link.report_forgotten();
+        link.die("it was reopened");
         self.epoch += 1;
-        let link = self.cluster.session(&self.database)?;
+        let link = self.cluster.session_within(&self.database, time)?;
         *self.link.get_mut() = link;
         Ok(())
     }
@@ -345,8 +355,17 @@ impl Connection {
     ///
     /// The session's.
     pub fn is_leader(&self) -> Result<bool> {
+        self.is_leader_within(Duration::MAX)
+    }
+
+    pub(crate) fn is_leader_within(&self, time: Duration) -> Result<bool> {
         let mut link = self.link();
-        match link.call(Request::Leader, Effect::Read)? {
+        let answer = if time == Duration::MAX {
+            link.call(Request::Leader, Effect::Read)
+        } else {
+            link.call_within(time, Request::Leader, Effect::Read)
+        };
+        match answer? {
             Answer::Server(leader) => Ok(&*leader.address == link.address()),
             _ => Err(link.unexpected("another answer than the leader", Effect::Read)),
         }

@@ -129,6 +129,14 @@ pub enum Lost {
     Io(io::Error),
     /// The answer cannot be read.
     Protocol(Box<str>),
+    /// The node failed where Raft may have had the write already, such as with a full disk, or as it was stopped.
+    #[non_exhaustive]
+    Storing {
+        /// SQLite's extended result code.
+        code: i32,
+        /// The message of the node.
+        message: Box<str>,
+    },
 }
 
 impl fmt::Display for Lost {
@@ -139,6 +147,10 @@ impl fmt::Display for Lost {
             Self::TimedOut(after) => write!(f, "no answer within {after:?}"),
             Self::Io(error) => write!(f, "the connection failed: {error}"),
             Self::Protocol(reason) => write!(f, "the answer cannot be read: {reason}"),
+            Self::Storing { code, message } => {
+                let name = finalite::workspace::result_code(*code).name();
+                write!(f, "the node failed to store: {message} ({name}, {code})")
+            }
         }
     }
 }

@@ -6,6 +6,7 @@ use std::mem;
 use std::panic::Location;
 use std::time::{Duration, Instant};
 
+use finalite::workspace::skip_blank;
 use tracing::{debug, warn};
 
 use crate::error::{Error, ErrorKind, Lost, Result};
@@ -38,8 +39,10 @@ pub(crate) enum Tx {
     None,
     /// One is open.
     Open,
-    /// SQLite has failed a statement since, and may have rolled back: a later write may be stored at once.
+    /// SQLite has failed a statement since, and may have rolled back. The next request first finds out.
     Doubtful,
+    /// SQLite has rolled back, and its guard is still there: nothing is sent for it.
+    RolledBack,
 }
 
 /// Limits of a session.
@@ -47,6 +50,8 @@ pub(crate) enum Tx {
 pub(crate) struct Limits {
     /// Time of one read or write.
     pub(crate) io: Duration,
+    /// Time of a whole request, or of a whole answer, if its bytes keep moving.
+    pub(crate) whole: Duration,
     /// Bytes of one answer.
     pub(crate) message_bytes_max: usize,
     /// Bytes of a result that are read to its end when its rows are dropped early.
@@ -76,6 +81,14 @@ pub(crate) struct Link {
     body: Vec<u8>,
     schema: Schema,
     state: State,
+    /// Whether a request, or an answer, is on its way. It stays so if code of the program panics in between.
+    is_midway: bool,
+    /// The end of the time for what is on its way.
+    until: Option<Instant>,
+    /// The end of the time for all requests of opening.
+    open_until: Option<Instant>,
+    /// The time that the stream was told.
+    timeout: Duration,
     tx: Tx,
     /// Whether the last failure leaves a transaction to be run again: the write lock was taken, or the node not the leader.
     may_repeat: bool,
@@ -107,6 +120,10 @@ impl Link {
             body: Vec::new(),
             schema: Schema::V0,
             state: State::Ready,
+            is_midway: false,
+            until: None,
+            open_until: None,
+            timeout: limits.io,
             tx: Tx::None,
             may_repeat: false,
             last_cursor: 0,
@@ -121,8 +138,13 @@ impl Link {
         &self.address
     }
 
+    /// Whether requests can be sent. Not after one that was interrupted: its answer would be taken for that of the next.
     pub(crate) fn is_alive(&self) -> bool {
-        !matches!(self.state, State::Dead(_))
+        !self.is_over() && !self.is_midway
+    }
+
+    fn is_over(&self) -> bool {
+        matches!(self.state, State::Dead(_))
     }
 
     pub(crate) fn is_newer(&self) -> bool {
@@ -141,9 +163,19 @@ impl Link {
         self.tx = tx;
     }
 
-    pub(crate) fn set_limits(&mut self, limits: Limits) -> io::Result<()> {
+    /// Sets the limits of later requests, which moreover all end by this time, if there is one.
+    pub(crate) fn set_limits(&mut self, limits: Limits, until: Option<Instant>) {
         self.limits = limits;
-        self.stream.set_timeout(limits.io)
+        self.open_until = until;
+    }
+
+    /// Sends a request as [`call`](Self::call) does, within a time of its own.
+    pub(crate) fn call_within(&mut self, time: Duration, request: Request<'_>, effect: Effect) -> Result<Answer> {
+        let limits = self.limits;
+        self.limits = Limits { io: limits.io.min(time), whole: time, ..limits };
+        let answer = self.call(request, effect);
+        self.limits = limits;
+        answer
     }
 
     /// Returns whether a transaction may be run again after its last failure, and forgets it.
@@ -159,9 +191,70 @@ impl Link {
     /// Sends a request whose answer is one message without rows.
     pub(crate) fn call(&mut self, request: Request<'_>, effect: Effect) -> Result<Answer> {
         self.make_ready()?;
-        self.send(&request)?;
+        self.settle()?;
+        self.exchange(&request, effect)
+    }
+
+    fn exchange(&mut self, request: &Request<'_>, effect: Effect) -> Result<Answer> {
+        self.send(request, effect)?;
         let header = self.receive(effect)?;
         self.read_answer(header, effect)
+    }
+
+    /// Finds out whether the transaction is still open after a failure. SQLite rolls back by itself at `ON CONFLICT
+    /// ROLLBACK`, `RAISE(ROLLBACK)` and some errors; what is then executed would be stored by itself.
+    fn settle(&mut self) -> Result<()> {
+        if self.tx == Tx::Doubtful {
+            // Fails within a transaction.
+            match self.exchange(&Request::ExecSql { sql: "BEGIN", params: &[] }, Effect::Read) {
+                Err(error) if error.code() == Some(finalite::ResultCode::ERROR) => self.tx = Tx::Open,
+                Ok(Answer::Result { .. }) => self.roll_back_own()?,
+                Ok(_) => return Err(self.unexpected("another answer than a result", Effect::Read)),
+                Err(error) => {
+                    self.die("it is unknown whether a transaction is open");
+                    return Err(error);
+                }
+            }
+            self.may_repeat = false;
+        }
+        match self.tx {
+            Tx::RolledBack => Err(Error::refused("SQLite has rolled back the transaction: begin another")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Rolls back the transaction that [`settle`](Self::settle) has begun.
+    fn roll_back_own(&mut self) -> Result<()> {
+        self.tx = Tx::None;
+        self.roll_back()?;
+        self.tx = Tx::RolledBack;
+        Ok(())
+    }
+
+    /// Rolls back. A transaction that SQLite has rolled back already is no error. A session on which it fails, or could
+    /// not be sent, ends: its node rolls back.
+    pub(crate) fn roll_back(&mut self) -> Result<()> {
+        if self.tx == Tx::RolledBack {
+            self.tx = Tx::None;
+            return Ok(());
+        }
+        let was = self.tx;
+        let result = self
+            .make_ready()
+            .and_then(|()| self.exchange(&Request::ExecSql { sql: "ROLLBACK", params: &[] }, Effect::Read));
+        let is_gone = match &result {
+            Ok(answer) => matches!(answer, Answer::Result { .. }),
+            Err(error) => was == Tx::Doubtful && error.code() == Some(finalite::ResultCode::ERROR),
+        };
+        if is_gone {
+            self.tx = Tx::None;
+            return Ok(());
+        }
+        self.die("a transaction could not be rolled back");
+        match result {
+            Ok(_) => Err(Error::protocol("another answer than a result")),
+            Err(error) => Err(error),
+        }
     }
 
     /// Prepares a statement.
@@ -172,6 +265,12 @@ impl Link {
                     return Err(self.unexpected("the number of a statement that is not finalized", Effect::Read));
                 }
                 stats::statement_prepared(site);
+                let tail = usize::try_from(prepared.tail).ok().and_then(|tail| sql.get(tail..));
+                // One that begins at 0 is not told, or the empty statement, which is a failure.
+                if prepared.tail > 0 && tail.is_some_and(|tail| !skip_blank(tail).is_empty()) {
+                    self.finalize_now(prepared.id)?;
+                    return Err(Error::refused("the SQL has more than one statement: `execute_batch` runs several"));
+                }
                 Ok(prepared)
             }
             _ => Err(self.unexpected("another answer than a statement", Effect::Read)),
@@ -182,7 +281,7 @@ impl Link {
     pub(crate) fn finalize(&mut self, statement: u32) -> Result<()> {
         // Nothing is sent twice, nothing by the wrong process, nothing to a node that has freed the statement.
         let is_known = self.live.contains_key(&statement) && !self.to_finalize.contains(&statement);
-        if self.process != std::process::id() || !self.is_alive() || !is_known {
+        if self.process != std::process::id() || !is_known || self.check_whole().is_err() {
             return Ok(());
         }
         if matches!(self.state, State::Streaming(_)) {
@@ -197,9 +296,7 @@ impl Link {
         if let Some(site) = self.live.remove(&statement) {
             stats::statement_finalized(site);
         }
-        self.send(&Request::Finalize { statement })?;
-        let header = self.receive(Effect::Read)?;
-        match self.read_answer(header, Effect::Read)? {
+        match self.exchange(&Request::Finalize { statement }, Effect::Read)? {
             Answer::Empty => Ok(()),
             _ => Err(self.unexpected("another answer than that a statement is finalized", Effect::Read)),
         }
@@ -225,11 +322,23 @@ impl Link {
     /// Runs a query, and returns its cursor with the first batch of its rows.
     pub(crate) fn query(&mut self, request: Request<'_>, effect: Effect) -> Result<(Cursor, Vec<u8>)> {
         self.make_ready()?;
-        self.send(&request)?;
+        self.settle()?;
+        self.send(&request, effect)?;
         self.last_cursor += 1;
         self.rows_effect = effect;
         let cursor = self.last_cursor;
         let batch = self.receive_batch(cursor)?;
+        if effect != Effect::Read {
+            // All rows of a write: it is stored with the last, and its outcome is this call's.
+            let mut batches = VecDeque::new();
+            while self.state == State::Streaming(cursor) {
+                self.allow(self.limits.whole);
+                batches.push_back(Ok(self.receive_batch(cursor)?));
+            }
+            if !batches.is_empty() {
+                self.kept.insert(cursor, batches);
+            }
+        }
         Ok((cursor, batch))
     }
 
@@ -237,14 +346,19 @@ impl Link {
     pub(crate) fn next_batch(&mut self, cursor: Cursor, spare: Vec<u8>) -> Result<Vec<u8>> {
         self.check_process()?;
         if let Some(batches) = self.kept.get_mut(&cursor) {
-            if let Some(batch) = batches.pop_front() {
+            let batch = batches.pop_front();
+            if batches.is_empty() {
+                self.kept.remove(&cursor);
+            }
+            if let Some(batch) = batch {
                 return batch;
             }
-            self.kept.remove(&cursor);
         }
+        self.check_whole()?;
         match self.state {
             State::Streaming(current) if current == cursor => {
                 self.body = spare;
+                self.allow(self.limits.whole);
                 let batch = self.receive_batch(cursor)?;
                 if self.state == State::Ready
                     && let Err(error) = self.flush()
@@ -261,9 +375,11 @@ impl Link {
     /// Ends a result of which not all rows were read: reads a bounded rest, or ends the session.
     pub(crate) fn end_rows(&mut self, cursor: Cursor) {
         self.kept.remove(&cursor);
-        if self.state != State::Streaming(cursor) || self.process != std::process::id() {
+        if self.process != std::process::id() || self.check_whole().is_err() || self.state != State::Streaming(cursor) {
             return;
         }
+        // One time for all of the rest: dropping waits no longer.
+        self.allow(self.limits.io);
         let mut bytes = 0;
         while self.state == State::Streaming(cursor) {
             if bytes > self.limits.drain_bytes_max {
@@ -288,10 +404,9 @@ impl Link {
     fn make_ready(&mut self) -> Result<()> {
         self.check_process()?;
         self.may_repeat = false;
-        if let State::Dead(reason) = self.state {
-            return Err(Error::new(ErrorKind::Dead { reason }));
-        }
+        self.check_whole()?;
         if let State::Streaming(cursor) = self.state {
+            self.allow(self.limits.whole);
             let kept = |link: &Self| link.kept.values().flatten().flatten().map(Vec::len).sum::<usize>();
             while self.state == State::Streaming(cursor) {
                 if kept(self) > self.limits.keep_bytes_max {
@@ -302,32 +417,95 @@ impl Link {
                     batch if batch.is_ok() || self.is_alive() => {
                         self.kept.entry(cursor).or_default().push_back(batch);
                     }
-                    Ok(_) => {}
-                    Err(error) => return Err(error),
+                    // So is the end of the session. What was to be sent now was not.
+                    lost => {
+                        self.kept.entry(cursor).or_default().push_back(lost);
+                        self.check_whole()?;
+                    }
                 }
             }
         }
-        self.flush()
+        self.flush()?;
+        if self.incoming.is_within_message() {
+            self.die("the node has sent more than was asked for");
+        }
+        self.check_whole()
+    }
+
+    /// Checks that the session goes on, and that its last request was not interrupted.
+    fn check_whole(&mut self) -> Result<()> {
+        if self.is_midway {
+            self.die("a request was interrupted");
+        }
+        match self.state {
+            State::Dead(reason) => Err(Error::new(ErrorKind::Dead { reason })),
+            _ => Ok(()),
+        }
     }
 
     fn check_process(&self) -> Result<()> {
         if self.process == std::process::id() { Ok(()) } else { Err(Error::new(ErrorKind::Forked)) }
     }
 
-    /// Sends a request. If it fails, the node has not got all of it, and does nothing.
-    fn send(&mut self, request: &Request<'_>) -> Result<()> {
+    /// Begins the time for what is sent or received next.
+    fn allow(&mut self, time: Duration) {
+        let until = Instant::now().checked_add(time);
+        self.until = [until, self.open_until].into_iter().flatten().min();
+    }
+
+    /// Limits the next operation of the stream. Returns whether there is time for it.
+    fn has_time(&mut self) -> io::Result<bool> {
+        let left = self.until.map(|until| until.saturating_duration_since(Instant::now()));
+        let timeout = left.map_or(self.limits.io, |left| left.min(self.limits.io));
+        if timeout.is_zero() {
+            return Ok(false);
+        }
+        if timeout != self.timeout {
+            self.stream.set_timeout(timeout)?;
+            self.timeout = timeout;
+        }
+        Ok(true)
+    }
+
+    /// Sends a request.
+    fn send(&mut self, request: &Request<'_>, effect: Effect) -> Result<()> {
         let result = request.encode(self.schema, &mut self.outgoing);
         result.map_err(|problem| Error::refused(problem.to_string()))?;
-        let result = self.stream.write_all(&self.outgoing).and_then(|()| self.stream.flush());
-        stats::bytes_sent(self.outgoing.len());
+        self.allow(self.limits.whole);
+        self.is_midway = true;
+        let result = self.write_outgoing();
+        let bytes = self.outgoing.len();
         self.outgoing.clear();
         if self.outgoing.capacity() > 1 << 20 {
             self.outgoing = Vec::new();
         }
-        result.map_err(|error| {
-            self.die("sending failed");
-            Error::new(ErrorKind::Disconnected { cause: self.lost(error) })
+        if let Err(error) = result {
+            let cause = self.lost(error);
+            // The node has not got all of the request, and does nothing.
+            return Err(self.lose(cause, Effect::Read));
+        }
+        stats::bytes_sent(bytes);
+        // From here on it may have got all of it.
+        self.stream.flush().map_err(|error| {
+            let cause = self.lost(error);
+            self.lose(cause, effect)
         })
+    }
+
+    fn write_outgoing(&mut self) -> io::Result<()> {
+        let mut sent = 0;
+        while sent < self.outgoing.len() {
+            if !self.has_time()? {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            match self.stream.write(&self.outgoing[sent..]) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(bytes) => sent += bytes,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     /// Receives a batch of rows, and sets the state.
@@ -351,17 +529,23 @@ impl Link {
 
     /// Receives a message into `body`.
     fn receive(&mut self, effect: Effect) -> Result<Header> {
-        let mut began = None;
+        self.is_midway = true;
         loop {
             match self.incoming.next(&mut self.body) {
-                Ok(Some(header)) => return Ok(header),
+                Ok(Some(header)) => {
+                    self.is_midway = false;
+                    return Ok(header);
+                }
                 Ok(None) => {}
                 Err(problem) => return Err(self.unexpected(problem.0, effect)),
             }
-            let now = Instant::now();
-            // A read has its own limit; a message that comes byte by byte has this one.
-            if now.duration_since(*began.get_or_insert(now)) > self.limits.io * 10 {
-                return Err(self.lose(Lost::TimedOut(self.limits.io * 10), effect));
+            match self.has_time() {
+                Ok(true) => {}
+                Ok(false) => return Err(self.lose(Lost::TimedOut(self.limits.whole), effect)),
+                Err(error) => {
+                    let cause = self.lost(error);
+                    return Err(self.lose(cause, effect));
+                }
             }
             match self.stream.read(self.incoming.space()) {
                 Ok(0) => return Err(self.lose(Lost::Closed, effect)),
@@ -409,6 +593,14 @@ impl Link {
                 self.die("the node has not understood a request");
                 Error::protocol(format!("the node has not understood a request: {message}"))
             }
+            // It may have failed after Raft has taken it, so that it is stored later.
+            _ if effect != Effect::Read
+                && !is_before_storing(code)
+                && (effect == Effect::Commit || self.tx != Tx::Open) =>
+            {
+                let code = i32::try_from(code).unwrap_or(i32::MAX);
+                self.lose(Lost::Storing { code, message: message.into() }, effect)
+            }
             _ => {
                 if self.tx == Tx::Open {
                     self.tx = Tx::Doubtful;
@@ -434,6 +626,7 @@ impl Link {
             Lost::TimedOut(_) => "an answer did not come in time",
             Lost::Io(_) => "the connection failed",
             Lost::Protocol(_) => "an answer could not be read",
+            Lost::Storing { .. } => "the node failed to store",
         };
         self.die(reason);
         if may_be_stored {
@@ -451,11 +644,12 @@ impl Link {
 
     /// Ends the session: the node frees its statements, and rolls back.
     pub(crate) fn die(&mut self, reason: &'static str) {
-        if !self.is_alive() {
+        if self.is_over() {
             return;
         }
         debug!(target: "finalite::dqlite", address = %self.address, reason, "a session ends");
         self.state = State::Dead(reason);
+        self.is_midway = false;
         self.tx = Tx::None;
         self.end();
     }
@@ -474,7 +668,7 @@ impl Link {
     }
 
     /// Counts and logs statements that were leaked.
-    fn report_forgotten(&self) {
+    pub(crate) fn report_forgotten(&self) {
         let forgotten = self.live.len() - self.to_finalize.len().min(self.live.len());
         if forgotten > 0 {
             stats::forgotten(forgotten);
@@ -485,9 +679,10 @@ impl Link {
 
     fn end(&mut self) {
         // A process that was forked leaves the parent's connection alone: both have the same socket.
-        if self.process == std::process::id() {
-            self.stream.shut_down();
+        if self.process != std::process::id() {
+            return;
         }
+        self.stream.shut_down();
         stats::session_closed();
         for (_, site) in self.live.drain() {
             stats::statement_finalized(site);
@@ -498,13 +693,19 @@ impl Link {
 
 impl Drop for Link {
     fn drop(&mut self) {
-        if !self.is_alive() {
-            return;
-        }
-        if self.process != std::process::id() {
+        if self.is_over() || self.process != std::process::id() {
             return;
         }
         self.report_forgotten();
         self.die("it was closed");
     }
+}
+
+/// Whether a failure with this code tells that a write, or a `COMMIT`, was refused before it was handed to Raft. Others,
+/// such as `IOERR`, `FULL`, `NOMEM` or `ABORT`, can come afterwards.
+fn is_before_storing(code: u64) -> bool {
+    // OK (an empty statement), ERROR, PERM, BUSY, LOCKED, READONLY, INTERRUPT, NOTFOUND, SCHEMA, TOOBIG, CONSTRAINT, MISMATCH,
+    // MISUSE, AUTH, RANGE, ROW.
+    const REFUSED: [u64; 16] = [0, 1, 3, 5, 6, 8, 9, 12, 17, 18, 19, 20, 21, 23, 25, 100];
+    REFUSED.contains(&(code & 0xff))
 }

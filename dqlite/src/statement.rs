@@ -8,7 +8,7 @@ use finalite::{FromRow, Params, Row};
 use crate::connection::{Changes, Connection};
 use crate::error::{Error, Result};
 use crate::guard::{Checked, Kind};
-use crate::link::{Cursor, Effect, Tx};
+use crate::link::{Cursor, Effect};
 use crate::rows::{Execution, QueryAs, Rows, only_row};
 use crate::wire::{Answer, Prepared, Request};
 
@@ -275,12 +275,12 @@ pub(crate) fn check_query(checked: Checked, is_newer: bool) -> Result<()> {
     }
 }
 
-/// Checks that a statement fits the state of the transaction.
-pub(crate) fn check_savepoint(checked: Checked, tx: Tx) -> Result<()> {
-    if checked.kind == Kind::Savepoint && tx == Tx::None {
-        return Err(Error::refused("a savepoint is within a transaction: use `Connection::transaction`"));
+/// Checks that a statement can be prepared, and so run at any later time.
+pub(crate) fn refuse_savepoint(checked: Checked) -> Result<Checked> {
+    if checked.kind == Kind::Savepoint {
+        return Err(Error::refused("a prepared savepoint could be run outside of its transaction: use `execute`"));
     }
-    Ok(())
+    Ok(checked)
 }
 
 /// Returns the changes of an answer.

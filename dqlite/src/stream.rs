@@ -6,6 +6,9 @@ use std::time::{Duration, Instant};
 
 /// A connection to a node. Programs implement it for TLS, and pass a function that dials
 /// ([`ClusterBuilder::dial`](crate::ClusterBuilder::dial)).
+///
+/// A `write` that fails has passed nothing on of its bytes: a write to the database is then known not to be stored. If
+/// `flush` fails, all of them may have been passed on, and the write is [`ErrorKind::Unknown`](crate::ErrorKind::Unknown).
 pub trait Stream: Read + Write + Send {
     /// Limits the time of each later read and write. An operation that takes longer returns
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) or [`TimedOut`](io::ErrorKind::TimedOut).
@@ -67,10 +70,10 @@ pub(crate) fn dial(address: &str, timeout: Duration) -> io::Result<Box<dyn Strea
         let stream = UnixStream::connect_addr(&SocketAddr::from_abstract_name(name)?)?;
         return Ok(Box::new(stream));
     }
-    let until = Instant::now() + timeout;
+    let began = Instant::now();
     let mut problem = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     for address in address.to_socket_addrs()? {
-        let left = until.saturating_duration_since(Instant::now());
+        let left = timeout.saturating_sub(began.elapsed());
         if left.is_zero() {
             break;
         }

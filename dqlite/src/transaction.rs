@@ -10,7 +10,8 @@ use crate::wire::Request;
 
 /// An open transaction, which dereferences to its [`Connection`]. Dropping it rolls back.
 ///
-/// Nothing of it is stored before `COMMIT`, wherever its session ends.
+/// Nothing of it is stored before `COMMIT`, wherever its session ends. If SQLite has rolled it back by itself, as `INSERT OR
+/// ROLLBACK` does, its later statements and its `COMMIT` are [refused](crate::ErrorKind::Refused).
 ///
 /// ```compile_fail,E0382
 /// # fn f(conn: &mut finalite_dqlite::Connection) -> finalite_dqlite::Result<()> {
@@ -85,17 +86,12 @@ impl<'conn> Transaction<'conn> {
     }
 
     fn undo(&self) {
-        let (is_alive, tx) = {
-            let link = self.conn.link();
-            (link.is_alive(), link.tx())
-        };
-        if !is_alive || tx == Tx::None {
+        let mut link = self.conn.link();
+        if !link.is_alive() || link.tx() == Tx::None {
             return;
         }
-        if let Err(error) = self.conn.roll_back() {
-            // A session that cannot be trusted to be outside of a transaction ends, and its node rolls back.
+        if let Err(error) = link.roll_back() {
             tracing::debug!(target: "finalite::dqlite", %error, "rolling back");
-            self.conn.link().die("a transaction could not be rolled back");
         }
     }
 

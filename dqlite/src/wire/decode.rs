@@ -61,6 +61,8 @@ pub struct Prepared {
     pub parameters: u64,
     /// Whether the answer has the newer form.
     pub is_newer: bool,
+    /// The offset in bytes of what follows the statement; 0 if it is not told.
+    pub tail: u64,
 }
 
 /// A file of a database.
@@ -95,7 +97,9 @@ impl Answer {
             answer::DB => Self::Db,
             answer::STMT => {
                 let [_, id] = body.pair()?;
-                Self::Stmt(Prepared { id, parameters: body.u64()?, is_newer: header.schema == 1 })
+                let (parameters, is_newer) = (body.u64()?, header.schema == 1);
+                let tail = if is_newer { body.u64()? } else { 0 };
+                Self::Stmt(Prepared { id, parameters, is_newer, tail })
             }
             answer::RESULT => {
                 Self::Result { last_insert_rowid: i64::from_le_bytes(body.word()?), changes: body.u64()? }

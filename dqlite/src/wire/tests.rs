@@ -141,8 +141,8 @@ fn answers_are_read() {
     assert_eq!(answers[0], Ok(Answer::Failure(failure)));
     assert_eq!(answers[1], Ok(Answer::Server(Member { role: 0, ..member(1) })));
     assert_eq!(answers[3], Ok(Answer::Servers(vec![member(1), member(2)])));
-    assert_eq!(answers[5], Ok(Answer::Stmt(Prepared { id: 3, parameters: 2, is_newer: false })));
-    assert_eq!(answers[6], Ok(Answer::Stmt(Prepared { id: 4, parameters: 300, is_newer: true })));
+    assert_eq!(answers[5], Ok(Answer::Stmt(Prepared { id: 3, parameters: 2, is_newer: false, tail: 0 })));
+    assert_eq!(answers[6], Ok(Answer::Stmt(Prepared { id: 4, parameters: 300, is_newer: true, tail: 9 })));
     assert_eq!(answers[7], Ok(Answer::Result { last_insert_rowid: -1, changes: 2 }));
     assert!(answers[8].is_err(), "rows are read by a batch");
     let file = |name: &str| Dumped { name: name.into(), bytes: b"bytes".to_vec() };

@@ -144,6 +144,37 @@ fn transactions(conn: &mut Connection) {
     tx.rollback().unwrap();
     assert_eq!(count(conn), 2);
 
+    // What follows is not stored by itself, and the session goes on.
+    let tx = conn.transaction().unwrap();
+    tx.execute("INSERT OR ROLLBACK INTO t(id, a) VALUES (1, 50)", ()).unwrap_err();
+    for sql in ["INSERT INTO t(a) VALUES (50)", "SAVEPOINT a"] {
+        let error = tx.execute(sql, ()).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Refused { .. }), "{error}");
+    }
+    tx.commit().unwrap_err();
+    assert_eq!(count(conn), 2);
+
+    // A failure that leaves the transaction open.
+    let tx = conn.transaction().unwrap();
+    tx.execute("INSERT INTO t(id, a) VALUES (1, 50)", ()).unwrap_err();
+    tx.execute("INSERT INTO t(a) VALUES (50)", ()).unwrap();
+    tx.commit().unwrap();
+    assert_eq!(count(conn), 3);
+    conn.execute("DELETE FROM t WHERE id = (SELECT max(id) FROM t WHERE a = 50)", ()).unwrap();
+
+    conn.execute(
+        "CREATE TRIGGER r BEFORE DELETE ON t WHEN old.a = 99 BEGIN SELECT 1; SELECT RAISE(ROLLBACK, 'no'); END;",
+        (),
+    )
+    .unwrap();
+    conn.execute("INSERT INTO t(a) VALUES (99)", ()).unwrap();
+    let tx = conn.transaction().unwrap();
+    tx.execute("DELETE FROM t WHERE a = 99", ()).unwrap_err();
+    tx.execute("INSERT INTO t(a) VALUES (50)", ()).unwrap_err();
+    drop(tx);
+    conn.execute("DROP TRIGGER r", ()).unwrap();
+    assert_eq!(count(conn), 2);
+
     // One that was forgotten is rolled back when the next begins.
     std::mem::forget(conn.transaction().unwrap());
     conn.execute("INSERT INTO t(a) VALUES (50)", ()).unwrap();

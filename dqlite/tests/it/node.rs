@@ -20,6 +20,8 @@ pub enum Step {
     CloseAfter(Vec<u8>),
     /// Never answers.
     Stall,
+    /// Answers byte by byte, with this pause before each.
+    Trickle(Vec<u8>, Duration),
 }
 
 /// Bytes of a message.
@@ -72,12 +74,21 @@ pub struct Node {
 impl Node {
     /// Starts one. Each session first gets the answers to LEADER, CLIENT, OPEN and the probe.
     pub fn start(scripts: Vec<Vec<Step>>) -> Self {
+        Self::start_with(scripts, |_, _, _| None)
+    }
+
+    /// Starts one with other answers to the opening. The closure receives the node's address, the number of the session
+    /// and that of the request.
+    pub fn start_with(
+        scripts: Vec<Vec<Step>>,
+        other: impl Fn(&str, usize, usize) -> Option<Step> + Send + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let (sender, requests) = channel();
         let own = address.clone();
         thread::spawn(move || {
-            for script in scripts {
+            for (session, script) in scripts.into_iter().enumerate() {
                 let Ok((mut stream, _)) = listener.accept() else { return };
                 let mut hello = [0; 8];
                 stream.read_exact(&mut hello).unwrap();
@@ -93,12 +104,21 @@ impl Node {
                     if number >= 5 {
                         let _ = sender.send(kind);
                     }
-                    match step {
+                    match other(&own, session, number).unwrap_or(step) {
                         Step::Answer(bytes) | Step::Bytes(bytes) => stream.write_all(&bytes).unwrap(),
                         Step::Close => break,
                         Step::CloseAfter(bytes) => {
                             stream.write_all(&bytes).unwrap();
                             break;
+                        }
+                        Step::Trickle(bytes, pause) => {
+                            for byte in bytes {
+                                thread::sleep(pause);
+                                // Until the client gives up.
+                                if stream.write_all(&[byte]).is_err() {
+                                    break;
+                                }
+                            }
                         }
                         Step::Stall => {
                             // Until the client gives up.
