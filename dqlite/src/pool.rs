@@ -42,6 +42,7 @@ struct Inner {
     timeout: Duration,
     state: Mutex<State>,
     returned: Condvar,
+    process: u32,
 }
 
 #[derive(Default)]
@@ -87,15 +88,28 @@ impl Pool {
     pub fn with_timeout(cluster: Cluster, database: &str, sessions_max: usize, timeout: Duration) -> Self {
         let state = Mutex::default();
         let (database, sessions_max) = (database.into(), sessions_max.max(1));
-        Self(Arc::new(Inner { cluster, database, sessions_max, timeout, state, returned: Condvar::new() }))
+        Self(Arc::new(Inner {
+            cluster,
+            database,
+            sessions_max,
+            timeout,
+            state,
+            returned: Condvar::new(),
+            process: std::process::id(),
+        }))
     }
 
     /// Returns a session, which comes back when it is dropped.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::PoolTimeout`], [`ErrorKind::PoolClosed`]; those of [`Cluster::open`].
+    /// [`ErrorKind::PoolTimeout`], [`ErrorKind::PoolClosed`]; [`ErrorKind::Forked`] in a fork of the process that has made
+    /// the pool; those of [`Cluster::open`].
     pub fn get(&self) -> Result<PooledConnection<'_>> {
+        // Before its lock, which a thread of the parent may have held.
+        if self.0.process != std::process::id() {
+            return Err(Error::new(ErrorKind::Forked));
+        }
         let began = Instant::now();
         let mut state = self.0.lock();
         loop {
@@ -107,21 +121,28 @@ impl Pool {
                 state.lent += 1;
                 drop(state);
                 // From here on, the place is given back if anything fails.
-                let mut lent = PooledConnection { pool: &self.0, conn: None };
-                if !is_stale && (idle.since.elapsed() < TRUSTED || idle.conn.is_leader().unwrap_or(false)) {
+                let mut lent = PooledConnection { pool: &self.0, conn: None, epoch: idle.conn.epoch() };
+                let probe = || idle.conn.is_leader_within(self.0.cluster.connect_timeout()).unwrap_or(false);
+                if !is_stale && (idle.since.elapsed() < TRUSTED || probe()) {
                     lent.conn = Some(idle.conn);
                     return Ok(lent);
                 }
-                drop(idle);
+                drop(idle.conn);
                 drop(lent);
                 state = self.0.lock();
+                if state.generation == idle.generation {
+                    // The others have the same leader.
+                    state.generation += 1;
+                }
                 continue;
             }
             if state.lent < self.0.sessions_max {
                 state.lent += 1;
                 drop(state);
-                let mut lent = PooledConnection { pool: &self.0, conn: None };
-                lent.conn = Some(self.0.cluster.open(&self.0.database)?);
+                let mut lent = PooledConnection { pool: &self.0, conn: None, epoch: 0 };
+                let conn = self.0.cluster.open(&self.0.database)?;
+                lent.epoch = conn.epoch();
+                lent.conn = Some(conn);
                 return Ok(lent);
             }
             let waited = began.elapsed();
@@ -157,11 +178,13 @@ impl Inner {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take_back(&self, conn: Option<Connection>) {
+    fn take_back(&self, conn: Option<Connection>, epoch: u64) {
         let (conn, has_ended) = match conn {
             Some(conn) => {
                 let is_sound = restore(&conn);
-                if is_sound { (Some(conn), false) } else { (None, true) }
+                // One that was reopened had ended before.
+                let has_ended = !is_sound || conn.epoch() != epoch;
+                (Some(conn).filter(|_| is_sound), has_ended)
             }
             None => (None, false),
         };
@@ -219,6 +242,8 @@ pub struct PooledConnection<'pool> {
     pool: &'pool Inner,
     /// Is there until it is dropped, once it was lent.
     conn: Option<Connection>,
+    /// The number of the session as it was lent.
+    epoch: u64,
 }
 
 impl PooledConnection<'_> {
@@ -271,7 +296,7 @@ impl Deref for PooledConnection<'_> {
 
 impl Drop for PooledConnection<'_> {
     fn drop(&mut self) {
-        self.pool.take_back(self.conn.take());
+        self.pool.take_back(self.conn.take(), self.epoch);
     }
 }
 

@@ -4,7 +4,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::connection::Connection;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::transaction::Transaction;
 
 /// Limits of [`Connection::retry`].
@@ -26,7 +26,8 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// Returns a policy that begins no attempt after this time.
+    /// Returns a policy that begins no attempt after this time. A leader is searched for as long at most, or for
+    /// [`leader_timeout`](crate::ClusterBuilder::leader_timeout).
     #[must_use]
     pub fn new(deadline: Duration) -> Self {
         let (first_pause, longest_pause) = (Duration::from_millis(2), Duration::from_millis(100));
@@ -58,25 +59,37 @@ pub(crate) fn run<T, E: From<Error>>(
     let began = Instant::now();
     let mut pause = policy.first_pause;
     let mut attempt = 1;
-    // A session that had ended before: nothing was sent yet.
-    if !conn.is_alive() {
-        conn.reopen()?;
-    }
+    let mut last = None;
     loop {
-        let error = match attempt_once(conn, &mut work)? {
-            Ok(value) => return Ok(value),
-            Err(error) => error,
+        // One that is over. Nothing of the program is sent while another is opened.
+        let opened = match conn.is_alive() {
+            true => Ok(()),
+            false => conn.reopen_within(policy.deadline.saturating_sub(began.elapsed())),
         };
-        if attempt >= policy.attempts || began.elapsed() + pause > policy.deadline {
+        let error = match opened {
+            Ok(()) => {
+                if let Some(error) = last.filter(|_| began.elapsed() > policy.deadline) {
+                    return Err(error);
+                }
+                match attempt_once(conn, &mut work)? {
+                    Ok(value) => return Ok(value),
+                    Err(error) => error,
+                }
+            }
+            // The node that was found has stepped down, or ended, meanwhile.
+            Err(error) if error.is_not_leader() || matches!(error.kind(), ErrorKind::Disconnected { .. }) => {
+                error.into()
+            }
+            Err(error) => return Err(error.into()),
+        };
+        if attempt >= policy.attempts || began.elapsed().saturating_add(pause) > policy.deadline {
             return Err(error);
         }
+        last = Some(error);
         attempt += 1;
         crate::stats::retried();
         thread::sleep(jittered(pause));
-        pause = (pause * 2).min(policy.longest_pause);
-        if !conn.is_alive() {
-            conn.reopen()?;
-        }
+        pause = pause.saturating_mul(2).min(policy.longest_pause);
     }
 }
 
