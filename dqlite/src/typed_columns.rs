@@ -29,10 +29,28 @@ impl FromRow<'_> for TypedColumn {
 }
 
 pub(crate) fn find(conn: &Connection) -> Result<Vec<TypedColumn>> {
-    conn.query_all(
-        "SELECT m.name, p.name, p.type FROM sqlite_schema AS m, pragma_table_info(m.name) AS p
-         WHERE m.type IN ('table', 'view') AND upper(p.type) IN ('DATE', 'DATETIME', 'TIMESTAMP', 'BOOLEAN')
-         ORDER BY m.name, p.cid",
-        (),
-    )
+    conn.query_all(SQL, ())
+}
+
+/// `table_info` has no generated columns.
+const SQL: &str = "SELECT m.name, p.name, p.type FROM sqlite_schema AS m, pragma_table_xinfo(m.name) AS p
+     WHERE m.type IN ('table', 'view') AND upper(p.type) IN ('DATE', 'DATETIME', 'TIMESTAMP', 'BOOLEAN')
+     ORDER BY m.name, p.cid";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn generated_columns_are_found() {
+        let conn = finalite::Connection::open_in_memory().unwrap();
+        conn.execute_batch(
+            "CREATE TABLE g(a, d DATETIME GENERATED ALWAYS AS (a + 0.5), e Boolean AS (a) STORED, f DATE);
+             CREATE TABLE s(a TEXT) STRICT;",
+        )
+        .unwrap();
+        let found: Vec<TypedColumn> = conn.query_all(SQL, ()).unwrap();
+        let found: Vec<_> = found.iter().map(|typed| (&*typed.column, &*typed.declared)).collect();
+        assert_eq!(found, [("d", "DATETIME"), ("e", "Boolean"), ("f", "DATE")]);
+    }
 }
