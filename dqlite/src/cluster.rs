@@ -284,7 +284,7 @@ impl Cluster {
     /// Those of [`members`](Self::members).
     pub fn dump(&self, database: &str) -> Result<Dump> {
         match self.ask(Request::Dump { name: database }, Effect::Read)? {
-            Answer::Files(files) => Ok(Dump::new(files)),
+            Answer::Files(files) => Dump::new(database, files),
             _ => Err(Error::protocol("another answer than the files")),
         }
     }
