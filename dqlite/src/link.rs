@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::mem;
 use std::panic::Location;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
 use std::time::{Duration, Instant};
 
 use finalite::workspace::skip_blank;
@@ -71,8 +72,50 @@ enum State {
 /// A result that is being read: a number within the session.
 pub(crate) type Cursor = u64;
 
+/// The connection of a session, which its pool can end, too. `None` once it was ended.
+struct Shared(Mutex<Option<Box<dyn Stream>>>);
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Option<Box<dyn Stream>>> {
+        // A stream that has panicked has left its session midway, which ends.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs this on the stream. It is locked meanwhile.
+    fn with<T>(&self, run: impl FnOnce(&mut dyn Stream) -> io::Result<T>) -> io::Result<T> {
+        match &mut *self.lock() {
+            Some(stream) => run(&mut **stream),
+            None => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    fn end(mut stream: MutexGuard<'_, Option<Box<dyn Stream>>>) {
+        if let Some(stream) = stream.take() {
+            stream.shut_down();
+            stats::session_closed();
+        }
+    }
+}
+
+/// Ends the connection of a session from outside.
+#[derive(Clone)]
+pub(crate) struct Ender(Weak<Shared>);
+
+impl Ender {
+    /// Ends it, unless it is being read from or written to.
+    pub(crate) fn end_idle(&self) {
+        if let Some(shared) = self.0.upgrade() {
+            match shared.0.try_lock() {
+                Ok(stream) => Shared::end(stream),
+                Err(TryLockError::Poisoned(stream)) => Shared::end(stream.into_inner()),
+                Err(TryLockError::WouldBlock) => {}
+            }
+        }
+    }
+}
+
 pub(crate) struct Link {
-    stream: Box<dyn Stream>,
+    stream: Arc<Shared>,
     address: Box<str>,
     limits: Limits,
     process: u32,
@@ -110,7 +153,7 @@ impl Link {
         stream.acknowledge();
         stats::session_opened();
         Ok(Self {
-            stream,
+            stream: Arc::new(Shared(Mutex::new(Some(stream)))),
             address: address.into(),
             limits,
             process: std::process::id(),
@@ -145,6 +188,10 @@ impl Link {
 
     fn is_over(&self) -> bool {
         matches!(self.state, State::Dead(_))
+    }
+
+    pub(crate) fn ender(&self) -> Ender {
+        Ender(Arc::downgrade(&self.stream))
     }
 
     pub(crate) fn is_newer(&self) -> bool {
@@ -461,7 +508,7 @@ impl Link {
             return Ok(false);
         }
         if timeout != self.timeout {
-            self.stream.set_timeout(timeout)?;
+            self.stream.with(|stream| stream.set_timeout(timeout))?;
             self.timeout = timeout;
         }
         Ok(true)
@@ -486,7 +533,7 @@ impl Link {
         }
         stats::bytes_sent(bytes);
         // From here on it may have got all of it.
-        self.stream.flush().map_err(|error| {
+        self.stream.with(|stream| stream.flush()).map_err(|error| {
             let cause = self.lost(error);
             self.lose(cause, effect)
         })
@@ -498,7 +545,7 @@ impl Link {
             if !self.has_time()? {
                 return Err(io::ErrorKind::TimedOut.into());
             }
-            match self.stream.write(&self.outgoing[sent..]) {
+            match self.stream.with(|stream| stream.write(&self.outgoing[sent..])) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(bytes) => sent += bytes,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -547,11 +594,12 @@ impl Link {
                     return Err(self.lose(cause, effect));
                 }
             }
-            match self.stream.read(self.incoming.space()) {
+            let space = self.incoming.space();
+            let read = self.stream.with(|stream| stream.read(space).inspect(|_| stream.acknowledge()));
+            match read {
                 Ok(0) => return Err(self.lose(Lost::Closed, effect)),
                 Ok(bytes) => {
                     self.incoming.arrived(bytes);
-                    self.stream.acknowledge();
                     stats::bytes_received(bytes);
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -682,8 +730,7 @@ impl Link {
         if self.process != std::process::id() {
             return;
         }
-        self.stream.shut_down();
-        stats::session_closed();
+        Shared::end(self.stream.lock());
         for (_, site) in self.live.drain() {
             stats::statement_finalized(site);
         }

@@ -1,6 +1,6 @@
 //! [`Pool`]: sessions that are kept open, and lent.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::ops::Deref;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -11,7 +11,7 @@ use tracing::warn;
 use crate::cluster::Cluster;
 use crate::connection::Connection;
 use crate::error::{Error, ErrorKind, Result};
-use crate::link::Tx;
+use crate::link::{Ender, Tx};
 use crate::retry::RetryPolicy;
 use crate::stats;
 use crate::transaction::Transaction;
@@ -20,7 +20,8 @@ use crate::transaction::Transaction;
 ///
 /// A session that comes back is rolled back if a transaction was forgotten, and statements that were forgotten are
 /// finalized and counted. One that has ended is not lent again, and neither are those that were idle while it did: they
-/// have the same leader. Nothing that failed is sent again by the pool.
+/// have the same leader. A guard that was leaked keeps its place until the pool ends, which counts it
+/// ([`Stats::sessions_forgotten`](stats::Stats::sessions_forgotten)). Nothing that failed is sent again by the pool.
 ///
 /// # Example
 ///
@@ -50,6 +51,10 @@ struct State {
     idle: VecDeque<Idle>,
     /// Sessions that are lent, or being opened.
     lent: usize,
+    /// The connections of those that are lent, by a number.
+    connections: HashMap<u64, Ender>,
+    /// The last number.
+    last: u64,
     is_closed: bool,
     /// Counts the sessions that were found to have ended.
     generation: u64,
@@ -121,10 +126,10 @@ impl Pool {
                 state.lent += 1;
                 drop(state);
                 // From here on, the place is given back if anything fails.
-                let mut lent = PooledConnection { pool: &self.0, conn: None, epoch: idle.conn.epoch() };
+                let mut lent = PooledConnection::of(&self.0);
                 let probe = || idle.conn.is_leader_within(self.0.cluster.connect_timeout()).unwrap_or(false);
                 if !is_stale && (idle.since.elapsed() < TRUSTED || probe()) {
-                    lent.conn = Some(idle.conn);
+                    lent.keep(idle.conn);
                     return Ok(lent);
                 }
                 drop(idle.conn);
@@ -139,10 +144,8 @@ impl Pool {
             if state.lent < self.0.sessions_max {
                 state.lent += 1;
                 drop(state);
-                let mut lent = PooledConnection { pool: &self.0, conn: None, epoch: 0 };
-                let conn = self.0.cluster.open(&self.0.database)?;
-                lent.epoch = conn.epoch();
-                lent.conn = Some(conn);
+                let mut lent = PooledConnection::of(&self.0);
+                lent.keep(self.0.cluster.open(&self.0.database)?);
                 return Ok(lent);
             }
             let waited = began.elapsed();
@@ -161,14 +164,19 @@ impl Pool {
         PoolStatus { checked_out: state.lent, idle: state.idle.len(), sessions_max: self.0.sessions_max }
     }
 
-    /// Ends the sessions that wait, and those that are lent when they come back. No further one is lent.
+    /// Ends the sessions that wait, and those that are lent, also if their guard was leaked; one that is sending or waiting
+    /// for an answer ends when it comes back. No further one is lent. In a fork of the process it does nothing.
     pub fn close(&self) {
-        let idle = {
+        if self.0.process != std::process::id() {
+            return;
+        }
+        let (idle, connections) = {
             let mut state = self.0.lock();
             state.is_closed = true;
-            std::mem::take(&mut state.idle)
+            (std::mem::take(&mut state.idle), std::mem::take(&mut state.connections))
         };
         drop(idle);
+        connections.values().for_each(Ender::end_idle);
         self.0.returned.notify_all();
     }
 }
@@ -178,7 +186,11 @@ impl Inner {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take_back(&self, conn: Option<Connection>, epoch: u64) {
+    fn take_back(&self, conn: Option<Connection>, epoch: u64, number: u64) {
+        // A child has none to give back, and may not get the lock.
+        if self.process != std::process::id() {
+            return;
+        }
         let (conn, has_ended) = match conn {
             Some(conn) => {
                 let is_sound = restore(&conn);
@@ -190,6 +202,7 @@ impl Inner {
         };
         let mut state = self.lock();
         state.lent -= 1;
+        state.connections.remove(&number);
         if has_ended {
             state.generation += 1;
         }
@@ -205,6 +218,21 @@ impl Inner {
         drop(state);
         drop(unwanted);
         self.returned.notify_one();
+    }
+}
+
+impl Drop for Inner {
+    /// Guards borrow the pool: those that are left were leaked.
+    fn drop(&mut self) {
+        if self.process != std::process::id() {
+            return;
+        }
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if state.lent > 0 {
+            stats::sessions_forgotten(state.lent);
+            warn!(target: "finalite::leak", forgotten = state.lent, "a pool ends with sessions that were leaked");
+        }
+        state.connections.values().for_each(Ender::end_idle);
     }
 }
 
@@ -244,9 +272,39 @@ pub struct PooledConnection<'pool> {
     conn: Option<Connection>,
     /// The number of the session as it was lent.
     epoch: u64,
+    /// The number in the list of connections.
+    number: u64,
+}
+
+impl<'pool> PooledConnection<'pool> {
+    fn of(pool: &'pool Inner) -> Self {
+        Self { pool, conn: None, epoch: 0, number: 0 }
+    }
 }
 
 impl PooledConnection<'_> {
+    fn keep(&mut self, conn: Connection) {
+        self.epoch = conn.epoch();
+        self.conn = Some(conn);
+        self.note();
+    }
+
+    /// Notes the connection in the pool, which may have been closed meanwhile.
+    fn note(&mut self) {
+        let Some(ender) = self.conn.as_ref().map(|conn| conn.link().ender()) else { return };
+        let mut state = self.pool.lock();
+        if state.is_closed {
+            drop(state);
+            ender.end_idle();
+            return;
+        }
+        if self.number == 0 {
+            state.last += 1;
+            self.number = state.last;
+        }
+        state.connections.insert(self.number, ender);
+    }
+
     /// As [`Connection::transaction`].
     ///
     /// # Errors
@@ -266,7 +324,9 @@ impl PooledConnection<'_> {
         policy: RetryPolicy,
         work: impl FnMut(&Transaction<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
-        self.own()?.retry(policy, work)
+        let result = self.own()?.retry(policy, work);
+        self.note();
+        result
     }
 
     /// As [`Connection::reopen`].
@@ -275,7 +335,9 @@ impl PooledConnection<'_> {
     ///
     /// Those of [`Connection::reopen`].
     pub fn reopen(&mut self) -> Result<()> {
-        self.own()?.reopen()
+        let result = self.own()?.reopen();
+        self.note();
+        result
     }
 
     fn own(&mut self) -> Result<&mut Connection> {
@@ -296,7 +358,7 @@ impl Deref for PooledConnection<'_> {
 
 impl Drop for PooledConnection<'_> {
     fn drop(&mut self) {
-        self.pool.take_back(self.conn.take(), self.epoch);
+        self.pool.take_back(self.conn.take(), self.epoch, self.number);
     }
 }
 

@@ -2,12 +2,11 @@
 
 use std::collections::HashMap;
 use std::panic::Location;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use finalite::stats::ProvidedStat;
 use finalite::workspace::PerProcess;
 
-/// Figures of all sessions of the process, since it began.
+/// Figures of all sessions of the process, since it began, without those of a process that it was forked from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
@@ -21,6 +20,8 @@ pub struct Stats {
     pub statements_by_site: Vec<(String, u64)>,
     /// Statements that were leaked (`mem::forget`), and ended with their session.
     pub statements_forgotten: u64,
+    /// Sessions of pools that were leaked with their guard, and ended with their pool.
+    pub sessions_forgotten: u64,
     /// Bytes that were sent.
     pub bytes_sent: u64,
     /// Bytes that were received.
@@ -35,38 +36,36 @@ pub struct Stats {
     pub retries: u64,
 }
 
-static SESSIONS_OPENED: AtomicU64 = AtomicU64::new(0);
-static SESSIONS_CLOSED: AtomicU64 = AtomicU64::new(0);
-static FORGOTTEN: AtomicU64 = AtomicU64::new(0);
-static BYTES_SENT: AtomicU64 = AtomicU64::new(0);
-static BYTES_RECEIVED: AtomicU64 = AtomicU64::new(0);
-static LEADER_CHANGES: AtomicU64 = AtomicU64::new(0);
-static NOT_LEADER: AtomicU64 = AtomicU64::new(0);
-static UNKNOWN: AtomicU64 = AtomicU64::new(0);
-static RETRIES: AtomicU64 = AtomicU64::new(0);
-/// Statements by the place that has prepared them.
-static STATEMENTS: PerProcess<HashMap<&'static Location<'static>, u64>> = PerProcess::new(HashMap::new);
-
-fn add(counter: &AtomicU64, count: usize) {
-    counter.fetch_add(count as u64, Relaxed);
+#[derive(Default)]
+struct Figures {
+    /// Without those of statements, which are counted by place.
+    stats: Stats,
+    /// Statements by the place that has prepared them.
+    sites: HashMap<&'static Location<'static>, u64>,
 }
+
+/// A process that was forked has none of its parent's sessions, and counts its own.
+static FIGURES: PerProcess<Figures> = PerProcess::new(Figures::default);
 
 pub(crate) fn session_opened() {
     // From the first session on, they are in the driver's snapshot, and so on the endpoint's page and in its metrics.
     finalite::workspace::provide_stats("dqlite", provided);
-    add(&SESSIONS_OPENED, 1);
+    let stats = &mut FIGURES.lock().stats;
+    stats.sessions += 1;
+    stats.sessions_opened += 1;
 }
 
 pub(crate) fn session_closed() {
-    add(&SESSIONS_CLOSED, 1);
+    let stats = &mut FIGURES.lock().stats;
+    stats.sessions = stats.sessions.saturating_sub(1);
 }
 
 pub(crate) fn statement_prepared(site: &'static Location<'static>) {
-    *STATEMENTS.lock().entry(site).or_default() += 1;
+    *FIGURES.lock().sites.entry(site).or_default() += 1;
 }
 
 pub(crate) fn statement_finalized(site: &'static Location<'static>) {
-    let mut sites = STATEMENTS.lock();
+    let sites = &mut FIGURES.lock().sites;
     if let Some(count) = sites.get_mut(site) {
         *count -= 1;
         if *count == 0 {
@@ -76,31 +75,35 @@ pub(crate) fn statement_finalized(site: &'static Location<'static>) {
 }
 
 pub(crate) fn forgotten(count: usize) {
-    add(&FORGOTTEN, count);
+    FIGURES.lock().stats.statements_forgotten += count as u64;
+}
+
+pub(crate) fn sessions_forgotten(count: usize) {
+    FIGURES.lock().stats.sessions_forgotten += count as u64;
 }
 
 pub(crate) fn bytes_sent(bytes: usize) {
-    add(&BYTES_SENT, bytes);
+    FIGURES.lock().stats.bytes_sent += bytes as u64;
 }
 
 pub(crate) fn bytes_received(bytes: usize) {
-    add(&BYTES_RECEIVED, bytes);
+    FIGURES.lock().stats.bytes_received += bytes as u64;
 }
 
 pub(crate) fn leader_changed() {
-    add(&LEADER_CHANGES, 1);
+    FIGURES.lock().stats.leader_changes += 1;
 }
 
 pub(crate) fn not_leader() {
-    add(&NOT_LEADER, 1);
+    FIGURES.lock().stats.not_leader += 1;
 }
 
 pub(crate) fn unknown() {
-    add(&UNKNOWN, 1);
+    FIGURES.lock().stats.unknown_outcomes += 1;
 }
 
 pub(crate) fn retried() {
-    add(&RETRIES, 1);
+    FIGURES.lock().stats.retries += 1;
 }
 
 fn provided() -> Vec<ProvidedStat> {
@@ -114,6 +117,7 @@ fn provided() -> Vec<ProvidedStat> {
         statements,
         total("dqlite_sessions_opened", "Sessions with nodes of dqlite opened", stats.sessions_opened),
         total("dqlite_statements_forgotten", "Statements of dqlite that were leaked", stats.statements_forgotten),
+        total("dqlite_sessions_forgotten", "Sessions of dqlite that were leaked", stats.sessions_forgotten),
         total("dqlite_sent_bytes", "Bytes sent to nodes of dqlite", stats.bytes_sent),
         total("dqlite_received_bytes", "Bytes received from nodes of dqlite", stats.bytes_received),
         total("dqlite_leader_changes", "Changes of the leader of dqlite that were found", stats.leader_changes),
@@ -126,22 +130,11 @@ fn provided() -> Vec<ProvidedStat> {
 /// Returns the figures of now. Those of a call that is under way in another thread may be counted in part.
 #[must_use]
 pub fn snapshot() -> Stats {
-    let mut by_site: Vec<(String, u64)> =
-        STATEMENTS.lock().iter().map(|(site, count)| (site.to_string(), *count)).collect();
+    let (stats, mut by_site) = {
+        let figures = FIGURES.lock();
+        let by_site: Vec<_> = figures.sites.iter().map(|(site, count)| (site.to_string(), *count)).collect();
+        (figures.stats.clone(), by_site)
+    };
     by_site.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-    let closed = SESSIONS_CLOSED.load(Relaxed);
-    let opened = SESSIONS_OPENED.load(Relaxed);
-    Stats {
-        sessions: opened.saturating_sub(closed),
-        sessions_opened: opened,
-        statements: by_site.iter().map(|(_, count)| count).sum(),
-        statements_by_site: by_site,
-        statements_forgotten: FORGOTTEN.load(Relaxed),
-        bytes_sent: BYTES_SENT.load(Relaxed),
-        bytes_received: BYTES_RECEIVED.load(Relaxed),
-        leader_changes: LEADER_CHANGES.load(Relaxed),
-        not_leader: NOT_LEADER.load(Relaxed),
-        unknown_outcomes: UNKNOWN.load(Relaxed),
-        retries: RETRIES.load(Relaxed),
-    }
+    Stats { statements: by_site.iter().map(|(_, count)| count).sum(), statements_by_site: by_site, ..stats }
 }

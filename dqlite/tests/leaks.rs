@@ -9,7 +9,7 @@ mod node;
 use std::fs;
 use std::time::{Duration, Instant};
 
-use finalite_dqlite::{Connection, stats};
+use finalite_dqlite::{Connection, Pool, stats};
 use node::{DONE, MORE, Node, Step, empty, failure, message, result, rows, statement, words};
 
 /// Descriptors, threads, sessions, statements.
@@ -54,6 +54,15 @@ fn sessions_leave_nothing() {
             std::mem::forget(statement);
         });
         with(vec![statement(0, 0)], |conn| std::mem::forget(conn.prepare("SELECT 1").unwrap()));
+        // Guards of a pool that are forgotten, which closes, or ends.
+        for closes in [false, true] {
+            let node = Node::start(vec![vec![]]);
+            let pool = Pool::new(node.cluster(), "app", 1);
+            std::mem::forget(pool.get().unwrap());
+            if closes {
+                pool.close();
+            }
+        }
     };
     endings();
     let until = Instant::now() + Duration::from_secs(10);
@@ -66,10 +75,18 @@ fn sessions_leave_nothing() {
     }
     check(before);
 
-    // The positive control: a session that is kept is found.
-    let node = Node::start(vec![vec![]]);
+    // The positive control: a session that is kept is found, with its statement, as is a thread.
+    let node = Node::start(vec![vec![statement(0, 0), empty()]]);
     let conn = node.open();
-    assert!(left()[0] > before[0] && left()[2] == before[2] + 1);
+    let kept = conn.prepare("SELECT 1").unwrap();
+    let (stop, stopped) = std::sync::mpsc::channel::<()>();
+    let thread = std::thread::spawn(move || stopped.recv());
+    let now = left();
+    assert!((0..4).all(|kind| now[kind] > before[kind]), "{before:?}, {now:?}");
+    assert_eq!((now[2], now[3]), (before[2] + 1, before[3] + 1));
+    drop(stop);
+    thread.join().unwrap().unwrap_err();
+    drop(kept);
     drop(conn);
     drop(node);
     check(before);

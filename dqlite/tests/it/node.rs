@@ -2,7 +2,8 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
@@ -65,7 +66,7 @@ pub fn rows(values: std::ops::Range<u64>, end: u64) -> Vec<u8> {
     message(7, 0, &[words(&[1]), text("n"), rows.collect(), words(&[end])].concat())
 }
 
-/// A node that serves one script after the other, one for each session, and tells the types of the requests.
+/// A node that serves each session by a script, in the order in which they connect, and tells the types of the requests.
 pub struct Node {
     pub address: String,
     pub requests: Receiver<u8>,
@@ -81,57 +82,18 @@ impl Node {
     /// and that of the request.
     pub fn start_with(
         scripts: Vec<Vec<Step>>,
-        other: impl Fn(&str, usize, usize) -> Option<Step> + Send + 'static,
+        other: impl Fn(&str, usize, usize) -> Option<Step> + Send + Sync + 'static,
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let (sender, requests) = channel();
         let own = address.clone();
         thread::spawn(move || {
+            let other = Arc::new(other);
             for (session, script) in scripts.into_iter().enumerate() {
-                let Ok((mut stream, _)) = listener.accept() else { return };
-                let mut hello = [0; 8];
-                stream.read_exact(&mut hello).unwrap();
-                let opening = [
-                    Step::Answer(message(1, 0, &[words(&[1]), text(&own)].concat())),
-                    Step::Answer(message(2, 0, &words(&[15_000]))),
-                    Step::Answer(message(4, 0, &words(&[0]))),
-                    statement(0, 0),
-                    empty(),
-                ];
-                for (number, step) in opening.into_iter().chain(script).enumerate() {
-                    let Some(kind) = request(&mut stream) else { break };
-                    if number >= 5 {
-                        let _ = sender.send(kind);
-                    }
-                    match other(&own, session, number).unwrap_or(step) {
-                        Step::Answer(bytes) | Step::Bytes(bytes) => stream.write_all(&bytes).unwrap(),
-                        Step::Close => break,
-                        Step::CloseAfter(bytes) => {
-                            stream.write_all(&bytes).unwrap();
-                            break;
-                        }
-                        Step::Trickle(bytes, pause) => {
-                            for byte in bytes {
-                                thread::sleep(pause);
-                                // Until the client gives up.
-                                if stream.write_all(&[byte]).is_err() {
-                                    break;
-                                }
-                            }
-                        }
-                        Step::Stall => {
-                            // Until the client gives up.
-                            let _ = stream.read(&mut [0; 64]);
-                            break;
-                        }
-                    }
-                }
-                // What is sent beyond the script is told, too.
-                stream.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
-                while let Some(kind) = request(&mut stream) {
-                    let _ = sender.send(kind);
-                }
+                let Ok((stream, _)) = listener.accept() else { return };
+                let (own, other, sender) = (own.clone(), other.clone(), sender.clone());
+                thread::spawn(move || serve(stream, script, &own, &sender, |number| other(&own, session, number)));
             }
         });
         Self { address, requests }
@@ -155,6 +117,57 @@ impl Node {
             seen.push(kind);
         }
         seen
+    }
+}
+
+fn serve(
+    mut stream: TcpStream,
+    script: Vec<Step>,
+    own: &str,
+    sender: &Sender<u8>,
+    other: impl Fn(usize) -> Option<Step>,
+) {
+    let mut hello = [0; 8];
+    stream.read_exact(&mut hello).unwrap();
+    let opening = [
+        Step::Answer(message(1, 0, &[words(&[1]), text(own)].concat())),
+        Step::Answer(message(2, 0, &words(&[15_000]))),
+        Step::Answer(message(4, 0, &words(&[0]))),
+        statement(0, 0),
+        empty(),
+    ];
+    for (number, step) in opening.into_iter().chain(script).enumerate() {
+        let Some(kind) = request(&mut stream) else { break };
+        if number >= 5 {
+            let _ = sender.send(kind);
+        }
+        match other(number).unwrap_or(step) {
+            Step::Answer(bytes) | Step::Bytes(bytes) => stream.write_all(&bytes).unwrap(),
+            Step::Close => break,
+            Step::CloseAfter(bytes) => {
+                stream.write_all(&bytes).unwrap();
+                break;
+            }
+            Step::Trickle(bytes, pause) => {
+                for byte in bytes {
+                    thread::sleep(pause);
+                    // Until the client gives up.
+                    if stream.write_all(&[byte]).is_err() {
+                        break;
+                    }
+                }
+            }
+            Step::Stall => {
+                // Until the client gives up.
+                let _ = stream.read(&mut [0; 64]);
+                break;
+            }
+        }
+    }
+    // What is sent beyond the script is told, too.
+    stream.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+    while let Some(kind) = request(&mut stream) {
+        let _ = sender.send(kind);
     }
 }
 

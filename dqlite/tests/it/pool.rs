@@ -1,10 +1,10 @@
 //! Sessions that are lent.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use finalite_dqlite::{ErrorKind, Pool, stats};
+use finalite_dqlite::{ErrorKind, Pool, RetryPolicy, stats};
 
-use crate::node::{Node, Step, empty, failure, result, statement};
+use crate::node::{Node, Step, empty, failure, message, result, statement, text, words};
 
 #[test]
 fn a_session_comes_back_as_it_was() {
@@ -20,7 +20,7 @@ fn a_session_comes_back_as_it_was() {
     let error = pool.get().map(drop).unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::PoolTimeout { .. }), "{error}");
     drop(conn);
-    assert_eq!(stats::snapshot().statements_forgotten, before + 1);
+    assert!(stats::snapshot().statements_forgotten > before);
     let conn = pool.get().unwrap();
     assert_eq!(conn.live_statements(), 0);
     conn.execute("DELETE FROM t", ()).unwrap();
@@ -41,6 +41,78 @@ fn a_session_that_has_ended_is_replaced_and_nothing_is_sent_again() {
     assert!(insert().unwrap_err().is_unknown());
     insert().unwrap();
     assert_eq!(node.seen(), [8, 8, 8]);
+}
+
+#[test]
+fn one_session_that_has_ended_dates_the_idle_ones_out() {
+    let insert = "INSERT INTO t VALUES (1)";
+    // The first is asked whether it is the leader's, and does not answer; the second would.
+    let leader = Step::Answer(message(1, 0, &[words(&[1]), text("elsewhere")].concat()));
+    let node = Node::start(vec![vec![result(), Step::Stall], vec![result(), leader], vec![result()]]);
+    let pool = Pool::new(node.cluster(), "app", 2);
+    let (first, second) = (pool.get().unwrap(), pool.get().unwrap());
+    first.execute(insert, ()).unwrap();
+    second.execute(insert, ()).unwrap();
+    drop(second);
+    drop(first);
+    std::thread::sleep(Duration::from_millis(1100));
+    let began = Instant::now();
+    pool.get().unwrap().execute(insert, ()).unwrap();
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    assert_eq!((pool.status().idle, node.seen()), (1, vec![8, 8, 0, 8]));
+
+    // One that `retry` has reopened.
+    let scripts = vec![
+        vec![failure(10250, "not leader")],
+        vec![result(), failure(1, "asked")],
+        vec![result(), result(), result()],
+        vec![result()],
+    ];
+    let node = Node::start(scripts);
+    let pool = Pool::new(node.cluster(), "app", 2);
+    let (mut first, second) = (pool.get().unwrap(), pool.get().unwrap());
+    second.execute(insert, ()).unwrap();
+    drop(second);
+    first.retry(RetryPolicy::default(), |tx| tx.execute(insert, ())).unwrap();
+    drop(first);
+    let (first, second) = (pool.get().unwrap(), pool.get().unwrap());
+    second.execute(insert, ()).unwrap();
+    drop((first, second));
+    assert_eq!(node.seen(), [8, 8, 8, 8, 8, 8]);
+}
+
+#[test]
+fn a_guard_that_is_leaked_is_counted_and_its_session_ended() {
+    let node = Node::start(vec![vec![], vec![], vec![]]);
+    let before = stats::snapshot();
+    let sessions = || stats::snapshot().sessions_forgotten - before.sessions_forgotten;
+    // With its pool.
+    let pool = Pool::with_timeout(node.cluster(), "app", 1, Duration::ZERO);
+    std::mem::forget(pool.get().unwrap());
+    assert!(matches!(pool.get().map(drop).unwrap_err().kind(), ErrorKind::PoolTimeout { .. }));
+    drop(pool);
+    assert_eq!(sessions(), 1);
+    // When it is closed, as is one that is lent and idle.
+    let pool = Pool::new(node.cluster(), "app", 2);
+    std::mem::forget(pool.get().unwrap());
+    let lent = pool.get().unwrap();
+    pool.close();
+    let error = lent.query_one::<i64>("SELECT 1", ()).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Disconnected { .. }), "{error}");
+    drop(lent);
+    drop(pool);
+    assert_eq!(sessions(), 2);
+    assert!(node.seen().is_empty());
+}
+
+#[test]
+fn a_statement_that_was_leaked_is_counted_by_reopening() {
+    let node = Node::start(vec![vec![statement(0, 0)], vec![]]);
+    let before = stats::snapshot().statements_forgotten;
+    let mut conn = node.open();
+    std::mem::forget(conn.prepare("SELECT 1").unwrap());
+    conn.reopen().unwrap();
+    assert!(stats::snapshot().statements_forgotten > before);
 }
 
 #[test]
