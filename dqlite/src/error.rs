@@ -50,8 +50,8 @@ pub enum ErrorKind {
         /// The message of the node.
         message: Box<str>,
     },
-    /// The session ended while a write was under way, outside of a transaction or at its `COMMIT`: it may have been
-    /// stored, or may be later. Nothing has repeated it.
+    /// The session ended while a write was under way, outside of a transaction or at its `COMMIT`, or the node failed to
+    /// store it (`IOERR`, `FULL` and the like): it may have been stored, or may be later. Nothing has repeated it.
     #[non_exhaustive]
     Unknown {
         /// The event that ended the session.
@@ -78,7 +78,8 @@ pub enum ErrorKind {
         /// The last failure of each address.
         tried: Vec<(String, String)>,
     },
-    /// The request was not sent, because a node would fail, or do something else than SQLite does.
+    /// The request was not sent, because a node would fail, or do something else than SQLite does, or because SQLite has
+    /// rolled back its transaction.
     #[non_exhaustive]
     Refused {
         /// The reason.

@@ -42,7 +42,7 @@
 //! | `Refused`, `Value`, `Streaming` | was not sent | goes on |
 //! | `NotLeader` | was not stored, nor was its transaction | is over |
 //! | `Disconnected` | was not stored: it was a read, or belongs to a transaction whose `COMMIT` was not sent | is over |
-//! | `Unknown` | may have been stored, or may be yet | is over |
+//! | `Unknown` | may have been stored, or may be yet: the answer was lost, or the node failed to store | is over |
 //! | `Dead` | was not sent, as the session had ended before | is over |
 //! | `Protocol` | was not understood | is over |
 //!
@@ -58,10 +58,13 @@
 //! would end a node, or do something else than in SQLite, are [refused](ErrorKind::Refused) before they are sent:
 //!
 //! - `ATTACH`, `DETACH`, `VACUUM`, and the pragmas of the file and its log, such as `journal_mode`;
-//! - `RETURNING` by `execute`; by `query` on versions before 1.18, which return the rows and do not store them;
+//! - `RETURNING` by `execute`; by `query` on versions before 1.18, which return the rows and do not store them (1.18.7 stores
+//!   them; 1.18.1 fails);
 //! - text with NUL, more than 255 parameters before 1.18, another number of values than of parameters;
 //! - SQL with several statements, except by [`Connection::execute_batch`];
-//! - `BEGIN`, `COMMIT` and `ROLLBACK` as SQL: [`Connection::transaction`].
+//! - `BEGIN`, `COMMIT` and `ROLLBACK` as SQL: [`Connection::transaction`]; `SAVEPOINT`, `RELEASE` and `ROLLBACK TO` outside of
+//!   one, and prepared;
+//! - pragmas that are not known to be harmless; quotes and comments that are not closed.
 //!
 //! One class cannot be told from the SQL: columns that are declared as DATE, DATETIME, TIMESTAMP or BOOLEAN. See
 //! [`TypedColumn`], and declare tables as `STRICT`.
@@ -69,7 +72,8 @@
 //! # Differences from a local connection
 //!
 //! There is no statement cache: [`Connection::execute`] and `query_*` are one message and its answer, without preparing.
-//! Reads go to the leader, too. Another session's lock is an error at once ([`Error::is_busy`]). Functions, collations, hooks,
+//! Reads go to the leader, too. After a statement of a transaction has failed, the next one first asks whether SQLite has
+//! rolled back, in a message of its own. Another session's lock is an error at once ([`Error::is_busy`]). Functions, collations, hooks,
 //! blobs, backups, sessions and extensions are not there. Types of columns are not known before the first row.
 //!
 //! # Logging

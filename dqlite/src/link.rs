@@ -752,7 +752,7 @@ impl Drop for Link {
 /// such as `IOERR`, `FULL`, `NOMEM` or `ABORT`, can come afterwards.
 fn is_before_storing(code: u64) -> bool {
     // OK (an empty statement), ERROR, PERM, BUSY, LOCKED, READONLY, INTERRUPT, NOTFOUND, SCHEMA, TOOBIG, CONSTRAINT, MISMATCH,
-    // MISUSE, AUTH, RANGE, ROW.
-    const REFUSED: [u64; 16] = [0, 1, 3, 5, 6, 8, 9, 12, 17, 18, 19, 20, 21, 23, 25, 100];
+    // MISUSE, AUTH, RANGE.
+    const REFUSED: [u64; 15] = [0, 1, 3, 5, 6, 8, 9, 12, 17, 18, 19, 20, 21, 23, 25];
     REFUSED.contains(&(code & 0xff))
 }

@@ -145,7 +145,8 @@ impl<'conn> Statement<'conn> {
     /// # Errors
     ///
     /// As [`execute`](Self::execute); [`ErrorKind::Refused`](crate::ErrorKind::Refused) for a statement that stores
-    /// something: a node would not replicate it. With `RETURNING`, it needs dqlite 1.18.
+    /// something: a node would not replicate it. With `RETURNING`, it needs dqlite 1.18.7: 1.18.1
+    /// fails, and nothing is sent to those before. All rows of it are read at once.
     pub fn query<'s, 'p>(&'s mut self, params: impl Params<'p>) -> Result<Rows<'s>> {
         let execution = self.begin(params)?;
         Ok(Rows::new(execution, &mut self.row, &self.sql))

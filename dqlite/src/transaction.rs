@@ -54,7 +54,8 @@ impl<'conn> Transaction<'conn> {
     ///
     /// [`ErrorKind::NotLeader`](crate::ErrorKind::NotLeader): nothing was stored.
     /// [`ErrorKind::Unknown`](crate::ErrorKind::Unknown): everything was stored, or nothing, or it will be. SQLite's, such
-    /// as a deferred foreign key: the transaction is rolled back.
+    /// as a deferred foreign key: the transaction is rolled back. [`ErrorKind::Refused`](crate::ErrorKind::Refused): SQLite
+    /// had rolled it back before.
     pub fn commit(mut self) -> Result<()> {
         self.is_done = true;
         let sql = "COMMIT";

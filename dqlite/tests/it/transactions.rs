@@ -135,8 +135,8 @@ fn a_savepoint_is_never_prepared_and_runs_within_a_transaction() {
 
 #[test]
 fn a_failure_to_store_is_unknown() {
-    // IOERR, IOERR_WRITE, FULL, NOMEM, ABORT, CORRUPT, one that SQLite has not.
-    for code in [10, 778, 13, 7, 4, 11, 77] {
+    // IOERR, IOERR_WRITE, FULL, NOMEM, ABORT, CORRUPT, one that SQLite has not, ROW.
+    for code in [10, 778, 13, 7, 4, 11, 77, 100] {
         let node = Node::start(vec![vec![failure(code, "failed")]]);
         let conn = node.open();
         let error = conn.execute(INSERT, ()).unwrap_err();
