@@ -9,6 +9,7 @@ use crate::nodes::Nodes;
 use crate::with_nodes;
 
 #[test]
+#[ignore = "three nodes, by .ci/dqlite.sh"]
 fn results_are_those_of_sqlite() {
     with_nodes(|nodes| {
         let remote = nodes.open("differential");

@@ -13,9 +13,9 @@ use tempfile::TempDir;
 
 const SIGKILL: i32 = 9;
 
-/// Returns the program of a node, which `.ci/dqlite.sh` names. Without it, there is nothing to test with.
-pub fn program() -> Option<String> {
-    env::var("FINALITE_DQLITE_NODE").ok().filter(|name| !name.is_empty())
+/// Returns the program of a node: that of Debian's package go-dqlite, or another that the environment names.
+pub fn program() -> String {
+    env::var("FINALITE_DQLITE_NODE").unwrap_or_else(|_| "dqlite-demo".to_owned())
 }
 
 /// A cluster. Dropping it kills the nodes, and fails if one has ended by itself.

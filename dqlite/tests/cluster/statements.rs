@@ -8,6 +8,7 @@ use finalite_dqlite::{Connection, ErrorKind, Result};
 use crate::with_nodes;
 
 #[test]
+#[ignore = "three nodes, by .ci/dqlite.sh"]
 fn one_session() {
     with_nodes(|nodes| {
         let mut conn = nodes.open("one_session");
