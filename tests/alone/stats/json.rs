@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use finalite::handles::{self, HandleKind};
 use finalite::pool::Pool;
-use finalite::stats::snapshot;
+use finalite::stats::{ProvidedStat, snapshot};
+use finalite::workspace::provide_stats;
 use finalite::{Connection, OpenOptions};
 use serde_json::{Value, json};
 
@@ -113,11 +114,17 @@ pub fn model() -> Value {
             "orphaned": [{"connection": "n", "opened_at": "s", "bytes": "n", "blocks": "n"}],
             "forgotten": kinds,
             "forgotten_last": [{"kind": "s", "connection": "n", "opened_at": "s?", "sql_hash?": "s", "sql?": "s"}]
-        }
+        },
+        "provided": [{"name": "s", "about": "s", "value": "n", "parts": [{"name": "s", "value": "n"}]}]
     })
 }
 
 fn json_has_the_keys_it_is_known_for() {
+    provide_stats("test", || {
+        let mut stat = ProvidedStat::new("test_places", "Places", false, 3);
+        stat.parts.push(("here".to_owned(), 3));
+        vec![stat]
+    });
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.db");
     database(&path, 10);
@@ -146,6 +153,7 @@ fn json_has_the_keys_it_is_known_for() {
         // Nothing in it is empty, so everything in the model was looked at.
         assert_eq!(json["leaks"]["orphaned"].as_array().unwrap().len(), 1);
         assert_eq!(json["pools"][0]["roles"][1]["checked_out"].as_array().unwrap().len(), 1);
+        assert_eq!(json["provided"][0]["parts"][0]["value"], 3);
         assert_eq!(json["native"]["hist_log2"].as_array().unwrap().len(), 32);
         assert_eq!(json["activity"]["execution_times"]["counts"].as_array().unwrap().len(), 28);
         assert!(!json["slow_last"].as_array().unwrap().is_empty());
