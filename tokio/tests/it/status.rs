@@ -111,7 +111,8 @@ fn every_call_has_its_place_in_the_program() {
         let line = line!() - 1;
         stream.next().await.unwrap().unwrap();
         // It may have ended already.
-        assert!(place(Role::Reader).is_none() || place(Role::Reader) == here(line));
+        let holder = place(Role::Reader);
+        assert!(holder.is_none() || holder == here(line));
         drop(stream);
         pool.idle().await;
         let sync = pool.blocking().clone();
