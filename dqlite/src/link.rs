@@ -7,7 +7,7 @@ use std::panic::Location;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
 use std::time::{Duration, Instant};
 
-use finalite::workspace::skip_blank;
+use finalite::workspace::{Process, skip_blank};
 use tracing::{debug, warn};
 
 use crate::error::{Error, ErrorKind, Lost, Result};
@@ -118,7 +118,7 @@ pub(crate) struct Link {
     stream: Arc<Shared>,
     address: Box<str>,
     limits: Limits,
-    process: u32,
+    process: Process,
     incoming: Incoming,
     outgoing: Vec<u8>,
     body: Vec<u8>,
@@ -156,7 +156,7 @@ impl Link {
             stream: Arc::new(Shared(Mutex::new(Some(stream)))),
             address: address.into(),
             limits,
-            process: std::process::id(),
+            process: Process::this(),
             incoming: Incoming::new(limits.message_bytes_max),
             // Sent with the first request.
             outgoing: PROTOCOL.to_vec(),
@@ -328,7 +328,7 @@ impl Link {
     pub(crate) fn finalize(&mut self, statement: u32) -> Result<()> {
         // Nothing is sent twice, nothing by the wrong process, nothing to a node that has freed the statement.
         let is_known = self.live.contains_key(&statement) && !self.to_finalize.contains(&statement);
-        if self.process != std::process::id() || !is_known || self.check_whole().is_err() {
+        if !self.process.is_this() || !is_known || self.check_whole().is_err() {
             return Ok(());
         }
         if matches!(self.state, State::Streaming(_)) {
@@ -422,7 +422,7 @@ impl Link {
     /// Ends a result of which not all rows were read: reads a bounded rest, or ends the session.
     pub(crate) fn end_rows(&mut self, cursor: Cursor) {
         self.kept.remove(&cursor);
-        if self.process != std::process::id() || self.check_whole().is_err() || self.state != State::Streaming(cursor) {
+        if !self.process.is_this() || self.check_whole().is_err() || self.state != State::Streaming(cursor) {
             return;
         }
         // One time for all of the rest: dropping waits no longer.
@@ -491,7 +491,7 @@ impl Link {
     }
 
     fn check_process(&self) -> Result<()> {
-        if self.process == std::process::id() { Ok(()) } else { Err(Error::new(ErrorKind::Forked)) }
+        if self.process.is_this() { Ok(()) } else { Err(Error::new(ErrorKind::Forked)) }
     }
 
     /// Begins the time for what is sent or received next.
@@ -727,7 +727,7 @@ impl Link {
 
     fn end(&mut self) {
         // A process that was forked leaves the parent's connection alone: both have the same socket.
-        if self.process != std::process::id() {
+        if !self.process.is_this() {
             return;
         }
         Shared::end(self.stream.lock());
@@ -740,7 +740,7 @@ impl Link {
 
 impl Drop for Link {
     fn drop(&mut self) {
-        if self.is_over() || self.process != std::process::id() {
+        if self.is_over() || !self.process.is_this() {
             return;
         }
         self.report_forgotten();

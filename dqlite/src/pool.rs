@@ -6,6 +6,7 @@ use std::ops::Deref;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use finalite::workspace::Process;
 use tracing::warn;
 
 use crate::cluster::Cluster;
@@ -43,7 +44,7 @@ struct Inner {
     timeout: Duration,
     state: Mutex<State>,
     returned: Condvar,
-    process: u32,
+    process: Process,
 }
 
 #[derive(Default)]
@@ -100,7 +101,7 @@ impl Pool {
             timeout,
             state,
             returned: Condvar::new(),
-            process: std::process::id(),
+            process: Process::this(),
         }))
     }
 
@@ -112,7 +113,7 @@ impl Pool {
     /// the pool; those of [`Cluster::open`].
     pub fn get(&self) -> Result<PooledConnection<'_>> {
         // Before its lock, which a thread of the parent may have held.
-        if self.0.process != std::process::id() {
+        if !self.0.process.is_this() {
             return Err(Error::new(ErrorKind::Forked));
         }
         let began = Instant::now();
@@ -167,7 +168,7 @@ impl Pool {
     /// Ends the sessions that wait, and those that are lent, also if their guard was leaked; one that is sending or waiting
     /// for an answer ends when it comes back. No further one is lent. In a fork of the process it does nothing.
     pub fn close(&self) {
-        if self.0.process != std::process::id() {
+        if !self.0.process.is_this() {
             return;
         }
         let (idle, connections) = {
@@ -188,7 +189,7 @@ impl Inner {
 
     fn take_back(&self, conn: Option<Connection>, epoch: u64, number: u64) {
         // A child has none to give back, and may not get the lock.
-        if self.process != std::process::id() {
+        if !self.process.is_this() {
             return;
         }
         let (conn, has_ended) = match conn {
@@ -224,7 +225,7 @@ impl Inner {
 impl Drop for Inner {
     /// Guards borrow the pool: those that are left were leaked.
     fn drop(&mut self) {
-        if self.process != std::process::id() {
+        if !self.process.is_this() {
             return;
         }
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
