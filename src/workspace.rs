@@ -16,6 +16,7 @@ use crate::sql;
 use crate::track::Taint;
 use crate::{Connection, ConversionError, Error, Params, Result, ResultCode, Transaction};
 
+pub use crate::connection::pauses::jittered;
 pub use crate::extend::virtual_table::positions::{plan_positions, positions};
 pub use crate::insert::insertion::{InsertFailure, Insertion};
 pub use crate::pool::OuterWaits;

@@ -3,6 +3,8 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
+use finalite::workspace::jittered;
+
 use crate::connection::Connection;
 use crate::error::{Error, ErrorKind, Result};
 use crate::transaction::Transaction;
@@ -88,6 +90,7 @@ pub(crate) fn run<T, E: From<Error>>(
         last = Some(error);
         attempt += 1;
         crate::stats::retried();
+        // So that callers that failed together do not return together.
         thread::sleep(jittered(pause));
         pause = pause.saturating_mul(2).min(policy.longest_pause);
     }
@@ -114,13 +117,4 @@ fn attempt_once<T, E: From<Error>>(
             if may_repeat { Ok(Err(error)) } else { Err(error) }
         }
     }
-}
-
-/// Between half of the pause and all of it, so that callers that failed together do not return together.
-fn jittered(pause: Duration) -> Duration {
-    use std::hash::{BuildHasher, RandomState};
-
-    let random = RandomState::new().hash_one(0) % 1000;
-    let half = pause / 2;
-    half + half * u32::try_from(random).unwrap_or(0) / 1000
 }

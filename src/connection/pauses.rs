@@ -27,7 +27,8 @@ pub(crate) fn wait_for_lock(pause: Duration) {
 }
 
 /// Returns a random duration from half of the pause to the whole of it.
-fn jittered(pause: Duration) -> Duration {
+#[must_use]
+pub fn jittered(pause: Duration) -> Duration {
     let random = RandomState::new().hash_one(0);
     let part = u32::try_from(random % 1024).unwrap_or(0);
     pause / 2 + pause / 2048 * part
