@@ -43,6 +43,8 @@ mod system_errors;
 #[cfg(target_os = "linux")]
 mod system_faults;
 mod thread_end;
+#[cfg(unix)]
+mod transactions;
 mod untrusted;
 #[cfg(unix)]
 mod vfs;

@@ -12,6 +12,7 @@ use finalite::scan::ScanStrategy;
 use finalite::{Connection, LeakCheck, OpenOptions, Result, ResultCode, ffi};
 
 use crate::runner::cases;
+use crate::transactions;
 
 cases![
     every_system_call_fails_in_every_way,
@@ -147,7 +148,6 @@ fn install() -> Vec<String> {
     names
 }
 
-const TRANSACTIONS: i64 = 3;
 const MODES: [&str; 4] = ["delete", "truncate", "persist", "wal"];
 
 /// Returns the number of transactions that were committed, and the first error.
@@ -157,35 +157,11 @@ fn scenario(path: &Path, mode: &str, mapped_bytes: i64) -> (i64, Result<()>) {
         let options = OpenOptions::new().pragma("cache_size", 3).pragma("mmap_size", mapped_bytes);
         let conn = options.busy_timeout(Duration::ZERO).pragma("synchronous", "off").open(path)?;
         conn.query_one::<String>(&format!("PRAGMA journal_mode = {mode}"), ())?;
-        conn.execute_batch("CREATE TABLE t(a, b); CREATE TABLE u(a); PRAGMA wal_autocheckpoint = 20")?;
-        for n in 1..=TRANSACTIONS {
-            conn.execute_batch(&format!(
-                "BEGIN; INSERT INTO t VALUES ({n}, randomblob(9000)); UPDATE t SET b = randomblob(7000) WHERE a = {n} - 1;
-                 INSERT INTO u VALUES ({n}); COMMIT"
-            ))?;
-            committed = n;
-        }
+        transactions::commit_all(&conn, &mut committed)?;
         conn.execute_batch("PRAGMA temp_store = file; CREATE TEMP TABLE x AS SELECT * FROM t; VACUUM")?;
         conn.close()
     })();
     (committed, result)
-}
-
-/// Returns the number of transactions in the file; an error if it is not whole.
-fn transactions(path: &Path) -> std::result::Result<i64, String> {
-    let of = |error: finalite::Error| error.to_string();
-    let conn = Connection::open(path).map_err(of)?;
-    let check = conn.query_one::<String>("PRAGMA integrity_check", ()).map_err(of)?;
-    if check != "ok" {
-        return Err(check);
-    }
-    if !conn.exists("SELECT 1 FROM sqlite_schema WHERE name = 'u'", ()).map_err(of)? {
-        return Ok(0);
-    }
-    let sql = "SELECT (SELECT count(*) FROM t), (SELECT ifnull(max(a), 0) FROM t), count(*), ifnull(max(a), 0) FROM u";
-    let found = conn.query_one::<(i64, i64, i64, i64)>(sql, ()).map_err(of)?;
-    let rows = found.0;
-    if found == (rows, rows, rows, rows) { Ok(rows) } else { Err(format!("half of a transaction: {found:?}")) }
 }
 
 /// Runs the scenario with this failure. Returns how often it fired, how the scenario ended, and what is wrong, if any.
@@ -204,7 +180,7 @@ fn run(fault: Fault, mode: &str) -> (usize, Result<()>, Option<String>) {
     {
         problem.get_or_insert(format!("{error:?} has no code"));
     }
-    match transactions(&path) {
+    match Connection::open(&path).map_err(|error| error.to_string()).and_then(|conn| transactions::found(&conn)) {
         Ok(found) if (committed..=committed + 1).contains(&found) => {}
         other => drop(problem.get_or_insert(format!("{committed} committed, {other:?}"))),
     }

@@ -13,6 +13,7 @@ use finalite::vfs::{
 use finalite::{Connection, LeakCheck, OpenOptions, Result, ResultCode};
 
 use crate::runner::{cases, process_of};
+use crate::transactions::{self, TRANSACTIONS};
 
 cases![
     a_hundred_opens_leave_nothing,
@@ -93,9 +94,6 @@ fn a_file_that_is_left_open_is_seen() {
     drop(conn);
 }
 
-/// Transactions of a scenario. Each inserts its number into two tables, and a value of some pages.
-const TRANSACTIONS: i64 = 3;
-
 /// Returns the number of transactions that were committed, and the error of the first that was not.
 fn scenario(vfs: &str, mode: &str, synchronous: &str) -> (i64, Result<()>) {
     let mut committed = 0;
@@ -103,14 +101,7 @@ fn scenario(vfs: &str, mode: &str, synchronous: &str) -> (i64, Result<()>) {
         let options = OpenOptions::new().vfs(vfs).pragma("cache_size", 3).busy_timeout(Duration::ZERO);
         let conn = options.pragma("synchronous", synchronous).open("a.db")?;
         conn.query_one::<String>(&format!("PRAGMA journal_mode = {mode}"), ())?;
-        conn.execute_batch("CREATE TABLE t(a, b); CREATE TABLE u(a); PRAGMA wal_autocheckpoint = 20")?;
-        for n in 1..=TRANSACTIONS {
-            conn.execute_batch(&format!(
-                "BEGIN; INSERT INTO t VALUES ({n}, randomblob(9000)); UPDATE t SET b = randomblob(7000) WHERE a = {n} - 1;
-                 INSERT INTO u VALUES ({n}); COMMIT"
-            ))?;
-            committed = n;
-        }
+        transactions::commit_all(&conn, &mut committed)?;
         conn.close()
     })();
     (committed, result)
@@ -131,20 +122,9 @@ impl Images {
     /// Opens an image. Returns the number of transactions in it; an error if it is not whole.
     fn transactions(&self, image: BTreeMap<PathBuf, Vec<u8>>) -> std::result::Result<i64, String> {
         self.memory.restore(image).unwrap();
-        let of = |error: finalite::Error| error.to_string();
-        let conn = OpenOptions::new().vfs(self.registration.name()).open("a.db").map_err(of)?;
-        let check = conn.query_one::<String>("PRAGMA integrity_check", ()).map_err(of)?;
-        if check != "ok" {
-            return Err(check);
-        }
-        if !conn.exists("SELECT 1 FROM sqlite_schema WHERE name = 'u'", ()).map_err(of)? {
-            return Ok(0);
-        }
-        let sql =
-            "SELECT (SELECT count(*) FROM t), (SELECT ifnull(max(a), 0) FROM t), count(*), ifnull(max(a), 0) FROM u";
-        let found = conn.query_one::<(i64, i64, i64, i64)>(sql, ()).map_err(of)?;
-        let rows = found.0;
-        if found == (rows, rows, rows, rows) { Ok(rows) } else { Err(format!("half of a transaction: {found:?}")) }
+        let options = OpenOptions::new().vfs(self.registration.name());
+        let conn = options.open("a.db").map_err(|error| error.to_string())?;
+        transactions::found(&conn)
     }
 }
 

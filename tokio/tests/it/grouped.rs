@@ -50,7 +50,7 @@ async fn pool() -> (TempDir, Pool, Arc<Counts>) {
 }
 
 /// Calls that wait behind one that lasts until the sender is dropped.
-async fn behind(pool: &Pool, sqls: &[&'static str]) -> (mpsc::Sender<()>, Vec<JoinHandle<Result<usize>>>) {
+pub async fn behind(pool: &Pool, sqls: &[&'static str]) -> (mpsc::Sender<()>, Vec<JoinHandle<Result<usize>>>) {
     let (release, released) = mpsc::channel::<()>();
     let first = pool.clone();
     tokio::spawn(async move { first.write(move |_| Ok(released.recv().is_ok())).await });

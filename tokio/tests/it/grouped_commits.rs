@@ -6,12 +6,13 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use finalite::faults::{ArmedFault, Fault, Operation, Vfs};
-use finalite::pool::{Pool as SyncPool, PoolBuilder, RetryPolicy, ReturnPolicy, Role};
+use finalite::pool::{Pool as SyncPool, PoolBuilder, RetryPolicy, ReturnPolicy};
 use finalite::vfs::{self, Memory};
 use finalite::{Connection, OpenOptions, Result};
 use finalite_tokio::Pool;
 use tokio::task::{JoinError, JoinHandle};
 
+use super::grouped::behind;
 use super::{count, on_both_runtimes};
 
 /// Number of calls that share a transaction.
@@ -66,20 +67,7 @@ async fn waiting(
     let observed = Arc::clone(surprise);
     let pool = Pool::open(builder.readers(1).init(move |conn| observed.observe(conn))).await.unwrap();
     pool.execute("CREATE TABLE t(a)", ()).await.unwrap();
-    let (release, released) = mpsc::channel::<()>();
-    let first = pool.clone();
-    tokio::spawn(async move { first.write(move |_| Ok(released.recv().is_ok())).await });
-    while pool.status().role(Role::Writer).checked_out.is_empty() {
-        tokio::task::yield_now().await;
-    }
-    let mut calls = Vec::new();
-    for sql in sqls {
-        let (of, sql) = (pool.clone(), *sql);
-        calls.push(tokio::spawn(async move { of.execute_grouped(sql, ()).await }));
-        while pool.status().role(Role::Writer).waiting < calls.len() {
-            tokio::task::yield_now().await;
-        }
-    }
+    let (release, calls) = behind(&pool, sqls).await;
     (pool, release, calls)
 }
 

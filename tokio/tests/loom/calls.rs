@@ -51,6 +51,19 @@ fn run(worker: &Arc<Worker>, number: usize, job: &Job) -> bool {
     true
 }
 
+/// Starts a thread that runs two calls on a worker, with the work 21 and 4.
+fn two_calls<T: 'static>(
+    run: impl FnOnce(&Arc<Worker>, &Arc<Job>, &Arc<Job>) -> T + 'static,
+) -> (Arc<Worker>, [Arc<Job>; 2], thread::JoinHandle<T>) {
+    let worker = Arc::new(Worker::default());
+    let calls = [21, 4].map(|work| Arc::new(Job::new(work)));
+    let running = {
+        let (worker, [one, next]) = (Arc::clone(&worker), calls.clone());
+        thread::spawn(move || run(&worker, &one, &next))
+    };
+    (worker, calls, running)
+}
+
 #[test]
 fn an_awaited_call_is_woken_and_has_its_result() {
     loom::model(|| {
@@ -80,16 +93,11 @@ fn an_awaited_call_is_woken_and_has_its_result() {
 #[test]
 fn a_dropped_call_interrupts_itself_alone() {
     loom::model(|| {
-        let worker = Arc::new(Worker::default());
-        let [one, next] = [21, 4].map(|work| Arc::new(Job::new(work)));
-        let running = {
-            let (worker, one, next) = (Arc::clone(&worker), Arc::clone(&one), Arc::clone(&next));
-            thread::spawn(move || {
-                let ran = run(&worker, 1, &one);
-                assert!(run(&worker, 2, &next), "nobody has cancelled it");
-                ran
-            })
-        };
+        let (worker, [one, next], running) = two_calls(|worker, one, next| {
+            let ran = run(worker, 1, one);
+            assert!(run(worker, 2, next), "nobody has cancelled it");
+            ran
+        });
         let was = one.cancel();
         let ran = running.join().unwrap();
         let interrupted = worker.interrupted.load(Ordering::SeqCst);
@@ -110,15 +118,10 @@ fn a_dropped_call_interrupts_itself_alone() {
 #[should_panic(expected = "a late interrupt has hit the next call")]
 fn an_interrupt_outside_of_the_lock_is_late() {
     loom::model(|| {
-        let worker = Arc::new(Worker::default());
-        let [one, next] = [21, 4].map(|work| Arc::new(Job::new(work)));
-        let running = {
-            let (worker, one, next) = (Arc::clone(&worker), Arc::clone(&one), Arc::clone(&next));
-            thread::spawn(move || {
-                run(&worker, 1, &one);
-                run(&worker, 2, &next);
-            })
-        };
+        let (worker, _, running) = two_calls(|worker, one, next| {
+            run(worker, 1, one);
+            run(worker, 2, next);
+        });
         let is_running = worker.runs.load(Ordering::SeqCst) == 1;
         if is_running {
             Handle(Arc::clone(&worker)).interrupt();
@@ -132,25 +135,20 @@ fn an_interrupt_outside_of_the_lock_is_late() {
 #[test]
 fn a_dropped_call_interrupts_no_other_one_of_its_transaction() {
     loom::model(|| {
-        let worker = Arc::new(Worker::default());
-        let [one, next] = [21, 4].map(|work| Arc::new(Job::new(work)));
-        let running = {
-            let (worker, one, next) = (Arc::clone(&worker), Arc::clone(&one), Arc::clone(&next));
-            thread::spawn(move || {
-                worker.runs.store(1, Ordering::SeqCst);
-                let first = one.begin(Handle(Arc::clone(&worker)));
-                let is_held = first.is_some() && one.hold();
-                worker.runs.store(2, Ordering::SeqCst);
-                let second = next.begin(Handle(Arc::clone(&worker))).unwrap();
-                // What fails has both run again, in their order.
-                let is_back = first.is_some_and(|work| one.put_back(work).is_ok());
-                assert!(!is_back || is_held, "a call that was cancelled waits again");
-                assert!(next.hold() && next.put_back(second).is_ok(), "nobody has cancelled it");
-                worker.runs.store(1, Ordering::SeqCst);
-                run(&worker, 1, &one);
-                assert!(run(&worker, 2, &next), "nobody has cancelled it");
-            })
-        };
+        let (worker, [one, next], running) = two_calls(|worker, one, next| {
+            worker.runs.store(1, Ordering::SeqCst);
+            let first = one.begin(Handle(Arc::clone(worker)));
+            let is_held = first.is_some() && one.hold();
+            worker.runs.store(2, Ordering::SeqCst);
+            let second = next.begin(Handle(Arc::clone(worker))).unwrap();
+            // What fails has both run again, in their order.
+            let is_back = first.is_some_and(|work| one.put_back(work).is_ok());
+            assert!(!is_back || is_held, "a call that was cancelled waits again");
+            assert!(next.hold() && next.put_back(second).is_ok(), "nobody has cancelled it");
+            worker.runs.store(1, Ordering::SeqCst);
+            run(worker, 1, one);
+            assert!(run(worker, 2, next), "nobody has cancelled it");
+        });
         let was = one.cancel();
         running.join().unwrap();
         let interrupted = worker.interrupted.load(Ordering::SeqCst);
