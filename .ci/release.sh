@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # What is checked before a release beside `.ci/run` (docs/release.md): the version is the changelog's, the tree is clean,
-# nothing that the last release had is gone without a new minor version, and each crate can be published, in order.
-# Installs cargo-semver-checks where there is an earlier release and it is missing.
+# nothing that the last release had is gone without a new minor version, and each crate can be published, in order. The
+# last release is the newest tag of another version, or the commit that is named. Its public API and this one's are
+# compared line by line, to be read.
+# Installs cargo-semver-checks, cargo-public-api and a nightly Rust where they are needed and missing.
 . "$(dirname "$0")/common.sh"
 version="$(sed -n '/^\[package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)"
 say "version $version"
@@ -11,10 +13,31 @@ for manifest in {arrow,datafusion,derive,dqlite,endpoint,sql,tokio}/Cargo.toml; 
 done
 [ -z "$(git status --porcelain)" ] || { git status --short; exit 1; }
 say "what the last release had"
-last="$(git tag --list 'v*' --sort=-v:refname | grep -vx "v$version" | head -1)"
+last="${1:-$(git tag --list 'v*' --sort=-v:refname | grep -vx "v$version" | head -1)}"
 if [ -n "$last" ]; then
-    command -v cargo-semver-checks > /dev/null || cargo install --quiet --locked cargo-semver-checks
-    cargo semver-checks --workspace --exclude finalite-benches --baseline-rev "$last"
+    for tool in cargo-semver-checks cargo-public-api; do
+        command -v "$tool" > /dev/null || cargo install --quiet --locked "$tool"
+    done
+    cargo +nightly --version > /dev/null 2>&1 || rustup toolchain install --profile minimal nightly
+    before="$(mktemp -d)"
+    git worktree add --quiet --detach "$before" "$last"
+    trap 'git worktree remove --force "$before"' EXIT
+    # Features that need flags of SQLite are in the first list; a macro has no API that these programs read.
+    features="$(sed 's,finalite/,,g' <<< "$DOCUMENTED")"
+    export DOCS_RS=1
+    for crate in finalite finalite-{arrow,dqlite,endpoint,sql,tokio}; do
+        of=()
+        [ "$crate" != finalite ] || of=(--features "$features")
+        api() { (cd "$1" && cargo +nightly public-api -p "$crate" --simplified "${of[@]}" 2> /dev/null); }
+        say "$crate: public API"
+        if ! (cd "$before" && cargo metadata --quiet --no-deps --format-version 1 | grep -q "\"name\":\"$crate\""); then
+            echo "is new"
+            continue
+        fi
+        diff <(api "$before") <(api .) || true
+        [ -z "${of[*]}" ] || of+=(--only-explicit-features)
+        cargo semver-checks -p "$crate" --baseline-root "$before" "${of[@]}"
+    done
 else
     echo "there is no earlier release"
 fi
