@@ -26,7 +26,7 @@ use crate::btree::condition::{Condition, Verdict};
 use crate::btree::format::{Damage, DamageKind, Encoding};
 use crate::btree::rowid_range::RowidRange;
 use crate::btree::tree::{Pages, Shape, Tree, TreeKind};
-use crate::error::{Error, ErrorKind, Result, ResultCode};
+use crate::error::{Error, ErrorKind, Fault, Result, ResultCode};
 use crate::raw::storage::Storage;
 use crate::sql::quote_identifier;
 use crate::statement::params::params_from_iter;
@@ -529,7 +529,8 @@ impl<'rows> PageRows<'rows> {
             ReadError::Written => Ok(Err(WRITTEN)),
             ReadError::Interrupted => Ok(Err(INTERRUPTED)),
             ReadError::Damage(damage) => damage_error(conn, damage).map_or(Ok(Err(MALFORMED)), Err),
-            ReadError::Unreadable => Ok(Err(UNREADABLE)),
+            // Nothing was read from pages yet: the statement reads all rows.
+            ReadError::Unreadable | ReadError::Unknown(_) => Ok(Err(UNREADABLE)),
         };
         let attached = (database != MAIN).then(|| name.clone());
         let snapshot = match Snapshot::open(storage, attached, view) {
@@ -698,6 +699,7 @@ impl<'rows> PageRows<'rows> {
             Err(ReadError::Damage(damage)) => match (damage_error(self.conn, damage), self.reader.pages().check()) {
                 (None, Ok(())) => End::Left(HandoverReason::Damage(damage)),
                 (None, Err(ReadError::Interrupted)) => End::Interrupted,
+                (None, Err(ReadError::Unknown(fault))) => return Err(self.unknown(fault)),
                 // After a write, row numbers in the statement's result differ, and a damaged row may have no rowid to
                 // continue from.
                 (error, _) => {
@@ -706,8 +708,16 @@ impl<'rows> PageRows<'rows> {
                 }
             },
             Err(ReadError::Unreadable) => End::Left(HandoverReason::Unreadable),
+            // Neither the statement nor another one can continue: the first would count rows, and the second start behind
+            // a key, which in an index may be that of a row that was not returned.
+            Err(ReadError::Unknown(fault)) => return Err(self.unknown(fault)),
         };
         Ok(Outcome::Ended)
+    }
+
+    #[cold]
+    fn unknown(&self, fault: Fault) -> Error {
+        self.conn.error(fault).in_sql(self.record.statement.sql())
     }
 
     /// Returns the reason why the scan ended.

@@ -117,7 +117,7 @@ impl Findings {
     /// date.
     fn is_still_small(&self, small: SmallTable, db: &Db) -> bool {
         let storage = Storage::new(db, small.database);
-        let Some(data_version) = storage.data_version() else {
+        let Ok(data_version) = storage.data_version() else {
             return false;
         };
         if small.data_version == data_version {
@@ -150,7 +150,7 @@ impl Findings {
     }
 
     fn set_small(&self, db: &Db, database: i32, page: Option<Page>) {
-        let data_version = Storage::new(db, database).data_version();
+        let data_version = Storage::new(db, database).data_version().ok();
         self.small.set(data_version.map(|data_version| Small::Table(SmallTable { database, data_version, page })));
     }
 

@@ -25,7 +25,7 @@ use crate::error::Fault;
 use crate::raw::storage::{LOG_REGION_WORDS, Storage, TransactionState};
 
 /// Reason why a page was not read.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) enum ReadError {
     Damage(Damage),
     /// The connection itself has written since, or has a write transaction open, or has detached a database before the
@@ -35,6 +35,8 @@ pub(crate) enum ReadError {
     Interrupted,
     /// The read failed.
     Unreadable,
+    /// It cannot be determined whether the connection has written, and thus not either which rows are the remaining ones.
+    Unknown(Fault),
 }
 
 impl From<Damage> for ReadError {
@@ -188,7 +190,7 @@ impl View {
     /// Examines the transaction. Must be called when it has begun, before anything else; [`check`](Self::check) makes
     /// the checks that can wait.
     pub(super) fn after(before: LogState, storage: Storage<'_>) -> SnapshotView {
-        let Some(data_version) = storage.data_version() else {
+        let Ok(data_version) = storage.data_version() else {
             return SnapshotView::Unknown("the VFS reports no data version");
         };
         match has_log(storage) {
@@ -236,8 +238,10 @@ impl View {
         if !storage.is_open() {
             return Err("the database is in memory, or temporary");
         }
-        if storage.data_version() != Some(self.data_version) {
-            return Err("the connection has written since the scan began");
+        match storage.data_version() {
+            Ok(version) if version == self.data_version => {}
+            Ok(_) => return Err("the connection has written since the scan began"),
+            Err(_) => return Err("the data version of the database cannot be read"),
         }
         // An immutable file is read without its log, so with a log the shared lock is required.
         let is_kept = storage.is_lock_shared() || self.log.is_none() && storage.is_immutable();
@@ -391,8 +395,8 @@ impl Pages for Snapshot<'_> {
         if self.name.as_ref().is_some_and(|name| !self.storage.is_named(name)) {
             return Err(ReadError::Written);
         }
-        let is_same = self.storage.data_version() == Some(self.data_version)
-            && self.storage.transaction() == TransactionState::Read;
+        let data_version = self.storage.data_version().map_err(ReadError::Unknown)?;
+        let is_same = data_version == self.data_version && self.storage.transaction() == TransactionState::Read;
         if is_same { Ok(()) } else { Err(ReadError::Written) }
     }
 

@@ -105,24 +105,24 @@ impl<'db> Storage<'db> {
         NonNull::new(path.cast_mut())
     }
 
-    /// Calls `sqlite3_file_control` for the database. Returns whether it succeeded.
+    /// Calls `sqlite3_file_control` for the database. Returns its result code.
     ///
     /// # Safety
     ///
     /// `argument` is the pointer that SQLite's documentation of file controls requires for the operation.
-    unsafe fn control(self, entered: &Entered<'_>, operation: c_int, argument: *mut c_void) -> bool {
+    unsafe fn control(self, entered: &Entered<'_>, operation: c_int, argument: *mut c_void) -> c_int {
         let name: *const c_char = match self.index {
             // The main database, without a search for its name.
             0 => ptr::null(),
             _ => match self.name_in(entered) {
                 Some(name) => name.as_ptr(),
-                None => return false,
+                // As SQLite's for a name that no database has.
+                None => return ffi::SQLITE_ERROR,
             },
         };
         // SAFETY: the connection is open (entered, rule 20), and the name is its own, requested in this entry
         // (rule 22), or NULL, which is "main" (c3ref/file_control.html); the caller promises a valid argument.
-        let code = unsafe { ffi::sqlite3_file_control(entered.db(), name, operation, argument) };
-        code == ffi::SQLITE_OK
+        unsafe { ffi::sqlite3_file_control(entered.db(), name, operation, argument) }
     }
 
     /// Returns one of the database's files with its methods, if it is open. It remains open during the entry, because
@@ -131,8 +131,8 @@ impl<'db> Storage<'db> {
         let mut file: *mut ffi::sqlite3_file = ptr::null_mut();
         // SAFETY: SQLITE_FCNTL_FILE_POINTER and SQLITE_FCNTL_JOURNAL_POINTER, the only operations that callers pass,
         // take a pointer to a `sqlite3_file*`, here a local (rule 24).
-        let is_told = unsafe { self.control(entered, operation, (&raw mut file).cast()) };
-        if !is_told || file.is_null() {
+        let code = unsafe { self.control(entered, operation, (&raw mut file).cast()) };
+        if code != ffi::SQLITE_OK || file.is_null() {
             return None;
         }
         // SAFETY: the pager owns the object, which lives as long as the database is attached (c3ref/file.html), and no
@@ -152,8 +152,8 @@ impl<'db> Storage<'db> {
         let entered = self.db.try_enter()?;
         let mut vfs: *mut ffi::sqlite3_vfs = ptr::null_mut();
         // SAFETY: SQLITE_FCNTL_VFS_POINTER takes a pointer to a `sqlite3_vfs*`, here a local (rule 24).
-        let is_told = unsafe { self.control(&entered, ffi::SQLITE_FCNTL_VFS_POINTER, (&raw mut vfs).cast()) };
-        if !is_told || vfs.is_null() {
+        let code = unsafe { self.control(&entered, ffi::SQLITE_FCNTL_VFS_POINTER, (&raw mut vfs).cast()) };
+        if code != ffi::SQLITE_OK || vfs.is_null() {
             return None;
         }
         // SAFETY: a registered VFS, which outlives the connections that use it (rule 24). SQLite does not write this
@@ -189,8 +189,8 @@ impl<'db> Storage<'db> {
         let mut level: c_int = -1;
         // SAFETY: SQLITE_FCNTL_LOCKSTATE takes a pointer to an int, here a local; a VFS that does not support it writes
         // nothing (rule 24).
-        let is_told = unsafe { self.control(&entered, ffi::SQLITE_FCNTL_LOCKSTATE, (&raw mut level).cast()) };
-        is_told && level == SHARED
+        let code = unsafe { self.control(&entered, ffi::SQLITE_FCNTL_LOCKSTATE, (&raw mut level).cast()) };
+        code == ffi::SQLITE_OK && level == SHARED
     }
 
     /// Whether the file was opened as immutable: without locks and without a write-ahead log.
@@ -227,12 +227,14 @@ impl<'db> Storage<'db> {
     /// connection has seen it.
     ///
     /// C: [`SQLITE_FCNTL_DATA_VERSION`](https://sqlite.org/c3ref/c_fcntl_begin_atomic_write.html)
-    pub(crate) fn data_version(self) -> Option<u32> {
-        let entered = self.db.try_enter()?;
+    pub(crate) fn data_version(self) -> Result<u32, Fault> {
+        let entered = self.db.enter()?;
         let mut version: u32 = 0;
         // SAFETY: SQLITE_FCNTL_DATA_VERSION takes a pointer to an unsigned integer of 32 bits, here a local (rule 24).
-        let is_told = unsafe { self.control(&entered, ffi::SQLITE_FCNTL_DATA_VERSION, (&raw mut version).cast()) };
-        is_told.then_some(version)
+        match unsafe { self.control(&entered, ffi::SQLITE_FCNTL_DATA_VERSION, (&raw mut version).cast()) } {
+            ffi::SQLITE_OK => Ok(version),
+            code => Err(self.db.fault(code)),
+        }
     }
 
     pub(crate) fn transaction(self) -> TransactionState {
