@@ -122,13 +122,13 @@ fi
 say "the lower bounds in Cargo.toml"
 mkdir "$scratch/minimal"
 cd "$scratch/minimal"
-mkdir arrow derive endpoint sql tokio
-for part in src docs examples build.rs README.md {arrow,derive,endpoint,sql,tokio}/{src,README.md}; do ln -s "$root/$part" "$part"; done
+mkdir arrow derive dqlite endpoint sql tokio
+for part in src docs examples build.rs README.md {arrow,derive,dqlite,endpoint,sql,tokio}/{src,README.md}; do ln -s "$root/$part" "$part"; done
 # Without what only the tests depend on, whose bounds concern no user.
-for manifest in Cargo.toml {arrow,derive,endpoint,sql,tokio}/Cargo.toml; do
-    awk '/^\[/ { is_ours = /^\[dev-dependencies|^\[workspace|^\[\[test/ } !is_ours' "$root/$manifest" > "$manifest"
+for manifest in Cargo.toml {arrow,derive,dqlite,endpoint,sql,tokio}/Cargo.toml; do
+    awk '/^\[/ { is_ours = /[[.]dev-dependencies\]|^\[workspace|^\[\[(test|bench)/ } !is_ours' "$root/$manifest" > "$manifest"
 done
-printf '[workspace]\nmembers = ["derive", "endpoint", "sql", "tokio"]\nexclude = ["arrow"]\n' >> Cargo.toml
+printf '[workspace]\nmembers = ["derive", "dqlite", "endpoint", "sql", "tokio"]\nexclude = ["arrow"]\n' >> Cargo.toml
 # Arrow needs a newer chrono than finalite does.
 echo '[workspace]' >> arrow/Cargo.toml
 RUSTC_BOOTSTRAP=1 cargo generate-lockfile -q -Z direct-minimal-versions
