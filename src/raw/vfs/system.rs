@@ -107,7 +107,12 @@ impl<V: Vfs> AnyShell for Shell<V> {
         };
         drop(slot);
         // SAFETY: registered, as it was not taken before; the object stays (c3ref/vfs_find.html, rules 24, 26).
-        unsafe { ffi::sqlite3_vfs_unregister(ptr::from_ref(self).cast_mut().cast()) };
+        let code = unsafe { ffi::sqlite3_vfs_unregister(ptr::from_ref(self).cast_mut().cast()) };
+        if code != ffi::SQLITE_OK {
+            // SQLite still has it.
+            *self.slot() = Some(vfs);
+            return Err(code_fault(code));
+        }
         Ok(Some(vfs))
     }
 
@@ -161,7 +166,8 @@ impl Registration {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Misuse`](crate::ErrorKind::Misuse) if [files](Self::open_files) are open: nothing has changed then.
+    /// [`ErrorKind::Misuse`](crate::ErrorKind::Misuse) if [files](Self::open_files) are open; SQLite's if it refuses.
+    /// Nothing has changed then.
     pub fn unregister(&self) -> Result<()> {
         let one_at_a_time = REGISTERING.lock();
         let unregistered = self.0.unregister();
