@@ -4,6 +4,8 @@
 mod callbacks;
 #[cfg(c_calls_wrapped)]
 pub mod calls;
+#[cfg(any(feature = "session", feature = "snapshot"))]
+mod changes;
 pub mod controls;
 mod files;
 mod moving;
@@ -464,7 +466,15 @@ fn when_all_fail_without_lookaside() {
 
 fn statements(sticky: bool, lookaside: bool, points_min: u64) {
     let way = Way { sticky, lookaside, all_threads: false, of: Of::Allocations };
-    let parts = [scenarios::SCENARIOS, callbacks::SCENARIOS, moving::SCENARIOS, services::SCENARIOS, search::SCENARIOS];
+    let parts = [
+        scenarios::SCENARIOS,
+        callbacks::SCENARIOS,
+        #[cfg(any(feature = "session", feature = "snapshot"))]
+        changes::SCENARIOS,
+        moving::SCENARIOS,
+        services::SCENARIOS,
+        search::SCENARIOS,
+    ];
     sweep_all(parts.into_iter().flatten().map(|scenario| (scenario, way)), points_min);
 }
 

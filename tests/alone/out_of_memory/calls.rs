@@ -4,18 +4,21 @@
 //! `.ci/c_calls.sh` links this program so that the driver's calls, and not SQLite's own, come by wrappers that fail.
 
 use std::ffi::{CStr, c_char, c_int};
+use std::ptr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use finalite::data::ConflictAction;
 use finalite::handles::HandleCounts;
 use finalite::scan::ScanStrategy;
-use finalite::{Connection, Error, ErrorKind, ResultCode};
+use finalite::{Connection, Error, ErrorKind, ResultCode, ffi};
 
 use super::Place::Memory;
 use super::Run::{Alone, Shared};
 use super::{
-    Of, Outcome, Run, Scenario, Way, callbacks, files, moving, scenarios, search, services, sweep, virtual_tables,
+    Of, Outcome, Run, Scenario, Way, callbacks, changes, files, moving, scenarios, search, services, sweep,
+    virtual_tables,
 };
+use crate::common::child::in_child;
 use crate::common::listening::ignores_spans;
 use crate::runner::cases;
 
@@ -26,6 +29,8 @@ cases![
     the_sweep_sees_errors_that_are_dropped,
     a_conflict_that_cannot_be_read_ends_the_call,
     a_version_that_cannot_be_read_loses_no_row_of_an_index,
+    an_initialization_that_fails_is_tried_again,
+    what_a_child_cannot_detach_it_does_not_use,
 ];
 
 unsafe extern "C" {
@@ -145,6 +150,20 @@ const KNOWN: &[(&str, &str, &str)] = &[
     ),
 ];
 
+/// What is made by calls of C that are not the driver's.
+const BESIDE_THE_DRIVER: &[Scenario] = &[Scenario {
+    name: "a handle that others have opened",
+    run: Alone(|_| {
+        let mut handle = ptr::null_mut();
+        // SAFETY: the name is a C string, the rest a local and numbers. This is SQLite's own call, not the driver's.
+        assert_eq!(unsafe { ffi::sqlite3_open(c":memory:".as_ptr(), &raw mut handle) }, 0);
+        // SAFETY: opened above, and given away here.
+        let conn = unsafe { Connection::from_raw(handle) }?;
+        assert_eq!(conn.query_one::<i64>("SELECT 7", ())?, 7);
+        conn.close()
+    }),
+}];
+
 /// The scenario with each call of each function failing.
 fn sweep_calls(scenario: &Scenario) -> Vec<(Function, Outcome)> {
     let way = |function| Way { sticky: false, lookaside: true, all_threads: false, of: Of::Calls(function) };
@@ -183,7 +202,16 @@ fn sweep_all<'s>(scenarios: impl Iterator<Item = &'s Scenario>, faults_min: u64)
 }
 
 fn calls_of_statements() {
-    let parts = [scenarios::SCENARIOS, callbacks::SCENARIOS, moving::SCENARIOS, search::SCENARIOS, services::SCENARIOS];
+    let parts = [
+        scenarios::SCENARIOS,
+        callbacks::SCENARIOS,
+        changes::SCENARIOS,
+        changes::OF_CALLS,
+        BESIDE_THE_DRIVER,
+        moving::SCENARIOS,
+        search::SCENARIOS,
+        services::SCENARIOS,
+    ];
     sweep_all(parts.into_iter().flatten(), 1);
 }
 
@@ -291,4 +319,50 @@ fn a_version_that_cannot_be_read_loses_no_row_of_an_index() {
         }
     }
     assert!(whole > 0 && ended > 20, "{whole} whole, {ended} ended by an error");
+}
+
+/// No scenario calls it again: SQLite is initialized once for a process.
+fn an_initialization_that_fails_is_tried_again() {
+    listen();
+    let function = Function::all().find(|function| function.name() == Some("sqlite3_initialize")).unwrap();
+    function.arm(0);
+    let result = Connection::open_in_memory();
+    assert_eq!(disarm(), 1);
+    assert!(result.as_ref().is_err_and(is_of_fault), "{result:?}");
+    assert_eq!(open_handles().total(), 0);
+    // The control: without a fault, the same call succeeds, and the next asks no more.
+    function.arm(u64::MAX);
+    let before = function.calls();
+    for _ in 0..2 {
+        Connection::open_in_memory().unwrap().close().unwrap();
+    }
+    disarm();
+    assert_eq!(function.calls() - before, 1);
+    println!("called: sqlite3_initialize");
+}
+
+/// A file of the parent's that is attached in a child is detached at once. Where that fails, the child's connection ends.
+fn what_a_child_cannot_detach_it_does_not_use() {
+    listen();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("data.db");
+    let _parents = Connection::open(&path).unwrap();
+    let function = Function::all().find(|function| function.name() == Some("sqlite3_exec")).unwrap();
+    let is_forked = |error: &Error| matches!(error.kind(), ErrorKind::Forked);
+    let after_attaching = |n: u64, failures: u64, is_usable: bool| {
+        in_child(|| {
+            let own = Connection::open_in_memory().unwrap();
+            function.arm(n);
+            let attached = own.attach(&path, "parents").map(drop);
+            assert!(attached.as_ref().is_err_and(is_forked), "{attached:?}");
+            assert_eq!(disarm(), failures);
+            let answer = own.query_one::<i64>("SELECT 7", ());
+            answer.as_ref().is_ok_and(|&answer| answer == 7) == is_usable
+                && answer.is_err_and(|error| is_forked(&error)) != is_usable
+        })
+    };
+    assert!(after_attaching(0, 1, false));
+    // The control: without a fault, the connection works on.
+    assert!(after_attaching(u64::MAX, 0, true));
+    println!("called: sqlite3_exec");
 }

@@ -1,6 +1,7 @@
 //! Services of a connection: attached databases, checkpoints, properties of files, checks.
 
 use finalite::data::{Migration, Migrations};
+use finalite::vfs::{self, Memory as FilesInMemory};
 use finalite::{CheckScope, CheckpointMode, Connection, DbConfig, Limit, OpenOptions, Result, ResultCode, sql};
 
 use super::Place::{File, Memory};
@@ -108,6 +109,55 @@ pub const SCENARIOS: &[Scenario] = &[
             let conn = world.options(OpenOptions::new()).open_in_memory()?;
             must_fail(load(&conn, "/no/where/at/all"), ResultCode::ERROR)?;
             conn.close()
+        }),
+    },
+    Scenario {
+        name: "changed pages written before the commit",
+        run: Exclusive(File, |conn| {
+            let tx = conn.transaction()?;
+            tx.execute("UPDATE t SET c = zeroblob(20000)", ())?;
+            tx.flush_cache()?;
+            tx.rollback()
+        }),
+    },
+    Scenario {
+        name: "a log that is checkpointed beside a closure",
+        run: Alone(|world| {
+            on_a_copy(world, "wal.db", |conn| {
+                conn.set_pragma("wal_autocheckpoint", 1)?;
+                let commits = conn.on_wal(|_| ())?;
+                conn.execute("INSERT INTO t VALUES (7, 'sieben', NULL)", ())?;
+                drop(commits);
+                assert_eq!(conn.query_one::<i64>("SELECT count(*) FROM t", ())?, 4);
+                Ok(())
+            })
+        }),
+    },
+    Scenario {
+        name: "mathematical functions of text",
+        run: Alone(|world| {
+            let conn = world.options(OpenOptions::new()).open_in_memory()?;
+            conn.create_math_functions()?;
+            let found: (f64, f64, f64) = conn.query_one("SELECT sqrt('16'), floor('2.5'), log('2', '8')", ())?;
+            assert_eq!(found, (4.0, 2.0, 3.0));
+            conn.close()
+        }),
+    },
+    Scenario {
+        name: "a file system of the program",
+        run: Alone(|world| {
+            let registration = vfs::register("of the program", FilesInMemory::new())?;
+            let options = world.options(OpenOptions::new().vfs(registration.name()));
+            let result = options.open("one.db").and_then(|conn| {
+                conn.execute_batch("CREATE TABLE t(a); INSERT INTO t VALUES (1)")?;
+                conn.close()
+            });
+            let unregistered = registration.unregister();
+            if unregistered.is_err() {
+                assert!(vfs::exists(registration.name()));
+                registration.unregister()?;
+            }
+            result.and(unregistered)
         }),
     },
     Scenario {
