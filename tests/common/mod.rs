@@ -13,6 +13,7 @@ pub mod listening;
 pub mod panicking;
 pub mod profile;
 pub mod random;
+pub mod sweep;
 #[cfg(target_os = "linux")]
 pub mod system;
 pub mod witness;
