@@ -150,6 +150,13 @@ pub fn pass_on(conn: &Connection) -> bool {
     conn.db().taint() == Taint::NONE
 }
 
+/// Whether a statement that fails half-way in an open transaction is undone there as it is in a transaction of its own. Not
+/// where virtual tables of the program or of foreign code may be written, which need not have savepoints.
+#[must_use]
+pub fn undoes_statements(conn: &Connection) -> bool {
+    !conn.db().has_foreign_tables()
+}
+
 /// Returns an error with the same kind, code and message, for another caller whom it concerns as well.
 #[must_use]
 pub fn same_error(error: &Error) -> Error {

@@ -620,6 +620,11 @@ impl Db {
         self.has_callbacks() || self.is_given_out()
     }
 
+    /// Whether the program has registered virtual tables, or foreign code may have.
+    pub(crate) fn has_foreign_tables(&self) -> bool {
+        self.callbacks.given.get() > 0 || self.is_given_out()
+    }
+
     /// Drops the closures and what they left, after SQLite has closed the connection.
     pub(super) fn end_callbacks(&self) {
         self.release_states();

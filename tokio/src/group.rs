@@ -3,9 +3,12 @@
 //! A worker that has run the statement of such a call takes the next one from the queue, as long as there is time, runs it
 //! in the same transaction, and commits once. Nobody is answered before the commit.
 //!
-//! What goes wrong before the `COMMIT`, one statement's error or cancellation included, has the transaction rolled back.
-//! Nothing was stored then, nobody was answered, and the calls go back to the head of the queue, to run alone as any other
-//! call, once. From the `COMMIT` on, nothing is run again, unless it is certain that nothing was stored.
+//! A statement that SQLite refuses is undone by SQLite alone, or keeps what came before the row that is refused (`OR FAIL`),
+//! as it does in a transaction of its own. Its call is held with the error, and the others go on.
+//!
+//! Whatever else goes wrong before the `COMMIT`, a cancellation included, has the transaction rolled back. Nothing was
+//! stored then, nobody was answered, and the calls go back to the head of the queue, to run alone as any other call, once.
+//! From the `COMMIT` on, nothing is run again, unless it is certain that nothing was stored.
 //!
 //! One call at a time can be interrupted, the one whose statement runs: those that wait are in the queue, where their
 //! limits are kept, and those whose statements have ended are held.
@@ -18,7 +21,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use finalite::pool::Role;
-use finalite::{Connection, DropBehavior, Error, Result, ResultCode, Transaction, TransactionBehavior, workspace};
+use finalite::{
+    Connection, DropBehavior, Error, ErrorKind, Params, Result, ResultCode, Transaction, TransactionBehavior, workspace,
+};
 
 use crate::control::Deadline;
 use crate::queue::Job;
@@ -36,13 +41,86 @@ const TIME_MAX: Duration = Duration::from_millis(5);
 const NEAR: Duration = Duration::from_millis(20);
 
 /// A statement that may run twice: together with others, and alone.
-pub(crate) type Write = Box<dyn FnMut(&Connection, Together) -> Result<usize> + Send>;
+pub(crate) type Write = Box<dyn FnMut(&Connection, Together) -> Result<usize, Failure> + Send>;
 
 /// Whether the statement runs in a transaction with others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Together {
     Yes,
     No,
+}
+
+/// The error of a statement.
+pub(crate) struct Failure {
+    error: Error,
+    /// Whether the statement has the same error in a transaction of its own, and as little effect.
+    is_own: bool,
+}
+
+/// Runs the statement of a call, to completion.
+pub(crate) fn execute(
+    conn: &Connection,
+    sql: &str,
+    params: impl Params<'static>,
+    together: Together,
+) -> Result<usize, Failure> {
+    let mut statement = conn.prepare_cached(sql).map_err(|error| {
+        let is_own = changes_rows(sql) && is_of_the_text(&error);
+        Failure { error, is_own }
+    })?;
+    // `COMMIT` is such a statement, too.
+    if together == Together::Yes && statement.is_readonly() {
+        return Err(Failure { error: workspace::interrupted(), is_own: false });
+    }
+    statement.execute(params).map_err(|error| {
+        let is_own = changes_rows(sql) && (is_of_the_parameters(&error) || is_of_a_row(&error));
+        Failure { error, is_own }
+    })
+}
+
+/// Whether a statement inserts, updates or deletes, by its first word. Others may know whether a transaction is open.
+fn changes_rows(sql: &str) -> bool {
+    let sql = workspace::skip_blank(sql);
+    let word = workspace::first_token(sql).and_then(|len| sql.get(..len)).unwrap_or_default();
+    ["INSERT", "REPLACE", "UPDATE", "DELETE", "WITH"].iter().any(|first| word.eq_ignore_ascii_case(first))
+}
+
+/// Whether it is one of preparing that comes from the text and the schema.
+fn is_of_the_text(error: &Error) -> bool {
+    match error.kind() {
+        ErrorKind::NoSuch { .. } | ErrorKind::TrailingSql { .. } | ErrorKind::NulInSql => true,
+        _ => error.extended_code() == Some(ResultCode::ERROR),
+    }
+}
+
+/// Whether it is one of binding, before the statement has begun.
+fn is_of_the_parameters(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::ParameterConversion { .. }
+            | ErrorKind::ParameterCount { .. }
+            | ErrorKind::TooManyParameters { .. }
+            | ErrorKind::ParameterUnset { .. }
+            | ErrorKind::ParameterTwice { .. }
+            | ErrorKind::AmbiguousParameter { .. }
+    )
+}
+
+/// Whether it is a constraint that a row violates, a trigger's `RAISE` included. SQLite knows before that a statement may
+/// end by one, and keeps a journal of it. It keeps none for all errors of virtual tables and of values that are too large:
+/// what a statement has changed before these is undone with its transaction alone.
+fn is_of_a_row(error: &Error) -> bool {
+    const VIOLATIONS: [ResultCode; 8] = [
+        ResultCode::CONSTRAINT_CHECK,
+        ResultCode::CONSTRAINT_DATATYPE,
+        ResultCode::CONSTRAINT_FOREIGNKEY,
+        ResultCode::CONSTRAINT_NOTNULL,
+        ResultCode::CONSTRAINT_PRIMARYKEY,
+        ResultCode::CONSTRAINT_ROWID,
+        ResultCode::CONSTRAINT_TRIGGER,
+        ResultCode::CONSTRAINT_UNIQUE,
+    ];
+    error.extended_code().is_some_and(|code| VIOLATIONS.contains(&code))
 }
 
 type GroupedCall = Arc<ResultCall<Write, usize, Error>>;
@@ -67,7 +145,7 @@ impl Grouped {
         let run = |mut write: Write| {
             let conn = context.lend(Role::Writer, self.site, self.deadline)?;
             let _supervision = context.control.supervise(&conn, self.deadline)?;
-            write(&conn, Together::No)
+            write(&conn, Together::No).map_err(|failure| failure.error)
         };
         run_call(&self.call, context.control, run, |waker| context.queue.wakes.wake(waker, context.waiting));
     }
@@ -103,8 +181,8 @@ impl Job for Grouped {
 /// The calls that share a transaction, in their order.
 struct Group<'a> {
     context: &'a Context<'a>,
-    /// Those whose statements have ended, and the number of rows that each has changed.
-    held: Vec<(Grouped, Write, usize)>,
+    /// Those whose statements have ended, and the number of rows that each has changed, or its error.
+    held: Vec<(Grouped, Write, Result<usize>)>,
     /// The one whose statement runs.
     running: Option<(Grouped, Write)>,
     /// The earliest deadline of those that are held.
@@ -152,7 +230,7 @@ impl Group<'_> {
     }
 
     /// Runs the statement of the call that is next, until that is cancelled or has to end for the sake of the others. After
-    /// an error, the transaction is rolled back.
+    /// an error that is returned, the transaction is rolled back.
     fn run_one(&mut self, tx: &Transaction<'_>, end: Deadline) -> Result<()> {
         let Some((member, write)) = &mut self.running else {
             return Ok(());
@@ -160,7 +238,14 @@ impl Group<'_> {
         let control = self.context.control;
         let deadline = [member.deadline, self.deadline, end].into_iter().flatten().min();
         let supervision = control.supervise(tx, deadline)?;
-        let rows = write(tx, Together::Yes)?;
+        let outcome = match write(tx, Together::Yes) {
+            Ok(rows) => Ok(rows),
+            // The transaction has ended where the statement's conflict or trigger rolls it back.
+            Err(failure) if failure.is_own && !tx.is_autocommit() && workspace::undoes_statements(tx) => {
+                Err(failure.error)
+            }
+            Err(failure) => return Err(failure.error),
+        };
         drop(supervision);
         // Alone, a commit would fail that leaves a key unresolved; here, a later statement could make good for it.
         if !member.call.hold() || control.is_cancelled() || tx.has_unresolved_foreign_keys() || !workspace::pass_on(tx)
@@ -168,7 +253,7 @@ impl Group<'_> {
             return Err(workspace::interrupted());
         }
         self.deadline = [self.deadline, member.deadline].into_iter().flatten().min();
-        self.held.extend(self.running.take().map(|(member, write)| (member, write, rows)));
+        self.held.extend(self.running.take().map(|(member, write)| (member, write, outcome)));
         Ok(())
     }
 
@@ -226,7 +311,7 @@ impl Group<'_> {
                 self.put_back();
             }
             (Fate::Stored, result) => {
-                self.answer(|rows| Ok(Ok(rows)));
+                self.answer(Ok);
                 discard(result);
             }
             (Fate::Unknown, Ok(result)) => {
@@ -241,9 +326,9 @@ impl Group<'_> {
         }
     }
 
-    fn answer(self, mut outcome: impl FnMut(usize) -> thread::Result<Result<usize>>) {
-        for (member, write, rows) in self.held {
-            finish(&member.call, outcome(rows));
+    fn answer(self, mut answer: impl FnMut(Result<usize>) -> thread::Result<Result<usize>>) {
+        for (member, write, outcome) in self.held {
+            finish(&member.call, answer(outcome));
             shielded(|| drop(write));
         }
     }

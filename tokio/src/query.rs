@@ -5,9 +5,9 @@ use std::future::Future;
 use std::panic::Location;
 
 use finalite::pool::Role;
-use finalite::{Connection, FromRow, Params, Result, workspace};
+use finalite::{Connection, FromRow, Params, Result};
 
-use crate::group::Together;
+use crate::group;
 use crate::pool::Pool;
 
 impl Pool {
@@ -122,7 +122,8 @@ impl Pool {
     }
 
     /// Runs one statement to completion on the connection for writing, and returns the number of rows that it inserted,
-    /// updated or deleted. It is a transaction of its own.
+    /// updated or deleted. It is a transaction of its own. Where tens of tasks write small statements at the same time,
+    /// [`execute_grouped`](Self::execute_grouped) commits those that wait at once.
     ///
     /// # Errors
     ///
@@ -156,10 +157,13 @@ impl Pool {
     /// wait for the writer: up to 64 are committed at once, and each is answered after the commit.
     ///
     /// A transaction takes further statements for 5 ms from the end of its first one, and none while the deadline of a call
-    /// is nearer than 20 ms. If a statement fails, takes longer than that, is cancelled, or changes the connection, all is
-    /// rolled back before the `COMMIT`, and each statement runs alone: it may run twice, its SQL functions with it, and is
-    /// stored once. Statements that read, or that run in no transaction, run alone. `last_insert_rowid()` is 0 where a
-    /// statement begins, as for each call. Hooks see one commit for several calls, and watches one change.
+    /// is nearer than 20 ms. An `INSERT`, `UPDATE` or `DELETE` that violates a constraint, or cannot be prepared or bound,
+    /// has its error and changes no more than alone; the others are committed without it. If a statement fails otherwise,
+    /// rolls its transaction back (`OR ROLLBACK`, `RAISE(ROLLBACK, ..)`), takes longer than that, is cancelled, or changes the
+    /// connection, all is rolled back before the `COMMIT`, and each statement runs alone: it may run twice, its SQL functions
+    /// with it, and is stored once. Statements that read, or that run in no transaction, run alone. `last_insert_rowid()` is 0
+    /// where a statement begins, as for each call. Hooks see one commit for several calls, no rollback for one that a
+    /// constraint has refused, and watches one change.
     ///
     /// A future that is dropped before its statement has ended cancels that alone. Dropped later, before the commit, it
     /// stays in the transaction.
@@ -199,14 +203,7 @@ impl Pool {
     ) -> impl Future<Output = Result<usize>> + Send {
         let (sql, site) = (sql.into(), Location::caller());
         async move {
-            let write = move |conn: &Connection, together| {
-                let mut statement = conn.prepare_cached(&sql)?;
-                // `COMMIT` is such a statement, too. The error has it run alone.
-                if together == Together::Yes && statement.is_readonly() {
-                    return Err(workspace::interrupted());
-                }
-                statement.execute(params.clone())
-            };
+            let write = move |conn: &Connection, together| group::execute(conn, &sql, params.clone(), together);
             self.inner.writer.submit_grouped(self.deadline(), site, Box::new(write))?.await
         }
     }

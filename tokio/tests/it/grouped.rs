@@ -1,5 +1,6 @@
 //! Statements of several calls that are committed together.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
@@ -50,7 +51,10 @@ async fn pool() -> (TempDir, Pool, Arc<Counts>) {
 }
 
 /// Calls that wait behind one that lasts until the sender is dropped.
-pub async fn behind(pool: &Pool, sqls: &[&'static str]) -> (mpsc::Sender<()>, Vec<JoinHandle<Result<usize>>>) {
+pub async fn behind<S: Into<Cow<'static, str>> + Clone>(
+    pool: &Pool,
+    sqls: &[S],
+) -> (mpsc::Sender<()>, Vec<JoinHandle<Result<usize>>>) {
     let (release, released) = mpsc::channel::<()>();
     let first = pool.clone();
     tokio::spawn(async move { first.write(move |_| Ok(released.recv().is_ok())).await });
@@ -59,7 +63,7 @@ pub async fn behind(pool: &Pool, sqls: &[&'static str]) -> (mpsc::Sender<()>, Ve
     }
     let mut calls = Vec::new();
     for sql in sqls {
-        let (pool, sql, waiting) = (pool.clone(), *sql, calls.len() + 1);
+        let (pool, sql, waiting) = (pool.clone(), sql.clone().into(), calls.len() + 1);
         let of = pool.clone();
         calls.push(tokio::spawn(async move { pool.execute_grouped(sql, ()).await }));
         while of.status().role(Role::Writer).waiting < waiting {
@@ -69,7 +73,7 @@ pub async fn behind(pool: &Pool, sqls: &[&'static str]) -> (mpsc::Sender<()>, Ve
     (release, calls)
 }
 
-async fn ended(calls: Vec<JoinHandle<Result<usize>>>) -> Vec<Result<usize>> {
+pub async fn ended(calls: Vec<JoinHandle<Result<usize>>>) -> Vec<Result<usize>> {
     let mut all = Vec::new();
     for call in calls {
         all.push(call.await.unwrap());

@@ -5,6 +5,7 @@ mod cancel;
 mod closing;
 mod grouped;
 mod grouped_commits;
+mod grouped_errors;
 mod large;
 mod limits;
 mod status;
