@@ -1,4 +1,4 @@
-//! Rows and parameters of statements that another engine runs, for the crates of the workspace that speak to one.
+//! Rows and parameters of statements that another engine runs, or another thread, for the crates of the workspace that speak to one.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -177,7 +177,7 @@ pub enum RemoteCell {
     Blob(Range<usize>),
 }
 
-/// The current row of a statement that another engine runs, and the buffer that it is in.
+/// The current row of a statement that another engine or another thread runs, and the buffer that it is in.
 #[derive(Default)]
 pub struct RemoteRow {
     sql: Box<str>,

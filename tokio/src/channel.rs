@@ -7,9 +7,17 @@ use std::task::{Context, Poll, Waker};
 use finalite::workspace::Process;
 
 use crate::control::{Control, Deadline};
+use crate::row_batch::RowBatch;
 
 /// Number of batches that wait for the task, at most.
 const BATCHES_MAX: usize = 2;
+
+/// What a worker sends: a batch.
+pub(crate) enum Batch<T> {
+    Items(Vec<T>),
+    /// Rows, of which the task makes items.
+    Rows(RowBatch),
+}
 
 /// A bounded queue of batches.
 pub(crate) struct Channel<T> {
@@ -18,7 +26,7 @@ pub(crate) struct Channel<T> {
 }
 
 struct State<T> {
-    batches: VecDeque<Vec<T>>,
+    batches: VecDeque<Batch<T>>,
     /// The task that waits for a batch.
     waker: Option<Waker>,
     /// The worker that waits for room.
@@ -42,7 +50,7 @@ impl<T> Channel<T> {
 
     /// Sends a batch, after waiting for room. Returns whether it was sent: not if nobody reads any more, the call is
     /// cancelled or its deadline has passed.
-    pub(crate) fn send(&self, batch: Vec<T>, control: &Arc<Control>, deadline: Deadline) -> bool {
+    pub(crate) fn send(&self, batch: Batch<T>, control: &Arc<Control>, deadline: Deadline) -> bool {
         let mut batch = Some(batch);
         let mut waker = None;
         let mut is_left = false;
@@ -91,7 +99,7 @@ impl<T> Channel<T> {
     }
 
     /// Takes the next batch; `None` if there is none any more.
-    pub(crate) fn poll_next(&self, task: &mut Context<'_>) -> Poll<Option<Vec<T>>> {
+    pub(crate) fn poll_next(&self, task: &mut Context<'_>) -> Poll<Option<Batch<T>>> {
         // A child process has no worker, and its memory may have the lock of one.
         if !self.process.is_this() {
             return Poll::Ready(None);

@@ -141,6 +141,7 @@ mod lane;
 mod pool;
 mod query;
 mod queue;
+mod row_batch;
 mod session;
 mod spin;
 mod stream;

@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io;
-use std::mem::needs_drop;
 use std::panic::Location;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -12,12 +11,13 @@ use std::task::{Context as Task, Poll};
 use std::vec;
 
 use finalite::pool::{PooledConnection, Role};
-use finalite::{ColumnBatch, Error, FromRow, Params, Result, Row, ValueRef};
+use finalite::{ColumnBatch, Error, FromRow, Params, Result};
 use futures_core::Stream;
 
-use crate::channel::Channel;
+use crate::channel::{Batch, Channel};
 use crate::control::{Control, Deadline};
 use crate::pool::Pool;
+use crate::row_batch::{RowBatch, RowReader};
 use crate::worker::{Context, Site};
 
 /// Limits of a batch. The first one is small, so that the first row comes soon.
@@ -30,18 +30,42 @@ const BYTES_MAX: usize = 64 * 1024;
 ///
 /// The query runs on a thread of the pool, and occupies a reader until its end. It reads ahead: the batch that the task
 /// reads, two that wait and one that is being filled are in memory, of at most 1,024 rows or 64 KiB each, whichever comes
-/// first. Then it waits for the task.
+/// first. Then it waits for the task, which makes a `T` of each row when it takes that.
 ///
 /// After an error, the stream ends. Dropping it interrupts the query.
 #[must_use = "a stream does nothing unless it is polled"]
 pub struct RowStream<T> {
     /// The batch that is being read.
-    batch: vec::IntoIter<T>,
+    items: Items<T>,
     channel: Arc<Channel<T>>,
     /// The call that runs the query. `None` after the end.
     running: Option<Running>,
     /// Its error, until the last batch has been read.
     failure: Option<Error>,
+}
+
+/// The items of a batch.
+enum Items<T> {
+    Ready(vec::IntoIter<T>),
+    OfRows(RowReader<T>),
+}
+
+impl<T> Items<T> {
+    fn set(&mut self, batch: Batch<T>) {
+        match (self, batch) {
+            (Self::OfRows(reader), Batch::Rows(rows)) => reader.set(rows),
+            (items, Batch::Items(ready)) => *items = Self::Ready(ready.into_iter()),
+            (Self::Ready(_), Batch::Rows(_)) => unreachable!("rows are sent to those who read rows"),
+        }
+    }
+
+    #[inline]
+    fn next(&mut self) -> Option<Result<T>> {
+        match self {
+            Self::Ready(items) => items.next().map(Ok),
+            Self::OfRows(reader) => reader.next(),
+        }
+    }
 }
 
 /// Future of the call that runs the query.
@@ -55,12 +79,16 @@ pub(crate) struct Sender<'a, T> {
 }
 
 impl<T> Sender<'_, T> {
-    /// Sends a batch.
+    /// Sends items.
     ///
     /// # Errors
     ///
     /// If nobody reads any more, or the time has passed.
-    pub(crate) fn send(&self, batch: Vec<T>) -> Result<()> {
+    pub(crate) fn send(&self, items: Vec<T>) -> Result<()> {
+        self.send_batch(Batch::Items(items))
+    }
+
+    fn send_batch(&self, batch: Batch<T>) -> Result<()> {
         if self.channel.send(batch, self.control, self.deadline) {
             return Ok(());
         }
@@ -89,22 +117,8 @@ impl<T> Drop for Ending<T> {
     }
 }
 
-/// Bytes that a column takes in a value which owns memory, besides its text or blob: a [`Value`](finalite::Value), or an
-/// allocation.
-const COLUMN_BYTES: usize = 32;
-
-/// Number of bytes that a row takes, besides its value.
-fn row_bytes(row: Row<'_>) -> usize {
-    let bytes = |column| match row.value(column) {
-        Ok(ValueRef::Text(text)) => COLUMN_BYTES + text.len(),
-        Ok(ValueRef::Blob(bytes)) => COLUMN_BYTES + bytes.len(),
-        _ => COLUMN_BYTES,
-    };
-    (0..row.column_count()).map(bytes).sum()
-}
-
 /// Runs a query and sends its rows. Those before an error are sent, too.
-fn send_rows<T: for<'row> FromRow<'row>>(
+fn send_rows<T>(
     conn: &finalite::Connection,
     sql: &str,
     params: impl Params<'static>,
@@ -112,35 +126,39 @@ fn send_rows<T: for<'row> FromRow<'row>>(
 ) -> Result<()> {
     let mut statement = conn.prepare_cached(sql)?;
     let mut rows = statement.query(params)?;
-    let (mut batch, mut bytes, mut rows_max) = (Vec::new(), 0, FIRST_ROWS);
+    let (mut batch, mut rows_max) = (RowBatch::default(), FIRST_ROWS);
+    let mut has_names = false;
     let read = loop {
         let row = match rows.next() {
             Ok(Some(row)) => row,
             Ok(None) => break Ok(()),
             Err(error) => break Err(error),
         };
-        // What a value owns is about what its columns have.
-        bytes += size_of::<T>() + if needs_drop::<T>() { row_bytes(row) } else { 0 };
-        if batch.is_empty() {
-            batch.reserve(rows_max.min(BYTES_MAX / bytes.max(1) + 1));
+        if !has_names {
+            batch.set_names(row)?;
+            has_names = true;
         }
-        match T::from_row(row) {
-            Ok(value) => batch.push(value),
-            Err(error) => break Err(error),
+        if let Err(error) = batch.push(row) {
+            break Err(error);
         }
-        if batch.len() >= rows_max || bytes >= BYTES_MAX {
-            sender.send(std::mem::take(&mut batch))?;
-            (bytes, rows_max) = (0, ROWS_MAX.min(rows_max * 4));
+        if batch.rows() >= rows_max || batch.bytes() >= BYTES_MAX {
+            // The next one is likely to be as large, as far as it may have more rows.
+            let likely = (batch.bytes() * 4).min(BYTES_MAX + BYTES_MAX / 8);
+            sender.send_batch(Batch::Rows(std::mem::replace(&mut batch, RowBatch::with_capacity(likely))))?;
+            rows_max = ROWS_MAX.min(rows_max * 4);
         }
     };
-    if !batch.is_empty() {
-        sender.send(batch)?;
+    if batch.rows() > 0 {
+        sender.send_batch(Batch::Rows(batch))?;
     }
     read.and(rows.finish())
 }
 
 impl Pool {
     /// Runs a query and streams its rows, each as `T`. It begins when the stream is polled first; see [`RowStream`].
+    ///
+    /// The task makes the `T` of a row, when it takes that: [`FromRow`] runs on its thread, not beside SQLite. What costs
+    /// more than a copy belongs into the closure of [`stream_batches`](Self::stream_batches).
     ///
     /// The stream implements `futures_core::Stream`, whose methods are in the crates `futures` and `tokio-stream`;
     /// [`RowStream::next`] needs neither.
@@ -177,7 +195,8 @@ impl Pool {
         T: for<'row> FromRow<'row> + Send + 'static,
     {
         let sql = sql.into();
-        self.stream_from(Location::caller(), move |conn, sender| send_rows(conn, &sql, params, sender))
+        let items = Items::OfRows(RowReader::new(&sql, |row| T::from_row(row)));
+        self.stream_to(items, Location::caller(), move |conn, sender| send_rows(conn, &sql, params, sender))
     }
 
     /// Runs a query, calls the closure beside SQLite with batches of so many rows, and streams what it returns. A batch
@@ -230,6 +249,14 @@ impl Pool {
         F: FnOnce(&mut PooledConnection<'_>, &Sender<'_, T>) -> Result<()> + Send + 'static,
         T: Send + 'static,
     {
+        self.stream_to(Items::Ready(Vec::new().into_iter()), site, work)
+    }
+
+    fn stream_to<T, F>(&self, items: Items<T>, site: Site, work: F) -> RowStream<T>
+    where
+        F: FnOnce(&mut PooledConnection<'_>, &Sender<'_, T>) -> Result<()> + Send + 'static,
+        T: Send + 'static,
+    {
         let channel = Arc::new(Channel::new());
         // A clone of the pool would keep it open while the stream exists.
         let lane = Arc::clone(&self.inner.readers);
@@ -244,7 +271,7 @@ impl Pool {
             })?;
             call.without_spinning().await
         };
-        RowStream { batch: Vec::new().into_iter(), channel, running: Some(Box::pin(running)), failure: None }
+        RowStream { items, channel, running: Some(Box::pin(running)), failure: None }
     }
 }
 
@@ -253,10 +280,20 @@ impl<T> RowStream<T> {
     ///
     /// If the future is dropped, no item is lost.
     pub async fn next(&mut self) -> Option<Result<T>> {
-        if let Some(item) = self.batch.next() {
-            return Some(Ok(item));
+        match self.items.next() {
+            Some(Ok(item)) => Some(Ok(item)),
+            Some(Err(error)) => Some(Err(self.fail(error))),
+            None => poll_fn(|task| self.poll_item(task)).await,
         }
-        poll_fn(|task| self.poll_item(task)).await
+    }
+
+    /// Ends the stream after a row that is no item.
+    #[cold]
+    fn fail(&mut self, error: Error) -> Error {
+        self.items = Items::Ready(Vec::new().into_iter());
+        self.channel.leave();
+        self.running = None;
+        error
     }
 
     /// Waits for the future while the query runs: an end of the query by an error ends the wait.
@@ -297,13 +334,15 @@ impl<T> RowStream<T> {
 
     fn poll_item(&mut self, task: &mut Task<'_>) -> Poll<Option<Result<T>>> {
         loop {
-            if let Some(item) = self.batch.next() {
-                return Poll::Ready(Some(Ok(item)));
+            match self.items.next() {
+                Some(Ok(item)) => return Poll::Ready(Some(Ok(item))),
+                Some(Err(error)) => return Poll::Ready(Some(Err(self.fail(error)))),
+                None => {}
             }
             // When it has ended, all batches have been sent.
             self.poll_running(task);
             match self.channel.poll_next(task) {
-                Poll::Ready(Some(batch)) => self.batch = batch.into_iter(),
+                Poll::Ready(Some(batch)) => self.items.set(batch),
                 // It wakes the task at its end.
                 _ if self.running.is_some() => return Poll::Pending,
                 _ => return Poll::Ready(self.failure.take().map(Err)),

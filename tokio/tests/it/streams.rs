@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use finalite::pool::Role;
-use finalite::{Error, FromRow, Row, Value};
+use finalite::pool::{Pool as SyncPool, Role};
+use finalite::{Error, ErrorKind, FromRow, Row, Value};
 use finalite_tokio::{Pool, RowStream};
 use futures_core::Stream;
+use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{ENDLESS, on_both_runtimes, pool};
@@ -126,65 +127,122 @@ fn a_deadline_ends_a_stream_that_waits() {
     });
 }
 
-/// Number of rows that were read.
-static READ: AtomicUsize = AtomicUsize::new(0);
-
-struct Counted(Vec<u8>);
-
-impl FromRow<'_> for Counted {
-    fn from_row(row: Row<'_>) -> finalite::Result<Self> {
-        READ.fetch_add(1, Ordering::SeqCst);
-        row.get(0).map(Self)
-    }
+/// A pool with one reader, and the number of rows for which its function `reads` was called, which returns its argument.
+async fn counting_pool() -> (TempDir, Pool, Arc<AtomicUsize>) {
+    let (dir, read) = (tempfile::tempdir().unwrap(), Arc::new(AtomicUsize::new(0)));
+    let counted = Arc::clone(&read);
+    let init = move |conn: &mut finalite::Connection| {
+        let counted = Arc::clone(&counted);
+        conn.create_scalar_function("reads", move |value: Value| -> finalite::Result<Value> {
+            counted.fetch_add(1, Ordering::SeqCst);
+            Ok(value)
+        })
+        .map(drop)
+    };
+    let pool = Pool::open(SyncPool::builder(dir.path().join("a.db")).readers(1).init(init)).await.unwrap();
+    (dir, pool, read)
 }
 
 #[test]
 fn large_rows_make_small_batches() {
     on_both_runtimes(|| async {
-        let (_dir, pool) = pool(1).await;
-        pool.execute("INSERT INTO t SELECT zeroblob(1000000) FROM json_each('[1,2,3,4,5,6,7,8,9,10]')", ())
-            .await
-            .unwrap();
-        READ.store(0, Ordering::SeqCst);
-        let mut stream = pool.stream::<Counted>("SELECT a FROM t", ());
+        let (_dir, pool, read) = counting_pool().await;
+        let sql = "SELECT zeroblob(1000000 + 0 * reads(value)) FROM json_each('[1,2,3,4,5,6,7,8,9,10]')";
+        let mut stream = pool.stream::<Vec<u8>>(sql, ());
         let mut count = 0;
         while let Some(row) = stream.next().await {
-            assert_eq!(row.unwrap().0.len(), 1_000_000);
+            assert_eq!(row.unwrap().len(), 1_000_000);
             count += 1;
             // This one, two that wait, and one that waits for room.
             tokio::time::sleep(Duration::from_millis(2)).await;
-            assert!(READ.load(Ordering::SeqCst) <= count + 3, "{READ:?} were read, {count} taken");
+            assert!(read.load(Ordering::SeqCst) <= count + 3, "{read:?} were read, {count} taken");
         }
-        assert_eq!(count, 10);
+        assert_eq!((count, read.load(Ordering::SeqCst)), (10, 10));
     });
 }
-
-/// Number of rows of values that were read.
-static VALUES_READ: AtomicUsize = AtomicUsize::new(0);
 
 /// A row that owns memory: a value for each of its columns.
 struct Row100(Vec<Value>);
 
 impl FromRow<'_> for Row100 {
     fn from_row(row: Row<'_>) -> finalite::Result<Self> {
-        VALUES_READ.fetch_add(1, Ordering::SeqCst);
         (0..row.column_count()).map(|column| row.get(column)).collect::<Result<_, _>>().map(Self)
     }
 }
 
 #[test]
-fn rows_that_own_memory_make_small_batches() {
+fn rows_of_many_columns_make_small_batches() {
     on_both_runtimes(|| async {
-        let (_dir, pool) = pool(1).await;
-        let columns = vec!["i"; 100].join(", ");
-        let sql = format!("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT {columns} FROM n");
-        VALUES_READ.store(0, Ordering::SeqCst);
+        let (_dir, pool, read) = counting_pool().await;
+        let columns = vec!["i"; 99].join(", ");
+        let sql = format!(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT {columns}, reads(i) FROM n"
+        );
         let mut stream = pool.stream::<Row100>(sql, ());
         assert_eq!(stream.next().await.unwrap().unwrap().0.len(), 100);
         tokio::time::sleep(Duration::from_millis(20)).await;
-        // 100 values are 2,400 bytes and more: a batch of 64 KiB has fewer than 28 rows. The bound is four of them.
-        let read = VALUES_READ.load(Ordering::SeqCst);
-        assert!(read < 4 * 28, "{read} rows were read");
+        // 100 integers are 900 bytes: a batch of 64 KiB has at most 73 rows. The bound is four of them.
+        let read = read.load(Ordering::SeqCst);
+        assert!(read > 16 && read <= 4 * 73, "{read} rows were read");
+    });
+}
+
+#[derive(Debug, PartialEq)]
+struct Named {
+    name: String,
+    id: i64,
+}
+
+impl FromRow<'_> for Named {
+    fn from_row(row: Row<'_>) -> finalite::Result<Self> {
+        Ok(Self { id: row.get("id")?, name: row.get("NAME")? })
+    }
+}
+
+/// Each type of value comes through, in each place of a batch, also those that are empty.
+#[test]
+fn rows_of_a_stream_are_those_of_the_statement() {
+    let sql = "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n LIMIT 5000)
+        SELECT CASE i % 7 WHEN 0 THEN NULL WHEN 1 THEN i * -4611686018427387 WHEN 2 THEN i / 3.0 WHEN 3 THEN 'text ' || i
+            WHEN 4 THEN zeroblob(i % 300) WHEN 5 THEN '' ELSE x'' END, i, 9e999 FROM n";
+    on_both_runtimes(|| async {
+        let (_dir, pool) = pool(1).await;
+        let expected: Vec<(Value, i64, f64)> = pool.query_all(sql, ()).await.unwrap();
+        let mut stream = pool.stream::<(Value, i64, f64)>(sql, ());
+        let mut found = Vec::new();
+        while let Some(row) = stream.next().await {
+            found.push(row.unwrap());
+        }
+        assert_eq!(found, expected);
+        // Columns are found by their names, and errors have the SQL.
+        let sql = "SELECT value AS id, 'name ' || value AS name FROM json_each('[1, 2, null]')";
+        let mut stream = pool.stream::<Named>(sql, ());
+        for id in [1, 2] {
+            assert_eq!(stream.next().await.unwrap().unwrap(), Named { id, name: format!("name {id}") });
+        }
+        let error = stream.next().await.unwrap().unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::ColumnConversion { column: 0, .. }), "{error}");
+        assert_eq!(error.sql(), Some(sql));
+        assert!(stream.next().await.is_none());
+        let error = pool.query_all::<Named>(sql, ()).await.unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::ColumnConversion { column: 0, .. }), "{error}");
+    });
+}
+
+/// A row that is no item ends the query, however long that would have gone on.
+#[test]
+fn an_error_of_a_row_interrupts_the_query() {
+    on_both_runtimes(|| async {
+        let (_dir, pool) = pool(1).await;
+        let sql =
+            "SELECT 'none' UNION ALL SELECT * FROM (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)
+            SELECT i FROM n)";
+        let mut stream = pool.stream::<i64>(sql, ());
+        assert!(stream.next().await.unwrap().is_err());
+        assert!(stream.next().await.is_none());
+        pool.idle().await;
+        assert!(pool.status().role(Role::Reader).checked_out.is_empty());
+        assert!(pool.close().await.is_clean());
     });
 }
 
