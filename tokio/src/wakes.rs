@@ -39,7 +39,7 @@ impl Wakes {
 
     /// Wakes a task at once, or soon if so many calls wait for the worker that its runtime has others to wake for.
     pub(crate) fn wake(&self, waker: Waker, waiting: usize) {
-        let together = (waiting / 2).clamp(1, TOGETHER_MAX);
+        let together = waiting.clamp(1, TOGETHER_MAX);
         let mut state = self.lock();
         let at = state.count;
         state.kept[at] = Some(waker);
