@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use finalite::pool::Pool as SyncPool;
-use finalite::{OpenOptions, Result, Value};
+use finalite::{Limit, OpenOptions, Result, Value};
 use finalite_tokio::Pool;
 use tempfile::TempDir;
 
@@ -37,6 +37,7 @@ async fn pool(has_module: bool) -> (TempDir, Pool, Arc<AtomicU64>) {
     let commits = Arc::new(AtomicU64::new(0));
     let counted = Arc::clone(&commits);
     let init = move |conn: &mut finalite::Connection| {
+        conn.set_limit(Limit::Length, 100_000)?;
         conn.create_scalar_function("refuses", |a: i64| -> Result<i64> {
             if a == 3 { Err(finalite::Error::external("refused")) } else { Ok(a) }
         })?;
@@ -134,8 +135,8 @@ fn what_a_statement_has_changed_before_its_error_is_undone() {
         for failing in [
             "INSERT INTO free SELECT refuses(value) FROM json_each('[1,2,3,4]')",
             "INSERT INTO free SELECT j.value FROM source, json_each(source.a) AS j",
-            "INSERT INTO free SELECT CASE rowid WHEN 3 THEN zeroblob(2000000000) ELSE a END FROM source",
-            "INSERT INTO free SELECT CASE rowid WHEN 3 THEN CAST(zeroblob(900000000) AS TEXT) || CAST(zeroblob(900000000) AS TEXT)
+            "INSERT INTO free SELECT CASE rowid WHEN 3 THEN zeroblob(200000) ELSE a END FROM source",
+            "INSERT INTO free SELECT CASE rowid WHEN 3 THEN CAST(zeroblob(90000) AS TEXT) || CAST(zeroblob(90000) AS TEXT)
                 ELSE a END FROM source",
             "UPDATE source SET a = refuses(rowid)",
             "INSERT INTO free SELECT a FROM source WHERE rowid <> 3 UNION ALL SELECT abs(-9223372036854775808)",
