@@ -12,7 +12,7 @@ use crate::row_batch::RowBatch;
 /// Number of batches that wait for the task, at most.
 const BATCHES_MAX: usize = 2;
 
-/// What a worker sends: a batch.
+/// A batch of items, as a worker sends it.
 pub(crate) enum Batch<T> {
     Items(Vec<T>),
     /// Rows, of which the task makes items.
