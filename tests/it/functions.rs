@@ -380,6 +380,23 @@ fn rule_15_auxiliary_data_lives_from_row_to_row_and_is_dropped_once() {
     assert_eq!(counts(), (1, 1));
 }
 
+/// SQLite releases data that is replaced, while the call goes on to borrow it, and reads.
+#[test]
+fn rule_15_auxiliary_data_that_is_replaced_lives_until_the_call_returns() {
+    let conn = open();
+    let dropped = Arc::new(AtomicUsize::new(0));
+    let dropping = Arc::clone(&dropped);
+    conn.create_scalar_function_with("replaced", FunctionOptions::new().arguments(1), move |call| {
+        let (first, _counted) = call.auxiliary(0, || Ok((call.get::<String>(0)?, Counted(Arc::clone(&dropping)))))?;
+        let second: &i64 = call.auxiliary(0, || Ok(7_i64))?;
+        let rows: i64 = call.connection().query_one("SELECT count(*) FROM (VALUES (1), (2))", ())?;
+        Ok(format!("{first} {second} {rows} {}", dropping.load(Ordering::Relaxed)))
+    })
+    .unwrap();
+    assert_eq!(one::<String>(&conn, "SELECT replaced('a text')"), "a text 7 2 0");
+    assert_eq!(dropped.load(Ordering::Relaxed), 1);
+}
+
 #[test]
 fn rule_15_auxiliary_data_that_panics_in_drop_is_a_panic_of_the_call() {
     struct Bomb;
