@@ -72,6 +72,25 @@ fn a_deferred_foreign_key_is_an_error_of_the_call() {
     }
 }
 
+/// Rows that were forgotten are ended by the next call of the statement, which has nobody else to tell what that returned.
+#[test]
+fn an_end_that_was_forgotten_is_an_error_of_the_next_call_unless_it_was_told() {
+    let conn = family();
+    let mut statement = conn.prepare(INSERT).unwrap();
+    let mut rows = statement.query(()).unwrap();
+    assert!(rows.next().unwrap().is_some());
+    std::mem::forget(rows);
+    let error = statement.query_one::<i64>(()).unwrap_err();
+    assert_eq!(error.code_name(), Some("SQLITE_CONSTRAINT_FOREIGNKEY"));
+    assert_eq!(stored(&conn), 0);
+    // An error that a step has returned is not returned again.
+    let mut statement = conn.prepare("SELECT abs(?)").unwrap();
+    let mut rows = statement.query((i64::MIN,)).unwrap();
+    assert!(rows.next().unwrap_err().to_string().contains("integer overflow"));
+    std::mem::forget(rows);
+    assert_eq!(statement.query_one::<i64>((-7,)).unwrap(), 7);
+}
+
 #[test]
 fn a_commit_hook_that_refuses_is_an_error_of_the_call() {
     extern "C" fn refuse(_: *mut std::ffi::c_void) -> i32 {
