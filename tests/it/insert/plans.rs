@@ -251,3 +251,23 @@ fn a_schema_that_changes_in_between_is_planned_again() {
     assert_eq!(insertion.finish().unwrap(), 6002);
     assert_eq!((plan.unwrap().strategy, count(&conn)), (InsertStrategy::Columns, 6002));
 }
+
+/// A statement that is kept for the next set of columns is for those columns alone.
+#[test]
+fn sets_of_other_columns_are_inserted_into_these() {
+    let (ones, twos) = (vec![1; 3000], vec![2; 3000]);
+    for strategy in [InsertStrategy::Columns, InsertStrategy::Rows] {
+        let conn = open("CREATE TABLE t(a, b)");
+        let options = InsertOptions::new().strategy(strategy);
+        let mut plan = None;
+        let mut insertion = Insertion::begin(&conn, "t", options.on_end(|it| plan = Some(it))).unwrap();
+        for names in [["a", "b"], ["b", "a"], ["b", "a"], ["a", "b"]] {
+            let of = |name: &str| if name == "a" { (&ones).into() } else { (&twos).into() };
+            insertion.insert_columns(&names, names.map(of).into(), 3000).unwrap();
+        }
+        assert_eq!(insertion.finish().unwrap(), 12_000);
+        assert_eq!(plan.unwrap().strategy, strategy);
+        let stored: Vec<(i64, i64, i64)> = conn.query_all("SELECT a, b, count(*) FROM t GROUP BY a, b", ()).unwrap();
+        assert_eq!(stored, [(1, 2, 12_000)]);
+    }
+}
