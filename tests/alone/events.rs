@@ -16,6 +16,7 @@ use tracing::field::{Field, Visit};
 
 use crate::common::listening::ignores_spans;
 use crate::common::panicking::Panicking;
+use crate::memory::native::{Block, inside};
 use crate::runner::cases;
 
 cases![
@@ -32,6 +33,7 @@ cases![
     what_a_guard_cannot_undo_is_told,
     a_finalize_in_drop_that_fails_is_told,
     a_failed_opening_that_cannot_be_closed_is_told,
+    memory_that_outlives_the_last_connection_is_told_once,
 ];
 
 /// Keeps every event as a line.
@@ -520,4 +522,25 @@ fn a_failed_opening_that_cannot_be_closed_is_told() {
     // The control: an opening that succeeds tells of no error.
     let events = events_of(|| Connection::open_in_memory().unwrap().close().unwrap());
     assert!(events.iter().all(|event| !event.starts_with("ERROR")), "{events:#?}");
+}
+
+fn memory_that_outlives_the_last_connection_is_told_once() {
+    let leaks = |run: &mut dyn FnMut()| -> Vec<String> {
+        let mut events = events_of(run);
+        events.retain(|event| event.contains("finalite::leak"));
+        events
+    };
+    let other = Connection::open_in_memory().unwrap();
+    let (conn, line) = (Connection::open_in_memory().unwrap(), line!());
+    let mut kept = None;
+    inside(&conn, || kept = Block::new(1000));
+    // A connection that is open may share it.
+    let (mut conn, mut other) = (Some(conn), Some(other));
+    assert_eq!(leaks(&mut || drop(conn.take())), [""; 0]);
+    let told = leaks(&mut || drop(other.take()));
+    let [event] = &told[..] else { panic!("{told:#?}") };
+    assert!(event.starts_with("ERROR finalite::leak: memory of a closed connection is not freed"), "{event}");
+    assert!(event.contains(&format!("events.rs:{line}:")) && event.contains("blocks=1"), "{event}");
+    assert_eq!(leaks(&mut || drop(Connection::open_in_memory().unwrap())), [""; 0]);
+    drop(kept);
 }

@@ -6,7 +6,7 @@ pub mod blocks;
 pub mod leaks;
 pub mod limit;
 pub mod long;
-mod native;
+pub mod native;
 pub mod peak;
 pub mod threads;
 
