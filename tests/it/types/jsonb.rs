@@ -192,20 +192,28 @@ fn malformed_bytes_are_errors() {
 /// serde_json reads 127 levels, SQLite 1,000.
 #[test]
 fn depth_is_limited() {
-    let nested = |levels: usize| {
-        let mut bytes = vec![0x0b];
-        for _ in 1..levels {
-            let len = u32::try_from(bytes.len()).unwrap();
-            bytes = [&[0xeb][..], &len.to_be_bytes(), &bytes].concat();
+    // Arrays, and objects with one member each, whose label is "a".
+    for (kind, label) in [(0x0b, &b""[..]), (0x0c, b"\x17a")] {
+        let nested = |levels: usize| {
+            let mut bytes = vec![kind];
+            for _ in 1..levels {
+                let len = u32::try_from(label.len() + bytes.len()).unwrap();
+                bytes = [&[0xe0 | kind][..], &len.to_be_bytes(), label, &bytes].concat();
+            }
+            bytes
+        };
+        assert!(try_read::<Jsonb<serde_json::Value>>(nested(127)).is_ok(), "{kind}");
+        assert_eq!(unread::<Jsonb<serde_json::Value>>(nested(128)), "JSON that is nested too deeply (Jsonb)", "{kind}");
+        for levels in [1001, 50_000] {
+            assert_eq!(unread::<Jsonb<serde_json::Value>>(nested(levels)), "malformed JSONB (Jsonb)", "{kind}");
         }
-        bytes
-    };
-    assert!(try_read::<Jsonb<serde_json::Value>>(nested(127)).is_ok());
-    assert_eq!(unread::<Jsonb<serde_json::Value>>(nested(128)), "JSON that is nested too deeply (Jsonb)");
-    assert_eq!(unread::<Jsonb<serde_json::Value>>(nested(1001)), "malformed JSONB (Jsonb)");
-    assert_eq!(unread::<Jsonb<serde_json::Value>>(nested(50_000)), "malformed JSONB (Jsonb)");
-    let value = |levels: usize| (1..levels).fold(json!([]), |inner, _| json!([inner]));
+    }
     let conn = Connection::open_in_memory().unwrap();
-    assert!(conn.query_one::<bool>("SELECT json_valid(?, 8)", (Jsonb(value(1000)),)).unwrap());
-    assert_eq!(unbound(Jsonb(value(1001))), "the value has no form in JSON (Jsonb)");
+    let within: [(serde_json::Value, fn(serde_json::Value) -> serde_json::Value); 2] =
+        [(json!([]), |inner| json!([inner])), (json!({}), |inner| json!({ "a": inner }))];
+    for (innermost, around) in within {
+        let value = |levels: usize| (1..levels).fold(innermost.clone(), |inner, _| around(inner));
+        assert!(conn.query_one::<bool>("SELECT json_valid(?, 8)", (Jsonb(value(1000)),)).unwrap());
+        assert_eq!(unbound(Jsonb(value(1001))), "the value has no form in JSON (Jsonb)");
+    }
 }
