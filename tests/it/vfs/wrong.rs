@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
+use finalite::handles::{self, HandleKind};
 use finalite::vfs::{
     Access, ControlReply, DeviceCharacteristics, FileControl, FileName, FullPath, LockLevel, Memory, MemoryFile,
     OpenFlags, SharedMemory, SyncMode, Vfs, VfsError, VfsFile, VfsResult,
@@ -439,7 +440,7 @@ fn rule_26_handles_that_a_method_drops_wait_for_close() {
     let conn: &'static Connection = Box::leak(Box::new(super::open(&registration, "a.db")));
     leaked::note(std::ptr::from_ref(conn).cast());
     conn.execute_batch("CREATE TABLE t(a, b); INSERT INTO t VALUES (1, zeroblob(100)), (2, zeroblob(100))").unwrap();
-    for _ in 0..3 {
+    for round in 1..=3 {
         let mut rows = conn.prepare("SELECT a FROM t").unwrap().into_rows(()).unwrap();
         rows.next().unwrap();
         let blob = conn.blob(("t", "b", 1), finalite::data::Access::ReadOnly).unwrap();
@@ -456,6 +457,10 @@ fn rule_26_handles_that_a_method_drops_wait_for_close() {
         conn.execute("UPDATE t SET a = a + 1", ()).unwrap();
         assert_eq!(registration.open_files(), 1);
         assert!(HELD.with(|held| held.borrow().is_empty()));
+        // They are open still: no other test of this file has a blob.
+        let is_it =
+            |it: &&handles::OpenHandle| it.kind == HandleKind::Blob && it.opened_at.file().ends_with("wrong.rs");
+        assert_eq!(handles::live().records.iter().filter(is_it).count(), round);
     }
     assert_eq!(conn.query_all::<i64>("SELECT a FROM t", ()).unwrap(), [4, 5]);
     assert_eq!(conn.query_one::<String>("PRAGMA integrity_check", ()).unwrap(), "ok");
