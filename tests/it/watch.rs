@@ -260,6 +260,17 @@ fn queries_are_watched_by_the_tables_that_they_read() {
     assert_eq!(pool.status().destroyed(DestroyReason::Registered), 0);
 }
 
+/// Tables of other databases are not the pool's, whatever their names.
+#[test]
+fn tables_of_attached_databases_are_not_watched() {
+    let pool = Pool::in_memory("watch_attached").readers(1).reserved(1);
+    let pool = pool.init(|conn| conn.execute_batch("ATTACH ':memory:' AS side; CREATE TABLE side.other(x)"));
+    let pool = pool.build().unwrap();
+    run(&pool, SCHEMA);
+    let watch = pool.watch_query("SELECT a FROM main.t, side.other").unwrap();
+    assert_eq!(watch.tables().collect::<Vec<_>>(), ["t"]);
+}
+
 #[test]
 fn an_iterator_waits_and_ends_with_its_pool() {
     let pool = pool("watch_iterator");
