@@ -22,6 +22,7 @@ mod conversions;
 mod csv;
 mod db_config;
 mod deadlines;
+mod debug;
 mod derive;
 mod diagnostics;
 mod errors;

@@ -167,7 +167,7 @@ fn debug_of_what_is_bound_tells_type_and_length() {
         format!("{:?}", PragmaValue::from(SECRET.to_owned())),
     ];
     for text in bound {
-        assert!(!text.contains(SECRET), "{text}");
+        assert!(!text.is_empty() && !text.contains(SECRET), "{text}");
     }
 }
 

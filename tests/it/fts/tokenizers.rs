@@ -33,6 +33,8 @@ fn a_tokenizer_makes_the_tokens_of_documents_and_queries() {
         let seen = Arc::clone(&reasons);
         conn.create_tokenizer("Words", move |setup| {
             assert_eq!(setup.arguments(), ["one", "two words", "ü"]);
+            let shown = format!("{setup:?}");
+            assert!(shown.starts_with("TokenizerSetup") && shown.contains("\"two words\""), "{shown}");
             let seen = Arc::clone(&seen);
             Ok(of(move |request, tokens| {
                 seen.lock().unwrap().push(request.reason);
