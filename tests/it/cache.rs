@@ -102,6 +102,17 @@ fn it_keeps_to_its_bytes() {
     let large = format!("SELECT {}", vec!["1"; 2000].join(","));
     conn.execute(&large, ()).unwrap();
     assert_eq!(conn.statement_cache_stats().statements, stats.statements);
+    // One that fills it is kept.
+    conn.set_statement_cache_limits(1000, 1 << 20);
+    conn.clear_statement_cache();
+    conn.execute(&large, ()).unwrap();
+    let bytes = conn.statement_cache_stats().bytes;
+    for (room, kept) in [(bytes, 1), (bytes - 1, 0)] {
+        conn.clear_statement_cache();
+        conn.set_statement_cache_limits(1000, room);
+        conn.execute(&large, ()).unwrap();
+        assert_eq!(handles_of(&conn), kept, "{room} of {bytes}");
+    }
 }
 
 #[test]
