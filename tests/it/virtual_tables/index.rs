@@ -57,6 +57,8 @@ impl VirtualTable for Asked {
 impl TableCursor for AskedCursor<'_> {
     fn filter(&mut self, call: &FilterCall<'_>) -> Result<bool, CallbackError> {
         let arguments: Result<Vec<Value>, _> = (0..call.argument_count()).map(|at| call.get(at)).collect();
+        let missing = call.get::<Value>(call.argument_count()).unwrap_err().to_string();
+        assert!(missing.contains(&format!("argument {} is missing", call.argument_count() + 1)), "{missing}");
         let mut text = format!("{} {:?} {:?}", call.plan(), call.plan_text(), arguments?);
         for argument in 0..call.argument_count() {
             if let Ok(list) = call.in_list::<i64>(argument)?.collect::<finalite::Result<Vec<_>>>() {
