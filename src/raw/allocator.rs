@@ -330,7 +330,7 @@ impl AccountSlot {
         fence(Ordering::Acquire);
         let is_still =
             !self.is_claimed.load(Ordering::Relaxed) && self.owner.load(Ordering::Relaxed) == account.connection;
-        (is_still && (account.memory.blocks > 0 || account.memory.bytes > 0)).then_some(account)
+        (is_still && account.memory.blocks > 0).then_some(account)
     }
 
     fn is_vacant(&self) -> bool {
