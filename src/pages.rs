@@ -160,9 +160,8 @@ fn try_conditional<'conn, 'stmt>(
     if conn.db().has_limits() || is_known {
         return Ok(None);
     }
-    let program = match findings.program(conn, statement.sql(), values)? {
-        Some(program) if program.condition.is_some() => program,
-        _ => return Ok(None),
+    let Some(program) = findings.program(conn, statement.sql(), values)? else {
+        return Ok(None);
     };
     let condition =
         program.condition.as_ref().and_then(|condition| condition.with_parameters(values, &program.sources));
