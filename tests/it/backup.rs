@@ -132,6 +132,26 @@ fn a_vacuum_of_the_source_to_another_page_size_begins_it_again() {
 }
 
 #[test]
+fn a_run_that_finds_a_lock_goes_on_when_it_is_released() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.db");
+    let source = open(&path);
+    fill(&source);
+    let other = open(&path);
+    other.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    let mut backup = Backup::new(&source, memory()).unwrap();
+    let pacing = BackupPacing::new().time_limit(Duration::from_secs(3600));
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            std::thread::sleep(Duration::from_millis(50));
+            drop(other);
+        });
+        assert!(backup.run(pacing, |_| ()).unwrap().is_done);
+    });
+    assert_eq!(content(&backup.finish().unwrap()), content(&source));
+}
+
+#[test]
 fn a_step_that_finds_a_lock_can_be_repeated() {
     let dir = tempfile::tempdir().unwrap();
     let (path, copy) = (dir.path().join("a.db"), dir.path().join("b.db"));
