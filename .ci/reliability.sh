@@ -78,12 +78,19 @@ damaged() {
         "$(sed -n 's/^Done \([0-9]*\) runs.*/\1/p' "$logs/damaged") files" "0 differences, 0 reports" "" \
         "\`.ci/fuzz.sh $seconds\`"
 }
+mutants() {
+    bash .ci/mutants.sh 400 1 > "$logs/mutants" 2>&1 || { tail -40 "$logs/mutants"; return 1; }
+    row "The driver's own code: mutants of \`src/\`, a random sample" \
+        "$(sed -n 's/.* rate .* of \([0-9]*\), .*/\1/p' "$logs/mutants") mutants that compile, of $(sed -n 's/.* \([0-9]* mutants\) in .*/\1/p' "$logs/mutants")" \
+        "$(sed -n 's/.* rate \([0-9.]* %\) of [0-9]*, \(.*\)/\1 caught (95 % interval: \2)/p' "$logs/mutants"); $(sed -n 's/.* \([0-9]* missed\),.*/\1/p' "$logs/mutants"), explained in [mutants.md](mutants.md)" \
+        "each test that fails passes without the mutant" "\`.ci/mutants.sh 400 1\`"
+}
 asan() { sanitizer asan "Memory of Rust and C: AddressSanitizer, LeakSanitizer, SQLite without lookaside" .ci/asan.sh; }
 tsan() { sanitizer tsan "Races: ThreadSanitizer, SQLite instrumented" .ci/tsan.sh; }
 valgrind() { sanitizer valgrind "Memory: memcheck" .ci/valgrind.sh; }
 debug() { sanitizer debug "SQLite's own assertions (SQLITE_DEBUG)" .ci/debug.sh; }
 
-ALL=(allocations calls system files power kills damaged asan tsan valgrind debug)
+ALL=(allocations calls system files power kills damaged mutants asan tsan valgrind debug)
 status=0
 for proof in "${@:-${ALL[@]}}"; do
     say "$proof"
