@@ -86,7 +86,7 @@ fn functions_are_shown_by_name() {
     shown(aggregate(|| 0, |sum: &mut i64, value: i64| *sum += value, |sum: i64| sum), "Aggregate");
     let conn = open();
     conn.create_scalar_function_with("shown", options.arguments(1), |call| {
-        shown(&*call, "FunctionContext {");
+        shown(call, "FunctionContext {");
         shown(call.connection(), "ReadConnection");
         Ok(1)
     })
