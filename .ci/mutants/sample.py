@@ -206,9 +206,11 @@ def execute(command, limit, **variables):
     # Some tests go on as another user.
     os.chmod(scratch, 0o1777)
     with tempfile.TemporaryFile() as output:
-        child = subprocess.Popen([*LIMITS, *command], cwd=home_of.get(command[0], copy), start_new_session=True,
-                                 env=dict(environment, TMPDIR=scratch, **variables),
-                                 stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+        # With its own path, the program of the documentation runs each part in a process.
+        variables = dict(environment, TMPDIR=scratch, RUSTDOC_DOCTEST_BIN_PATH=command[0], **variables)
+        child = subprocess.Popen([*LIMITS, *command], cwd=home_of.get(command[0], copy), env=variables,
+                                 start_new_session=True, stdin=subprocess.DEVNULL, stdout=output,
+                                 stderr=output)
         end = time.monotonic() + limit
         status, failed = None, False
         while status is None and not failed and time.monotonic() < end:
@@ -229,9 +231,13 @@ def execute(command, limit, **variables):
     return status, text
 
 
+def arguments(names):
+    return ["--exact", "--test-threads=1", *names] if names != [""] else []
+
+
 def run_tests(program, path, names, limit, mutant):
     """The outcome, and the names of tests that failed."""
-    status, text = execute([path, "--exact", "--test-threads=1", *names], limit, FINALITE_MUTANT=mutant)
+    status, text = execute([path, *arguments(names)], limit, FINALITE_MUTANT=mutant)
     if status == 0:
         return "passed", []
     failed = re.findall(r"^test (.+?)(?: - should panic)? \.\.\. FAILED", text, re.M)
@@ -244,6 +250,10 @@ def run_tests(program, path, names, limit, mutant):
 def tests_of(programs):
     tests = []
     for program, path in programs.items():
+        if program == "doc":
+            # Takes no arguments, and runs all.
+            tests.append(Test(program, path, ""))
+            continue
         try:
             chosen, ignored = (printed(path, "--list", *only_ignored) for only_ignored in ([], ["--ignored"]))
         except SystemExit as problem:
@@ -260,7 +270,7 @@ def record(test):
     seen.write_text("")
     seen.chmod(0o666)
     begin = time.monotonic()
-    command = [test.path, "--exact", "--test-threads=1", test.name]
+    command = [test.path, *arguments([test.name])]
     status, text = execute(command, 120, FINALITE_MUTANT="record", FINALITE_MUTANTS_SEEN=str(seen))
     seconds = time.monotonic() - begin
     reached = set(map(int, seen.read_text().split()))

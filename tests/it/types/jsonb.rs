@@ -209,10 +209,10 @@ fn depth_is_limited() {
         }
     }
     let conn = Connection::open_in_memory().unwrap();
-    let within: [(serde_json::Value, fn(serde_json::Value) -> serde_json::Value); 2] =
-        [(json!([]), |inner| json!([inner])), (json!({}), |inner| json!({ "a": inner }))];
-    for (innermost, around) in within {
-        let value = |levels: usize| (1..levels).fold(innermost.clone(), |inner, _| around(inner));
+    for is_object in [false, true] {
+        let around = |inner| if is_object { json!({ "a": inner }) } else { json!([inner]) };
+        let innermost = if is_object { json!({}) } else { json!([]) };
+        let value = |levels: usize| (1..levels).fold(innermost.clone(), |inner: serde_json::Value, _| around(inner));
         assert!(conn.query_one::<bool>("SELECT json_valid(?, 8)", (Jsonb(value(1000)),)).unwrap());
         assert_eq!(unbound(Jsonb(value(1001))), "the value has no form in JSON (Jsonb)");
     }
