@@ -8,35 +8,38 @@
 version="$(sed -n '/^\[package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)"
 say "version $version"
 grep -q "^## $version" CHANGELOG.md || { echo "CHANGELOG.md has no section for $version"; exit 1; }
-for manifest in {arrow,datafusion,derive,dqlite,endpoint,sql,tokio}/Cargo.toml; do
+for manifest in {derive,dqlite,endpoint,sql,tokio}/Cargo.toml; do
     grep -q "^version = \"$version\"" "$manifest" || { echo "$manifest has another version"; exit 1; }
 done
 [ -z "$(git status --porcelain)" ] || { git status --short; exit 1; }
 say "what the last release had"
-last="${1:-$(git tag --list 'v*' --sort=-v:refname | grep -vx "v$version" | head -1)}"
+last="${1:-$(git tag --list 'v*' --sort=-v:refname | { grep -vx "v$version" || true; } | head -1)}"
 if [ -n "$last" ]; then
     for tool in cargo-semver-checks cargo-public-api; do
         command -v "$tool" > /dev/null || cargo install --quiet --locked "$tool"
     done
     cargo +nightly --version > /dev/null 2>&1 || rustup toolchain install --profile minimal nightly
-    before="$(mktemp -d)"
+    scratch="$(mktemp -d)"
+    before="$scratch/release"
+    trap 'git worktree remove --force "$before" 2> /dev/null || true; rm -rf "$scratch"' EXIT
     git worktree add --quiet --detach "$before" "$last"
-    trap 'git worktree remove --force "$before"' EXIT
-    # Features that need flags of SQLite are in the first list; a macro has no API that these programs read.
     features="$(sed 's,finalite/,,g' <<< "$DOCUMENTED")"
-    export DOCS_RS=1
-    for crate in finalite finalite-{arrow,dqlite,endpoint,sql,tokio}; do
+    # Macros (derive, sql) have no API that these programs read; datafusion is a workspace of its own.
+    for crate in finalite finalite-{arrow,dqlite,endpoint,tokio}; do
+        # Of the driver, the features that need flags of SQLite, too: nothing is compiled.
         of=()
         [ "$crate" != finalite ] || of=(--features "$features")
-        api() { (cd "$1" && cargo +nightly public-api -p "$crate" --simplified "${of[@]}" 2> /dev/null); }
+        api() { (cd "$1" && DOCS_RS=1 cargo +nightly public-api -p "$crate" --simplified "${of[@]}"); }
         say "$crate: public API"
         if ! (cd "$before" && cargo metadata --quiet --no-deps --format-version 1 | grep -q "\"name\":\"$crate\""); then
             echo "is new"
             continue
         fi
-        diff <(api "$before") <(api .) || true
+        api "$before" > "$scratch/before"
+        api . > "$scratch/now"
+        diff "$scratch/before" "$scratch/now" || true
         [ -z "${of[*]}" ] || of+=(--only-explicit-features)
-        cargo semver-checks -p "$crate" --baseline-root "$before" "${of[@]}"
+        DOCS_RS=1 cargo semver-checks -p "$crate" --baseline-root "$before" "${of[@]}"
     done
 else
     echo "there is no earlier release"
