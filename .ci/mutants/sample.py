@@ -1,7 +1,8 @@
 """Runs a sample of cargo-mutants' mutants of the driver against its tests. Arguments: the directory to build in, the
 number of mutants, the seed, and a pattern of the names that are to run. FINALITE_FEATURES has the features.
 
-One build has all mutants of the sample, each behind a switch (switch.rs); those in constants are built one by one. Each
+One build has all mutants of the sample, each behind a switch (switch.rs); those in constants are built one by one,
+and run against the tests of the driver alone, where a failure counts without a control. Of the others, each
 test is first run alone, to record the mutants that it reaches. Against a mutant run the tests that reach it: those that
 reach the fewest mutants first, so that the test of the module comes before those that only pass through it. A failure
 counts if the same test passes without the mutant. What no test catches runs against the programs of the documentation
@@ -38,8 +39,8 @@ OTHERS = ["-p", "finalite-endpoint", "-p", "finalite-tokio", "-p", "finalite-arr
 # In seconds, of tests that are run together against a mutant: a failure of the first ones spares the others. Tests
 # beyond their sum are not run: the longest of those that reach most mutants.
 SLICES = [1, 4, 16, 64, 240]
-# Of what a mutant without end, or one that writes without end, may take.
-LIMITS = ["prlimit", "--as=17179869184", "--fsize=4294967296", "--core=0"]
+# Of what a mutant without end, or one that writes without end, may take. It ends with this program.
+LIMITS = ["setpriv", "--pdeathsig", "KILL", "prlimit", "--as=17179869184", "--fsize=4294967296", "--core=0"]
 environment = dict(os.environ, CARGO_TARGET_DIR=str(build), CARGO_INCREMENTAL="1", CARGO_PROFILE_DEV_DEBUG="0",
                    # The switch is also in constant functions, whose callers the compiler may evaluate.
                    RUSTC_BOOTSTRAP="finalite",
@@ -395,6 +396,8 @@ def apart(mutant):
 def main():
     (home / "tmp").mkdir(parents=True, exist_ok=True)
     mutants = listed()
+    if not mutants:
+        sys.exit(f"no mutant of the sample has a name with {only!r}")
     refresh_copy()
     settle(mutants)
     save(mutants)
@@ -418,6 +421,8 @@ def report(mutants):
     outcomes = collections.Counter(mutant.get("outcome") or mutant["verdict"] for mutant in mutants)
     hits = outcomes["caught"] + outcomes["timeout"]
     of = hits + outcomes["missed"]
+    if not of:
+        sys.exit("none of them ran")
     low, high = interval(hits, of)
     say("missed:")
     for mutant in mutants:
