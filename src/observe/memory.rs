@@ -4,7 +4,7 @@
 //! SQLite allocates through finalite's counting allocator. It is installed before `main` begins and counts the
 //! allocations of every user of the same SQLite library in the process, including rusqlite's connections. It takes no
 //! lock and costs less than SQLite's own memory statistics, which it turns off. [`mode`] returns whether the counting
-//! allocator is in use; the README's section "Process-global effects" lists the effects on other users of SQLite.
+//! allocator is in use; the README's section "Effects on the process" lists the effects on other users of SQLite.
 //!
 //! - [`stats`]: the whole process.
 //! - [`Connection::memory`]: one connection. An allocation that SQLite makes within a call on a connection is charged
