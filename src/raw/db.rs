@@ -337,10 +337,10 @@ impl Db {
         // SAFETY: the handle is open, and owned by `db` alone from now on (the caller's promise, rule 19); sets a flag
         // stored in it (rule 20).
         let code = unsafe { ffi::sqlite3_extended_result_codes(db.ptr.as_ptr(), 1) };
+        // The file may be one that the parent process has open: until this is known, the handle is not closed.
+        db.note_files().inspect_err(|_| db.disown_handle())?;
         db.check(code)?;
         db.remove_tokenizers_by_address()?;
-        // The file may be one that the parent process has open.
-        db.note_files().inspect_err(|_| db.disown_handle())?;
         Ok(db)
     }
 
