@@ -151,10 +151,20 @@ pub fn pass_on(conn: &Connection) -> bool {
 }
 
 /// Whether a statement that fails half-way in an open transaction is undone there as it is in a transaction of its own. Not
-/// where virtual tables of the program or of foreign code may be written, which need not have savepoints.
+/// where virtual tables of the program or of foreign code may be written, which need not have savepoints, nor without
+/// journals.
 #[must_use]
 pub fn undoes_statements(conn: &Connection) -> bool {
-    !conn.db().has_foreign_tables()
+    !conn.db().has_foreign_tables() && has_journals(conn).unwrap_or(false)
+}
+
+/// Whether `journal_mode` is not `off` for any database.
+fn has_journals(conn: &Connection) -> Result<bool> {
+    let databases = conn.query_all::<(i64, String, Option<String>)>("PRAGMA database_list", ())?;
+    databases.iter().try_fold(true, |has_all, (_, name, _)| {
+        let mode: String = conn.query_one(&format!("PRAGMA {}.journal_mode", sql::quote_identifier(name)), ())?;
+        Ok(has_all && mode != "off")
+    })
 }
 
 /// Returns an error with the same kind, code and message, for another caller whom it concerns as well.

@@ -22,7 +22,8 @@ use std::time::{Duration, Instant};
 
 use finalite::pool::Role;
 use finalite::{
-    Connection, DropBehavior, Error, ErrorKind, Params, Result, ResultCode, Transaction, TransactionBehavior, workspace,
+    Connection, DropBehavior, Error, ErrorKind, Params, Result, ResultCode, Transaction, TransactionBehavior,
+    TransactionState, workspace,
 };
 
 use crate::control::Deadline;
@@ -107,12 +108,11 @@ fn is_of_the_parameters(error: &Error) -> bool {
 }
 
 /// Whether it is a constraint that a row violates, a trigger's `RAISE` included. SQLite knows before that a statement may
-/// end by one, and keeps a journal of it. It keeps none for all errors of virtual tables and of values that are too large:
-/// what a statement has changed before these is undone with its transaction alone.
+/// end by one, and keeps a journal of it. It keeps none for all errors of virtual tables, of values that are too large, and
+/// of types in STRICT tables: what a statement has changed before these is undone with its transaction alone.
 fn is_of_a_row(error: &Error) -> bool {
-    const VIOLATIONS: [ResultCode; 8] = [
+    const VIOLATIONS: [ResultCode; 7] = [
         ResultCode::CONSTRAINT_CHECK,
-        ResultCode::CONSTRAINT_DATATYPE,
         ResultCode::CONSTRAINT_FOREIGNKEY,
         ResultCode::CONSTRAINT_NOTNULL,
         ResultCode::CONSTRAINT_PRIMARYKEY,
@@ -211,11 +211,12 @@ impl Group<'_> {
                 return Ok(());
             }
         };
-        // The first statement waits for the lock, as it does alone.
+        // The first statement waits for the lock, as it does alone, unless the transaction reads: preparing may have read a
+        // virtual table. SQLite does not wait then, and the call runs alone.
         let mut tx = conn.transaction_with(TransactionBehavior::Deferred)?;
         tx.set_drop_behavior(DropBehavior::Rollback);
         match self.run_one(&tx, None) {
-            Err(error) if error.is_busy() => {
+            Err(error) if error.is_busy() && tx.transaction_state(None)? == TransactionState::None => {
                 self.answer_running(Ok(Err(error)));
                 return Ok(());
             }

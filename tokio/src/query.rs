@@ -158,12 +158,16 @@ impl Pool {
     ///
     /// A transaction takes further statements for 5 ms from the end of its first one, and none while the deadline of a call
     /// is nearer than 20 ms. An `INSERT`, `UPDATE` or `DELETE` that violates a constraint, or cannot be prepared or bound,
-    /// has its error and changes no more than alone; the others are committed without it. If a statement fails otherwise,
-    /// rolls its transaction back (`OR ROLLBACK`, `RAISE(ROLLBACK, ..)`), takes longer than that, is cancelled, or changes the
-    /// connection, all is rolled back before the `COMMIT`, and each statement runs alone: it may run twice, its SQL functions
-    /// with it, and is stored once. Statements that read, or that run in no transaction, run alone. `last_insert_rowid()` is 0
-    /// where a statement begins, as for each call. Hooks see one commit for several calls, no rollback for one that a
-    /// constraint has refused, and watches one change.
+    /// has its error and changes no more than alone; the others are committed without it.
+    ///
+    /// If a statement fails otherwise (a wrong type in a STRICT table, an error of a function, any error where the program
+    /// has virtual tables or a database has `journal_mode = off`), rolls its transaction back (`OR ROLLBACK`,
+    /// `RAISE(ROLLBACK, ..)`), takes longer than those 5 ms, is cancelled, or changes the connection, all is rolled back before
+    /// the `COMMIT`, and each statement runs alone: it may run twice, its SQL functions with it, and is stored once.
+    /// Statements that read, or that run in no transaction, run alone.
+    ///
+    /// `last_insert_rowid()` is 0 where a statement begins, as for each call. Hooks see one commit for several calls, no
+    /// rollback for one that a constraint has refused, and watches one change.
     ///
     /// A future that is dropped before its statement has ended cancels that alone. Dropped later, before the commit, it
     /// stays in the transaction.

@@ -81,6 +81,52 @@ pub async fn ended(calls: Vec<JoinHandle<Result<usize>>>) -> Vec<Result<usize>> 
     all
 }
 
+/// Preparing a statement that writes a virtual table may read that, and SQLite does not wait where a transaction has read.
+#[test]
+fn a_first_statement_waits_for_the_lock_of_another_connection() {
+    on_both_runtimes(|| async {
+        for insert in ["INSERT INTO plain VALUES ('a')", "INSERT INTO indexed VALUES ('a')"] {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("a.db");
+            let (release, released) = mpsc::channel::<()>();
+            let released = Arc::new(std::sync::Mutex::new(released));
+            let init = move |conn: &mut finalite::Connection| {
+                let released = Arc::clone(&released);
+                conn.create_scalar_function("waits", move || -> Result<bool> {
+                    Ok(released.lock().unwrap().recv().is_ok())
+                })?;
+                Ok(())
+            };
+            let pool = Pool::open(SyncPool::builder(&path).readers(1).init(init)).await.unwrap();
+            let other = finalite::Connection::open(&path).unwrap();
+            // The pool's connection has not read them.
+            other.execute_batch("CREATE TABLE plain(a); CREATE VIRTUAL TABLE indexed USING fts5(a)").unwrap();
+            let first = pool.clone();
+            tokio::spawn(async move { first.execute("SELECT waits()", ()).await });
+            while pool.status().role(Role::Writer).checked_out.is_empty() {
+                tokio::task::yield_now().await;
+            }
+            let calls: Vec<_> = (0..2)
+                .map(|_| {
+                    let pool = pool.clone();
+                    tokio::spawn(async move { pool.execute_grouped(insert, ()).await })
+                })
+                .collect();
+            while pool.status().role(Role::Writer).waiting < 2 {
+                tokio::task::yield_now().await;
+            }
+            other.execute_batch("BEGIN IMMEDIATE").unwrap();
+            drop(release);
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            other.execute_batch("ROLLBACK").unwrap();
+            for outcome in ended(calls).await {
+                assert_eq!(outcome.unwrap(), 1, "{insert}");
+            }
+            assert!(pool.close().await.is_clean());
+        }
+    });
+}
+
 #[test]
 fn calls_that_wait_are_committed_together() {
     on_both_runtimes(|| async {
