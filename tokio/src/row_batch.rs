@@ -14,8 +14,17 @@ const REAL: u8 = 2;
 const TEXT: u8 = 3;
 const BLOB: u8 = 4;
 
-/// Length from which on a value has memory of its exact size.
+/// Length of a value from which on its row has memory of its exact size.
 const LARGE: usize = 64 * 1024;
+
+/// Returns the number of bytes of a text or a blob; 0 for others.
+#[inline]
+fn len(value: ValueRef<'_>) -> usize {
+    match value {
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => bytes.len(),
+        ValueRef::Null | ValueRef::Integer(_) | ValueRef::Real(_) => 0,
+    }
+}
 
 /// Rows, as the bytes of their cells.
 #[derive(Default)]
@@ -53,9 +62,16 @@ impl RowBatch {
     pub(crate) fn push(&mut self, row: Row<'_>) -> Result<()> {
         let end = self.bytes.len();
         self.columns = row.column_count();
+        let mut has_room = false;
         for column in 0..self.columns {
             match row.value(column) {
-                Ok(value) => self.push_cell(value),
+                Ok(value) => {
+                    if !has_room && len(value) >= LARGE {
+                        self.reserve(row, column);
+                        has_room = true;
+                    }
+                    self.push_cell(value);
+                }
                 Err(error) => {
                     self.bytes.truncate(end);
                     return Err(error);
@@ -64,6 +80,13 @@ impl RowBatch {
         }
         self.rows += 1;
         Ok(())
+    }
+
+    /// Makes room for the cells of a row from this column on, and no more.
+    #[cold]
+    fn reserve(&mut self, row: Row<'_>, first: usize) {
+        let cells = (first..self.columns).filter_map(|column| row.value(column).ok());
+        self.bytes.reserve_exact(cells.map(|value| len(value) + 9).sum());
     }
 
     #[inline]
@@ -85,9 +108,6 @@ impl RowBatch {
 
     #[inline]
     fn push_bytes(&mut self, kind: u8, bytes: &[u8]) {
-        if bytes.len() >= LARGE {
-            self.bytes.reserve_exact(bytes.len() + 9);
-        }
         self.push_word(kind, (bytes.len() as u64).to_le_bytes());
         self.bytes.extend_from_slice(bytes);
     }

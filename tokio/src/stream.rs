@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io;
+use std::mem;
 use std::panic::Location;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -51,6 +52,10 @@ enum Items<T> {
 }
 
 impl<T> Items<T> {
+    fn none() -> Self {
+        Self::Ready(Vec::new().into_iter())
+    }
+
     fn set(&mut self, batch: Batch<T>) {
         match (self, batch) {
             (Self::OfRows(reader), Batch::Rows(rows)) => reader.set(rows),
@@ -65,6 +70,15 @@ impl<T> Items<T> {
             Self::Ready(items) => items.next().map(Ok),
             Self::OfRows(reader) => reader.next(),
         }
+    }
+}
+
+/// A stream whose row is being read. Dropping it ends the stream.
+struct Unread<'a, T>(&'a mut RowStream<T>);
+
+impl<T> Drop for Unread<'_, T> {
+    fn drop(&mut self) {
+        self.0.leave();
     }
 }
 
@@ -144,7 +158,8 @@ fn send_rows<T>(
         if batch.rows() >= rows_max || batch.bytes() >= BYTES_MAX {
             // The next one is likely to be as large, as far as it may have more rows.
             let likely = (batch.bytes() * 4).min(BYTES_MAX + BYTES_MAX / 8);
-            sender.send_batch(Batch::Rows(std::mem::replace(&mut batch, RowBatch::with_capacity(likely))))?;
+            sender.send_batch(Batch::Rows(batch))?;
+            batch = RowBatch::with_capacity(likely);
             rows_max = ROWS_MAX.min(rows_max * 4);
         }
     };
@@ -157,7 +172,8 @@ fn send_rows<T>(
 impl Pool {
     /// Runs a query and streams its rows, each as `T`. It begins when the stream is polled first; see [`RowStream`].
     ///
-    /// The task makes the `T` of a row, when it takes that: [`FromRow`] runs on its thread, not beside SQLite. What costs
+    /// The task makes the `T` of a row, when it takes that: [`FromRow`] runs on its thread, not beside SQLite. An error or a
+    /// panic of it ends the stream, and interrupts the query. What costs
     /// more than a copy belongs into the closure of [`stream_batches`](Self::stream_batches).
     ///
     /// The stream implements `futures_core::Stream`, whose methods are in the crates `futures` and `tokio-stream`;
@@ -249,7 +265,7 @@ impl Pool {
         F: FnOnce(&mut PooledConnection<'_>, &Sender<'_, T>) -> Result<()> + Send + 'static,
         T: Send + 'static,
     {
-        self.stream_to(Items::Ready(Vec::new().into_iter()), site, work)
+        self.stream_to(Items::none(), site, work)
     }
 
     fn stream_to<T, F>(&self, items: Items<T>, site: Site, work: F) -> RowStream<T>
@@ -280,20 +296,30 @@ impl<T> RowStream<T> {
     ///
     /// If the future is dropped, no item is lost.
     pub async fn next(&mut self) -> Option<Result<T>> {
-        match self.items.next() {
-            Some(Ok(item)) => Some(Ok(item)),
-            Some(Err(error)) => Some(Err(self.fail(error))),
+        match self.next_of_batch() {
+            Some(item) => Some(item),
             None => poll_fn(|task| self.poll_item(task)).await,
         }
     }
 
-    /// Ends the stream after a row that is no item.
+    /// Returns the next item of the batch that is being read. Ends the stream at a row that is no item, or whose conversion
+    /// panics.
+    #[inline]
+    fn next_of_batch(&mut self) -> Option<Result<T>> {
+        let unread = Unread(self);
+        let item = unread.0.items.next();
+        if !matches!(item, Some(Err(_))) {
+            mem::forget(unread);
+        }
+        item
+    }
+
+    /// Ends the stream, whatever the query has still to say.
     #[cold]
-    fn fail(&mut self, error: Error) -> Error {
-        self.items = Items::Ready(Vec::new().into_iter());
+    fn leave(&mut self) {
+        self.items = Items::none();
         self.channel.leave();
-        self.running = None;
-        error
+        (self.running, self.failure) = (None, None);
     }
 
     /// Waits for the future while the query runs: an end of the query by an error ends the wait.
@@ -334,10 +360,8 @@ impl<T> RowStream<T> {
 
     fn poll_item(&mut self, task: &mut Task<'_>) -> Poll<Option<Result<T>>> {
         loop {
-            match self.items.next() {
-                Some(Ok(item)) => return Poll::Ready(Some(Ok(item))),
-                Some(Err(error)) => return Poll::Ready(Some(Err(self.fail(error)))),
-                None => {}
+            if let Some(item) = self.next_of_batch() {
+                return Poll::Ready(Some(item));
             }
             // When it has ended, all batches have been sent.
             self.poll_running(task);
@@ -345,7 +369,11 @@ impl<T> RowStream<T> {
                 Poll::Ready(Some(batch)) => self.items.set(batch),
                 // It wakes the task at its end.
                 _ if self.running.is_some() => return Poll::Pending,
-                _ => return Poll::Ready(self.failure.take().map(Err)),
+                _ => {
+                    // Its last buffer may be as large as a row.
+                    self.items = Items::none();
+                    return Poll::Ready(self.failure.take().map(Err));
+                }
             }
         }
     }

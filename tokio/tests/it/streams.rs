@@ -1,8 +1,10 @@
 //! Results as streams, blobs, backups, watches.
 
+use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use finalite::pool::{Pool as SyncPool, Role};
@@ -242,6 +244,61 @@ fn an_error_of_a_row_interrupts_the_query() {
         assert!(stream.next().await.is_none());
         pool.idle().await;
         assert!(pool.status().role(Role::Reader).checked_out.is_empty());
+        assert!(pool.close().await.is_clean());
+    });
+}
+
+#[test]
+fn a_stream_has_one_error() {
+    on_both_runtimes(|| async {
+        let (_dir, pool) = pool(1).await;
+        let sql = "SELECT value FROM json_each('[1,\"x\"]') UNION ALL SELECT abs(-9223372036854775808)";
+        // The query's own, where all rows are values.
+        let mut stream = pool.stream::<Value>(sql, ());
+        assert!(stream.next().await.unwrap().is_ok() && stream.next().await.unwrap().is_ok());
+        assert!(stream.next().await.unwrap().is_err() && stream.next().await.is_none());
+        // That of a row, although the query has ended by the other one meanwhile.
+        let mut stream = pool.stream::<i64>(sql, ());
+        assert_eq!(stream.next().await.unwrap().unwrap(), 1);
+        pool.idle().await;
+        assert!(matches!(stream.next().await.unwrap().unwrap_err().kind(), ErrorKind::ColumnConversion { .. }));
+        assert!(stream.next().await.is_none());
+        assert!(pool.close().await.is_clean());
+    });
+}
+
+struct Panics;
+
+impl FromRow<'_> for Panics {
+    fn from_row(row: Row<'_>) -> finalite::Result<Self> {
+        match row.get::<i64>(0)? {
+            3 => std::panic::resume_unwind(Box::new("on purpose")),
+            _ => Ok(Self),
+        }
+    }
+}
+
+#[test]
+fn a_stream_ends_where_a_conversion_panics() {
+    on_both_runtimes(|| async {
+        let (_dir, pool) = pool(1).await;
+        let mut stream = pool.stream::<Panics>(ROWS, (1_000_000,));
+        let mut read = 0;
+        let panic = loop {
+            let mut next = Box::pin(stream.next());
+            let caught = std::future::poll_fn(|task| {
+                let poll = std::panic::AssertUnwindSafe(|| next.as_mut().poll(task));
+                std::panic::catch_unwind(poll).map_or_else(|panic| Poll::Ready(Err(panic)), |poll| poll.map(Ok))
+            });
+            match caught.await {
+                Ok(row) => read += usize::from(row.unwrap().is_ok()),
+                Err(panic) => break panic,
+            }
+        };
+        assert_eq!((read, panic.downcast_ref()), (2, Some(&"on purpose")));
+        // It does not go on behind the row that was lost.
+        assert!(stream.next().await.is_none());
+        pool.idle().await;
         assert!(pool.close().await.is_clean());
     });
 }
