@@ -6,8 +6,10 @@ use std::thread;
 use std::time::Duration;
 
 use finalite::ErrorKind;
-use finalite::pool::Role;
+use finalite::pool::{Pool as SyncPool, Role};
+use finalite::stats::{self, ConnectionStats};
 use finalite_tokio::Pool;
+use tempfile::TempDir;
 
 use super::{ENDLESS, count, on_both_runtimes, pool};
 
@@ -95,15 +97,13 @@ fn futures_poll<F: Future>(future: std::pin::Pin<&mut F>) -> std::task::Poll<F::
 #[test]
 fn of_two_that_close_a_pool_none_returns_before_the_end() {
     on_both_runtimes(|| async {
-        let (_dir, pool) = pool(1).await;
+        let (_dir, pool) = named("second").await;
         pool.query_one::<i64>("SELECT 1", ()).await.unwrap();
         pool.idle().await;
         let (mut first, mut second) = (Box::pin(pool.close()), Box::pin(pool.close()));
         assert!(futures_poll(first.as_mut()).is_pending());
         // The connections are closed, and the threads not joined.
-        while !is_shut_down(&pool) {
-            thread::sleep(Duration::from_millis(1));
-        }
+        wait_for_the_connections("second");
         for _ in 0..20 {
             assert!(futures_poll(second.as_mut()).is_pending());
             thread::sleep(Duration::from_millis(1));
@@ -114,22 +114,33 @@ fn of_two_that_close_a_pool_none_returns_before_the_end() {
     });
 }
 
-fn is_shut_down(pool: &Pool) -> bool {
-    pool.blocking().reader().is_err()
+/// A pool of this name, which its connections have, too.
+async fn named(name: &str) -> (TempDir, Pool) {
+    let dir = tempfile::tempdir().unwrap();
+    let builder = SyncPool::builder(dir.path().join("a.db")).name(name).readers(1);
+    let pool = Pool::open(builder).await.unwrap();
+    pool.execute("CREATE TABLE t(a)", ()).await.unwrap();
+    (dir, pool)
+}
+
+/// Waits until they are closed. To ask the pool for one would lend one while it closes.
+fn wait_for_the_connections(pool: &str) {
+    let is_of_pool = |conn: &ConnectionStats| conn.name.as_deref().is_some_and(|name| name.starts_with(pool));
+    while stats::snapshot().connections.iter().any(is_of_pool) {
+        thread::sleep(Duration::from_millis(1));
+    }
 }
 
 /// The report of a close whose future was dropped is that of the next.
 #[test]
 fn a_dropped_close_loses_no_report() {
     on_both_runtimes(|| async {
-        let (_dir, pool) = pool(1).await;
+        let (_dir, pool) = named("dropped").await;
         pool.query_one::<i64>("SELECT 1", ()).await.unwrap();
         pool.idle().await;
         let mut first = Box::pin(pool.close());
         assert!(futures_poll(first.as_mut()).is_pending());
-        while !is_shut_down(&pool) {
-            thread::sleep(Duration::from_millis(1));
-        }
+        wait_for_the_connections("dropped");
         thread::sleep(Duration::from_millis(50));
         drop(first);
         let report = pool.close().await;
