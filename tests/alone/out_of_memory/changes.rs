@@ -25,7 +25,8 @@ pub const SCENARIOS: &[Scenario] = &[
             let mut seen = 0;
             while let Some(change) = changes.next()? {
                 for column in 0..change.column_count() {
-                    (change.old_value(column)?, change.new_value(column)?);
+                    change.old_value(column)?;
+                    change.new_value(column)?;
                 }
                 seen += 1;
             }
