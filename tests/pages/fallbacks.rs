@@ -510,6 +510,31 @@ fn the_closure_alters_the_table() {
     }
 }
 
+/// The names of the columns that are read stay, and their places do not: another column has the place of each.
+#[test]
+fn the_closure_drops_a_column_before_those_that_are_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let conn = Connection::open(dir.path().join("a.db")).unwrap();
+    conn.execute_batch(
+        "CREATE TABLE t(id INTEGER PRIMARY KEY, c TEXT, d TEXT, e TEXT);
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 9000)
+         INSERT INTO t SELECT i, 'c', 'd ' || i, 'e ' || i FROM n",
+    )
+    .unwrap();
+    let mut seen = 0;
+    let scan = conn.scan("SELECT id, d FROM t", ()).strategy(ScanStrategy::Pages);
+    let outcome = scan.for_each(|row| {
+        seen += 1;
+        assert_eq!((row.get::<i64>(0)?, row.get::<&str>(1)?), (seen, &*format!("d {seen}")));
+        if seen == 100 {
+            conn.execute("ALTER TABLE t DROP COLUMN c", ())?;
+        }
+        Ok::<_, Error>(())
+    });
+    assert!(outcome.unwrap_err().to_string().contains("was altered"));
+    assert!(seen >= 100);
+}
+
 #[test]
 fn a_transaction_that_is_rolled_back_within_loses_and_repeats_nothing() {
     for journal in ["delete", "wal"] {
