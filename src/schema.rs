@@ -47,6 +47,7 @@ mod table;
 pub use column::{Affinity, Column, Generated};
 pub use foreign_key::{ForeignKey, ForeignKeyAction};
 pub use index::{Index, IndexColumn, IndexOrigin, IndexTerm};
+pub(crate) use read::database_names;
 use read::{Reader, quoted_prefix};
 pub use table::{Table, TableKind, Trigger, View};
 

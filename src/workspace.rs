@@ -12,9 +12,10 @@ use crate::insert::InsertColumn;
 use crate::observe::stats::{self, ProvidedStat};
 use crate::pool::{Pool, PooledConnection, Role, Watch};
 use crate::scan::{ColumnBatch, ColumnType, Scan};
+use crate::schema;
 use crate::sql;
 use crate::track::Taint;
-use crate::{Connection, ConversionError, Error, Params, Result, ResultCode, Transaction};
+use crate::{Connection, ConversionError, Error, JournalMode, Params, Result, ResultCode, Transaction};
 
 pub use crate::connection::pauses::jittered;
 pub use crate::extend::virtual_table::positions::{plan_positions, positions};
@@ -160,11 +161,12 @@ pub fn undoes_statements(conn: &Connection) -> bool {
 
 /// Whether `journal_mode` is not `off` for any database.
 fn has_journals(conn: &Connection) -> Result<bool> {
-    let databases = conn.query_all::<(i64, String, Option<String>)>("PRAGMA database_list", ())?;
-    databases.iter().try_fold(true, |has_all, (_, name, _)| {
-        let mode: String = conn.query_one(&format!("PRAGMA {}.journal_mode", sql::quote_identifier(name)), ())?;
-        Ok(has_all && mode != "off")
-    })
+    for database in schema::database_names(conn)? {
+        if conn.journal_mode_of(&database)? == JournalMode::Off {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Returns an error with the same kind, code and message, for another caller whom it concerns as well.

@@ -1,6 +1,6 @@
 //! Checkpoints: the frames of a write-ahead log are copied into the database file.
 
-use super::Connection;
+use super::{Connection, JournalMode};
 use crate::error::{Error, ErrorKind, Result, ResultCode};
 pub use crate::raw::checkpoint::{Checkpoint, CheckpointMode};
 use crate::raw::library;
@@ -71,8 +71,7 @@ impl Connection {
     /// SQLite would fail to write to the file, and report that as an error of the disk.
     #[track_caller]
     fn refuse_to_write(&self, database: &str) -> Result<Checkpoint> {
-        let mode: String = self.query_one(&format!("PRAGMA {}.journal_mode", quote_identifier(database)), ())?;
-        if mode != "wal" {
+        if self.journal_mode_of(database)? != JournalMode::Wal {
             return Ok(Checkpoint::default());
         }
         let code = ResultCode::READONLY;

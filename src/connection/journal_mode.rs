@@ -2,6 +2,7 @@
 
 use crate::Connection;
 use crate::error::{Error, ErrorKind, NameKind, Result, ResultCode};
+use crate::sql::quote_identifier;
 
 /// Journal mode of a database: the form in which it keeps the data needed to roll back a transaction. From
 /// [`Connection::journal_mode`].
@@ -22,6 +23,24 @@ pub enum JournalMode {
     Wal,
     /// No journal.
     Off,
+}
+
+impl JournalMode {
+    /// Returns the mode of this name.
+    fn of(name: &str) -> Result<Self> {
+        Ok(match name {
+            "delete" => Self::Delete,
+            "truncate" => Self::Truncate,
+            "persist" => Self::Persist,
+            "memory" => Self::Memory,
+            "wal" => Self::Wal,
+            "off" => Self::Off,
+            _ => {
+                let known = Box::default();
+                return Err(Error::new(ErrorKind::NoSuch { what: NameKind::Pragma, name: name.into(), known }));
+            }
+        })
+    }
 }
 
 impl Connection {
@@ -46,19 +65,14 @@ impl Connection {
     /// C: [PRAGMA journal_mode](https://sqlite.org/pragma.html#pragma_journal_mode)
     #[track_caller]
     pub fn journal_mode(&self) -> Result<JournalMode> {
-        let mode: String = self.pragma("journal_mode")?;
-        Ok(match &*mode {
-            "delete" => JournalMode::Delete,
-            "truncate" => JournalMode::Truncate,
-            "persist" => JournalMode::Persist,
-            "memory" => JournalMode::Memory,
-            "wal" => JournalMode::Wal,
-            "off" => JournalMode::Off,
-            _ => {
-                let known = Box::default();
-                return Err(Error::new(ErrorKind::NoSuch { what: NameKind::Pragma, name: mode.into(), known }));
-            }
-        })
+        JournalMode::of(&self.pragma::<String>("journal_mode")?)
+    }
+
+    /// Returns the journal mode of a database.
+    #[track_caller]
+    pub(crate) fn journal_mode_of(&self, database: &str) -> Result<JournalMode> {
+        let sql = format!("PRAGMA {}.journal_mode", quote_identifier(database));
+        JournalMode::of(&self.query_one::<String>(&sql, ())?)
     }
 
     /// Switches the main database to WAL. WAL needs memory shared between connections, which some file systems do not

@@ -47,7 +47,7 @@ struct Listed {
 impl<'conn> Reader<'conn> {
     pub(super) fn new(conn: &'conn Connection, database: Option<&str>) -> Result<Self> {
         let names = match database {
-            None => names(conn)?,
+            None => database_names(conn)?,
             Some(database) => find(conn, database)?.into_iter().collect(),
         };
         let databases = names.into_iter().map(|name| Database::hold(conn, name)).collect::<Result<_>>()?;
@@ -279,14 +279,14 @@ impl<'conn> Database<'conn> {
 }
 
 /// Returns the names of the databases. `temp` is one of them if it has been used.
-fn names(conn: &Connection) -> Result<Vec<Box<str>>> {
+pub(crate) fn database_names(conn: &Connection) -> Result<Vec<Box<str>>> {
     read(conn, "PRAGMA database_list", |row| name(row, 1))
 }
 
 /// Returns the name of a database as SQLite has it; `None` for `temp`, if it has not been used and is therefore empty.
 fn find(conn: &Connection, database: &str) -> Result<Option<Box<str>>> {
     check_name(database)?;
-    let known = names(conn)?;
+    let known = database_names(conn)?;
     if let Some(found) = known.iter().find(|name| name.eq_ignore_ascii_case(database)) {
         return Ok(Some(found.clone()));
     }
