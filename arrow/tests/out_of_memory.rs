@@ -14,7 +14,7 @@ use finalite::{Connection, OpenOptions};
 use finalite_arrow::{
     Error, Options, create_batch_table, export, for_each_record_batch, insert_record_batches, record_batches,
 };
-use sweep::{Scenario, nothing_stored, sweep};
+use sweep::{Scenario, nothing_stored, sweep, sweep_all};
 
 const ROWS: usize = 60;
 
@@ -140,19 +140,7 @@ fn out_of_memory_is_an_error_and_nothing_else() {
         plain("batches as a table", &table),
         Scenario { name: "record batches inserted", run: &insert, after: &all_or_none },
     ];
-    let (mut failed, mut findings) = (0, Vec::new());
-    for scenario in &scenarios {
-        for sticky in [false, true] {
-            match sweep(scenario, sticky, is_told) {
-                Ok(points) => {
-                    println!("{}: {points:?}", scenario.name);
-                    failed += points.failed;
-                }
-                Err(finding) => findings.push(finding),
-            }
-        }
-    }
-    assert!(findings.is_empty(), "{}", findings.join("\n\n"));
+    let failed = sweep_all(&scenarios, is_told);
     assert!(failed > 2_500, "{failed} points");
 
     // Controls: what is left behind after an error, an error that is told as another, and rows of a part of the batches.

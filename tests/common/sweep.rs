@@ -34,9 +34,29 @@ pub fn is_no_memory(error: &finalite::Error) -> bool {
     matches!(error.kind(), ErrorKind::NoMemory { .. })
 }
 
+/// Sweeps each scenario, with single allocations that fail and with all that follow. Panics with what was found, and
+/// returns the number of runs in which an allocation failed.
+pub fn sweep_all<E: Debug>(scenarios: &[Scenario<'_, E>], is_told: impl Fn(&E) -> bool) -> u64 {
+    let (mut failed, mut findings) = (0, Vec::new());
+    for scenario in scenarios {
+        for sticky in [false, true] {
+            match sweep(scenario, sticky, &is_told) {
+                Ok(points) => {
+                    println!("{}: {points:?}", scenario.name);
+                    failed += points.failed;
+                }
+                Err(finding) => findings.push(finding),
+            }
+        }
+    }
+    assert!(findings.is_empty(), "{}", findings.join("\n\n"));
+    failed
+}
+
 /// Runs the scenario with one allocation after the other failing, alone or with all that follow it, until none is left that
-/// could: each with `FINALITE_LONG_RUN`, otherwise every third, others alone than with all that follow. The error is the first thing that is wrong: a panic, an error of which `is_told` says that it is another one,
-/// what `after` finds, or a handle, a block, a descriptor or a thread that is left.
+/// could: each with `FINALITE_LONG_RUN`, otherwise every third, others alone than with all that follow. The error is the
+/// first thing that is wrong: a panic, an error of which `is_told` says that it is another one, what `after` finds, or a
+/// handle, a block, a descriptor or a thread that is left.
 pub fn sweep<E: Debug>(
     scenario: &Scenario<'_, E>,
     sticky: bool,

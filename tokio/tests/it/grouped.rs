@@ -58,6 +58,11 @@ pub async fn behind<S: Into<Cow<'static, str>> + Clone>(
     let (release, released) = mpsc::channel::<()>();
     let first = pool.clone();
     tokio::spawn(async move { first.write(move |_| Ok(released.recv().is_ok())).await });
+    (release, waiting(pool, sqls).await)
+}
+
+/// Calls that wait, one behind the other, for the call of the writer that has been made.
+async fn waiting<S: Into<Cow<'static, str>> + Clone>(pool: &Pool, sqls: &[S]) -> Vec<JoinHandle<Result<usize>>> {
     while pool.status().role(Role::Writer).checked_out.is_empty() {
         tokio::task::yield_now().await;
     }
@@ -70,7 +75,7 @@ pub async fn behind<S: Into<Cow<'static, str>> + Clone>(
             tokio::task::yield_now().await;
         }
     }
-    (release, calls)
+    calls
 }
 
 pub async fn ended(calls: Vec<JoinHandle<Result<usize>>>) -> Vec<Result<usize>> {
@@ -103,18 +108,7 @@ fn a_first_statement_waits_for_the_lock_of_another_connection() {
             other.execute_batch("CREATE TABLE plain(a); CREATE VIRTUAL TABLE indexed USING fts5(a)").unwrap();
             let first = pool.clone();
             tokio::spawn(async move { first.execute("SELECT waits()", ()).await });
-            while pool.status().role(Role::Writer).checked_out.is_empty() {
-                tokio::task::yield_now().await;
-            }
-            let calls: Vec<_> = (0..2)
-                .map(|_| {
-                    let pool = pool.clone();
-                    tokio::spawn(async move { pool.execute_grouped(insert, ()).await })
-                })
-                .collect();
-            while pool.status().role(Role::Writer).waiting < 2 {
-                tokio::task::yield_now().await;
-            }
+            let calls = waiting(&pool, &[insert; 2]).await;
             other.execute_batch("BEGIN IMMEDIATE").unwrap();
             drop(release);
             tokio::time::sleep(Duration::from_millis(200)).await;
