@@ -23,7 +23,7 @@ target_dir() {
 say() { printf '\n== %s (%d min)\n' "$*" $((SECONDS / 60)); }
 # What runs under a sanitizer unless arguments say otherwise: all tests but those about the compiler and the shell
 # (ui, tidy, examples, service). The crates beside the driver have no `unsafe`, and are left out of `.ci/run`.
-DRIVER_TESTS=(-p finalite --lib --test it --test alone --test scan --test pages)
+DRIVER_TESTS=(-p finalite --lib --test it --test types --test alone --test scan --test pages)
 TESTS=("${DRIVER_TESTS[@]}" -p finalite-endpoint --test endpoint --test metrics --test threads -p finalite-tokio
     --test leaks)
 # Filters for those tests of `it` that start threads.

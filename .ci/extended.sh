@@ -13,7 +13,7 @@ export LIBSQLITE3_FLAGS="$EXTENDED"
 cargo clippy -p finalite --all-targets --features session,snapshot,scan-status,sqlcipher -- -D warnings
 # The sanitizers run all tests with all but `sqlcipher`. `alone` compares memory of the process, of which SQLCipher
 # keeps some from the first connection on.
-cargo test -p finalite --features session,snapshot,scan-status,sqlcipher --lib --test it -- cipher preupdate session snapshot scan_status
+cargo test -p finalite --features session,snapshot,scan-status,sqlcipher --test cipher
 cargo test -p finalite --features session,snapshot,scan-status,sqlcipher --test alone -- initialize
 cargo test -p finalite --features session,snapshot,scan-status,sqlcipher --doc -- cipher data extend scan_status
 output="$(cargo run --quiet -p finalite --features session,snapshot,scan-status,sqlcipher --example sync 2>&1)"

@@ -46,7 +46,7 @@ build() { # target
 # Runs the tests, and counts what the closing lines say.
 run() { # target, emulator and its version, further arguments
     local result=0
-    cargo test -q --no-fail-fast --target "$1" -p finalite --lib --test it -- "${@:3}" > "$logs/$1.run" 2>&1 ||
+    cargo test -q --no-fail-fast --target "$1" -p finalite --lib --test it --test types -- "${@:3}" > "$logs/$1.run" 2>&1 ||
         result=$?
     local passed failed
     passed="$(sed -n 's/^test result: .* \([0-9]*\) passed.*/\1/p' "$logs/$1.run" | paste -sd+ | bc)"

@@ -34,7 +34,7 @@ FEATURES = os.environ["FINALITE_FEATURES"].replace("finalite/", "")
 DRIVER = ["-p", "finalite", "--features", FEATURES]
 # SQLite is not what is tested here, and takes most of the time of the tests where it is not optimized.
 FAST = ["--config", "profile.dev.package.libsqlite3-sys.opt-level=2"]
-PROGRAMS = ["--lib", "--test", "it", "--test", "alone", "--test", "scan", "--test", "pages"]
+PROGRAMS = ["--lib", "--test", "it", "--test", "types", "--test", "alone", "--test", "scan", "--test", "pages"]
 OTHERS = ["-p", "finalite-endpoint", "-p", "finalite-tokio", "-p", "finalite-arrow", "--tests"]
 # In seconds, of tests that are run together against a mutant: a failure of the first ones spares the others. Tests
 # beyond their sum are not run: the longest of those that reach most mutants.
@@ -384,7 +384,7 @@ def apart(mutant):
         # The tests evaluate constants, too.
         mutant["outcome"], mutant["by"] = "caught", "the compiler"
         return
-    for program in ("lib of finalite", "it", "alone", "scan", "pages"):
+    for program in ("lib of finalite", "it", "types", "alone", "scan", "pages"):
         status, text = execute([programs[program]], 1800)
         if status != 0:
             failed = re.findall(r"^test (\S+).* \.\.\. FAILED", text, re.M)

@@ -11,8 +11,6 @@ mod batches;
 mod blob;
 mod cache;
 mod checkpoint;
-#[cfg(feature = "sqlcipher")]
-mod cipher;
 mod close;
 mod collations;
 #[path = "../common/mod.rs"]
@@ -66,7 +64,6 @@ mod status;
 mod table_functions;
 mod transaction;
 mod transaction_state;
-mod types;
 mod untrusted;
 mod vfs;
 mod virtual_tables;

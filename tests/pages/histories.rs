@@ -259,7 +259,7 @@ fn generated_histories() {
     let dir = tempfile::tempdir().unwrap();
     let (mut compared, mut by_pages, mut rows, mut with_keys, mut attached) = (0, 0, 0, 0, 0);
     // More of them on request.
-    let seeds = std::env::var("FINALITE_PAGES_SEEDS").map_or(12, |seeds| seeds.parse().unwrap());
+    let seeds = std::env::var("FINALITE_PAGES_SEEDS").map_or(6, |seeds| seeds.parse().unwrap());
     for seed in 0..seeds {
         let mut world = World::new(seed, &dir.path().join(format!("{seed}.db")));
         world.compare();

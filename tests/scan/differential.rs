@@ -32,8 +32,8 @@ impl Drop for Case<'_> {
     }
 }
 
-/// Returns how many scans were compared, of how many queries.
-pub fn scans_read_what_c_reads() -> (u64, u64) {
+/// Returns how many scans were compared, of how many queries, with how many seeds.
+pub fn scans_read_what_c_reads() -> (u64, u64, u64) {
     let (mut scans, mut queries) = (0, 0);
     let seeds = std::env::var("FINALITE_SCAN_SEEDS").map_or(SEEDS, |seeds| seeds.parse().unwrap());
     for seed in 0..seeds {
@@ -50,7 +50,7 @@ pub fn scans_read_what_c_reads() -> (u64, u64) {
             queries += 1;
         }
     }
-    (scans, queries)
+    (scans, queries, seeds)
 }
 
 impl<'a> Case<'a> {

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "chrono")]
 mod chrono;
+#[path = "../common/mod.rs"]
+mod common;
 #[cfg(feature = "rust_decimal")]
 mod decimal;
 #[cfg(feature = "jiff")]
