@@ -37,6 +37,14 @@ allocations() {
         "0 panics, 0 leaks, 0 other errors; in $(grep -o '[a-z]* [0-9]* of them SQLite did without' "$logs/allocations" | awk '{ n += $2 } END { printf "%d", n }') SQLite did without" \
         "8 broken drivers are found" "\`cargo test --test alone -- out_of_memory\`"
 }
+crates() {
+    FINALITE_LONG_RUN=1 cargo test -q -p finalite-arrow -p finalite-tokio --test out_of_memory -- --nocapture > "$logs/crates" 2>&1 ||
+        { tail -40 "$logs/crates"; return 1; }
+    points() { sed -n "s/.*Points {.* $1: \([0-9]*\).*/\1/p" "$logs/crates" | awk '{ n += $1 } END { printf "%d", n }'; }
+    row "Allocations of SQLite under \`finalite-arrow\` and \`finalite-tokio\`, each: once and for good" "$(points failed) faults" \
+        "0 panics, 0 leaks, 0 other errors; in $(points survived) SQLite did without" "5 broken drivers are found" \
+        "\`FINALITE_LONG_RUN=1 cargo test -p finalite-arrow -p finalite-tokio --test out_of_memory\`"
+}
 calls() {
     bash .ci/c_calls.sh > "$logs/calls" 2>&1 || { tail -60 "$logs/calls"; return 1; }
     row "Calls of C, each: refused, or done and reported as failed" \
@@ -90,7 +98,7 @@ tsan() { sanitizer tsan "Races: ThreadSanitizer, SQLite instrumented" .ci/tsan.s
 valgrind() { sanitizer valgrind "Memory: memcheck" .ci/valgrind.sh; }
 debug() { sanitizer debug "SQLite's own assertions (SQLITE_DEBUG)" .ci/debug.sh; }
 
-ALL=(allocations calls system files power kills damaged mutants asan tsan valgrind debug)
+ALL=(allocations crates calls system files power kills damaged mutants asan tsan valgrind debug)
 status=0
 for proof in "${@:-${ALL[@]}}"; do
     say "$proof"
