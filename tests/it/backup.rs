@@ -151,6 +151,30 @@ fn a_run_that_finds_a_lock_goes_on_when_it_is_released() {
     assert_eq!(content(&backup.finish().unwrap()), content(&source));
 }
 
+/// A step waits for each of the two locks as long as the timeout of that file's connection says.
+#[test]
+fn a_step_waits_for_a_lock_of_either_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, copy) = (dir.path().join("a.db"), dir.path().join("b.db"));
+    let patient = |path: &Path| OpenOptions::new().busy_timeout(Duration::from_secs(3600)).open(path).unwrap();
+    for locked in [&path, &copy] {
+        let source = patient(&path);
+        fill(&source);
+        let mut backup = Backup::new(&source, patient(&copy)).unwrap();
+        let other = open(locked);
+        other.execute_batch("BEGIN EXCLUSIVE").unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                std::thread::sleep(Duration::from_millis(50));
+                drop(other);
+            });
+            assert_eq!(backup.step(1).unwrap().copied(), 1, "{}", locked.display());
+        });
+        assert_eq!(content(&backup.finish().unwrap()), content(&source));
+        source.execute("DROP TABLE t", ()).unwrap();
+    }
+}
+
 #[test]
 fn a_step_that_finds_a_lock_can_be_repeated() {
     let dir = tempfile::tempdir().unwrap();
