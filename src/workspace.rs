@@ -97,6 +97,16 @@ pub fn lend<'pool>(
     pool.lend_within(role, since, cancelled, deadline, site)
 }
 
+/// Checks out a connection for a call that was made at this place, if one is free.
+#[must_use]
+pub fn lend_at_once<'pool>(
+    pool: &'pool Pool,
+    role: Role,
+    site: &'static Location<'static>,
+) -> Option<PooledConnection<'pool>> {
+    pool.lend_at_once(role, site)
+}
+
 /// Has a pool's status include the calls that wait in a queue of a layer above, for connections of this role. A role has
 /// one such queue; a second one is not asked.
 pub fn report_waits(pool: &Pool, role: Role, waits: impl Fn() -> OuterWaits + Send + Sync + 'static) {

@@ -91,6 +91,11 @@ impl Pool {
         }
     }
 
+    /// Checks out a connection if one is free.
+    pub(crate) fn lend_at_once(&self, role: Role, site: &'static Location<'static>) -> Option<PooledConnection<'_>> {
+        self.lend(self.of_role(role), WaitLimit::None, site).ok()
+    }
+
     pub(super) fn lend_owned(
         self: &Arc<Self>,
         role_slots: fn(&Self) -> &RoleSlots,

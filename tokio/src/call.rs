@@ -23,6 +23,8 @@ pub(crate) struct Pending<F, T, E> {
     lane: Option<Arc<Lane>>,
     /// Whether the first poll looks for the result for some microseconds.
     spins: bool,
+    /// Whether it was not polled.
+    is_new: bool,
     is_taken: bool,
     process: Process,
 }
@@ -30,7 +32,7 @@ pub(crate) struct Pending<F, T, E> {
 impl<F, T, E> Pending<F, T, E> {
     pub(crate) fn new(call: Arc<ResultCall<F, T, E>>, lane: Arc<Lane>, spins: bool) -> Self {
         let process = lane.queue.process();
-        Self { call, lane: Some(lane), spins, is_taken: false, process }
+        Self { call, lane: Some(lane), spins, is_new: true, is_taken: false, process }
     }
 
     /// Has no poll look for the result, of a call that does not end soon.
@@ -41,7 +43,7 @@ impl<F, T, E> Pending<F, T, E> {
 
     /// Returns the future of a call that is in no queue.
     pub(crate) fn within_transaction(call: Arc<ResultCall<F, T, E>>, process: Process) -> Self {
-        Self { call, lane: None, spins: false, is_taken: false, process }
+        Self { call, lane: None, spins: false, is_new: true, is_taken: false, process }
     }
 }
 
@@ -54,7 +56,8 @@ impl<F, T, E: From<Error>> Future for Pending<F, T, E> {
         if !self.process.is_this() {
             return Poll::Ready(Err(forked().into()));
         }
-        if mem::take(&mut self.spins) {
+        let is_again = mem::take(&mut self.is_new) && self.lane.as_ref().is_some_and(|lane| lane.last_task.is_again(task));
+        if is_again && self.spins {
             spin::spin(spin::TASK_MAX, || self.call.is_over());
         }
         if let Poll::Ready(result) = self.call.poll(task) {

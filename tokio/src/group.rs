@@ -147,7 +147,7 @@ impl Grouped {
             let _supervision = context.control.supervise(&conn, self.deadline)?;
             write(&conn, Together::No).map_err(|failure| failure.error)
         };
-        run_call(&self.call, context.control, run, |waker| context.queue.wakes.wake(waker, context.waiting));
+        run_call(&self.call, context.control, run, |waker| context.wake(waker));
     }
 }
 

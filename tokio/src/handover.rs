@@ -204,6 +204,14 @@ impl<F, I: Interrupt, T> Call<F, I, T> {
         self.is_over.load(Ordering::Relaxed)
     }
 
+    /// Returns what the closure says, unless the call has begun or is over.
+    pub(crate) fn peek<R>(&self, read: impl FnOnce(&F) -> R) -> Option<R> {
+        match &*self.lock() {
+            State::Waiting { work, .. } => Some(read(work)),
+            _ => None,
+        }
+    }
+
     /// Whether it has not begun.
     pub(crate) fn is_waiting(&self) -> bool {
         matches!(*self.lock(), State::Waiting { .. })

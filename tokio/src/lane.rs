@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use finalite::Error;
+use finalite::{Connection, Error, Result};
 use finalite::pool::{Pool as SyncPool, Role};
 use finalite::workspace::{self, Worker, forked, pool_closed};
 
@@ -11,6 +11,8 @@ use crate::control::Deadline;
 use crate::group::{Grouped, Write};
 use crate::handover::Call;
 use crate::queue::{Pushed, Queue};
+use crate::shared::Query;
+use crate::spin::LastTask;
 use crate::timekeeper::{Limit, Timekeeper};
 use crate::worker::{self, Context, ResultCall, Site};
 
@@ -20,6 +22,7 @@ pub(crate) struct Lane {
     pub(crate) queue: Arc<Queue>,
     pub(crate) role: Role,
     pub(crate) timekeeper: Arc<Timekeeper>,
+    pub(crate) last_task: LastTask,
     workers: Mutex<Workers>,
 }
 
@@ -44,7 +47,7 @@ impl Lane {
         let timekeeper = Timekeeper::new(pool, queues.clone());
         let lanes = queues.map(|(role, queue)| {
             let (pool, timekeeper) = (Arc::clone(pool), Arc::clone(&timekeeper));
-            Arc::new(Self { pool, queue, role, timekeeper, workers: Mutex::default() })
+            Arc::new(Self { pool, queue, role, timekeeper, last_task: LastTask::default(), workers: Mutex::default() })
         });
         (lanes, timekeeper)
     }
@@ -77,6 +80,25 @@ impl Lane {
         let call: Arc<ResultCall<Write, usize, Error>> = Arc::new(Call::new(write));
         let job = Grouped::new(&call, &self.timekeeper, site, deadline);
         let pushed = self.queue.push(Arc::new(job), limit);
+        self.follow(call, pushed, limit)
+    }
+
+    /// Adds a query to the queue, which may share a read transaction with others.
+    pub(crate) fn submit_query<F, T>(
+        self: &Arc<Self>,
+        deadline: Deadline,
+        shares: bool,
+        site: Site,
+        work: F,
+    ) -> Result<Pending<Query<F>, T, Error>, Error>
+    where
+        F: FnOnce(&Connection) -> Result<T> + Send + 'static,
+        T: Send + 'static,
+    {
+        let mut limit = Limit::new(&self.pool, deadline);
+        limit.shares = shares;
+        let call = Arc::new(Call::new(Query { work, site, deadline }));
+        let pushed = self.queue.push(Arc::<ResultCall<Query<F>, T, Error>>::clone(&call), limit);
         self.follow(call, pushed, limit)
     }
 
@@ -119,16 +141,20 @@ impl Lane {
         match pushed {
             Pushed::Refused => return Err(pool_closed().into()),
             Pushed::Forked => return Err(forked().into()),
-            Pushed::Soon | Pushed::Next | Pushed::NeedsWorker | Pushed::Waits => {}
+            Pushed::Soon | Pushed::Next | Pushed::NeedsWorker | Pushed::Waits | Pushed::Follows { .. } => {}
         }
         let pending = Pending::new(call, Arc::clone(self), pushed == Pushed::Soon);
         let waits = match pushed {
             Pushed::NeedsWorker => !self.start_worker(),
             Pushed::Waits => true,
+            Pushed::Follows { waits } => waits || !self.timekeeper.tick(),
             Pushed::Soon | Pushed::Next | Pushed::Refused | Pushed::Forked => false,
         };
         if waits {
             self.timekeeper.keep(limit).map_err(no_thread)?;
+        }
+        if matches!(pushed, Pushed::Follows { .. }) {
+            self.timekeeper.tick();
         }
         Ok(pending)
     }

@@ -143,6 +143,7 @@ mod query;
 mod queue;
 mod row_batch;
 mod session;
+mod shared;
 mod spin;
 mod stream;
 mod sync;

@@ -9,8 +9,20 @@ use finalite::{Connection, FromRow, Params, Result};
 
 use crate::group;
 use crate::pool::Pool;
+use crate::shared::may_share;
 
 impl Pool {
+    /// Runs a query on a connection for reading.
+    #[track_caller]
+    fn query<T: Send + 'static>(
+        &self,
+        shares: bool,
+        work: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
+    ) -> impl Future<Output = Result<T>> + Send {
+        let site = Location::caller();
+        async move { self.inner.readers.submit_query(self.deadline(), shares, site, work)?.await }
+    }
+
     /// Runs a query that yields exactly one row, and returns the row as `T`. The query reads: for `INSERT … RETURNING`
     /// there is [`write`](Self::write).
     ///
@@ -49,7 +61,7 @@ impl Pool {
         T: for<'row> FromRow<'row> + Send + 'static,
     {
         let sql = sql.into();
-        self.read(move |conn| conn.query_one(&sql, params))
+        self.query(may_share(&sql), move |conn| conn.query_one(&sql, params))
     }
 
     /// Runs a query that yields at most one row, and returns the row as `T`; `None` if there is none.
@@ -68,7 +80,7 @@ impl Pool {
         T: for<'row> FromRow<'row> + Send + 'static,
     {
         let sql = sql.into();
-        self.read(move |conn| conn.query_optional(&sql, params))
+        self.query(may_share(&sql), move |conn| conn.query_optional(&sql, params))
     }
 
     /// Runs a query and returns all rows, each as `T`. A result that need not be in memory as a whole is
@@ -88,7 +100,7 @@ impl Pool {
         T: for<'row> FromRow<'row> + Send + 'static,
     {
         let sql = sql.into();
-        self.read(move |conn| conn.query_all(&sql, params))
+        self.query(may_share(&sql), move |conn| conn.query_all(&sql, params))
     }
 
     /// Returns whether a query yields a row.
@@ -118,7 +130,7 @@ impl Pool {
         params: impl Params<'static> + Send + 'static,
     ) -> impl Future<Output = Result<bool>> + Send {
         let sql = sql.into();
-        self.read(move |conn| conn.exists(&sql, params))
+        self.query(may_share(&sql), move |conn| conn.exists(&sql, params))
     }
 
     /// Runs one statement to completion on the connection for writing, and returns the number of rows that it inserted,

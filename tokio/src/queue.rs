@@ -14,6 +14,7 @@ use finalite::workspace::{OuterWaits, Process, pool_closed};
 use crate::control::Control;
 use crate::group::Grouped;
 use crate::handover::Interrupt;
+use crate::shared::SharedQuery;
 use crate::sync::{Mutex, MutexGuard};
 use crate::timekeeper::Limit;
 use crate::wakes::Wakes;
@@ -30,6 +31,11 @@ pub(crate) trait Job: Send + Sync {
     /// Whether it has not begun, and was not cancelled.
     fn is_waiting(&self) -> bool;
 
+    /// Returns the call if it is a query.
+    fn query(&self) -> Option<&dyn SharedQuery> {
+        None
+    }
+
     /// Returns the call if it may share a transaction.
     fn grouped(&self) -> Option<&Grouped> {
         None
@@ -41,6 +47,22 @@ pub(crate) type Waiting = (Arc<dyn Job>, Limit);
 
 /// Number of cancelled calls from which on they are removed, if they are half of those that wait.
 const HUSKS_MIN: usize = 64;
+
+/// Number of calls that follow each other on one worker, at most, while others sleep.
+const FOLLOWING_MAX: usize = 64;
+
+/// Time for which a call runs before another worker is called for those behind it.
+const QUICK_MAX: Duration = Duration::from_micros(50);
+
+/// A call that a worker has taken.
+pub(crate) struct Next {
+    pub(crate) job: Waiting,
+    /// Number of calls that wait for others after it.
+    pub(crate) waiting: usize,
+    /// Whether the first of these is a query.
+    pub(crate) is_before_query: bool,
+    pub(crate) taken: Instant,
+}
 
 pub(crate) struct Queue {
     state: Mutex<State>,
@@ -66,6 +88,8 @@ struct State {
     /// Those of all workers that have begun.
     controls: Vec<Arc<Control>>,
     phase: Phase,
+    /// The last moment at which a worker whose calls are quick has taken a query.
+    quick: Option<Instant>,
     /// Whether what runs was cancelled with the pool.
     is_cancelled: bool,
     /// Tasks that wait until nothing waits or runs, and the number of the wait.
@@ -99,6 +123,9 @@ pub(crate) enum Pushed {
     NeedsWorker,
     /// It waits for other calls to end.
     Waits,
+    /// It is left to a worker whose calls are quick, although others sleep. `waits`: whether it waits for more calls than
+    /// others sleep.
+    Follows { waits: bool },
     /// The queue is closed.
     Refused,
     /// This process was forked from the one whose queue it is.
@@ -145,8 +172,11 @@ impl Queue {
         limit.waits = !state.is_free(self.size);
         let waits = limit.waits;
         state.jobs.push_back((job, limit));
-        let called = state.call_one();
-        let pushed = if waits {
+        let follows = !state.asleep.is_empty() && state.is_served_soon(limit.since);
+        let called = if follows { None } else { state.call_one() };
+        let pushed = if follows {
+            Pushed::Follows { waits }
+        } else if waits {
             Pushed::Waits
         } else if state.jobs.len() <= state.called + state.asleep.len() {
             let is_awake = called.as_ref().is_some_and(|called| called.is_spinning() && called.pace.is_quick());
@@ -279,9 +309,37 @@ impl Queue {
         wake_all(wakers);
     }
 
-    /// Waits for the next call. `has_run`: whether the worker has run the last one. Returns it with the number of calls that
-    /// wait for others after it; `None` when the worker has to end.
-    pub(crate) fn next(&self, control: &Arc<Control>, has_run: bool) -> Option<(Waiting, usize)> {
+    /// Takes the next call if it is a query that may share a read transaction which began then. Returns it with the number of
+    /// calls that wait for others after it.
+    pub(crate) fn take_query(&self, begin: Instant, now: Instant) -> Option<(Waiting, usize)> {
+        let mut state = self.lock()?;
+        if !state.jobs.front().is_some_and(|(_, limit)| limit.shares && limit.since <= begin) {
+            return None;
+        }
+        let job = state.jobs.pop_front()?;
+        state.note_taken(&job, now);
+        if state.quick.is_some() {
+            state.quick = Some(now);
+        }
+        Some((job, state.waiting()))
+    }
+
+    /// Calls a worker if calls wait that another one has left for too long. Returns whether there may be more of them.
+    pub(crate) fn call_overlooked(&self) -> bool {
+        let Some(mut state) = self.lock() else {
+            return false;
+        };
+        let called = if state.is_served_soon(Instant::now()) { None } else { state.call_one() };
+        let is_left = !state.jobs.is_empty() && !state.asleep.is_empty();
+        drop(state);
+        if let Some(called) = called {
+            called.call();
+        }
+        is_left
+    }
+
+    /// Waits for the next call; `None` when the worker has to end. `has_run`: whether the worker has run the last one.
+    pub(crate) fn next(&self, control: &Arc<Control>, has_run: bool) -> Option<Next> {
         let mut state = self.lock()?;
         if has_run {
             state.running -= 1;
@@ -295,21 +353,18 @@ impl Queue {
             state.called -= usize::from(is_called);
             if let Some(job) = state.jobs.pop_front() {
                 state.running += 1;
-                if job.1.waits && job.0.is_waiting() {
-                    state.count_wait(&job.1, Instant::now());
-                }
-                if state.husks > 0 && (state.jobs.is_empty() || !job.0.is_waiting()) {
-                    state.husks = if state.jobs.is_empty() { 0 } else { state.husks - 1 };
-                }
-                let called = state.call_one();
-                // Only where the timekeeper looks after them may wake-ups be kept: it is told of calls that wait for others.
-                let has_limit_kept = state.jobs.back().is_some_and(|(_, limit)| limit.waits);
-                let waiting = if has_limit_kept { state.jobs.len() } else { 0 };
+                let taken = Instant::now();
+                state.note_taken(&job, taken);
+                // A closure may take long, and another one is to take what waits behind it.
+                state.quick = (job.1.shares && control.pace.is_quick()).then_some(taken);
+                let called = if state.is_served_soon(taken) { None } else { state.call_one() };
+                let waiting = state.waiting();
+                let is_before_query = state.jobs.front().is_some_and(|(_, limit)| limit.shares);
                 drop(state);
                 if let Some(called) = called {
                     called.call();
                 }
-                return Some((job, waiting));
+                return Some(Next { job, waiting, is_before_query, taken });
             }
             if state.phase >= Phase::Stopped {
                 drop(state);
@@ -426,6 +481,29 @@ fn wake_all(wakers: Vec<Waker>) {
 }
 
 impl State {
+    /// Takes note of a call that was taken off the queue.
+    fn note_taken(&mut self, (job, limit): &Waiting, now: Instant) {
+        if limit.waits && job.is_waiting() {
+            self.count_wait(limit, now);
+        }
+        if self.husks > 0 && (self.jobs.is_empty() || !job.is_waiting()) {
+            self.husks = if self.jobs.is_empty() { 0 } else { self.husks - 1 };
+        }
+    }
+
+    /// Returns the number of calls for whose sake wake-ups may be kept: only where the timekeeper looks after them, which is
+    /// told of calls that wait for others.
+    fn waiting(&self) -> usize {
+        let has_limit_kept = self.jobs.back().is_some_and(|(_, limit)| limit.waits || limit.shares);
+        if has_limit_kept { self.jobs.len() } else { 0 }
+    }
+
+    /// Whether a worker that is awake takes what waits before another one is awake.
+    fn is_served_soon(&self, now: Instant) -> bool {
+        let is_recent = |taken: Instant| now.saturating_duration_since(taken) < QUICK_MAX;
+        self.running > 0 && self.jobs.len() <= FOLLOWING_MAX && self.quick.is_some_and(is_recent)
+    }
+
     /// Chooses the worker to call, if a call waits and none was called.
     fn call_one(&mut self) -> Option<Arc<Control>> {
         if self.jobs.is_empty() || self.called > 0 {

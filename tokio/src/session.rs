@@ -29,15 +29,7 @@ where
     E: From<Error> + Send,
 {
     fn run(&self, tx: &mut Transaction<'_>, control: &Arc<Control>) -> bool {
-        let mut has_panicked = false;
-        let run = |work: F| {
-            catch_unwind(AssertUnwindSafe(|| work(tx))).unwrap_or_else(|panic| {
-                has_panicked = true;
-                resume_unwind(panic)
-            })
-        };
-        run_call(self, control, run, Waker::wake);
-        has_panicked
+        run_call(self, control, |work| work(tx), Waker::wake)
     }
 
     fn refuse(&self, reason: &dyn Fn() -> Error) {

@@ -5,7 +5,8 @@
 //! and never on a machine with one processor: a pool that is seldom asked spends nothing.
 
 use std::hint::spin_loop;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::task::Context;
 use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
@@ -82,6 +83,23 @@ impl Pace {
     /// Whether a call takes less than a sleep.
     pub(crate) fn is_quick(&self) -> bool {
         (1..=QUICK_NS).contains(&self.nanoseconds.load(Ordering::Relaxed))
+    }
+}
+
+/// The task that has waited for a call last.
+#[derive(Debug, Default)]
+pub(crate) struct LastTask(AtomicUsize);
+
+impl LastTask {
+    /// Takes note of a task that waits. Returns whether it is likely to be the one that did so before: if several tasks
+    /// wait in turn, one that spins keeps others from asking.
+    pub(crate) fn is_again(&self, task: &Context<'_>) -> bool {
+        let this = task.waker().data().addr();
+        let is_again = self.0.load(Ordering::Relaxed) == this;
+        if !is_again {
+            self.0.store(this, Ordering::Relaxed);
+        }
+        is_again
     }
 }
 

@@ -33,12 +33,14 @@ pub(crate) struct Limit {
     allowed: Option<Duration>,
     /// Whether the call waits for others.
     pub(crate) waits: bool,
+    /// Whether the call is a query that may share a read transaction.
+    pub(crate) shares: bool,
 }
 
 impl Limit {
     /// Returns the limit of a call that waits for as long as it takes.
     pub(crate) fn never() -> Self {
-        Self { since: Instant::now(), at: None, allowed: None, waits: false }
+        Self { since: Instant::now(), at: None, allowed: None, waits: false, shares: false }
     }
 
     /// Returns the earlier of the pool's timeout and the deadline.
@@ -47,16 +49,16 @@ impl Limit {
         let timeout = since.checked_add(workspace::acquire_timeout(pool));
         match deadline {
             Some((at, allowed)) if timeout.is_none_or(|timeout| at < timeout) => {
-                Self { since, at: Some(at), allowed: Some(allowed), waits: false }
+                Self { since, at: Some(at), allowed: Some(allowed), waits: false, shares: false }
             }
-            _ => Self { since, at: timeout, allowed: None, waits: false },
+            _ => Self { since, at: timeout, allowed: None, waits: false, shares: false },
         }
     }
 
     /// Returns the limit of a call that had the connection already, and waits to have it again: its deadline alone.
     pub(crate) fn of_deadline(deadline: Deadline) -> Self {
         let (at, allowed) = deadline.unzip();
-        Self { since: Instant::now(), at, allowed, waits: false }
+        Self { since: Instant::now(), at, allowed, waits: false, shares: false }
     }
 
     fn error(&self, pool: &SyncPool, role: Role) -> Error {
@@ -79,7 +81,7 @@ pub(crate) struct Timekeeper {
 struct State {
     /// Moment of the next look at the limits in the queues.
     next: Option<Instant>,
-    /// Moment of the next look at the wake-ups that are kept, while some are.
+    /// Moment of the next look at the wake-ups that are kept and at calls that a worker leaves, while there are some.
     tick: Option<Instant>,
     thread: Option<Worker>,
     is_stopped: bool,
@@ -124,9 +126,9 @@ impl Timekeeper {
         Ok(())
     }
 
-    /// Has the wake-ups made that the queues keep, soon. Returns whether the thread runs that does it. Only a worker calls
-    /// this.
-    pub(crate) fn keep_wakes(&self) -> bool {
+    /// Has the wake-ups made that the queues keep, soon, and calls taken that were left to a worker whose call takes long.
+    /// Returns whether the thread runs that does it. Nobody calls this in a child process.
+    pub(crate) fn tick(&self) -> bool {
         let mut state = self.lock();
         if state.thread.is_none() {
             return false;
@@ -167,7 +169,11 @@ impl Timekeeper {
                     state.tick = None;
                     drop(state);
                     self.queues.iter().for_each(|(_, queue)| queue.wakes.make());
+                    let is_left = self.queues.iter().any(|(_, queue)| queue.call_overlooked());
                     let mut state = self.lock();
+                    if is_left && state.tick.is_none() {
+                        state.tick = now.checked_add(TICK);
+                    }
                     if next == Some(at) {
                         // A call that is added from here on is seen in its queue, or tells its limit after this.
                         state.next = None;

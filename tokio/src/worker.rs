@@ -1,6 +1,7 @@
 //! The threads that run the calls of a pool.
 
 use std::any::Any;
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::sync::Arc;
 use std::task::Waker;
@@ -14,7 +15,8 @@ use finalite::{Error, Result};
 use crate::control::{Control, Deadline};
 use crate::handover::Call;
 use crate::lane::Lane;
-use crate::queue::{Job, Queue};
+use crate::queue::{Job, Next, Queue, Waiting};
+use crate::timekeeper::Timekeeper;
 
 /// Place in the program where a call was made.
 pub(crate) type Site = &'static Location<'static>;
@@ -27,13 +29,45 @@ pub(crate) struct Context<'a> {
     pub(crate) since: Instant,
     pub(crate) queue: &'a Queue,
     /// Number of calls that wait for the worker.
-    pub(crate) waiting: usize,
+    pub(crate) waiting: Cell<usize>,
+    /// Whether the next call may share a read transaction.
+    pub(crate) is_before_query: bool,
+    timekeeper: &'a Timekeeper,
+    /// The moment at which the worker has begun the call.
+    begin: Cell<Instant>,
 }
 
 impl<'a> Context<'a> {
     /// Checks out a connection, until the call is cancelled or its deadline has passed.
     pub(crate) fn lend(&self, role: Role, site: Site, deadline: Deadline) -> Result<PooledConnection<'a>> {
         self.control.lend(self.pool, role, (site, self.since), deadline)
+    }
+
+    /// Wakes the task of a call that is done.
+    pub(crate) fn wake(&self, waker: Waker) {
+        self.queue.wakes.wake(waker, self.waiting.get());
+    }
+
+    /// Takes the next call if it may share a read transaction that began then.
+    pub(crate) fn take_query(&self, begin: Instant, now: Instant) -> Option<Waiting> {
+        let (job, waiting) = self.queue.take_query(begin, now)?;
+        self.waiting.set(waiting);
+        self.keep_wakes();
+        Some(job)
+    }
+
+    /// Has the wake-ups made soon that are kept: the next call may take long.
+    fn keep_wakes(&self) {
+        if self.queue.wakes.are_kept() && !self.timekeeper.tick() {
+            self.queue.wakes.make();
+        }
+    }
+
+    /// Takes note of the end of a call. Returns the moment.
+    pub(crate) fn note_end(&self) -> Instant {
+        let now = Instant::now();
+        self.control.pace.note(now.duration_since(self.begin.replace(now)));
+        now
     }
 }
 
@@ -45,17 +79,22 @@ pub(crate) fn start(name: &str, lane: &Lane) -> io::Result<Worker> {
         let control = Arc::new(Control::of_this_thread());
         queue.add(&control);
         let mut has_run = false;
-        while let Some(((job, limit), waiting)) = queue.next(&control, has_run) {
+        while let Some(Next { job: (job, limit), waiting, is_before_query, taken }) = queue.next(&control, has_run) {
             has_run = true;
-            // The call may take long.
-            if queue.wakes.are_kept() && !timekeeper.keep_wakes() {
-                queue.wakes.make();
-            }
-            let context = Context { pool: &pool, control: &control, since: limit.since, queue: &queue, waiting };
+            let context = Context {
+                pool: &pool,
+                control: &control,
+                since: limit.since,
+                queue: &queue,
+                waiting: Cell::new(waiting),
+                is_before_query,
+                timekeeper: &timekeeper,
+                begin: Cell::new(taken),
+            };
+            context.keep_wakes();
             // What may panic here is the executor, while a task is woken.
-            let begin = Instant::now();
             shielded(|| job.run(&context));
-            control.pace.note(begin.elapsed());
+            context.note_end();
             shielded(|| drop(job));
         }
         queue.remove(&control);
@@ -72,7 +111,7 @@ where
     E: From<Error> + Send,
 {
     fn run(&self, context: &Context<'_>) {
-        run_call(self, context.control, |work| work(context), |waker| context.queue.wakes.wake(waker, context.waiting));
+        run_call(self, context.control, |work| work(context), |waker| context.wake(waker));
     }
 
     fn refuse(&self, reason: &dyn Fn() -> Error) {
@@ -84,22 +123,24 @@ where
     }
 }
 
-/// Begins a call, runs its closure and hands the result over.
+/// Begins a call, runs its closure and hands the result over. Returns whether the closure panicked.
 pub(crate) fn run_call<F, T>(
     call: &Call<F, Arc<Control>, thread::Result<T>>,
     control: &Arc<Control>,
     run: impl FnOnce(F) -> T,
     wake: impl FnOnce(Waker),
-) {
+) -> bool {
     let Some(work) = call.begin(Arc::clone(control)) else {
-        return;
+        return false;
     };
     let result = catch_unwind(AssertUnwindSafe(|| run(work)));
+    let has_panicked = result.is_err();
     match call.finish(result) {
         Ok(Some(waker)) => wake(waker),
         Ok(None) => {}
         Err(unwanted) => discard(unwanted),
     }
+    has_panicked
 }
 
 /// Ends a call that has not begun with this error. A panic of the program's conversion of the error is the call's.

@@ -1,0 +1,155 @@
+//! Queries that wait together, on one connection and in one read transaction.
+//!
+//! To begin and to end a read transaction costs as much as a lookup by key: SQLite takes and releases a lock of the file,
+//! and looks for the end of the log. A worker that finds queries waiting therefore keeps one statement on its row while it
+//! runs those that were made before: the transaction ends with that statement. Each query sees all that was committed before
+//! it was made, and is answered when it has ended, as alone. The connection remains in autocommit mode.
+//!
+//! If the transaction ends before, by an error, the queries that are left begin one each.
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::time::{Duration, Instant};
+
+use finalite::pool::{PooledConnection, Role};
+use finalite::{Connection, Error, Result, workspace};
+
+use crate::control::Deadline;
+use crate::queue::Job;
+use crate::worker::{Context, ResultCall, Site, discard, refuse_call, run_call, shielded};
+
+/// Number of queries that share a transaction, at most.
+const QUERIES_MAX: usize = 64;
+
+/// Time after which a transaction takes no further query: it keeps the log from starting again.
+const TIME_MAX: Duration = Duration::from_millis(1);
+
+/// Statement that keeps the transaction open, while there is a table.
+const HOLD: &str = "SELECT 1 FROM sqlite_schema";
+
+/// The closure of a query, for a call.
+pub(crate) struct Query<F> {
+    pub(crate) work: F,
+    pub(crate) site: Site,
+    pub(crate) deadline: Deadline,
+}
+
+/// A query that may share a transaction.
+pub(crate) trait SharedQuery {
+    /// Runs it, unless it is over. Returns whether it panicked.
+    fn run_on(&self, conn: &Connection, context: &Context<'_>) -> bool;
+}
+
+/// Whether a statement only reads, whatever follows its first word.
+pub(crate) fn may_share(sql: &str) -> bool {
+    let sql = workspace::skip_blank(sql);
+    let word = workspace::first_token(sql).and_then(|len| sql.get(..len)).unwrap_or_default();
+    word.eq_ignore_ascii_case("SELECT") || word.eq_ignore_ascii_case("VALUES")
+}
+
+impl<F, T> SharedQuery for ResultCall<Query<F>, T, Error>
+where
+    F: FnOnce(&Connection) -> Result<T> + Send,
+    T: Send,
+{
+    fn run_on(&self, conn: &Connection, context: &Context<'_>) -> bool {
+        let run = |query: Query<F>| {
+            // That of the transaction has no deadline.
+            let _limits = match query.deadline {
+                Some(_) => Some(context.control.supervise(conn, query.deadline)?),
+                None => None,
+            };
+            (query.work)(conn)
+        };
+        run_call(self, context.control, run, |waker| context.wake(waker))
+    }
+}
+
+impl<F, T> Job for ResultCall<Query<F>, T, Error>
+where
+    F: FnOnce(&Connection) -> Result<T> + Send,
+    T: Send,
+{
+    fn run(&self, context: &Context<'_>) {
+        if !context.is_before_query || !run_together(self, context) {
+            let run = |query: Query<F>| {
+                let conn = context.lend(Role::Reader, query.site, query.deadline)?;
+                let _supervision = context.control.supervise(&conn, query.deadline)?;
+                (query.work)(&conn)
+            };
+            run_call(self, context.control, run, |waker| context.wake(waker));
+        }
+    }
+
+    fn refuse(&self, reason: &dyn Fn() -> Error) {
+        refuse_call(self, reason);
+    }
+
+    fn is_waiting(&self) -> bool {
+        Self::is_waiting(self)
+    }
+
+    fn query(&self) -> Option<&dyn SharedQuery> {
+        Some(self)
+    }
+}
+
+/// Runs a query, and those that wait behind it, in one transaction. Returns `false` if none can be had at once.
+fn run_together<F, T>(first: &ResultCall<Query<F>, T, Error>, context: &Context<'_>) -> bool
+where
+    F: FnOnce(&Connection) -> Result<T> + Send,
+    T: Send,
+{
+    let Some(site) = first.peek(|query| query.site) else {
+        return true;
+    };
+    let Some(conn) = workspace::lend_at_once(context.pool, Role::Reader, site) else {
+        return false;
+    };
+    match catch_unwind(AssertUnwindSafe(|| run_all(first, conn, context))) {
+        Ok(has_begun) => has_begun,
+        Err(panic) => {
+            // Of a query it is the call's; of the check of the connection, nobody's.
+            discard::<()>(Err(panic));
+            true
+        }
+    }
+}
+
+fn run_all(first: &dyn SharedQuery, conn: PooledConnection<'_>, context: &Context<'_>) -> bool {
+    let Ok(_supervision) = context.control.supervise(&conn, None) else {
+        return false;
+    };
+    let begin = Instant::now();
+    let Ok(mut hold) = conn.prepare_cached(HOLD) else {
+        return false;
+    };
+    let Ok(mut rows) = hold.query(()) else {
+        return false;
+    };
+    if !matches!(rows.next(), Ok(Some(_))) {
+        return false;
+    }
+    let mut has_panicked = first.run_on(&conn, context);
+    for _ in 1..QUERIES_MAX {
+        // SQLite interrupts all statements until none runs.
+        if has_panicked || context.control.is_cancelled() || !workspace::pass_on(&conn) {
+            break;
+        }
+        let now = context.note_end();
+        if now.duration_since(begin) > TIME_MAX {
+            break;
+        }
+        let Some((job, _)) = context.take_query(begin, now) else {
+            break;
+        };
+        if let Some(query) = job.query() {
+            has_panicked = query.run_on(&conn, context);
+        }
+        shielded(|| drop(job));
+    }
+    if has_panicked {
+        // The guards are dropped by a panic, so that the pool closes the connection.
+        resume_unwind(Box::new("a query panicked"));
+    }
+    true
+}
