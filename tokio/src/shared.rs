@@ -135,7 +135,7 @@ fn run_all(first: &dyn SharedQuery, conn: PooledConnection<'_>, context: &Contex
         if has_panicked || context.control.is_cancelled() || !workspace::pass_on(&conn) {
             break;
         }
-        let now = context.note_end();
+        let now = context.end();
         if now.duration_since(begin) > TIME_MAX {
             break;
         }

@@ -5,6 +5,7 @@
 //! at the earliest limit that it was told, and again at the earliest of what is left.
 
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -75,6 +76,8 @@ pub(crate) struct Timekeeper {
     queues: [(Role, Arc<Queue>); 2],
     state: Mutex<State>,
     changed: Condvar,
+    /// Whether the thread is to look soon, for those who ask for it without the lock.
+    is_ticking: AtomicBool,
 }
 
 #[derive(Default)]
@@ -89,7 +92,7 @@ struct State {
 
 impl Timekeeper {
     pub(crate) fn new(pool: &Arc<SyncPool>, queues: [(Role, Arc<Queue>); 2]) -> Arc<Self> {
-        Arc::new(Self { pool: Arc::clone(pool), queues, state: Mutex::default(), changed: Condvar::new() })
+        Arc::new(Self { pool: Arc::clone(pool), queues, state: Mutex::default(), changed: Condvar::new(), is_ticking: AtomicBool::new(false) })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -129,12 +132,17 @@ impl Timekeeper {
     /// Has the wake-ups made that the queues keep, soon, and calls taken that were left to a worker whose call takes long.
     /// Returns whether the thread runs that does it. Nobody calls this in a child process.
     pub(crate) fn tick(&self) -> bool {
+        // What was kept or left before is seen by the look, which begins by this flag.
+        if self.is_ticking.load(Ordering::SeqCst) {
+            return true;
+        }
         let mut state = self.lock();
         if state.thread.is_none() {
             return false;
         }
         if state.tick.is_none() {
             state.tick = Instant::now().checked_add(TICK);
+            self.is_ticking.store(true, Ordering::SeqCst);
             drop(state);
             self.changed.notify_one();
         }
@@ -167,12 +175,14 @@ impl Timekeeper {
                 Some(at) => {
                     // A wake-up that is kept from here on is made here, or sets it again.
                     state.tick = None;
+                    self.is_ticking.store(false, Ordering::SeqCst);
                     drop(state);
                     self.queues.iter().for_each(|(_, queue)| queue.wakes.make());
                     let is_left = self.queues.iter().any(|(_, queue)| queue.call_overlooked());
                     let mut state = self.lock();
                     if is_left && state.tick.is_none() {
                         state.tick = now.checked_add(TICK);
+                        self.is_ticking.store(true, Ordering::SeqCst);
                     }
                     if next == Some(at) {
                         // A call that is added from here on is seen in its queue, or tells its limit after this.

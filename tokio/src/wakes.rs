@@ -9,11 +9,11 @@ use std::sync::PoisonError;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use crate::sync::{Mutex, MutexGuard};
+use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering};
 use crate::worker::shielded;
 
 /// Number of wake-ups that are made together, at most.
-const TOGETHER_MAX: usize = 8;
+const TOGETHER_MAX: usize = 16;
 
 /// Age of a wake-up from which on the end of a call makes it.
 const AGE_MAX: Duration = Duration::from_micros(100);
@@ -22,6 +22,8 @@ const AGE_MAX: Duration = Duration::from_micros(100);
 #[derive(Default)]
 pub(crate) struct Wakes {
     state: Mutex<State>,
+    /// Whether some are, for a worker that has kept them.
+    are_kept: AtomicBool,
 }
 
 #[derive(Default)]
@@ -38,31 +40,35 @@ impl Wakes {
     }
 
     /// Wakes a task at once, or soon if so many calls wait for the worker that its runtime has others to wake for.
-    pub(crate) fn wake(&self, waker: Waker, waiting: usize) {
+    pub(crate) fn wake(&self, waker: Waker, waiting: usize, now: Instant) {
         let together = waiting.clamp(1, TOGETHER_MAX);
         let mut state = self.lock();
         let at = state.count;
         state.kept[at] = Some(waker);
         state.count += 1;
         if state.count < together {
-            let now = Instant::now();
             if now.duration_since(*state.since.get_or_insert(now)) < AGE_MAX {
+                self.are_kept.store(true, Ordering::Relaxed);
                 return;
             }
         }
         let kept = std::mem::take(&mut *state).kept;
+        self.are_kept.store(false, Ordering::Relaxed);
         drop(state);
         wake_all(kept);
     }
 
     /// Whether wake-ups are kept.
     pub(crate) fn are_kept(&self) -> bool {
-        self.lock().count > 0
+        self.are_kept.load(Ordering::Relaxed)
     }
 
     /// Makes the wake-ups that are kept.
     pub(crate) fn make(&self) {
-        let kept = std::mem::take(&mut *self.lock()).kept;
+        let mut state = self.lock();
+        let kept = std::mem::take(&mut *state).kept;
+        self.are_kept.store(false, Ordering::Relaxed);
+        drop(state);
         wake_all(kept);
     }
 }

@@ -35,6 +35,8 @@ pub(crate) struct Context<'a> {
     timekeeper: &'a Timekeeper,
     /// The moment at which the worker has begun the call.
     begin: Cell<Instant>,
+    /// Whether the end of the call was noted.
+    is_noted: Cell<bool>,
 }
 
 impl<'a> Context<'a> {
@@ -45,13 +47,14 @@ impl<'a> Context<'a> {
 
     /// Wakes the task of a call that is done.
     pub(crate) fn wake(&self, waker: Waker) {
-        self.queue.wakes.wake(waker, self.waiting.get());
+        self.queue.wakes.wake(waker, self.waiting.get(), self.note_end());
     }
 
     /// Takes the next call if it may share a read transaction that began then.
     pub(crate) fn take_query(&self, begin: Instant, now: Instant) -> Option<Waiting> {
         let (job, waiting) = self.queue.take_query(begin, now)?;
         self.waiting.set(waiting);
+        self.is_noted.set(false);
         self.keep_wakes();
         Some(job)
     }
@@ -63,10 +66,16 @@ impl<'a> Context<'a> {
         }
     }
 
+    /// Returns the moment at which the call has ended.
+    pub(crate) fn end(&self) -> Instant {
+        if self.is_noted.get() { self.begin.get() } else { self.note_end() }
+    }
+
     /// Takes note of the end of a call. Returns the moment.
-    pub(crate) fn note_end(&self) -> Instant {
+    fn note_end(&self) -> Instant {
         let now = Instant::now();
         self.control.pace.note(now.duration_since(self.begin.replace(now)));
+        self.is_noted.set(true);
         now
     }
 }
@@ -90,11 +99,12 @@ pub(crate) fn start(name: &str, lane: &Lane) -> io::Result<Worker> {
                 is_before_query,
                 timekeeper: &timekeeper,
                 begin: Cell::new(taken),
+                is_noted: Cell::new(false),
             };
             context.keep_wakes();
             // What may panic here is the executor, while a task is woken.
             shielded(|| job.run(&context));
-            context.note_end();
+            context.end();
             shielded(|| drop(job));
         }
         queue.remove(&control);
