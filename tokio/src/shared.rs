@@ -39,11 +39,10 @@ pub(crate) trait SharedQuery {
     fn run_on(&self, conn: &Connection, context: &Context<'_>) -> bool;
 }
 
-/// Whether a statement only reads, whatever follows its first word.
+/// Whether a statement only reads, whatever follows its first word. One that begins with a comment runs alone.
 pub(crate) fn may_share(sql: &str) -> bool {
-    let sql = workspace::skip_blank(sql);
-    let word = workspace::first_token(sql).and_then(|len| sql.get(..len)).unwrap_or_default();
-    word.eq_ignore_ascii_case("SELECT") || word.eq_ignore_ascii_case("VALUES")
+    let word = sql.trim_ascii_start().get(.."SELECT".len());
+    word.is_some_and(|word| word.eq_ignore_ascii_case("SELECT") || word.eq_ignore_ascii_case("VALUES"))
 }
 
 impl<F, T> SharedQuery for ResultCall<Query<F>, T, Error>
