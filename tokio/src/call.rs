@@ -56,7 +56,8 @@ impl<F, T, E: From<Error>> Future for Pending<F, T, E> {
         if !self.process.is_this() {
             return Poll::Ready(Err(forked().into()));
         }
-        let is_again = mem::take(&mut self.is_new) && self.lane.as_ref().is_some_and(|lane| lane.last_task.is_again(task));
+        let is_again =
+            mem::take(&mut self.is_new) && self.lane.as_ref().is_some_and(|lane| lane.last_task.is_again(task));
         if is_again && self.spins {
             spin::spin(spin::TASK_MAX, || self.call.is_over());
         }

@@ -59,6 +59,11 @@ impl Control {
         Ok(Supervision { control: self, _limits: limits })
     }
 
+    /// Has what runs on a connection that is supervised end at this deadline as well, for as long as the value exists.
+    pub(crate) fn limit(&self, conn: &Connection, deadline: Deadline) -> Result<Option<ActiveLimits>> {
+        deadline.map(|_| workspace::supervise(conn, Arc::clone(&self.cancelled), deadline)).transpose()
+    }
+
     /// Checks out a connection for a call that was made at this place and began at this moment, until the call is
     /// cancelled or its deadline has passed.
     pub(crate) fn lend<'pool>(

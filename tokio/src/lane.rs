@@ -2,9 +2,9 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use finalite::{Connection, Error, Result};
 use finalite::pool::{Pool as SyncPool, Role};
 use finalite::workspace::{self, Worker, forked, pool_closed};
+use finalite::{Connection, Error, Result};
 
 use crate::call::Pending;
 use crate::control::Deadline;
@@ -147,14 +147,18 @@ impl Lane {
         let waits = match pushed {
             Pushed::NeedsWorker => !self.start_worker(),
             Pushed::Waits => true,
-            Pushed::Follows { waits } => waits || !self.timekeeper.tick(),
+            Pushed::Follows { waits } => {
+                let is_watched =
+                    self.timekeeper.tick() || (self.timekeeper.keep(limit).is_ok() && self.timekeeper.tick());
+                if !is_watched {
+                    self.queue.call_next();
+                }
+                waits
+            }
             Pushed::Soon | Pushed::Next | Pushed::Refused | Pushed::Forked => false,
         };
         if waits {
             self.timekeeper.keep(limit).map_err(no_thread)?;
-        }
-        if matches!(pushed, Pushed::Follows { .. }) {
-            self.timekeeper.tick();
         }
         Ok(pending)
     }

@@ -16,7 +16,7 @@ use crate::group::Grouped;
 use crate::handover::Interrupt;
 use crate::shared::SharedQuery;
 use crate::sync::{Mutex, MutexGuard};
-use crate::timekeeper::Limit;
+use crate::timekeeper::{Limit, QUICK_MAX};
 use crate::wakes::Wakes;
 use crate::worker::{Context as WorkerContext, shielded};
 
@@ -51,14 +51,13 @@ const HUSKS_MIN: usize = 64;
 /// Number of calls that follow each other on one worker, at most, while others sleep.
 const FOLLOWING_MAX: usize = 64;
 
-/// Time for which a call runs before another worker is called for those behind it.
-const QUICK_MAX: Duration = Duration::from_micros(50);
-
 /// A call that a worker has taken.
 pub(crate) struct Next {
     pub(crate) job: Waiting,
     /// Number of calls that wait for others after it.
     pub(crate) waiting: usize,
+    /// Whether these are left to the worker although others sleep.
+    pub(crate) leaves: bool,
     /// Whether the first of these is a query.
     pub(crate) is_before_query: bool,
     pub(crate) taken: Instant,
@@ -329,13 +328,21 @@ impl Queue {
         let Some(mut state) = self.lock() else {
             return false;
         };
-        let called = if state.is_served_soon(Instant::now()) { None } else { state.call_one() };
         let is_left = !state.jobs.is_empty() && !state.asleep.is_empty();
+        let is_served_soon = state.is_served_soon(Instant::now());
         drop(state);
+        if is_left && !is_served_soon {
+            self.call_next();
+        }
+        is_left
+    }
+
+    /// Calls a worker if a call waits, one sleeps, and none was called.
+    pub(crate) fn call_next(&self) {
+        let called = self.lock().and_then(|mut state| state.call_one());
         if let Some(called) = called {
             called.call();
         }
-        is_left
     }
 
     /// Waits for the next call; `None` when the worker has to end. `has_run`: whether the worker has run the last one.
@@ -357,14 +364,15 @@ impl Queue {
                 state.note_taken(&job, taken);
                 // A closure may take long, and another one is to take what waits behind it.
                 state.quick = (job.1.shares && control.pace.is_quick()).then_some(taken);
-                let called = if state.is_served_soon(taken) { None } else { state.call_one() };
+                let leaves = !state.jobs.is_empty() && !state.asleep.is_empty() && state.is_served_soon(taken);
+                let called = if leaves { None } else { state.call_one() };
                 let waiting = state.waiting();
                 let is_before_query = state.jobs.front().is_some_and(|(_, limit)| limit.shares);
                 drop(state);
                 if let Some(called) = called {
                     called.call();
                 }
-                return Some(Next { job, waiting, is_before_query, taken });
+                return Some(Next { job, waiting, leaves, is_before_query, taken });
             }
             if state.phase >= Phase::Stopped {
                 drop(state);

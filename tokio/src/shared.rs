@@ -52,11 +52,7 @@ where
 {
     fn run_on(&self, conn: &Connection, context: &Context<'_>) -> bool {
         let run = |query: Query<F>| {
-            // That of the transaction has no deadline.
-            let _limits = match query.deadline {
-                Some(_) => Some(context.control.supervise(conn, query.deadline)?),
-                None => None,
-            };
+            let _limits = context.control.limit(conn, query.deadline)?;
             (query.work)(conn)
         };
         run_call(self, context.control, run, |waker| context.wake(waker))

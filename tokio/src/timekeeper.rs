@@ -17,8 +17,13 @@ use crate::control::Deadline;
 use crate::queue::Queue;
 use crate::worker::shielded;
 
-/// Maximum time for which a worker keeps a wake-up, while it runs another call.
+/// Maximum time for which a worker keeps a wake-up, while it runs another call, and for which calls that are left to it wait
+/// for a look.
 const TICK: Duration = Duration::from_millis(1);
+
+/// Time for which a query runs before another worker is called for the calls behind it: at once for those that come later,
+/// at the next look for those that came before.
+pub(crate) const QUICK_MAX: Duration = Duration::from_micros(50);
 
 /// Minimum time between two looks at the queues.
 const PAUSE: Duration = Duration::from_millis(1);
@@ -92,7 +97,13 @@ struct State {
 
 impl Timekeeper {
     pub(crate) fn new(pool: &Arc<SyncPool>, queues: [(Role, Arc<Queue>); 2]) -> Arc<Self> {
-        Arc::new(Self { pool: Arc::clone(pool), queues, state: Mutex::default(), changed: Condvar::new(), is_ticking: AtomicBool::new(false) })
+        Arc::new(Self {
+            pool: Arc::clone(pool),
+            queues,
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            is_ticking: AtomicBool::new(false),
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -88,8 +88,13 @@ pub(crate) fn start(name: &str, lane: &Lane) -> io::Result<Worker> {
         let control = Arc::new(Control::of_this_thread());
         queue.add(&control);
         let mut has_run = false;
-        while let Some(Next { job: (job, limit), waiting, is_before_query, taken }) = queue.next(&control, has_run) {
+        while let Some(Next { job: (job, limit), waiting, leaves, is_before_query, taken }) =
+            queue.next(&control, has_run)
+        {
             has_run = true;
+            if leaves && !timekeeper.tick() {
+                queue.call_next();
+            }
             let context = Context {
                 pool: &pool,
                 control: &control,

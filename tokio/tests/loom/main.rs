@@ -1,8 +1,8 @@
 //! The hand-over of a call and the queue of calls in each order that their threads can run in.
 //!
 //! `handover.rs`, `queue.rs` and `wakes.rs` are the crate's own, on loom's lock. What they refer to is not: `surroundings.rs`
-//! has a `Control` whose sleep is a condition variable in place of `thread::park`, that never spins and counts calls as
-//! slow, a `Limit` that nobody keeps, and no statements that share a transaction. These models therefore say nothing of the
+//! has a `Control` whose sleep is a condition variable in place of `thread::park`, that never spins and is told
+//! whether its calls are quick, a `Limit` that nobody keeps, and no statements that share a transaction. These models therefore say nothing of the
 //! thread that keeps limits and kept wake-ups, of short waits, of the starts and joins of a lane, nor of SQLite. The queue
 //! is tried in the orders with at most two preemptions, the hand-over in all.
 
@@ -20,4 +20,4 @@ mod calls;
 mod surroundings;
 mod workers;
 
-pub(crate) use surroundings::{control, group, sync, timekeeper, worker};
+pub(crate) use surroundings::{control, group, shared, sync, timekeeper, worker};

@@ -21,18 +21,25 @@ pub(crate) mod control {
         pub(crate) interrupts: AtomicUsize,
     }
 
-    pub(crate) struct Pace;
+    pub(crate) struct Pace {
+        is_quick: bool,
+    }
 
     impl Pace {
         pub(crate) fn is_quick(&self) -> bool {
-            false
+            self.is_quick
         }
     }
 
     impl Control {
         pub(crate) fn new() -> Self {
             let (is_called, called) = (Mutex::new(false), Condvar::new());
-            Self { is_called, called, pace: Pace, interrupts: AtomicUsize::new(0) }
+            Self { is_called, called, pace: Pace { is_quick: false }, interrupts: AtomicUsize::new(0) }
+        }
+
+        /// Returns one whose calls count as quick.
+        pub(crate) fn quick() -> Self {
+            Self { pace: Pace { is_quick: true }, ..Self::new() }
         }
 
         pub(crate) fn is_spinning(&self) -> bool {
@@ -67,18 +74,22 @@ pub(crate) mod control {
 }
 
 pub(crate) mod timekeeper {
-    use std::time::Instant;
+    use std::time::{Duration, Instant};
+
+    /// So long that no clock decides which orders there are.
+    pub(crate) const QUICK_MAX: Duration = Duration::from_secs(1_000_000);
 
     #[derive(Clone, Copy)]
     pub(crate) struct Limit {
         pub(crate) since: Instant,
         pub(crate) at: Option<Instant>,
         pub(crate) waits: bool,
+        pub(crate) shares: bool,
     }
 
     impl Limit {
         pub(crate) fn never() -> Self {
-            Self { since: Instant::now(), at: None, waits: false }
+            Self { since: Instant::now(), at: None, waits: false, shares: false }
         }
     }
 }
@@ -97,4 +108,8 @@ pub(crate) mod worker {
 
 pub(crate) mod group {
     pub(crate) struct Grouped;
+}
+
+pub(crate) mod shared {
+    pub(crate) trait SharedQuery {}
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
+use std::time::Instant;
 
 use finalite::Error;
 use loom::sync::atomic::{AtomicUsize, Ordering};
@@ -9,7 +10,7 @@ use loom::sync::{Condvar, Mutex};
 use loom::thread::{self, JoinHandle};
 
 use crate::control::Control;
-use crate::queue::{Job, Pushed, Queue};
+use crate::queue::{Job, Next, Pushed, Queue};
 use crate::timekeeper::Limit;
 use crate::worker;
 
@@ -60,7 +61,7 @@ impl Call {
 
 impl Job for Call {
     fn run(&self, context: &worker::Context<'_>) {
-        context.wakes.wake(Waker::from(Arc::clone(&self.ended)), self.waiting);
+        context.wakes.wake(Waker::from(Arc::clone(&self.ended)), self.waiting, Instant::now());
     }
 
     fn refuse(&self, _: &dyn Fn() -> Error) {
@@ -82,7 +83,7 @@ fn push(queue: &Arc<Queue>, call: Arc<Call>, workers: &mut Vec<JoinHandle<()>>) 
             let control = Arc::new(Control::new());
             queue.add(&control);
             let mut has_run = false;
-            while let Some(((job, _), _)) = queue.next(&control, has_run) {
+            while let Some(Next { job: (job, _), .. }) = queue.next(&control, has_run) {
                 has_run = true;
                 job.run(&worker::Context { wakes: &queue.wakes });
             }
@@ -215,7 +216,7 @@ fn calls_that_are_put_back_are_not_forgotten() {
         for call in &calls {
             queue.push(Arc::<Call>::clone(call), Limit::never());
         }
-        let first = queue.next(&control, false).unwrap().0;
+        let first = queue.next(&control, false).unwrap().job;
         let closing = {
             let queue = Arc::clone(&queue);
             thread::spawn(move || queue.cancel_all())
@@ -227,6 +228,79 @@ fn calls_that_are_put_back_are_not_forgotten() {
         }
         assert_eq!(queue.waits().waiting, 0);
     });
+}
+
+/// A query that ends when another call has.
+struct Waiter {
+    awaited: Arc<Event>,
+    ended: Arc<Event>,
+}
+
+impl Job for Waiter {
+    fn run(&self, _: &worker::Context<'_>) {
+        self.awaited.wait();
+        self.ended.set();
+    }
+
+    fn refuse(&self, _: &dyn Fn() -> Error) {}
+
+    fn is_waiting(&self) -> bool {
+        true
+    }
+}
+
+fn start_quick(queue: &Arc<Queue>, looks: bool) -> JoinHandle<()> {
+    let (queue, control) = (Arc::clone(queue), Arc::new(Control::quick()));
+    thread::spawn(move || {
+        queue.add(&control);
+        let mut has_run = false;
+        while let Some(Next { job: (job, _), leaves, .. }) = queue.next(&control, has_run) {
+            has_run = true;
+            if leaves && looks {
+                queue.call_next();
+            }
+            job.run(&worker::Context { wakes: &queue.wakes });
+        }
+        queue.remove(&control);
+    })
+}
+
+/// Two quick workers, and a query that the first to come takes, for as long as the call behind it has not ended.
+fn leave_behind_a_long_query(looks: bool) {
+    let (queue, first, second) = (Arc::new(Queue::new(2)), Event::new(), Event::new());
+    let (query, mut workers) = (Limit { shares: true, ..Limit::never() }, Vec::new());
+    let long = Arc::new(Waiter { awaited: Arc::clone(&second), ended: Arc::clone(&first) });
+    let mut push = |call: Arc<dyn Job>| {
+        let pushed = queue.push(call, query);
+        if pushed == Pushed::NeedsWorker {
+            workers.push(start_quick(&queue, looks));
+        }
+        if looks && matches!(pushed, Pushed::Follows { .. }) {
+            queue.call_next();
+        }
+    };
+    // Both workers are started in some orders.
+    push(Call::new(0, &first));
+    push(Call::new(0, &first));
+    first.wait();
+    first.wait();
+    push(long);
+    push(Call::new(0, &second));
+    first.wait();
+    end(&queue, false, workers);
+}
+
+/// The timekeeper's look is in place of its thread: it comes at any time after a call was left.
+#[test]
+fn a_call_that_is_left_to_a_quick_worker_is_run_after_a_look() {
+    model(|| leave_behind_a_long_query(true));
+}
+
+/// The control: without the look, the call waits in some order for a query that waits for it.
+#[test]
+#[should_panic(expected = "deadlock")]
+fn a_call_that_is_left_to_a_quick_worker_waits_without_a_look() {
+    model(|| leave_behind_a_long_query(false));
 }
 
 #[test]
