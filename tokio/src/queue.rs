@@ -325,7 +325,7 @@ impl Queue {
 
     /// Calls a worker if calls wait that another one has left for too long. Returns whether there may be more of them.
     pub(crate) fn call_overlooked(&self) -> bool {
-        let Some(mut state) = self.lock() else {
+        let Some(state) = self.lock() else {
             return false;
         };
         let is_left = !state.jobs.is_empty() && !state.asleep.is_empty();

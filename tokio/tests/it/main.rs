@@ -8,6 +8,7 @@ mod grouped_commits;
 mod grouped_errors;
 mod large;
 mod limits;
+mod shared;
 mod status;
 mod streams;
 mod transactions;
