@@ -50,15 +50,23 @@
 //! thread once and comes back once, whatever number of statements its closure runs. Calls that wait for a connection wait
 //! in a queue, and occupy no thread.
 //!
+//! Queries whose SQL begins with `SELECT` and that wait together (`query_one`, `query_optional`, `query_all`, `exists`)
+//! share a connection and its read transaction. Each sees what was committed before it was made, and has its own answer,
+//! error, deadline and cancellation. While such queries are quick, one reader runs them all, and the others sleep. If one
+//! takes longer than 50 µs, another reader takes the calls behind it: those that come later at once, those that came before
+//! within some milliseconds.
+//!
 //! While calls are short and follow each other at once, the thread and the task look for each other for at most 15 µs before
-//! they sleep; on one processor, or where waits are longer, they sleep at once.
+//! they sleep, the task only if it was the last one to call, too; on one processor, or where waits are longer, they sleep
+//! at once.
 //!
 //! A transaction across awaits and a stream occupy a connection and its thread until their end. The builder's
 //! [`readers`](finalite::pool::PoolBuilder::readers) are therefore more than the streams and read transactions that live
 //! at a time.
 //!
 //! Once a call has to wait for others, one more thread keeps the limits of those that wait, and gives answers that a
-//! thread has kept for a millisecond, to give them together. The limits are the
+//! thread has kept for a millisecond, to give them together. It also looks each millisecond for calls behind a query that
+//! takes long, while there are some. The limits are the
 //! [`acquire_timeout`](finalite::pool::PoolBuilder::acquire_timeout) and the deadlines. Every executor will do: no driver of
 //! tokio's is needed, and a clock that a test has paused changes nothing. A pool is bound to no runtime: it may be built
 //! outside of one, and goes on when one is dropped.

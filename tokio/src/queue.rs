@@ -48,8 +48,8 @@ pub(crate) type Waiting = (Arc<dyn Job>, Limit);
 /// Number of cancelled calls from which on they are removed, if they are half of those that wait.
 const HUSKS_MIN: usize = 64;
 
-/// Number of calls that follow each other on one worker, at most, while others sleep.
-const FOLLOWING_MAX: usize = 64;
+/// Time that the calls take, at most, which follow each other on one worker while others sleep.
+const FOLLOWING_MAX: Duration = Duration::from_micros(150);
 
 /// A call that a worker has taken.
 pub(crate) struct Next {
@@ -87,8 +87,8 @@ struct State {
     /// Those of all workers that have begun.
     controls: Vec<Arc<Control>>,
     phase: Phase,
-    /// The last moment at which a worker whose calls are quick has taken a query.
-    quick: Option<Instant>,
+    /// The last moment at which a worker whose calls are quick has taken a query, and their average time.
+    quick: Option<(Instant, Duration)>,
     /// Whether what runs was cancelled with the pool.
     is_cancelled: bool,
     /// Tasks that wait until nothing waits or runs, and the number of the wait.
@@ -317,8 +317,8 @@ impl Queue {
         }
         let job = state.jobs.pop_front()?;
         state.note_taken(&job, now);
-        if state.quick.is_some() {
-            state.quick = Some(now);
+        if let Some((taken, _)) = &mut state.quick {
+            *taken = now;
         }
         Some((job, state.waiting()))
     }
@@ -363,7 +363,7 @@ impl Queue {
                 let taken = Instant::now();
                 state.note_taken(&job, taken);
                 // A closure may take long, and another one is to take what waits behind it.
-                state.quick = (job.1.shares && control.pace.is_quick()).then_some(taken);
+                state.quick = control.pace.quick().filter(|_| job.1.shares).map(|average| (taken, average));
                 let leaves = !state.jobs.is_empty() && !state.asleep.is_empty() && state.is_served_soon(taken);
                 let called = if leaves { None } else { state.call_one() };
                 let waiting = state.waiting();
@@ -508,8 +508,11 @@ impl State {
 
     /// Whether a worker that is awake takes what waits before another one is awake.
     fn is_served_soon(&self, now: Instant) -> bool {
-        let is_recent = |taken: Instant| now.saturating_duration_since(taken) < QUICK_MAX;
-        self.running > 0 && self.jobs.len() <= FOLLOWING_MAX && self.quick.is_some_and(is_recent)
+        let is_soon = |(taken, average): (Instant, Duration)| {
+            let calls = u32::try_from(self.jobs.len()).unwrap_or(u32::MAX);
+            now.saturating_duration_since(taken) < QUICK_MAX && average.saturating_mul(calls) <= FOLLOWING_MAX
+        };
+        self.running > 0 && self.quick.is_some_and(is_soon)
     }
 
     /// Chooses the worker to call, if a call waits and none was called.

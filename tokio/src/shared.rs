@@ -103,12 +103,19 @@ where
     match catch_unwind(AssertUnwindSafe(|| run_all(first, conn, context))) {
         Ok(has_begun) => has_begun,
         Err(panic) => {
-            // Of a query it is the call's; of the check of the connection, nobody's.
-            discard::<()>(Err(panic));
+            // Otherwise, it is one of the check of the connection, and nobody's.
+            if !panic.is::<QueryPanicked>() {
+                discard::<()>(Err(panic));
+            }
             true
         }
     }
 }
+
+/// Panic by which the guards of a connection are dropped whose query has panicked, so that the pool closes it.
+struct QueryPanicked;
+
+/// Runs a query, and those that wait behind it. Returns `false` if no transaction can be had.
 
 fn run_all(first: &dyn SharedQuery, conn: PooledConnection<'_>, context: &Context<'_>) -> bool {
     let Ok(_supervision) = context.control.supervise(&conn, None) else {
@@ -143,8 +150,7 @@ fn run_all(first: &dyn SharedQuery, conn: PooledConnection<'_>, context: &Contex
         shielded(|| drop(job));
     }
     if has_panicked {
-        // The guards are dropped by a panic, so that the pool closes the connection.
-        resume_unwind(Box::new("a query panicked"));
+        resume_unwind(Box::new(QueryPanicked));
     }
     true
 }

@@ -80,9 +80,15 @@ impl Pace {
         self.nanoseconds.store(average - average / 8 + took / 8, Ordering::Relaxed);
     }
 
+    /// Returns the average time if a call takes less than a sleep.
+    pub(crate) fn quick(&self) -> Option<Duration> {
+        let average = self.nanoseconds.load(Ordering::Relaxed);
+        (1..=QUICK_NS).contains(&average).then(|| Duration::from_nanos(average.into()))
+    }
+
     /// Whether a call takes less than a sleep.
     pub(crate) fn is_quick(&self) -> bool {
-        (1..=QUICK_NS).contains(&self.nanoseconds.load(Ordering::Relaxed))
+        self.quick().is_some()
     }
 }
 

@@ -7,6 +7,7 @@ pub(crate) mod sync {
 
 pub(crate) mod control {
     use std::sync::Arc;
+    use std::time::Duration;
 
     use loom::sync::atomic::{AtomicUsize, Ordering};
     use loom::sync::{Condvar, Mutex};
@@ -26,6 +27,10 @@ pub(crate) mod control {
     }
 
     impl Pace {
+        pub(crate) fn quick(&self) -> Option<Duration> {
+            self.is_quick.then_some(Duration::ZERO)
+        }
+
         pub(crate) fn is_quick(&self) -> bool {
             self.is_quick
         }
