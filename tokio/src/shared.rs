@@ -10,7 +10,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::{Duration, Instant};
 
-use finalite::pool::{PooledConnection, Role};
+use finalite::pool::Role;
 use finalite::{Connection, Error, Result, workspace};
 
 use crate::control::Deadline;
@@ -100,7 +100,11 @@ where
     let Some(conn) = workspace::lend_at_once(context.pool, Role::Reader, site) else {
         return false;
     };
-    match catch_unwind(AssertUnwindSafe(|| run_all(first, conn, context))) {
+    let run = AssertUnwindSafe(|| {
+        let conn = conn;
+        run_all(first, &conn, context)
+    });
+    match catch_unwind(run) {
         Ok(has_begun) => has_begun,
         Err(panic) => {
             // Otherwise, it is one of the check of the connection, and nobody's.
@@ -116,9 +120,8 @@ where
 struct QueryPanicked;
 
 /// Runs a query, and those that wait behind it. Returns `false` if no transaction can be had.
-
-fn run_all(first: &dyn SharedQuery, conn: PooledConnection<'_>, context: &Context<'_>) -> bool {
-    let Ok(_supervision) = context.control.supervise(&conn, None) else {
+fn run_all(first: &dyn SharedQuery, conn: &Connection, context: &Context<'_>) -> bool {
+    let Ok(_supervision) = context.control.supervise(conn, None) else {
         return false;
     };
     let begin = Instant::now();
@@ -131,10 +134,10 @@ fn run_all(first: &dyn SharedQuery, conn: PooledConnection<'_>, context: &Contex
     if !matches!(rows.next(), Ok(Some(_))) {
         return false;
     }
-    let mut has_panicked = first.run_on(&conn, context);
+    let mut has_panicked = first.run_on(conn, context);
     for _ in 1..QUERIES_MAX {
         // SQLite interrupts all statements until none runs.
-        if has_panicked || context.control.is_cancelled() || !workspace::pass_on(&conn) {
+        if has_panicked || context.control.is_cancelled() || !workspace::pass_on(conn) {
             break;
         }
         let now = context.end();
@@ -145,7 +148,7 @@ fn run_all(first: &dyn SharedQuery, conn: PooledConnection<'_>, context: &Contex
             break;
         };
         if let Some(query) = job.query() {
-            has_panicked = query.run_on(&conn, context);
+            has_panicked = query.run_on(conn, context);
         }
         shielded(|| drop(job));
     }

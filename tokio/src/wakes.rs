@@ -46,11 +46,9 @@ impl Wakes {
         let at = state.count;
         state.kept[at] = Some(waker);
         state.count += 1;
-        if state.count < together {
-            if now.duration_since(*state.since.get_or_insert(now)) < AGE_MAX {
-                self.are_kept.store(true, Ordering::Relaxed);
-                return;
-            }
+        if state.count < together && now.duration_since(*state.since.get_or_insert(now)) < AGE_MAX {
+            self.are_kept.store(true, Ordering::Relaxed);
+            return;
         }
         let kept = std::mem::take(&mut *state).kept;
         self.are_kept.store(false, Ordering::Relaxed);

@@ -11,7 +11,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use finalite::pool::Pool as SyncPool;
+use finalite::pool::{Pool as SyncPool, PooledConnection};
 use finalite::{Connection, Error, OpenOptions, Result};
 use finalite_tokio::Pool;
 use sweep::{Scenario, is_no_memory, nothing_stored, sweep, sweep_all};
@@ -86,6 +86,24 @@ async fn queries(pool: Pool) -> Result<()> {
     assert_eq!(count, 50);
     let (one, other) = tokio::join!(pool.exists("SELECT 1 FROM t", ()), pool.query_one::<i64>("SELECT 2", ()));
     assert_eq!((one?, other?), (true, 2));
+    Ok(())
+}
+
+async fn queries_that_wait(pool: Pool) -> Result<()> {
+    let occupy = |_: &mut PooledConnection<'_>| {
+        std::thread::sleep(Duration::from_millis(1));
+        Ok(())
+    };
+    let one = |a: i64| pool.query_one::<String>("SELECT b FROM t WHERE a = ?", (a,));
+    let (first, second, one, other, all) = tokio::join!(
+        pool.read(occupy),
+        pool.read(occupy),
+        one(9),
+        one(18),
+        pool.query_all::<i64>("SELECT a FROM t", ())
+    );
+    first.and(second)?;
+    assert_eq!((one?.len(), other?.len(), all?.len()), (6000, 6000, 50));
     Ok(())
 }
 
@@ -170,6 +188,7 @@ fn out_of_memory_is_an_error_and_nothing_else() {
     let world = World { path, writes: RefCell::default() };
 
     let queries = || world.with_pool(queries);
+    let waiting = || world.with_pool(queries_that_wait);
     let streams = || world.with_pool(streams);
     let copies = || world.with_pool(|pool| a_value_and_a_copy(pool, &copy));
     let writes = || world.with_pool(|pool| writes(pool, &world));
@@ -181,6 +200,7 @@ fn out_of_memory_is_an_error_and_nothing_else() {
     let writing = |name, run| Scenario { name, run, after: &check };
     let scenarios = [
         plain("queries", &queries as &dyn Fn() -> Result<()>),
+        plain("queries that wait", &waiting),
         plain("streams", &streams),
         plain("a value and a copy", &copies),
         writing("writes", &writes),

@@ -143,7 +143,16 @@ async fn call(shared: &Shared, random: &mut Random) -> bool {
             shared.note(-number, is_stored);
             outcome.is_none()
         }
-        5 => dropped_at_random(random, pool.query_one::<i64>(ENDLESS, ())).await.is_none(),
+        5 if random.below(2) == 0 => dropped_at_random(random, pool.query_one::<i64>(ENDLESS, ())).await.is_none(),
+        5 => {
+            // Queries that share a transaction where they wait.
+            let endless = format!("SELECT * FROM ({ENDLESS})");
+            let together = async {
+                let all = pool.query_all::<i64>("SELECT a FROM t", ());
+                tokio::join!(pool.exists("SELECT 1 FROM t", ()), all, pool.query_one::<i64>(endless, ()))
+            };
+            dropped_at_random(random, together).await.is_none()
+        }
         6 => {
             let stream = async {
                 let mut rows = pool.stream::<i64>("SELECT a FROM t, (VALUES (1), (2), (3))", ());
