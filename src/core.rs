@@ -90,13 +90,24 @@ impl Core {
     /// Returns the number of rows that changed since the total of changes was read; 0 if none did.
     #[inline]
     pub(crate) fn changes_since(&self, total_before: i64) -> usize {
-        if self.db.total_changes() == total_before { 0 } else { usize::try_from(self.db.changes()).unwrap_or(0) }
+        if self.db.total_changes() == total_before { 0 } else { self.changes() }
+    }
+
+    /// Returns the number of rows that the last INSERT, UPDATE or DELETE changed.
+    pub(crate) fn changes(&self) -> usize {
+        usize::try_from(self.db.changes()).unwrap_or(0)
     }
 
     /// Returns the time at which an execution begins, if executions are timed or a slow one is to be logged.
     #[inline]
     pub(crate) fn start_time(&self, reads_only: bool) -> Option<Start> {
         Start::now(self.slow_threshold().is_some(), reads_only)
+    }
+
+    /// Whether an execution may begin without [`check_transaction`](Self::check_transaction), and its time is not wanted.
+    #[inline(always)]
+    pub(crate) fn is_at_ease(&self) -> bool {
+        self.is_transaction_well() && self.slow_threshold().is_none() && !activity::is_timing()
     }
 
     /// Counts an execution that was timed, and logs one that took at least the threshold.

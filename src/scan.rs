@@ -622,7 +622,8 @@ impl<'p, P: Params<'p>, E: From<Error>> Scan<'_, P, E> {
             return Err(plan::UNTRUSTED);
         }
         // The SQL of a scan of a table is finalite's.
-        let is_query = self.table.is_some() || sql::starts_with_keyword(statement.sql(), "SELECT");
+        let sql = statement.sql();
+        let is_query = self.table.is_some() || sql::is_select(sql) || sql::starts_with_keyword(sql, "SELECT");
         if !statement.is_readonly() || !is_query {
             return Err("the statement is not a SELECT");
         }

@@ -33,7 +33,8 @@ pub(crate) fn rowid_name(columns: &[impl AsRef<str>]) -> Option<&'static str> {
 /// Returns the SQL after leading white space, comments and semicolons. The result starts with a token, or is empty.
 #[inline]
 pub(crate) fn skip_blank(sql: &str) -> &str {
-    if sql.starts_with(|first: char| first.is_ascii_alphabetic()) { sql } else { skip_some_blank(sql) }
+    let is_blank = sql.as_bytes().first().is_some_and(|first| !first.is_ascii_alphabetic());
+    if is_blank { skip_some_blank(sql) } else { sql }
 }
 
 fn skip_some_blank(sql: &str) -> &str {
@@ -51,18 +52,37 @@ fn skip_some_blank(sql: &str) -> &str {
     }
 }
 
+/// Whether the SQL begins with SELECT and a blank, as most statements do that are prepared often. Others may be a SELECT, too.
+#[inline(always)]
+pub(crate) fn is_select(sql: &str) -> bool {
+    let Some(&[a, b, c, d, e, f, blank]) = sql.as_bytes().first_chunk::<7>() else {
+        return false;
+    };
+    // Bit 5 distinguishes small letters.
+    u32::from_ne_bytes([a, b, c, d]) | 0x2020_2020 == u32::from_ne_bytes(*b"sele")
+        && u16::from_ne_bytes([e, f]) | 0x2020 == u16::from_ne_bytes(*b"ct")
+        && matches!(blank, b' ' | b'\t' | b'\n' | b'\r')
+}
+
+fn is_word_part(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || !byte.is_ascii() || matches!(byte, b'_' | b'$')
+}
+
 /// Returns the first token of the SQL if it is a word, and the rest behind it. The word is empty otherwise.
 pub(crate) fn first_word(sql: &str) -> (&str, &str) {
     let sql = skip_blank(sql);
-    let is_part = |byte: u8| {
-        byte.is_ascii_alphabetic() || byte.is_ascii_digit() || !byte.is_ascii() || matches!(byte, b'_' | b'$')
-    };
-    sql.split_at(sql.bytes().position(|byte| !is_part(byte)).unwrap_or(sql.len()))
+    sql.split_at(sql.bytes().position(|byte| !is_word_part(byte)).unwrap_or(sql.len()))
 }
 
 /// Whether the first token of the SQL is this keyword, compared without case.
 pub(crate) fn starts_with_keyword(sql: &str, keyword: &str) -> bool {
-    first_word(sql).0.eq_ignore_ascii_case(keyword)
+    starts_with_one_of(sql, &[keyword])
+}
+
+/// Whether the first token of the SQL is one of these keywords, compared without case.
+pub(crate) fn starts_with_one_of(sql: &str, keywords: &[&str]) -> bool {
+    let word = first_word(sql).0;
+    keywords.iter().any(|keyword| word.eq_ignore_ascii_case(keyword))
 }
 
 /// Whether the SQL may call a function of this name: whether the name is followed by a parenthesis. Comments and
@@ -81,7 +101,12 @@ pub(crate) fn calls(sql: &str, name: &str) -> bool {
 
 /// Returns the lasting effect of a statement on its connection. A pragma may take effect when it is prepared, even
 /// within `EXPLAIN`.
+#[inline]
 pub(crate) fn taint(sql: &str) -> Taint {
+    if is_select(sql) { Taint::NONE } else { taint_of_others(sql) }
+}
+
+fn taint_of_others(sql: &str) -> Taint {
     let (is_explained, word, rest) = explained(sql);
     let is_one_of = |keywords: &[&str]| keywords.iter().any(|keyword| word.eq_ignore_ascii_case(keyword));
     if is_one_of(&["PRAGMA"]) {
@@ -168,6 +193,18 @@ mod tests {
         assert!(!starts_with_keyword("pragmatic", "PRAGMA"));
         assert!(!starts_with_keyword("prag", "PRAGMA"));
         assert!(!starts_with_keyword("pragmäb", "PRAGMA"));
+        assert!(starts_with_one_of("EXPLAIN x", &["PRAGMA", "EXPLAIN"]));
+        assert!(!starts_with_one_of("", &["PRAGMA", "EXPLAIN"]));
+    }
+
+    #[test]
+    fn a_select_is_known_by_its_first_bytes() {
+        for sql in ["SELECT 1", "select\n1", "SeLeCt\t1", "select "] {
+            assert!(is_select(sql), "{sql:?}");
+        }
+        for sql in ["", "SELECT", "selects 1", "SELECT_ 1", "\u{13}ELECT 1", "SELECS 1", " SELECT 1", "DELETE FROM t"] {
+            assert!(!is_select(sql), "{sql:?}");
+        }
     }
 
     #[test]

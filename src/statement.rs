@@ -5,7 +5,7 @@ use std::fmt;
 
 use crate::core::{Checkout, Core};
 use crate::error::{Error, ErrorKind, NameKind, Result};
-use crate::raw::{Repetition, Stmt};
+use crate::raw::{Binding, Repetition, Stmt};
 
 mod column_list;
 mod from_columns;
@@ -230,9 +230,10 @@ impl<'conn> Statement<'conn> {
     #[inline]
     pub fn execute<'p>(&mut self, params: impl Params<'p>) -> Result<usize> {
         let core = self.core();
-        let before = core.db().total_changes();
-        self.query(params)?.complete()?;
-        Ok(core.changes_since(before))
+        trace_run(self.raw(), core);
+        let mut binder = Binder::new(self.raw_mut().begin()?);
+        params.bind(&mut binder)?;
+        execute_once(core, binder.finish()?)
     }
 
     /// Runs the statement once for each set of parameters and returns the total number of rows changed.
@@ -651,11 +652,21 @@ fn finish_after_first(mut rows: Rows<'_>, writes: bool) -> Result<()> {
 #[inline(always)]
 fn run_next<'p>(core: &Core, repetition: &mut Repetition<'_, 'p, '_>, params: impl Params<'p>) -> Result<usize> {
     trace_run(repetition.statement(), core);
-    let before = core.db().total_changes();
     let mut binder = Binder::new(repetition.begin()?);
     params.bind(&mut binder)?;
-    Rows::new(binder.finish()?.run(), core).complete_repeated()?;
-    Ok(core.changes_since(before))
+    execute_repeated(core, binder.finish()?)
+}
+
+// What follows the parameters is the same code for all of their types.
+
+#[inline(never)]
+fn execute_once<'s>(core: &'s Core, binding: Binding<'s, 's>) -> Result<usize> {
+    Rows::execute(binding, core, false)
+}
+
+#[inline(never)]
+fn execute_repeated<'s>(core: &'s Core, binding: Binding<'s, 's>) -> Result<usize> {
+    Rows::execute(binding, core, true)
 }
 
 /// Also without a subscriber: `tracing` may pass the event on to `log`.

@@ -45,6 +45,8 @@ pub(crate) struct Cache {
     hand: usize,
     /// Slot that was found last.
     recent: u32,
+    /// Hash of the SQL that was not found last.
+    not_found: u64,
     /// Number of insertions. It distinguishes a ticket of an earlier use of a slot from the current one.
     generation: NonZeroU64,
     statements_max: usize,
@@ -78,6 +80,7 @@ impl Cache {
             buckets: Vec::new(),
             hand: 0,
             recent: 0,
+            not_found: 0,
             generation: NonZeroU64::MIN,
             statements_max,
             bytes_max,
@@ -117,18 +120,19 @@ impl Cache {
             }
         }
         self.stats.misses += 1;
+        self.not_found = hash;
         None
     }
 
-    /// Notes SQL that was not found. Returns whether it was noted before, and few others of its set since.
-    pub(crate) fn note_missing(&mut self, sql: &str) -> bool {
+    /// Notes the SQL that `take` has not found last. Returns whether it was noted before, and few others of its set since.
+    pub(crate) fn note_missing(&mut self) -> bool {
         const SHIFT: u32 = u64::BITS - MISSING_SETS.ilog2();
         if self.statements_max == 0 {
             return false;
         }
         self.missing.resize(MISSING_SETS, [0; MISSING_PLACES]);
         // 0 is an empty place.
-        let hash = hash(sql) | 1;
+        let hash = self.not_found | 1;
         let set = &mut self.missing[(hash >> SHIFT) as usize];
         if set.contains(&hash) {
             return true;

@@ -88,7 +88,7 @@ impl<'conn> Checkout<'conn> {
     }
 
     fn run_to_end(&mut self) -> Result<()> {
-        Ok(self.raw_mut().begin()?.run().complete(false)?)
+        Ok(self.raw_mut().begin()?.run().complete()?)
     }
 }
 
@@ -117,7 +117,7 @@ impl Core {
         if let Some(found) = self.find(sql) {
             return Ok(found);
         }
-        let is_repeated = self.cache.borrow_mut().note_missing(sql);
+        let is_repeated = self.cache.borrow_mut().note_missing();
         self.prepare_for_cache(sql, if is_repeated { reuse(sql) } else { Reuse::Once }, site)
     }
 
@@ -178,14 +178,19 @@ impl Core {
         reuse: Reuse,
         site: &'static Location<'static>,
     ) -> Result<Checkout<'_>> {
-        if sql.as_bytes().contains(&0) {
-            let nul = sql.find('\0').unwrap_or(0);
-            return Err(Error::new(ErrorKind::NulInSql).in_sql(shown).at_offset(nul));
+        let is_select = sql::is_select(sql);
+        // Of a SELECT it is seen afterwards: others may act while they are prepared.
+        if !is_select {
+            check_nul(sql, shown)?;
         }
         let taint = sql::taint(sql);
         self.db.add_taint(taint);
         let prepared = self.db.prepare(sql, reuse == Reuse::Cached, site);
         self.prepared(sql, taint)?;
+        // SQLite reads up to a NUL.
+        if is_select && prepared.as_ref().map_or(0, |(_, taken)| *taken) < sql.len() {
+            check_nul(sql, shown)?;
+        }
         let (statement, taken) = prepared.map_err(|fault| self.error(fault).in_sql(shown))?;
         let Some(raw) = statement else {
             return Err(Error::new(ErrorKind::EmptySql).in_sql(shown));
@@ -278,9 +283,17 @@ impl Core {
     }
 }
 
+/// Returns an error if the SQL contains a NUL.
+fn check_nul(sql: &str, shown: &str) -> Result<()> {
+    match sql.find('\0') {
+        None => Ok(()),
+        Some(nul) => Err(Error::new(ErrorKind::NulInSql).in_sql(shown).at_offset(nul)),
+    }
+}
+
 /// Returns the expected use of a statement that the program may run again. A pragma works while it is prepared; an
 /// `EXPLAIN` shows the program of that time, which SQLite does not replace when the schema changes.
 fn reuse(sql: &str) -> Reuse {
-    let is_of_its_time = ["PRAGMA", "EXPLAIN"].iter().any(|keyword| sql::starts_with_keyword(sql, keyword));
+    let is_of_its_time = !sql::is_select(sql) && sql::starts_with_one_of(sql, &["PRAGMA", "EXPLAIN"]);
     if is_of_its_time { Reuse::Once } else { Reuse::Cached }
 }

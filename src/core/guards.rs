@@ -9,14 +9,17 @@ use crate::raw::Db;
 use crate::track::registry::{self, Recorded};
 use crate::track::{HandleKind, counts};
 
+/// A guard is open: of a transaction, or of an outermost savepoint, which acts as the transaction.
+const OPEN: u8 = 1;
+/// A rollback must run before any other statement: a guard was leaked, or its rollback in Drop failed (interrupted, out of
+/// memory).
+const ROLLBACK_OWED: u8 = 2;
+
 /// The open guards of a connection, which are strictly nested.
 #[derive(Debug, Default)]
 pub(crate) struct Guards {
-    /// Whether a guard is open: of a transaction, or of an outermost savepoint, which acts as the transaction.
-    is_open: Cell<bool>,
-    /// Whether a rollback must run before any other statement: a guard was leaked, or its rollback in Drop failed
-    /// (interrupted, out of memory).
-    rollback_owed: Cell<bool>,
+    /// Bit set of what is looked at before each execution, in one word: [`OPEN`] and [`ROLLBACK_OWED`].
+    state: Cell<u8>,
     transaction: RefCell<Option<GuardRecord>>,
     /// The open savepoints, outermost first.
     savepoints: RefCell<Vec<OpenSavepoint>>,
@@ -43,14 +46,23 @@ struct OpenSavepoint {
 impl Guards {
     #[inline]
     fn is_open(&self) -> bool {
-        self.is_open.get()
+        self.has(OPEN)
+    }
+
+    #[inline]
+    fn has(&self, bit: u8) -> bool {
+        self.state.get() & bit != 0
+    }
+
+    fn set(&self, bit: u8, yes: bool) {
+        self.state.set(if yes { self.state.get() | bit } else { self.state.get() & !bit });
     }
 
     pub(crate) fn open(&self, db: &Db, site: &'static Location<'static>) {
         self.forget_errors(db);
         let recorded = record(db, HandleKind::Transaction, db.id(), site);
         self.transaction.replace(Some(GuardRecord { site, recorded }));
-        self.is_open.set(true);
+        self.set(OPEN, true);
         counts::opened(HandleKind::Transaction);
     }
 
@@ -76,19 +88,19 @@ impl Guards {
         let parent = around.and_then(|origin| origin.recorded.as_ref()).map_or(db.id(), Recorded::id);
         let recorded = record(db, HandleKind::Savepoint, parent, site);
         savepoints.push(OpenSavepoint { quoted_name, is_transaction, origin: GuardRecord { site, recorded } });
-        self.is_open.set(true);
+        self.set(OPEN, true);
         counts::opened(HandleKind::Savepoint);
     }
 
     /// Removes the transaction's guard and the savepoints in it. Returns the source location of the guard.
     pub(crate) fn close(&self, db: &Db) -> Option<&'static Location<'static>> {
         self.forget_savepoints(db, 0);
-        self.rollback_owed.set(false);
+        self.set(ROLLBACK_OWED, false);
         let origin = self.transaction.take();
         if origin.is_some() {
             counts::closed(HandleKind::Transaction);
         }
-        self.is_open.set(false);
+        self.set(OPEN, false);
         origin.map(|origin| origin.site)
     }
 
@@ -134,14 +146,14 @@ impl Guards {
     pub(crate) fn pop_savepoint(&self) -> Option<&'static Location<'static>> {
         let mut savepoints = self.savepoints.borrow_mut();
         let innermost = savepoints.pop()?;
-        self.is_open.set(!savepoints.is_empty() || self.transaction.borrow().is_some());
+        self.set(OPEN, !savepoints.is_empty() || self.transaction.borrow().is_some());
         counts::closed(HandleKind::Savepoint);
         Some(innermost.origin.site)
     }
 
     /// Requires a rollback before any other statement, for a transaction that should not be open.
     pub(crate) fn owe_rollback(&self) {
-        self.rollback_owed.set(true);
+        self.set(ROLLBACK_OWED, true);
     }
 
     /// Keeps an error that ended the transaction and cannot be returned, unless there already is one. Without a guard
@@ -178,25 +190,34 @@ impl Core {
         if !self.db.is_autocommit() {
             self.control("ROLLBACK")?;
         }
-        self.guards.rollback_owed.set(false);
+        self.guards.set(ROLLBACK_OWED, false);
         Ok(())
     }
 
     /// Returns an error if a guard is open whose transaction has ended. Runs a pending rollback first.
     #[inline]
     pub(crate) fn check_transaction(&self) -> Result<()> {
-        let has_ended = self.guards.is_open() && self.db.is_autocommit();
-        if has_ended || self.guards.rollback_owed.get() { self.check_guards() } else { Ok(()) }
+        if self.is_transaction_well() { Ok(()) } else { self.check_guards() }
+    }
+
+    /// Whether the transaction of an open guard goes on, and no rollback is pending.
+    #[inline(always)]
+    pub(super) fn is_transaction_well(&self) -> bool {
+        match self.guards.state.get() {
+            0 => true,
+            OPEN => !self.db.is_autocommit(),
+            _ => false,
+        }
     }
 
     #[cold]
     #[inline(never)]
     fn check_guards(&self) -> Result<()> {
-        if self.guards.rollback_owed.get() {
+        if self.guards.has(ROLLBACK_OWED) {
             if !self.db.is_autocommit() {
                 self.control("ROLLBACK")?;
             }
-            self.guards.rollback_owed.set(false);
+            self.guards.set(ROLLBACK_OWED, false);
         }
         if self.guards.is_open() && self.db.is_autocommit() {
             let lost = self.guards.lost.take().or_else(|| Some(self.error(self.db.take_lost()?)));

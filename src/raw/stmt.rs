@@ -70,9 +70,14 @@ pub(crate) struct StmtCore {
     bound: Bound,
     /// Number of columns of the current row; 0 if there is none.
     columns: c_int,
-    parameter_count: c_int,
+    parameter_count: usize,
     /// Whether the result has columns. A schema change may change their number, but not whether there are any.
     has_columns: bool,
+    /// Whether an execution is one step and a reset: an INSERT, UPDATE or DELETE without rows, with which nothing is stored
+    /// that is lost when SQLite prepares it again. SQLite sets the number of changes at its end.
+    is_plain: Cell<bool>,
+    /// Whether something is stored with the statement that is lost when SQLite prepares it again.
+    has_details: Cell<bool>,
     sql: Box<str>,
     parameters: OnceCell<Box<[Option<Box<str>>]>>,
     /// Whether the SQL contains each parameter; computed on demand.
@@ -231,7 +236,7 @@ impl Db {
             return Ok((None, taken));
         };
         if is_first {
-            self.has_prepared.set(!["PRAGMA", "BEGIN"].iter().any(|keyword| sql::starts_with_keyword(sql, keyword)));
+            self.has_prepared.set(sql::is_select(sql) || !sql::starts_with_one_of(sql, &["PRAGMA", "BEGIN"]));
         }
         let kind = if is_for_cache { HandleKind::CachedStatement } else { HandleKind::Statement };
         counts::opened(kind);
@@ -249,8 +254,10 @@ impl Db {
             phase: Cell::new(Phase::Idle),
             bound: Bound::Nothing,
             columns: 0,
-            parameter_count,
+            parameter_count: to_usize(parameter_count),
             has_columns,
+            is_plain: Cell::new(false),
+            has_details: Cell::new(false),
             sql: Box::default(),
             parameters: OnceCell::new(),
             in_use: OnceCell::new(),
@@ -307,6 +314,11 @@ impl<'db> Stmt<'db> {
         let db = self.db;
         let effect = self.effect(sql);
         let core = self.core_mut();
+        let is_plain = effect == Effect::Writes
+            && !core.has_columns
+            && taint == Taint::NONE
+            && sql::starts_with_one_of(sql, &["INSERT", "UPDATE", "DELETE", "REPLACE", "WITH"]);
+        core.is_plain.set(is_plain);
         core.sql = sql.into();
         core.taint = taint;
         core.effect = effect;
@@ -320,7 +332,7 @@ impl<'db> Stmt<'db> {
     }
 
     fn effect(&self, sql: &str) -> Effect {
-        let is_one_of = |keywords: &[&str]| keywords.iter().any(|keyword| sql::starts_with_keyword(sql, keyword));
+        let is_one_of = |keywords: &[&str]| sql::starts_with_one_of(sql, keywords);
         let is_readonly = self.is_readonly();
         if is_readonly && self.core().has_columns {
             Effect::None
@@ -360,7 +372,7 @@ impl<'db> Stmt<'db> {
     }
 
     pub(crate) fn parameter_count(&self) -> usize {
-        self.core().parameter_count()
+        self.core().parameter_count
     }
 
     /// Returns the names of the parameters, by index minus one; `None` for a nameless parameter.
@@ -502,6 +514,7 @@ impl<'db> Stmt<'db> {
         let Some(index) = find(self.core().column_names()?, name) else {
             return Ok(None);
         };
+        // `column_names` has noted that there are details.
         let handles = &mut self.core_mut().handles;
         if handles.owner == 0 {
             handles.owner = NEXT_OWNER.fetch_add(1, Ordering::Relaxed);
@@ -621,7 +634,10 @@ impl StmtCore {
     }
 
     fn findings<T: Any + Send + Default>(&self) -> &T {
-        let findings = self.findings.get_or_init(|| Box::new(T::default()));
+        let findings = self.findings.get_or_init(|| {
+            self.note_details();
+            Box::new(T::default())
+        });
         findings.downcast_ref().expect("there is one type of them")
     }
 
@@ -660,14 +676,11 @@ impl StmtCore {
         self.ptr.as_ptr()
     }
 
-    fn parameter_count(&self) -> usize {
-        to_usize(self.parameter_count)
-    }
-
     fn parameter_names(&self) -> &[Option<Box<str>>] {
         self.parameters.get_or_init(|| {
             (1..=self.parameter_count)
                 .map(|index| {
+                    let index = c_int::try_from(index).unwrap_or(0);
                     // SAFETY: the statement lives as long as its core, which `self` borrows (rule 19); reads memory
                     // (rule 20). c3ref/bind_parameter_name.html: NULL for a nameless parameter.
                     let name = unsafe { ffi::sqlite3_bind_parameter_name(self.ptr.as_ptr(), index) };
@@ -683,6 +696,7 @@ impl StmtCore {
             return Ok(names);
         }
         let names = self.read_column_names()?;
+        self.note_details();
         Ok(self.names.get_or_init(|| names))
     }
 
@@ -691,7 +705,14 @@ impl StmtCore {
             return Ok(heads);
         }
         let heads = Arc::new(self.read_column_heads()?);
+        self.note_details();
         Ok(self.heads.get_or_init(|| heads))
+    }
+
+    /// Notes that something is stored with the statement that is lost when SQLite prepares it again.
+    fn note_details(&self) {
+        self.has_details.set(true);
+        self.is_plain.set(false);
     }
 
     #[cold]

@@ -346,9 +346,20 @@ impl<'s, 'p> Binder<'s, 'p> {
         self.raw.parameter_names().get(index - 1).cloned().flatten()
     }
 
-    /// Checks that each parameter has a value.
-    #[inline]
+    /// Checks that each parameter has a value. The caller, who is inlined, knows whether all were given by position.
+    #[inline(always)]
     pub(crate) fn finish(self) -> Result<Binding<'s, 'p>> {
+        if !(self.by_name || self.ignores_unused || self.fills_missing)
+            && self.positional == self.raw.parameter_count()
+            && let Target::Statement(raw) = self.raw
+        {
+            return Ok(raw);
+        }
+        self.finish_otherwise()
+    }
+
+    #[inline(never)]
+    fn finish_otherwise(self) -> Result<Binding<'s, 'p>> {
         match self.finish_target()? {
             Target::Statement(raw) => Ok(raw),
             Target::Collected(_) => Err(not_local()),

@@ -1,13 +1,13 @@
 //! Rows of one execution of a statement.
 
 use std::fmt;
-use std::mem::ManuallyDrop;
+use std::mem::{self, ManuallyDrop};
 
 use super::from_row::FromRow;
 use super::row::Row;
 use crate::core::{Core, Place};
 use crate::error::{Error, Fault, Result};
-use crate::raw::{self, Borrowed, Cursor, Executed, Stmt};
+use crate::raw::{self, Binding, Borrowed, Cursor, Executed, Stmt};
 
 /// An execution that borrows or owns its statement: the common part of [`Rows`] and [`OwnedRows`].
 struct Execution<'conn, S: Executed> {
@@ -48,14 +48,18 @@ impl<'conn, S: Executed> Execution<'conn, S> {
         self.core.error(fault).without_bound(|| self.cursor.expanded_sql().ok())
     }
 
-    /// Steps to the end, and ends the execution. `keeps_bound`: what is bound may stay bound.
-    #[inline]
-    fn complete(&mut self, keeps_bound: bool) -> Result<()> {
-        self.check_transaction()?;
-        self.cursor.complete(keeps_bound).map_err(|fault| match self.cursor.is_ended() {
-            true => self.core.error(fault),
-            false => self.failed(fault),
-        })
+    /// Steps to the end, and ends the execution.
+    fn complete(&mut self) -> Result<()> {
+        if self.cursor.is_unstepped() {
+            self.check_transaction()?;
+        }
+        self.cursor.complete().map_err(|fault| self.not_completed(fault))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn not_completed(&self, fault: Fault) -> Error {
+        if self.cursor.is_ended() { self.core.error(fault) } else { self.failed(fault) }
     }
 
     /// Before the first step, returns an error if the transaction of a guard has ended.
@@ -167,22 +171,35 @@ impl<'stmt> Rows<'stmt> {
         result
     }
 
-    /// Runs the statement to its end, without reading its rows, and returns the result of the reset.
-    #[inline]
-    pub(super) fn complete(self) -> Result<()> {
-        self.complete_and(false)
-    }
-
-    /// Runs a statement that is repeated, as [`complete`](Self::complete) does.
-    #[inline]
-    pub(super) fn complete_repeated(self) -> Result<()> {
-        self.complete_and(true)
-    }
-
+    /// Runs the statement with the parameters that are bound to its end, without reading its rows. Returns the number of
+    /// rows that it changed, after the result of the reset. `keeps_bound`: what is bound may stay bound.
     #[inline(always)]
-    fn complete_and(mut self, keeps_bound: bool) -> Result<()> {
+    pub(super) fn execute(binding: Binding<'stmt, 'stmt>, core: &'stmt Core, keeps_bound: bool) -> Result<usize> {
+        if !(core.is_at_ease() && binding.is_plain()) {
+            return Self::execute_otherwise(binding.run(), core);
+        }
+        let mut cursor = binding.run();
+        match cursor.complete_plain(keeps_bound) {
+            Some(Ok(changes)) => {
+                mem::forget(cursor);
+                Ok(changes)
+            }
+            Some(Err(fault)) => Err(Execution { cursor, core }.not_completed(fault)),
+            // SQLite sets the number of changes of a plain statement in any case.
+            None => Self::new(cursor, core).complete().map(|()| core.changes()),
+        }
+    }
+
+    #[inline(never)]
+    fn execute_otherwise(cursor: Cursor<Borrowed<'stmt>>, core: &'stmt Core) -> Result<usize> {
+        let before = core.db().total_changes();
+        Self::new(cursor, core).complete()?;
+        Ok(core.changes_since(before))
+    }
+
+    fn complete(mut self) -> Result<()> {
         // After an error, Drop does the rest.
-        self.0.complete(keeps_bound)?;
+        self.0.complete()?;
         ManuallyDrop::new(self).0.count_if_timed();
         Ok(())
     }

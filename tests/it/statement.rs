@@ -40,6 +40,86 @@ fn execute_leaves_triggers_out_of_the_count() {
     assert_eq!(conn.execute("DELETE FROM t WHERE a < 3", ()).unwrap(), 2);
 }
 
+/// SQLite's own counter says 5 before each statement: a number that SQLite did not set for it would be 5.
+#[test]
+fn a_kept_statement_counts_its_own_rows() {
+    let conn = numbers();
+    conn.execute_batch(
+        "CREATE TABLE u(a UNIQUE); CREATE TABLE log(a); CREATE VIEW v AS SELECT a FROM log;
+         CREATE TRIGGER on_view INSTEAD OF INSERT ON v BEGIN INSERT INTO log VALUES (new.a), (new.a); END;",
+    )
+    .unwrap();
+    for (sql, counts) in [
+        ("INSERT INTO v VALUES (1)", [0, 0]),
+        ("WITH n(a) AS (VALUES (7), (8)) INSERT INTO log SELECT a FROM n", [2, 2]),
+        ("-- replaces\nREPLACE INTO u VALUES (1)", [1, 1]),
+        ("INSERT INTO u VALUES (2) ON CONFLICT DO NOTHING", [1, 0]),
+        ("INSERT INTO u VALUES (3) ON CONFLICT DO UPDATE SET a = 4", [1, 1]),
+        ("UPDATE t SET b = n.a FROM (SELECT 9 AS a) n WHERE t.a < 3", [2, 2]),
+        ("UPDATE t SET b = 'n' WHERE a > 9", [0, 0]),
+        ("DELETE FROM t WHERE a < 3", [2, 0]),
+        ("DELETE FROM t", [3, 0]),
+        ("INSERT INTO t(b) VALUES ('a'), ('b') RETURNING a", [2, 2]),
+        ("EXPLAIN DELETE FROM t", [0, 0]),
+        ("SELECT * FROM t", [0, 0]),
+        ("CREATE TABLE IF NOT EXISTS w(a)", [0, 0]),
+        ("PRAGMA user_version = 7", [0, 0]),
+    ] {
+        for is_many in [false, true] {
+            conn.execute_batch("SAVEPOINT s; CREATE TEMP TABLE IF NOT EXISTS five(a)").unwrap();
+            let mut statement = conn.prepare(sql).unwrap();
+            for count in counts {
+                assert_eq!(conn.execute("INSERT INTO five VALUES (1), (2), (3), (4), (5)", ()).unwrap(), 5, "control");
+                let counted = if is_many { statement.execute_many([()]) } else { statement.execute(()) };
+                assert_eq!(counted.unwrap(), count, "{sql}");
+            }
+            drop(statement);
+            conn.execute_batch("ROLLBACK TO s; RELEASE s").unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_kept_statement_may_have_its_columns_asked() {
+    let conn = numbers();
+    let mut insert = conn.prepare("INSERT INTO t(b) VALUES (?)").unwrap();
+    assert_eq!(insert.execute(("a",)).unwrap(), 1);
+    assert_eq!(insert.columns().unwrap(), []);
+    conn.execute("ALTER TABLE t ADD COLUMN c", ()).unwrap();
+    assert_eq!(insert.execute(("b",)).unwrap(), 1);
+    // The next preparation adds a row with the number of changes.
+    conn.execute_batch("PRAGMA count_changes = 1; ALTER TABLE t ADD COLUMN d").unwrap();
+    let mut update = conn.prepare("UPDATE t SET b = ?").unwrap();
+    conn.execute_batch("PRAGMA count_changes = 0; ALTER TABLE t ADD COLUMN e; PRAGMA count_changes = 1").unwrap();
+    assert_eq!((insert.execute(("c",)).unwrap(), update.execute(("d",)).unwrap()), (1, 6));
+    assert_eq!(conn.query_one::<i64>("SELECT count(*) FROM t WHERE b = 'd'", ()).unwrap(), 6);
+}
+
+#[test]
+fn a_kept_statement_notices_that_its_transaction_has_ended() {
+    let mut conn = numbers();
+    let tx = conn.transaction().unwrap();
+    let mut insert = tx.prepare("INSERT INTO t VALUES (?, 'n')").unwrap();
+    assert_eq!(insert.execute((4,)).unwrap(), 1, "control");
+    tx.execute("ROLLBACK", ()).unwrap();
+    let error = insert.execute((5,)).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::TransactionEnded), "{error:?}");
+    drop(insert);
+    drop(tx);
+    let tx = conn.transaction().unwrap();
+    let mut insert = tx.prepare("INSERT INTO t VALUES (?, 'n')").unwrap();
+    let sets = (4..7).inspect(|&a| {
+        if a == 6 {
+            tx.execute("ROLLBACK", ()).unwrap();
+        }
+    });
+    let error = insert.execute_many(sets.map(|a| (a,))).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::TransactionEnded), "{error:?}");
+    drop(insert);
+    drop(tx);
+    assert_eq!(conn.query_one::<i64>("SELECT count(*) FROM t", ()).unwrap(), 3);
+}
+
 #[test]
 fn query_one_wants_one_row() {
     let conn = numbers();
@@ -195,9 +275,21 @@ fn empty_trailing_and_nul_sql_are_typed_errors() {
     for fine in ["SELECT 1;", "SELECT 1; -- x", "SELECT 1 /* y */ ; ; \n"] {
         conn.execute(fine, ()).unwrap();
     }
-    for nul in ["SELECT 1\0", "SELECT 1;\0 DROP TABLE x", "\0"] {
+    for nul in [
+        "SELECT 1\0",
+        "SELECT 1;\0 DROP TABLE x",
+        "SELECT \0 1",
+        "SELECT 1 -- \0",
+        "SELECT 1 /* \0 */",
+        "SELECT '\0'",
+        "SELECT [\0]",
+        "SELECT 1; \0",
+        "PRAGMA user_version = 7\0",
+        "\0",
+    ] {
         assert!(matches!(conn.prepare(nul).unwrap_err().kind(), ErrorKind::NulInSql), "{nul:?}");
     }
+    assert_eq!(conn.query_one::<i64>("PRAGMA user_version", ()).unwrap(), 0);
 }
 
 #[test]

@@ -44,7 +44,13 @@ impl<'s, 'p> Binding<'s, 'p> {
     }
 
     pub(crate) fn parameter_count(&self) -> usize {
-        self.core.parameter_count()
+        self.core.parameter_count
+    }
+
+    /// Whether an execution of the statement may be completed by [`Cursor::complete_plain`].
+    #[inline]
+    pub(crate) fn is_plain(&self) -> bool {
+        self.core.is_plain.get()
     }
 
     pub(crate) fn parameter_names(&self) -> &[Option<Box<str>>] {
@@ -166,7 +172,7 @@ impl<'s, 'p> Binding<'s, 'p> {
 
     /// Clears the marks of all parameters.
     pub(crate) fn clear_marks(&mut self) {
-        let words = self.core.parameter_count().div_ceil(64);
+        let words = self.core.parameter_count.div_ceil(64);
         self.core.marks.clear();
         self.core.marks.resize(words, 0);
     }
@@ -202,10 +208,11 @@ impl<'s, 'p> Binding<'s, 'p> {
 
     #[inline]
     pub(super) fn start(&mut self) {
-        counts::opened(HandleKind::Rows);
-        if self.core.taint != Taint::NONE {
+        // A plain statement has no taint.
+        if !self.core.is_plain.get() && self.core.taint != Taint::NONE {
             self.entered.get().add_taint(self.core.taint);
         }
+        counts::opened(HandleKind::Rows);
         if let Some(recorded) = &self.core.recorded {
             recorded.run();
         }

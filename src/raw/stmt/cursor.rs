@@ -170,7 +170,7 @@ impl StmtCore {
         if code != ffi::SQLITE_ROW && code != ffi::SQLITE_DONE && !is_attach {
             code = db.again_after_recovery(code, || self.call_step(entered));
         }
-        if self.has_details() {
+        if self.has_details.get() {
             self.refresh();
         }
         if code != ffi::SQLITE_ROW {
@@ -209,15 +209,6 @@ impl StmtCore {
         Err(self.fault(db, code))
     }
 
-    /// Whether something is stored with the statement that is lost when SQLite prepares it again.
-    #[inline(always)]
-    fn has_details(&self) -> bool {
-        self.names.get().is_some()
-            || self.heads.get().is_some()
-            || !self.handles.columns.is_empty()
-            || self.findings.get().is_some()
-    }
-
     fn refresh(&mut self) {
         let reprepares = self.status(ffi::SQLITE_STMTSTATUS_REPREPARE);
         if reprepares == self.reprepares {
@@ -243,32 +234,46 @@ impl StmtCore {
         self.handles.columns = handles;
     }
 
-    /// Steps to the end, and ends the execution. After an error of a step, the execution has not ended. `keeps_bound`: what
-    /// is bound stays bound where that is possible.
-    #[inline]
-    fn complete(&mut self, db: &Db, keeps_bound: bool) -> Result<(), Fault> {
-        let is_usual = self.phase.get() == Phase::Started && !self.taint.has(Taint::ATTACHED) && !self.has_details();
-        if let Some(entered) = db.enter_undisturbed().filter(|_| is_usual) {
-            drop(db.take_lost());
-            let code = self.call_step(&entered);
-            if code == ffi::SQLITE_DONE && !db.is_disturbed() {
-                self.end_phase();
-                return self.reset(db, Phase::Done, keeps_bound);
-            }
-            self.after_first_step(db, &entered, code)?;
-        }
-        self.complete_otherwise(db)
-    }
-
-    #[inline(never)]
-    fn complete_otherwise(&mut self, db: &Db) -> Result<(), Fault> {
+    /// Steps to the end, and ends the execution. After an error of a step, the execution has not ended.
+    fn complete(&mut self, db: &Db) -> Result<(), Fault> {
         while self.step_on(db) || self.step(db)?.is_some() {}
         self.finish(db, false)
     }
 
+    /// Makes the only step of a plain statement, ends the execution, and returns the number of rows that it changed. `None`
+    /// if something is left that `complete` does. After an error of the step, the execution has not ended. `keeps_bound`:
+    /// what is bound stays bound, and the mark of it stays set.
+    #[inline(always)]
+    fn complete_plain(&mut self, db: &Db, keeps_bound: bool) -> Option<Result<usize, Fault>> {
+        let entered = db.enter_undisturbed()?;
+        drop(db.take_lost());
+        let charge = entered.charge();
+        // SAFETY: the cursor borrows the statement and what is bound to it (rules 1, 19), `entered` shows that the connection
+        // may be used (rule 20), and no row of the statement exists (rule 21, c3ref/step.html).
+        let code = unsafe { ffi::sqlite3_step(self.handle(&entered)) };
+        if code != ffi::SQLITE_DONE || db.is_disturbed() {
+            drop(charge);
+            return self.after_first_step(db, &entered, code).err().map(Err);
+        }
+        counts::closed(HandleKind::Rows);
+        self.end_run();
+        self.phase.set(Phase::Idle);
+        // SAFETY: as for the step (rules 1, 2, 19, 20, 21); the reset ends the execution (c3ref/reset.html).
+        let code = unsafe { ffi::sqlite3_reset(self.handle(&entered)) };
+        let is_uneventful = code == ffi::SQLITE_OK && db.has_transaction();
+        let result = if is_uneventful { Ok(()) } else { self.after_reset(db, Phase::Done, code) };
+        self.unbind(keeps_bound);
+        if let Err(fault) = result {
+            return Some(Err(fault));
+        }
+        // SAFETY: the connection is open, as `entered` shows (rules 19, 20); reads a number stored in it, which SQLite has
+        // set at the end of the statement (c3ref/changes.html).
+        let changes = unsafe { ffi::sqlite3_changes64(entered.db()) };
+        drop(charge);
+        Some(Ok(usize::try_from(changes).unwrap_or(0)))
+    }
+
     /// Counts the commit of an execution that has ended, if it made one.
-    #[cold]
-    #[inline(never)]
     fn count_commit(&self, db: &Db, was_run: bool, has_succeeded: bool) {
         let had_transaction = db.update_transaction();
         let may_be = match self.effect {
@@ -292,7 +297,8 @@ impl StmtCore {
             return self.finish_disturbed(db, is_drop);
         }
         let phase = self.end_phase();
-        self.reset(db, phase, false)
+        let _charge = db.charge();
+        self.reset(db, phase)
     }
 
     #[inline(always)]
@@ -317,7 +323,9 @@ impl StmtCore {
             return Ok(());
         }
         let ending = db.begin_ending();
-        let result = self.reset(db, phase, false);
+        let charge = db.charge();
+        let result = self.reset(db, phase);
+        drop(charge);
         drop(ending);
         db.settle_callbacks();
         if !is_drop {
@@ -326,34 +334,45 @@ impl StmtCore {
         result
     }
 
-    /// Resets the statement. `phase` is that of the execution that ends. `keeps_bound`: what is bound stays bound, and the
-    /// mark of it stays set.
+    /// Resets the statement, and clears its bindings. `phase` is that of the execution that ends. The callers charge what
+    /// SQLite allocates to the connection.
     #[inline(always)]
-    fn reset(&mut self, db: &Db, phase: Phase, keeps_bound: bool) -> Result<(), Fault> {
-        let (was_failed, was_run) = (phase == Phase::Failed, phase != Phase::Started);
-        let charge = db.charge();
+    fn reset(&mut self, db: &Db, phase: Phase) -> Result<(), Fault> {
         // SAFETY: the core is borrowed, so the statement is not finalized, and the bound memory is valid, as the cursor
         // still exists (rules 1, 2, 19). No row exists, as `self` is exclusive (rule 21). A reset may end a
         // transaction, also while the connection is closing; it is not inherited, which disturbs a connection and which
         // the callers checked (rules 12, 20, c3ref/reset.html).
         let code = unsafe { ffi::sqlite3_reset(self.ptr.as_ptr()) };
-        let result = if code == ffi::SQLITE_OK || was_failed { Ok(()) } else { Err(self.fault(db, code)) };
         let may_commit = match self.effect {
             Effect::None => false,
             Effect::Writes => !db.has_transaction(),
             Effect::BeginsOrRollsBack | Effect::Commits => true,
         };
-        if may_commit || code != ffi::SQLITE_OK {
-            self.count_commit(db, was_run, code == ffi::SQLITE_OK && !was_failed);
-        }
+        let is_uneventful = code == ffi::SQLITE_OK && !may_commit;
+        let result = if is_uneventful { Ok(()) } else { self.after_reset(db, phase, code) };
+        self.unbind(false);
+        result
+    }
+
+    /// Handles the code of a reset that has failed, or may have committed. `phase` is that of the execution that ended.
+    #[cold]
+    #[inline(never)]
+    fn after_reset(&self, db: &Db, phase: Phase, code: c_int) -> Result<(), Fault> {
+        let was_failed = phase == Phase::Failed;
+        let result = if code == ffi::SQLITE_OK || was_failed { Ok(()) } else { Err(self.fault(db, code)) };
+        self.count_commit(db, phase != Phase::Started, code == ffi::SQLITE_OK && !was_failed);
+        result
+    }
+
+    /// Clears the bindings of an execution that has ended. `keeps_bound`: they stay, and the mark of them stays set.
+    #[inline(always)]
+    fn unbind(&mut self, keeps_bound: bool) {
         if self.bound != Bound::Nothing && !keeps_bound {
             self.bound = Bound::Nothing;
-            // SAFETY: the statement is not finalized, as above, and the reset has ended its execution (rules 2, 19).
-            // "sqlite3_reset() does not reset the bindings" (c3ref/clear_bindings.html).
+            // SAFETY: the core is borrowed, so the statement is not finalized, and the callers' reset has ended its
+            // execution (rules 2, 19). "sqlite3_reset() does not reset the bindings" (c3ref/clear_bindings.html).
             unsafe { ffi::sqlite3_clear_bindings(self.ptr.as_ptr()) };
         }
-        drop(charge);
-        result
     }
 }
 
@@ -464,11 +483,20 @@ impl<S: Executed> Cursor<S> {
         self.0.core().phase.get() == Phase::Idle
     }
 
-    /// Steps to the end, and ends the execution. `keeps_bound`: what is bound may stay bound.
-    #[inline]
-    pub(crate) fn complete(&mut self, keeps_bound: bool) -> Result<(), Fault> {
+    /// Steps to the end, and ends the execution.
+    pub(crate) fn complete(&mut self) -> Result<(), Fault> {
         let (core, db) = self.0.core_mut();
-        core.complete(db, keeps_bound)
+        core.complete(db)
+    }
+
+    /// Completes a plain execution, see [`Binding::is_plain`], that was not stepped. Returns the number of rows that it
+    /// changed; `None` if something is left that [`complete`](Self::complete) does. `keeps_bound`: what is bound stays bound.
+    ///
+    /// [`Binding::is_plain`]: super::Binding::is_plain
+    #[inline(always)]
+    pub(crate) fn complete_plain(&mut self, keeps_bound: bool) -> Option<Result<usize, Fault>> {
+        let (core, db) = self.0.core_mut();
+        core.complete_plain(db, keeps_bound)
     }
 
     /// Returns the row of the last step; a row without columns if there is none.
