@@ -80,17 +80,10 @@ pub(super) unsafe fn copy(ptr: *const c_char) -> Option<Box<str>> {
 ///
 /// `ptr` is NULL or a NUL-terminated string that stays valid during the call.
 pub(super) unsafe fn append(to: &mut String, ptr: *const c_char) -> bool {
-    if ptr.is_null() {
-        return false;
-    }
-    // SAFETY: not NULL here; the caller promises a NUL-terminated string that stays valid during the call, which copies
-    // it (rule 22).
-    let text = unsafe { CStr::from_ptr(ptr) };
-    match str::from_utf8(text.to_bytes()) {
-        Ok(text) => to.push_str(text),
-        Err(_) => to.push_str(&text.to_string_lossy()),
-    }
-    true
+    // SAFETY: the caller's promise is that of `borrow`; the text is copied before the call ends (rule 22).
+    let text = unsafe { borrow(ptr) };
+    to.push_str(text.as_deref().unwrap_or_default());
+    text.is_some()
 }
 
 /// Borrows a string owned by SQLite; `None` for NULL. A string that is not UTF-8 is copied, and the invalid part

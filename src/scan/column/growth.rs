@@ -22,7 +22,10 @@ pub(super) fn grow<T: Copy>(values: &mut Vec<T>, more: usize) {
     const MANY_BYTES: usize = 512 << 10;
     const LEAST_BYTES: usize = 8 << 20;
     let len = values.len();
-    if len * size_of::<T>() < MANY_BYTES {
+    if values.capacity() == 0 && more <= ROOM_BYTES_MIN / size_of::<T>() {
+        // Most columns of small results grow once.
+        *values = Vec::with_capacity(ROOM_BYTES_MIN / size_of::<T>());
+    } else if len * size_of::<T>() < MANY_BYTES {
         values.reserve(more.max(len).max(ROOM_BYTES_MIN / size_of::<T>()));
     } else if !make_room(values, more.max(3 * len).max(LEAST_BYTES / size_of::<T>())) {
         values.reserve(more);
