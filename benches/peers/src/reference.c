@@ -210,7 +210,6 @@ int reference_insert_as_finalite(sqlite3_stmt *statement, const struct record *r
   uint64_t changed = 0;
   for (size_t i = 0; i < count; i++) {
     const struct record *record = &records[i];
-    int64_t before = sqlite3_total_changes64(db);
     if (sqlite3_get_autocommit(db)) return SQLITE_ABORT;
     sqlite3_bind_int64(statement, 1, record->integer);
     sqlite3_bind_text64(statement, 2, record->text, record->text_length, SQLITE_STATIC, SQLITE_UTF8);
@@ -220,7 +219,7 @@ int reference_insert_as_finalite(sqlite3_stmt *statement, const struct record *r
     code = sqlite3_reset(statement);
     if (code != SQLITE_OK) return code;
     sqlite3_clear_bindings(statement);
-    if (sqlite3_total_changes64(db) != before) changed += (uint64_t)sqlite3_changes64(db);
+    changed += (uint64_t)sqlite3_changes64(db);
   }
   *checksum = changed;
   return SQLITE_OK;
