@@ -11,11 +11,12 @@ use crate::extend::{ActiveLimits, deadline};
 use crate::insert::InsertColumn;
 use crate::observe::stats::{self, ProvidedStat};
 use crate::pool::{Pool, PooledConnection, Role, Watch};
+use crate::raw::storage::Storage;
 use crate::scan::{ColumnBatch, ColumnType, Scan};
 use crate::schema;
 use crate::sql;
 use crate::track::Taint;
-use crate::{Connection, ConversionError, Error, JournalMode, Params, Result, ResultCode, Transaction};
+use crate::{Connection, ConversionError, Error, JournalMode, OwnedRows, Params, Result, ResultCode, Transaction};
 
 pub use crate::connection::pauses::jittered;
 pub use crate::extend::virtual_table::positions::{plan_positions, positions};
@@ -97,7 +98,7 @@ pub fn lend<'pool>(
     pool.lend_within(role, since, cancelled, deadline, site)
 }
 
-/// Checks out a connection for a call that was made at this place, if one is free.
+/// Checks out a connection for a call that was made at this place, if one is free that is open.
 #[must_use]
 pub fn lend_at_once<'pool>(
     pool: &'pool Pool,
@@ -154,11 +155,39 @@ pub fn write_guarded<'pool, T, E: From<Error>, G>(
 }
 
 /// Makes an open transaction ready for a statement of another caller, as far as a pool does between two checkouts:
-/// `last_insert_rowid()` is 0. Returns `false` if the connection has changes that a pool would undo or close it for.
+/// `last_insert_rowid()` is 0. Returns `false` if the connection has changes that a pool would undo or close it for, or a
+/// panic that no call has resumed.
 #[must_use]
 pub fn pass_on(conn: &Connection) -> bool {
     conn.db().reset_last_insert_rowid();
-    conn.db().taint() == Taint::NONE
+    conn.db().taint() == Taint::NONE && !conn.db().has_parked_panic()
+}
+
+/// A read transaction of a connection that is in autocommit mode: a statement stays on its row.
+#[derive(Debug)]
+#[must_use]
+pub struct HeldTransaction<'conn> {
+    conn: &'conn Connection,
+    _rows: OwnedRows<'conn>,
+}
+
+impl<'conn> HeldTransaction<'conn> {
+    /// Begins the transaction. Returns `None` if that fails, or if there is no table. The time of the statement is not
+    /// counted, and no slow one.
+    #[track_caller]
+    pub fn begin(conn: &'conn Connection) -> Option<Self> {
+        let statement = conn.prepare_cached("SELECT 1 FROM sqlite_schema").ok()?;
+        let mut rows = statement.into_rows(()).ok()?;
+        rows.forget_time();
+        rows.next().ok()??;
+        Some(Self { conn, _rows: rows })
+    }
+
+    /// Whether the connection was interrupted. It remains so until no statement runs.
+    #[must_use]
+    pub fn is_interrupted(&self) -> bool {
+        Storage::new(self.conn.db(), 0).is_interrupted()
+    }
 }
 
 /// Whether a statement that fails half-way in an open transaction is undone there as it is in a transaction of its own. Not

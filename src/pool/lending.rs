@@ -91,9 +91,14 @@ impl Pool {
         }
     }
 
-    /// Checks out a connection if one is free.
+    /// Checks out a connection if one is free that is open.
     pub(crate) fn lend_at_once(&self, role: Role, site: &'static Location<'static>) -> Option<PooledConnection<'_>> {
-        self.lend(self.of_role(role), WaitLimit::None, site).ok()
+        let role_slots = self.of_role(role);
+        let (permit, now) = self.permit(role_slots, WaitLimit::None, site, false).ok()?;
+        let mut slot = role_slots.slots[permit.slot].lock();
+        self.destroy_if_moved(&mut slot, now);
+        self.hub.sync(slot.as_ref()?, role).ok()?;
+        Some(PooledConnection::new(slot, permit))
     }
 
     pub(super) fn lend_owned(

@@ -252,6 +252,11 @@ impl<'conn> OwnedRows<'conn> {
         Self { execution: Some(Execution::new(cursor, core)), place }
     }
 
+    /// Has the time of the execution be no one's, nor a slow one's.
+    pub(crate) fn forget_time(&mut self) {
+        self.execution().cursor.set_started(None);
+    }
+
     #[inline]
     fn execution(&mut self) -> &mut Execution<'conn, Stmt<'conn>> {
         self.execution.as_mut().expect("taken by Drop")

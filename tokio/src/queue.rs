@@ -58,7 +58,7 @@ pub(crate) struct Next {
     pub(crate) waiting: usize,
     /// Whether these are left to the worker although others sleep.
     pub(crate) leaves: bool,
-    /// Whether the first of these is a query.
+    /// Whether it is a query that may share a read transaction, and the first of these too.
     pub(crate) is_before_query: bool,
     pub(crate) taken: Instant,
 }
@@ -87,8 +87,8 @@ struct State {
     /// Those of all workers that have begun.
     controls: Vec<Arc<Control>>,
     phase: Phase,
-    /// The last moment at which a worker whose calls are quick has taken a query, and their average time.
-    quick: Option<(Instant, Duration)>,
+    /// The worker that has taken a query last, if its calls are quick and it does not sleep.
+    quick: Option<QuickWorker>,
     /// Whether what runs was cancelled with the pool.
     is_cancelled: bool,
     /// Tasks that wait until nothing waits or runs, and the number of the wait.
@@ -97,6 +97,17 @@ struct State {
     waits: u64,
     waited: Duration,
     timeouts: u64,
+}
+
+/// A worker whose calls are quick, and which runs a query.
+#[derive(Clone, Copy)]
+struct QuickWorker {
+    /// Address of its control.
+    control: usize,
+    /// The moment at which it has taken the query.
+    taken: Instant,
+    /// Average time of its calls.
+    average: Duration,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd)]
@@ -310,16 +321,14 @@ impl Queue {
 
     /// Takes the next call if it is a query that may share a read transaction which began then. Returns it with the number of
     /// calls that wait for others after it.
-    pub(crate) fn take_query(&self, begin: Instant, now: Instant) -> Option<(Waiting, usize)> {
+    pub(crate) fn take_query(&self, control: &Arc<Control>, begin: Instant, now: Instant) -> Option<(Waiting, usize)> {
         let mut state = self.lock()?;
-        if !state.jobs.front().is_some_and(|(_, limit)| limit.shares && limit.since <= begin) {
+        if !state.jobs.front().is_some_and(|(_, limit)| limit.shares && limit.since < begin) {
             return None;
         }
         let job = state.jobs.pop_front()?;
         state.note_taken(&job, now);
-        if let Some((taken, _)) = &mut state.quick {
-            *taken = now;
-        }
+        state.note_pace(control, control.pace.quick(), now);
         Some((job, state.waiting()))
     }
 
@@ -363,17 +372,18 @@ impl Queue {
                 let taken = Instant::now();
                 state.note_taken(&job, taken);
                 // A closure may take long, and another one is to take what waits behind it.
-                state.quick = control.pace.quick().filter(|_| job.1.shares).map(|average| (taken, average));
+                state.note_pace(control, control.pace.quick().filter(|_| job.1.shares), taken);
                 let leaves = !state.jobs.is_empty() && !state.asleep.is_empty() && state.is_served_soon(taken);
                 let called = if leaves { None } else { state.call_one() };
                 let waiting = state.waiting();
-                let is_before_query = state.jobs.front().is_some_and(|(_, limit)| limit.shares);
+                let is_before_query = job.1.shares && state.jobs.front().is_some_and(|(_, limit)| limit.shares);
                 drop(state);
                 if let Some(called) = called {
                     called.call();
                 }
                 return Some(Next { job, waiting, leaves, is_before_query, taken });
             }
+            state.note_pace(control, None, Instant::now());
             if state.phase >= Phase::Stopped {
                 drop(state);
                 self.wakes.make();
@@ -499,6 +509,16 @@ impl State {
         }
     }
 
+    /// Takes note that a worker has taken a query, and of the average time of its calls if they are quick; otherwise it
+    /// counts as quick no more.
+    fn note_pace(&mut self, control: &Arc<Control>, average: Option<Duration>, taken: Instant) {
+        let control = Arc::as_ptr(control).addr();
+        match average {
+            Some(average) => self.quick = Some(QuickWorker { control, taken, average }),
+            None => self.quick = self.quick.filter(|quick| quick.control != control),
+        }
+    }
+
     /// Returns the number of calls for whose sake wake-ups may be kept: only where the timekeeper looks after them, which is
     /// told of calls that wait for others.
     fn waiting(&self) -> usize {
@@ -508,11 +528,11 @@ impl State {
 
     /// Whether a worker that is awake takes what waits before another one is awake.
     fn is_served_soon(&self, now: Instant) -> bool {
-        let is_soon = |(taken, average): (Instant, Duration)| {
+        self.quick.is_some_and(|quick| {
             let calls = u32::try_from(self.jobs.len()).unwrap_or(u32::MAX);
-            now.saturating_duration_since(taken) < QUICK_MAX && average.saturating_mul(calls) <= FOLLOWING_MAX
-        };
-        self.running > 0 && self.quick.is_some_and(is_soon)
+            now.saturating_duration_since(quick.taken) < QUICK_MAX
+                && quick.average.saturating_mul(calls) <= FOLLOWING_MAX
+        })
     }
 
     /// Chooses the worker to call, if a call waits and none was called.

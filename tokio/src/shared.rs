@@ -3,15 +3,16 @@
 //! To begin and to end a read transaction costs as much as a lookup by key: SQLite takes and releases a lock of the file,
 //! and looks for the end of the log. A worker that finds queries waiting therefore keeps one statement on its row while it
 //! runs those that were made before: the transaction ends with that statement. Each query sees all that was committed before
-//! it was made, and is answered when it has ended, as alone. The connection remains in autocommit mode.
+//! it was made, and is answered when it has ended, before the transaction does. The connection remains in autocommit mode.
 //!
-//! If the transaction ends before, by an error, the queries that are left begin one each.
+//! Where no transaction can be had at once, the first query runs alone, with its own errors.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::{Duration, Instant};
 
 use finalite::pool::Role;
-use finalite::{Connection, Error, Result, workspace};
+use finalite::workspace::{self, HeldTransaction};
+use finalite::{Connection, Error, Result};
 
 use crate::control::Deadline;
 use crate::queue::Job;
@@ -22,9 +23,6 @@ const QUERIES_MAX: usize = 64;
 
 /// Time after which a transaction takes no further query: it keeps the log from starting again.
 const TIME_MAX: Duration = Duration::from_millis(1);
-
-/// Statement that keeps the transaction open, while there is a table.
-const HOLD: &str = "SELECT 1 FROM sqlite_schema";
 
 /// The closure of a query, for a call.
 pub(crate) struct Query<F> {
@@ -97,21 +95,18 @@ where
     let Some(site) = first.peek(|query| query.site) else {
         return true;
     };
-    let Some(conn) = workspace::lend_at_once(context.pool, Role::Reader, site) else {
-        return false;
-    };
     let run = AssertUnwindSafe(|| {
-        let conn = conn;
-        run_all(first, &conn, context)
+        let conn = workspace::lend_at_once(context.pool, Role::Reader, site);
+        conn.is_some_and(|conn| run_all(first, &conn, context))
     });
     match catch_unwind(run) {
         Ok(has_begun) => has_begun,
         Err(panic) => {
-            // Otherwise, it is one of the check of the connection, and nobody's.
+            // Otherwise, it is one of a callback or of the check of the connection: nobody's, if the query has begun.
             if !panic.is::<QueryPanicked>() {
                 discard::<()>(Err(panic));
             }
-            true
+            !first.is_waiting()
         }
     }
 }
@@ -125,19 +120,19 @@ fn run_all(first: &dyn SharedQuery, conn: &Connection, context: &Context<'_>) ->
         return false;
     };
     let begin = Instant::now();
-    let Ok(mut hold) = conn.prepare_cached(HOLD) else {
+    // A lock is waited for by the query itself, within its own limits.
+    let Ok(soon) = context.control.limit(conn, begin.checked_add(TIME_MAX).map(|at| (at, TIME_MAX))) else {
         return false;
     };
-    let Ok(mut rows) = hold.query(()) else {
+    let Some(transaction) = HeldTransaction::begin(conn) else {
         return false;
     };
-    if !matches!(rows.next(), Ok(Some(_))) {
-        return false;
-    }
+    drop(soon);
     let mut has_panicked = first.run_on(conn, context);
     for _ in 1..QUERIES_MAX {
         // SQLite interrupts all statements until none runs.
-        if has_panicked || context.control.is_cancelled() || !workspace::pass_on(conn) {
+        let is_interrupted = context.control.is_cancelled() || transaction.is_interrupted();
+        if has_panicked || is_interrupted || !workspace::pass_on(conn) {
             break;
         }
         let now = context.end();

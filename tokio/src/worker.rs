@@ -30,7 +30,7 @@ pub(crate) struct Context<'a> {
     pub(crate) queue: &'a Queue,
     /// Number of calls that wait for the worker.
     pub(crate) waiting: Cell<usize>,
-    /// Whether the next call may share a read transaction.
+    /// Whether the call may share a read transaction with the next one.
     pub(crate) is_before_query: bool,
     timekeeper: &'a Timekeeper,
     /// The moment at which the worker has begun the call.
@@ -52,7 +52,7 @@ impl<'a> Context<'a> {
 
     /// Takes the next call if it may share a read transaction that began then.
     pub(crate) fn take_query(&self, begin: Instant, now: Instant) -> Option<Waiting> {
-        let (job, waiting) = self.queue.take_query(begin, now)?;
+        let (job, waiting) = self.queue.take_query(self.control, begin, now)?;
         self.waiting.set(waiting);
         self.is_noted.set(false);
         self.keep_wakes();

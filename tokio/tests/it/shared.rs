@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
+use finalite::extend::{Access, AccessRequest, Action};
 use finalite::pool::{Pool as SyncPool, Role};
-use finalite::{Connection, FromRow, Result, Row};
+use finalite::{Connection, FromRow, OpenOptions, Result, Row};
 use finalite_tokio::Pool;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -101,6 +102,87 @@ fn queries_that_wait_have_one_state_and_later_ones_a_newer() {
         first.await.unwrap().unwrap();
         assert_eq!(second.await.unwrap().unwrap(), stored + 1);
         assert_eq!(third.await.unwrap().unwrap(), stored + 1);
+        assert!(pool.close().await.is_clean());
+    });
+}
+
+/// What may not share runs alone where it is first, too.
+#[test]
+fn a_call_that_may_not_share_is_not_the_first_of_others() {
+    on_both_runtimes(|| async {
+        let (_dir, pool) = pool_that_stores().await;
+        // The reader is open.
+        count(&pool).await;
+        let release = occupy(&pool).await;
+        let first = queue!(pool.query_one::<i64>("WITH s AS (SELECT store() AS a) SELECT a FROM s", ()));
+        let second = queue!(pool.query_one::<i64>(COUNT, ()));
+        let third = queue!(pool.query_one::<i64>(COUNT, ()));
+        drop(release);
+        assert_eq!(first.await.unwrap().unwrap(), 1);
+        assert_eq!((second.await.unwrap().unwrap(), third.await.unwrap().unwrap()), (1, 1));
+        assert!(pool.close().await.is_clean());
+    });
+}
+
+/// A lock is waited for within each query's own limits, not by the transaction that they would share.
+#[test]
+fn a_lock_keeps_no_query_longer_than_its_deadline() {
+    on_both_runtimes(|| async {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.db");
+        let options = OpenOptions::new().busy_timeout(Duration::from_secs(3600));
+        let builder = SyncPool::builder(&path).readers(1).options(options);
+        let pool = Pool::open(builder).await.unwrap();
+        pool.execute("CREATE TABLE t(a)", ()).await.unwrap();
+        count(&pool).await;
+        let other = Connection::open(&path).unwrap();
+        other.execute_batch("BEGIN EXCLUSIVE").unwrap();
+        let release = occupy(&pool).await;
+        let hasty = pool.with_deadline(Duration::from_millis(50));
+        let first = queue!(hasty.query_one::<i64>(COUNT, ()));
+        let second = queue!(pool.query_one::<i64>(COUNT, ()));
+        drop(release);
+        assert!(first.await.unwrap().unwrap_err().is_deadline());
+        assert!(!second.is_finished());
+        other.execute_batch("COMMIT").unwrap();
+        assert_eq!(second.await.unwrap().unwrap(), 0);
+        drop(other);
+        assert!(pool.close().await.is_clean());
+    });
+}
+
+/// A panic of the program's code in what comes before a query is not the end of those that wait.
+#[test]
+fn a_panic_before_the_first_query_leaves_it_to_run_alone() {
+    on_both_runtimes(|| async {
+        let dir = tempfile::tempdir().unwrap();
+        // Number of panics to come.
+        let panics = Arc::new(AtomicI64::new(0));
+        let left = Arc::clone(&panics);
+        let init = move |conn: &mut Connection| {
+            let left = Arc::clone(&left);
+            let authorize = move |request: &AccessRequest<'_>| {
+                if let Action::Read { table: "sqlite_master" | "sqlite_schema", .. } = request.action
+                    && left.fetch_sub(1, Ordering::SeqCst) > 0
+                {
+                    std::panic::resume_unwind(Box::new("on purpose"));
+                }
+                Access::Allow
+            };
+            conn.set_authorizer(authorize)?.keep();
+            Ok(())
+        };
+        let pool = Pool::open(SyncPool::builder(dir.path().join("a.db")).readers(1).init(init)).await.unwrap();
+        pool.execute("CREATE TABLE t(a)", ()).await.unwrap();
+        count(&pool).await;
+        let release = occupy(&pool).await;
+        panics.store(1, Ordering::SeqCst);
+        let first = queue!(pool.query_one::<i64>(COUNT, ()));
+        let second = queue!(pool.query_one::<i64>(COUNT, ()));
+        drop(release);
+        assert_eq!((first.await.unwrap().unwrap(), second.await.unwrap().unwrap()), (0, 0));
+        assert!(panics.load(Ordering::SeqCst) <= 0);
+        assert_eq!(pool.status().destroyed_total.iter().sum::<u64>(), 1);
         assert!(pool.close().await.is_clean());
     });
 }

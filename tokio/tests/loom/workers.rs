@@ -303,6 +303,26 @@ fn a_call_that_is_left_to_a_quick_worker_waits_without_a_look() {
     model(|| leave_behind_a_long_query(false));
 }
 
+/// A quick worker that sleeps has nothing left to it, whatever another one runs: this has no look.
+#[test]
+fn nothing_is_left_to_a_quick_worker_that_sleeps() {
+    model(|| {
+        let (queue, first, second) = (Arc::new(Queue::new(2)), Event::new(), Event::new());
+        let (query, mut workers) = (Limit { shares: true, ..Limit::never() }, Vec::new());
+        let mut push = |call: Arc<dyn Job>, limit| {
+            if queue.push(call, limit) == Pushed::NeedsWorker {
+                workers.push(start_quick(&queue, false));
+            }
+        };
+        push(Arc::new(Waiter { awaited: Arc::clone(&second), ended: Arc::clone(&first) }), Limit::never());
+        push(Call::new(0, &first), query);
+        first.wait();
+        push(Call::new(0, &second), query);
+        first.wait();
+        end(&queue, false, workers);
+    });
+}
+
 #[test]
 fn a_wait_for_the_end_that_is_given_up_leaves_nothing() {
     loom::model(|| {
