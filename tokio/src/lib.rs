@@ -50,11 +50,12 @@
 //! thread once and comes back once, whatever number of statements its closure runs. Calls that wait for a connection wait
 //! in a queue, and occupy no thread.
 //!
-//! Queries whose SQL begins with `SELECT` and that wait together (`query_one`, `query_optional`, `query_all`, `exists`)
-//! share a connection and its read transaction. Each sees what was committed before it was made, and has its own answer,
-//! error, deadline and cancellation. While such queries are quick, one reader runs them all, and the others sleep. If one
-//! takes longer than 50 µs, another reader takes the calls behind it: those that come later at once, those that came before
-//! within some milliseconds.
+//! Queries whose SQL begins with `SELECT` or `VALUES` and that wait together (`query_one`, `query_optional`, `query_all`,
+//! `exists`) share a connection and its read transaction. Each sees what was committed before it was made, and has its own
+//! answer, error, deadline and cancellation. The transaction lasts for a millisecond and the query that it ends with, and is
+//! open while its answers are given; hooks and authorizers see the statement that holds it. While such queries are quick and
+//! few of them wait, one reader runs them all, and the others sleep. If one takes longer than 50 µs, another reader takes
+//! the calls behind it: those that come later at once, those that came before within some milliseconds.
 //!
 //! While calls are short and follow each other at once, the thread and the task look for each other for at most 15 µs before
 //! they sleep, the task only if it was the last one to call, too; on one processor, or where waits are longer, they sleep
