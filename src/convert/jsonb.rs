@@ -4,11 +4,12 @@
 //! strings, and elements for arrays and objects.
 
 use std::fmt::Write as _;
+use std::slice;
 
-use ::serde_json::Value;
+use ::serde_json::{Value, map};
 
 /// SQLite refuses deeper nesting.
-const DEPTH_MAX: u32 = 1000;
+const DEPTH_MAX: usize = 1000;
 
 const NULL: u8 = 0;
 const TRUE: u8 = 1;
@@ -30,19 +31,71 @@ const TEXTRAW: u8 = 10;
 const ARRAY: u8 = 11;
 const OBJECT: u8 = 12;
 
-/// Encodes the value; `None` if it is nested too deeply.
+/// Encodes the value; `None` if it is nested too deeply. The depth takes no room on the stack.
 pub(super) fn from_value(value: &Value) -> Option<Vec<u8>> {
     // From the end, so that the size of a payload is known when its header is written.
     let mut reversed = Vec::new();
-    push_value(&mut reversed, value, 0)?;
-    reversed.reverse();
-    Some(reversed)
+    let mut open: Vec<Container<'_>> = Vec::new();
+    let mut value = value;
+    loop {
+        let end = reversed.len();
+        let left = match value {
+            Value::Array(elements) => Some(Left::Elements(elements.iter())),
+            Value::Object(members) => Some(Left::Members(members.iter(), None)),
+            _ => None,
+        };
+        match left {
+            Some(_) if open.len() == DEPTH_MAX => return None,
+            Some(left) => open.push(Container { end, left }),
+            None => {
+                let kind = push_scalar(&mut reversed, value);
+                push_header(&mut reversed, kind, end);
+            }
+        }
+        value = loop {
+            let Some(container) = open.last_mut() else {
+                reversed.reverse();
+                return Some(reversed);
+            };
+            let (kind, next) = match &mut container.left {
+                Left::Elements(elements) => (ARRAY, elements.next_back()),
+                Left::Members(members, label) => {
+                    if let Some(label) = label.take() {
+                        let end = reversed.len();
+                        let kind = push_text(&mut reversed, label);
+                        push_header(&mut reversed, kind, end);
+                    }
+                    let member = members.next_back();
+                    *label = member.map(|(label, _)| &**label);
+                    (OBJECT, member.map(|(_, value)| value))
+                }
+            };
+            if let Some(next) = next {
+                break next;
+            }
+            push_header(&mut reversed, kind, container.end);
+            open.pop();
+        };
+    }
 }
 
-fn push_value(reversed: &mut Vec<u8>, value: &Value, depth: u32) -> Option<()> {
-    let end = reversed.len();
-    let kind = match value {
-        Value::Null => NULL,
+/// An array or object that is being encoded.
+struct Container<'a> {
+    /// Number of bytes that are behind it.
+    end: usize,
+    left: Left<'a>,
+}
+
+/// What is still to be encoded of an array or object.
+enum Left<'a> {
+    Elements(slice::Iter<'a, Value>),
+    /// The members, and the label of the one that is being encoded.
+    Members(map::Iter<'a>, Option<&'a str>),
+}
+
+/// Pushes the payload of a value that contains no other. Returns its kind.
+fn push_scalar(reversed: &mut Vec<u8>, value: &Value) -> u8 {
+    match value {
         Value::Bool(true) => TRUE,
         Value::Bool(false) => FALSE,
         Value::Number(number) => {
@@ -51,25 +104,8 @@ fn push_value(reversed: &mut Vec<u8>, value: &Value, depth: u32) -> Option<()> {
             if text.contains(['.', 'e', 'E']) { FLOAT } else { INT }
         }
         Value::String(text) => push_text(reversed, text),
-        Value::Array(_) | Value::Object(_) if depth == DEPTH_MAX => return None,
-        Value::Array(elements) => {
-            for element in elements.iter().rev() {
-                push_value(reversed, element, depth + 1)?;
-            }
-            ARRAY
-        }
-        Value::Object(members) => {
-            for (label, member) in members.iter().rev() {
-                push_value(reversed, member, depth + 1)?;
-                let label_end = reversed.len();
-                let kind = push_text(reversed, label);
-                push_header(reversed, kind, label_end);
-            }
-            OBJECT
-        }
-    };
-    push_header(reversed, kind, end);
-    Some(())
+        Value::Null | Value::Array(_) | Value::Object(_) => NULL,
+    }
 }
 
 fn push_text(reversed: &mut Vec<u8>, text: &str) -> u8 {
@@ -109,7 +145,7 @@ fn is_plain(byte: u8) -> bool {
 pub(super) fn to_text(bytes: &[u8]) -> Option<String> {
     let mut text = String::with_capacity(bytes.len() + bytes.len() / 4);
     let (element, rest) = Element::read(bytes)?;
-    element.write(&mut text, 0)?;
+    element.write(&mut text)?;
     rest.is_empty().then_some(text)
 }
 
@@ -142,7 +178,38 @@ impl<'a> Element<'a> {
         str::from_utf8(self.payload).ok()
     }
 
-    fn write(&self, json: &mut String, depth: u32) -> Option<()> {
+    /// Writes the element and all that is in it. The depth of a stored value takes no room on the stack.
+    fn write(self, json: &mut String) -> Option<()> {
+        // The arrays and objects around the element, and what follows it in them.
+        let mut open: Vec<Self> = Vec::new();
+        let mut element = self;
+        loop {
+            match element.kind {
+                ARRAY | OBJECT if open.len() == DEPTH_MAX => return None,
+                ARRAY | OBJECT => {
+                    json.push(if element.kind == ARRAY { '[' } else { '{' });
+                    open.push(element);
+                }
+                _ => element.write_scalar(json)?,
+            }
+            while let Some(around) = open.pop_if(|around| around.payload.is_empty()) {
+                json.push(if around.kind == ARRAY { ']' } else { '}' });
+            }
+            let Some(around) = open.last_mut() else {
+                return Some(());
+            };
+            json.push_str(if json.ends_with(['[', '{']) { "" } else { "," });
+            if around.kind == OBJECT {
+                let (label, behind) = Self::read(around.payload)?;
+                label.write_text(json)?;
+                json.push(':');
+                around.payload = behind;
+            }
+            (element, around.payload) = Self::read(around.payload)?;
+        }
+    }
+
+    fn write_scalar(&self, json: &mut String) -> Option<()> {
         match self.kind {
             NULL | TRUE | FALSE if !self.payload.is_empty() => return None,
             NULL => json.push_str("null"),
@@ -152,32 +219,6 @@ impl<'a> Element<'a> {
             INT5 => write_hexadecimal(json, self.text()?)?,
             FLOAT5 => write_float(json, self.number()?),
             TEXT..=TEXTRAW => self.write_text(json)?,
-            ARRAY | OBJECT if depth == DEPTH_MAX => return None,
-            ARRAY => {
-                json.push('[');
-                let mut rest = self.payload;
-                while !rest.is_empty() {
-                    let (element, behind) = Self::read(rest)?;
-                    element.write(json, depth + 1)?;
-                    rest = behind;
-                    json.push_str(if rest.is_empty() { "" } else { "," });
-                }
-                json.push(']');
-            }
-            OBJECT => {
-                json.push('{');
-                let mut rest = self.payload;
-                while !rest.is_empty() {
-                    let (label, behind) = Self::read(rest)?;
-                    label.write_text(json)?;
-                    json.push(':');
-                    let (member, behind) = Self::read(behind)?;
-                    member.write(json, depth + 1)?;
-                    rest = behind;
-                    json.push_str(if rest.is_empty() { "" } else { "," });
-                }
-                json.push('}');
-            }
             _ => return None,
         }
         Some(())
@@ -186,7 +227,7 @@ impl<'a> Element<'a> {
     /// Returns a payload of the characters that numbers have, none of which separates values.
     fn number(&self) -> Option<&'a str> {
         let is_of_number = |byte: u8| byte.is_ascii_digit() || b"+-.eE".contains(&byte);
-        self.text().filter(|text| text.bytes().all(is_of_number))
+        self.text().filter(|text| !text.is_empty() && text.bytes().all(is_of_number))
     }
 
     fn write_text(&self, json: &mut String) -> Option<()> {

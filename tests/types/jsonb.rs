@@ -1,5 +1,7 @@
 //! JSON as SQLite's BLOB, beside SQLite's own functions.
 
+use std::thread;
+
 use finalite::convert::Jsonb;
 use finalite::{Connection, Value};
 use serde_json::json;
@@ -183,31 +185,65 @@ fn malformed_bytes_are_errors() {
         let array = [&[u8::try_from(element.len()).unwrap() << 4 | 0x0b], element].concat();
         assert_eq!(unread::<Jsonb<serde_json::Value>>(array), "malformed JSONB (Jsonb)", "{element:02x?}");
     }
+    // An element without text, beside another.
+    for kind in [3_u8, 4, 5, 6] {
+        for array in [[0x3b, kind, 0x13, b'1'], [0x3b, 0x13, b'1', kind]] {
+            assert_eq!(unread::<Jsonb<serde_json::Value>>(&array[..]), "malformed JSONB (Jsonb)", "{array:02x?}");
+        }
+    }
     assert_eq!(unread::<Jsonb<u8>>("1"), "not readable as Jsonb");
     let error = try_read::<Jsonb<u8>>(&b"\x77hunter2"[..]).unwrap_err();
     assert!(error.to_string().contains("JSON of another shape than the type has (Jsonb)"), "{error}");
     assert!(!format!("{error} {error:?}").contains("hunter2"));
 }
 
-/// serde_json reads 127 levels, SQLite 1,000.
-#[test]
-fn depth_is_limited() {
-    // Arrays, and objects with one member each, whose label is "a".
-    for (kind, label) in [(0x0b, &b""[..]), (0x0c, b"\x17a")] {
-        let nested = |levels: usize| {
-            let mut bytes = vec![kind];
-            for _ in 1..levels {
-                let len = u32::try_from(label.len() + bytes.len()).unwrap();
-                bytes = [&[0xe0 | kind][..], &len.to_be_bytes(), label, &bytes].concat();
-            }
-            bytes
-        };
-        assert!(try_read::<Jsonb<serde_json::Value>>(nested(127)).is_ok(), "{kind}");
-        assert_eq!(unread::<Jsonb<serde_json::Value>>(nested(128)), "JSON that is nested too deeply (Jsonb)", "{kind}");
-        for levels in [1001, 50_000] {
-            assert_eq!(unread::<Jsonb<serde_json::Value>>(nested(levels)), "malformed JSONB (Jsonb)", "{kind}");
-        }
+/// Runs on a thread with a stack of this size.
+fn with_stack(bytes: usize, run: impl FnOnce() + Send) {
+    thread::scope(|scope| {
+        thread::Builder::new().stack_size(bytes).spawn_scoped(scope, run).unwrap().join().unwrap();
+    });
+}
+
+/// Arrays in each other, or objects with one member each, whose label is "a".
+fn nested(kind: u8, levels: usize) -> Vec<u8> {
+    let label: &[u8] = if kind == 0x0b { b"" } else { b"\x17a" };
+    let mut bytes = vec![kind];
+    for _ in 1..levels {
+        let len = u32::try_from(label.len() + bytes.len()).unwrap();
+        bytes = [&[0xe0 | kind][..], &len.to_be_bytes(), label, &bytes].concat();
     }
+    bytes
+}
+
+/// serde_json reads 127 levels, SQLite 1,000. What is stored decides on no more of the stack than serde_json takes.
+#[test]
+fn depth_is_limited_in_what_is_read() {
+    for kind in [0x0b, 0x0c] {
+        assert!(try_read::<Jsonb<serde_json::Value>>(nested(kind, 127)).is_ok(), "{kind}");
+        with_stack(512 << 10, || {
+            for (levels, problem) in [
+                (128, "JSON that is nested too deeply (Jsonb)"),
+                (1000, "JSON that is nested too deeply (Jsonb)"),
+                (1001, "malformed JSONB (Jsonb)"),
+                (50_000, "malformed JSONB (Jsonb)"),
+            ] {
+                assert_eq!(
+                    unread::<Jsonb<serde_json::Value>>(nested(kind, levels)),
+                    problem,
+                    "{kind}, {levels} levels"
+                );
+            }
+        });
+    }
+}
+
+#[test]
+fn depth_is_limited_in_what_is_bound() {
+    // serde_json takes much of it for a value of so many levels.
+    with_stack(16 << 20, bind_deep_values);
+}
+
+fn bind_deep_values() {
     let conn = Connection::open_in_memory().unwrap();
     for is_object in [false, true] {
         let around = |inner| if is_object { json!({ "a": inner }) } else { json!([inner]) };
