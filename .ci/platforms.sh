@@ -51,8 +51,10 @@ run() { # target, emulator and its version, further arguments
     local passed failed
     passed="$(sed -n 's/^test result: .* \([0-9]*\) passed.*/\1/p' "$logs/$1.run" | paste -sd+ | bc)"
     failed="$(sed -n 's/^test result: .* \([0-9]*\) failed.*/\1/p' "$logs/$1.run" | paste -sd+ | bc)"
+    # A program that ends early says nothing of its tests.
+    [ "$result" = 0 ] || [ "${failed:-0}" != 0 ] || failed="an unknown number"
     ran="${passed:-0} passed, ${failed:-?} failed, $2"
-    [ "$result" = 0 ] || grep -E '^test .* FAILED|^    [a-z_:]+$|error' "$logs/$1.run" | sort -u | head -40
+    [ "$result" = 0 ] || grep -E '^test .* FAILED|^    [a-z_:]+$|error|overflowed' "$logs/$1.run" | sort -u | head -40
 }
 check() { # target
     ran="no" built="it does not compile"
