@@ -1,5 +1,6 @@
 //! What a scan of pages leaves behind: no lock, no handle, no memory, also where allocations fail.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -66,15 +67,14 @@ fn ids_len(id: i64) -> i64 {
 /// The locks of this process on the files of a directory, as the system lists them: without their numbers, sorted.
 fn locks(dir: &Path) -> Vec<String> {
     // The kernel hands its list out in pieces, and between two of them locks of other processes come and go: an entry may
-    // be left out, or be there twice.
-    let mut last = read_locks(dir);
-    loop {
-        let now = read_locks(dir);
-        if now == last {
-            return now;
-        }
-        last = now;
+    // be left out, or be there twice. Those of this process stay as they are meanwhile.
+    let (mut seen, mut lists_without_more) = (BTreeSet::new(), 0);
+    while lists_without_more < 10 {
+        let before = seen.len();
+        seen.extend(read_locks(dir));
+        lists_without_more = if seen.len() == before { lists_without_more + 1 } else { 0 };
     }
+    seen.into_iter().collect()
 }
 
 fn read_locks(dir: &Path) -> Vec<String> {
@@ -82,13 +82,10 @@ fn read_locks(dir: &Path) -> Vec<String> {
     let inodes: Vec<String> =
         fs::read_dir(dir).unwrap().map(|entry| format!(":{} ", entry.unwrap().metadata().unwrap().ino())).collect();
     let all = fs::read_to_string("/proc/locks").unwrap();
-    let mut mine: Vec<String> = all
-        .lines()
+    all.lines()
         .filter(|line| inodes.iter().any(|inode| line.contains(inode.as_str())))
         .map(|line| line.split_once(": ").unwrap().1.to_owned())
-        .collect();
-    mine.sort();
-    mine
+        .collect()
 }
 
 fn locks_are_as_before_a_scan() {
