@@ -86,7 +86,7 @@ struct Container<'a> {
     left: Left<'a>,
 }
 
-/// What is still to be encoded of an array or object.
+/// The values of an array or object that are still to be encoded.
 enum Left<'a> {
     Elements(slice::Iter<'a, Value>),
     /// The members, and the label of the one that is being encoded.
