@@ -208,8 +208,7 @@ impl<'s, 'p> Binding<'s, 'p> {
 
     #[inline]
     pub(super) fn start(&mut self) {
-        // A plain statement has no taint.
-        if !self.core.is_plain.get() && self.core.taint != Taint::NONE {
+        if self.core.taint != Taint::NONE {
             self.entered.get().add_taint(self.core.taint);
         }
         counts::opened(HandleKind::Rows);

@@ -255,15 +255,8 @@ impl StmtCore {
             drop(charge);
             return self.after_first_step(db, &entered, code).err().map(Err);
         }
-        counts::closed(HandleKind::Rows);
-        self.end_run();
-        self.phase.set(Phase::Idle);
-        // SAFETY: as for the step (rules 1, 2, 19, 20, 21); the reset ends the execution (c3ref/reset.html).
-        let code = unsafe { ffi::sqlite3_reset(self.handle(&entered)) };
-        let is_uneventful = code == ffi::SQLITE_OK && db.has_transaction();
-        let result = if is_uneventful { Ok(()) } else { self.after_reset(db, Phase::Done, code) };
-        self.unbind(keeps_bound);
-        if let Err(fault) = result {
+        self.end_phase();
+        if let Err(fault) = self.reset(db, Phase::Done, keeps_bound) {
             return Some(Err(fault));
         }
         // SAFETY: the connection is open, as `entered` shows (rules 19, 20); reads a number stored in it, which SQLite has
@@ -298,7 +291,7 @@ impl StmtCore {
         }
         let phase = self.end_phase();
         let _charge = db.charge();
-        self.reset(db, phase)
+        self.reset(db, phase, false)
     }
 
     #[inline(always)]
@@ -324,7 +317,7 @@ impl StmtCore {
         }
         let ending = db.begin_ending();
         let charge = db.charge();
-        let result = self.reset(db, phase);
+        let result = self.reset(db, phase, false);
         drop(charge);
         drop(ending);
         db.settle_callbacks();
@@ -334,10 +327,10 @@ impl StmtCore {
         result
     }
 
-    /// Resets the statement, and clears its bindings. `phase` is that of the execution that ends. The callers charge what
-    /// SQLite allocates to the connection.
+    /// Resets the statement, and clears its bindings. `phase` is that of the execution that ends. `keeps_bound`: what is bound
+    /// stays bound, and the mark of it stays set. The callers charge what SQLite allocates to the connection.
     #[inline(always)]
-    fn reset(&mut self, db: &Db, phase: Phase) -> Result<(), Fault> {
+    fn reset(&mut self, db: &Db, phase: Phase, keeps_bound: bool) -> Result<(), Fault> {
         // SAFETY: the core is borrowed, so the statement is not finalized, and the bound memory is valid, as the cursor
         // still exists (rules 1, 2, 19). No row exists, as `self` is exclusive (rule 21). A reset may end a
         // transaction, also while the connection is closing; it is not inherited, which disturbs a connection and which
@@ -350,7 +343,12 @@ impl StmtCore {
         };
         let is_uneventful = code == ffi::SQLITE_OK && !may_commit;
         let result = if is_uneventful { Ok(()) } else { self.after_reset(db, phase, code) };
-        self.unbind(false);
+        if self.bound != Bound::Nothing && !keeps_bound {
+            self.bound = Bound::Nothing;
+            // SAFETY: the statement is not finalized, as above, and the reset has ended its execution (rules 2, 19).
+            // "sqlite3_reset() does not reset the bindings" (c3ref/clear_bindings.html).
+            unsafe { ffi::sqlite3_clear_bindings(self.ptr.as_ptr()) };
+        }
         result
     }
 
@@ -362,17 +360,6 @@ impl StmtCore {
         let result = if code == ffi::SQLITE_OK || was_failed { Ok(()) } else { Err(self.fault(db, code)) };
         self.count_commit(db, phase != Phase::Started, code == ffi::SQLITE_OK && !was_failed);
         result
-    }
-
-    /// Clears the bindings of an execution that has ended. `keeps_bound`: they stay, and the mark of them stays set.
-    #[inline(always)]
-    fn unbind(&mut self, keeps_bound: bool) {
-        if self.bound != Bound::Nothing && !keeps_bound {
-            self.bound = Bound::Nothing;
-            // SAFETY: the core is borrowed, so the statement is not finalized, and the callers' reset has ended its
-            // execution (rules 2, 19). "sqlite3_reset() does not reset the bindings" (c3ref/clear_bindings.html).
-            unsafe { ffi::sqlite3_clear_bindings(self.ptr.as_ptr()) };
-        }
     }
 }
 
