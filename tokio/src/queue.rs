@@ -321,15 +321,20 @@ impl Queue {
 
     /// Takes the next call if it is a query that may share a read transaction which began then. Returns it with the number of
     /// calls that wait for others after it.
-    pub(crate) fn take_query(&self, control: &Arc<Control>, begin: Instant, now: Instant) -> Option<(Waiting, usize)> {
+    pub(crate) fn take_query(
+        &self,
+        control: &Arc<Control>,
+        begin: Instant,
+        now: Instant,
+    ) -> Option<(Arc<dyn Job>, usize)> {
         let mut state = self.lock()?;
         if !state.jobs.front().is_some_and(|(_, limit)| limit.shares && limit.since < begin) {
             return None;
         }
-        let job = state.jobs.pop_front()?;
-        state.note_taken(&job, now);
+        let taken = state.jobs.pop_front()?;
+        state.note_taken(&taken, now);
         state.note_pace(control, control.pace.quick(), now);
-        Some((job, state.waiting()))
+        Some((taken.0, state.waiting()))
     }
 
     /// Calls a worker if calls wait that another one has left for too long. Returns whether there may be more of them.

@@ -139,7 +139,7 @@ fn run_all(first: &dyn SharedQuery, conn: &Connection, context: &Context<'_>) ->
         if now.duration_since(begin) > TIME_MAX {
             break;
         }
-        let Some((job, _)) = context.take_query(begin, now) else {
+        let Some(job) = context.take_query(begin, now) else {
             break;
         };
         if let Some(query) = job.query() {

@@ -15,7 +15,7 @@ use finalite::{Error, Result};
 use crate::control::{Control, Deadline};
 use crate::handover::Call;
 use crate::lane::Lane;
-use crate::queue::{Job, Next, Queue, Waiting};
+use crate::queue::{Job, Next, Queue};
 use crate::timekeeper::Timekeeper;
 
 /// Place in the program where a call was made.
@@ -51,7 +51,7 @@ impl<'a> Context<'a> {
     }
 
     /// Takes the next call if it may share a read transaction that began then.
-    pub(crate) fn take_query(&self, begin: Instant, now: Instant) -> Option<Waiting> {
+    pub(crate) fn take_query(&self, begin: Instant, now: Instant) -> Option<Arc<dyn Job>> {
         let (job, waiting) = self.queue.take_query(self.control, begin, now)?;
         self.waiting.set(waiting);
         self.is_noted.set(false);
